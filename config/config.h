@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration file: YAML (libcyaml) read into one immutable struct cfg that all processes share the
+ * definition of. An unknown key, a wrong type or a value out of range is an error that names the key. Every
+ * key has a default, given here and in ravelin.yaml.example; a file may be empty.
+ */
+#ifndef CFG_CONFIG_H
+#define CFG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "log.h"
+
+/* An IP address with an optional prefix length or port, as configured. */
+struct cfg_addr {
+	uint8_t family;  /* 4, 6; 0 not set */
+	uint8_t plen;    /* prefix length; 32 or 128 when none was given */
+	uint16_t port;   /* 0: none given */
+	uint8_t ip[16];  /* network order, IPv4 in the first four */
+};
+
+/** Parse "A.B.C.D", "A.B.C.D/N", "A.B.C.D:PORT", "X::Y", "X::Y/N", "[X::Y]:PORT". 0 or -EINVAL. */
+int cfg_addr_parse(const char *text, struct cfg_addr *ret_addr);
+
+/** Print address, "/plen" if shorter than the family's, ":port" if set. Returns buf (at least 64 bytes). */
+const char *cfg_addr_print(const struct cfg_addr *addr, char *buf, size_t size);
+
+/** Parse hex digits into exactly 'len' bytes. 0 or -EINVAL; 'out' is unspecified then. */
+int cfg_hex_parse(const char *text, uint8_t *out, size_t len);
+
+struct cfg_paths {
+	char *state; /* /var/lib/ravelin */
+	char *run;   /* /run/ravelin: dataplane.sock, signer.sock, admin.sock */
+};
+
+struct cfg_log_section {
+	enum cfg_log_format format;
+	enum cfg_log_level level;
+};
+
+enum cfg_huge { CFG_HUGE_AUTO, CFG_HUGE_NEVER, CFG_HUGE_REQUIRE };
+enum cfg_latch { CFG_LATCH_STRICT, CFG_LATCH_ADDRESS, CFG_LATCH_ANY };
+enum cfg_media_mode { CFG_MEDIA_RELAY, CFG_MEDIA_DIRECT };
+enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
+
+struct cfg_dp_port {
+	char *device;         /* af_packet:IF or pci:ADDR */
+	char **addresses;     /* ADDRESS/PREFIX that the dataplane answers for on this port */
+	unsigned addresses_count;
+	char *gateway;        /* next hop for what is not on link; may be NULL */
+	char *gateway6;
+	/* parsed from the above */
+	struct cfg_addr addr[8];
+	struct cfg_addr gw4, gw6;
+};
+
+struct cfg_dataplane {
+	uint16_t main_lcore;        /* 0 */
+	uint16_t *worker_lcores;    /* [1] */
+	unsigned worker_lcores_count;
+	enum cfg_huge huge_pages;   /* auto */
+	uint32_t memory_mb;         /* 256 */
+	uint32_t max_legs;          /* 4096: leg records made at start */
+	uint32_t max_sas;           /* 256 */
+	uint32_t max_gateways;      /* 1024 */
+	uint32_t mbufs;             /* 16384 */
+	uint16_t ring_desc;         /* 1024: receive and transmit descriptors per queue */
+	char *file_prefix;          /* EAL's; default made from paths.run */
+	struct cfg_dp_port *ports;
+	unsigned ports_count;
+};
+
+struct cfg_media_addr {
+	char *address;  /* one of the dataplane's port addresses, without prefix */
+	char *region;   /* devices and gateways of this region use it; "default" */
+	struct cfg_addr addr;
+};
+
+struct cfg_media {
+	uint16_t base_port;          /* 16384; 16384, 32768 or 49152 */
+	struct cfg_media_addr *addresses;
+	unsigned addresses_count;
+	enum cfg_media_mode mode;    /* relay */
+	uint32_t idle_s;             /* 300: a leg without media ends after so long; 0 never */
+	enum cfg_latch plain_latch;  /* address */
+	bool rtcp_mux;               /* false */
+	uint8_t dscp;                /* 46 */
+	uint8_t ptime_ms;            /* 20 */
+	enum cfg_fallback fallback;  /* rtp: when one party cannot encrypt */
+};
+
+struct cfg_sccp {
+	char *listen;            /* "0.0.0.0": signalling address, the kernel's */
+	uint16_t port;           /* 2000; 0: off */
+	uint16_t tls_port;       /* 2443; 0: off */
+	uint16_t keepalive_s;    /* 30 */
+	char *date_template;     /* "D/M/Y" */
+	bool legacy_tls;         /* false: TLS 1.0 and NULL-SHA for 79xx phones */
+	uint32_t max_connections; /* 20000 */
+	uint32_t max_preauth;    /* 4096: connections that have not registered yet */
+	uint16_t handshake_s;    /* 10: TLS handshake and first message must be done by then */
+};
+
+struct cfg_signer {
+	char *kek_file;          /* STATE/signer/kek: 32 bytes, mode 0400, made at first start */
+	char *pkcs11_uri;        /* not set: software keys */
+	char *cluster_name;      /* "ravelin": in the subject of what is made at first start */
+	uint16_t lsc_days;       /* 1825 */
+	uint16_t ca_days;        /* 3650 */
+	uint16_t server_days;    /* 1825 */
+	char **trust;            /* PEM files with further CAs that may issue phone certificates (MIC roots) */
+	unsigned trust_count;
+};
+
+struct cfg_sa { /* a manual SA; both ends by hand */
+	char *gateway;    /* name of the gateway whose MGCP it carries */
+	char *direction;  /* in, out */
+	uint32_t spi;
+	char *mode;       /* transport, tunnel */
+	char *algorithm;  /* aes-gcm-128, aes-cbc-128-sha1-96 */
+	char *key;        /* hex: cipher key (GCM: with the 4-byte salt behind it) */
+	char *auth_key;   /* hex, CBC only */
+	char *local;      /* outer addresses; a port means UDP encapsulation */
+	char *remote;
+	bool esn;
+};
+
+struct cfg_mgcp {
+	char *local;             /* ADDRESS[:PORT] of the call agent, a dataplane address; port 2727 */
+	uint16_t answer_s;       /* 60: how long a called party may ring */
+};
+
+struct cfg {
+	struct cfg_paths paths;
+	struct cfg_log_section log;
+	struct cfg_dataplane dataplane;
+	struct cfg_media media;
+	struct cfg_sccp sccp;
+	struct cfg_signer signer;
+	struct cfg_mgcp mgcp;
+	struct cfg_sa *sas;
+	unsigned sas_count;
+	struct cfg_addr mgcp_local; /* parsed mgcp.local */
+};
+
+/**
+ * Read, complete with defaults and check 'path' (NULL: defaults only). On error returns -EINVAL (content),
+ * -ENOENT and others (file), with one line that names key, value and range in 'err'. The caller owns
+ * *ret_cfg: cfg_free().
+ */
+int cfg_load(const char *path, struct cfg **ret_cfg, char *err, size_t err_size);
+
+/** The same from memory, for tests and fuzzing. */
+int cfg_load_data(const uint8_t *data, size_t len, struct cfg **ret_cfg, char *err, size_t err_size);
+
+/** Frees; wipes what held keys. NULL is allowed. */
+void cfg_free(struct cfg *cfg);
+
+#endif

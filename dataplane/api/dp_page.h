@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The counter page: a sealed memfd that the dataplane writes and others map read-only. It reaches the
+ * controlplane with the answer to DP_MSG_HELLO. Every word is an aligned 64-bit counter with one writer,
+ * read with plain loads: a reader may see one counter a moment older than another, never a torn one.
+ */
+#ifndef DP_PAGE_H
+#define DP_PAGE_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define DP_PAGE_MAGIC   0x52564c4e50414745ull /* "RVLNPAGE" */
+#define DP_PAGE_VERSION 1
+
+/* Why a packet did not leave. DP_OK is no drop; names are in dp_drop_name() and in counters output. */
+enum dp_drop {
+	DP_OK = 0,
+	DP_DROP_L2_NOT_OURS,     /* destination MAC or ethertype is not for us */
+	DP_DROP_L3_MALFORMED,    /* truncated, bad version, header length or total length */
+	DP_DROP_L3_NOT_OURS,     /* well-formed IP to an address that the dataplane does not own */
+	DP_DROP_L3_FRAGMENT,     /* IP fragments are not reassembled */
+	DP_DROP_L4_MALFORMED,    /* truncated UDP, length lies */
+	DP_DROP_L4_PROTO,        /* protocol or port without a user here */
+	DP_DROP_CHAINED,         /* segmented mbuf */
+	DP_DROP_TTL,             /* hop limit exhausted */
+	DP_DROP_NO_LEG,          /* media port without a leg */
+	DP_DROP_LEG_INACTIVE,    /* leg is there, peer leg or direction is not */
+	DP_DROP_SOURCE,          /* source address not the signalled or latched one */
+	DP_DROP_RTP_MALFORMED,   /* RTP header, CSRC list, extension or padding do not fit */
+	DP_DROP_RTCP_MALFORMED,  /* RTCP header or SRTCP trailer do not fit */
+	DP_DROP_AUTH,            /* SRTP or SRTCP tag wrong */
+	DP_DROP_REPLAY,          /* index seen before */
+	DP_DROP_STALE,           /* index left of the window */
+	DP_DROP_KEY_LIMIT,       /* packet index or key lifetime exhausted */
+	DP_DROP_NO_KEY,          /* secure leg without a key yet */
+	DP_DROP_NO_STREAM,       /* more SSRCs than a leg may have */
+	DP_DROP_POLICED,         /* over the source's or leg's rate */
+	DP_DROP_NO_ROOM,         /* no head- or tailroom for what must be added */
+	DP_DROP_ESP_MALFORMED,   /* ESP header, IV, padding or trailer do not fit */
+	DP_DROP_ESP_NO_SA,       /* unknown SPI */
+	DP_DROP_ESP_AUTH,        /* ICV wrong */
+	DP_DROP_ESP_REPLAY,      /* sequence seen before */
+	DP_DROP_ESP_STALE,       /* sequence left of the window */
+	DP_DROP_ESP_EXPIRED,     /* SA past its hard lifetime or sequence grant */
+	DP_DROP_ESP_SELECTOR,    /* inner packet outside the SA's selectors */
+	DP_DROP_POLICY,          /* arrived in clear where an SA is demanded */
+	DP_DROP_MGCP_MALFORMED,  /* not MGCP */
+	DP_DROP_MGCP_UNKNOWN,    /* no such gateway, or answer to no transaction */
+	DP_DROP_NO_NEIGH,        /* next hop has no link-layer address (yet) */
+	DP_DROP_TX_FULL,         /* driver took no more */
+	DP_DROP_RING_FULL,       /* handoff or punt ring full */
+	DP_DROP_CONSUMED,        /* not lost: answered or absorbed here (ARP, ND, echo, MGCP answers) */
+	DP_DROP_MAX
+};
+
+/* Stages whose cycles are counted, in loop order. */
+enum dp_stage {
+	DP_STAGE_RX,
+	DP_STAGE_PARSE,
+	DP_STAGE_LOOKUP,
+	DP_STAGE_UNPROTECT,
+	DP_STAGE_PROTECT,
+	DP_STAGE_REWRITE,
+	DP_STAGE_TX,
+	DP_STAGE_OTHER, /* commands, ESP, MGCP, handoff */
+	DP_STAGE_MAX
+};
+
+/* Written by one worker. rx_pkts = tx_pkts - made_pkts + sum(drop[]) + in_flight, always. */
+struct dp_page_worker {
+	uint64_t rx_pkts, rx_bytes;
+	uint64_t tx_pkts, tx_bytes;
+	uint64_t made_pkts;    /* sent or dropped packets that the worker itself made (MGCP, ARP) */
+	uint64_t in_flight;    /* handed to another lcore and not yet counted there */
+	uint64_t handoff_in, handoff_out;
+	uint64_t polls, busy_polls, busy_cyc;
+	uint64_t cmds;         /* commands executed */
+	uint64_t events_lost;  /* events for the controlplane that found the ring full */
+	uint64_t stage_cyc[DP_STAGE_MAX];
+	uint64_t stage_pkts[DP_STAGE_MAX];
+	uint64_t drop[DP_DROP_MAX];
+	/* IPsec and MGCP */
+	uint64_t esp_in, esp_out, mgcp_tx, mgcp_retx, mgcp_rx, mgcp_timeout, mgcp_no_sa;
+	uint64_t pad[1];
+} __attribute__((aligned(64)));
+
+/*
+ * One per leg identifier. 'tx_reserved' is written by the worker ahead of use (DP_TX_RESERVE indices at a
+ * time): after a crash the key may be used again only above it. The rest is copied by the main lcore about
+ * twice a second.
+ */
+#define DP_TX_RESERVE 64
+struct dp_page_leg {
+	uint64_t tx_reserved;    /* SRTP: highest 48-bit index that may have been used under the send key */
+	uint64_t tx_rtcp_reserved;
+	uint64_t rx_top;         /* SRTP: highest index accepted under the receive key */
+	uint64_t rx_rtcp_top;
+	uint64_t rx_pkts, rx_bytes, tx_pkts, tx_bytes;
+	uint64_t rx_rtcp, tx_rtcp;
+	uint64_t auth_fail, replayed, other_drop;
+	uint64_t last_rx_s;      /* seconds since the dataplane started; 0 never */
+	uint64_t state;          /* enum dp_page_leg_state */
+	uint64_t session;        /* dp_leg_set.session: whose leg this is */
+} __attribute__((aligned(64)));
+static_assert(sizeof(struct dp_page_leg) == 128, "two cache lines");
+
+enum dp_page_leg_state { DP_PAGE_LEG_FREE, DP_PAGE_LEG_UP, DP_PAGE_LEG_LATCHED };
+
+/* One per SA identifier. */
+struct dp_page_sa {
+	uint64_t spi;            /* 0: free */
+	uint64_t seq;            /* outbound: last used; inbound: highest accepted */
+	uint64_t pkts, bytes, auth_fail, replayed;
+	uint64_t pad[2];
+} __attribute__((aligned(64)));
+
+struct dp_page {
+	uint64_t magic, version, size;
+	uint64_t boot_id;        /* drawn at each start of the dataplane */
+	uint64_t epoch;          /* of the controlplane last seen */
+	uint64_t tsc_hz;
+	uint64_t alive;          /* counted up by the main lcore about twice a second */
+	uint64_t worker_cnt, worker_off; /* offsets in bytes from the start of the page */
+	uint64_t leg_cnt, leg_off;
+	uint64_t sa_cnt, sa_off;
+	uint64_t chan_bad;       /* channel messages refused as malformed */
+	uint64_t events_dropped; /* events for which no controlplane was connected */
+	uint64_t mbufs_total, mbufs_used;
+	uint64_t leg_bytes;      /* memory per leg with an AES-CM suite, both directions, RTP and RTCP */
+} __attribute__((aligned(64)));
+
+#endif
