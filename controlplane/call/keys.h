@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The key manager: draws SRTP master keys and salts ("sets", one per direction per leg), keeps the sets of
+ * living legs in locked memory that never enters a core dump, wipes them when the leg ends. Sets are never
+ * written to the store, never logged, never used twice (architecture section 3).
+ */
+#ifndef CP_KEYS_H
+#define CP_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/dp_msg.h"
+
+struct cp_keys; /* the pool */
+
+struct cp_keyset {
+	uint8_t suite; /* enum dp_srtp_suite */
+	uint8_t key[DP_SRTP_KEY_MAX];
+	uint8_t salt[DP_SRTP_SALT_MAX];
+};
+
+/** Lengths of a suite's master key and salt in bytes; 0 for DP_SRTP_NONE and unknown suites. */
+size_t cp_suite_key_len(uint8_t suite);
+size_t cp_suite_salt_len(uint8_t suite);
+
+/** IANA name of a suite ("AES_CM_128_HMAC_SHA1_80"), "RTP" for DP_SRTP_NONE; and back: 0 or -EINVAL. */
+const char *cp_suite_name(uint8_t suite);
+int cp_suite_parse(const char *name, uint8_t *ret_suite);
+
+/** A pool for 'max' sets. NULL when memory cannot be had; *ret_locked tells whether mlock succeeded. */
+struct cp_keys *cp_keys_create(size_t max, int *ret_locked);
+
+/** Wipes all and frees. NULL is allowed. */
+void cp_keys_destroy(struct cp_keys *keys);
+
+/** Draw a fresh set from RAND_priv_bytes. NULL when the pool is empty or the generator failed. */
+struct cp_keyset *cp_keys_draw(struct cp_keys *keys, uint8_t suite);
+
+/** A set given by the other party (a gateway's answer) or an operator: copies key and salt. */
+struct cp_keyset *cp_keys_take(struct cp_keys *keys, uint8_t suite, const uint8_t *key, const uint8_t *salt);
+
+/** Wipe and return a set. NULL is allowed. */
+void cp_keys_put(struct cp_keys *keys, struct cp_keyset *set);
+
+size_t cp_keys_used(const struct cp_keys *keys);
+
+#endif
