@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The records of the store: what devices, lines, gateways, SAs and running calls are, how they become bytes and
+ * back, and what makes one valid. A value is
+ *     version (1 byte), kind (1 byte), then fields: tag (2 bytes), length (4 bytes), content; big-endian.
+ * Fields come in ascending tag order; a repeated tag is a list. Unknown tags of a known version are kept in
+ * 'unknown' and written back, so that a program of the same schema which knows fewer fields loses none; a newer
+ * version is refused with -ENOTSUP. Tags never change meaning.
+ *
+ * parse: -EBADMSG malformed (truncated, lying length, field out of range, tags out of order), -ENOTSUP newer
+ * version, -ENOMEM. The output must be released with cp_*_free(), which takes an already freed one too.
+ */
+#ifndef CP_RECORDS_H
+#define CP_RECORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+#define CP_RECORD_VERSION 1
+#define CP_RECORD_MAX     (1u << 20) /* bytes of one encoded record */
+
+#define CP_DEVICE_NAME_MAX 16  /* bytes, with the terminating zero: SEP + 12 hex digits; so are the others */
+#define CP_NUMBER_MAX      33  /* up to 32 of 0-9 * # + */
+#define CP_TEXT_MAX        64  /* labels, descriptions, models, regions: UTF-8 */
+#define CP_NAME_MAX        64  /* gateway (domain), endpoint and SA names */
+
+#define CP_DEVICE_LINES_MAX   42
+#define CP_GW_ENDPOINTS_MAX   1024
+#define CP_GW_NUMBERS_MAX     1024
+
+/* What the operator demands of a device. */
+enum cp_device_mode { CP_DEVICE_NONSECURE = 1, CP_DEVICE_AUTHENTICATED, CP_DEVICE_ENCRYPTED };
+
+struct cp_buf { /* heap bytes; data NULL when len is 0 */
+	uint8_t *data;
+	size_t len;
+};
+
+struct cp_line {
+	char number[CP_NUMBER_MAX];
+	char label[CP_TEXT_MAX]; /* empty: the number is shown */
+};
+
+struct cp_device { /* key: name */
+	char name[CP_DEVICE_NAME_MAX]; /* SEP + 12 upper-case hex digits */
+	enum cp_device_mode mode;
+	char description[CP_TEXT_MAX];
+	char model[CP_TEXT_MAX];
+	char region[CP_TEXT_MAX];      /* "default" */
+	bool srtp;                     /* the model can do SRTP */
+	unsigned line_cnt;
+	struct cp_line *lines;         /* in button order, from line 1 */
+	int64_t changed_us;            /* wall clock */
+	struct cp_buf unknown;
+};
+
+enum { /* struct cp_gateway.flags: the values of DP_GW_F_* */
+	CP_GW_KEYS_WITHOUT_IPSEC = 1 << 0, /* mgcp.keys_without_ipsec: allow */
+	CP_GW_CLEAR = 1 << 1,      /* no SA needed for commands without keys */
+	CP_GW_X_CRYPTO = 1 << 2,   /* a=X-crypto instead of a=crypto */
+	CP_GW_MGCP_01 = 1 << 3,    /* MGCP 0.1 */
+	CP_GW_FLAGS_ALL = (1 << 4) - 1,
+};
+
+struct cp_endpoint {
+	char name[CP_NAME_MAX]; /* local part, without @domain */
+};
+
+struct cp_gw_number {
+	char number[CP_NUMBER_MAX]; /* without the '*' of a prefix */
+	bool prefix;                /* every number that begins so */
+	char endpoint[CP_NAME_MAX]; /* empty: any free endpoint of the gateway */
+};
+
+struct cp_gateway { /* key: name */
+	char name[CP_NAME_MAX];  /* MGCP domain; letters, digits, '.', '-', '_' or [address] */
+	uint32_t gw_id;          /* below DP_GW_MAX, given at first add, unique, stays */
+	struct cfg_addr address; /* MGCP address and port (2427 unless said) */
+	char region[CP_TEXT_MAX];
+	uint32_t flags;          /* CP_GW_* */
+	unsigned endpoint_cnt;
+	struct cp_endpoint *endpoints;
+	unsigned number_cnt;
+	struct cp_gw_number *numbers;
+	int64_t changed_us;
+	struct cp_buf unknown;
+};
+
+struct cp_sa { /* key: name. A manual SA; the key only as sealed bytes */
+	char name[CP_NAME_MAX];
+	char gateway[CP_NAME_MAX];
+	uint32_t sa_id;  /* below DP_SA_MAX, given at first add, unique, stays */
+	uint32_t spi;    /* above 255, host order */
+	uint8_t dir;     /* enum dp_dir */
+	uint8_t alg;     /* enum dp_esp_alg */
+	uint8_t mode;    /* enum dp_esp_mode */
+	bool esn;
+	struct cfg_addr local, remote;         /* outer; ports: UDP encapsulation */
+	struct cfg_addr sel_local, sel_remote; /* family 0: as outer */
+	uint64_t seq_reserved; /* outbound: highest number granted to the dataplane; inbound: highest known accepted */
+	struct cp_buf sealed;  /* key material sealed by the signer, aad is the SA's name */
+	int64_t changed_us;
+	struct cp_buf unknown;
+};
+
+struct cp_call_leg {
+	uint32_t leg_id;           /* DP_LEG_ID */
+	uint32_t sa_gw_id;         /* gateway party: its gw_id, else UINT32_MAX */
+	char party[CP_NAME_MAX];   /* device or gateway name */
+	char endpoint[CP_NAME_MAX];/* gateway party */
+	char conn_id[33];          /* gateway party: MGCP connection */
+	char number[CP_NUMBER_MAX];
+	uint32_t line;             /* phone party */
+	uint32_t callref;          /* phone party's call reference */
+	uint8_t rx_suite, tx_suite; /* enum dp_srtp_suite */
+	struct cfg_addr remote;
+};
+
+struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, without keys */
+	uint64_t call_id;
+	uint8_t state;    /* call control's */
+	uint8_t security; /* enum cp_security */
+	char mgcp_call_id[33];
+	int64_t started_us;
+	struct cp_call_leg leg[2];
+	unsigned leg_cnt;
+	struct cp_buf unknown;
+};
+
+/* Encode: *ret is heap, freed by the caller with free(ret->data). 0, -EINVAL (not valid), -ENOMEM. */
+int cp_device_build(const struct cp_device *dev, struct cp_buf *ret);
+int cp_gateway_build(const struct cp_gateway *gw, struct cp_buf *ret);
+int cp_sa_build(const struct cp_sa *sa, struct cp_buf *ret);
+int cp_call_rec_build(const struct cp_call_rec *call, struct cp_buf *ret);
+
+int cp_device_parse(const uint8_t *data, size_t len, struct cp_device *ret);
+int cp_gateway_parse(const uint8_t *data, size_t len, struct cp_gateway *ret);
+int cp_sa_parse(const uint8_t *data, size_t len, struct cp_sa *ret);
+int cp_call_rec_parse(const uint8_t *data, size_t len, struct cp_call_rec *ret);
+
+/* Deep copies. 0 or -ENOMEM. */
+int cp_device_copy(const struct cp_device *dev, struct cp_device *ret);
+int cp_gateway_copy(const struct cp_gateway *gw, struct cp_gateway *ret);
+
+/* Release what the struct owns, not the struct; sealed bytes are wiped. */
+void cp_device_free(struct cp_device *dev);
+void cp_gateway_free(struct cp_gateway *gw);
+void cp_sa_free(struct cp_sa *sa);
+void cp_call_rec_free(struct cp_call_rec *call);
+
+/* Validity of a record by itself: 0, or -EINVAL with what is wrong in 'why' (names the field and its value). */
+int cp_device_check(const struct cp_device *dev, char *why, size_t why_size);
+int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t why_size);
+int cp_sa_check(const struct cp_sa *sa, char *why, size_t why_size);
+
+bool cp_device_name_ok(const char *name);
+bool cp_number_ok(const char *number);   /* 1..32 of 0-9 * # +; '+' only first */
+bool cp_gw_name_ok(const char *name);
+bool cp_endpoint_name_ok(const char *name);
+bool cp_text_ok(const char *text);       /* shorter than CP_TEXT_MAX, UTF-8, no control characters */
+
+/** "nonsecure", "authenticated", "encrypted"; and back: 0 or -EINVAL. */
+const char *cp_device_mode_name(enum cp_device_mode mode);
+int cp_device_mode_parse(const char *name, enum cp_device_mode *ret);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The store: one RocksDB under STATE/store, column families as in the architecture (section 5). Writers hand
+ * batches to one store thread, which commits what has gathered in one synced write; a batch is all or nothing.
+ * Every batch's callback is delivered once, on the event base, in the order of submission, with 0 only after
+ * the sync. Reads come from an in-memory view of what is synced: it never shows what could still be refused.
+ * audit and cert are not in the view.
+ *
+ * Failure (disk full, I/O error, failing fsync): the batches of that write get the error and leave nothing
+ * behind (keys they may have reached on disk are put back before anything else is written); the store is then
+ * 'failing': alarm store-failing, every batch is refused with -EIO or -ENOSPC at once, while the thread reopens
+ * the database every CP_STORE_RETRY_MS until a synced write works again. The process never ends because of it.
+ * Only if the process dies before that can a refused change be found on disk by the next start.
+ *
+ * All functions but cp_store_open's thread run on the event loop's thread. Shared records (device, profile,
+ * line, gateway, cert, trust, capf, ctl) and local ones (call, sa, meta, audit) are kept apart by column family.
+ */
+#ifndef CP_STORE_H
+#define CP_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "records.h"
+
+#define CP_STORE_SCHEMA   1
+#define CP_STORE_RETRY_MS 500
+#define CP_STORE_KEY_MAX  128 /* bytes */
+#define CP_AUDIT_MAX      100000 /* newest records kept, about */
+
+struct event_base;
+struct cp_alarms;
+struct cp_store;
+struct cp_batch;
+
+enum cp_cf {
+	CP_CF_META, /* schema version, epochs */
+	CP_CF_DEVICE,
+	CP_CF_PROFILE,
+	CP_CF_LINE, /* number -> owner; written by cp_dir_* only */
+	CP_CF_GATEWAY,
+	CP_CF_CERT,
+	CP_CF_TRUST,
+	CP_CF_CAPF,
+	CP_CF_CTL,
+	CP_CF_CALL,
+	CP_CF_SA,
+	CP_CF_AUDIT,
+	CP_CF_MAX
+};
+
+struct cp_store_opts {
+	const char *path;          /* directory, made (0700) if absent; its parent must exist */
+	struct event_base *base;   /* callbacks come here; NULL: only cp_store_commit(), for tools */
+	struct cp_alarms *alarms;  /* may be NULL */
+	bool no_sync;              /* for the bench only: nothing is durable */
+};
+
+/**
+ * Open, migrate if older (a checkpoint is left beside it as PATH.before-N), fill the view. Errors, each with one
+ * line in 'err': -ENOTSUP schema newer than ours, -EBUSY another process has it, -EBADMSG damaged record or
+ * database, other negative errno.
+ */
+int cp_store_open(const struct cp_store_opts *opts, struct cp_store **ret_store, char *err, size_t err_size);
+
+/** Commit what was submitted, stop the thread, call outstanding callbacks from here, close. NULL is allowed. */
+void cp_store_close(struct cp_store *store);
+
+/* --- writing --- */
+
+typedef void (*cp_store_fn)(void *ctx, int rc);
+
+struct cp_batch *cp_batch_create(void); /* NULL: no memory */
+void cp_batch_destroy(struct cp_batch *batch);
+/** Key and value are copied. 0, -EINVAL (key empty or over CP_STORE_KEY_MAX, value over CP_RECORD_MAX), -ENOMEM. */
+int cp_batch_put(struct cp_batch *batch, enum cp_cf cf, const void *key, size_t key_len, const void *val,
+		 size_t val_len);
+int cp_batch_del(struct cp_batch *batch, enum cp_cf cf, const void *key, size_t key_len);
+/** Add an audit record: a JSON text, time is added by the store. */
+int cp_batch_audit(struct cp_batch *batch, const char *json);
+
+/**
+ * Submit: the batch is the store's from here, also on error. 'fn' (may be NULL) is called later, never from
+ * inside, with 0 (synced), -ENOSPC, -EIO. Errors from here, fn not called: -EAGAIN (over 64 MiB wait), -EINVAL
+ * (records a failed put, or no base).
+ */
+int cp_store_submit(struct cp_store *store, struct cp_batch *batch, cp_store_fn fn, void *ctx);
+
+/** The same, waiting for the sync (a few hundred microseconds, seconds on a sick disk): tools, tests, start. */
+int cp_store_commit(struct cp_store *store, struct cp_batch *batch);
+
+/* Running calls and SAs: typed puts. As cp_store_submit(). */
+int cp_store_put_call(struct cp_store *store, const struct cp_call_rec *call, cp_store_fn fn, void *ctx);
+int cp_store_del_call(struct cp_store *store, uint64_t call_id, cp_store_fn fn, void *ctx);
+int cp_store_put_sa(struct cp_store *store, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx);
+int cp_store_del_sa(struct cp_store *store, const char *name, const char *audit, cp_store_fn fn, void *ctx);
+
+/** Lowest sa_id below 'max' that no record in the view or on its way has. UINT32_MAX: none free. */
+uint32_t cp_store_free_sa_id(const struct cp_store *store, uint32_t max);
+
+/* --- reading: the synced view; borrowed until the loop runs again --- */
+
+/** 0, -ENOENT. Not for CP_CF_AUDIT and CP_CF_CERT. */
+int cp_store_get(const struct cp_store *store, enum cp_cf cf, const void *key, size_t key_len,
+		 const uint8_t **ret_val, size_t *ret_len);
+size_t cp_store_count(const struct cp_store *store, enum cp_cf cf);
+
+/** Each record in key order; 'fn' returns false to stop. */
+typedef bool (*cp_store_each_fn)(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t val_len);
+void cp_store_each(const struct cp_store *store, enum cp_cf cf, cp_store_each_fn fn, void *ctx);
+
+const struct cp_sa *cp_store_sa(const struct cp_store *store, const char *name);
+const struct cp_call_rec *cp_store_call(const struct cp_store *store, uint64_t call_id);
+void cp_store_each_sa(const struct cp_store *store, void (*fn)(void *ctx, const struct cp_sa *sa), void *ctx);
+void cp_store_each_call(const struct cp_store *store, void (*fn)(void *ctx, const struct cp_call_rec *call),
+			void *ctx);
+
+/** Newest audit records first, at most 'max', read from disk: time in us and the JSON text. 0 or -EIO. */
+int cp_store_audit(struct cp_store *store, unsigned max, void (*fn)(void *ctx, int64_t time_us, const char *json),
+		   void *ctx);
+
+/* --- changes seen by others --- */
+
+/** Called after a synced change entered the view, per key, before the batch's own callback. Up to 8 watchers. */
+typedef void (*cp_store_watch_fn)(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted);
+int cp_store_watch(struct cp_store *store, enum cp_cf cf, cp_store_watch_fn fn, void *ctx);
+
+/* --- state --- */
+
+struct cp_store_stats {
+	uint64_t batches, ops, writes; /* committed; batches / writes is the group size */
+	uint64_t failed;               /* batches refused */
+	uint64_t reopens;
+	uint64_t queued;               /* now */
+	uint64_t last_write_us;        /* of the last synced write */
+	bool failing;
+	int failing_rc;
+};
+void cp_store_stats(const struct cp_store *store, struct cp_store_stats *ret);
+
+/* --- the directory: devices, gateways and who owns which number (dir.c) --- */
+
+const struct cp_device *cp_dir_device(const struct cp_store *store, const char *name);
+const struct cp_gateway *cp_dir_gateway(const struct cp_store *store, const char *name);
+const struct cp_gateway *cp_dir_gateway_id(const struct cp_store *store, uint32_t gw_id);
+void cp_dir_each_device(const struct cp_store *store, void (*fn)(void *ctx, const struct cp_device *dev), void *ctx);
+void cp_dir_each_gateway(const struct cp_store *store, void (*fn)(void *ctx, const struct cp_gateway *gw), void *ctx);
+
+enum cp_dir_kind { CP_DIR_NONE, CP_DIR_LINE, CP_DIR_GATEWAY };
+
+struct cp_dir_hit {
+	enum cp_dir_kind kind;
+	const struct cp_device *device; /* LINE */
+	unsigned line;                  /* LINE: from 1 */
+	const struct cp_gateway *gateway; /* GATEWAY */
+	const char *endpoint;             /* GATEWAY: "" any endpoint */
+	bool prefix;                      /* matched by a prefix of prefix_len digits */
+	unsigned prefix_len;
+};
+
+/**
+ * Who answers 'number': an exact owner first, else the gateway with the longest matching prefix. False: nobody.
+ * *ret_longer (may be NULL): true if a longer number that begins with these digits has an owner or may have
+ * one (a prefix), so that the dialler waits for more digits.
+ */
+bool cp_dir_number(const struct cp_store *store, const char *number, struct cp_dir_hit *ret, bool *ret_longer);
+
+/*
+ * Changes. Checked against the view and what is on its way; 'why' says what is wrong. Return 0 (fn will be
+ * called), -EINVAL (not valid), -EEXIST (name, or number already owned), -ENOENT, -EBUSY (the same object or number is
+ * being written: try again after the next callback), or as cp_store_submit(). 'who' goes into the audit.
+ */
+struct cp_dir_ctx {
+	const char *who; /* "uid 0", "import" */
+	cp_store_fn fn;
+	void *ctx;
+	char *why;
+	size_t why_size;
+};
+int cp_dir_device_put(struct cp_store *store, const struct cp_device *dev, bool replace, const struct cp_dir_ctx *c);
+int cp_dir_device_del(struct cp_store *store, const char *name, const struct cp_dir_ctx *c);
+int cp_dir_line_add(struct cp_store *store, const char *device, const struct cp_line *line,
+		    const struct cp_dir_ctx *c);
+int cp_dir_line_del(struct cp_store *store, const char *number, const struct cp_dir_ctx *c);
+/** gw->gw_id is ignored: kept from the record there is, or the lowest free one. */
+int cp_dir_gateway_put(struct cp_store *store, const struct cp_gateway *gw, bool replace,
+		       const struct cp_dir_ctx *c);
+int cp_dir_gateway_del(struct cp_store *store, const char *name, const struct cp_dir_ctx *c);
+
+#endif
