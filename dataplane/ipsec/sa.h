@@ -27,6 +27,7 @@
 
 #include "crypto/mb.h"
 #include "dp_msg.h"
+#include "dp_page.h"
 #include "replay.h"
 
 #define DP_SA_OUTER_MAX 48 /* bytes: IPv6 header and UDP header */
@@ -66,7 +67,7 @@ struct dp_sa {
 	uint16_t outer_sum; /* IPv4: folded sum of the outer header with length, id, TOS and DF zero */
 	uint16_t window;  /* inbound: packets, 64 to DP_REPLAY_WINDOW */
 	uint64_t seq_limit; /* outbound: highest number that may be used */
-	uint64_t want_at; /* outbound: ask for a grant when this number is used; 0: asked already */
+	uint64_t want_at; /* outbound: ask for a grant when this number is used; UINT64_MAX: no more */
 	uint64_t hard_bytes; /* ciphertext bytes (RFC 4301 s4.4.2.1); 0: no limit */
 	/* Written per packet. */
 	uint64_t seq;     /* outbound: last number used */
@@ -81,6 +82,7 @@ struct dp_sa {
 	uint64_t hard_s;
 	uint64_t born_s;  /* dp_sa_tick()'s time at its first call */
 	bool ticked;
+	bool wanting;     /* outbound: a grant was asked for and did not come yet */
 	struct dp_sa_sel sel_src, sel_dst; /* as seen in a packet of this direction */
 	uint8_t iv_mask[16] __attribute__((aligned(16))); /* outbound CBC, secret */
 	union {
@@ -124,8 +126,9 @@ int dp_sa_grant(struct dp_sa *sa, uint32_t spi, uint64_t seq_limit);
 bool dp_sa_tick(struct dp_sa *sa, uint64_t now_s);
 
 /**
- * Events since the last call, DP_SA_EV bits, each raised once: DP_SA_WANT_GRANT when half of the last grant is
- * used (again after each grant), DP_SA_HARD_EXPIRED, DP_SA_EXHAUSTED when no number is left under this key.
+ * Events since the last call, DP_SA_EV bits: DP_SA_WANT_GRANT when half of the last grant is
+ * used (and with each tick until the grant comes), DP_SA_HARD_EXPIRED, DP_SA_EXHAUSTED when no number is left
+ * under this key.
  * Worker, after a burst and after a tick.
  */
 static inline uint32_t dp_sa_take_events(struct dp_sa *sa)
@@ -135,6 +138,13 @@ static inline uint32_t dp_sa_take_events(struct dp_sa *sa)
 	sa->events = 0;
 	return ev;
 }
+
+/**
+ * Is the packet at 'ip', parsed into 'h', one that this SA may carry? RFC 4301 s5.1, s5.2 (4). DP_OK,
+ * DP_DROP_ESP_SELECTOR, DP_DROP_L3_FRAGMENT when a fragment does not show what a selector asks for. Any.
+ */
+struct dp_iphdr;
+enum dp_drop dp_sa_select(const struct dp_sa *sa, const uint8_t *ip, const struct dp_iphdr *h);
 
 /** Usable for a packet now? Outbound: also a number left within the limit. Worker. */
 static inline bool dp_sa_live(const struct dp_sa *sa)

@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Both directions work in three steps over at most DP_MB_BURST packets: check everything and lay the packet
+ * out; crypto in bursts (GCM one by one, which ipsec-mb does as fast); then what only the result may change.
+ */
+#include "ipsec/esp.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "crypto/mb.h"
+#include "ipsec/iphdr.h"
+#include "ipsec/sa.h"
+
+#define CHUNK DP_MB_BURST
+
+/* A packet between the steps. */
+struct esp_meta {
+	uint8_t *esp;      /* SPI field */
+	uint8_t *text;     /* first byte behind the IV */
+	uint32_t text_len; /* bytes of ciphertext: payload, padding, pad length, next header */
+	uint32_t aad_len;  /* GCM: 8, ESN 12 */
+	uint64_t seq;      /* 64 bits, inferred ones included */
+	struct dp_iphdr ip; /* inbound: outer header */
+	uint8_t nonce[12], aad[12]; /* GCM */
+	uint8_t tag[DP_MB_SHA1_LEN], icv[16]; /* computed; inbound: received */
+};
+
+/* --- both directions --- */
+
+/* Within the lifetime in bytes with 'len' more? If not, the SA ends here. */
+static bool bytes_left(struct dp_sa *sa, uint32_t len)
+{
+	if (sa->hard_bytes == 0 || (sa->bytes < sa->hard_bytes && len <= sa->hard_bytes - sa->bytes))
+		return true;
+	sa->dead |= DP_SA_DEAD_BYTES;
+	sa->events |= DP_SA_EV(DP_SA_HARD_EXPIRED);
+	return false;
+}
+
+static void gcm_fields(const struct dp_sa *sa, struct esp_meta *m)
+{
+	memcpy(m->nonce, sa->salt, 4);
+	memcpy(m->nonce + 4, m->esp + 8, 8);
+	put_be32(m->aad, sa->spi);
+	if (sa->esn) {
+		put_be64(m->aad + 4, m->seq);
+		m->aad_len = 12;
+	} else {
+		put_be32(m->aad + 4, (uint32_t)m->seq);
+		m->aad_len = 8;
+	}
+}
+
+/*
+ * HMAC covers SPI to ciphertext, and with ESN the high half of the sequence, which is not on the wire: it is
+ * put where the ICV goes (or was, saved by then) for as long as the hash runs. RFC 4303 s2.2.1.
+ */
+static void hmac_set(struct dp_mb *mb, unsigned int slot, const struct dp_sa *sa, struct esp_meta *m)
+{
+	size_t len = 8u + sa->iv_len + m->text_len;
+
+	if (sa->esn) {
+		put_be32(m->esp + len, (uint32_t)(m->seq >> 32));
+		len += 4;
+	}
+	dp_mb_hmac_set(mb, slot, sa->key.cbc.ipad, sa->key.cbc.opad, m->esp, len, m->tag);
+}
+
+/* --- out --- */
+
+static void ipv4_finish(uint8_t *ip, uint32_t total, uint64_t sum_rest, uint16_t id, uint16_t frag, uint8_t tos)
+{
+	ip[1] = tos;
+	put_be16(ip + 2, (uint16_t)total);
+	put_be16(ip + 4, id);
+	put_be16(ip + 6, frag);
+	put_be16(ip + 10, (uint16_t)~dp_iphdr_fold(sum_rest + tos + total + id + frag));
+}
+
+/* Outer headers in front of m->esp, around inner packet 'in'. RFC 4301 s5.1.2.1. */
+static uint8_t *outer_build(const struct dp_sa *sa, const struct esp_meta *m, const uint8_t *in, uint32_t esp_len)
+{
+	uint8_t *o = m->esp - sa->outer_len;
+	uint32_t total = sa->outer_len + esp_len;
+	bool in4 = in[0] >> 4 == 4;
+	uint8_t tc = in4 ? in[1] : (uint8_t)(in[0] << 4 | in[1] >> 4);
+
+	memcpy(o, sa->outer, sa->outer_len);
+	if (sa->family == 4) {
+		uint16_t df = in4 ? (uint16_t)(be16(in + 6) & 0x4000) : 0x4000;
+
+		ipv4_finish(o, total, sa->outer_sum, (uint16_t)m->seq, df, tc);
+	} else {
+		o[0] = (uint8_t)(0x60 | tc >> 4);
+		o[1] = (uint8_t)(tc << 4 | (in4 ? 0 : in[1] & 15));
+		if (!in4)
+			memcpy(o + 2, in + 2, 2); /* flow label */
+		put_be16(o + 4, (uint16_t)(total - 40));
+	}
+	return o;
+}
+
+/* The packet's own header, moved in front of ESP. RFC 4303 s3.1.1. */
+static uint8_t *header_move(const struct dp_sa *sa, const struct esp_meta *m, uint8_t *ip, const struct dp_iphdr *h,
+			    uint32_t esp_len)
+{
+	uint8_t *o = m->esp - sa->outer_len - h->esp_at;
+	uint32_t total = h->esp_at + sa->outer_len + esp_len;
+
+	memmove(o, ip, h->esp_at);
+	memcpy(o + h->esp_at, sa->outer, sa->outer_len);
+	o[h->esp_nh_off] = sa->udp ? IPH_UDP : IPH_ESP;
+	if (h->version == 4) {
+		put_be16(o + 2, (uint16_t)total);
+		dp_iphdr_v4_sum(o, h->esp_at);
+	} else {
+		put_be16(o + 4, (uint16_t)(total - 40));
+	}
+	return o;
+}
+
+static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
+{
+	struct dp_sa *sa = p->sa;
+	uint32_t skip, pay_len, pad, esp_len, head;
+	enum dp_drop rc;
+	uint8_t *t, nh;
+
+	if (sa->dir != DP_DIR_SEND)
+		return DP_DROP_ESP_NO_SA;
+	rc = dp_iphdr_parse(p->data, p->len, &m->ip);
+	if (rc != DP_OK)
+		return rc;
+	rc = dp_sa_select(sa, p->data, &m->ip);
+	if (rc != DP_OK)
+		return rc;
+	if (sa->mode == DP_ESP_TUNNEL) {
+		skip = 0;
+		nh = m->ip.version == 4 ? IPH_IPIP : IPH_IPV6;
+	} else {
+		if (m->ip.fragment)
+			return DP_DROP_L3_FRAGMENT;
+		skip = m->ip.esp_at;
+		nh = p->data[m->ip.esp_nh_off];
+	}
+	pay_len = m->ip.total - skip;
+	m->text_len = (pay_len + 2 + sa->align - 1) & ~(uint32_t)(sa->align - 1);
+	pad = m->text_len - 2 - pay_len;
+	esp_len = 8u + sa->iv_len + m->text_len + sa->icv_len;
+	head = 8u + sa->iv_len + sa->outer_len;
+	if (head > p->headroom || pad + 2u + sa->icv_len > p->tailroom + (uint32_t)(p->len - m->ip.total) ||
+	    skip + sa->outer_len + esp_len > UINT16_MAX)
+		return DP_DROP_NO_ROOM;
+
+	if (sa->dead != 0)
+		return DP_DROP_ESP_EXPIRED;
+	if (!bytes_left(sa, m->text_len))
+		return DP_DROP_ESP_EXPIRED;
+	if (sa->seq >= sa->seq_limit)
+		return DP_DROP_ESP_EXPIRED;
+	m->seq = ++sa->seq;
+	if (m->seq >= sa->want_at) {
+		sa->want_at = UINT64_MAX;
+		if (m->seq < (sa->esn ? UINT64_MAX : UINT32_MAX)) {
+			sa->wanting = true;
+			sa->events |= DP_SA_EV(DP_SA_WANT_GRANT);
+		}
+	}
+	if (m->seq == (sa->esn ? UINT64_MAX : UINT32_MAX))
+		sa->events |= DP_SA_EV(DP_SA_EXHAUSTED);
+	sa->pkts++;
+	sa->bytes += m->text_len;
+
+	/* From here on it goes out. */
+	m->text = p->data + skip;
+	m->esp = m->text - sa->iv_len - 8;
+	t = sa->mode == DP_ESP_TUNNEL ? outer_build(sa, m, p->data, esp_len)
+				      : header_move(sa, m, p->data, &m->ip, esp_len);
+	if (sa->udp) {
+		put_be16(m->esp - 4, (uint16_t)(8 + esp_len));
+		put_be16(m->esp - 2, 0);
+	}
+	put_be32(m->esp, sa->spi);
+	put_be32(m->esp + 4, (uint32_t)m->seq);
+	if (sa->iv_len == 16)
+		put_be64(m->esp + 8, 0); /* the block that becomes the IV, see sa.h */
+	put_be64(m->esp + sa->iv_len, m->seq);
+	for (uint32_t i = 0; i < pad; i++)
+		m->text[pay_len + i] = (uint8_t)(i + 1);
+	m->text[pay_len + pad] = (uint8_t)pad;
+	m->text[pay_len + pad + 1] = nh;
+
+	p->tailroom = (uint16_t)(p->tailroom + (p->len - m->ip.total) - (pad + 2u + sa->icv_len));
+	p->headroom = (uint16_t)(p->headroom - head);
+	p->data = t;
+	p->len = (uint16_t)(m->esp + esp_len - t);
+	return DP_OK;
+}
+
+static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned int n)
+{
+	struct esp_meta meta[CHUNK];
+	uint8_t cbc[CHUNK];
+	unsigned int cbc_n = 0, ok = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct esp_meta *m = &meta[i];
+		const struct dp_sa *sa = pkts[i].sa;
+
+		pkts[i].verdict = (uint8_t)encap_prepare(&pkts[i], m);
+		if (pkts[i].verdict != DP_OK)
+			continue;
+		ok++;
+		if (sa->alg == DP_ESP_AES_GCM_128) {
+			gcm_fields(sa, m);
+			dp_mb_gcm128_enc(mb, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
+					 m->text_len, m->text + m->text_len);
+		} else {
+			dp_mb_cbc_set(mb, cbc_n, sa->key.cbc.rk, sa->iv_mask, m->text - 16, m->text - 16,
+				      16 + m->text_len);
+			cbc[cbc_n++] = (uint8_t)i;
+		}
+	}
+	if (cbc_n > 0) {
+		dp_mb_cbc_run(mb, cbc_n, true);
+		for (unsigned int j = 0; j < cbc_n; j++)
+			hmac_set(mb, j, pkts[cbc[j]].sa, &meta[cbc[j]]);
+		dp_mb_hmac_run(mb, cbc_n);
+		for (unsigned int j = 0; j < cbc_n; j++) {
+			struct esp_meta *m = &meta[cbc[j]];
+
+			memcpy(m->text + m->text_len, m->tag, 12);
+		}
+	}
+	/* Over IPv4 the checksum is zero (RFC 3948 s2.1); over IPv6 UDP must have one (RFC 8200 s8.1). */
+	for (unsigned int i = 0; i < n; i++) {
+		const struct dp_sa *sa = pkts[i].sa;
+		uint8_t *udp;
+
+		if (pkts[i].verdict != DP_OK || !sa->udp || sa->family != 6)
+			continue;
+		udp = meta[i].esp - 8;
+		dp_iphdr_udp_sum(pkts[i].data, udp, (uint32_t)(pkts[i].data + pkts[i].len - udp));
+	}
+	return (uint16_t)ok;
+}
+
+uint16_t dp_esp_encap_burst(struct dp_mb *mb, struct dp_esp_pkt *pkts, uint16_t n)
+{
+	uint16_t ok = 0;
+
+	for (unsigned int i = 0; i < n; i += CHUNK)
+		ok = (uint16_t)(ok + encap_chunk(mb, pkts + i, n - i < CHUNK ? n - i : CHUNK));
+	return ok;
+}
+
+/* --- in --- */
+
+/*
+ * The 64-bit number that 32 received bits mean: of those with these low bits the one nearest to the window.
+ * RFC 4303 appendix A2.2. False: it would lie before the first or behind the last number.
+ */
+static bool seq_infer(const struct dp_sa *sa, uint32_t low, uint64_t *ret)
+{
+	uint32_t top_low = (uint32_t)sa->win.top, high = (uint32_t)(sa->win.top >> 32);
+	uint32_t bottom = top_low - (sa->window - 1u); /* modulo 2^32 */
+
+	if (!sa->esn) {
+		*ret = low;
+		return low != 0;
+	}
+	if (top_low >= sa->window - 1u) {
+		if (low < bottom && high++ == UINT32_MAX)
+			return false;
+	} else {
+		if (low >= bottom && high-- == 0)
+			return false;
+	}
+	*ret = (uint64_t)high << 32 | low;
+	return *ret != 0;
+}
+
+static enum dp_drop replay_verdict(const struct dp_sa *sa, uint64_t seq, int rc)
+{
+	if (rc == -EALREADY)
+		return DP_DROP_ESP_REPLAY;
+	if (rc != 0 || (seq < sa->win.top && sa->win.top - seq >= sa->window))
+		return DP_DROP_ESP_STALE;
+	return DP_OK;
+}
+
+/* UDP or IP payload between 'at' and the packet's end: where ESP begins. */
+static enum dp_drop udp_skip(const uint8_t *ip, const struct dp_iphdr *h, uint32_t *ret_esp)
+{
+	uint32_t left = (uint32_t)h->total - h->len;
+
+	if (left < 8 || be16(ip + h->len + 4) != left)
+		return DP_DROP_L4_MALFORMED;
+	*ret_esp = h->len + 8u;
+	return DP_OK;
+}
+
+static enum dp_drop decap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
+{
+	struct dp_sa *sa = p->sa;
+	uint32_t at, esp_len, over = 8u + sa->iv_len + sa->icv_len;
+	enum dp_drop rc;
+
+	if (sa->dir != DP_DIR_RECV)
+		return DP_DROP_ESP_NO_SA;
+	rc = dp_iphdr_parse(p->data, p->len, &m->ip);
+	if (rc != DP_OK)
+		return rc;
+	if (m->ip.fragment)
+		return DP_DROP_L3_FRAGMENT;
+	if (m->ip.version != sa->family || m->ip.proto != (sa->udp ? IPH_UDP : IPH_ESP))
+		return DP_DROP_ESP_NO_SA;
+	/* In transport mode this header goes on, with a new checksum that must not cover up an old error. */
+	if (sa->mode == DP_ESP_TRANSPORT && m->ip.version == 4 &&
+	    dp_iphdr_fold(dp_iphdr_sum(p->data, m->ip.len)) != 0xffff)
+		return DP_DROP_L3_MALFORMED;
+	at = m->ip.len;
+	if (sa->udp) {
+		rc = udp_skip(p->data, &m->ip, &at);
+		if (rc != DP_OK)
+			return rc;
+	}
+	esp_len = m->ip.total - at;
+	if (esp_len < over + 2 || ((esp_len - over) & (sa->align - 1u)) != 0)
+		return DP_DROP_ESP_MALFORMED;
+	m->esp = p->data + at;
+	m->text = m->esp + 8 + sa->iv_len;
+	m->text_len = esp_len - over;
+	if (be32(m->esp) != sa->spi)
+		return DP_DROP_ESP_NO_SA;
+	if (sa->dead != 0)
+		return DP_DROP_ESP_EXPIRED;
+	rc = DP_DROP_ESP_STALE;
+	if (seq_infer(sa, be32(m->esp + 4), &m->seq))
+		rc = replay_verdict(sa, m->seq, dp_replay_check(&sa->win, m->seq));
+	if (rc != DP_OK)
+		sa->replayed++;
+	memcpy(m->icv, m->text + m->text_len, sa->icv_len);
+	return rc;
+}
+
+/* What only an authentic packet may do: take its place in the window, count. */
+static enum dp_drop decap_commit(struct dp_sa *sa, const struct esp_meta *m)
+{
+	/* Twins, and a packet that another of its burst pushed out of the window, end here. */
+	enum dp_drop rc = replay_verdict(sa, m->seq, 0);
+
+	if (rc == DP_OK)
+		rc = replay_verdict(sa, m->seq, dp_replay_commit(&sa->win, m->seq));
+	if (rc != DP_OK) {
+		sa->replayed++;
+		return rc;
+	}
+	if (sa->dead != 0)
+		return DP_DROP_ESP_EXPIRED;
+	if (!bytes_left(sa, m->text_len))
+		return DP_DROP_ESP_EXPIRED;
+	sa->pkts++;
+	sa->bytes += m->text_len;
+	return DP_OK;
+}
+
+/* Padding must be 1, 2, 3 ...; gives payload length and next header. RFC 4303 s2.4. */
+static enum dp_drop trailer(const struct esp_meta *m, uint32_t *ret_len, uint8_t *ret_nh)
+{
+	const uint8_t *end = m->text + m->text_len;
+	uint32_t pad = end[-2];
+	uint8_t diff = 0;
+
+	if (pad + 2 > m->text_len)
+		return DP_DROP_ESP_MALFORMED;
+	for (uint32_t i = 0; i < pad; i++)
+		diff |= (uint8_t)(end[(int32_t)i - 2 - (int32_t)pad] ^ (i + 1));
+	if (diff != 0)
+		return DP_DROP_ESP_MALFORMED;
+	*ret_len = m->text_len - 2 - pad;
+	*ret_nh = end[-1];
+	return DP_OK;
+}
+
+/* An outer CE mark reaches the inner packet, if that knows ECN. RFC 4301 s5.1.2.1, note 6. */
+static void ecn_inward(const uint8_t *outer, uint8_t *in)
+{
+	uint8_t o = outer[0] >> 4 == 4 ? outer[1] & 3 : outer[1] >> 4 & 3;
+
+	if (o != 3)
+		return;
+	if (in[0] >> 4 == 6) {
+		if ((in[1] >> 4 & 3) != 0)
+			in[1] |= 0x30;
+	} else if ((in[1] & 3) == 1 || (in[1] & 3) == 2) {
+		uint16_t sum = be16(in + 10);
+		uint8_t was = in[1];
+
+		in[1] |= 3;
+		/* RFC 1624: a wrong checksum stays wrong. */
+		sum = (uint16_t)~dp_iphdr_fold((uint64_t)(uint16_t)~sum + (uint16_t)~(uint16_t)was + in[1]);
+		put_be16(in + 10, sum);
+	}
+}
+
+static enum dp_drop tunnel_out(struct dp_esp_pkt *p, const struct esp_meta *m, uint32_t len, uint8_t nh)
+{
+	struct dp_iphdr in;
+	enum dp_drop rc;
+
+	if (nh != IPH_IPIP && nh != IPH_IPV6)
+		return DP_DROP_ESP_SELECTOR;
+	/* The inner length may be shorter than what came: the rest is TFC padding (RFC 4303 s2.7). */
+	rc = dp_iphdr_parse(m->text, (uint16_t)len, &in);
+	if (rc != DP_OK)
+		return rc;
+	if (in.version != (nh == IPH_IPIP ? 4 : 6))
+		return DP_DROP_L3_MALFORMED;
+	rc = dp_sa_select(p->sa, m->text, &in);
+	if (rc != DP_OK)
+		return rc;
+	ecn_inward(p->data, m->text);
+	p->headroom = (uint16_t)(p->headroom + (m->text - p->data));
+	p->tailroom = (uint16_t)(p->tailroom + (p->data + p->len - m->text - in.total));
+	p->data = m->text;
+	p->len = in.total;
+	return DP_OK;
+}
+
+/*
+ * A NAT may have changed the addresses that the inner checksum covers (RFC 3948 s3.1.2): UDP over IPv4 gets
+ * none, others a new one, which is honest: the payload has just been authenticated.
+ */
+static enum dp_drop nat_sum(uint8_t *ip, const struct dp_iphdr *h)
+{
+	uint32_t len = (uint32_t)h->total - h->len;
+	uint8_t *l4 = ip + h->len;
+
+	if (h->proto == IPH_UDP) {
+		if (len < 8 || be16(l4 + 4) < 8 || be16(l4 + 4) > len)
+			return DP_DROP_L4_MALFORMED;
+		if (h->version == 4)
+			put_be16(l4 + 6, 0);
+		else
+			dp_iphdr_udp_sum(ip, l4, be16(l4 + 4));
+	} else if (h->proto == IPH_TCP) {
+		if (len < 20)
+			return DP_DROP_L4_MALFORMED;
+		put_be16(l4 + 16, 0);
+		put_be16(l4 + 16, (uint16_t)~dp_iphdr_fold(dp_iphdr_pseudo(ip, IPH_TCP, len) +
+							   dp_iphdr_sum(l4, len)));
+	}
+	return DP_OK;
+}
+
+static enum dp_drop transport_out(struct dp_esp_pkt *p, const struct esp_meta *m, uint32_t len, uint8_t nh)
+{
+	uint8_t *ip = m->text - m->ip.len;
+	uint32_t total = m->ip.len + len;
+	struct dp_iphdr in;
+	enum dp_drop rc;
+
+	memmove(ip, p->data, m->ip.len); /* over ESP header, IV and UDP header */
+	ip[m->ip.nh_off] = nh;
+	if (m->ip.version == 4) {
+		put_be16(ip + 2, (uint16_t)total);
+		dp_iphdr_v4_sum(ip, m->ip.len);
+	} else {
+		put_be16(ip + 4, (uint16_t)(total - 40));
+	}
+	rc = dp_iphdr_parse(ip, (uint16_t)total, &in);
+	if (rc != DP_OK)
+		return rc;
+	rc = dp_sa_select(p->sa, ip, &in);
+	if (rc == DP_OK && in.fragment)
+		rc = DP_DROP_L3_FRAGMENT; /* transport mode carries whole datagrams only */
+	if (rc == DP_OK && p->sa->udp)
+		rc = nat_sum(ip, &in);
+	if (rc != DP_OK)
+		return rc;
+	p->headroom = (uint16_t)(p->headroom + (ip - p->data));
+	p->tailroom = (uint16_t)(p->tailroom + (p->data + p->len - ip - (int32_t)total));
+	p->data = ip;
+	p->len = (uint16_t)total;
+	return DP_OK;
+}
+
+static enum dp_drop decap_finish(struct dp_esp_pkt *p, const struct esp_meta *m)
+{
+	enum dp_drop rc = decap_commit(p->sa, m);
+	uint32_t len = 0;
+	uint8_t nh = 0;
+
+	if (rc == DP_OK)
+		rc = trailer(m, &len, &nh);
+	if (rc != DP_OK)
+		return rc;
+	if (nh == IPH_NONE)
+		return DP_DROP_CONSUMED; /* dummy packet, RFC 4303 s2.6 */
+	return p->sa->mode == DP_ESP_TUNNEL ? tunnel_out(p, m, len, nh) : transport_out(p, m, len, nh);
+}
+
+static uint16_t decap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned int n)
+{
+	struct esp_meta meta[CHUNK];
+	uint8_t cbc[CHUNK];
+	unsigned int cbc_n = 0, dec_n = 0, ok = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct esp_meta *m = &meta[i];
+		const struct dp_sa *sa = pkts[i].sa;
+
+		pkts[i].verdict = (uint8_t)decap_prepare(&pkts[i], m);
+		if (pkts[i].verdict != DP_OK)
+			continue;
+		if (sa->alg == DP_ESP_AES_GCM_128) {
+			gcm_fields(sa, m);
+			dp_mb_gcm128_dec(mb, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
+					 m->text_len, m->tag);
+			if (!dp_mb_equal(m->tag, m->icv, 16))
+				pkts[i].verdict = DP_DROP_ESP_AUTH;
+		} else {
+			hmac_set(mb, cbc_n, sa, m);
+			cbc[cbc_n++] = (uint8_t)i;
+		}
+	}
+	if (cbc_n > 0) {
+		dp_mb_hmac_run(mb, cbc_n);
+		/* Nothing is decrypted that did not authenticate. */
+		for (unsigned int j = 0; j < cbc_n; j++) {
+			struct esp_meta *m = &meta[cbc[j]];
+
+			if (!dp_mb_equal(m->tag, m->icv, 12)) {
+				pkts[cbc[j]].verdict = DP_DROP_ESP_AUTH;
+				continue;
+			}
+			dp_mb_cbc_set(mb, dec_n++, pkts[cbc[j]].sa->key.cbc.rk, m->text - 16, m->text, m->text,
+				      m->text_len);
+		}
+		if (dec_n > 0)
+			dp_mb_cbc_run(mb, dec_n, false);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		if (pkts[i].verdict == DP_OK)
+			pkts[i].verdict = (uint8_t)decap_finish(&pkts[i], &meta[i]);
+		else if (pkts[i].verdict == DP_DROP_ESP_AUTH)
+			pkts[i].sa->auth_fail++;
+		ok += pkts[i].verdict == DP_OK;
+	}
+	return (uint16_t)ok;
+}
+
+uint16_t dp_esp_decap_burst(struct dp_mb *mb, struct dp_esp_pkt *pkts, uint16_t n)
+{
+	uint16_t ok = 0;
+
+	for (unsigned int i = 0; i < n; i += CHUNK)
+		ok = (uint16_t)(ok + decap_chunk(mb, pkts + i, n - i < CHUNK ? n - i : CHUNK));
+	return ok;
+}
+
+/* --- whose is it --- */
+
+enum dp_drop dp_esp_peek(const uint8_t *ip, uint16_t len, uint16_t udp_port, enum dp_esp_kind *ret_kind,
+			 uint32_t *ret_spi)
+{
+	enum dp_esp_kind kind = DP_ESP_KIND_NONE;
+	struct dp_iphdr h;
+	uint32_t at, spi;
+	enum dp_drop rc = dp_iphdr_parse(ip, len, &h);
+
+	if (rc != DP_OK)
+		return rc;
+	if (h.fragment)
+		return DP_DROP_L3_FRAGMENT;
+	at = h.len;
+	if (h.proto == IPH_ESP) {
+		kind = DP_ESP_KIND_IP;
+	} else if (h.proto == IPH_UDP) {
+		rc = udp_skip(ip, &h, &at);
+		if (rc != DP_OK)
+			return rc;
+		if (be16(ip + h.len + 2) == udp_port)
+			kind = DP_ESP_KIND_UDP;
+	}
+	if (kind == DP_ESP_KIND_UDP && h.total - at == 1 && ip[at] == 0xff)
+		kind = DP_ESP_KIND_KEEPALIVE;
+	if (kind != DP_ESP_KIND_IP && kind != DP_ESP_KIND_UDP) {
+		*ret_kind = kind;
+		return DP_OK;
+	}
+	if (h.total - at < 4)
+		return DP_DROP_ESP_MALFORMED;
+	spi = be32(ip + at);
+	if (kind == DP_ESP_KIND_UDP && spi == 0) {
+		*ret_kind = DP_ESP_KIND_IKE;
+		return DP_OK;
+	}
+	if (spi <= 255)
+		return DP_DROP_ESP_MALFORMED;
+	*ret_kind = kind;
+	*ret_spi = spi;
+	return DP_OK;
+}
