@@ -71,16 +71,17 @@ struct dp_srtp_key {
 	uint8_t dir;         /* enum dp_dir */
 	uint8_t flags;       /* DP_SRTP_F_* */
 	uint8_t stream_cnt;
-	uint8_t floor_any;   /* the floor is for every stream that begins */
-	uint32_t rtcp_next;  /* send: next SRTCP index, one count for all streams of the key; 2^31: used up */
+	uint8_t zero;
+	uint32_t rtcp_next;  /* send: next SRTCP index, one count for all streams of the key, 2^31: used up;
+			      * receive: floor of SRTCP streams that begin */
 	struct dp_srtp_stream first;
 	/* rest: read when a packet is RTCP or a stream begins */
-	uint64_t index_floor;
+	uint64_t index_floor; /* of streams that begin; 0: fresh */
 	struct dp_srtp_pool *pool;
 	uint8_t rtcp_key[16]; /* SRTCP session keys, raw */
 	uint8_t rtcp_auth[20];
 	uint8_t rtcp_salt[14];
-	uint8_t zero[6];
+	uint8_t zero2[6];
 } __attribute__((aligned(32)));
 /* A leg record of 128 bytes and two of these stay under 1,000 bytes. */
 static_assert(sizeof(struct dp_srtp_key) == 416, "memory per leg");
