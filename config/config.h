@@ -44,6 +44,7 @@ enum cfg_huge { CFG_HUGE_AUTO, CFG_HUGE_NEVER, CFG_HUGE_REQUIRE };
 enum cfg_latch { CFG_LATCH_STRICT, CFG_LATCH_ADDRESS, CFG_LATCH_ANY };
 enum cfg_media_mode { CFG_MEDIA_RELAY, CFG_MEDIA_DIRECT };
 enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
+enum cfg_key_type { CFG_KEY_RSA_2048, CFG_KEY_EC_P256 };
 
 struct cfg_dp_port {
 	char *device;         /* af_packet:IF or pci:ADDR */
@@ -107,6 +108,9 @@ struct cfg_signer {
 	char *kek_file;          /* STATE/signer/kek: 32 bytes, mode 0400, made at first start */
 	char *pkcs11_uri;        /* not set: software keys */
 	char *cluster_name;      /* "ravelin": in the subject of what is made at first start */
+	enum cfg_key_type server_key; /* rsa-2048: of the TLS server certificates made at first start */
+	char **server_names;     /* DNS names and addresses for their subjectAltName; empty: sccp.listen */
+	unsigned server_names_count;
 	uint16_t lsc_days;       /* 1825 */
 	uint16_t ca_days;        /* 3650 */
 	uint16_t server_days;    /* 1825 */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration as libcyaml loads it: keys and nesting are checked, every scalar is text, NULL
+ * when the key is not there. config.c reads numbers and words from it: libcyaml 1.3.1 takes
+ * "12junk" for 12 and any unknown word for a true boolean. Private to config/.
+ */
+#ifndef CFG_RAW_H
+#define CFG_RAW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct cfg_scan;
+
+struct raw_paths {
+	char *state, *run;
+};
+
+struct raw_log {
+	char *format, *level;
+};
+
+struct raw_port {
+	char *device;
+	char **addresses;
+	unsigned addresses_count;
+	char *gateway, *gateway6;
+};
+
+struct raw_dataplane {
+	char *main_lcore;
+	char **worker_lcores;
+	unsigned worker_lcores_count;
+	char *huge_pages;
+	char *memory_mb, *max_legs, *max_sas, *max_gateways, *mbufs, *ring_desc;
+	char *file_prefix;
+	struct raw_port *ports;
+	unsigned ports_count;
+};
+
+struct raw_media_addr {
+	char *address, *region;
+};
+
+struct raw_media {
+	char *base_port;
+	struct raw_media_addr *addresses;
+	unsigned addresses_count;
+	char *mode;
+	char *idle_s;
+	char *plain_latch;
+	char *rtcp_mux;
+	char *dscp, *ptime_ms;
+	char *fallback;
+};
+
+struct raw_sccp {
+	char *listen;
+	char *port, *tls_port, *keepalive_s;
+	char *date_template;
+	char *legacy_tls;
+	char *max_connections, *max_preauth, *handshake_s;
+};
+
+struct raw_signer {
+	char *kek_file, *pkcs11_uri, *cluster_name;
+	char *server_key;
+	char **server_names;
+	unsigned server_names_count;
+	char *lsc_days, *ca_days, *server_days;
+	char **trust;
+	unsigned trust_count;
+};
+
+struct raw_mgcp {
+	char *local;
+	char *answer_s;
+};
+
+struct raw_sa {
+	char *gateway, *direction;
+	char *spi;
+	char *mode, *algorithm, *key, *auth_key, *local, *remote;
+	char *esn;
+};
+
+struct raw_ipsec {
+	struct raw_sa *sas;
+	unsigned sas_count;
+};
+
+struct raw_cfg {
+	struct raw_paths *paths;
+	struct raw_log *log;
+	struct raw_dataplane *dataplane;
+	struct raw_media *media;
+	struct raw_sccp *sccp;
+	struct raw_signer *signer;
+	struct raw_mgcp *mgcp;
+	struct raw_ipsec *ipsec;
+};
+
+/** Load; 0, -EINVAL with one line in err, -ENOMEM. The caller owns *ret_raw: cfg_raw_free(). */
+int cfg_raw_load(const uint8_t *data, size_t len, const struct cfg_scan *scan,
+                 struct raw_cfg **ret_raw, char *err, size_t err_size);
+
+/** Frees and wipes everything. NULL is allowed. */
+void cfg_raw_free(struct raw_cfg *raw);
+
+#endif
