@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Client of the signer process. Blocking, with a time-out per call; a lock inside makes it safe from several
+ * threads, one call at a time. Use it at start, or from a thread that may wait: never on the event loop. A
+ * connection that broke is made again, once, by the next call: a request that was sent and not answered is
+ * not repeated.
+ *
+ * Errors of all calls: -ENOENT, -ECONNREFUSED, -EPIPE, -ECONNRESET signer not there; -ETIMEDOUT; -EACCES the
+ * socket's owner is neither root nor us, or the signer refused (not authentic, not allowed); -EPROTO the
+ * answer made no sense; -EBADMSG the signer found the request malformed; -ENOMEM. cp_signer_error() says more.
+ */
+#ifndef CP_SIGNERC_H
+#define CP_SIGNERC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+struct cp_signer;
+
+/** Connect to RUN_DIR/signer.sock and greet. Returns 0 or why not; call again later then. */
+int cp_signer_open(const char *run_dir, unsigned timeout_ms, struct cp_signer **ret_signer);
+
+/** NULL is allowed. */
+void cp_signer_close(struct cp_signer *signer);
+
+/** Text of the last error, of the calling thread's last call; "" if none. */
+const char *cp_signer_error(const struct cp_signer *signer);
+
+/**
+ * Key, certificate and CA chain (without the certificate itself) of a TLS server role: "CallManager", "TVS",
+ * "HTTPS". The caller owns all three. -ENOENT: no such role.
+ */
+int cp_signer_server_identity(struct cp_signer *signer, const char *role, EVP_PKEY **ret_key, X509 **ret_cert,
+			      STACK_OF(X509) **ret_chain);
+
+/** The CAs that may issue phone certificates: the CAPF issuer first, then signer.trust. For pki_phone_store(). */
+int cp_signer_trust(struct cp_signer *signer, STACK_OF(X509) **ret_cas);
+
+/** The cluster's own CAs: that of its server certificates, and the CAPF issuer. What a phone must be given. */
+int cp_signer_cas(struct cp_signer *signer, X509 **ret_server_ca, X509 **ret_capf_ca);
+
+/** Issue an LSC for 'device' and a public key. The caller has checked that the key is the device's. */
+int cp_signer_lsc_issue(struct cp_signer *signer, const char *device, EVP_PKEY *pub, X509 **ret_cert);
+
+/** The same from a PKCS#10 request, whose signature the signer checks; its subject is not looked at. */
+int cp_signer_lsc_issue_csr(struct cp_signer *signer, const char *device, X509_REQ *csr, X509 **ret_cert);
+
+/** `ravelinctl cert issue`: make a key and an LSC for a device that is simulated. type: enum pki_key_type. */
+int cp_signer_test_identity(struct cp_signer *signer, const char *device, int type, EVP_PKEY **ret_key,
+			    X509 **ret_cert, X509 **ret_capf_ca);
+
+/**
+ * Seal up to 32,768 bytes under the cluster's key-encryption key, bound to up to 1,024 bytes of 'aad'
+ * (which is not stored: give the record's key, so that a blob cannot be moved to another record). *ret_sealed
+ * is OPENSSL_malloc'ed: OPENSSL_free().
+ */
+int cp_signer_seal(struct cp_signer *signer, const void *plain, size_t len, const void *aad, size_t aad_len,
+		   uint8_t **ret_sealed, size_t *ret_len);
+
+/** Undo it. *ret_plain: OPENSSL_clear_free(p, len). -EACCES: changed, of another key, or of other bound data. */
+int cp_signer_unseal(struct cp_signer *signer, const void *sealed, size_t len, const void *aad, size_t aad_len,
+		     uint8_t **ret_plain, size_t *ret_len);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Typed requests to the process that owns the keys, over RUN/signer.sock (AF_UNIX, SOCK_SEQPACKET, one
+ * message per datagram, one reply per request). Big-endian:
+ *
+ *   0  u16 version, PKI_SIGNER_VERSION
+ *   2  u16 type, enum pki_signer_type; a reply has PKI_SIGNER_REPLY set
+ *   4  u32 sequence number, chosen by the client, repeated in the reply
+ *   8  s32 rc: 0 in a request; in a reply 0 or a negative errno, and then no field follows but "text"
+ *  12  the fields of the type, in the order of the table below; name: u8 length, bytes; u32; blob: u32
+ *      length, bytes. Nothing may follow the last field.
+ *
+ *   type       request                              reply
+ *   HELLO      -                                    name (cluster)
+ *   SERVER     name (role)                          a: key, PKCS#8 DER; b: certificate; c: CAs, DER in a row
+ *   TRUST      num: index from 0                    num: count; a: certificate of a CA that may issue for phones
+ *   CAS        -                                    a: server CA; b: CAPF issuer; certificates
+ *   LSC        name (device); a: PKCS#10 request,   a: certificate
+ *              or b: SubjectPublicKeyInfo
+ *   TEST_ID    name (device); num: pki_key_type     a: key, PKCS#8 DER; b: certificate; c: CAPF issuer
+ *   SEAL       a: plain, b: bound data (AAD)        a: sealed
+ *   UNSEAL     a: sealed, b: bound data             a: plain
+ *   (error)                                         name: what is wrong, for a log line
+ *
+ * Errors: -EBADMSG malformed message or content, -EACCES not authentic or not allowed, -ENOENT no such role or
+ * index, -EMSGSIZE too large, -EOPNOTSUPP unknown type or version, -EIO.
+ */
+#ifndef PKI_SIGNER_H
+#define PKI_SIGNER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PKI_SIGNER_VERSION   1
+#define PKI_SIGNER_REPLY     0x8000
+#define PKI_SIGNER_MSG_MAX   65536 /* bytes of a message */
+#define PKI_SIGNER_HDR_LEN   12
+#define PKI_SIGNER_NAME_MAX  128   /* bytes of a name with a NUL */
+#define PKI_SIGNER_SEAL_MAX  32768 /* bytes of plain text that is sealed */
+#define PKI_SIGNER_AAD_MAX   1024
+#define PKI_SIGNER_SEAL_OVERHEAD 44 /* bytes that sealing adds */
+
+enum pki_signer_type {
+	PKI_SIGNER_HELLO = 1,
+	PKI_SIGNER_SERVER,
+	PKI_SIGNER_TRUST,
+	PKI_SIGNER_CAS,
+	PKI_SIGNER_LSC,
+	PKI_SIGNER_TEST_ID,
+	PKI_SIGNER_SEAL,
+	PKI_SIGNER_UNSEAL,
+	PKI_SIGNER_TYPE_MAX
+};
+
+struct pki_blob {
+	const uint8_t *p; /* borrowed */
+	size_t len;
+};
+
+struct pki_signer_msg {
+	uint16_t type; /* without PKI_SIGNER_REPLY */
+	uint8_t reply; /* 0, 1 */
+	uint32_t seq;
+	int32_t rc;
+	uint32_t num;
+	char name[PKI_SIGNER_NAME_MAX]; /* printable ASCII */
+	struct pki_blob a, b, c;        /* point into the message that was parsed */
+};
+
+/** 0; -EBADMSG, -EOPNOTSUPP (version or type): then seq is set if the header could be read, else 0. */
+int pki_signer_parse(const uint8_t *buf, size_t len, struct pki_signer_msg *ret_msg);
+
+/** Returns the length, or -EMSGSIZE, -EINVAL. */
+int pki_signer_build(const struct pki_signer_msg *msg, uint8_t *buf, size_t room);
+
+/** "lsc" and so on, for logs. */
+const char *pki_signer_type_name(unsigned type);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Certificates: the CAs and server certificates of first start, phones' LSCs, and the check of what a phone
+ * presents. Works on objects in memory; the time is an argument (seconds since 1970, UTC). Errors: -EBADMSG
+ * malformed, -EACCES not authentic or not allowed, -EINVAL argument out of range, -EIO when OpenSSL fails for
+ * another reason. RFC 5280; the LSC's fields follow what phones get from the services this replaces.
+ */
+#ifndef PKI_X509_H
+#define PKI_X509_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
+#define PKI_DEVICE_MAX 16 /* "SEP", 12 digits, NUL */
+#define PKI_DER_MAX    16384 /* bytes of a certificate or request that is looked at */
+
+enum pki_key_type { PKI_RSA_2048 = 1, PKI_EC_P256 };
+
+struct pki_ca {
+	EVP_PKEY *key;
+	X509 *cert;
+};
+
+/** Make a private key. The caller owns it. 0, -EINVAL, -EIO. */
+int pki_key_create(enum pki_key_type type, EVP_PKEY **ret_key);
+
+/** True for what certificates are issued to: RSA of 2048 to 4096 bits with an odd exponent above 65536, P-256,
+ * P-384. */
+bool pki_key_acceptable(EVP_PKEY *key);
+
+/** A self-signed CA certificate, subject CN=cn, O=org: path length 0, signs certificates and CRLs. */
+int pki_ca_issue(EVP_PKEY *key, const char *cn, const char *org, int64_t now, unsigned days, X509 **ret_cert);
+
+/**
+ * A TLS server certificate, subject CN=cn, O=org, with 'names' (DNS names and IP addresses as text) as
+ * subjectAltName. It never outlives the CA. 'key' is the server's; only its public part is used.
+ */
+int pki_server_issue(const struct pki_ca *ca, EVP_PKEY *key, const char *cn, const char *org,
+		     const char *const *names, size_t n, int64_t now, unsigned days, X509 **ret_cert);
+
+/**
+ * A phone's LSC for 'device' (SEP and 12 upper-case hex digits) and public key. The caller has established
+ * that the key belongs to the device. -EINVAL: no such name; -EACCES: the key is too weak or of a wrong kind.
+ */
+int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, int64_t now, unsigned days,
+		  X509 **ret_cert);
+
+/** The public key of a PKCS#10 request in DER whose own signature is right. -EBADMSG, -EACCES. */
+int pki_csr_pubkey(const uint8_t *der, size_t len, EVP_PKEY **ret_pub);
+
+/** A certificate from exactly 'len' bytes of DER. -EBADMSG. */
+int pki_cert_parse(const uint8_t *der, size_t len, X509 **ret_cert);
+
+/** All certificates of a PEM text, appended to a new stack. -EBADMSG: none, or one that cannot be read. */
+int pki_pem_certs(const uint8_t *pem, size_t len, STACK_OF(X509) **ret_certs);
+
+/** True for "SEP" and exactly 12 upper-case hex digits. */
+bool pki_device_valid(const char *name);
+
+/**
+ * The device that a certificate names: its subject has exactly one CN, of printable ASCII, that is
+ * SEP<MAC> (LSC) or CP-<model>-SEP<MAC> (MIC). Says nothing of who issued it: pki_phone_verify().
+ * 0, -EACCES: names no device ('ret_name' untouched).
+ */
+int pki_name_device(X509 *cert, char ret_name[PKI_DEVICE_MAX]);
+
+/**
+ * A store that trusts 'trust' (CAs that may issue phone certificates) for TLS clients, for SSL_CTX: purpose
+ * TLS client, a trusted intermediate is enough. 'legacy' also takes SHA-1 signatures and 1024-bit keys, which
+ * old MICs have (security level 0). The caller owns it.
+ */
+int pki_phone_store(STACK_OF(X509) *trust, bool legacy, X509_STORE **ret_store);
+
+/**
+ * Check what a phone presented at 'now': chain, signatures, validity, purpose. 'chain' (may be NULL) are
+ * further certificates it sent, trusted for nothing. 0, or -EACCES with OpenSSL's X509_V_ERR_* in *ret_error
+ * (may be NULL): pki_verify_word().
+ */
+int pki_phone_verify(X509_STORE *store, X509 *cert, STACK_OF(X509) *chain, int64_t now, int *ret_error);
+
+/** One word for an X509_V_ERR_*, for alarms: "expired", "not-yet-valid", "untrusted", "bad-signature",
+ * "wrong-purpose", "weak", "revoked", "invalid", "ok". */
+const char *pki_verify_word(int error);
+
+/** SHA-256 of the DER. 0, -EIO. */
+int pki_fingerprint(const X509 *cert, uint8_t ret_sha256[32]);
+
+#endif
