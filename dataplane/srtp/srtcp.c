@@ -139,7 +139,7 @@ static uint16_t unprotect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint
 {
 	struct scratch s;
 	uint8_t job[CHUNK];
-	uint16_t macs = 0, ciphers = 0, ok = 0;
+	uint16_t parsed = 0, macs = 0, ciphers = 0, ok = 0;
 
 	s.last = NULL;
 	s.keys = 0;
@@ -150,26 +150,30 @@ static uint16_t unprotect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint
 		if (pkt->verdict != DP_OK)
 			continue;
 		pkt->verdict = unprotect_check(pkt);
+		if (pkt->verdict == DP_DROP_REPLAY) /* or too old by its turn: the reason is counted */
+			job[parsed++] = (uint8_t)i;
 		if (pkt->verdict != DP_OK)
 			continue;
 		k = expand(mb, &s, pkt->key);
-		s.slot[macs] = (uint8_t)k;
-		dp_mb_hmac_set(mb, macs, s.state[k][0], s.state[k][1], pkt->data, (size_t)pkt->len - TAG_LEN,
-			       s.tag[macs]);
-		job[macs++] = (uint8_t)i;
+		s.slot[i] = (uint8_t)k;
+		dp_mb_hmac_set(mb, macs++, s.state[k][0], s.state[k][1], pkt->data, (size_t)pkt->len - TAG_LEN,
+			       s.tag[i]);
+		job[parsed++] = (uint8_t)i;
 	}
 	dp_mb_hmac_run(mb, macs);
-	for (uint16_t j = 0; j < macs; j++) {
-		struct dp_srtp_pkt *pkt = &pkts[job[j]];
+	for (uint16_t j = 0; j < parsed; j++) {
+		unsigned int i = job[j];
+		struct dp_srtp_pkt *pkt = &pkts[i];
 
-		pkt->verdict = judge(pkt, s.tag[j]);
+		/* An index once refused stays refused: judge() looks at no tag that was not made. */
+		pkt->verdict = judge(pkt, s.tag[i]);
 		if (pkt->verdict != DP_OK)
 			continue;
 		pkt->len = (uint16_t)(pkt->len - DP_SRTCP_TRAILER);
 		ok++;
 		if (pkt->enc && pkt->len > RTCP_HDR) {
 			dp_srtp_iv(s.iv[ciphers], pkt->key->rtcp_salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, s.rk[s.slot[j]], s.iv[ciphers], pkt->data + RTCP_HDR,
+			dp_mb_ctr_set(mb, ciphers, s.rk[s.slot[i]], s.iv[ciphers], pkt->data + RTCP_HDR,
 				      (size_t)pkt->len - RTCP_HDR);
 			ciphers++;
 		}
