@@ -27,7 +27,7 @@ struct dp_deliver_ops {
 	 */
 	int (*send)(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
 		    const uint8_t *payload, uint16_t len, bool need_sa);
-	/* True while a live outbound SA covers the gateway. */
+	/* True while a live outbound SA covers the gateway. In clear nothing is accepted from it then either. */
 	bool (*sa_live)(void *ctx, uint32_t gw_id);
 	/* The one result of an accepted command. The struct may hold a key: copy it, it is wiped on return. */
 	void (*done)(void *ctx, const struct dp_mgcp_done *done);
@@ -68,7 +68,7 @@ struct dp_deliver *dp_deliver_create(const struct dp_deliver_ops *ops, void *ctx
 /** Wipes and frees; calls no op, unfinished commands get no result. NULL is allowed. */
 void dp_deliver_destroy(struct dp_deliver *d);
 
-/** Idempotent; running transactions go on. -EBADMSG: a field; -ENOSPC: max_gw are there. */
+/** Idempotent; running transactions go on. -EBADMSG: a field; -ENOSPC: max_gw are there, or 64 local addresses. */
 int dp_deliver_gw_set(struct dp_deliver *d, const struct dp_gw_set *gw);
 
 /** Running transactions end with DP_MGCP_CANCELED, inside this call. -ENOENT: no such gateway. */

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* dataplane/mgcp/sdp.c: RFC 4568's inline keys, both crypto forms, bad and cut input, base64. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <CUnit/CUnit.h>
+
+#include "mgcp/sdp.h"
+
+/* Key strings printed in the examples of RFC 4568. */
+static const struct {
+	const char *b64;
+	uint8_t key[16], salt[14];
+} rfc4568[] = {
+	{"WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+	 {0x59, 0x53, 0x5f, 0x5f, 0x5f, 0x73, 0x65, 0x6d, 0x63, 0x74, 0x6c, 0x20, 0x28, 0x29, 0x20, 0x7b},
+	 {0x09, 0x32, 0x32, 0x30, 0x3b, 0x7d, 0x0a, 0x7d, 0x0a, 0x75, 0x6e, 0x6c, 0x65, 0x73}},
+	{"NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj",
+	 {0x37, 0x30, 0x78, 0x77, 0x50, 0x48, 0x35, 0x40, 0x2f, 0x2c, 0x4c, 0x3a, 0x53, 0x31, 0x77, 0x59},
+	 {0x22, 0x7e, 0x3d, 0x27, 0x45, 0x70, 0x67, 0x54, 0x25, 0x28, 0x69, 0x5f, 0x56, 0x63}},
+	{"PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR",
+	 {0x3d, 0x2d, 0x6e, 0x40, 0x25, 0x5e, 0x78, 0x21, 0x42, 0x6a, 0x75, 0x66, 0x72, 0x39, 0x29, 0x3f},
+	 {0x2c, 0x23, 0x35, 0x68, 0x5c, 0x60, 0x3d, 0x26, 0x5d, 0x7b, 0x71, 0x69, 0x50, 0x51}},
+	{"d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
+	 {0x77, 0x44, 0x66, 0x76, 0x67, 0x26, 0x54, 0x2b, 0x29, 0x78, 0x47, 0x37, 0x40, 0x66, 0x62, 0x35},
+	 {0x6a, 0x55, 0x2c, 0x52, 0x61, 0x41, 0x7d, 0x5c, 0x7c, 0x70, 0x30, 0x25, 0x2a, 0x23}},
+};
+#define KEY0 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
+#define HEAD "v=0\r\nc=IN IP4 192.0.2.7\r\n"
+
+static struct dp_mgcp_media media;
+
+static int parse(const char *text)
+{
+	size_t n = strlen(text);
+	char *copy = malloc(n + (n == 0));
+	int rc;
+
+	memcpy(copy, text, n);
+	memset(&media, 0x5a, sizeof(media));
+	rc = dp_sdp_parse(copy, n, &media);
+	free(copy);
+	return rc;
+}
+
+static void test_rfc4568_vectors(void)
+{
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(rfc4568) / sizeof(rfc4568[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "m=audio 49170 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
+			 "inline:%s|2^20\r\n", rfc4568[i].b64);
+		CU_ASSERT_EQUAL(parse(text), 0);
+		CU_ASSERT_EQUAL(media.suite, DP_AES_CM_128_HMAC_SHA1_80);
+		CU_ASSERT_EQUAL(media.tag, 1);
+		CU_ASSERT_EQUAL(memcmp(media.key, rfc4568[i].key, 16), 0);
+		CU_ASSERT_EQUAL(memcmp(media.salt, rfc4568[i].salt, 14), 0);
+	}
+}
+
+/* The wire page's example: old form, no o=, s=, t=. */
+static void test_old_form(void)
+{
+	CU_ASSERT_EQUAL(parse("v=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/SAVP 0\n"
+			      "a=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:" KEY0 "||\n"), 0);
+	CU_ASSERT(media.suite == DP_AES_CM_128_HMAC_SHA1_32 && media.tag == 0 && media.addr.port == 18000);
+	CU_ASSERT_EQUAL(memcmp(media.addr.ip, "\xc0\x00\x02\x07\0\0\0\0\0\0\0\0\0\0\0\0", 16), 0);
+	CU_ASSERT_EQUAL(memcmp(media.key, rfc4568[0].key, 16), 0);
+	for (int i = 16; i < DP_SRTP_KEY_MAX; i++)
+		CU_ASSERT_EQUAL(media.key[i], 0);
+}
+
+#define SAVP HEAD "m=audio 4000 RTP/SAVP 0\r\n"
+#define C(rest) "a=crypto:" rest "\r\n"
+#define S80 "AES_CM_128_HMAC_SHA1_80 inline:"
+static const struct {
+	const char *text;
+	int rc;
+	uint8_t suite, tag;
+} cases[] = {
+	{HEAD "m=audio 4000 RTP/AVP 0\r\n", 0, 0, 0},
+	{HEAD "m=audio 4000 RTP/AVP 0\r\n" C("1 " S80 KEY0), 0, 0, 0}, /* a key outside SAVP is none */
+	{SAVP, -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0), 0, 1, 1},
+	{SAVP C("7 aes_cm_128_hmac_sha1_32 inline:" KEY0 "|1048576|"), 0, 2, 7},
+	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("2 " S80 KEY0), 0, 1, 2}, /* the first that we know */
+	{SAVP C("1 " S80 KEY0 "|2^20|1:4") C("2 AES_CM_128_HMAC_SHA1_32 inline:" KEY0), 0, 2, 2}, /* MKI */
+	{SAVP C("1 " S80 KEY0 "|1:4"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 "|2^49"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 ";inline:" KEY0), -ENOTSUP, 0, 0}, /* several keys */
+	{SAVP C("1 " S80 KEY0 " KDR=1"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 " UNENCRYPTED_SRTP"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 " UNAUTHENTICATED_SRTP"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 " FUTURE=1"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 " WSH=128 -FUTURE=1"), 0, 1, 1},
+	{SAVP C("1 " S80 KEY0 " WSH=63"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0) C("1 " S80 KEY0), 0, 1, 1},
+	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("1 " S80 KEY0), -EBADMSG, 0, 0}, /* a tag twice */
+	{SAVP C("0 " S80 KEY0), -ENOTSUP, 0, 0},
+	{SAVP C("x " S80 KEY0), -EBADMSG, 0, 0},
+	{SAVP C("1234567890 " S80 KEY0), -EBADMSG, 0, 0},
+	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGV"), -ENOTSUP, 0, 0}, /* 39 characters */
+	{SAVP C("1 " S80 KEY0 "A"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGV="), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVub-Vz"), -ENOTSUP, 0, 0},
+	{SAVP C("1 AES_CM_128_HMAC_SHA1_80 " KEY0), -ENOTSUP, 0, 0},
+	{SAVP "a=X-crypto:AES_CM_128_HMAC_SHA1_80 inline:" KEY0 "\r\n", 0, 1, 0},
+	{HEAD "m=video 5000 RTP/AVP 96\r\nm=audio 4000 RTP/AVP 0\r\n", 0, 0, 0},
+	{HEAD "m=audio 0 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
+	{HEAD "m=audio 65536 RTP/AVP 0\r\n", -EBADMSG, 0, 0},
+	{HEAD "m=audio 4000 RTP/AVP\r\n", -ENOTSUP, 0, 0},
+	{HEAD "m=audio 4000 RTP/AVP 128\r\n", -EBADMSG, 0, 0},
+	{HEAD "m=audio 4000 UDP/TLS/RTP/SAVP 0\r\n", -ENOTSUP, 0, 0},
+	{HEAD "m=audio 4000/2 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
+	{"v=0\r\nc=IN IP4 gw.example\r\nm=audio 4000 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
+	{"v=0\r\nc=IN IP4 1.2.3.4.5\r\nm=audio 4000 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
+	{"v=0\r\nc=IN IP5 1.2.3.4\r\nm=audio 4000 RTP/AVP 0\r\n", -EBADMSG, 0, 0},
+	{"v=0\r\nm=audio 4000 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
+	{"v=0\r\nm=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n", 0, 0, 0},
+	{"v=1\r\nc=IN IP4 1.2.3.4\r\nm=audio 4000 RTP/AVP 0\r\n", -EBADMSG, 0, 0},
+	{"c=IN IP4 1.2.3.4\r\nm=audio 4000 RTP/AVP 0\r\n", -EBADMSG, 0, 0},
+	{"v=0\r\nv=0\r\nc=IN IP4 1.2.3.4\r\nm=audio 4000 RTP/AVP 0\r\n", -EBADMSG, 0, 0},
+	{"v=0\r\nnonsense\r\n", -EBADMSG, 0, 0},
+	{"", -EBADMSG, 0, 0},
+};
+
+static void test_cases(void)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int rc = parse(cases[i].text);
+
+		CU_ASSERT_EQUAL(rc, cases[i].rc);
+		if (rc != cases[i].rc)
+			printf("case %zu: %d\n%s\n", i, rc, cases[i].text);
+		if (rc == 0) {
+			CU_ASSERT(media.suite == cases[i].suite && media.tag == cases[i].tag);
+			CU_ASSERT_EQUAL(media.addr.port, 4000);
+		} else { /* untouched on failure */
+			CU_ASSERT(media.suite == 0x5a && media.key[0] == 0x5a);
+		}
+	}
+}
+
+static void test_media_level_wins(void)
+{
+	CU_ASSERT_EQUAL(parse("v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8 101\r\nc=IN IP4 192.0.2.2/127\r\n"
+			      "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\n"
+			      "m=audio 5000 RTP/AVP 0\r\nc=IN IP4 192.0.2.3\r\n"), 0);
+	CU_ASSERT(media.addr.ip[3] == 2 && media.pt == 8 && media.telephone_event == 101 && media.ptime_ms == 30);
+}
+
+static void test_round_trip(void)
+{
+	for (int form = 0; form < 2; form++) {
+		for (uint8_t suite = 0; suite < DP_SRTP_SUITE_MAX; suite++) {
+			struct dp_mgcp_media in = {.addr = {.ip = {10, 1, 2, 3}, .port = 16384, .family = 4},
+						   .suite = suite, .pt = 8, .ptime_ms = 20, .telephone_event = 101};
+			uint8_t data[600];
+			struct dp_mgcp_buf b;
+
+			in.tag = suite != 0 && form == 0 ? 3 : 0;
+			for (int i = 0; i < 16 && suite != 0; i++)
+				in.key[i] = (uint8_t)(0xf0 ^ i * 37);
+			for (int i = 0; i < 14 && suite != 0; i++)
+				in.salt[i] = (uint8_t)(0x0f ^ i * 91);
+			dp_mgcp_buf_init(&b, data, sizeof(data));
+			dp_sdp_build(&b, &in, 77, form == 1);
+			CU_ASSERT_FALSE_FATAL(b.bad);
+			CU_ASSERT_EQUAL(dp_sdp_parse((char *)data, b.len, &media), 0);
+			CU_ASSERT_EQUAL(memcmp(&media, &in, sizeof(in)), 0);
+			/* every smaller buffer turns bad */
+			for (uint16_t size = 0; size < b.len; size++) {
+				uint8_t *small = malloc(size + 1u);
+				struct dp_mgcp_buf s;
+
+				small[size] = 0xee;
+				dp_mgcp_buf_init(&s, small, size);
+				dp_sdp_build(&s, &in, 77, form == 1);
+				CU_ASSERT(s.bad && small[size] == 0xee);
+				free(small);
+			}
+		}
+	}
+}
+
+static void test_truncation(void)
+{
+	static const char text[] = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
+				   "m=audio 4000 RTP/SAVP 0 101\r\na=crypto:1 " S80 KEY0 "|2^20\r\na=ptime:20\r\n";
+	size_t keys_end = (size_t)(strstr(text, "|2^20\r\n") + 7 - text);
+
+	for (size_t cut = 0; cut < sizeof(text) - 1; cut++) {
+		char *copy = malloc(cut + (cut == 0));
+		int rc;
+
+		memcpy(copy, text, cut);
+		rc = dp_sdp_parse(copy, cut, &media);
+		CU_ASSERT_EQUAL(rc == 0, cut >= keys_end && copy[cut - 1] == '\n');
+		free(copy);
+	}
+}
+
+/* Against the obvious code, all lengths; and one wrong character anywhere is found. */
+static void test_base64(void)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t raw[64], back[64];
+	char text[96], want[96];
+
+	srand(1);
+	for (size_t n = 0; n <= 48; n++) {
+		for (int round = 0; round < 50; round++) {
+			size_t w = 0;
+
+			for (size_t i = 0; i < n; i++)
+				raw[i] = (uint8_t)rand();
+			for (size_t i = 0; i < n; i += 3) {
+				unsigned v = raw[i] << 16 | (i + 1 < n ? raw[i + 1] << 8 : 0) | (i + 2 < n ? raw[i + 2] : 0);
+
+				want[w++] = set[v >> 18];
+				want[w++] = set[v >> 12 & 63];
+				want[w++] = i + 1 < n ? set[v >> 6 & 63] : '=';
+				want[w++] = i + 2 < n ? set[v & 63] : '=';
+			}
+			dp_b64_encode(text, raw, n);
+			CU_ASSERT_EQUAL(memcmp(text, want, w), 0);
+			CU_ASSERT_EQUAL(dp_b64_decode(back, n, text, w), 0);
+			CU_ASSERT_EQUAL(memcmp(back, raw, n), 0);
+			CU_ASSERT_EQUAL(dp_b64_decode(back, n, text, w + 1), -EBADMSG);
+		}
+	}
+	for (int c = 0; c < 256; c++) {
+		memset(text, 'A', 40);
+		text[17] = (char)c;
+		memset(back, 0xff, sizeof(back));
+		CU_ASSERT_EQUAL(dp_b64_decode(back, 30, text, 40), c != 0 && strchr(set, c) != NULL ? 0 : -EBADMSG);
+	}
+	CU_ASSERT_EQUAL(dp_b64_decode(back, 1, "AB==", 4), -EBADMSG); /* bits that belong to no byte */
+	CU_ASSERT_EQUAL(dp_b64_decode(back, 1, "AA=A", 4), -EBADMSG);
+}
+
+static void test_refuses_to_build(void)
+{
+	static const struct dp_mgcp_media bad[] = {
+		{.addr = {.family = 0, .port = 1}},
+		{.addr = {.family = 4, .port = 0}},
+		{.addr = {.family = 4, .port = 1}, .pt = 128},
+		{.addr = {.family = 4, .port = 1}, .suite = DP_SRTP_SUITE_MAX},
+	};
+	uint8_t data[600];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct dp_mgcp_buf b;
+
+		dp_mgcp_buf_init(&b, data, sizeof(data));
+		dp_sdp_build(&b, &bad[i], 1, false);
+		CU_ASSERT_TRUE(b.bad);
+	}
+}
+
+static CU_TestInfo tests[] = {
+	{"RFC 4568 inline keys", test_rfc4568_vectors},
+	{"old form", test_old_form},
+	{"good and bad descriptions", test_cases},
+	{"media level before session level", test_media_level_wins},
+	{"round trip, small buffers", test_round_trip},
+	{"truncation at every length", test_truncation},
+	{"base64 against a table", test_base64},
+	{"what cannot be written is refused", test_refuses_to_build},
+	CU_TEST_INFO_NULL,
+};
+
+#include "suite.h"
+SUITE_MAIN("sdp", tests, NULL, NULL)
