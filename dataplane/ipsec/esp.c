@@ -284,11 +284,10 @@ static bool seq_infer(const struct dp_sa *sa, uint32_t low, uint64_t *ret)
 
 static enum dp_drop replay_verdict(const struct dp_sa *sa, uint64_t seq, int rc)
 {
-	if (rc == -EALREADY)
-		return DP_DROP_ESP_REPLAY;
-	if (rc != 0 || (seq < sa->win.top && sa->win.top - seq >= sa->window))
+	/* The SA's window may be narrower than the one that is kept. */
+	if (rc == -ESTALE || (seq < sa->win.top && sa->win.top - seq >= sa->window))
 		return DP_DROP_ESP_STALE;
-	return DP_OK;
+	return rc == 0 ? DP_OK : DP_DROP_ESP_REPLAY;
 }
 
 /* UDP or IP payload between 'at' and the packet's end: where ESP begins. */

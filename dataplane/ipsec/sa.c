@@ -61,7 +61,7 @@ static int sel_init(struct dp_sa_sel *sel, const struct dp_sockaddr *want, uint8
 	for (int i = 0; i < 16; i++) {
 		int n = plen - 8 * i;
 
-		sel->mask[i] = n >= 8 ? 0xff : n <= 0 ? 0 : (uint8_t)(0xff << (8 - n));
+		sel->mask[i] = (uint8_t)(n >= 8 ? 0xff : n <= 0 ? 0 : 0xff << (8 - n));
 		sel->ip[i] &= sel->mask[i];
 	}
 	return 0;

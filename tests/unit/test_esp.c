@@ -379,7 +379,7 @@ static void test_dummy_and_tfc(void)
 	struct dp_sa_set s = mkset(DP_DIR_RECV, 1, DP_ESP_TUNNEL, 4, 4, false, false);
 	struct dp_sa *sa = mksa(&s);
 	struct inner d = {.family = 4, .mode = DP_ESP_TUNNEL, .len = 50};
-	uint8_t in[200], pkt[600], junk[100];
+	uint8_t in[200], pkt[1000], junk[100];
 	size_t len = mkinner(&d, in);
 	struct peer_esp e = {.seq = 1, .next = 59}, f = {.seq = 2, .tfc = 300, .pad = 255};
 
