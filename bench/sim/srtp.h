@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SRTP and SRTCP of one direction. Two engines behind one interface: libsrtp2 (the default: code that many use)
+ * and our own on OpenSSL's EVP (for load: Debian's libsrtp2 gets slow with many sessions). RFC 3711, 7714.
+ */
+#ifndef SIM_SRTP_H
+#define SIM_SRTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sim_srtp_alg { /* numbered as in SCCP */
+	SIM_SRTP_NONE = 0,
+	SIM_SRTP_AES128_SHA1_32 = 1,
+	SIM_SRTP_AES128_SHA1_80 = 2,
+	SIM_SRTP_AES128_GCM = 5,
+};
+
+struct sim_srtp_key {
+	enum sim_srtp_alg alg;
+	uint8_t key[16];
+	uint8_t salt[14]; /* GCM: 12 */
+};
+
+enum sim_srtp_engine { SIM_SRTP_LIBSRTP, SIM_SRTP_OPENSSL };
+
+#define SIM_SRTP_OVERHEAD 32 /* octets a packet may grow by */
+
+struct sim_srtp;
+
+size_t sim_srtp_salt_len(enum sim_srtp_alg alg);
+/** RFC 4568 name of an algorithm, "none" for none; and back: SIM_SRTP_NONE when unknown. */
+const char *sim_srtp_name(enum sim_srtp_alg alg);
+enum sim_srtp_alg sim_srtp_alg_of(const char *name, size_t len);
+
+/** One direction: inbound unprotects any SSRC, outbound protects. NULL: not supported by this engine. */
+struct sim_srtp *sim_srtp_create(enum sim_srtp_engine engine, const struct sim_srtp_key *key, bool inbound);
+void sim_srtp_destroy(struct sim_srtp *s);
+
+/*
+ * In place; *len is the length before and after; outbound buffers have SIM_SRTP_OVERHEAD octets of room. 0,
+ * -EACCES not authentic, -EALREADY replayed (or too old), -EBADMSG malformed, -EPROTO anything else.
+ */
+int sim_srtp_rtp(struct sim_srtp *s, uint8_t *data, int *len);
+int sim_srtp_rtcp(struct sim_srtp *s, uint8_t *data, int *len);
+
+#endif
