@@ -354,9 +354,12 @@ static bool out_transmit(struct dp_txn *e, uint32_t i, uint64_t now_us)
 	return true;
 }
 
+/* A steady peer's deviation goes to 0: leave room for jitter and for the gateway's own scheduling. */
 static uint32_t peer_rto(const struct peer *p)
 {
-	uint64_t rto_us = (uint64_t)p->srtt_us + 4ull * p->rttvar_us;
+	uint64_t floor_us = p->srtt_us / 4 > DP_TXN_VAR_MIN_US ? p->srtt_us / 4 : DP_TXN_VAR_MIN_US;
+	uint64_t var_us = 4ull * p->rttvar_us > floor_us ? 4ull * p->rttvar_us : floor_us;
+	uint64_t rto_us = p->srtt_us + var_us;
 
 	if (p->srtt_us == 0)
 		return DP_TXN_RTO_FIRST_US;

@@ -27,6 +27,7 @@
 
 #define DP_TXN_RTO_FIRST_US 200000u
 #define DP_TXN_RTO_MIN_US   100000u
+#define DP_TXN_VAR_MIN_US   50000u /* least room above the average round trip, and a quarter of it */
 #define DP_TXN_RTO_MAX_US   4000000u
 #define DP_TXN_LONGTRAN_US  5000000u
 #define DP_TXN_MAX1         5
