@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One connection: first byte, TLS, frames, sending, draining. */
+#include "conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+#include "log.h"
+
+#define DRAIN_MS 2000
+
+static void move(struct cp_conn *c, enum cp_conn_list to, uint64_t limit_ms)
+{
+	struct cp_net *net = c->l->net;
+
+	TAILQ_REMOVE(&net->list[c->list], c, link);
+	c->list = (uint8_t)to;
+	c->deadline_ms = cp_net_now(net) + limit_ms;
+	TAILQ_INSERT_TAIL(&net->list[to], c, link);
+}
+
+static void leave_preauth(struct cp_conn *c)
+{
+	struct cp_net *net = c->l->net;
+
+	if (c->src == NULL)
+		return;
+	cp_net_source_put(net, c->src);
+	c->src = NULL;
+	net->stats.preauth--;
+	cp_net_may_accept(net);
+}
+
+void cp_conn_doom(struct cp_conn *c, enum cp_close why)
+{
+	if (c->list == CP_CONN_DOOMED)
+		return;
+	if (c->list != CP_CONN_DRAIN)
+		c->why = (uint8_t)why;
+	if (c->bev != NULL)
+		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	move(c, CP_CONN_DOOMED, 0);
+	event_active(c->l->net->doomed_ev, EV_TIMEOUT, 1);
+}
+
+void cp_net_bury(struct cp_net *net)
+{
+	struct cp_conn *c;
+
+	while ((c = TAILQ_FIRST(&net->list[CP_CONN_DOOMED])) != NULL) {
+		void *user = c->user;
+
+		c->user = NULL;
+		if (user != NULL)
+			c->l->ops->closed(user, c->why);
+		TAILQ_REMOVE(&net->list[CP_CONN_DOOMED], c, link);
+		leave_preauth(c);
+		if (c->peek != NULL)
+			event_free(c->peek);
+		if (c->bev != NULL)
+			bufferevent_free(c->bev); /* with the SSL and the descriptor */
+		else
+			close(c->fd);
+		cp_tls_peer_fini(&c->tls_peer);
+		net->stats.closed[c->why]++;
+		net->stats.conns--;
+		free(c);
+	}
+	ERR_clear_error();
+}
+
+/* --- reading --- */
+
+static void bad_frame(struct cp_conn *c)
+{
+	char text[64];
+
+	cfg_log_limited(CFG_LOG_WARN, "bad-frame", "from=%s what=length",
+			cfg_addr_print(&c->peer, text, sizeof(text)));
+	cp_conn_doom(c, CP_CLOSE_BAD_FRAME);
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct cp_conn *c = arg;
+	const struct cp_net_ops *ops = c->l->ops;
+	struct evbuffer *in = bufferevent_get_input(bev);
+
+	while (c->list < CP_CONN_DRAIN) {
+		size_t have = evbuffer_get_length(in), total = 0;
+		uint8_t head[16];
+		ev_ssize_t n = evbuffer_copyout(in, head, sizeof(head));
+		const uint8_t *frame;
+		int rc;
+
+		if (n <= 0)
+			return;
+		rc = ops->frame_len(head, (size_t)n, &total);
+		if (rc == -EAGAIN)
+			return;
+		if (rc != 0 || total > ops->frame_max || total == 0) {
+			bad_frame(c);
+			return;
+		}
+		if (have < total)
+			return;
+		frame = evbuffer_pullup(in, (ev_ssize_t)total);
+		if (frame == NULL) {
+			cp_conn_doom(c, CP_CLOSE_LOCAL);
+			return;
+		}
+		c->l->net->stats.frames++;
+		if (c->user == NULL) {
+			move(c, CP_CONN_PREAUTH, c->l->net->opts.auth_ms);
+			c->user = ops->opened(c->l->ctx, c);
+			if (c->user == NULL) {
+				cp_conn_close(c);
+				return;
+			}
+		}
+		ops->frame(c->user, frame, total);
+		evbuffer_drain(in, total);
+	}
+	evbuffer_drain(in, evbuffer_get_length(in)); /* closing: nobody wants it */
+}
+
+/* All is sent: tell the peer, and wait for its end so that no reset destroys our last words. */
+static void half_close(struct cp_conn *c)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+	if (c->half_closed)
+		return;
+	c->half_closed = true;
+	if (ssl != NULL && c->handshaken)
+		SSL_shutdown(ssl);
+	ERR_clear_error();
+	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
+{
+	struct cp_conn *c = arg;
+
+	if (c->list == CP_CONN_DRAIN && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+		half_close(c);
+}
+
+static void handshake_failed(struct cp_conn *c, short what)
+{
+	struct cp_net *net = c->l->net;
+	unsigned long err = bufferevent_get_openssl_error(c->bev), e;
+	enum cp_tls_fail why = cp_tls_why(&c->tls_peer, err);
+	char text[64], reason[128] = "";
+
+	for (e = err; e != 0; e = bufferevent_get_openssl_error(c->bev))
+		if (cp_tls_why(&c->tls_peer, e) == CP_TLS_FAIL_NO_CERT)
+			why = CP_TLS_FAIL_NO_CERT;
+	net->stats.tls_failed[why]++;
+	if (why != CP_TLS_FAIL_PROTOCOL && c->l->ops->cert_refused != NULL) {
+		c->l->ops->cert_refused(c->l->ctx, &c->peer, why, c->tls_peer.verify_err, c->tls_peer.leaf);
+		return;
+	}
+	if (err != 0)
+		ERR_error_string_n(err, reason, sizeof(reason));
+	cfg_log_limited(CFG_LOG_WARN, "tls-handshake-failed", "from=%s why=%s end=%s",
+			cfg_addr_print(&c->peer, text, sizeof(text)),
+			err != 0 ? cfg_q(reason) : cp_tls_fail_name(why), (what & BEV_EVENT_EOF) != 0 ? "eof" : "error");
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct cp_conn *c = arg;
+
+	(void)bev;
+	if ((what & BEV_EVENT_CONNECTED) != 0) {
+		c->handshaken = true;
+		c->l->net->stats.handshakes++;
+		return;
+	}
+	if (c->l->tls != NULL && !c->handshaken) {
+		handshake_failed(c, what);
+		cp_conn_doom(c, CP_CLOSE_TLS);
+		return;
+	}
+	cp_conn_doom(c, CP_CLOSE_PEER);
+}
+
+/* The first bytes are there: only now the connection gets buffers and TLS state. */
+static void on_first_byte(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_conn *c = arg;
+	struct cp_net *net = c->l->net;
+	uint8_t first[3] = {0};
+	ssize_t n = recv(fd, first, sizeof(first), MSG_PEEK);
+	bool looks_tls = n >= 1 && first[0] == 0x16 && (n < 2 || first[1] == 0x03);
+	char text[64];
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		event_add(c->peek, NULL);
+		return;
+	}
+	if (n <= 0) {
+		cp_conn_doom(c, CP_CLOSE_PEER);
+		return;
+	}
+	if (c->l->tls != NULL) {
+		SSL *ssl = looks_tls ? cp_tls_accept(c->l->tls, &c->tls_peer) : NULL;
+
+		if (ssl == NULL) {
+			net->stats.not_tls += !looks_tls;
+			cfg_log_limited(CFG_LOG_WARN, looks_tls ? "tls-not-ready" : "clear-on-tls-port", "from=%s",
+					cfg_addr_print(&c->peer, text, sizeof(text)));
+			cp_conn_doom(c, CP_CLOSE_TLS);
+			return;
+		}
+		c->bev = bufferevent_openssl_socket_new(net->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
+							BEV_OPT_CLOSE_ON_FREE);
+		if (c->bev == NULL)
+			SSL_free(ssl);
+	} else {
+		if (looks_tls && n > 1) {
+			net->stats.tls_on_clear++;
+			cfg_log_limited(CFG_LOG_WARN, "tls-on-clear-port", "from=%s",
+					cfg_addr_print(&c->peer, text, sizeof(text)));
+			cp_conn_doom(c, CP_CLOSE_BAD_FRAME);
+			return;
+		}
+		c->bev = bufferevent_socket_new(net->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	}
+	if (c->bev == NULL) {
+		cp_conn_doom(c, CP_CLOSE_LOCAL);
+		return;
+	}
+	event_free(c->peek);
+	c->peek = NULL;
+	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, 2 * c->l->ops->frame_max);
+	bufferevent_set_max_single_read(c->bev, (ev_ssize_t)(2 * c->l->ops->frame_max));
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer, const struct cfg_addr *local,
+		  struct cp_source *src)
+{
+	struct cp_net *net = l->net;
+	struct cp_conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return -ENOMEM;
+	*c = (struct cp_conn){.l = l, .fd = fd, .peer = *peer, .local = *local, .list = CP_CONN_HANDSHAKE};
+	c->peek = event_new(net->base, fd, EV_READ, on_first_byte, c);
+	if (c->peek == NULL || event_add(c->peek, NULL) != 0) {
+		if (c->peek != NULL)
+			event_free(c->peek);
+		free(c);
+		return -ENOMEM;
+	}
+	c->src = src;
+	c->deadline_ms = cp_net_now(net) + net->opts.handshake_ms;
+	TAILQ_INSERT_TAIL(&net->list[CP_CONN_HANDSHAKE], c, link);
+	net->stats.conns++;
+	net->stats.preauth++;
+	return 0;
+}
+
+/* --- for the protocol --- */
+
+static void wipe_free(const void *data, size_t len, void *extra)
+{
+	(void)data;
+	OPENSSL_cleanse(extra, len);
+	free(extra);
+}
+
+static int send_bytes(struct cp_conn *c, const uint8_t *data, size_t len, bool secret)
+{
+	struct evbuffer *out;
+	char text[64];
+
+	if (c->list >= CP_CONN_DRAIN || c->bev == NULL)
+		return -ENOTCONN;
+	out = bufferevent_get_output(c->bev);
+	if (evbuffer_get_length(out) + len > c->l->net->opts.out_max) {
+		cfg_log_limited(CFG_LOG_WARN, "slow-reader", "from=%s waiting=%zu",
+				cfg_addr_print(&c->peer, text, sizeof(text)), evbuffer_get_length(out));
+		cp_conn_doom(c, CP_CLOSE_SLOW);
+		return -ENOTCONN;
+	}
+	if (secret) {
+		uint8_t *copy = malloc(len);
+
+		if (copy == NULL)
+			goto nomem;
+		memcpy(copy, data, len);
+		if (evbuffer_add_reference(out, copy, len, wipe_free, copy) != 0) {
+			wipe_free(NULL, len, copy);
+			goto nomem;
+		}
+		return 0;
+	}
+	if (evbuffer_add(out, data, len) == 0)
+		return 0;
+nomem:
+	cp_conn_doom(c, CP_CLOSE_LOCAL);
+	return -ENOTCONN;
+}
+
+int cp_conn_send(struct cp_conn *conn, const uint8_t *data, size_t len)
+{
+	return send_bytes(conn, data, len, false);
+}
+
+int cp_conn_send_secret(struct cp_conn *conn, const uint8_t *data, size_t len)
+{
+	return send_bytes(conn, data, len, true);
+}
+
+void cp_conn_close(struct cp_conn *c)
+{
+	if (c->list >= CP_CONN_DRAIN)
+		return;
+	if (c->bev == NULL) {
+		cp_conn_doom(c, CP_CLOSE_LOCAL);
+		return;
+	}
+	c->why = CP_CLOSE_LOCAL;
+	move(c, CP_CONN_DRAIN, DRAIN_MS);
+	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
+		half_close(c);
+}
+
+void cp_conn_authed(struct cp_conn *c)
+{
+	if (c->list >= CP_CONN_AUTHED)
+		return;
+	leave_preauth(c);
+	move(c, CP_CONN_AUTHED, 0);
+}
+
+const struct cfg_addr *cp_conn_peer(const struct cp_conn *c)
+{
+	return &c->peer;
+}
+
+const struct cfg_addr *cp_conn_local(const struct cp_conn *c)
+{
+	return &c->local;
+}
+
+const SSL *cp_conn_ssl(const struct cp_conn *c)
+{
+	return c->l->tls != NULL && c->handshaken ? bufferevent_openssl_get_ssl(c->bev) : NULL;
+}
+
+X509 *cp_conn_cert(const struct cp_conn *c)
+{
+	const SSL *ssl = cp_conn_ssl(c);
+
+	return ssl != NULL ? SSL_get0_peer_certificate(ssl) : NULL;
+}

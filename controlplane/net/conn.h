@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside of net/: what net.c (listeners, limits, reaping) and conn.c (one connection) share. */
+#ifndef CP_NET_CONN_H
+#define CP_NET_CONN_H
+
+#include <sys/queue.h>
+
+#include "net.h"
+
+struct bufferevent;
+struct event;
+
+#define CP_NET_SOURCES 1024 /* hash slots */
+
+/* Lists are by time limit; a connection is on exactly one. */
+enum cp_conn_list {
+	CP_CONN_HANDSHAKE, /* waiting for its first byte, in the handshake, or for its first frame */
+	CP_CONN_PREAUTH,   /* speaks, but is not known yet */
+	CP_CONN_AUTHED,
+	CP_CONN_DRAIN,     /* flushing before the close */
+	CP_CONN_DOOMED,    /* will be freed by cp_net_bury() */
+	CP_CONN_LISTS
+};
+
+struct cp_source {
+	struct cp_source *next;
+	uint32_t slot, conns;
+	uint8_t key[9];
+};
+
+struct cp_listener {
+	struct cp_listener *next;
+	struct cp_net *net;
+	struct cp_tls *tls;
+	const struct cp_net_ops *ops;
+	void *ctx;
+	struct event *ev;
+	int fd;
+};
+
+struct cp_conn {
+	TAILQ_ENTRY(cp_conn) link;
+	struct cp_listener *l;
+	struct bufferevent *bev;   /* from the first byte on; owns the descriptor then */
+	struct event *peek;        /* until then */
+	struct cp_source *src;     /* NULL once authenticated */
+	void *user;                /* NULL: not opened */
+	uint64_t deadline_ms;
+	struct cp_tls_peer tls_peer;
+	struct cfg_addr peer, local;
+	int fd;
+	uint8_t list;              /* enum cp_conn_list */
+	uint8_t why;               /* enum cp_close */
+	bool handshaken, half_closed;
+};
+
+struct cp_net {
+	struct event_base *base;
+	struct cp_net_opts opts;
+	struct cp_listener *listeners;
+	TAILQ_HEAD(, cp_conn) list[CP_CONN_LISTS];
+	struct cp_source *sources[CP_NET_SOURCES];
+	struct event *tick, *doomed_ev;
+	uint64_t pause_until_ms;
+	bool paused;
+	struct cp_net_stats stats;
+};
+
+uint64_t cp_net_now(const struct cp_net *net);
+void cp_net_source_put(struct cp_net *net, struct cp_source *s);
+/** Accept again, if a limit had stopped it and no longer does. */
+void cp_net_may_accept(struct cp_net *net);
+/** Free all doomed connections, telling their protocols. */
+void cp_net_bury(struct cp_net *net);
+
+/** Begin with an accepted descriptor. On success it takes 'fd' and 'src'; else -ENOMEM and they stay the caller's. */
+int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer, const struct cfg_addr *local,
+		  struct cp_source *src);
+/** Mark for cp_net_bury(), which runs from the loop. The first reason stays. */
+void cp_conn_doom(struct cp_conn *c, enum cp_close why);
+
+#endif
