@@ -276,7 +276,7 @@ static uint32_t peek_u32(const struct cp_sccp_frame *f, size_t off)
 	return cp_r_u32(&r);
 }
 
-int cp_sccp_parse_stats(const struct cp_sccp_frame *f, struct cp_sccp_stats *ret)
+int cp_sccp_parse_stats(const struct cp_sccp_frame *f, struct cp_sccp_quality *ret)
 {
 	struct cp_sccp_r r = body(f);
 	size_t pad = 0, mode_len = 4, text_at;

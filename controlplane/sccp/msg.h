@@ -176,7 +176,7 @@ struct cp_sccp_media_failure {
 	uint32_t conference, party, callref;
 };
 
-struct cp_sccp_stats {
+struct cp_sccp_quality {
 	char number[CP_SCCP_NUMBER_MAX];
 	uint32_t callref, mode;
 	uint32_t tx_pkts, tx_bytes, rx_pkts, rx_bytes, lost, jitter, latency;
@@ -205,7 +205,7 @@ int cp_sccp_parse_orc_ack(const struct cp_sccp_frame *f, struct cp_sccp_media_ac
 int cp_sccp_parse_smt_ack(const struct cp_sccp_frame *f, struct cp_sccp_media_ack *ret);
 int cp_sccp_parse_media_failure(const struct cp_sccp_frame *f, struct cp_sccp_media_failure *ret);
 /** ConnectionStatisticsRes; the three layouts seen are told apart by version and length. */
-int cp_sccp_parse_stats(const struct cp_sccp_frame *f, struct cp_sccp_stats *ret);
+int cp_sccp_parse_stats(const struct cp_sccp_frame *f, struct cp_sccp_quality *ret);
 int cp_sccp_parse_alarm(const struct cp_sccp_frame *f, struct cp_sccp_alarm *ret);
 
 /*

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct cp_sccp_stats stats;
+	static struct cp_sccp_quality stats;
 	struct cp_sccp_frame f;
 	struct cp_sccp_register reg;
 	struct cp_sccp_hook hook;

@@ -156,7 +156,7 @@ static void test_statistics(void)
 {
 	static const char *const names[] = {"statistics-res-v17", "statistics-res-v17-quality",
 					    "statistics-res-v22-packed"};
-	static struct cp_sccp_stats s;
+	static struct cp_sccp_quality s;
 	uint8_t aligned[256] = {0};
 	struct cp_sccp_frame f;
 
@@ -431,7 +431,7 @@ static void test_truncation(void)
 		struct cp_sccp_caps c;
 		struct cp_sccp_media_ack m;
 		struct cp_sccp_media_failure mf;
-		struct cp_sccp_stats stats;
+		struct cp_sccp_quality stats;
 		struct cp_sccp_alarm a;
 		uint32_t u;
 	} out;

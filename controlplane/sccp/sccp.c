@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The service: index of phones, refusals and their alarms, keep-alive timer, joint with net/, what admin shows. */
+#include "sccp.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include "log.h"
+#include "session.h"
+
+static uint64_t mono_ms(void *ctx)
+{
+	struct timespec ts;
+
+	(void)ctx;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int64_t real_ms(void *ctx)
+{
+	struct timespec ts;
+
+	(void)ctx;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+uint64_t cp_sccp_now(const struct cp_sccp *s)
+{
+	return s->o.now_ms(s->o.now_ctx);
+}
+
+const char *cp_sccp_refusal_id(enum cp_sccp_refusal why)
+{
+	static const char *const ids[CP_SCCP_REF_MAX] = {
+		[CP_SCCP_REF_UNKNOWN] = "sccp-unknown-device",
+		[CP_SCCP_REF_CERT_NAME] = "sccp-cert-name",
+		[CP_SCCP_REF_CERT_UNTRUSTED] = "sccp-cert-untrusted",
+		[CP_SCCP_REF_CERT_EXPIRED] = "sccp-cert-expired",
+		[CP_SCCP_REF_CERT_MISSING] = "sccp-cert-missing",
+		[CP_SCCP_REF_CERT_INVALID] = "sccp-cert-invalid",
+		[CP_SCCP_REF_CLEAR] = "sccp-clear-registration",
+		[CP_SCCP_REF_WEAK] = "sccp-tls-weak",
+		[CP_SCCP_REF_NONSECURE_TLS] = "sccp-tls-nonsecure",
+	};
+
+	return why < CP_SCCP_REF_MAX ? ids[why] : "sccp-refused";
+}
+
+void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *name, const struct cfg_addr *from,
+		    const char *detail)
+{
+	static struct cfg_log_rate rates[CP_SCCP_REF_MAX]; /* one kind cannot hide another */
+	struct cfg_addr host = *from;
+	char addr[64], subject[64], text[512];
+	uint32_t skipped = 0;
+
+	host.port = 0;
+	cfg_addr_print(&host, addr, sizeof(addr));
+	if (name != NULL && s->o.find_device(s->o.ctx, name) != NULL)
+		snprintf(subject, sizeof(subject), "%s", name);
+	else
+		snprintf(subject, sizeof(subject), "%s", addr);
+	snprintf(text, sizeof(text), "device %s from %s: %s", name != NULL ? cfg_q(name) : "unknown", addr, detail);
+	s->stats.refused[why]++;
+	if (cfg_log_allow(&rates[why], 5, 1, &skipped))
+		cfg_log(CFG_LOG_WARN, cp_sccp_refusal_id(why), "device=%s from=%s detail=%s skipped=%u",
+			name != NULL ? cfg_q(name) : "none", addr, cfg_q(detail), (unsigned)skipped);
+	s->o.alarm(s->o.ctx, cp_sccp_refusal_id(why), subject, text);
+}
+
+/* --- index --- */
+
+static uint32_t bucket(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h % CP_SCCP_BUCKETS;
+}
+
+struct cp_phone *cp_sccp_find(const struct cp_sccp *s, const char *name)
+{
+	struct cp_phone *p;
+
+	for (p = s->buckets[bucket(name)]; p != NULL; p = p->next)
+		if (strcmp(p->name, name) == 0)
+			return p;
+	return NULL;
+}
+
+void cp_sccp_index_add(struct cp_sccp *s, struct cp_phone *p)
+{
+	uint32_t b = bucket(p->name);
+
+	p->next = s->buckets[b];
+	s->buckets[b] = p;
+	TAILQ_INSERT_TAIL(&s->lru, p, lru);
+}
+
+void cp_sccp_index_del(struct cp_sccp *s, struct cp_phone *p)
+{
+	struct cp_phone **at;
+
+	for (at = &s->buckets[bucket(p->name)]; *at != p; at = &(*at)->next)
+		;
+	*at = p->next;
+	TAILQ_REMOVE(&s->lru, p, lru);
+}
+
+/* --- life --- */
+
+void cp_sccp_tick(struct cp_sccp *s)
+{
+	uint64_t limit_ms = (uint64_t)s->o.keepalive_s * 2500, now = cp_sccp_now(s);
+	struct cp_phone *p;
+
+	while ((p = TAILQ_FIRST(&s->lru)) != NULL && p->last_rx_ms + limit_ms <= now) {
+		s->stats.timeouts++;
+		cfg_log_limited(CFG_LOG_WARN, "phone-silent", "device=%s silent_ms=%llu", cfg_q(p->name),
+				(unsigned long long)(now - p->last_rx_ms));
+		cp_session_gone(p, CP_GONE_TIMEOUT);
+	}
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	cp_sccp_tick(arg);
+}
+
+int cp_sccp_create(const struct cp_sccp_opts *opts, struct cp_sccp **ret_sccp)
+{
+	const struct timeval second = {1, 0};
+	struct cp_sccp *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->o = *opts;
+	if (s->o.now_ms == NULL)
+		s->o.now_ms = mono_ms;
+	if (s->o.wall_ms == NULL)
+		s->o.wall_ms = real_ms;
+	TAILQ_INIT(&s->lru);
+	if (opts->base != NULL) {
+		s->tick = event_new(opts->base, -1, EV_PERSIST, on_tick, s);
+		if (s->tick == NULL || event_add(s->tick, &second) != 0) {
+			cp_sccp_destroy(s);
+			return -ENOMEM;
+		}
+	}
+	*ret_sccp = s;
+	return 0;
+}
+
+void cp_sccp_destroy(struct cp_sccp *s)
+{
+	struct cp_phone *p;
+
+	if (s == NULL)
+		return;
+	while ((p = TAILQ_FIRST(&s->lru)) != NULL)
+		cp_session_gone(p, CP_GONE_REMOVED);
+	if (s->tick != NULL)
+		event_free(s->tick);
+	free(s);
+}
+
+void cp_sccp_device_changed(struct cp_sccp *s, const char *name)
+{
+	const struct cp_device *dev = s->o.find_device(s->o.ctx, name);
+	struct cp_phone *p = cp_sccp_find(s, name);
+	enum cp_phone_sec sec;
+
+	if (p == NULL)
+		return;
+	if (dev == NULL || cp_session_admit(p, dev, &sec) != 0)
+		cp_session_gone(p, CP_GONE_REMOVED);
+	else
+		cp_phone_reset(p, 2);
+}
+
+const struct cp_sccp_stats *cp_sccp_stats(const struct cp_sccp *s)
+{
+	return &s->stats;
+}
+
+/* --- joint with net/ --- */
+
+static int io_send(void *io, const uint8_t *frame, size_t len, bool secret)
+{
+	return secret ? cp_conn_send_secret(io, frame, len) : cp_conn_send(io, frame, len);
+}
+
+static void io_close(void *io)
+{
+	cp_conn_close(io);
+}
+
+static void io_authed(void *io)
+{
+	cp_conn_authed(io);
+}
+
+static const struct cp_sccp_link net_link = {io_send, io_close, io_authed};
+
+static void *net_opened(void *ctx, struct cp_conn *conn)
+{
+	const SSL *ssl = cp_conn_ssl(conn);
+	struct cp_sccp_peer peer = {.addr = *cp_conn_peer(conn), .local = *cp_conn_local(conn), .tls = ssl != NULL};
+
+	if (ssl != NULL) {
+		peer.encrypts = cp_tls_encrypts(ssl);
+		peer.cert = cp_conn_cert(conn);
+		peer.tls_version = SSL_get_version(ssl);
+		peer.tls_cipher = SSL_get_cipher_name(ssl);
+	}
+	return cp_session_open(ctx, &net_link, conn, &peer);
+}
+
+static void net_frame(void *user, const uint8_t *frame, size_t len)
+{
+	cp_session_frame(user, frame, len);
+}
+
+static void net_closed(void *user, enum cp_close why)
+{
+	static const enum cp_phone_gone gone[CP_CLOSE_MAX] = {
+		[CP_CLOSE_PEER] = CP_GONE_CLOSED,	  [CP_CLOSE_LOCAL] = CP_GONE_CLOSED,
+		[CP_CLOSE_TIMEOUT] = CP_GONE_TIMEOUT,	  [CP_CLOSE_TLS] = CP_GONE_CLOSED,
+		[CP_CLOSE_BAD_FRAME] = CP_GONE_PROTOCOL, [CP_CLOSE_SLOW] = CP_GONE_PROTOCOL,
+		[CP_CLOSE_STOP] = CP_GONE_REMOVED,
+	};
+
+	cp_session_closed(user, gone[why]);
+}
+
+/* The handshake failed on the certificate: nothing in it is proven, its name is only a hint for the text. */
+static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int verify_err, X509 *leaf)
+{
+	static const enum cp_sccp_refusal map[CP_TLS_FAIL_MAX] = {
+		[CP_TLS_OK] = CP_SCCP_REF_CERT_INVALID,
+		[CP_TLS_FAIL_UNTRUSTED] = CP_SCCP_REF_CERT_UNTRUSTED,
+		[CP_TLS_FAIL_EXPIRED] = CP_SCCP_REF_CERT_EXPIRED,
+		[CP_TLS_FAIL_NO_CERT] = CP_SCCP_REF_CERT_MISSING,
+		[CP_TLS_FAIL_CERT] = CP_SCCP_REF_CERT_INVALID,
+		[CP_TLS_FAIL_PROTOCOL] = CP_SCCP_REF_CERT_INVALID,
+	};
+	struct cp_sccp *s = ctx;
+	char name[CP_DEVICE_NAME_MAX] = "";
+
+	if (leaf == NULL || s->o.cert_name(leaf, name) != 0)
+		name[0] = '\0';
+	cp_sccp_refuse(s, map[why], name[0] != '\0' ? name : NULL, from,
+		       why == CP_TLS_FAIL_NO_CERT ? "no certificate" : X509_verify_cert_error_string(verify_err));
+}
+
+static const struct cp_net_ops net_ops = {
+	.frame_max = CP_SCCP_FRAME_MAX,
+	.frame_len = cp_sccp_frame_len,
+	.opened = net_opened,
+	.frame = net_frame,
+	.closed = net_closed,
+	.cert_refused = net_cert_refused,
+};
+
+int cp_sccp_listen(struct cp_sccp *s, struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
+		   uint16_t *ret_port)
+{
+	return cp_net_listen(net, addr, tls, &net_ops, s, ret_port);
+}
+
+/* --- admin --- */
+
+static const char *sec_name(unsigned sec)
+{
+	return sec == CP_PHONE_ENCRYPTED ? "encrypted" : sec == CP_PHONE_AUTHENTICATED ? "authenticated" : "nonsecure";
+}
+
+/* Outside bytes may not be UTF-8, which JSON text must be. */
+static json_t *outside(const char *s)
+{
+	char clean[64];
+	size_t n = 0;
+
+	for (; s[n] != '\0' && n < sizeof(clean) - 1; n++)
+		clean[n] = s[n] >= 0x20 && s[n] < 0x7f ? s[n] : '?';
+	clean[n] = '\0';
+	return json_string(clean);
+}
+
+json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
+{
+	json_t *list = json_array();
+	uint64_t now = cp_sccp_now(s);
+	struct cp_phone *p;
+
+	TAILQ_FOREACH(p, &s->lru, lru) {
+		json_t *o = json_object(), *lines = json_array(), *codecs = json_array();
+		char addr[64];
+
+		for (unsigned i = 1; i <= p->line_cnt; i++)
+			json_array_append_new(lines, json_string(cp_phone_line_number(p, i)));
+		for (unsigned i = 0; i < p->cap_cnt; i++)
+			json_array_append_new(codecs, json_integer(p->caps[i].codec));
+		json_object_set_new(o, "device", outside(p->name));
+		json_object_set_new(o, "protocol", json_string("sccp"));
+		json_object_set_new(o, "address", json_string(cfg_addr_print(&p->peer.addr, addr, sizeof(addr))));
+		json_object_set_new(o, "security", json_string(sec_name(p->sec)));
+		json_object_set_new(o, "transport", json_string(p->peer.tls ? "tls" : "tcp"));
+		json_object_set_new(o, "tls_version",
+				    p->peer.tls ? json_string(p->peer.tls_version) : json_null());
+		json_object_set_new(o, "tls_cipher", p->peer.tls ? json_string(p->peer.tls_cipher) : json_null());
+		json_object_set_new(o, "version", json_integer(p->ver));
+		json_object_set_new(o, "type", json_integer(p->type));
+		json_object_set_new(o, "load", outside(p->load));
+		json_object_set_new(o, "lines", lines);
+		json_object_set_new(o, "codecs", codecs);
+		json_object_set_new(o, "registered_s", json_integer((json_int_t)((now - p->registered_ms) / 1000)));
+		json_object_set_new(o, "heard_s", json_integer((json_int_t)((now - p->last_rx_ms) / 1000)));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static void set(json_t *o, const char *key, uint64_t v)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
+{
+	static const char *const closes[CP_CLOSE_MAX] = {"peer", "local", "timeout", "tls", "bad-frame", "slow", "stop"};
+	json_t *o = json_object(), *refused = json_object();
+
+	for (int i = 0; i < CP_SCCP_REF_MAX; i++)
+		set(refused, cp_sccp_refusal_id((enum cp_sccp_refusal)i), s->stats.refused[i]);
+	set(o, "registers", s->stats.registers);
+	set(o, "registered_encrypted", s->stats.registered[CP_PHONE_ENCRYPTED]);
+	set(o, "registered_authenticated", s->stats.registered[CP_PHONE_AUTHENTICATED]);
+	set(o, "registered_nonsecure", s->stats.registered[CP_PHONE_NONSECURE]);
+	set(o, "replaced", s->stats.replaced);
+	set(o, "unregisters", s->stats.unregisters);
+	set(o, "keepalive_timeouts", s->stats.timeouts);
+	set(o, "unknown_ids", s->stats.unknown_ids);
+	set(o, "early", s->stats.early);
+	set(o, "malformed", s->stats.malformed);
+	set(o, "phone_alarms", s->stats.phone_alarms);
+	set(o, "statistics_reports", s->stats.stats_reports);
+	json_object_set_new(o, "refused", refused);
+	if (net != NULL) {
+		const struct cp_net_stats *n = cp_net_stats(net);
+		json_t *no = json_object(), *tls = json_object(), *closed = json_object();
+
+		for (int i = 1; i < CP_TLS_FAIL_MAX; i++)
+			set(tls, cp_tls_fail_name((enum cp_tls_fail)i), n->tls_failed[i]);
+		for (int i = 0; i < CP_CLOSE_MAX; i++)
+			set(closed, closes[i], n->closed[i]);
+		set(no, "accepted", n->accepted);
+		set(no, "refused_full", n->refused_full);
+		set(no, "refused_source", n->refused_source);
+		set(no, "accept_errors", n->accept_errors);
+		set(no, "pauses", n->pauses);
+		set(no, "handshakes", n->handshakes);
+		set(no, "clear_on_tls", n->not_tls);
+		set(no, "tls_on_clear", n->tls_on_clear);
+		set(no, "frames", n->frames);
+		set(no, "connections", n->conns);
+		set(no, "preauth", n->preauth);
+		json_object_set_new(no, "tls_failed", tls);
+		json_object_set_new(no, "closed", closed);
+		json_object_set_new(o, "net", no);
+	}
+	return o;
+}

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Registration, start-up requests, and what a phone tells call control. */
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/crypto.h>
+
+#include "log.h"
+
+#define SECONDARY_KEEPALIVE_S 60
+#define STIMULUS_LINE         9
+
+struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link *link, void *io,
+				 const struct cp_sccp_peer *peer)
+{
+	struct cp_phone *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->sccp = sccp;
+	p->link = link;
+	p->io = io;
+	p->peer = *peer;
+	p->ver = 3;
+	return p;
+}
+
+void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why)
+{
+	struct cp_sccp *s = p->sccp;
+
+	if (p->state == CP_SESSION_GONE)
+		return;
+	if (p->state == CP_SESSION_REGISTERED) {
+		cp_sccp_index_del(s, p);
+		s->stats.registered[p->sec]--;
+		p->state = CP_SESSION_GONE;
+		cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d", cfg_q(p->name), why);
+		s->o.call->gone(s->o.call_ctx, p, why);
+	}
+	p->state = CP_SESSION_GONE;
+	if (!p->dead)
+		p->link->close(p->io);
+}
+
+void cp_session_closed(struct cp_phone *p, enum cp_phone_gone why)
+{
+	p->dead = true; /* the link is going: nothing more may be sent */
+	cp_session_gone(p, why);
+	free(p->lines);
+	free(p);
+}
+
+int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n)
+{
+	if (n == 0)
+		return -EINVAL;
+	if (p->dead || p->state == CP_SESSION_GONE)
+		return -ENOTCONN;
+	if (p->link->send(p->io, frame, n, false) != 0) {
+		p->dead = true;
+		return -ENOTCONN;
+	}
+	return 0;
+}
+
+static void malformed(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	char text[64];
+
+	p->sccp->stats.malformed++;
+	cfg_log_limited(CFG_LOG_WARN, "sccp-malformed", "from=%s device=%s id=0x%04x len=%zu version=%u",
+			cfg_addr_print(&p->peer.addr, text, sizeof(text)), cfg_q(p->name), (unsigned)f->id, f->len,
+			(unsigned)f->version);
+}
+
+/* --- registration --- */
+
+int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev, enum cp_phone_sec *ret_sec)
+{
+	if (!p->peer.tls) {
+		if (dev->mode != CP_DEVICE_NONSECURE)
+			return 1 + CP_SCCP_REF_CLEAR;
+		*ret_sec = CP_PHONE_NONSECURE;
+		return 0;
+	}
+	switch (dev->mode) {
+	case CP_DEVICE_ENCRYPTED:
+		if (!p->peer.encrypts)
+			return 1 + CP_SCCP_REF_WEAK;
+		*ret_sec = CP_PHONE_ENCRYPTED;
+		return 0;
+	case CP_DEVICE_AUTHENTICATED:
+		*ret_sec = CP_PHONE_AUTHENTICATED;
+		return 0;
+	default:
+		*ret_sec = CP_PHONE_NONSECURE;
+		return 0;
+	}
+}
+
+static void reject(struct cp_phone *p, enum cp_sccp_refusal why, const char *name, const char *detail)
+{
+	static const char *const texts[CP_SCCP_REF_MAX] = {
+		[CP_SCCP_REF_UNKNOWN] = "No Device Entry",
+		[CP_SCCP_REF_CERT_NAME] = "Certificate: other device",
+		[CP_SCCP_REF_CERT_EXPIRED] = "Certificate expired",
+		[CP_SCCP_REF_CLEAR] = "Secure device: use TLS",
+		[CP_SCCP_REF_WEAK] = "TLS without encryption",
+	};
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+
+	cp_sccp_refuse(p->sccp, why, name, &p->peer.addr, detail);
+	cp_session_send(p, buf, cp_sccp_build_register_reject(buf, texts[why] != NULL ? texts[why] : "Refused"));
+	cp_session_gone(p, CP_GONE_REMOVED);
+}
+
+/* The certificate must name the device, and must still be valid: a resumed TLS session did not check that again. */
+static bool certificate_fits(struct cp_phone *p, const char *name)
+{
+	struct cp_sccp *s = p->sccp;
+	char proven[CP_DEVICE_NAME_MAX] = "";
+	time_t now = (time_t)(s->o.wall_ms(s->o.now_ctx) / 1000);
+	char detail[128];
+
+	if (p->peer.cert == NULL) {
+		reject(p, CP_SCCP_REF_CERT_MISSING, name, "none");
+		return false;
+	}
+	if (X509_cmp_time(X509_get0_notAfter(p->peer.cert), &now) < 0) {
+		reject(p, CP_SCCP_REF_CERT_EXPIRED, name, "since the session began");
+		return false;
+	}
+	if (s->o.cert_name(p->peer.cert, proven) != 0)
+		proven[0] = '\0';
+	if (strcmp(proven, name) != 0) {
+		snprintf(detail, sizeof(detail), "certificate of %s",
+			 proven[0] != '\0' ? cfg_q(proven) : "no device");
+		reject(p, CP_SCCP_REF_CERT_NAME, name, detail);
+		return false;
+	}
+	return true;
+}
+
+static int take_lines(struct cp_phone *p, const struct cp_device *dev)
+{
+	unsigned n = dev->line_cnt > CP_SCCP_BUTTONS ? CP_SCCP_BUTTONS : dev->line_cnt;
+	struct cp_line *lines = calloc(n > 0 ? n : 1, sizeof(*lines));
+
+	if (lines == NULL)
+		return -ENOMEM;
+	if (n > 0)
+		memcpy(lines, dev->lines, n * sizeof(*lines));
+	free(p->lines);
+	p->lines = lines;
+	p->line_cnt = (uint8_t)n;
+	return 0;
+}
+
+static void send_register_ack(struct cp_phone *p)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+
+	cp_session_send(p, buf, cp_sccp_build_register_ack(buf, p->ver, o->keepalive_s, o->date_template,
+							   SECONDARY_KEEPALIVE_S));
+	cp_session_send(p, buf, cp_sccp_build_empty(buf, p->ver, CP_SCCP_CAPABILITIES_REQ));
+}
+
+static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	struct cp_sccp *s = p->sccp;
+	struct cp_sccp_register reg;
+	const struct cp_device *dev;
+	struct cp_phone *old;
+	enum cp_phone_sec sec;
+	char text[64];
+	int refused;
+
+	if (cp_sccp_parse_register(f, &reg) != 0) {
+		malformed(p, f);
+		return;
+	}
+	if (p->state == CP_SESSION_REGISTERED) {
+		if (strcmp(p->name, reg.name) == 0)
+			send_register_ack(p); /* asked twice */
+		else
+			cp_session_gone(p, CP_GONE_PROTOCOL);
+		return;
+	}
+	if (p->peer.tls && !certificate_fits(p, reg.name))
+		return;
+	dev = s->o.find_device(s->o.ctx, reg.name);
+	if (dev == NULL) {
+		reject(p, CP_SCCP_REF_UNKNOWN, reg.name, "not in the store");
+		return;
+	}
+	refused = cp_session_admit(p, dev, &sec);
+	if (refused != 0) {
+		reject(p, (enum cp_sccp_refusal)(refused - 1), reg.name,
+		       dev->mode == CP_DEVICE_ENCRYPTED ? "an encrypted device" : "an authenticated device");
+		return;
+	}
+	if (take_lines(p, dev) != 0) {
+		cp_session_gone(p, CP_GONE_REMOVED);
+		return;
+	}
+	memcpy(p->name, reg.name, sizeof(p->name));
+	memcpy(p->load, reg.load, sizeof(p->load));
+	memcpy(p->features, reg.features, sizeof(p->features));
+	p->type = reg.type;
+	p->ver = (uint8_t)cp_sccp_negotiate(reg.protocol);
+	p->sec = (uint8_t)sec;
+	/* This one has proven all that can be asked of it: only now may it take another's place. */
+	old = cp_sccp_find(s, p->name);
+	if (old != NULL) {
+		s->stats.replaced++;
+		cfg_log_limited(CFG_LOG_NOTICE, "phone-replaced", "device=%s from=%s", cfg_q(p->name),
+				cfg_addr_print(&p->peer.addr, text, sizeof(text)));
+		cp_session_gone(old, CP_GONE_REPLACED);
+	}
+	p->state = CP_SESSION_REGISTERED;
+	p->registered_ms = p->last_rx_ms = cp_sccp_now(s);
+	cp_sccp_index_add(s, p);
+	s->stats.registers++;
+	s->stats.registered[sec]++;
+	p->link->authed(p->io);
+	for (int i = 0; i < CP_SCCP_REF_MAX; i++)
+		if (i != CP_SCCP_REF_NONSECURE_TLS)
+			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i), p->name, NULL);
+	if (p->peer.tls && sec == CP_PHONE_NONSECURE)
+		cp_sccp_refuse(s, CP_SCCP_REF_NONSECURE_TLS, p->name, &p->peer.addr, "accepted as non-secure");
+	else
+		s->o.alarm(s->o.ctx, cp_sccp_refusal_id(CP_SCCP_REF_NONSECURE_TLS), p->name, NULL);
+	cfg_log(CFG_LOG_INFO, "phone-registered", "device=%s from=%s protocol=%u security=%d tls=%s load=%s",
+		cfg_q(p->name), cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
+		p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load));
+	send_register_ack(p);
+	s->o.call->registered(s->o.call_ctx, p);
+}
+
+/* --- start-up requests --- */
+
+static void on_time_date(struct cp_phone *p)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	int64_t wall = o->wall_ms(o->now_ctx);
+	time_t now = (time_t)(wall / 1000);
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+	struct tm tm = {0};
+
+	localtime_r(&now, &tm);
+	cp_session_send(p, buf, cp_sccp_build_time_date(buf, p->ver, now, (uint32_t)(wall % 1000),
+							(int32_t)tm.tm_gmtoff));
+}
+
+static void on_line_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	bool dynamic = p->ver >= 17 && (p->features[2] & CP_SCCP_FEAT2_DYNAMIC) != 0;
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+	const char *number, *label;
+	uint32_t line = 0;
+
+	if (cp_sccp_parse_u32(f, &line) != 0) {
+		malformed(p, f);
+		return;
+	}
+	number = cp_phone_line_number(p, line);
+	label = cp_phone_line_label(p, line);
+	cp_session_send(p, buf, cp_sccp_build_line_stat(buf, p->ver, dynamic, line, number, label, label));
+}
+
+static void on_number_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+	uint32_t n = 0;
+
+	if (cp_sccp_parse_u32(f, &n) != 0) {
+		malformed(p, f);
+		return;
+	}
+	if (f->id == CP_SCCP_FORWARD_STAT_REQ)
+		cp_session_send(p, buf, cp_sccp_build_forward_stat(buf, p->ver, n));
+	else
+		cp_session_send(p, buf, cp_sccp_build_speed_dial_stat(buf, p->ver, n, "", ""));
+}
+
+static void on_button_template(struct cp_phone *p)
+{
+	struct cp_sccp_button b[CP_SCCP_BUTTONS];
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+
+	for (unsigned i = 0; i < p->line_cnt; i++)
+		b[i] = (struct cp_sccp_button){(uint8_t)(i + 1), CP_SCCP_BUTTON_LINE};
+	cp_session_send(p, buf, cp_sccp_build_button_template(buf, p->ver, b, p->line_cnt));
+}
+
+static void on_caps(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	struct cp_sccp_caps caps;
+
+	if (cp_sccp_parse_caps(f, &caps) != 0) {
+		malformed(p, f);
+		return;
+	}
+	memcpy(p->caps, caps.cap, sizeof(p->caps));
+	p->cap_cnt = (uint8_t)caps.n;
+	p->sccp->o.call->caps(p->sccp->o.call_ctx, p);
+}
+
+/* Requests whose answer needs nothing but what is known. False: not one of them. */
+static bool startup(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+
+	switch (f->id) {
+	case CP_SCCP_BUTTON_TEMPLATE_REQ:
+		on_button_template(p);
+		return true;
+	case CP_SCCP_SOFTKEY_TEMPLATE_REQ:
+		cp_session_send(p, buf, cp_sccp_build_softkey_template(buf, p->ver));
+		return true;
+	case CP_SCCP_SOFTKEY_SET_REQ:
+		cp_session_send(p, buf, cp_sccp_build_softkey_sets(buf, p->ver));
+		return true;
+	case CP_SCCP_CONFIG_STAT_REQ:
+		cp_session_send(p, buf, cp_sccp_build_config_stat(buf, p->ver, p->name, 1, "", o->server_name,
+								  p->line_cnt, 0));
+		return true;
+	case CP_SCCP_LINE_STAT_REQ:
+		on_line_stat(p, f);
+		return true;
+	case CP_SCCP_FORWARD_STAT_REQ:
+	case CP_SCCP_SPEED_DIAL_STAT_REQ:
+		on_number_stat(p, f);
+		return true;
+	case CP_SCCP_TIME_DATE_REQ:
+		on_time_date(p);
+		return true;
+	case CP_SCCP_VERSION_REQ: /* its own load: no upgrade is ordered */
+		cp_session_send(p, buf, cp_sccp_build_version(buf, p->ver, p->load));
+		return true;
+	case CP_SCCP_SERVER_REQ:
+		cp_session_send(p, buf, cp_sccp_build_server_res(buf, p->ver, o->server_name, &p->peer.local));
+		return true;
+	case CP_SCCP_CAPABILITIES_RES:
+	case CP_SCCP_UPDATE_CAPS1:
+	case CP_SCCP_UPDATE_CAPS2:
+	case CP_SCCP_UPDATE_CAPS3:
+		on_caps(p, f);
+		return true;
+	case CP_SCCP_AVAILABLE_LINES:
+	case CP_SCCP_HEADSET:
+		return true; /* nothing depends on them */
+	default:
+		return false;
+	}
+}
+
+/* --- call control --- */
+
+static void on_orc_ack(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_media_ack a;
+
+	if (cp_sccp_parse_orc_ack(f, &a) != 0) {
+		malformed(p, f);
+		return;
+	}
+	if (a.status == 0 && (a.addr.family == 0 || a.addr.port == 0)) {
+		malformed(p, f);
+		a.status = 1; /* says ok, but not where: no media */
+	}
+	o->call->orc_ack(o->call_ctx, p, a.status, a.status == 0 ? &a.addr : NULL, a.party, a.callref);
+}
+
+static void on_quality(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	struct cp_sccp_quality q;
+
+	if (cp_sccp_parse_stats(f, &q) != 0) {
+		malformed(p, f);
+		return;
+	}
+	p->sccp->stats.stats_reports++;
+	cfg_log_limited(CFG_LOG_INFO, "call-statistics",
+			"device=%s callref=%u tx=%u rx=%u lost=%u jitter_ms=%u latency_ms=%u quality=%s",
+			cfg_q(p->name), (unsigned)q.callref, (unsigned)q.tx_pkts, (unsigned)q.rx_pkts,
+			(unsigned)q.lost, (unsigned)q.jitter, (unsigned)q.latency, cfg_q(q.quality));
+}
+
+static void on_keypad(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_keypad k;
+
+	if (cp_sccp_parse_keypad(f, &k) != 0)
+		malformed(p, f);
+	else
+		o->call->digit(o->call_ctx, p, k.digit, k.line, k.callref);
+}
+
+static void on_enbloc(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_enbloc e;
+
+	if (cp_sccp_parse_enbloc(f, &e) != 0)
+		malformed(p, f);
+	else
+		o->call->enbloc(o->call_ctx, p, e.number, e.line);
+}
+
+static void on_softkey(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_softkey_event k;
+
+	if (cp_sccp_parse_softkey(f, &k) != 0)
+		malformed(p, f);
+	else
+		o->call->softkey(o->call_ctx, p, k.event, k.line, k.callref);
+}
+
+static void on_stimulus(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_stimulus st;
+
+	if (cp_sccp_parse_stimulus(f, &st) != 0)
+		malformed(p, f);
+	else if (st.stimulus == STIMULUS_LINE) /* a line's button takes that line off hook */
+		o->call->offhook(o->call_ctx, p, st.instance, st.callref);
+}
+
+static void on_media(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_media_failure fail;
+	struct cp_sccp_media_ack a;
+
+	if (f->id == CP_SCCP_ORC_ACK)
+		on_orc_ack(p, f);
+	else if (f->id == CP_SCCP_SMT_ACK && cp_sccp_parse_smt_ack(f, &a) == 0)
+		o->call->smt_ack(o->call_ctx, p, a.status, a.party, a.callref);
+	else if (f->id == CP_SCCP_MEDIA_FAILURE && cp_sccp_parse_media_failure(f, &fail) == 0)
+		o->call->media_failed(o->call_ctx, p, fail.party, fail.callref);
+	else
+		malformed(p, f);
+}
+
+/* Messages of a registered phone. */
+static void registered_frame(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	const struct cp_sccp_opts *o = &p->sccp->o;
+	struct cp_sccp_hook hook;
+
+	if (startup(p, f))
+		return;
+	switch (f->id) {
+	case CP_SCCP_OFF_HOOK:
+		cp_sccp_parse_hook(f, &hook);
+		o->call->offhook(o->call_ctx, p, hook.line, hook.callref);
+		break;
+	case CP_SCCP_ON_HOOK:
+		cp_sccp_parse_hook(f, &hook);
+		o->call->onhook(o->call_ctx, p, hook.line, hook.callref);
+		break;
+	case CP_SCCP_KEYPAD:
+		on_keypad(p, f);
+		break;
+	case CP_SCCP_ENBLOC:
+		on_enbloc(p, f);
+		break;
+	case CP_SCCP_STIMULUS:
+		on_stimulus(p, f);
+		break;
+	case CP_SCCP_SOFTKEY_EVENT:
+		on_softkey(p, f);
+		break;
+	case CP_SCCP_ORC_ACK:
+	case CP_SCCP_SMT_ACK:
+	case CP_SCCP_MEDIA_FAILURE:
+		on_media(p, f);
+		break;
+	case CP_SCCP_STATISTICS_RES:
+		on_quality(p, f);
+		break;
+	default:
+		p->sccp->stats.unknown_ids++;
+		cfg_log_limited(CFG_LOG_DEBUG, "sccp-unknown-id", "device=%s id=0x%04x len=%zu", cfg_q(p->name),
+				(unsigned)f->id, f->len);
+	}
+}
+
+static void on_alarm(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	struct cp_sccp_alarm a;
+	char from[64], text[160];
+
+	cfg_addr_print(&p->peer.addr, from, sizeof(from));
+	p->sccp->stats.phone_alarms++;
+	if (f->id == CP_SCCP_XML_ALARM) {
+		cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s xml=%s", from, cfg_q(p->name),
+				cfg_qn(text, sizeof(text), (const char *)f->body, f->len));
+		return;
+	}
+	if (cp_sccp_parse_alarm(f, &a) != 0) {
+		malformed(p, f);
+		return;
+	}
+	cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s severity=%u text=%s p1=%u p2=%u", from,
+			cfg_q(p->name), (unsigned)a.severity, cfg_q(a.text), (unsigned)a.param1, (unsigned)a.param2);
+}
+
+void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
+{
+	static const uint32_t ok = 0;
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+	struct cp_sccp_register token;
+	struct cp_sccp_frame f;
+
+	if (p->state == CP_SESSION_GONE)
+		return;
+	if (cp_sccp_frame_parse(frame, len, &f) != 0) { /* the reader checks the length: not reached from a socket */
+		cp_session_gone(p, CP_GONE_PROTOCOL);
+		return;
+	}
+	if (p->state == CP_SESSION_REGISTERED) {
+		p->last_rx_ms = cp_sccp_now(p->sccp);
+		TAILQ_REMOVE(&p->sccp->lru, p, lru);
+		TAILQ_INSERT_TAIL(&p->sccp->lru, p, lru);
+	} else if (++p->early > CP_SCCP_EARLY_MAX) {
+		cp_session_gone(p, CP_GONE_PROTOCOL);
+		return;
+	}
+	switch (f.id) {
+	case CP_SCCP_KEEPALIVE:
+		cp_session_send(p, buf, cp_sccp_build_empty(buf, 0, CP_SCCP_KEEPALIVE_ACK));
+		return;
+	case CP_SCCP_REGISTER:
+		on_register(p, &f);
+		return;
+	case CP_SCCP_TOKEN_REQ: /* there is room; who it is, registration decides */
+		if (cp_sccp_parse_token(&f, &token) != 0)
+			malformed(p, &f);
+		else
+			cp_session_send(p, buf, cp_sccp_build_empty(buf, 0, CP_SCCP_TOKEN_ACK));
+		return;
+	case CP_SCCP_UNREGISTER:
+		p->sccp->stats.unregisters += p->state == CP_SESSION_REGISTERED;
+		cp_session_send(p, buf, cp_sccp_build_words(buf, 0, CP_SCCP_UNREGISTER_ACK, &ok, 1));
+		cp_session_gone(p, CP_GONE_UNREGISTERED);
+		return;
+	case CP_SCCP_ALARM:
+	case CP_SCCP_XML_ALARM:
+		on_alarm(p, &f);
+		return;
+	case CP_SCCP_IP_PORT:
+		return; /* base of the phone's RTP ports: the channel acknowledgements say the port */
+	default:
+		break;
+	}
+	if (p->state == CP_SESSION_REGISTERED)
+		registered_frame(p, &f);
+	else
+		p->sccp->stats.early++;
+}
