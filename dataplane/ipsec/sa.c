@@ -228,10 +228,10 @@ static bool same_key(const struct dp_sa *a, const struct dp_sa *b)
 	if (a->alg != b->alg || a->dir != b->dir || a->spi == 0 || b->spi == 0)
 		return false;
 	if (a->alg == DP_ESP_AES_GCM_128)
-		return dp_mb_equal(a->key.gcm.expanded_keys, b->key.gcm.expanded_keys, 16) &
+		return dp_mb_equal(a->key.gcm.expanded_keys, b->key.gcm.expanded_keys, 16) &&
 		       dp_mb_equal(a->salt, b->salt, 4);
-	return dp_mb_equal(a->key.cbc.kcv, b->key.cbc.kcv, 16) &
-	       dp_mb_equal(a->key.cbc.ipad, b->key.cbc.ipad, sizeof(a->key.cbc.ipad)) &
+	return dp_mb_equal(a->key.cbc.kcv, b->key.cbc.kcv, 16) &&
+	       dp_mb_equal(a->key.cbc.ipad, b->key.cbc.ipad, sizeof(a->key.cbc.ipad)) &&
 	       dp_mb_equal(a->key.cbc.opad, b->key.cbc.opad, sizeof(a->key.cbc.opad));
 }
 
