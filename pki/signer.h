@@ -38,7 +38,7 @@
 #define PKI_SIGNER_NAME_MAX  128   /* bytes of a name with a NUL */
 #define PKI_SIGNER_SEAL_MAX  32768 /* bytes of plain text that is sealed */
 #define PKI_SIGNER_AAD_MAX   1024
-#define PKI_SIGNER_SEAL_OVERHEAD 44 /* bytes that sealing adds */
+#define PKI_SIGNER_SEAL_OVERHEAD 40 /* bytes that sealing adds */
 
 enum pki_signer_type {
 	PKI_SIGNER_HELLO = 1,

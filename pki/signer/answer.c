@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What each request does: serve.h, pki_serve_answer(). */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+
+#include "log.h"
+#include "serve.h"
+#include "signer.h"
+#include "state.h"
+
+/* DER of what a reply holds; freed, and wiped, after the reply is built. */
+struct out {
+	uint8_t *p[3];
+	size_t len[3];
+};
+
+static int put(struct out *out, int at, uint8_t *der, int len)
+{
+	if (len <= 0)
+		return -EIO;
+	out->p[at] = der;
+	out->len[at] = (size_t)len;
+	return 0;
+}
+
+static int put_cert(struct out *out, int at, const X509 *cert)
+{
+	unsigned char *der = NULL;
+	int len = i2d_X509(cert, &der);
+
+	return put(out, at, der, len);
+}
+
+static int put_key(struct out *out, int at, EVP_PKEY *key)
+{
+	PKCS8_PRIV_KEY_INFO *p8 = EVP_PKEY2PKCS8(key);
+	unsigned char *der = NULL;
+	int len = p8 != NULL ? i2d_PKCS8_PRIV_KEY_INFO(p8, &der) : -1;
+
+	PKCS8_PRIV_KEY_INFO_free(p8);
+	return put(out, at, der, len);
+}
+
+static int refuse(struct pki_signer_msg *reply, int rc, const char *why)
+{
+	snprintf(reply->name, sizeof(reply->name), "%s", why);
+	return rc;
+}
+
+static int do_server(struct pki_state *st, const struct pki_signer_msg *m,
+                     struct pki_signer_msg *reply, struct out *out)
+{
+	const struct pki_ident *id = pki_state_server(st, m->name);
+	int rc;
+
+	if (id == NULL)
+		return refuse(reply, -ENOENT, "no such server role");
+	rc = put_key(out, 0, id->key);
+	if (rc == 0)
+		rc = put_cert(out, 1, id->cert);
+	if (rc == 0)
+		rc = put_cert(out, 2, st->ident[PKI_IDENT_SERVER_CA].cert);
+	return rc;
+}
+
+static int do_trust(struct pki_state *st, const struct pki_signer_msg *m,
+                    struct pki_signer_msg *reply, struct out *out)
+{
+	int n = sk_X509_num(st->trust);
+
+	if (m->num >= (uint32_t)n)
+		return refuse(reply, -ENOENT, "no such index");
+	reply->num = (uint32_t)n;
+	return put_cert(out, 0, sk_X509_value(st->trust, (int)m->num));
+}
+
+static int do_cas(struct pki_state *st, struct out *out)
+{
+	int rc = put_cert(out, 0, st->ident[PKI_IDENT_SERVER_CA].cert);
+
+	return rc == 0 ? put_cert(out, 1, st->ident[PKI_IDENT_CAPF].cert) : rc;
+}
+
+static int issue_lsc(struct pki_state *st, const char *device, EVP_PKEY *pub, int64_t now,
+                     struct pki_signer_msg *reply, struct out *out, int at)
+{
+	const struct pki_ident *capf = &st->ident[PKI_IDENT_CAPF];
+	X509 *cert = NULL;
+	uint8_t fp[32];
+	int rc;
+
+	rc = pki_lsc_issue(&(struct pki_ca){capf->key, capf->cert}, device, pub, now, st->lsc_days,
+	                   &cert);
+	if (rc == -EACCES)
+		return refuse(reply, rc,
+		              pki_key_acceptable(pub) ? "the CAPF issuer has expired"
+		                                      : "key not acceptable");
+	if (rc < 0)
+		return refuse(reply, rc, "not issued");
+	rc = put_cert(out, at, cert);
+	if (rc == 0 && pki_fingerprint(cert, fp) == 0)
+		cfg_log(CFG_LOG_NOTICE, "lsc-issued",
+		        "device=%s sha256=%02x%02x%02x%02x%02x%02x%02x%02x", device, fp[0], fp[1],
+		        fp[2], fp[3], fp[4], fp[5], fp[6], fp[7]);
+	X509_free(cert);
+	return rc;
+}
+
+static int do_lsc(struct pki_state *st, const struct pki_signer_msg *m, int64_t now,
+                  struct pki_signer_msg *reply, struct out *out)
+{
+	const unsigned char *p = m->b.p;
+	EVP_PKEY *pub = NULL;
+	int rc = 0;
+
+	if (!pki_device_valid(m->name))
+		return refuse(reply, -EBADMSG, "not a device name");
+	if ((m->a.len == 0) == (m->b.len == 0) || m->b.len > PKI_DER_MAX)
+		return refuse(reply, -EBADMSG, "a request or a public key is needed");
+	if (m->a.len > 0) {
+		rc = pki_csr_pubkey(m->a.p, m->a.len, &pub);
+		if (rc < 0)
+			return refuse(reply, rc,
+			              rc == -EACCES
+			                      ? "the request's signature or key is not acceptable"
+			                      : "not a certificate request");
+	} else {
+		pub = d2i_PUBKEY(NULL, &p, (long)m->b.len);
+		if (pub == NULL || p != m->b.p + m->b.len)
+			rc = refuse(reply, -EBADMSG, "not a public key");
+	}
+	if (rc == 0)
+		rc = issue_lsc(st, m->name, pub, now, reply, out, 0);
+	EVP_PKEY_free(pub);
+	return rc;
+}
+
+static int do_test_id(struct pki_state *st, const struct pki_signer_msg *m, int64_t now,
+                      struct pki_signer_msg *reply, struct out *out)
+{
+	EVP_PKEY *key = NULL;
+	int rc;
+
+	if (!pki_device_valid(m->name))
+		return refuse(reply, -EBADMSG, "not a device name");
+	if (m->num != PKI_RSA_2048 && m->num != PKI_EC_P256)
+		return refuse(reply, -EBADMSG, "no such key type");
+	rc = pki_key_create((enum pki_key_type)m->num, &key);
+	if (rc == 0)
+		rc = issue_lsc(st, m->name, key, now, reply, out, 1);
+	if (rc == 0)
+		rc = put_key(out, 0, key);
+	if (rc == 0)
+		rc = put_cert(out, 2, st->ident[PKI_IDENT_CAPF].cert);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+static int do_seal(struct pki_state *st, const struct pki_signer_msg *m,
+                   struct pki_signer_msg *reply, struct out *out)
+{
+	bool seal = m->type == PKI_SIGNER_SEAL;
+	size_t room = m->a.len + PKI_SIGNER_SEAL_OVERHEAD;
+	uint8_t *p = OPENSSL_malloc(room);
+	int rc;
+
+	if (p == NULL)
+		return -ENOMEM;
+	rc = seal ? pki_kek_seal(st->kek, m->a.p, m->a.len, m->b.p, m->b.len, p)
+	          : pki_kek_unseal(st->kek, m->a.p, m->a.len, m->b.p, m->b.len, p);
+	out->p[0] = p;
+	out->len[0] = rc >= 0 ? (size_t)rc : room;
+	if (rc == -EACCES)
+		refuse(reply, rc, "not authentic");
+	else if (rc < 0)
+		refuse(reply, rc, rc == -EMSGSIZE ? "too large" : "not a sealed value");
+	return rc < 0 ? rc : 0;
+}
+
+static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, int64_t now,
+                    struct pki_signer_msg *reply, struct out *out)
+{
+	switch (m->type) {
+	case PKI_SIGNER_HELLO:
+		snprintf(reply->name, sizeof(reply->name), "%s", st->cluster);
+		return 0;
+	case PKI_SIGNER_SERVER:
+		return do_server(st, m, reply, out);
+	case PKI_SIGNER_TRUST:
+		return do_trust(st, m, reply, out);
+	case PKI_SIGNER_CAS:
+		return do_cas(st, out);
+	case PKI_SIGNER_LSC:
+		return do_lsc(st, m, now, reply, out);
+	case PKI_SIGNER_TEST_ID:
+		return do_test_id(st, m, now, reply, out);
+	case PKI_SIGNER_SEAL:
+	case PKI_SIGNER_UNSEAL:
+		return do_seal(st, m, reply, out);
+	default:
+		return refuse(reply, -EOPNOTSUPP, "unknown request");
+	}
+}
+
+size_t pki_serve_answer(struct pki_state *st, const uint8_t *req, size_t len, int64_t now,
+                        pid_t peer, uint8_t *reply)
+{
+	struct pki_signer_msg m, r = {.reply = 1};
+	struct out out = {0};
+	int rc = pki_signer_parse(req, len, &m), n;
+
+	r.type = m.type;
+	r.seq = m.seq;
+	if (rc == 0 && m.reply)
+		rc = -EBADMSG;
+	if (rc < 0) {
+		refuse(&r, rc, rc == -EOPNOTSUPP ? "unknown version or type" : "malformed");
+		cfg_log_limited(CFG_LOG_WARN, "request-malformed", "peer_pid=%d bytes=%zu error=%d",
+		                (int)peer, len, rc);
+	} else {
+		rc = dispatch(st, &m, now, &r, &out);
+		/* Names were checked to be printable; HELLO and TRUST are asked often and give away
+		 * nothing. */
+		cfg_log(rc < 0                                                     ? CFG_LOG_WARN
+		        : m.type == PKI_SIGNER_HELLO || m.type == PKI_SIGNER_TRUST ? CFG_LOG_DEBUG
+		                                                                   : CFG_LOG_INFO,
+		        "request", "type=%s name=%s peer_pid=%d rc=%d%s%s",
+		        pki_signer_type_name(m.type), cfg_q(m.name), (int)peer, rc,
+		        rc < 0 ? " reason=" : "", rc < 0 ? cfg_q(r.name) : "");
+	}
+	r.rc = rc;
+	r.a = (struct pki_blob){out.p[0], out.len[0]};
+	r.b = (struct pki_blob){out.p[1], out.len[1]};
+	r.c = (struct pki_blob){out.p[2], out.len[2]};
+	n = pki_signer_build(&r, reply, PKI_SIGNER_MSG_MAX);
+	if (n < 0) { /* an answer that does not fit: say so, nothing else */
+		r = (struct pki_signer_msg){.reply = 1, .type = m.type, .seq = m.seq, .rc = n};
+		n = pki_signer_build(&r, reply, PKI_SIGNER_MSG_MAX);
+	}
+	for (int i = 0; i < 3; i++)
+		OPENSSL_clear_free(out.p[i], out.len[i]);
+	ERR_clear_error();
+	return n > 0 ? (size_t)n : 0;
+}
