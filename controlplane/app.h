@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The controlplane's parts, as main.c makes them and commands.c shows them. */
+#ifndef CP_APP_H
+#define CP_APP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cfg;
+struct cp_admin;
+struct cp_alarms;
+struct cp_calls;
+struct cp_dp;
+struct cp_gws;
+struct cp_net;
+struct cp_offload;
+struct cp_sas;
+struct cp_sccp;
+struct cp_signer;
+struct cp_store;
+struct cp_tls;
+struct event_base;
+
+struct cp_app {
+	struct event_base *base;
+	struct cfg *cfg;
+	uint64_t epoch;
+	struct cp_alarms *alarms;
+	struct cp_store *store;
+	struct cp_signer *signer;
+	struct cp_offload *offload;
+	struct cp_admin *admin;
+	struct cp_dp *dp;
+	struct cp_calls *calls;
+	struct cp_gws *gws;
+	struct cp_sas *sas;
+	struct cp_sccp *sccp;
+	struct cp_net *net;
+	struct cp_tls *tls;
+	bool stopping;
+	int rc;
+};
+
+/** Register the commands that show and change what runs. 0 or negative errno. */
+int cp_app_commands(struct cp_app *app);
+
+#endif

@@ -1,0 +1,719 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The life of a call: from off-hook to the end, and what phones may do to it on the way. */
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "callint.h"
+
+#define INTERDIGIT_MS 4000  /* after the last digit, when more could follow */
+#define FIRST_MS      15000 /* to the first digit */
+#define FAILED_MS     30000 /* how long a failed call's tone plays */
+#define CONNECT_MS    10000 /* from the answer to confirmed media */
+
+struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
+{
+	struct cp_calls *c = calloc(1, sizeof(*c));
+	uint32_t rnd;
+	int locked = 0;
+
+	if (c == NULL)
+		return NULL;
+	c->env = *env;
+	c->ports = cp_ports_create(&env->cfg->media);
+	/* two sets per leg; every leg of the dataplane may be secure */
+	c->keys = cp_keys_create((size_t)env->cfg->dataplane.max_legs * 2, &locked);
+	if (c->ports == NULL || c->keys == NULL || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
+		cp_calls_destroy(c);
+		return NULL;
+	}
+	if (!locked)
+		cfg_log(CFG_LOG_WARN, "keys-not-locked", "reason=\"mlock refused: raise LimitMEMLOCK\"");
+	/* References of an earlier run are not met again soon: generations start anywhere. */
+	c->generation = rnd % (UINT32_MAX / CALL_SLOTS / 4) + 1;
+	return c;
+}
+
+void cp_calls_set_gateways(struct cp_calls *calls, struct cp_gws *gws)
+{
+	calls->gws = gws;
+}
+
+static void call_free(struct cp_call *call)
+{
+	struct cp_calls *calls = call->calls;
+
+	for (unsigned s = 0; s < 2; s++) {
+		struct party *p = &call->p[s];
+
+		cp_keys_put(calls->keys, p->rx);
+		cp_keys_put(calls->keys, p->tx);
+		if (p->leg_id != NO_LEG)
+			cp_ports_put(calls->ports, p->leg_id);
+		if (p->agent != NULL && p->agent->callref == call->ref)
+			p->agent->callref = 0;
+	}
+	event_free(call->timer);
+	calls->slot[call->ref % CALL_SLOTS] = NULL;
+	calls->count--;
+	free(call);
+}
+
+void cp_calls_destroy(struct cp_calls *calls)
+{
+	if (calls == NULL)
+		return;
+	for (uint32_t i = 0; i < CALL_SLOTS; i++)
+		if (calls->slot[i] != NULL)
+			call_free(calls->slot[i]);
+	for (uint32_t i = 0; i < AGENT_HASH; i++) {
+		while (calls->agents[i] != NULL) {
+			struct agent *a = calls->agents[i];
+
+			calls->agents[i] = a->next;
+			free(a);
+		}
+	}
+	cp_ports_destroy(calls->ports);
+	cp_keys_destroy(calls->keys);
+	free(calls);
+}
+
+unsigned cp_calls_count(const struct cp_calls *calls)
+{
+	return calls->count;
+}
+
+struct cp_call *call_find(struct cp_calls *calls, uint32_t ref)
+{
+	struct cp_call *c = calls->slot[ref % CALL_SLOTS];
+
+	return c != NULL && c->ref == ref ? c : NULL;
+}
+
+struct agent *agent_find(struct cp_calls *calls, const char *name, bool make)
+{
+	uint32_t h = 2166136261u;
+	struct agent *a;
+
+	for (const char *p = name; *p != '\0'; p++)
+		h = (h ^ (uint8_t)*p) * 16777619u;
+	for (a = calls->agents[h % AGENT_HASH]; a != NULL; a = a->next)
+		if (strcmp(a->name, name) == 0)
+			return a;
+	if (!make || strlen(name) >= sizeof(a->name))
+		return NULL;
+	a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		return NULL;
+	snprintf(a->name, sizeof(a->name), "%s", name);
+	a->next = calls->agents[h % AGENT_HASH];
+	calls->agents[h % AGENT_HASH] = a;
+	return a;
+}
+
+unsigned party_side(const struct cp_call *call, const struct party *party)
+{
+	return party == &call->p[0] ? 0 : 1;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+
+struct cp_call *call_new(struct cp_calls *calls)
+{
+	struct cp_call *c;
+
+	if (calls->count == CALL_SLOTS)
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->timer = evtimer_new(calls->env.base, on_timer, c);
+	if (c->timer == NULL) {
+		free(c);
+		return NULL;
+	}
+	do {
+		if (++calls->next_slot == CALL_SLOTS) {
+			calls->next_slot = 0;
+			calls->generation++;
+		}
+	} while (calls->slot[calls->next_slot] != NULL);
+	/* 31 bits: the media identifiers of both sides are made from it */
+	c->ref = (calls->generation * CALL_SLOTS + calls->next_slot) & 0x7fffffff;
+	if (c->ref == 0)
+		c->ref = CALL_SLOTS;
+	c->calls = calls;
+	c->p[0].leg_id = c->p[1].leg_id = NO_LEG;
+	calls->slot[c->ref % CALL_SLOTS] = c;
+	calls->count++;
+	calls->total++;
+	return c;
+}
+
+void call_timer(struct cp_call *call, unsigned ms)
+{
+	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	if (ms == 0)
+		event_del(call->timer);
+	else
+		event_add(call->timer, &tv);
+}
+
+enum cp_security call_security(const struct cp_call *call)
+{
+	struct cp_party_security s[2];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct party *p = &call->p[i];
+
+		if (p->kind == PARTY_NONE || p->kind == PARTY_STATIC)
+			continue;
+		s[n++] = (struct cp_party_security){
+			.authenticated = p->signal_auth,
+			.signal_encrypted = p->signal_enc,
+			/* SRTP agreed and running; before that a lock would be a promise */
+			.media_encrypted = p->suite != DP_SRTP_NONE && call->media_started,
+		};
+	}
+	return cp_security_call(s, n);
+}
+
+/* --- the end --- */
+
+void call_end(struct cp_call *call, const char *why)
+{
+	struct cp_calls *calls = call->calls;
+
+	cfg_log(CFG_LOG_INFO, "call-end", "call=%u from=%s to=%s security=%s reason=%s", call->ref,
+		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)), cfg_q(why));
+	(void)calls;
+	for (unsigned s = 0; s < 2; s++) {
+		if (call->p[s].kind == PARTY_PHONE) {
+			ui_media_stop(call, s);
+			ui_idle(call, s);
+		} else if (call->p[s].kind == PARTY_GATEWAY) {
+			trunk_close(call, s);
+		}
+	}
+	legs_drop(call);
+	if (call->session_fn != NULL)
+		call->session_fn(call->session_ctx, -ECANCELED, why, NULL);
+	if (call->stored)
+		record_delete(call);
+	call_free(call);
+}
+
+/* The caller hears why and hangs up by itself; the called side is let go at once. */
+void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text)
+{
+	cfg_log(CFG_LOG_NOTICE, "call-failed", "call=%u from=%s dialled=%s reason=%s", call->ref,
+		cfg_q(call->p[0].number), cfg_q(call->digits), cfg_q(text));
+	call->calls->failed++;
+	if (party_phone(&call->p[0]) == NULL || call->p[0].media_on) {
+		call_end(call, text);
+		return;
+	}
+	if (call->p[1].kind == PARTY_PHONE) {
+		ui_idle(call, 1);
+		if (call->p[1].agent != NULL)
+			call->p[1].agent->callref = 0;
+	}
+	trunk_close(call, 1);
+	legs_drop(call);
+	if (call->stored)
+		record_delete(call);
+	call->stored = false;
+	call->p[1].kind = PARTY_NONE;
+	call->p[1].agent = NULL;
+	call->state = CALL_FAILED;
+	ui_failed(call, state, tone, text);
+	call_timer(call, FAILED_MS);
+}
+
+/* --- the called party --- */
+
+static uint32_t common_codec(const struct cp_phone *a, const struct cp_phone *b)
+{
+	static const uint32_t ours[] = {CP_SCCP_G711U, CP_SCCP_G711A};
+
+	for (unsigned i = 0; i < 2; i++)
+		if (cp_phone_has_codec(a, ours[i]) && (b == NULL || cp_phone_has_codec(b, ours[i])))
+			return ours[i];
+	return 0;
+}
+
+static uint8_t device_suite(const struct cp_phone *phone)
+{
+	(void)phone;
+	/* No SCCP field says which suites a phone knows; _32 is the one that all secure phones do. */
+	return DP_AES_CM_128_HMAC_SHA1_32;
+}
+
+static void fill_phone(struct party *p, struct agent *a, uint32_t line)
+{
+	const struct cp_device *dev = cp_phone_device(a->phone);
+
+	p->kind = PARTY_PHONE;
+	p->agent = a;
+	p->line = line;
+	snprintf(p->name, sizeof(p->name), "%s", a->name);
+	snprintf(p->number, sizeof(p->number), "%s", cp_phone_line_number(a->phone, line));
+	snprintf(p->label, sizeof(p->label), "%s", cp_phone_line_label(a->phone, line));
+	snprintf(p->region, sizeof(p->region), "%s", dev != NULL ? dev->region : "default");
+	p->signal_auth = cp_phone_security(a->phone) != CP_PHONE_NONSECURE;
+	p->signal_enc = cp_phone_security(a->phone) == CP_PHONE_ENCRYPTED;
+}
+
+static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
+{
+	struct cp_calls *calls = call->calls;
+	struct agent *b = agent_find(calls, to->device->name, false);
+	struct party *pa = &call->p[0], *pb = &call->p[1];
+	unsigned line;
+	int rc;
+
+	if (b == NULL || b->phone == NULL) {
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Not registered");
+		return;
+	}
+	line = cp_phone_find_line(b->phone, call->digits);
+	if (line == 0 || b->callref != 0) {
+		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, "Busy");
+		return;
+	}
+	pa->codec = pb->codec = common_codec(pa->agent->phone, b->phone);
+	if (pa->codec == 0) {
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
+		return;
+	}
+	fill_phone(pb, b, line);
+	call->secure = cp_phone_srtp(pa->agent->phone) && cp_phone_srtp(b->phone);
+	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
+		pb->kind = PARTY_NONE;
+		pb->agent = NULL;
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
+		return;
+	}
+	rc = legs_take(call);
+	if (rc < 0) {
+		pb->kind = PARTY_NONE;
+		pb->agent = NULL;
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
+		return;
+	}
+	b->callref = call->ref;
+	call->state = CALL_ALERTING;
+	ui_proceeding(call);
+	ui_ringin(call);
+	ui_ringout(call);
+	call_timer(call, calls->env.cfg->mgcp.answer_s * 1000u);
+}
+
+static bool endpoint_used(const struct cp_calls *calls, const char *gateway, const char *endpoint)
+{
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		const struct cp_call *c = calls->slot[i];
+
+		if (c != NULL && c->p[1].kind == PARTY_GATEWAY && strcmp(c->p[1].name, gateway) == 0 &&
+		    strcasecmp(c->p[1].endpoint, endpoint) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The route's endpoint, or the gateway's first one that no call uses. NULL: all busy. */
+static const char *free_endpoint(const struct cp_calls *calls, const struct cp_dir_hit *to)
+{
+	const struct cp_gateway *gw = to->gateway;
+
+	if (to->endpoint[0] != '\0')
+		return endpoint_used(calls, gw->name, to->endpoint) ? NULL : to->endpoint;
+	for (unsigned e = 0; e < gw->endpoint_cnt; e++)
+		if (!endpoint_used(calls, gw->name, gw->endpoints[e].name))
+			return gw->endpoints[e].name;
+	return NULL;
+}
+
+static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
+{
+	struct cp_calls *calls = call->calls;
+	struct party *pa = &call->p[0], *pb = &call->p[1];
+	struct cp_gw *gw = calls->gws != NULL ? cp_gws_find(calls->gws, to->gateway->name) : NULL;
+	const char *endpoint = free_endpoint(calls, to);
+
+	if (gw == NULL || endpoint == NULL) {
+		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, gw == NULL ? "No gateway" : "All lines busy");
+		return;
+	}
+	pa->codec = pb->codec = common_codec(pa->agent->phone, NULL);
+	if (pa->codec == 0) {
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
+		return;
+	}
+	pb->kind = PARTY_GATEWAY;
+	snprintf(pb->name, sizeof(pb->name), "%s", to->gateway->name);
+	snprintf(pb->endpoint, sizeof(pb->endpoint), "%s", endpoint);
+	snprintf(pb->number, sizeof(pb->number), "%s", call->digits);
+	snprintf(pb->label, sizeof(pb->label), "%.40s", to->gateway->name);
+	snprintf(pb->region, sizeof(pb->region), "%s", cp_gw_region(gw));
+	pb->signal_auth = pb->signal_enc = cp_gw_secured(gw);
+	/* Fails closed in the worker whatever is decided here: keys leave only inside a live SA. */
+	call->secure = cp_phone_srtp(pa->agent->phone) && cp_gw_keys_allowed(gw);
+	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
+		pb->kind = PARTY_NONE;
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
+		return;
+	}
+	if (legs_take(call) < 0) {
+		pb->kind = PARTY_NONE;
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
+		return;
+	}
+	if (call->secure) {
+		pb->suite = DP_AES_CM_128_HMAC_SHA1_80;
+		pb->tx = cp_keys_draw(calls->keys, pb->suite);
+		if (pb->tx == NULL) {
+			call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No key");
+			return;
+		}
+	}
+	call->state = CALL_ROUTING;
+	ui_proceeding(call);
+	call_timer(call, 25000); /* T-MAX of MGCP and some: the dataplane always answers before */
+	if (trunk_open(call) < 0)
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
+}
+
+static void route(struct cp_call *call)
+{
+	struct cp_dir_hit to;
+
+	call_timer(call, 0);
+	if (!cp_dp_up(call->calls->env.dp)) {
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
+		return;
+	}
+	if (!cp_dir_number(call->calls->env.store, call->digits, &to, NULL)) {
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
+		return;
+	}
+	if (to.kind == CP_DIR_LINE)
+		route_phone(call, &to);
+	else
+		route_gateway(call, &to);
+}
+
+void call_answered(struct cp_call *call)
+{
+	call->state = CALL_CONNECTING;
+	call_timer(call, CONNECT_MS);
+	if (call->secure) {
+		for (unsigned s = 0; s < 2; s++) {
+			struct party *p = &call->p[s];
+
+			if (p->kind == PARTY_PHONE &&
+			    legs_keys(call, s, party_phone(p) != NULL ? device_suite(party_phone(p)) : 0) < 0) {
+				call_end(call, "no key");
+				return;
+			}
+		}
+	}
+	legs_start(call);
+}
+
+/* One more side has confirmed its media. */
+void call_media_ready(struct cp_call *call)
+{
+	if (call->state != CALL_CONNECTING || !call->p[0].ready || !call->p[1].ready)
+		return;
+	call->state = CALL_CONNECTED;
+	call->since_s = time(NULL);
+	call_timer(call, 0);
+	cfg_log(CFG_LOG_INFO, "call-connected", "call=%u from=%s to=%s security=%s", call->ref,
+		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)));
+	for (unsigned s = 0; s < 2; s++)
+		ui_callinfo(call, s);
+	if (record_write(call, NULL, NULL) < 0)
+		cfg_log(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_call *call = arg;
+
+	(void)fd;
+	(void)what;
+	switch (call->state) {
+	case CALL_DIALING:
+		if (call->digit_cnt > 0)
+			route(call);
+		else
+			call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "No number");
+		break;
+	case CALL_ALERTING:
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No answer");
+		break;
+	case CALL_ROUTING:
+	case CALL_CONNECTING:
+		call_end(call, "no confirmation of media in time");
+		break;
+	default:
+		call_end(call, "abandoned");
+		break;
+	}
+}
+
+/* --- what phones do --- */
+
+static struct cp_call *phone_call(struct cp_calls *calls, struct cp_phone *phone, unsigned *side)
+{
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct cp_call *call = a != NULL && a->callref != 0 ? call_find(calls, a->callref) : NULL;
+
+	if (call != NULL)
+		*side = call->p[0].agent == a ? 0 : 1;
+	return call;
+}
+
+static void on_registered(void *ctx, struct cp_phone *phone)
+{
+	struct cp_calls *calls = ctx;
+	struct agent *a = agent_find(calls, cp_phone_name(phone), true);
+
+	if (a == NULL)
+		return;
+	a->phone = phone;
+	/* A call that outlived the connection shows again: the phone may hang it up. */
+	if (a->callref != 0) {
+		struct cp_call *call = call_find(calls, a->callref);
+		unsigned side = call != NULL && call->p[0].agent == a ? 0 : 1;
+
+		if (call != NULL && call->state == CALL_CONNECTED) {
+			struct party *p = &call->p[side];
+
+			p->media_on = true;
+			cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_ON);
+			cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, call->ref);
+			cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, call->ref);
+			ui_callinfo(call, side);
+		}
+	}
+}
+
+static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
+{
+	struct cp_calls *calls = ctx;
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct cp_call *call;
+
+	if (a == NULL || a->phone != phone)
+		return; /* replaced by a newer registration */
+	a->phone = NULL;
+	call = a->callref != 0 ? call_find(calls, a->callref) : NULL;
+	if (call == NULL)
+		return;
+	/* Media does not hang on the signalling connection: an established call goes on. */
+	if (call->state == CALL_CONNECTED && why != CP_GONE_UNREGISTERED && why != CP_GONE_REMOVED)
+		return;
+	call_end(call, why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
+}
+
+static struct cp_call *dial_start(struct cp_calls *calls, struct cp_phone *phone, uint32_t line)
+{
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct cp_call *call;
+
+	if (line == 0)
+		line = 1;
+	if (a == NULL || a->callref != 0 || cp_phone_line_number(phone, line) == NULL)
+		return NULL;
+	call = call_new(calls);
+	if (call == NULL) {
+		cfg_log_limited(CFG_LOG_ERR, "too-many-calls", "max=%d", CALL_SLOTS);
+		return NULL;
+	}
+	fill_phone(&call->p[0], a, line);
+	a->callref = call->ref;
+	call->state = CALL_DIALING;
+	ui_dialing(call);
+	call_timer(call, FIRST_MS);
+	return call;
+}
+
+static void answer(struct cp_call *call, unsigned side)
+{
+	if (call->state == CALL_ALERTING && side == 1 && call->p[1].kind == PARTY_PHONE)
+		call_answered(call);
+}
+
+static void on_offhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	(void)callref;
+	if (call == NULL)
+		dial_start(ctx, phone, line);
+	else
+		answer(call, side);
+}
+
+static void on_onhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	(void)line;
+	if (call == NULL || (callref != 0 && callref != call->ref))
+		return;
+	/* A handset put back while the other phone rings here is no refusal. */
+	if (call->state == CALL_ALERTING && side == 1)
+		return;
+	call_end(call, "phone hung up");
+}
+
+static void take_digit(struct cp_call *call, char digit)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+	struct cp_dir_hit hit;
+	bool found, longer;
+
+	if (call->digit_cnt == 0 && phone != NULL) {
+		cp_phone_stop_tone(phone, p->line, call->ref);
+		cp_phone_softkeys(phone, CP_SCCP_KEYS_DIGITS, p->line, call->ref);
+	}
+	if (digit == '#' && call->digit_cnt > 0) {
+		route(call);
+		return;
+	}
+	if (call->digit_cnt == DIGITS_MAX) {
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
+		return;
+	}
+	call->digits[call->digit_cnt++] = digit;
+	found = cp_dir_number(call->calls->env.store, call->digits, &hit, &longer);
+	if (!found && !longer)
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
+	else if (found && !longer)
+		route(call);
+	else
+		call_timer(call, INTERDIGIT_MS);
+}
+
+static void on_digit(void *ctx, struct cp_phone *phone, char digit, uint32_t line, uint32_t callref)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	(void)line;
+	(void)callref;
+	if (call != NULL && call->state == CALL_DIALING && side == 0)
+		take_digit(call, digit);
+}
+
+static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uint32_t line)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	if (call == NULL)
+		call = dial_start(ctx, phone, line);
+	if (call == NULL || call->state != CALL_DIALING || strlen(number) > DIGITS_MAX)
+		return;
+	snprintf(call->digits, sizeof(call->digits), "%s", number);
+	call->digit_cnt = (unsigned)strlen(call->digits);
+	route(call);
+}
+
+static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line, uint32_t callref)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	(void)callref;
+	switch (event) {
+	case CP_SCCP_KEY_NEWCALL:
+		if (call == NULL)
+			dial_start(ctx, phone, line);
+		break;
+	case CP_SCCP_KEY_ANSWER:
+		if (call != NULL)
+			answer(call, side);
+		break;
+	case CP_SCCP_KEY_ENDCALL:
+		if (call != NULL)
+			call_end(call, "phone ended the call");
+		break;
+	default:
+		cfg_log(CFG_LOG_DEBUG, "softkey-ignored", "device=%s event=%u", cp_phone_name(phone), event);
+		break;
+	}
+}
+
+static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const struct cfg_addr *media,
+		       uint32_t party, uint32_t callref)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	(void)callref;
+	if (call == NULL || party != (call->ref << 1 | side) || !call->p[side].media_on)
+		return;
+	if (status != 0 || media == NULL || media->port == 0) {
+		/* A secure channel that cannot be opened is not opened in clear instead. */
+		cfg_log(CFG_LOG_WARN, "receive-channel-refused", "device=%s call=%u status=%u", cp_phone_name(phone),
+			call->ref, status);
+		call_end(call, "phone opened no receive channel");
+		return;
+	}
+	call->p[side].remote = *media;
+	call->p[side].ready = true;
+	if (legs_assert(call, side, false) < 0) {
+		call_end(call, "dataplane not reachable");
+		return;
+	}
+	call_media_ready(call);
+}
+
+static void on_smt_ack(void *ctx, struct cp_phone *phone, uint32_t status, uint32_t party, uint32_t callref)
+{
+	unsigned side;
+	struct cp_call *call = phone_call(ctx, phone, &side);
+
+	(void)callref;
+	if (call != NULL && status != 0 && party == (call->ref << 1 | side))
+		call_end(call, "phone cannot send media");
+}
+
+static void on_media_failed(void *ctx, struct cp_phone *phone, uint32_t party, uint32_t callref)
+{
+	on_smt_ack(ctx, phone, 1, party, callref);
+}
+
+static void on_caps(void *ctx, struct cp_phone *phone)
+{
+	(void)ctx; /* read when a call is routed */
+	(void)phone;
+}
+
+const struct cp_call_ops cp_calls_phone_ops = {
+	.registered = on_registered,
+	.gone = on_gone,
+	.offhook = on_offhook,
+	.onhook = on_onhook,
+	.digit = on_digit,
+	.enbloc = on_enbloc,
+	.softkey = on_softkey,
+	.orc_ack = on_orc_ack,
+	.smt_ack = on_smt_ack,
+	.media_failed = on_media_failed,
+	.caps = on_caps,
+};

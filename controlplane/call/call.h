@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Call control: calls between phones, from phones to gateways, and operator-made relay sessions. Owns call
+ * records, media legs and keys of living calls; drives phones through sccp/phone.h, gateways through
+ * gateway/gateway.h, legs through dpclient.h. One event loop, no locks.
+ *
+ * A call outlives the controlplane: its record is synced before media starts, and after a restart the legs
+ * are adopted without keys. It outlives a phone's connection too: media goes on until the phone returns and
+ * hangs up, the other party does, or the legs age out.
+ */
+#ifndef CP_CALL_H
+#define CP_CALL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "sccp/phone.h"
+#include "gateway/gateway.h"
+
+struct event_base;
+struct cp_alarms;
+struct cp_calls;
+struct cp_dp;
+struct cp_store;
+struct dp_leg_aged;
+
+struct cp_calls_env {
+	struct event_base *base;
+	const struct cfg *cfg;
+	struct cp_store *store;
+	struct cp_alarms *alarms;
+	struct cp_dp *dp;
+};
+
+/** Make call control; the store is open. NULL on no memory. */
+struct cp_calls *cp_calls_create(const struct cp_calls_env *env);
+void cp_calls_destroy(struct cp_calls *calls);
+
+/** Gateways are made after call control: they need its ops. */
+void cp_calls_set_gateways(struct cp_calls *calls, struct cp_gws *gws);
+extern const struct cp_call_ops cp_calls_phone_ops;  /* ctx: struct cp_calls */
+extern const struct cp_gw_ops cp_calls_gateway_ops;  /* ctx: struct cp_calls */
+
+/** Take up the calls that the store holds from before. Call once, before the channel comes up. */
+void cp_calls_load(struct cp_calls *calls);
+
+/** The channel is up: assert or adopt every leg. The caller sweeps afterwards. */
+void cp_calls_up(struct cp_calls *calls, bool fresh);
+/** The channel is about to go: the page is still mapped. */
+void cp_calls_down(struct cp_calls *calls);
+void cp_calls_leg_aged(struct cp_calls *calls, const struct dp_leg_aged *ev);
+
+/** End a call by number. 0, -ENOENT. */
+int cp_calls_hangup(struct cp_calls *calls, uint32_t callref);
+
+/**
+ * An operator's relay session of two legs; 'spec' is the request's arguments (docs of session.add). Answers
+ * with the local addresses once the dataplane has the legs and the record is synced.
+ */
+typedef void (*cp_session_fn)(void *ctx, int rc, const char *why, json_t *result /* taken */);
+void cp_calls_session_add(struct cp_calls *calls, const json_t *spec, cp_session_fn fn, void *ctx);
+
+json_t *cp_calls_show(struct cp_calls *calls);
+json_t *cp_calls_show_legs(struct cp_calls *calls);
+unsigned cp_calls_count(const struct cp_calls *calls);
+
+#endif

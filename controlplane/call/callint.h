@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside of call control, shared by the files of this folder. */
+#ifndef CP_CALLINT_H
+#define CP_CALLINT_H
+
+#include <event2/event.h>
+
+#include "alarm.h"
+#include "call/call.h"
+#include "call/keys.h"
+#include "call/media.h"
+#include "call/security.h"
+#include "dpclient.h"
+#include "gateway/gateway.h"
+#include "log.h"
+#include "sccp/phone.h"
+#include "store/records.h"
+#include "store/store.h"
+
+#define CALL_SLOTS  16384 /* calls at once; the low bits of a call reference */
+#define AGENT_HASH  16384
+#define DIGITS_MAX  24
+#define NO_LEG      UINT32_MAX
+
+enum call_state {
+	CALL_DIALING,    /* digits come */
+	CALL_ROUTING,    /* CRCX is out */
+	CALL_ALERTING,   /* called party rings */
+	CALL_CONNECTING, /* answered: legs and record on their way */
+	CALL_CONNECTED,
+	CALL_FAILED,     /* the caller hears why until it hangs up */
+};
+
+enum party_kind { PARTY_NONE, PARTY_PHONE, PARTY_GATEWAY, PARTY_STATIC };
+
+/* A device that registered once; lives on without its phone while a call needs it. */
+struct agent {
+	struct agent *next; /* hash chain */
+	char name[32];
+	struct cp_phone *phone; /* NULL: not registered now */
+	uint32_t callref;       /* its call, 0: idle */
+};
+
+struct party {
+	enum party_kind kind;
+	char name[DP_MGCP_NAME_MAX];   /* device or gateway */
+	char number[DIGITS_MAX + 1];
+	char label[41];
+	char region[CP_TEXT_MAX];
+	struct agent *agent;           /* PHONE */
+	uint32_t line;
+	bool signal_auth, signal_enc;  /* as proven when the call was made */
+	/* media */
+	uint32_t leg_id;               /* NO_LEG */
+	uint8_t suite;                 /* enum dp_srtp_suite, both directions */
+	uint8_t latch;
+	struct cp_keyset *rx, *tx;     /* what the party sends with; what it is sent */
+	struct cfg_addr remote;        /* family 0: not known yet */
+	uint32_t codec;
+	bool media_on;                 /* phone: ORC and SMT are out. gateway: connection is sendrecv */
+	bool ready;                    /* its side of the media has been confirmed */
+	struct dp_page_leg page;       /* counters of the leg when the channel was lost */
+	/* gateway */
+	char endpoint[DP_MGCP_NAME_MAX];
+	char conn_id[DP_MGCP_ID_MAX];
+	char request_id[DP_MGCP_ID_MAX];
+};
+
+struct cp_call {
+	uint32_t ref;
+	enum call_state state;
+	bool adopted;       /* from before a restart: no keys here */
+	bool stored;        /* a record of it is in the store or on its way */
+	bool secure;        /* SRTP was agreed */
+	bool is_static;     /* operator's session */
+	uint8_t pending;    /* answers outstanding before media may start */
+	bool media_started;
+	int64_t since_s;    /* connected, wall clock */
+	char digits[DIGITS_MAX + 1];
+	unsigned digit_cnt;
+	struct event *timer;
+	struct cp_calls *calls;
+	struct party p[2];  /* 0: caller */
+	cp_session_fn session_fn;
+	void *session_ctx;
+};
+
+struct cp_calls {
+	struct cp_calls_env env;
+	struct cp_gws *gws;
+	struct cp_ports *ports;
+	struct cp_keys *keys;
+	struct agent *agents[AGENT_HASH];
+	struct cp_call *slot[CALL_SLOTS];
+	uint32_t next_slot, generation, count;
+	uint64_t total, failed, dropped_adopt;
+};
+
+enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX };
+
+/* call.c */
+struct cp_call *call_find(struct cp_calls *calls, uint32_t ref);
+struct cp_call *call_new(struct cp_calls *calls);
+void call_timer(struct cp_call *call, unsigned ms);
+void call_end(struct cp_call *call, const char *why);
+void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
+void call_answered(struct cp_call *call);
+void call_media_ready(struct cp_call *call);
+struct agent *agent_find(struct cp_calls *calls, const char *name, bool make);
+enum cp_security call_security(const struct cp_call *call);
+unsigned party_side(const struct cp_call *call, const struct party *party);
+
+/* legs.c: legs, keys and the record of a call */
+int legs_take(struct cp_call *call);
+int legs_keys(struct cp_call *call, unsigned side, uint8_t suite);
+int legs_assert(struct cp_call *call, unsigned side, bool with_keys);
+void legs_start(struct cp_call *call);
+void legs_drop(struct cp_call *call);
+int record_write(struct cp_call *call, cp_store_fn fn, void *ctx);
+void record_delete(struct cp_call *call);
+struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *rec);
+
+/* phoneui.c: what a phone is shown and told */
+struct cp_phone *party_phone(const struct party *p);
+void ui_dialing(struct cp_call *call);
+void ui_proceeding(struct cp_call *call);
+void ui_ringout(struct cp_call *call);
+void ui_ringin(struct cp_call *call);
+void ui_connected(struct cp_call *call, unsigned side);
+void ui_callinfo(struct cp_call *call, unsigned side);
+void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
+void ui_idle(struct cp_call *call, unsigned side);
+int ui_media_start(struct cp_call *call, unsigned side);
+void ui_media_stop(struct cp_call *call, unsigned side);
+
+/* trunk.c: the gateway's side of a call */
+int trunk_open(struct cp_call *call);
+void trunk_ring(struct cp_call *call);
+void trunk_connect(struct cp_call *call);
+void trunk_close(struct cp_call *call, unsigned side);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Legs in the dataplane, their keys, and the record by which a call survives a restart of the controlplane. */
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "callint.h"
+
+int legs_take(struct cp_call *call)
+{
+	struct party *a = &call->p[0], *b = &call->p[1];
+	/* Phones of this release speak IPv4 to us; a gateway's family is that of its region's address. */
+	int rc = cp_ports_take(call->calls->ports, a->region, 0, b->region, 0, &a->leg_id, &b->leg_id);
+
+	if (rc < 0)
+		cfg_log_limited(CFG_LOG_ERR, "no-media-port", "call=%u region_a=%s region_b=%s rc=%d", call->ref,
+				cfg_q(a->region), cfg_q(b->region), rc);
+	return rc;
+}
+
+int legs_keys(struct cp_call *call, unsigned side, uint8_t suite)
+{
+	struct party *p = &call->p[side];
+
+	p->rx = cp_keys_draw(call->calls->keys, suite);
+	p->tx = cp_keys_draw(call->calls->keys, suite);
+	if (p->rx == NULL || p->tx == NULL) /* call_free() returns the one that was drawn */
+		return -ENOSPC;
+	p->suite = suite;
+	return 0;
+}
+
+/* Carries a call by number through a callback that may outlive it. */
+struct later {
+	struct cp_calls *calls;
+	uint32_t ref;
+};
+
+static struct cp_call *later_call(struct later *l)
+{
+	struct cp_call *call = call_find(l->calls, l->ref);
+
+	free(l);
+	return call;
+}
+
+static struct later *later_new(struct cp_call *call)
+{
+	struct later *l = malloc(sizeof(*l));
+
+	if (l != NULL)
+		*l = (struct later){call->calls, call->ref};
+	return l;
+}
+
+/* Which sources a leg believes: see enum dp_latch. */
+static uint8_t latch_of(const struct cp_call *call, const struct party *p)
+{
+	if (p->kind == PARTY_STATIC)
+		return p->latch;
+	if (p->suite != DP_SRTP_NONE)
+		return DP_LATCH_AUTH;
+	switch (call->calls->env.cfg->media.plain_latch) {
+	case CFG_LATCH_STRICT:
+		return DP_LATCH_NONE;
+	case CFG_LATCH_ANY:
+		return DP_LATCH_ANY;
+	default:
+		return DP_LATCH_ADDRESS;
+	}
+}
+
+/* Where a stream may go on after a dataplane restart: what the page last promised. */
+static uint64_t floor_of(uint64_t page, const struct cp_call *call)
+{
+	return call->media_started ? page : 0;
+}
+
+/* One message with its own answer; 'later' NULL: nobody waits. */
+static int post(struct cp_call *call, enum dp_msg_type type, const void *msg, cp_dp_reply_fn fn)
+{
+	struct later *l = fn != NULL ? later_new(call) : NULL;
+	int rc = fn != NULL && l == NULL ? -ENOMEM : cp_dp_send(call->calls->env.dp, type, msg, fn, l);
+
+	if (rc < 0)
+		free(l);
+	return rc;
+}
+
+static int send_key(struct cp_call *call, struct party *p, uint8_t dir, cp_dp_reply_fn fn)
+{
+	const struct cp_keyset *set = dir == DP_DIR_RECV ? p->rx : p->tx;
+	struct dp_leg_key msg = {.leg_id = p->leg_id, .dir = dir};
+	int rc;
+
+	if (set == NULL)
+		return 0;
+	msg.suite = set->suite;
+	/* Ignored where the dataplane still has the key; after its restart the stream resumes above. */
+	msg.index_floor = floor_of(dir == DP_DIR_SEND ? p->page.tx_reserved : p->page.rx_top, call);
+	msg.rtcp_floor = floor_of(dir == DP_DIR_SEND ? p->page.tx_rtcp_reserved : p->page.rx_rtcp_top, call);
+	memcpy(msg.key, set->key, cp_suite_key_len(set->suite));
+	memcpy(msg.salt, set->salt, cp_suite_salt_len(set->suite));
+	rc = post(call, DP_MSG_LEG_KEY, &msg, fn);
+	OPENSSL_cleanse(&msg, sizeof(msg));
+	return rc;
+}
+
+static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_reply_fn fn)
+{
+	struct party *p = &call->p[side];
+	const struct cfg_media *cfg = &call->calls->env.cfg->media;
+	struct dp_leg_set msg = {
+		.leg_id = p->leg_id,
+		.peer_id = call->p[1 - side].leg_id,
+		.session = call->ref,
+		.idle_s = cfg->idle_s,
+		.rx_suite = p->suite,
+		.tx_suite = p->suite,
+		.latch = latch_of(call, p),
+		.flags = DP_LEG_F_RECV | DP_LEG_F_SEND | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
+		.dscp = cfg->dscp,
+	};
+	int rc;
+
+	cp_to_dp_addr(&msg.remote, &p->remote);
+	rc = post(call, DP_MSG_LEG_SET, &msg, fn);
+	if (rc == 0 && with_keys)
+		rc = send_key(call, p, DP_DIR_RECV, fn);
+	if (rc == 0 && with_keys)
+		rc = send_key(call, p, DP_DIR_SEND, fn);
+	return rc;
+}
+
+int legs_assert(struct cp_call *call, unsigned side, bool with_keys)
+{
+	return send_leg(call, side, with_keys, NULL);
+}
+
+static void session_answer(struct cp_call *call)
+{
+	struct cfg_addr a, b;
+	char ta[64], tb[64];
+
+	cp_ports_addr(call->calls->ports, call->p[0].leg_id, &a);
+	cp_ports_addr(call->calls->ports, call->p[1].leg_id, &b);
+	call->session_fn(call->session_ctx, 0, NULL,
+			 json_pack("{s:I, s:{s:i, s:s}, s:{s:i, s:s}}", "id", (json_int_t)call->ref, "leg_a", "id",
+				   (int)call->p[0].leg_id, "local", cfg_addr_print(&a, ta, sizeof(ta)), "leg_b", "id",
+				   (int)call->p[1].leg_id, "local", cfg_addr_print(&b, tb, sizeof(tb))));
+	call->session_fn = NULL;
+}
+
+/* Legs stand and the record is on disk: now, and not before, the parties may be told. */
+static void one_answer(struct cp_call *call, int rc, const char *what)
+{
+	if (rc < 0) {
+		cfg_log(CFG_LOG_ERR, "media-not-set-up", "call=%u what=%s rc=%d", call->ref, what, rc);
+		call_end(call, what);
+		return;
+	}
+	if (--call->pending > 0)
+		return;
+	call->media_started = true;
+	if (call->is_static) {
+		call->state = CALL_CONNECTED;
+		call->since_s = time(NULL);
+		session_answer(call);
+		return;
+	}
+	for (unsigned s = 0; s < 2; s++) {
+		if (call->p[s].kind == PARTY_PHONE) {
+			ui_connected(call, s);
+			if (ui_media_start(call, s) < 0) {
+				call_end(call, "phone lost");
+				return;
+			}
+		}
+	}
+	if (call->p[1].kind == PARTY_GATEWAY)
+		trunk_connect(call);
+}
+
+static void on_leg(void *ctx, int rc)
+{
+	struct cp_call *call = later_call(ctx);
+
+	if (call != NULL)
+		one_answer(call, rc, "dataplane refused a leg");
+}
+
+static void on_record(void *ctx, int rc)
+{
+	struct cp_call *call = later_call(ctx);
+
+	if (call != NULL)
+		one_answer(call, rc, "store refused the call");
+}
+
+void legs_start(struct cp_call *call)
+{
+	struct later *l = later_new(call);
+	int rc = l != NULL ? 0 : -ENOMEM;
+
+	call->pending = 3; /* two legs, the record; and a key per direction */
+	for (unsigned s = 0; s < 2; s++)
+		call->pending = (uint8_t)(call->pending + (call->p[s].rx != NULL) + (call->p[s].tx != NULL));
+	for (unsigned s = 0; rc == 0 && s < 2; s++)
+		rc = send_leg(call, s, true, on_leg);
+	if (rc == 0)
+		rc = record_write(call, on_record, l);
+	if (rc < 0) {
+		free(l);
+		call_end(call, "dataplane or store not writable");
+	}
+}
+
+void legs_drop(struct cp_call *call)
+{
+	for (unsigned s = 0; s < 2; s++) {
+		struct party *p = &call->p[s];
+		struct dp_obj msg = {.id = p->leg_id, .kind = DP_OBJ_LEG};
+
+		if (p->leg_id == NO_LEG)
+			continue;
+		/* When the channel is down the sweep after its return removes the leg. */
+		cp_dp_send(call->calls->env.dp, DP_MSG_LEG_DEL, &msg, NULL, NULL);
+		cp_ports_put(call->calls->ports, p->leg_id);
+		p->leg_id = NO_LEG;
+		cp_keys_put(call->calls->keys, p->rx);
+		cp_keys_put(call->calls->keys, p->tx);
+		p->rx = p->tx = NULL;
+	}
+}
+
+/* --- the record --- */
+
+int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
+{
+	struct cp_call_rec rec = {
+		.call_id = call->ref,
+		.state = (uint8_t)call->state,
+		.security = (uint8_t)call_security(call),
+		.started_us = (int64_t)time(NULL) * 1000000,
+		.leg_cnt = 2,
+	};
+
+	snprintf(rec.mgcp_call_id, sizeof(rec.mgcp_call_id), "%08X", call->ref);
+	for (unsigned s = 0; s < 2; s++) {
+		const struct party *p = &call->p[s];
+		struct cp_call_leg *l = &rec.leg[s];
+
+		l->leg_id = p->leg_id;
+		l->sa_gw_id = UINT32_MAX;
+		if (p->kind == PARTY_GATEWAY) {
+			struct cp_gw *gw = cp_gws_find(call->calls->gws, p->name);
+
+			l->sa_gw_id = gw != NULL ? cp_gw_id(gw) : UINT32_MAX;
+		}
+		snprintf(l->party, sizeof(l->party), "%s", p->name);
+		snprintf(l->endpoint, sizeof(l->endpoint), "%s", p->endpoint);
+		snprintf(l->conn_id, sizeof(l->conn_id), "%s", p->conn_id);
+		snprintf(l->number, sizeof(l->number), "%s", p->number);
+		l->line = p->line;
+		l->callref = call->ref;
+		l->rx_suite = l->tx_suite = p->suite;
+		l->remote = p->remote;
+	}
+	call->stored = true;
+	return cp_store_put_call(call->calls->env.store, &rec, fn, ctx);
+}
+
+static void on_deleted(void *ctx, int rc)
+{
+	(void)ctx;
+	if (rc < 0) /* the next start finds a call whose legs are gone and ends it */
+		cfg_log_limited(CFG_LOG_WARN, "call-record-not-deleted", "rc=%d", rc);
+}
+
+void record_delete(struct cp_call *call)
+{
+	if (cp_store_del_call(call->calls->env.store, call->ref, on_deleted, NULL) < 0)
+		on_deleted(NULL, -EIO);
+}
+
+static enum party_kind kind_of(const struct cp_call_leg *l)
+{
+	if (l->sa_gw_id != UINT32_MAX || l->endpoint[0] != '\0')
+		return PARTY_GATEWAY;
+	return l->party[0] != '\0' ? PARTY_PHONE : PARTY_STATIC;
+}
+
+struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *rec)
+{
+	uint32_t ref = (uint32_t)rec->call_id;
+	struct cp_call *call;
+
+	if (rec->leg_cnt != 2 || rec->call_id != ref || ref == 0 || calls->slot[ref % CALL_SLOTS] != NULL)
+		return NULL;
+	call = call_new(calls);
+	if (call == NULL)
+		return NULL;
+	calls->slot[call->ref % CALL_SLOTS] = NULL; /* to the place of its own number */
+	calls->slot[ref % CALL_SLOTS] = call;
+	call->ref = ref;
+	call->state = CALL_CONNECTED;
+	call->adopted = call->stored = call->media_started = true;
+	call->since_s = rec->started_us / 1000000;
+	for (unsigned s = 0; s < 2; s++) {
+		const struct cp_call_leg *l = &rec->leg[s];
+		struct party *p = &call->p[s];
+
+		p->kind = kind_of(l);
+		snprintf(p->name, sizeof(p->name), "%s", l->party);
+		snprintf(p->endpoint, sizeof(p->endpoint), "%s", l->endpoint);
+		snprintf(p->conn_id, sizeof(p->conn_id), "%s", l->conn_id);
+		snprintf(p->number, sizeof(p->number), "%.*s", DIGITS_MAX, l->number);
+		snprintf(p->label, sizeof(p->label), "%.40s", l->number);
+		p->line = l->line;
+		p->suite = l->rx_suite;
+		p->remote = l->remote;
+		p->ready = true;
+		/* As it was shown to the parties: the record's status is the proof that it was so. */
+		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;
+		p->signal_enc = rec->security >= CP_SEC_ENCRYPTED;
+		if (p->kind == PARTY_STATIC)
+			call->is_static = true;
+		if (cp_ports_claim(calls->ports, l->leg_id) == 0)
+			p->leg_id = l->leg_id;
+		if (p->kind == PARTY_PHONE) {
+			p->agent = agent_find(calls, p->name, true);
+			if (p->agent != NULL)
+				p->agent->callref = ref;
+		}
+	}
+	return call;
+}
+
+/* --- after a restart of either side --- */
+
+static void on_adopted(void *ctx, int rc)
+{
+	struct cp_call *call = later_call(ctx);
+
+	if (call == NULL || rc == 0 || rc == -ENOTCONN)
+		return;
+	/* Both sides had restarted: no one has the keys any more. */
+	call->calls->dropped_adopt++;
+	call_end(call, "leg lost with its keys");
+}
+
+void cp_calls_up(struct cp_calls *calls, bool fresh)
+{
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		struct cp_call *call = calls->slot[i];
+
+		for (unsigned s = 0; call != NULL && s < 2; s++) {
+			struct party *p = &call->p[s];
+			struct dp_obj adopt = {.id = p->leg_id, .kind = DP_OBJ_LEG};
+			struct later *l;
+
+			if (p->leg_id == NO_LEG || call->pending > 0)
+				continue;
+			if (call->media_started && !call->adopted) {
+				if (send_leg(call, s, true, NULL) < 0)
+					call_end(call, "dataplane not reachable");
+			} else if (call->adopted) {
+				l = later_new(call);
+				if (l != NULL && cp_dp_send(calls->env.dp, DP_MSG_ADOPT, &adopt, on_adopted, l) < 0)
+					free(l);
+			}
+			call = calls->slot[i]; /* NULL if it just ended */
+		}
+	}
+	(void)fresh;
+}
+
+/* Remember what the page says before it goes: after a crash keys resume above what was promised there. */
+void cp_calls_down(struct cp_calls *calls)
+{
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		struct cp_call *call = calls->slot[i];
+
+		for (unsigned s = 0; call != NULL && s < 2; s++) {
+			const struct dp_page_leg *pl = call->p[s].leg_id == NO_LEG ?
+							       NULL :
+							       cp_dp_page_leg(calls->env.dp, call->p[s].leg_id);
+
+			if (pl != NULL)
+				call->p[s].page = *pl;
+		}
+	}
+}
+
+static void load_one(void *ctx, const struct cp_call_rec *rec)
+{
+	struct cp_calls *calls = ctx;
+	struct cp_call *call = record_load(calls, rec);
+
+	if (call == NULL) {
+		cfg_log(CFG_LOG_WARN, "call-record-unusable", "call=%llu", (unsigned long long)rec->call_id);
+		return;
+	}
+	cfg_log(CFG_LOG_NOTICE, "call-taken-over", "call=%u from=%s to=%s state=%u", call->ref,
+		cfg_q(call->p[0].number), cfg_q(call->p[1].number), rec->state);
+}
+
+void cp_calls_load(struct cp_calls *calls)
+{
+	cp_store_each_call(calls->env.store, load_one, calls);
+}
+
+void cp_calls_leg_aged(struct cp_calls *calls, const struct dp_leg_aged *ev)
+{
+	struct cp_call *call = call_find(calls, (uint32_t)ev->session);
+
+	if (call == NULL || (call->p[0].leg_id != ev->leg_id && call->p[1].leg_id != ev->leg_id))
+		return;
+	cfg_log(CFG_LOG_NOTICE, "leg-aged", "call=%u leg=%u idle_s=%u", call->ref, ev->leg_id, ev->idle_s);
+	call_end(call, "no media");
+}

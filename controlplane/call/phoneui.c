@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a phone is shown and told during a call: the sequences of wire formats 6.5. */
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "callint.h"
+
+struct cp_phone *party_phone(const struct party *p)
+{
+	return p->kind == PARTY_PHONE && p->agent != NULL ? p->agent->phone : NULL;
+}
+
+void ui_callinfo(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+	struct cp_phone_callinfo info = {
+		.line = p->line,
+		.callref = call->ref,
+		.type = side == 0 ? CP_SCCP_OUTBOUND : CP_SCCP_INBOUND,
+		.security = (uint8_t)call_security(call),
+		.calling_name = call->p[0].label,
+		.calling_number = call->p[0].number,
+		.called_name = call->p[1].label,
+		.called_number = call->p[1].kind != PARTY_NONE ? call->p[1].number : call->digits,
+		.orig_called_name = call->p[1].label,
+		.orig_called_number = call->p[1].number,
+	};
+
+	if (phone != NULL)
+		cp_phone_callinfo(phone, &info);
+}
+
+void ui_dialing(struct cp_call *call)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_ON);
+	cp_phone_call_state(phone, CP_SCCP_OFFHOOK, p->line, call->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_OFFHOOK, p->line, call->ref);
+	cp_phone_prompt(phone, "Enter number", 0, p->line, call->ref);
+	cp_phone_planes(phone, p->line);
+	cp_phone_tone(phone, CP_SCCP_TONE_DIAL, p->line, call->ref);
+}
+
+void ui_proceeding(struct cp_call *call)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	cp_phone_stop_tone(phone, p->line, call->ref);
+	cp_phone_dialed(phone, call->digits, p->line, call->ref);
+	cp_phone_call_state(phone, CP_SCCP_PROCEED, p->line, call->ref);
+	ui_callinfo(call, 0);
+}
+
+void ui_ringout(struct cp_call *call)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	cp_phone_call_state(phone, CP_SCCP_RINGOUT, p->line, call->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGOUT, p->line, call->ref);
+	cp_phone_prompt(phone, "Ring Out", 0, p->line, call->ref);
+	cp_phone_tone(phone, CP_SCCP_TONE_RINGBACK, p->line, call->ref);
+}
+
+void ui_ringin(struct cp_call *call)
+{
+	struct party *p = &call->p[1];
+	struct cp_phone *phone = party_phone(p);
+	char text[48];
+
+	if (phone == NULL)
+		return;
+	snprintf(text, sizeof(text), "From %s", call->p[0].number);
+	cp_phone_call_state(phone, CP_SCCP_RINGIN, p->line, call->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGIN, p->line, call->ref);
+	cp_phone_prompt(phone, text, 0, p->line, call->ref);
+	ui_callinfo(call, 1);
+	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_BLINK);
+	cp_phone_ringer(phone, CP_SCCP_RING_INSIDE, p->line, call->ref);
+}
+
+void ui_connected(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	if (side == 1) {
+		cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, call->ref);
+		cp_phone_speaker(phone, true);
+		cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_ON);
+		cp_phone_planes(phone, p->line);
+	}
+	cp_phone_stop_tone(phone, p->line, call->ref);
+	cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, call->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, call->ref);
+	cp_phone_prompt(phone, "Connected", 0, p->line, call->ref);
+	ui_callinfo(call, side);
+}
+
+void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	cp_phone_stop_tone(phone, p->line, call->ref);
+	cp_phone_call_state(phone, state, p->line, call->ref);
+	cp_phone_prompt(phone, text, 0, p->line, call->ref);
+	cp_phone_tone(phone, tone, p->line, call->ref);
+}
+
+void ui_idle(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	cp_phone_stop_tone(phone, p->line, call->ref);
+	cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, call->ref);
+	cp_phone_speaker(phone, false);
+	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_OFF);
+	cp_phone_clear_prompt(phone, p->line, call->ref);
+	cp_phone_call_state(phone, CP_SCCP_ONHOOK, p->line, call->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_ONHOOK, p->line, 0);
+	cp_phone_planes(phone, 0);
+}
+
+/* Identifies the stream in the phone's answers: one per call and side. */
+static uint32_t party_id(const struct cp_call *call, unsigned side)
+{
+	return call->ref << 1 | side;
+}
+
+int ui_media_start(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+	const struct cfg_media *cfg = &call->calls->env.cfg->media;
+	struct cp_phone_media m = {
+		.conference = call->ref,
+		.party = party_id(call, side),
+		.callref = call->ref,
+		.codec = p->codec,
+		.packet_ms = cfg->ptime_ms,
+		.dscp = cfg->dscp,
+		.suite = p->suite,
+	};
+	int rc;
+
+	if (phone == NULL)
+		return -1;
+	cp_ports_addr(call->calls->ports, p->leg_id, &m.remote);
+	if (p->suite != DP_SRTP_NONE) { /* what it is sent is what it receives with */
+		memcpy(m.key, p->tx->key, sizeof(m.key));
+		memcpy(m.salt, p->tx->salt, sizeof(m.salt));
+	}
+	rc = cp_phone_orc(phone, &m);
+	if (rc == 0 && p->suite != DP_SRTP_NONE) {
+		memcpy(m.key, p->rx->key, sizeof(m.key));
+		memcpy(m.salt, p->rx->salt, sizeof(m.salt));
+	}
+	if (rc == 0)
+		rc = cp_phone_smt(phone, &m);
+	OPENSSL_cleanse(&m, sizeof(m));
+	p->media_on = rc == 0;
+	return rc;
+}
+
+void ui_media_stop(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL || !p->media_on)
+		return;
+	cp_phone_crc(phone, call->ref, party_id(call, side), call->ref);
+	cp_phone_stopmt(phone, call->ref, party_id(call, side), call->ref);
+	cp_phone_stats(phone, p->number, call->ref);
+	p->media_on = false;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Administration commands about what runs: calls, legs, SAs, gateways, counters, registrations, sessions. */
+#include <errno.h>
+#include <jansson.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin.h"
+#include "api/dp_page.h"
+#include "app.h"
+#include "call/call.h"
+#include "config.h"
+#include "dpclient.h"
+#include "gateway/gateway.h"
+#include "gateway/sa.h"
+#include "offload.h"
+#include "sccp/sccp.h"
+#include "signerc/signerc.h"
+#include "store/store.h"
+
+static const char *const no_args[] = {NULL};
+
+static void show_calls(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_calls_show(app->calls));
+}
+
+static void show_legs(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_calls_show_legs(app->calls));
+}
+
+static void show_sas(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_sas_show(app->sas));
+}
+
+static void show_gateways(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_gws_show(app->gws));
+}
+
+static void show_registrations(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_sccp_show_registrations(app->sccp));
+}
+
+static const char *const drop_names[DP_DROP_MAX] = {
+	[DP_OK] = "ok",
+	[DP_DROP_L2_NOT_OURS] = "l2_not_ours",
+	[DP_DROP_L3_MALFORMED] = "l3_malformed",
+	[DP_DROP_L3_NOT_OURS] = "l3_not_ours",
+	[DP_DROP_L3_FRAGMENT] = "l3_fragment",
+	[DP_DROP_L4_MALFORMED] = "l4_malformed",
+	[DP_DROP_L4_PROTO] = "l4_proto",
+	[DP_DROP_CHAINED] = "chained",
+	[DP_DROP_TTL] = "ttl",
+	[DP_DROP_NO_LEG] = "no_leg",
+	[DP_DROP_LEG_INACTIVE] = "leg_inactive",
+	[DP_DROP_SOURCE] = "source",
+	[DP_DROP_RTP_MALFORMED] = "rtp_malformed",
+	[DP_DROP_RTCP_MALFORMED] = "rtcp_malformed",
+	[DP_DROP_AUTH] = "auth",
+	[DP_DROP_REPLAY] = "replay",
+	[DP_DROP_STALE] = "stale",
+	[DP_DROP_KEY_LIMIT] = "key_limit",
+	[DP_DROP_NO_KEY] = "no_key",
+	[DP_DROP_NO_STREAM] = "no_stream",
+	[DP_DROP_POLICED] = "policed",
+	[DP_DROP_NO_ROOM] = "no_room",
+	[DP_DROP_ESP_MALFORMED] = "esp_malformed",
+	[DP_DROP_ESP_NO_SA] = "esp_no_sa",
+	[DP_DROP_ESP_AUTH] = "esp_auth",
+	[DP_DROP_ESP_REPLAY] = "esp_replay",
+	[DP_DROP_ESP_STALE] = "esp_stale",
+	[DP_DROP_ESP_EXPIRED] = "esp_expired",
+	[DP_DROP_ESP_SELECTOR] = "esp_selector",
+	[DP_DROP_POLICY] = "policy",
+	[DP_DROP_MGCP_MALFORMED] = "mgcp_malformed",
+	[DP_DROP_MGCP_UNKNOWN] = "mgcp_unknown",
+	[DP_DROP_NO_NEIGH] = "no_neigh",
+	[DP_DROP_TX_FULL] = "tx_full",
+	[DP_DROP_RING_FULL] = "ring_full",
+	[DP_DROP_CONSUMED] = "consumed",
+};
+
+static json_t *worker_counters(const struct dp_page_worker *w, uint32_t i)
+{
+	static const struct {
+		const char *name;
+		size_t off;
+	} fields[] = {
+#define F(n) {#n, offsetof(struct dp_page_worker, n)}
+		F(rx_pkts), F(rx_bytes), F(tx_pkts), F(tx_bytes), F(made_pkts), F(in_flight), F(handoff_in),
+		F(handoff_out), F(polls), F(busy_polls), F(busy_cyc), F(cmds), F(events_lost), F(esp_in), F(esp_out),
+		F(mgcp_tx), F(mgcp_retx), F(mgcp_rx), F(mgcp_timeout), F(mgcp_no_sa),
+#undef F
+	};
+	json_t *o = json_object(), *drops = json_object();
+
+	json_object_set_new(o, "worker", json_integer(i));
+	for (size_t k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
+		uint64_t v;
+
+		memcpy(&v, (const uint8_t *)w + fields[k].off, sizeof(v));
+		json_object_set_new(o, fields[k].name, json_integer((json_int_t)v));
+	}
+	for (unsigned d = 1; d < DP_DROP_MAX; d++)
+		if (drop_names[d] != NULL && w->drop[d] != 0)
+			json_object_set_new(drops, drop_names[d], json_integer((json_int_t)w->drop[d]));
+	json_object_set_new(o, "drops", drops);
+	return o;
+}
+
+static void show_counters(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+	const struct dp_page *pg = cp_dp_page(app->dp);
+	const struct dp_page_worker *w;
+	struct cp_store_stats st;
+	json_t *o, *workers;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	o = json_object();
+	workers = json_array();
+	for (uint32_t i = 0; (w = cp_dp_page_worker(app->dp, i)) != NULL; i++)
+		json_array_append_new(workers, worker_counters(w, i));
+	json_object_set_new(o, "workers", workers);
+	if (pg != NULL)
+		json_object_set_new(o, "dataplane",
+				    json_pack("{s:I, s:I, s:I, s:I, s:I}", "channel_refused", (json_int_t)pg->chan_bad,
+					      "events_dropped", (json_int_t)pg->events_dropped, "mbufs_total",
+					      (json_int_t)pg->mbufs_total, "mbufs_used", (json_int_t)pg->mbufs_used,
+					      "leg_bytes", (json_int_t)pg->leg_bytes));
+	json_object_set_new(o, "sccp", cp_sccp_show_counters(app->sccp, app->net));
+	cp_store_stats(app->store, &st);
+	json_object_set_new(o, "store",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "batches", (json_int_t)st.batches, "ops",
+				      (json_int_t)st.ops, "writes", (json_int_t)st.writes, "failed",
+				      (json_int_t)st.failed, "reopens", (json_int_t)st.reopens, "queued",
+				      (json_int_t)st.queued, "last_write_us", (json_int_t)st.last_write_us));
+	cp_admin_reply(req, o);
+}
+
+static void call_hangup(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"id", NULL};
+	struct cp_app *app = ctx;
+	int64_t id = 0;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 ||
+	    cp_admin_arg_int(req, args, "id", true, 1, UINT32_MAX, &id) < 0)
+		return;
+	rc = cp_calls_hangup(app->calls, (uint32_t)id);
+	if (rc < 0)
+		cp_admin_fail_rc(req, rc, "no such call");
+	else
+		cp_admin_reply(req, NULL);
+}
+
+static void session_done(void *ctx, int rc, const char *why, json_t *result)
+{
+	if (rc < 0)
+		cp_admin_fail_rc(ctx, rc, "%s", why);
+	else
+		cp_admin_reply(ctx, result);
+}
+
+static void session_add(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"leg_a", "leg_b", NULL};
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, known) == 0)
+		cp_calls_session_add(app->calls, args, session_done, req);
+}
+
+/* --- sa.add: sealed on a thread, then stored --- */
+
+struct sa_job {
+	struct cp_app *app;
+	struct cp_admin_req *req;
+	struct cp_sa rec;
+	uint8_t secret[CP_SA_SECRET_LEN];
+	uint8_t *sealed; /* OpenSSL's */
+	size_t sealed_len;
+	int rc;
+};
+
+static void sa_stored(void *ctx, int rc)
+{
+	if (rc < 0)
+		cp_admin_fail_rc(ctx, rc, NULL);
+	else
+		cp_admin_reply(ctx, NULL);
+}
+
+static void sa_seal(void *arg)
+{
+	struct sa_job *j = arg;
+
+	j->rc = cp_signer_seal(j->app->signer, j->secret, sizeof(j->secret), j->rec.name, strlen(j->rec.name), &j->sealed,
+			       &j->sealed_len);
+}
+
+static void sa_sealed(void *arg)
+{
+	struct sa_job *j = arg;
+	char why[160] = "the signer does not answer";
+	int rc = j->rc < 0 ? -ENOTCONN : 0;
+
+	if (rc == 0) {
+		j->rec.sealed = (struct cp_buf){j->sealed, j->sealed_len};
+		rc = cp_sas_add(j->app->sas, &j->rec, j->secret, cp_admin_who(j->req), sa_stored, j->req, why,
+				sizeof(why));
+	}
+	if (rc < 0)
+		cp_admin_fail_rc(j->req, rc, "%s", why[0] != '\0' ? why : strerror(-rc));
+	OPENSSL_cleanse(j->secret, sizeof(j->secret));
+	OPENSSL_free(j->sealed);
+	free(j);
+}
+
+static int addr_arg(struct cp_admin_req *req, const json_t *args, const char *name, struct cfg_addr *ret)
+{
+	const char *text = NULL;
+
+	if (cp_admin_arg_str(req, args, name, true, &text) < 0)
+		return -EINVAL;
+	if (cfg_addr_parse(text, ret) < 0) {
+		cp_admin_fail(req, "invalid", "%s is not an address", name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void sa_add(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"name", "gateway", "direction", "spi", "mode", "algorithm", "local",
+					    "remote", "key", "esn", NULL};
+	struct cp_app *app = ctx;
+	const char *name = NULL, *gateway = NULL, *dir = NULL, *mode = "transport", *alg = NULL, *hex = NULL;
+	uint8_t key[36];
+	struct sa_job *j;
+	int64_t spi = 0;
+	bool esn = false;
+	size_t len;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0 ||
+	    cp_admin_arg_str(req, args, "gateway", true, &gateway) < 0 ||
+	    cp_admin_arg_str(req, args, "direction", true, &dir) < 0 ||
+	    cp_admin_arg_int(req, args, "spi", true, 256, UINT32_MAX, &spi) < 0 ||
+	    cp_admin_arg_str(req, args, "mode", false, &mode) < 0 ||
+	    cp_admin_arg_str(req, args, "algorithm", true, &alg) < 0 ||
+	    cp_admin_arg_str(req, args, "key", true, &hex) < 0 || cp_admin_arg_bool(req, args, "esn", &esn) < 0)
+		return;
+	j = calloc(1, sizeof(*j));
+	if (j == NULL) {
+		cp_admin_fail_rc(req, -ENOMEM, NULL);
+		return;
+	}
+	j->app = app;
+	j->req = req;
+	j->rec.spi = (uint32_t)spi;
+	j->rec.esn = esn;
+	if (addr_arg(req, args, "local", &j->rec.local) < 0 || addr_arg(req, args, "remote", &j->rec.remote) < 0) {
+		free(j);
+		return;
+	}
+	len = strlen(hex) / 2;
+	if (strlen(name) >= sizeof(j->rec.name) || strlen(gateway) >= sizeof(j->rec.gateway)) {
+		cp_admin_fail(req, "invalid", "name or gateway is too long");
+	} else if (strcmp(dir, "in") != 0 && strcmp(dir, "out") != 0) {
+		cp_admin_fail(req, "invalid", "direction must be in or out");
+	} else if (cp_sa_mode_parse(mode, &j->rec.mode) < 0) {
+		cp_admin_fail(req, "invalid", "mode must be transport or tunnel");
+	} else if (cp_sa_alg_parse(alg, &j->rec.alg) < 0) {
+		cp_admin_fail(req, "invalid", "algorithm must be aes-gcm-128 or aes-cbc-128-sha1-96");
+	} else if (len > sizeof(key) || cfg_hex_parse(hex, key, len) < 0 ||
+		   cp_sa_secret(j->rec.alg, key, len, j->secret) < 0) {
+		cp_admin_fail(req, "invalid",
+			      "key must be hex: 16 bytes and 4 of salt for aes-gcm-128, 16 and 20 for aes-cbc-128-sha1-96");
+	} else {
+		int rc;
+
+		snprintf(j->rec.name, sizeof(j->rec.name), "%s", name);
+		snprintf(j->rec.gateway, sizeof(j->rec.gateway), "%s", gateway);
+		j->rec.dir = strcmp(dir, "out") == 0 ? DP_DIR_SEND : DP_DIR_RECV;
+		OPENSSL_cleanse(key, sizeof(key));
+		rc = cp_offload_run(app->offload, sa_seal, sa_sealed, j);
+		if (rc == 0)
+			return;
+		cp_admin_fail_rc(req, rc, NULL);
+	}
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(j, sizeof(*j));
+	free(j);
+}
+
+static void sa_del(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"name", NULL};
+	struct cp_app *app = ctx;
+	const char *name = NULL;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
+		return;
+	rc = cp_sas_del(app->sas, name, cp_admin_who(req), sa_stored, req);
+	if (rc < 0)
+		cp_admin_fail_rc(req, rc, "%s", rc == -EACCES ? "this SA comes from the configuration file" : "no such SA");
+}
+
+static void status(void *ctx, json_t *o)
+{
+	struct cp_app *app = ctx;
+	const struct dp_page *pg = cp_dp_page(app->dp);
+	const struct cp_sccp_stats *s = cp_sccp_stats(app->sccp);
+	json_t *clear = json_array(), *gws = cp_gws_show(app->gws), *gw;
+	size_t i;
+
+	json_array_foreach(gws, i, gw) /* who may be sent keys in the open is never out of sight */
+		if (json_is_true(json_object_get(gw, "keys_without_ipsec")))
+			json_array_append(clear, json_object_get(gw, "name"));
+	json_object_set_new(o, "dataplane",
+			    json_pack("{s:b, s:I}", "up", cp_dp_up(app->dp), "alive",
+				      (json_int_t)(pg != NULL ? pg->alive : 0)));
+	json_object_set_new(o, "registered",
+			    json_pack("{s:i, s:i, s:i}", "nonsecure", (int)s->registered[CP_PHONE_NONSECURE],
+				      "authenticated", (int)s->registered[CP_PHONE_AUTHENTICATED], "encrypted",
+				      (int)s->registered[CP_PHONE_ENCRYPTED]));
+	json_object_set_new(o, "calls", json_integer(cp_calls_count(app->calls)));
+	json_object_set_new(o, "gateways", json_integer((json_int_t)json_array_size(gws)));
+	json_object_set_new(o, "keys_without_ipsec", clear);
+	json_decref(gws);
+}
+
+int cp_app_commands(struct cp_app *app)
+{
+	static const struct {
+		const char *cmd;
+		cp_admin_fn fn;
+	} list[] = {
+		{"show.calls", show_calls},
+		{"show.legs", show_legs},
+		{"show.sas", show_sas},
+		{"show.gateways", show_gateways},
+		{"show.registrations", show_registrations},
+		{"show.counters", show_counters},
+		{"call.hangup", call_hangup},
+		{"session.add", session_add},
+		{"session.del", call_hangup},
+		{"sa.add", sa_add},
+		{"sa.del", sa_del},
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		int rc = cp_admin_register(app->admin, list[i].cmd, list[i].fn, app);
+
+		if (rc < 0)
+			return rc;
+	}
+	return cp_admin_status_add(app->admin, status, app);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Voice gateways as call control sees them: their records asserted in the dataplane, MGCP commands with one
+ * answer each, and what gateways say by themselves (RSIP, NTFY). The protocol runs in the dataplane's
+ * workers; this is its steering. Runs on the controlplane's event loop.
+ */
+#ifndef CP_GATEWAY_H
+#define CP_GATEWAY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/dp_msg.h"
+#include "config.h"
+
+struct event_base;
+struct cp_dp;
+struct cp_store;
+struct cp_alarms;
+struct cp_gws;
+struct cp_gw; /* one gateway; lives until its record is deleted and no call uses it */
+
+/* Names what a command was for; comes back with the answer, by value: its call may be gone by then. */
+struct cp_gw_tag {
+	uint32_t callref;
+	uint8_t side;
+	uint8_t op; /* the caller's */
+	char conn_id[DP_MGCP_ID_MAX]; /* of the command */
+};
+
+typedef void (*cp_gw_fn)(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag,
+			 const struct dp_mgcp_done *done);
+
+struct cp_gw_ops {
+	/* NTFY with observed events on an endpoint, already accepted. */
+	void (*notified)(void *ctx, struct cp_gw *gw, const char *endpoint, const char *request_id,
+			 const char *observed);
+	/* All connections of the endpoint ("*": of the gateway) are gone: it restarted, or its SA did. */
+	void (*lost)(void *ctx, struct cp_gw *gw, const char *endpoint, const char *conn_id);
+};
+
+enum cp_gw_state {
+	CP_GW_UNKNOWN, /* no answer yet */
+	CP_GW_UP,
+	CP_GW_DOWN,    /* a transaction timed out; AUEP is repeated until it answers */
+	CP_GW_NO_SA,   /* fails closed: no live SA covers it */
+};
+
+struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct cp_store *store,
+			     struct cp_alarms *alarms, const struct cfg_addr *agent, const struct cp_gw_ops *ops,
+			     void *ctx);
+void cp_gws_destroy(struct cp_gws *gws);
+
+/** The channel is up: assert every gateway again. 'fresh' as in cp_dp_ops.up. */
+void cp_gws_up(struct cp_gws *gws, bool fresh);
+void cp_gws_down(struct cp_gws *gws);
+
+/** A gateway's record was added, changed or deleted. */
+void cp_gws_changed(struct cp_gws *gws, const char *name);
+
+struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name);
+const char *cp_gw_name(const struct cp_gw *gw);
+uint32_t cp_gw_id(const struct cp_gw *gw);
+enum cp_gw_state cp_gw_state(const struct cp_gw *gw);
+/** Media address family and region of the gateway's record. */
+const char *cp_gw_region(const struct cp_gw *gw);
+/** True if keys may go there: a live SA covers it, or its record allows keys without IPsec. */
+bool cp_gw_keys_allowed(const struct cp_gw *gw);
+/** True if its MGCP is authenticated and encrypted: a live SA pair covers it. */
+bool cp_gw_secured(const struct cp_gw *gw);
+
+/**
+ * Send a command; endpoint and identifiers are set by the caller, gateway and handle here. 'fn' is called
+ * once, also when the channel or the gateway goes. -ENOTCONN, -EAGAIN: fn is not called. DLCX that cannot
+ * be sent now are kept and sent when the channel is back, so that no connection stays open at a gateway.
+ */
+int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx);
+
+/** From the channel. */
+void cp_gws_mgcp_done(struct cp_gws *gws, struct dp_mgcp_done *ev);
+void cp_gws_mgcp_event(struct cp_gws *gws, const struct dp_mgcp_event *ev);
+
+/** An SA of this gateway came or went ('live': both directions are there now). */
+void cp_gws_sa_changed(struct cp_gws *gws, uint32_t gw_id, bool live);
+
+/** Array of objects for 'show gateways'. */
+json_t *cp_gws_show(struct cp_gws *gws);
+
+#endif

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sa.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "alarm.h"
+#include "call/media.h"
+#include "dpclient.h"
+#include "gateway.h"
+#include "log.h"
+#include "store/store.h"
+
+/* Numbers granted at a time: small enough for 65,000 restarts within 32 bits, large enough to be rare. */
+#define GRANT      (1u << 16)
+#define CBC_AUTH   20
+
+struct secret {
+	uint8_t key[32];
+	uint8_t auth[20];
+};
+static_assert(sizeof(struct secret) == CP_SA_SECRET_LEN, "sealed form");
+
+struct sa {
+	bool used;
+	bool config;       /* from the file: not in the store */
+	bool asserted;     /* the dataplane has taken it */
+	bool dead;         /* expired or exhausted */
+	bool granting;     /* a grant is on its way to the disk */
+	struct cp_sa rec;  /* without 'sealed' and 'unknown' */
+	uint64_t limit;    /* highest number that the store says is spent */
+	uint64_t in_top;   /* inbound: highest accepted that is known */
+};
+
+struct cp_sas {
+	struct cp_sas_env env;
+	struct sa *sa;          /* by sa_id */
+	struct secret *secret;  /* same index; locked, not dumped */
+	uint32_t max;
+};
+
+/* Carries an SA through a callback that may outlive it. */
+struct later {
+	struct cp_sas *sas;
+	uint32_t sa_id, spi;
+	uint64_t floor, limit;
+	cp_sa_fn fn;
+	void *ctx;
+};
+
+int cp_sa_alg_parse(const char *name, uint8_t *ret)
+{
+	if (name != NULL && strcmp(name, "aes-gcm-128") == 0)
+		*ret = DP_ESP_AES_GCM_128;
+	else if (name != NULL && strcmp(name, "aes-cbc-128-sha1-96") == 0)
+		*ret = DP_ESP_AES_CBC_128_SHA1_96;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+const char *cp_sa_alg_name(uint8_t alg)
+{
+	return alg == DP_ESP_AES_GCM_128 ? "aes-gcm-128" : alg == DP_ESP_AES_CBC_128_SHA1_96 ? "aes-cbc-128-sha1-96" : "?";
+}
+
+int cp_sa_mode_parse(const char *name, uint8_t *ret)
+{
+	if (name != NULL && strcmp(name, "tunnel") == 0)
+		*ret = DP_ESP_TUNNEL;
+	else if (name != NULL && strcmp(name, "transport") == 0)
+		*ret = DP_ESP_TRANSPORT;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+struct cp_sas *cp_sas_create(const struct cp_sas_env *env)
+{
+	struct cp_sas *s = calloc(1, sizeof(*s));
+	size_t bytes;
+	void *mem;
+
+	if (s == NULL)
+		return NULL;
+	s->env = *env;
+	s->max = env->cfg->dataplane.max_sas < DP_SA_MAX ? env->cfg->dataplane.max_sas : DP_SA_MAX;
+	bytes = (s->max + 1) * sizeof(*s->secret);
+	s->sa = calloc(s->max + 1, sizeof(*s->sa));
+	mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s->sa == NULL || mem == MAP_FAILED) {
+		free(s->sa);
+		free(s);
+		return NULL;
+	}
+	s->secret = mem;
+	madvise(mem, bytes, MADV_DONTDUMP);
+	if (mlock(mem, bytes) < 0)
+		cfg_log(CFG_LOG_WARN, "sa-keys-not-locked", "reason=\"mlock refused: raise LimitMEMLOCK\"");
+	return s;
+}
+
+void cp_sas_destroy(struct cp_sas *sas)
+{
+	if (sas == NULL)
+		return;
+	OPENSSL_cleanse(sas->secret, (sas->max + 1) * sizeof(*sas->secret));
+	munmap(sas->secret, (sas->max + 1) * sizeof(*sas->secret));
+	free(sas->sa);
+	free(sas);
+}
+
+static struct sa *sa_by_id(struct cp_sas *sas, uint32_t sa_id, uint32_t spi)
+{
+	struct sa *sa = sa_id < sas->max ? &sas->sa[sa_id] : NULL;
+
+	return sa != NULL && sa->used && sa->rec.spi == spi ? sa : NULL;
+}
+
+/* A gateway is covered when both directions stand. */
+static void tell_gateway(struct cp_sas *sas, const char *gateway)
+{
+	struct cp_gw *gw = cp_gws_find(sas->env.gws, gateway);
+	bool dir[2] = {false, false};
+
+	if (gw == NULL)
+		return;
+	for (uint32_t i = 0; i < sas->max; i++) {
+		const struct sa *sa = &sas->sa[i];
+
+		if (sa->used && sa->asserted && !sa->dead && strcmp(sa->rec.gateway, gateway) == 0)
+			dir[sa->rec.dir == DP_DIR_SEND] = true;
+	}
+	cp_gws_sa_changed(sas->env.gws, cp_gw_id(gw), dir[0] && dir[1]);
+}
+
+/* --- granted sequence numbers, kept in the store beside the record: the configuration's SAs have none there --- */
+
+static size_t seq_key(const struct cp_sa *rec, char *key, size_t size)
+{
+	return (size_t)snprintf(key, size, "sa-seq:%u:%08x:%s", rec->dir, rec->spi, rec->name);
+}
+
+static uint64_t seq_load(struct cp_sas *sas, const struct cp_sa *rec)
+{
+	char key[CP_STORE_KEY_MAX];
+	const uint8_t *val;
+	uint64_t seq = 0;
+	size_t len;
+
+	if (cp_store_get(sas->env.store, CP_CF_META, key, seq_key(rec, key, sizeof(key)), &val, &len) < 0 || len != 8)
+		return 0;
+	for (int i = 0; i < 8; i++)
+		seq = seq << 8 | val[i];
+	return seq;
+}
+
+static int seq_save(struct cp_sas *sas, const struct cp_sa *rec, uint64_t seq, cp_store_fn fn, void *ctx)
+{
+	struct cp_batch *b = cp_batch_create();
+	char key[CP_STORE_KEY_MAX];
+	uint8_t val[8];
+
+	if (b == NULL)
+		return -ENOMEM;
+	for (int i = 0; i < 8; i++)
+		val[i] = (uint8_t)(seq >> (56 - 8 * i));
+	cp_batch_put(b, CP_CF_META, key, seq_key(rec, key, sizeof(key)), val, sizeof(val));
+	return cp_store_submit(sas->env.store, b, fn, ctx);
+}
+
+static uint64_t seq_last(const struct cp_sa *rec)
+{
+	return rec->esn ? UINT64_MAX >> 1 : UINT32_MAX;
+}
+
+static void on_set(void *ctx, int rc)
+{
+	struct later *l = ctx;
+	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+
+	if (sa != NULL) {
+		sa->asserted = rc == 0;
+		if (rc < 0 && rc != -ENOTCONN)
+			cp_alarm_raise(l->sas->env.alarms, "sa-refused", CP_ALARM_MAJOR, sa->rec.name,
+				       "the dataplane refused the SA: %s", strerror(-rc));
+		else if (rc == 0)
+			cp_alarm_clear(l->sas->env.alarms, "sa-refused", sa->rec.name);
+		tell_gateway(l->sas, sa->rec.gateway);
+	}
+	if (l->fn != NULL)
+		l->fn(l->ctx, rc);
+	free(l);
+}
+
+static int send_set(struct later *l, struct sa *sa)
+{
+	struct cp_sas *sas = l->sas;
+	const struct secret *key = &sas->secret[l->sa_id];
+	struct cp_gw *gw = cp_gws_find(sas->env.gws, sa->rec.gateway);
+	struct dp_sa_set msg = {
+		.sa_id = l->sa_id,
+		.spi = sa->rec.spi,
+		.gw_id = gw != NULL ? cp_gw_id(gw) : UINT32_MAX,
+		.dir = sa->rec.dir,
+		.alg = sa->rec.alg,
+		.mode = sa->rec.mode,
+		.esn = sa->rec.esn,
+		.sel_local_plen = sa->rec.sel_local.plen,
+		.sel_remote_plen = sa->rec.sel_remote.plen,
+		.seq_floor = l->floor,
+		.seq_limit = l->limit,
+	};
+	int rc;
+
+	msg.shard = sa->rec.dir == DP_DIR_RECV ? (uint8_t)(sa->rec.spi % DP_SHARDS) : (uint8_t)(msg.gw_id % DP_SHARDS);
+	if (gw != NULL) /* an SA's packets and its gateway's transactions belong to one worker */
+		msg.shard = (uint8_t)(cp_gw_id(gw) % DP_SHARDS);
+	cp_to_dp_addr(&msg.local, &sa->rec.local);
+	cp_to_dp_addr(&msg.remote, &sa->rec.remote);
+	cp_to_dp_addr(&msg.sel_local, &sa->rec.sel_local);
+	cp_to_dp_addr(&msg.sel_remote, &sa->rec.sel_remote);
+	memcpy(msg.key, key->key, sizeof(msg.key));
+	memcpy(msg.auth, key->auth, sizeof(msg.auth));
+	rc = cp_dp_send(sas->env.dp, DP_MSG_SA_SET, &msg, on_set, l);
+	OPENSSL_cleanse(&msg, sizeof(msg));
+	return rc;
+}
+
+static void on_spent(void *ctx, int rc)
+{
+	struct later *l = ctx;
+	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+
+	if (sa == NULL)
+		rc = -ENOENT;
+	else if (rc == 0) {
+		sa->limit = l->limit;
+		rc = send_set(l, sa);
+		if (rc == 0)
+			return;
+	}
+	if (rc < 0 && rc != -ENOTCONN)
+		cfg_log(CFG_LOG_ERR, "sa-not-asserted", "sa_id=%u rc=%d", l->sa_id, rc);
+	if (l->fn != NULL)
+		l->fn(l->ctx, rc);
+	free(l);
+}
+
+/* Always with a fresh block: whatever the dataplane still knows, numbers above 'limit' are unused. */
+static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx)
+{
+	struct sa *sa = &sas->sa[sa_id];
+	struct later *l = calloc(1, sizeof(*l));
+	int rc;
+
+	if (l == NULL)
+		return -ENOMEM;
+	*l = (struct later){sas, sa_id, sa->rec.spi, 0, 0, fn, ctx};
+	if (sa->rec.dir == DP_DIR_RECV) {
+		l->floor = sa->in_top;
+		rc = send_set(l, sa);
+	} else if (sa->limit >= seq_last(&sa->rec)) {
+		sa->dead = true;
+		cp_alarm_raise(sas->env.alarms, "sa-exhausted", CP_ALARM_CRITICAL, sa->rec.name,
+			       "all sequence numbers are spent: replace the key");
+		rc = -ENOSPC;
+	} else {
+		l->floor = sa->limit;
+		l->limit = sa->limit + GRANT < seq_last(&sa->rec) ? sa->limit + GRANT : seq_last(&sa->rec);
+		rc = seq_save(sas, &sa->rec, l->limit, on_spent, l);
+	}
+	if (rc < 0)
+		free(l);
+	return rc;
+}
+
+void cp_sas_up(struct cp_sas *sas)
+{
+	for (uint32_t i = 0; i < sas->max; i++)
+		if (sas->sa[i].used && !sas->sa[i].dead)
+			assert_sa(sas, i, NULL, NULL);
+}
+
+void cp_sas_adopt(struct cp_sas *sas)
+{
+	for (uint32_t i = 0; i < sas->max; i++) {
+		struct dp_obj msg = {.id = i, .kind = DP_OBJ_SA};
+
+		if (sas->sa[i].used) /* -ENOENT: a new one, set anew soon */
+			cp_dp_send(sas->env.dp, DP_MSG_ADOPT, &msg, NULL, NULL);
+	}
+}
+
+void cp_sas_down(struct cp_sas *sas)
+{
+	for (uint32_t i = 0; i < sas->max; i++) {
+		const struct dp_page_sa *pg = cp_dp_page_sa(sas->env.dp, i);
+		struct sa *sa = &sas->sa[i];
+
+		if (!sa->used)
+			continue;
+		sa->asserted = sa->granting = false;
+		if (sa->rec.dir == DP_DIR_RECV && pg != NULL && pg->spi == sa->rec.spi && pg->seq > sa->in_top) {
+			sa->in_top = pg->seq;
+			seq_save(sas, &sa->rec, sa->in_top, NULL, NULL);
+		}
+		tell_gateway(sas, sa->rec.gateway);
+	}
+}
+
+static void on_granted(void *ctx, int rc)
+{
+	struct later *l = ctx;
+	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+
+	if (sa != NULL) {
+		sa->granting = false;
+		if (rc == 0) {
+			struct dp_sa_grant msg = {.sa_id = l->sa_id, .spi = l->spi, .seq_limit = l->limit};
+
+			sa->limit = l->limit;
+			cp_dp_send(l->sas->env.dp, DP_MSG_SA_GRANT, &msg, NULL, NULL);
+		}
+	}
+	free(l);
+}
+
+void cp_sas_event(struct cp_sas *sas, const struct dp_sa_event *ev)
+{
+	struct sa *sa = sa_by_id(sas, ev->sa_id, ev->spi);
+	struct later *l;
+
+	if (sa == NULL)
+		return;
+	switch (ev->kind) {
+	case DP_SA_WANT_GRANT:
+		if (sa->granting || sa->limit >= seq_last(&sa->rec))
+			return;
+		l = calloc(1, sizeof(*l));
+		if (l == NULL)
+			return;
+		*l = (struct later){.sas = sas, .sa_id = ev->sa_id, .spi = ev->spi};
+		l->limit = sa->limit + GRANT < seq_last(&sa->rec) ? sa->limit + GRANT : seq_last(&sa->rec);
+		sa->granting = true;
+		if (seq_save(sas, &sa->rec, l->limit, on_granted, l) < 0) {
+			sa->granting = false;
+			free(l);
+		}
+		return;
+	case DP_SA_HARD_EXPIRED:
+	case DP_SA_EXHAUSTED:
+		sa->dead = true;
+		cp_alarm_raise(sas->env.alarms, ev->kind == DP_SA_EXHAUSTED ? "sa-exhausted" : "sa-expired",
+			       CP_ALARM_CRITICAL, sa->rec.name, "gateway %s: the SA may not be used any more",
+			       sa->rec.gateway);
+		tell_gateway(sas, sa->rec.gateway);
+		return;
+	default:
+		return;
+	}
+}
+
+/* --- adding --- */
+
+int cp_sa_secret(uint8_t alg, const uint8_t *key, size_t key_len, uint8_t out[CP_SA_SECRET_LEN])
+{
+	size_t auth_len = alg == DP_ESP_AES_GCM_128 ? 4 : CBC_AUTH; /* GCM: the salt */
+
+	if (key_len != 16 + auth_len)
+		return -EINVAL;
+	memset(out, 0, CP_SA_SECRET_LEN);
+	memcpy(out, key, 16);
+	memcpy(out + 32, key + 16, auth_len);
+	return 0;
+}
+
+static int install(struct cp_sas *sas, uint32_t sa_id, const struct cp_sa *rec, bool config)
+{
+	struct sa *sa = &sas->sa[sa_id];
+
+	memset(sa, 0, sizeof(*sa));
+	sa->rec = *rec;
+	sa->rec.sealed = sa->rec.unknown = (struct cp_buf){NULL, 0};
+	sa->rec.sa_id = sa_id;
+	sa->used = true;
+	sa->config = config;
+	if (rec->dir == DP_DIR_RECV)
+		sa->in_top = seq_load(sas, rec);
+	else
+		sa->limit = seq_load(sas, rec);
+	return 0;
+}
+
+static uint32_t free_id(const struct cp_sas *sas)
+{
+	for (uint32_t i = sas->max; i-- > 0;) /* from above: the store gives numbers from below */
+		if (!sas->sa[i].used)
+			return i;
+	return UINT32_MAX;
+}
+
+static bool spi_taken(const struct cp_sas *sas, const struct cp_sa *rec)
+{
+	for (uint32_t i = 0; i < sas->max; i++) {
+		const struct sa *sa = &sas->sa[i];
+
+		if (!sa->used)
+			continue;
+		if (strcmp(sa->rec.name, rec->name) == 0)
+			return true;
+		/* inbound the SPI alone finds the SA; outbound it is the peer's number */
+		if (sa->rec.dir == rec->dir && sa->rec.spi == rec->spi &&
+		    (rec->dir == DP_DIR_RECV ||
+		     memcmp(sa->rec.remote.ip, rec->remote.ip, sizeof(rec->remote.ip)) == 0))
+			return true;
+	}
+	return false;
+}
+
+static int load_config(struct cp_sas *sas, const struct cfg_sa *c)
+{
+	struct cp_sa rec = {.spi = c->spi, .esn = c->esn};
+	uint8_t key[16 + CBC_AUTH];
+	uint32_t id = free_id(sas);
+	int rc = -EINVAL;
+
+	if (cp_sa_alg_parse(c->algorithm, &rec.alg) < 0 || cp_sa_mode_parse(c->mode, &rec.mode) < 0 ||
+	    cfg_addr_parse(c->local, &rec.local) < 0 || cfg_addr_parse(c->remote, &rec.remote) < 0)
+		return -EINVAL;
+	rec.dir = strcmp(c->direction, "out") == 0 ? DP_DIR_SEND : DP_DIR_RECV;
+	snprintf(rec.name, sizeof(rec.name), "config-%s-%u", c->direction, c->spi);
+	snprintf(rec.gateway, sizeof(rec.gateway), "%s", c->gateway);
+	if (id == UINT32_MAX)
+		return -ENOSPC;
+	if (spi_taken(sas, &rec))
+		return -EEXIST;
+	if (rec.alg == DP_ESP_AES_GCM_128)
+		rc = cfg_hex_parse(c->key, key, 20);
+	else if (cfg_hex_parse(c->key, key, 16) == 0)
+		rc = cfg_hex_parse(c->auth_key, key + 16, CBC_AUTH);
+	if (rc == 0)
+		rc = install(sas, id, &rec, true);
+	if (rc == 0)
+		rc = cp_sa_secret(rec.alg, key, rec.alg == DP_ESP_AES_GCM_128 ? 20 : 16 + CBC_AUTH,
+				  (uint8_t *)&sas->secret[id]);
+	OPENSSL_cleanse(key, sizeof(key));
+	return rc;
+}
+
+struct load {
+	struct cp_sas *sas;
+	unsigned bad;
+};
+
+static void load_stored(void *ctx, const struct cp_sa *rec)
+{
+	struct load *l = ctx;
+	struct cp_sas *sas = l->sas;
+	struct cp_buf plain = {NULL, 0};
+	int rc = rec->sa_id < sas->max && !sas->sa[rec->sa_id].used ? 0 : -EEXIST;
+
+	if (rc == 0)
+		rc = sas->env.unseal(sas->env.unseal_ctx, rec->sealed.data, rec->sealed.len, rec->name, &plain);
+	if (rc == 0 && plain.len != sizeof(struct secret))
+		rc = -EBADMSG;
+	if (rc == 0) {
+		install(sas, rec->sa_id, rec, false);
+		memcpy(&sas->secret[rec->sa_id], plain.data, sizeof(struct secret));
+		cp_alarm_clear(sas->env.alarms, "sa-unusable", rec->name);
+	} else {
+		l->bad++;
+		cp_alarm_raise(sas->env.alarms, "sa-unusable", CP_ALARM_MAJOR, rec->name,
+			       "the stored SA cannot be used: %s", strerror(-rc));
+	}
+	if (plain.data != NULL)
+		OPENSSL_cleanse(plain.data, plain.len);
+	free(plain.data);
+}
+
+unsigned cp_sas_load(struct cp_sas *sas)
+{
+	struct load l = {sas, 0};
+
+	cp_store_each_sa(sas->env.store, load_stored, &l);
+	for (unsigned i = 0; i < sas->env.cfg->sas_count; i++) {
+		int rc = load_config(sas, &sas->env.cfg->sas[i]);
+
+		if (rc < 0) {
+			cfg_log(CFG_LOG_ERR, "sa-unusable", "index=%u spi=%u reason=%s", i, sas->env.cfg->sas[i].spi,
+				cfg_q(strerror(-rc)));
+			l.bad++;
+		}
+	}
+	return l.bad;
+}
+
+static void on_stored(void *ctx, int rc)
+{
+	struct later *l = ctx;
+	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+
+	if (rc < 0 && sa != NULL) {
+		OPENSSL_cleanse(&l->sas->secret[l->sa_id], sizeof(struct secret));
+		memset(sa, 0, sizeof(*sa));
+	}
+	/* Kept is done: the dataplane gets it now, or when it is there. */
+	if (rc == 0 && sa != NULL && cp_dp_up(l->sas->env.dp))
+		assert_sa(l->sas, l->sa_id, NULL, NULL);
+	l->fn(l->ctx, rc);
+	free(l);
+}
+
+int cp_sas_add(struct cp_sas *sas, const struct cp_sa *rec, const uint8_t secret[CP_SA_SECRET_LEN], const char *who,
+	       cp_sa_fn fn, void *ctx, char *why, size_t why_size)
+{
+	struct cp_sa r = *rec;
+	char audit[256];
+	struct later *l;
+	int rc;
+
+	snprintf(why, why_size, "%s", "");
+	if (cp_dir_gateway(sas->env.store, r.gateway) == NULL) {
+		snprintf(why, why_size, "no such gateway");
+		return -ENOENT;
+	}
+	if (spi_taken(sas, &r)) {
+		snprintf(why, why_size, "name or SPI is in use");
+		return -EEXIST;
+	}
+	r.sa_id = cp_store_free_sa_id(sas->env.store, sas->max);
+	if (r.sa_id == UINT32_MAX || sas->sa[r.sa_id].used)
+		return -ENOSPC;
+	if (cp_sa_check(&r, why, why_size) < 0)
+		return -EINVAL;
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return -ENOMEM;
+	*l = (struct later){sas, r.sa_id, r.spi, 0, 0, fn, ctx};
+	install(sas, r.sa_id, &r, false);
+	memcpy(&sas->secret[r.sa_id], secret, CP_SA_SECRET_LEN);
+	snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.add\",\"name\":\"%s\"}", who, r.name);
+	rc = cp_store_put_sa(sas->env.store, &r, audit, on_stored, l);
+	if (rc < 0) {
+		OPENSSL_cleanse(&sas->secret[r.sa_id], CP_SA_SECRET_LEN);
+		memset(&sas->sa[r.sa_id], 0, sizeof(sas->sa[0]));
+		free(l);
+	}
+	return rc;
+}
+
+int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn fn, void *ctx)
+{
+	char audit[256];
+
+	for (uint32_t i = 0; i < sas->max; i++) {
+		struct sa *sa = &sas->sa[i];
+		struct dp_obj msg = {.id = i, .kind = DP_OBJ_SA};
+		struct cp_sa old;
+		int rc;
+
+		if (!sa->used || strcmp(sa->rec.name, name) != 0)
+			continue;
+		if (sa->config)
+			return -EACCES; /* the file would bring it back */
+		snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.del\",\"name\":\"%s\"}", who, sa->rec.name);
+		rc = cp_store_del_sa(sas->env.store, name, audit, fn, ctx);
+		if (rc < 0)
+			return rc;
+		/* Its granted numbers stay on record: the same SPI and key, added again, must not repeat them. */
+		cp_dp_send(sas->env.dp, DP_MSG_SA_DEL, &msg, NULL, NULL);
+		old = sa->rec;
+		OPENSSL_cleanse(&sas->secret[i], sizeof(struct secret));
+		memset(sa, 0, sizeof(*sa));
+		tell_gateway(sas, old.gateway);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+json_t *cp_sas_show(struct cp_sas *sas)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < sas->max; i++) {
+		const struct sa *sa = &sas->sa[i];
+		const struct dp_page_sa *pg = cp_dp_page_sa(sas->env.dp, i);
+		static const struct dp_page_sa none;
+		char la[64], ra[64], spi[16];
+
+		if (!sa->used)
+			continue;
+		if (pg == NULL || pg->spi != sa->rec.spi)
+			pg = &none;
+		snprintf(spi, sizeof(spi), "0x%08x", sa->rec.spi);
+		json_array_append_new(
+			list,
+			json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I}",
+				  "name", sa->rec.name, "id", (int)i, "gateway", sa->rec.gateway, "direction",
+				  sa->rec.dir == DP_DIR_SEND ? "out" : "in", "spi", spi, "mode",
+				  sa->rec.mode == DP_ESP_TUNNEL ? "tunnel" : "transport", "algorithm",
+				  cp_sa_alg_name(sa->rec.alg), "local", cfg_addr_print(&sa->rec.local, la, sizeof(la)),
+				  "remote", cfg_addr_print(&sa->rec.remote, ra, sizeof(ra)), "esn", sa->rec.esn, "state",
+				  sa->dead ? "dead" : sa->asserted ? "live" : "waiting", "sequence",
+				  (json_int_t)pg->seq, "granted", (json_int_t)sa->limit, "packets", (json_int_t)pg->pkts,
+				  "bytes", (json_int_t)pg->bytes, "auth_failed", (json_int_t)pg->auth_fail, "replayed",
+				  (json_int_t)pg->replayed));
+	}
+	return list;
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ravelin-controlplane: registration, call control, key management and administration on one event loop, the
+ * store's thread beside it. Starts in any order with the other processes: waits for the signer, then serves,
+ * and finds the dataplane by itself.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "alarm.h"
+#include "app.h"
+#include "call/call.h"
+#include "config.h"
+#include "dpclient.h"
+#include "gateway/gateway.h"
+#include "gateway/sa.h"
+#include "net/net.h"
+#include "net/tls.h"
+#include "offload.h"
+#include "sccp/sccp.h"
+#include "signerc/signerc.h"
+#include "store/store.h"
+#include "x509.h"
+
+#define SIGNER_TIMEOUT_MS 5000
+
+static volatile sig_atomic_t stop_early;
+
+static void on_early_signal(int sig)
+{
+	(void)sig;
+	stop_early = 1;
+}
+
+/* --- the channel --- */
+
+static void dp_up(void *ctx, bool fresh)
+{
+	struct cp_app *app = ctx;
+
+	cp_alarm_clear(app->alarms, "dataplane-down", "dataplane");
+	cp_gws_up(app->gws, fresh); /* before the SAs, which name their gateway */
+	cp_sas_up(app->sas);
+	cp_calls_up(app->calls, fresh);
+	/* What was asserted or adopted above is in front of this in the channel. SAs follow when their sequence
+	 * numbers are on disk: they are adopted first, so that the sweep spares a living one. */
+	cp_sas_adopt(app->sas);
+	cp_dp_sweep(app->dp);
+}
+
+static void dp_down(void *ctx)
+{
+	struct cp_app *app = ctx;
+
+	cp_calls_down(app->calls);
+	cp_sas_down(app->sas);
+	cp_gws_down(app->gws);
+	if (!app->stopping)
+		cp_alarm_raise(app->alarms, "dataplane-down", CP_ALARM_CRITICAL, "dataplane",
+			       "the channel to the dataplane is down: no new calls");
+}
+
+static void dp_leg_aged(void *ctx, const struct dp_leg_aged *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_calls_leg_aged(app->calls, ev);
+}
+
+static void dp_mgcp_done(void *ctx, struct dp_mgcp_done *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_gws_mgcp_done(app->gws, ev);
+}
+
+static void dp_mgcp_event(void *ctx, const struct dp_mgcp_event *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_gws_mgcp_event(app->gws, ev);
+}
+
+static void dp_sa_event(void *ctx, const struct dp_sa_event *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_sas_event(app->sas, ev);
+}
+
+static const struct cp_dp_ops dp_ops = {
+	.up = dp_up,
+	.down = dp_down,
+	.leg_aged = dp_leg_aged,
+	.mgcp_done = dp_mgcp_done,
+	.mgcp_event = dp_mgcp_event,
+	.sa_event = dp_sa_event,
+};
+
+/* --- services --- */
+
+static const struct cp_device *find_device(void *ctx, const char *name)
+{
+	struct cp_app *app = ctx;
+
+	return cp_dir_device(app->store, name);
+}
+
+static int cert_name(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX])
+{
+	return pki_name_device(cert, ret_name);
+}
+
+static void sccp_alarm(void *ctx, const char *id, const char *subject, const char *text)
+{
+	struct cp_app *app = ctx;
+
+	if (text != NULL)
+		cp_alarm_raise(app->alarms, id, CP_ALARM_MAJOR, subject, "%s", text);
+	else
+		cp_alarm_clear(app->alarms, id, subject);
+}
+
+static void device_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted)
+{
+	struct cp_app *app = ctx;
+	char name[CP_NAME_MAX];
+
+	(void)deleted;
+	if (key_len >= sizeof(name))
+		return;
+	memcpy(name, key, key_len);
+	name[key_len] = '\0';
+	if (cf == CP_CF_DEVICE)
+		cp_sccp_device_changed(app->sccp, name);
+	else
+		cp_gws_changed(app->gws, name);
+}
+
+static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
+{
+	struct cp_app *app = ctx;
+	uint8_t *plain = NULL;
+	size_t plain_len = 0;
+	int rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
+
+	if (rc < 0)
+		return rc;
+	ret->data = malloc(plain_len);
+	if (ret->data != NULL) {
+		memcpy(ret->data, plain, plain_len);
+		ret->len = plain_len;
+	}
+	OPENSSL_clear_free(plain, plain_len);
+	return ret->data != NULL ? 0 : -ENOMEM;
+}
+
+/* For tests and simulators: runs where the admin service lets it block. */
+static int cert_issue(void *ctx, const char *device, char **ret_key_pem, char **ret_cert_pem, char **ret_ca_pem);
+
+static char *bio_text(BIO *bio)
+{
+	char *data, *text;
+	long len = BIO_get_mem_data(bio, &data);
+
+	text = len > 0 ? malloc((size_t)len + 1) : NULL;
+	if (text != NULL) {
+		memcpy(text, data, (size_t)len);
+		text[len] = '\0';
+	}
+	return text;
+}
+
+static int cert_issue(void *ctx, const char *device, char **ret_key_pem, char **ret_cert_pem, char **ret_ca_pem)
+{
+	struct cp_app *app = ctx;
+	EVP_PKEY *key = NULL;
+	X509 *cert = NULL, *capf = NULL, *server_ca = NULL, *capf2 = NULL;
+	BIO *k = BIO_new(BIO_s_secmem()), *c = BIO_new(BIO_s_mem()), *a = BIO_new(BIO_s_mem());
+	int rc = cp_signer_test_identity(app->signer, device, PKI_RSA_2048, &key, &cert, &capf);
+
+	if (rc == 0)
+		rc = cp_signer_cas(app->signer, &server_ca, &capf2);
+	if (rc == 0 && (k == NULL || c == NULL || a == NULL ||
+			PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) != 1 ||
+			PEM_write_bio_X509(c, cert) != 1 || PEM_write_bio_X509(a, server_ca) != 1 ||
+			PEM_write_bio_X509(a, capf) != 1))
+		rc = -ENOMEM;
+	if (rc == 0) {
+		*ret_key_pem = bio_text(k);
+		*ret_cert_pem = bio_text(c);
+		*ret_ca_pem = bio_text(a);
+		if (*ret_key_pem == NULL || *ret_cert_pem == NULL || *ret_ca_pem == NULL) {
+			if (*ret_key_pem != NULL)
+				OPENSSL_cleanse(*ret_key_pem, strlen(*ret_key_pem));
+			free(*ret_key_pem);
+			free(*ret_cert_pem);
+			free(*ret_ca_pem);
+			rc = -ENOMEM;
+		}
+	}
+	BIO_free(k);
+	BIO_free(c);
+	BIO_free(a);
+	EVP_PKEY_free(key);
+	X509_free(cert);
+	X509_free(capf);
+	X509_free(capf2);
+	X509_free(server_ca);
+	return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EPIPE || rc == -ECONNRESET ? -ENOTCONN : rc;
+}
+
+/* The signer holds what this process cannot start without: wait for it, saying so now and then. */
+static int signer_wait(struct cp_app *app)
+{
+	for (unsigned tries = 0; !stop_early; tries++) {
+		int rc = cp_signer_open(app->cfg->paths.run, SIGNER_TIMEOUT_MS, &app->signer);
+
+		if (rc == 0)
+			return 0;
+		if (tries % 50 == 0)
+			cfg_log(CFG_LOG_NOTICE, "waiting-for-signer", "reason=%s", cfg_q(strerror(-rc)));
+		nanosleep(&(struct timespec){0, 100000000}, NULL);
+	}
+	return -EINTR;
+}
+
+static int tls_load(struct cp_app *app, struct cp_tls *tls)
+{
+	struct cp_tls_identity id = {0};
+	char err[256] = "";
+	int rc = cp_signer_server_identity(app->signer, "CallManager", &id.key, &id.cert, &id.chain);
+
+	if (rc == 0)
+		rc = cp_signer_trust(app->signer, &id.trust);
+	if (rc == 0)
+		rc = cp_tls_load(tls, &id, err, sizeof(err));
+	if (rc < 0)
+		cfg_log(CFG_LOG_ERR, "tls-identity-unusable", "rc=%d reason=%s signer=%s", rc, cfg_q(err),
+			cfg_q(cp_signer_error(app->signer)));
+	EVP_PKEY_free(id.key);
+	X509_free(id.cert);
+	sk_X509_pop_free(id.chain, X509_free);
+	sk_X509_pop_free(id.trust, X509_free);
+	return rc;
+}
+
+static int listen_on(struct cp_app *app, uint16_t port, struct cp_tls *tls)
+{
+	struct cfg_addr addr;
+	uint16_t got;
+	int rc;
+
+	if (port == 0)
+		return 0;
+	if (cfg_addr_parse(app->cfg->sccp.listen, &addr) < 0)
+		return -EINVAL;
+	addr.port = port;
+	rc = cp_sccp_listen(app->sccp, app->net, &addr, tls, &got);
+	if (rc < 0)
+		cfg_log(CFG_LOG_ERR, "cannot-listen", "address=%s port=%u reason=%s", app->cfg->sccp.listen, port,
+			cfg_q(strerror(-rc)));
+	return rc;
+}
+
+static int start_store(struct cp_app *app)
+{
+	struct cp_store_opts opts = {.base = app->base, .alarms = app->alarms};
+	char path[512], err[256];
+	int rc;
+
+	if (mkdir(app->cfg->paths.state, 0700) < 0 && errno != EEXIST) {
+		cfg_log(CFG_LOG_ERR, "state-folder", "path=%s reason=%s", app->cfg->paths.state, cfg_q(strerror(errno)));
+		return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/store", app->cfg->paths.state);
+	opts.path = path;
+	rc = cp_store_open(&opts, &app->store, err, sizeof(err));
+	if (rc < 0)
+		cfg_log(CFG_LOG_ERR, "store-not-opened", "path=%s reason=%s", path, cfg_q(err));
+	return rc;
+}
+
+static int start(struct cp_app *app)
+{
+	const struct cfg *cfg = app->cfg;
+	struct cp_admin_backend backend;
+	struct cp_net_opts net = {
+		.max_conns = cfg->sccp.max_connections,
+		.max_preauth = cfg->sccp.max_preauth,
+		.handshake_ms = cfg->sccp.handshake_s * 1000u,
+	};
+	struct cp_sccp_opts sccp = {
+		.base = app->base,
+		.find_device = find_device,
+		.cert_name = cert_name,
+		.alarm = sccp_alarm,
+		.ctx = app,
+		.call = &cp_calls_phone_ops,
+		.keepalive_s = cfg->sccp.keepalive_s,
+		.date_template = cfg->sccp.date_template,
+		.server_name = cfg->signer.cluster_name,
+	};
+	struct cp_calls_env calls = {.base = app->base, .cfg = cfg};
+	struct cp_sas_env sas = {.cfg = cfg, .unseal = unseal, .unseal_ctx = app};
+	char err[128];
+	unsigned bad;
+
+	if (RAND_bytes((uint8_t *)&app->epoch, sizeof(app->epoch)) != 1)
+		return -EIO;
+	app->epoch |= 1;
+	app->alarms = cp_alarms_create();
+	app->offload = cp_offload_create(app->base);
+	app->admin = cp_admin_create(app->base);
+	if (app->alarms == NULL || app->offload == NULL || app->admin == NULL || start_store(app) < 0)
+		return -EIO;
+	app->dp = cp_dp_create(app->base, cfg->paths.run, app->epoch, cfg->media.addresses_count, cfg->media.base_port,
+			       &dp_ops, app);
+	calls.store = app->store;
+	calls.alarms = app->alarms;
+	calls.dp = app->dp;
+	app->calls = app->dp != NULL ? cp_calls_create(&calls) : NULL;
+	app->gws = app->calls != NULL ? cp_gws_create(app->base, app->dp, app->store, app->alarms, &cfg->mgcp_local,
+						      &cp_calls_gateway_ops, app->calls) :
+					NULL;
+	if (app->gws == NULL)
+		return -ENOMEM;
+	cp_calls_set_gateways(app->calls, app->gws);
+	sas.store = app->store;
+	sas.alarms = app->alarms;
+	sas.dp = app->dp;
+	sas.gws = app->gws;
+	app->sas = cp_sas_create(&sas);
+	if (app->sas == NULL)
+		return -ENOMEM;
+	bad = cp_sas_load(app->sas);
+	if (bad > 0)
+		cfg_log(CFG_LOG_ERR, "sas-unusable", "count=%u", bad);
+	cp_calls_load(app->calls);
+
+	sccp.call_ctx = app->calls;
+	cp_net_fd_room(cfg->sccp.max_connections + 256);
+	if (cp_tls_create(cfg->sccp.legacy_tls ? CP_TLS_LEGACY_79XX : CP_TLS_MODERN, cfg->sccp.legacy_tls, &app->tls) < 0 ||
+	    tls_load(app, app->tls) < 0 || cp_sccp_create(&sccp, &app->sccp) < 0 ||
+	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
+	    listen_on(app, cfg->sccp.port, NULL) < 0)
+		return -EIO;
+	backend = (struct cp_admin_backend){
+		.store = app->store,
+		.alarms = app->alarms,
+		.cert_issue = cert_issue,
+		.cert_ctx = app,
+		.version = RAVELIN_VERSION,
+	};
+	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
+	    cp_store_watch(app->store, CP_CF_DEVICE, device_changed, app) < 0 ||
+	    cp_store_watch(app->store, CP_CF_GATEWAY, device_changed, app) < 0)
+		return -ENOMEM;
+	if (cp_admin_listen(app->admin, cfg->paths.run) < 0) {
+		cfg_log(CFG_LOG_ERR, "cannot-listen", "socket=%s/admin.sock reason=%s", cfg->paths.run,
+			cfg_q(strerror_r(errno, err, sizeof(err))));
+		return -EIO;
+	}
+	return 0;
+}
+
+static void stop(struct cp_app *app)
+{
+	app->stopping = true;
+	cp_admin_destroy(app->admin);
+	cp_net_destroy(app->net);
+	cp_sccp_destroy(app->sccp);
+	cp_tls_destroy(app->tls);
+	cp_offload_destroy(app->offload);
+	/* The dataplane goes on with the calls: only our end of the channel closes. */
+	cp_dp_destroy(app->dp);
+	cp_sas_destroy(app->sas);
+	cp_gws_destroy(app->gws);
+	cp_calls_destroy(app->calls);
+	cp_store_close(app->store);
+	cp_alarms_destroy(app->alarms);
+	cp_signer_close(app->signer);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct cp_app *app = arg;
+
+	(void)what;
+	cfg_log(CFG_LOG_NOTICE, "stopping", "signal=%d", (int)sig);
+	event_base_loopbreak(app->base);
+}
+
+static const char usage_text[] = "usage: ravelin-controlplane [-c FILE] [--check-config]\n";
+
+int main(int argc, char **argv)
+{
+	static const struct option opts[] = {
+		{"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0},
+	};
+	const char *path = "/etc/ravelin/ravelin.yaml";
+	struct cp_app app = {0};
+	struct event *sigterm, *sigint;
+	struct sigaction sa = {.sa_handler = on_early_signal};
+	bool check = false;
+	char err[256];
+	int c, rc;
+
+	while ((c = getopt_long(argc, argv, "c:hV", opts, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'k':
+			check = true;
+			break;
+		case 'V':
+			puts(RAVELIN_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage_text, stdout);
+			return 0;
+		default:
+			fputs(usage_text, stderr);
+			return 2;
+		}
+	}
+	rc = cfg_load(path, &app.cfg, err, sizeof(err));
+	if (rc < 0) {
+		fprintf(stderr, "%s: %s\n", path, err);
+		return 2;
+	}
+	if (check) {
+		cfg_free(app.cfg);
+		return 0;
+	}
+	cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	if (app.cfg->media.mode == CFG_MEDIA_DIRECT) {
+		fprintf(stderr, "%s: media.mode: direct is not supported by this release\n", path);
+		return 2;
+	}
+	rc = signer_wait(&app);
+	if (rc < 0) {
+		cfg_free(app.cfg);
+		return rc == -EINTR ? 0 : 1;
+	}
+	app.base = event_base_new();
+	sigterm = app.base != NULL ? evsignal_new(app.base, SIGTERM, on_signal, &app) : NULL;
+	sigint = app.base != NULL ? evsignal_new(app.base, SIGINT, on_signal, &app) : NULL;
+	if (sigterm == NULL || sigint == NULL)
+		return 1;
+	event_add(sigterm, NULL);
+	event_add(sigint, NULL);
+	rc = start(&app);
+	if (rc == 0) {
+		cfg_log(CFG_LOG_NOTICE, "ready", "version=%s devices=%zu gateways=%zu calls=%u", RAVELIN_VERSION,
+			cp_store_count(app.store, CP_CF_DEVICE), cp_store_count(app.store, CP_CF_GATEWAY),
+			cp_calls_count(app.calls));
+		if (!stop_early)
+			event_base_dispatch(app.base);
+	}
+	stop(&app);
+	event_free(sigterm);
+	event_free(sigint);
+	event_base_free(app.base);
+	cfg_free(app.cfg);
+	if (rc == 0)
+		cfg_log(CFG_LOG_NOTICE, "stopped", "clean=1");
+	return rc == 0 ? 0 : 1;
+}
