@@ -3,12 +3,12 @@
  * The records of the store: what devices, lines, gateways, SAs and running calls are, how they become bytes and
  * back, and what makes one valid. A value is
  *     version (1 byte), kind (1 byte), then fields: tag (2 bytes), length (4 bytes), content; big-endian.
- * Fields come in ascending tag order; a repeated tag is a list. Unknown tags of a known version are kept in
- * 'unknown' and written back, so that a program of the same schema which knows fewer fields loses none; a newer
- * version is refused with -ENOTSUP. Tags never change meaning.
+ * A list is a repeated tag, its content again fields. Unknown tags of a known version are kept in 'unknown' and
+ * written back, so that a program of the same schema which knows fewer fields loses none; inside a list's item
+ * an unknown tag, and a newer version, are refused with -ENOTSUP. Tags never change meaning.
  *
- * parse: -EBADMSG malformed (truncated, lying length, field out of range, tags out of order), -ENOTSUP newer
- * version, -ENOMEM. The output must be released with cp_*_free(), which takes an already freed one too.
+ * parse: -EBADMSG malformed (truncated, lying length, a scalar twice, field out of range), -ENOTSUP newer version,
+ * -ENOMEM. On success the output must be released with cp_*_free(), which takes an already freed one too.
  */
 #ifndef CP_RECORDS_H
 #define CP_RECORDS_H

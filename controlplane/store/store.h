@@ -59,8 +59,8 @@ struct cp_store_opts {
 
 /**
  * Open, migrate if older (a checkpoint is left beside it as PATH.before-N), fill the view. Errors, each with one
- * line in 'err': -ENOTSUP schema newer than ours, -EBUSY another process has it, -EBADMSG damaged record or
- * database, other negative errno.
+ * line in 'err': -ENOTSUP schema newer than ours, -EBUSY another process has it, -EBADMSG damaged database,
+ * other negative errno. A single record that cannot be read stays on disk, is not served, and raises store-bad-record.
  */
 int cp_store_open(const struct cp_store_opts *opts, struct cp_store **ret_store, char *err, size_t err_size);
 
@@ -96,8 +96,8 @@ int cp_store_del_call(struct cp_store *store, uint64_t call_id, cp_store_fn fn, 
 int cp_store_put_sa(struct cp_store *store, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx);
 int cp_store_del_sa(struct cp_store *store, const char *name, const char *audit, cp_store_fn fn, void *ctx);
 
-/** Lowest sa_id below 'max' that no record in the view or on its way has. UINT32_MAX: none free. */
-uint32_t cp_store_free_sa_id(const struct cp_store *store, uint32_t max);
+/** An sa_id below 'max' that no record has and that was not given out lately. UINT32_MAX: none free. */
+uint32_t cp_store_free_sa_id(struct cp_store *store, uint32_t max);
 
 /* --- reading: the synced view; borrowed until the loop runs again --- */
 
@@ -183,9 +183,10 @@ int cp_dir_device_del(struct cp_store *store, const char *name, const struct cp_
 int cp_dir_line_add(struct cp_store *store, const char *device, const struct cp_line *line,
 		    const struct cp_dir_ctx *c);
 int cp_dir_line_del(struct cp_store *store, const char *number, const struct cp_dir_ctx *c);
-/** gw->gw_id is ignored: kept from the record there is, or the lowest free one. */
+/** gw->gw_id is ignored: kept from the record there is, or a free one. */
 int cp_dir_gateway_put(struct cp_store *store, const struct cp_gateway *gw, bool replace,
 		       const struct cp_dir_ctx *c);
+/** -EPROTO: an SA still names the gateway. */
 int cp_dir_gateway_del(struct cp_store *store, const char *name, const struct cp_dir_ctx *c);
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A change of the directory: any number of devices, lines and gateways that become visible together or not at all.
+ * Each call checks one item against the view plus what the change holds already; submit writes all in one batch.
+ * After an error the change is still usable, without the item. Errors as cp_dir_*() in store.h. Event loop's thread.
+ */
+#ifndef CP_STORE_CHANGE_H
+#define CP_STORE_CHANGE_H
+
+#include <jansson.h>
+
+#include "store.h"
+
+struct cp_change;
+
+struct cp_change *cp_change_create(struct cp_store *store);
+void cp_change_destroy(struct cp_change *c);
+
+int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool replace, char *why, size_t why_size);
+int cp_change_device_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+int cp_change_line_add(struct cp_change *c, const char *device, const struct cp_line *line, char *why,
+		       size_t why_size);
+int cp_change_line_del(struct cp_change *c, const char *number, char *why, size_t why_size);
+int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool replace, char *why,
+			  size_t why_size);
+int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+
+/**
+ * Write it, with one audit record: 'event' ("device.add"), 'who', and the members of 'detail' (stolen, may be
+ * NULL). The change is consumed, also on error. As cp_store_submit().
+ */
+int cp_change_submit(struct cp_change *c, const char *event, const char *who, json_t *detail, cp_store_fn fn,
+		     void *ctx);
+
+#endif

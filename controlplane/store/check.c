@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What makes a record valid by itself: see records.h. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/dp_msg.h"
+#include "log.h"
+#include "records.h"
+
+static int bad(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int bad(char *why, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (why != NULL && size > 0)
+		vsnprintf(why, size, fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+bool cp_device_name_ok(const char *name)
+{
+	if (strncmp(name, "SEP", 3) != 0 || strlen(name) != 15)
+		return false;
+	for (const char *p = name + 3; *p != '\0'; p++)
+		if (!(*p >= '0' && *p <= '9') && !(*p >= 'A' && *p <= 'F'))
+			return false;
+	return true;
+}
+
+bool cp_number_ok(const char *number)
+{
+	size_t n = strlen(number);
+
+	return n > 0 && n < CP_NUMBER_MAX && strspn(number + (number[0] == '+'), "0123456789*#") ==
+						     n - (number[0] == '+') &&
+	       (number[0] != '+' || n > 1);
+}
+
+static bool made_of(const char *s, size_t max, const char *extra)
+{
+	size_t n = 0;
+
+	for (; s[n] != '\0'; n++)
+		if (n + 1 >= max || (!(s[n] >= '0' && s[n] <= '9') && !(s[n] >= 'A' && s[n] <= 'Z') &&
+				     !(s[n] >= 'a' && s[n] <= 'z') && strchr(extra, s[n]) == NULL))
+			return false;
+	return n > 0;
+}
+
+bool cp_gw_name_ok(const char *name)
+{
+	return made_of(name, CP_NAME_MAX, ".-_[]:");
+}
+
+bool cp_endpoint_name_ok(const char *name)
+{
+	return made_of(name, CP_NAME_MAX, "/.-_#");
+}
+
+bool cp_text_ok(const char *text)
+{
+	static const uint32_t least[] = {0, 0xa0, 0x800, 0x10000}; /* no C1 controls, no overlong forms */
+	const unsigned char *p = (const unsigned char *)text;
+
+	if (strnlen(text, CP_TEXT_MAX) == CP_TEXT_MAX)
+		return false;
+	while (*p != '\0') {
+		unsigned more = *p < 0x80 ? 0 : *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;
+		uint32_t c = more == 0 ? *p : *p & (0x3fu >> more);
+
+		if (*p < 0x20 || *p == 0x7f || (*p >= 0x80 && *p < 0xc2) || *p > 0xf4)
+			return false;
+		p++;
+		for (unsigned i = 0; i < more; i++, p++) {
+			if ((*p & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | (*p & 0x3fu);
+		}
+		if (c < least[more] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
+			return false;
+	}
+	return true;
+}
+
+const char *cp_device_mode_name(enum cp_device_mode mode)
+{
+	switch (mode) {
+	case CP_DEVICE_NONSECURE:
+		return "nonsecure";
+	case CP_DEVICE_AUTHENTICATED:
+		return "authenticated";
+	case CP_DEVICE_ENCRYPTED:
+		return "encrypted";
+	}
+	return "unknown";
+}
+
+int cp_device_mode_parse(const char *name, enum cp_device_mode *ret)
+{
+	for (int m = CP_DEVICE_NONSECURE; m <= CP_DEVICE_ENCRYPTED; m++)
+		if (strcmp(name, cp_device_mode_name((enum cp_device_mode)m)) == 0) {
+			*ret = (enum cp_device_mode)m;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int cp_device_check(const struct cp_device *dev, char *why, size_t size)
+{
+	if (!cp_device_name_ok(dev->name))
+		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits", cfg_q(dev->name));
+	if (dev->mode < CP_DEVICE_NONSECURE || dev->mode > CP_DEVICE_ENCRYPTED)
+		return bad(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
+	if (!cp_text_ok(dev->description) || !cp_text_ok(dev->model))
+		return bad(why, size, "%s: description or model is not printable UTF-8 below %d bytes", dev->name,
+			   CP_TEXT_MAX);
+	if (!cp_text_ok(dev->region) || dev->region[0] == '\0')
+		return bad(why, size, "%s: region is empty or not printable", dev->name);
+	if (dev->line_cnt > CP_DEVICE_LINES_MAX)
+		return bad(why, size, "%s: %u lines, at most %d", dev->name, dev->line_cnt, CP_DEVICE_LINES_MAX);
+	for (unsigned i = 0; i < dev->line_cnt; i++) {
+		if (!cp_number_ok(dev->lines[i].number))
+			return bad(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", dev->name,
+				   cfg_q(dev->lines[i].number));
+		if (!cp_text_ok(dev->lines[i].label))
+			return bad(why, size, "%s: label of line %u is not printable", dev->name, i + 1);
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(dev->lines[i].number, dev->lines[j].number) == 0)
+				return bad(why, size, "%s: number %s twice", dev->name, dev->lines[i].number);
+	}
+	return 0;
+}
+
+static bool has_endpoint(const struct cp_gateway *gw, const char *name)
+{
+	for (unsigned i = 0; i < gw->endpoint_cnt; i++)
+		if (strcmp(gw->endpoints[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
+{
+	if (!cp_gw_name_ok(gw->name))
+		return bad(why, size, "name %s is not a domain name", cfg_q(gw->name));
+	if (gw->address.family == 0)
+		return bad(why, size, "%s: no address", gw->name);
+	if (gw->address.plen != (gw->address.family == 4 ? 32 : 128))
+		return bad(why, size, "%s: address is a network", gw->name);
+	if (gw->address.port == 0)
+		return bad(why, size, "%s: port 0", gw->name);
+	if (gw->gw_id >= DP_GW_MAX)
+		return bad(why, size, "%s: gw_id %u is not below %d", gw->name, gw->gw_id, DP_GW_MAX);
+	if (!cp_text_ok(gw->region) || gw->region[0] == '\0')
+		return bad(why, size, "%s: region is empty or not printable", gw->name);
+	if ((gw->flags & ~(uint32_t)CP_GW_FLAGS_ALL) != 0)
+		return bad(why, size, "%s: unknown flags %x", gw->name, gw->flags);
+	if (gw->endpoint_cnt > CP_GW_ENDPOINTS_MAX || gw->number_cnt > CP_GW_NUMBERS_MAX)
+		return bad(why, size, "%s: more than %d endpoints or %d numbers", gw->name, CP_GW_ENDPOINTS_MAX,
+			   CP_GW_NUMBERS_MAX);
+	for (unsigned i = 0; i < gw->endpoint_cnt; i++) {
+		if (!cp_endpoint_name_ok(gw->endpoints[i].name))
+			return bad(why, size, "%s: endpoint %s is not a local endpoint name", gw->name,
+				   cfg_q(gw->endpoints[i].name));
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(gw->endpoints[i].name, gw->endpoints[j].name) == 0)
+				return bad(why, size, "%s: endpoint %s twice", gw->name, gw->endpoints[i].name);
+	}
+	for (unsigned i = 0; i < gw->number_cnt; i++) {
+		const struct cp_gw_number *n = &gw->numbers[i];
+
+		if (!cp_number_ok(n->number))
+			return bad(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", gw->name,
+				   cfg_q(n->number));
+		if (n->endpoint[0] != '\0' && !has_endpoint(gw, n->endpoint))
+			return bad(why, size, "%s: number %s: endpoint %s is not of this gateway", gw->name,
+				   n->number, cfg_q(n->endpoint));
+		for (unsigned j = 0; j < i; j++)
+			if (n->prefix == gw->numbers[j].prefix && strcmp(n->number, gw->numbers[j].number) == 0)
+				return bad(why, size, "%s: number %s%s twice", gw->name, n->number,
+					   n->prefix ? "*" : "");
+	}
+	return 0;
+}
+
+int cp_sa_check(const struct cp_sa *sa, char *why, size_t size)
+{
+	if (!made_of(sa->name, CP_NAME_MAX, ".-_:/"))
+		return bad(why, size, "name %s is not letters, digits and . - _ : /", cfg_q(sa->name));
+	if (sa->gateway[0] != '\0' && !cp_gw_name_ok(sa->gateway))
+		return bad(why, size, "%s: gateway %s is not a domain name", sa->name, cfg_q(sa->gateway));
+	if (sa->sa_id >= DP_SA_MAX)
+		return bad(why, size, "%s: sa_id %u is not below %d", sa->name, sa->sa_id, DP_SA_MAX);
+	if (sa->spi < 256)
+		return bad(why, size, "%s: SPI %u is not above 255", sa->name, sa->spi);
+	if (sa->dir != DP_DIR_RECV && sa->dir != DP_DIR_SEND)
+		return bad(why, size, "%s: unknown direction %u", sa->name, sa->dir);
+	if (sa->alg == 0 || sa->alg >= DP_ESP_ALG_MAX)
+		return bad(why, size, "%s: unknown algorithm %u", sa->name, sa->alg);
+	if (sa->mode == 0 || sa->mode >= DP_ESP_MODE_MAX)
+		return bad(why, size, "%s: unknown mode %u", sa->name, sa->mode);
+	if (sa->local.family == 0 || sa->local.family != sa->remote.family)
+		return bad(why, size, "%s: local and remote address must be of one family", sa->name);
+	if (sa->sealed.len == 0)
+		return bad(why, size, "%s: no sealed key", sa->name);
+	return 0;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The store thread: group commit, and what happens when the disk does not take it. */
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "log.h"
+
+#define AUDIT_SLACK 1024 /* trimmed in steps of so many */
+
+static const uint8_t probe_key[] = "probe";
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Hand a list back to the loop with one outcome. */
+static void complete(struct cp_store *s, struct cp_batch *list, int rc)
+{
+	pthread_mutex_lock(&s->lock);
+	for (struct cp_batch *b = list, *next; b != NULL; b = next) {
+		next = b->next;
+		b->rc = rc;
+		b->done = true;
+		s->queue_bytes -= b->ops.bytes;
+		s->stats.queued--;
+		if (rc == 0) {
+			s->stats.batches++;
+			s->stats.ops += b->ops.cnt;
+		} else {
+			s->stats.failed++;
+		}
+		batch_list_add(&s->finished, b);
+	}
+	pthread_cond_broadcast(&s->finish);
+	pthread_mutex_unlock(&s->lock);
+	cp_store_kick(s);
+}
+
+static void set_failing(struct cp_store *s, int rc)
+{
+	pthread_mutex_lock(&s->lock);
+	s->stats.failing = rc != 0;
+	s->stats.failing_rc = rc;
+	if (rc == 0)
+		s->stats.reopens++;
+	pthread_mutex_unlock(&s->lock);
+	cp_store_kick(s);
+}
+
+/* The keys of a failed write are in doubt: remember them. Never gives up: forgetting one could show a phantom. */
+static void doubt_all(struct cp_store *s, const struct cp_batch *list)
+{
+	for (const struct cp_batch *b = list; b != NULL; b = b->next)
+		for (const struct cp_op *op = b->ops.first; op != NULL; op = op->next)
+			while (cp_ops_add(&s->doubt, op->cf, true, op->data, op->key_len, NULL, 0) == -ENOMEM)
+				usleep(10000);
+}
+
+/*
+ * What stood under the keys in doubt before. The handle that failed still answers from its own memory and files, where
+ * a failed write never arrives; after a reopen the log may have brought it back.
+ */
+static int before_images(struct cp_store *s)
+{
+	struct cp_ops found;
+	int rc = 0;
+
+	cp_ops_init(&found);
+	for (const struct cp_op *op = s->doubt.first; op != NULL && rc == 0; op = op->next) {
+		uint8_t *val = NULL;
+		size_t len = 0;
+
+		rc = cp_db_get(s->db, op->cf, op->data, op->key_len, &val, &len);
+		if (rc == 0)
+			rc = cp_ops_add(&found, op->cf, false, op->data, op->key_len, val, len);
+		else if (rc == -ENOENT)
+			rc = cp_ops_add(&found, op->cf, true, op->data, op->key_len, NULL, 0);
+		if (val != NULL)
+			OPENSSL_cleanse(val, len);
+		free(val);
+	}
+	if (rc < 0) {
+		cp_ops_free(&found);
+		return rc;
+	}
+	if (found.cnt > 0) {
+		*s->undo.last = found.first;
+		s->undo.last = found.last;
+		s->undo.cnt += found.cnt;
+		s->undo.bytes += found.bytes;
+	}
+	cp_ops_free(&s->doubt);
+	return 0;
+}
+
+/* One attempt to get a working database back. 0 when a synced write went through. */
+static int recover(struct cp_store *s)
+{
+	const struct cp_ops *lists[2];
+	struct cp_ops probe;
+	uint64_t stamp = now_us();
+	char err[256] = "";
+	int rc = 0;
+
+	if (s->doubt.cnt > 0 && s->db != NULL)
+		rc = before_images(s);
+	if (rc < 0) {
+		cfg_log_limited(CFG_LOG_ERR, "store-unreadable", "rc=%d", rc);
+		return rc;
+	}
+	pthread_rwlock_wrlock(&s->db_lock);
+	cp_db_close(s->db);
+	s->db = NULL;
+	rc = cp_db_open(s->path, NULL, &s->db, err, sizeof(err));
+	pthread_rwlock_unlock(&s->db_lock);
+	if (rc < 0) {
+		cfg_log_limited(CFG_LOG_ERR, "store-reopen-failed", "rc=%d reason=%s", rc, cfg_q(err));
+		return rc;
+	}
+	cp_ops_init(&probe);
+	rc = cp_ops_add(&probe, CP_CF_META, false, probe_key, sizeof(probe_key) - 1, &stamp, sizeof(stamp));
+	lists[0] = &s->undo;
+	lists[1] = &probe;
+	if (rc == 0)
+		rc = cp_db_write(s->db, lists, 2, true, err, sizeof(err));
+	cp_ops_free(&probe);
+	if (rc < 0) {
+		cfg_log_limited(CFG_LOG_ERR, "store-still-failing", "rc=%d reason=%s", rc, cfg_q(err));
+		return rc;
+	}
+	cp_ops_free(&s->undo);
+	cfg_log(CFG_LOG_NOTICE, "store-recovered", "path=%s", cfg_q(s->path));
+	return 0;
+}
+
+struct trim {
+	struct cp_ops ops;
+	int rc;
+};
+
+static bool trim_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t val_len)
+{
+	struct trim *t = ctx;
+
+	(void)val;
+	(void)val_len;
+	t->rc = cp_ops_add(&t->ops, CP_CF_AUDIT, true, key, key_len, NULL, 0);
+	return t->rc == 0 && t->ops.cnt < AUDIT_SLACK;
+}
+
+/* Keep the newest CP_AUDIT_MAX. Not synced: an old record that comes back does no harm. */
+static void trim_audit(struct cp_store *s)
+{
+	const struct cp_ops *lists[1];
+	struct trim t = {.rc = 0};
+
+	if (s->audit_cnt <= CP_AUDIT_MAX + AUDIT_SLACK)
+		return;
+	cp_ops_init(&t.ops);
+	lists[0] = &t.ops;
+	if (cp_db_each(s->db, CP_CF_AUDIT, false, trim_one, &t) == 0 && t.rc == 0 &&
+	    cp_db_write(s->db, lists, 1, false, NULL, 0) == 0)
+		s->audit_cnt -= t.ops.cnt;
+	cp_ops_free(&t.ops);
+}
+
+static int write_group(struct cp_store *s, struct cp_batch *list, size_t n)
+{
+	const struct cp_ops *lists[GROUP_MAX];
+	uint64_t start = now_us();
+	char err[256] = "";
+	size_t i = 0;
+	int rc;
+
+	for (const struct cp_batch *b = list; b != NULL; b = b->next) {
+		lists[i++] = &b->ops;
+		for (const struct cp_op *op = b->ops.first; op != NULL; op = op->next)
+			s->audit_cnt += op->cf == CP_CF_AUDIT;
+	}
+	rc = cp_db_write(s->db, lists, n, !s->no_sync, err, sizeof(err));
+	if (rc == 0) {
+		pthread_mutex_lock(&s->lock);
+		s->stats.writes++;
+		s->stats.last_write_us = now_us() - start;
+		pthread_mutex_unlock(&s->lock);
+		return 0;
+	}
+	cfg_log(CFG_LOG_ERR, "store-write-failed", "batches=%zu rc=%d reason=%s", n, rc, cfg_q(err));
+	doubt_all(s, list);
+	return rc == -ENOSPC ? -ENOSPC : -EIO;
+}
+
+/* Take what has gathered, up to a bound. Waits if there is nothing to do; NULL: stop, or time to retry. */
+static struct cp_batch *gather(struct cp_store *s, size_t *ret_n, bool *ret_stop)
+{
+	struct cp_batch *list = NULL, **last = &list;
+	size_t n = 0, bytes = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->queue.first == NULL && !s->stop) {
+		if (s->stats.failing) {
+			struct timespec ts;
+			uint64_t at = s->retry_at_ms;
+
+			ts.tv_sec = (time_t)(at / 1000);
+			ts.tv_nsec = (long)(at % 1000) * 1000000;
+			if (pthread_cond_timedwait(&s->work, &s->lock, &ts) == ETIMEDOUT)
+				break;
+		} else {
+			pthread_cond_wait(&s->work, &s->lock);
+		}
+	}
+	while (s->queue.first != NULL && n < GROUP_MAX && (n == 0 || bytes < GROUP_BYTES_MAX)) {
+		struct cp_batch *b = s->queue.first;
+
+		s->queue.first = b->next;
+		b->next = NULL;
+		*last = b;
+		last = &b->next;
+		bytes += b->ops.bytes;
+		n++;
+	}
+	if (s->queue.first == NULL)
+		s->queue.last = &s->queue.first;
+	*ret_stop = s->stop && list == NULL;
+	pthread_mutex_unlock(&s->lock);
+	*ret_n = n;
+	return list;
+}
+
+void *cp_store_thread(void *arg)
+{
+	struct cp_store *s = arg;
+	bool stop = false;
+	int failing = 0;
+
+	while (!stop) {
+		size_t n;
+		struct cp_batch *list = gather(s, &n, &stop);
+
+		if (failing == 0 && list != NULL) {
+			failing = write_group(s, list, n);
+			if (failing != 0) {
+				s->retry_at_ms = now_us() / 1000 + CP_STORE_RETRY_MS;
+				set_failing(s, failing);
+			}
+		}
+		if (list != NULL)
+			complete(s, list, failing);
+		if (failing != 0 && (stop || now_us() / 1000 >= s->retry_at_ms)) {
+			if (recover(s) == 0) {
+				failing = 0;
+				set_failing(s, 0);
+			}
+			s->retry_at_ms = now_us() / 1000 + CP_STORE_RETRY_MS;
+		}
+		if (failing == 0)
+			trim_audit(s);
+	}
+	return NULL;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What store.c (view, submission, delivery), commit.c (the store thread), dir.c and change.c (the directory) share.
+ * Fields are marked with who may touch them: main (the event loop's thread), thread (the store thread), lock
+ * (either, holding 'lock').
+ */
+#ifndef CP_STORE_INTERNAL_H
+#define CP_STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "api/dp_msg.h"
+#include "db.h"
+#include "owner.h"
+#include "store.h"
+#include "tab.h"
+
+#define WATCH_MAX       8
+#define QUEUE_BYTES_MAX (64u << 20)
+#define GROUP_BYTES_MAX (8u << 20)
+#define GROUP_MAX       1024 /* batches in one write */
+#define ALARM_RING      256
+
+struct cp_batch {
+	struct cp_batch *next;
+	struct cp_ops ops;
+	int err;      /* sticky: of the puts */
+	cp_store_fn fn;
+	void *ctx;
+	int rc;       /* lock: valid once done */
+	bool done;    /* lock */
+	bool applied; /* main: in the view, pending released */
+};
+
+struct batch_list {
+	struct cp_batch *first, **last;
+};
+
+struct watch {
+	enum cp_cf cf;
+	cp_store_watch_fn fn;
+	void *ctx;
+};
+
+/* Numbers with an owner, digit by digit. Index 0 is the root; children with index 0 are absent. */
+struct trie_node {
+	uint32_t child[13];
+	uint32_t cnt; /* numbers that end here or below */
+	struct cp_owner *exact, *prefix;
+};
+struct trie {
+	struct trie_node *node;
+	uint32_t used, size, free; /* free: head of the list through child[0], 0 none */
+};
+
+struct cp_store {
+	/* constant */
+	char *path;
+	struct event_base *base;
+	struct event *ev;
+	int efd;
+	bool no_sync;
+	/* main */
+	struct cp_alarms *alarms;
+	struct cp_tab view[CP_CF_MAX];
+	struct cp_tab pending; /* cf byte and key of what is on its way; n: how often */
+	struct trie trie;
+	const struct cp_gateway *gw_by_id[DP_GW_MAX];
+	uint32_t gw_next, sa_next;
+	struct watch watch[WATCH_MAX];
+	unsigned watch_cnt;
+	struct batch_list ready; /* taken from 'finished', not yet delivered */
+	bool delivering;
+	bool alarm_up;
+	int64_t last_audit_us;
+	char *alarm_ring[ALARM_RING]; /* audit texts that could not be written while failing */
+	unsigned alarm_ring_cnt;
+	unsigned bad_records;
+	/* lock */
+	pthread_mutex_t lock;
+	pthread_cond_t work, finish;
+	struct batch_list queue, finished;
+	size_t queue_bytes;
+	bool stop;
+	struct cp_store_stats stats;
+	/* thread; 'db' is read by main under db_lock */
+	pthread_t thread;
+	bool thread_runs;
+	pthread_rwlock_t db_lock;
+	struct cp_db *db;
+	struct cp_ops doubt; /* keys of writes that failed: may or may not be on disk */
+	struct cp_ops undo;  /* what was under these keys before */
+	uint64_t audit_cnt, retry_at_ms;
+};
+
+/* commit.c */
+void *cp_store_thread(void *arg);
+
+/* store.c */
+void batch_list_init(struct batch_list *list);
+void batch_list_add(struct batch_list *list, struct cp_batch *batch);
+void cp_store_kick(struct cp_store *store);
+/** True if a change of this key is on its way. */
+bool cp_store_pending(const struct cp_store *store, enum cp_cf cf, const void *key, size_t key_len);
+
+/* dir.c */
+int cp_dir_init(struct cp_store *store);
+void cp_dir_fini(struct cp_store *store);
+/** Key of CP_CF_LINE. Returns its length. 'key' has CP_NUMBER_MAX + 1 bytes. */
+size_t cp_dir_number_key(char *key, const char *number, bool prefix);
+/** A record of CP_CF_LINE entered (owner) or left (NULL) the view. 0 or -EINVAL, -ENOMEM. */
+int cp_dir_number_set(struct cp_store *store, const uint8_t *key, size_t key_len, struct cp_owner *owner);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "records.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fields.h"
+#include "owner.h"
+
+#define F(tag, type, st, member) {tag, type, (uint16_t)sizeof(((struct st *)0)->member), offsetof(struct st, member), NULL}
+#define L(tag, st, member, desc) {tag, CP_F_LIST, 0, offsetof(struct st, member), desc}
+#define END {0, CP_F_END, 0, 0, NULL}
+
+/* Tags are forever: a field that goes leaves its tag unused. */
+static const struct cp_field line_fields[] = {
+	F(1, CP_F_STR, cp_line, number),
+	F(2, CP_F_STR, cp_line, label),
+	END,
+};
+static const struct cp_list line_list = {sizeof(struct cp_line), CP_DEVICE_LINES_MAX,
+					 offsetof(struct cp_device, line_cnt), false, line_fields};
+static const struct cp_field device_fields[] = {
+	F(1, CP_F_STR, cp_device, name),
+	F(2, CP_F_UINT, cp_device, mode),
+	F(3, CP_F_STR, cp_device, description),
+	F(4, CP_F_STR, cp_device, model),
+	F(5, CP_F_STR, cp_device, region),
+	F(6, CP_F_BOOL, cp_device, srtp),
+	L(7, cp_device, lines, &line_list),
+	F(8, CP_F_UINT, cp_device, changed_us),
+	END,
+};
+
+static const struct cp_field endpoint_fields[] = {
+	F(1, CP_F_STR, cp_endpoint, name),
+	END,
+};
+static const struct cp_list endpoint_list = {sizeof(struct cp_endpoint), CP_GW_ENDPOINTS_MAX,
+					     offsetof(struct cp_gateway, endpoint_cnt), false, endpoint_fields};
+static const struct cp_field gw_number_fields[] = {
+	F(1, CP_F_STR, cp_gw_number, number),
+	F(2, CP_F_BOOL, cp_gw_number, prefix),
+	F(3, CP_F_STR, cp_gw_number, endpoint),
+	END,
+};
+static const struct cp_list gw_number_list = {sizeof(struct cp_gw_number), CP_GW_NUMBERS_MAX,
+					      offsetof(struct cp_gateway, number_cnt), false, gw_number_fields};
+static const struct cp_field gateway_fields[] = {
+	F(1, CP_F_STR, cp_gateway, name),
+	F(2, CP_F_UINT, cp_gateway, gw_id),
+	F(3, CP_F_ADDR, cp_gateway, address),
+	F(4, CP_F_STR, cp_gateway, region),
+	F(5, CP_F_UINT, cp_gateway, flags),
+	L(6, cp_gateway, endpoints, &endpoint_list),
+	L(7, cp_gateway, numbers, &gw_number_list),
+	F(8, CP_F_UINT, cp_gateway, changed_us),
+	END,
+};
+
+static const struct cp_field sa_fields[] = {
+	F(1, CP_F_STR, cp_sa, name),
+	F(2, CP_F_STR, cp_sa, gateway),
+	F(3, CP_F_UINT, cp_sa, sa_id),
+	F(4, CP_F_UINT, cp_sa, spi),
+	F(5, CP_F_UINT, cp_sa, dir),
+	F(6, CP_F_UINT, cp_sa, alg),
+	F(7, CP_F_UINT, cp_sa, mode),
+	F(8, CP_F_BOOL, cp_sa, esn),
+	F(9, CP_F_ADDR, cp_sa, local),
+	F(10, CP_F_ADDR, cp_sa, remote),
+	F(11, CP_F_ADDR, cp_sa, sel_local),
+	F(12, CP_F_ADDR, cp_sa, sel_remote),
+	F(13, CP_F_UINT, cp_sa, seq_reserved),
+	F(14, CP_F_BUF, cp_sa, sealed),
+	F(15, CP_F_UINT, cp_sa, changed_us),
+	END,
+};
+
+static const struct cp_field leg_fields[] = {
+	F(1, CP_F_UINT, cp_call_leg, leg_id),
+	F(2, CP_F_UINT, cp_call_leg, sa_gw_id),
+	F(3, CP_F_STR, cp_call_leg, party),
+	F(4, CP_F_STR, cp_call_leg, endpoint),
+	F(5, CP_F_STR, cp_call_leg, conn_id),
+	F(6, CP_F_STR, cp_call_leg, number),
+	F(7, CP_F_UINT, cp_call_leg, line),
+	F(8, CP_F_UINT, cp_call_leg, callref),
+	F(9, CP_F_UINT, cp_call_leg, rx_suite),
+	F(10, CP_F_UINT, cp_call_leg, tx_suite),
+	F(11, CP_F_ADDR, cp_call_leg, remote),
+	END,
+};
+static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,
+					leg_fields};
+static const struct cp_field call_fields[] = {
+	F(1, CP_F_UINT, cp_call_rec, call_id),
+	F(2, CP_F_UINT, cp_call_rec, state),
+	F(3, CP_F_UINT, cp_call_rec, security),
+	F(4, CP_F_STR, cp_call_rec, mgcp_call_id),
+	F(5, CP_F_UINT, cp_call_rec, started_us),
+	L(6, cp_call_rec, leg, &leg_list),
+	END,
+};
+
+static const struct cp_field owner_fields[] = {
+	F(1, CP_F_UINT, cp_owner, kind),
+	F(2, CP_F_STR, cp_owner, name),
+	END,
+};
+
+int cp_device_build(const struct cp_device *dev, struct cp_buf *ret)
+{
+	char why[160];
+	int rc = cp_device_check(dev, why, sizeof(why));
+
+	return rc < 0 ? rc : cp_fields_build(CP_KIND_DEVICE, device_fields, dev, &dev->unknown, ret);
+}
+
+int cp_device_parse(const uint8_t *data, size_t len, struct cp_device *ret)
+{
+	char why[160];
+	int rc = cp_fields_parse(CP_KIND_DEVICE, device_fields, data, len, ret, sizeof(*ret), &ret->unknown);
+
+	if (rc == 0 && cp_device_check(ret, why, sizeof(why)) < 0) {
+		cp_device_free(ret);
+		rc = -EBADMSG;
+	}
+	return rc;
+}
+
+void cp_device_free(struct cp_device *dev)
+{
+	if (dev != NULL)
+		cp_fields_free(device_fields, dev, sizeof(*dev), &dev->unknown);
+}
+
+int cp_gateway_build(const struct cp_gateway *gw, struct cp_buf *ret)
+{
+	char why[160];
+	int rc = cp_gateway_check(gw, why, sizeof(why));
+
+	return rc < 0 ? rc : cp_fields_build(CP_KIND_GATEWAY, gateway_fields, gw, &gw->unknown, ret);
+}
+
+int cp_gateway_parse(const uint8_t *data, size_t len, struct cp_gateway *ret)
+{
+	char why[160];
+	int rc = cp_fields_parse(CP_KIND_GATEWAY, gateway_fields, data, len, ret, sizeof(*ret), &ret->unknown);
+
+	if (rc == 0 && cp_gateway_check(ret, why, sizeof(why)) < 0) {
+		cp_gateway_free(ret);
+		rc = -EBADMSG;
+	}
+	return rc;
+}
+
+void cp_gateway_free(struct cp_gateway *gw)
+{
+	if (gw != NULL)
+		cp_fields_free(gateway_fields, gw, sizeof(*gw), &gw->unknown);
+}
+
+int cp_sa_build(const struct cp_sa *sa, struct cp_buf *ret)
+{
+	char why[160];
+	int rc = cp_sa_check(sa, why, sizeof(why));
+
+	return rc < 0 ? rc : cp_fields_build(CP_KIND_SA, sa_fields, sa, &sa->unknown, ret);
+}
+
+int cp_sa_parse(const uint8_t *data, size_t len, struct cp_sa *ret)
+{
+	char why[160];
+	int rc = cp_fields_parse(CP_KIND_SA, sa_fields, data, len, ret, sizeof(*ret), &ret->unknown);
+
+	if (rc == 0 && cp_sa_check(ret, why, sizeof(why)) < 0) {
+		cp_sa_free(ret);
+		rc = -EBADMSG;
+	}
+	return rc;
+}
+
+void cp_sa_free(struct cp_sa *sa)
+{
+	if (sa != NULL)
+		cp_fields_free(sa_fields, sa, sizeof(*sa), &sa->unknown);
+}
+
+int cp_call_rec_build(const struct cp_call_rec *call, struct cp_buf *ret)
+{
+	return cp_fields_build(CP_KIND_CALL, call_fields, call, &call->unknown, ret);
+}
+
+int cp_call_rec_parse(const uint8_t *data, size_t len, struct cp_call_rec *ret)
+{
+	return cp_fields_parse(CP_KIND_CALL, call_fields, data, len, ret, sizeof(*ret), &ret->unknown);
+}
+
+void cp_call_rec_free(struct cp_call_rec *call)
+{
+	if (call != NULL)
+		cp_fields_free(call_fields, call, sizeof(*call), &call->unknown);
+}
+
+int cp_owner_build(const struct cp_owner *owner, struct cp_buf *ret)
+{
+	return cp_fields_build(CP_KIND_OWNER, owner_fields, owner, NULL, ret);
+}
+
+int cp_owner_parse(const uint8_t *data, size_t len, struct cp_owner *ret)
+{
+	struct cp_buf unknown = {0}; /* made by the directory alone: nothing to keep */
+	int rc = cp_fields_parse(CP_KIND_OWNER, owner_fields, data, len, ret, sizeof(*ret), &unknown);
+
+	if (rc == 0) {
+		free(unknown.data);
+		if ((ret->kind != CP_DIR_LINE && ret->kind != CP_DIR_GATEWAY) || ret->name[0] == '\0')
+			rc = -EBADMSG;
+	}
+	return rc;
+}
+
+/* A copy that shares nothing: 'n' items of 'size' bytes. False: no memory. */
+static bool dup(const void *from, size_t n, size_t size, void *ret_ptr)
+{
+	void *to = NULL;
+
+	if (n > 0 && size > 0) {
+		to = malloc(n * size);
+		if (to == NULL)
+			return false;
+		memcpy(to, from, n * size);
+	}
+	memcpy(ret_ptr, &to, sizeof(to));
+	return true;
+}
+
+int cp_device_copy(const struct cp_device *dev, struct cp_device *ret)
+{
+	struct cp_device d = *dev;
+
+	d.lines = NULL;
+	d.unknown = (struct cp_buf){NULL, dev->unknown.len};
+	if (!dup(dev->lines, dev->line_cnt, sizeof(*dev->lines), &d.lines) ||
+	    !dup(dev->unknown.data, dev->unknown.len, 1, &d.unknown.data)) {
+		cp_device_free(&d);
+		return -ENOMEM;
+	}
+	*ret = d;
+	return 0;
+}
+
+int cp_gateway_copy(const struct cp_gateway *gw, struct cp_gateway *ret)
+{
+	struct cp_gateway g = *gw;
+
+	g.endpoints = NULL;
+	g.numbers = NULL;
+	g.unknown = (struct cp_buf){NULL, gw->unknown.len};
+	if (!dup(gw->endpoints, gw->endpoint_cnt, sizeof(*gw->endpoints), &g.endpoints) ||
+	    !dup(gw->numbers, gw->number_cnt, sizeof(*gw->numbers), &g.numbers) ||
+	    !dup(gw->unknown.data, gw->unknown.len, 1, &g.unknown.data)) {
+		cp_gateway_free(&g);
+		return -ENOMEM;
+	}
+	*ret = g;
+	return 0;
+}

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* controlplane/store: store.c, commit.c, db.c, tab.c. Failing disks are in tests/scenario/store-kill.sh. */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include <CUnit/CUnit.h>
+
+#include "alarm.h"
+#include "log.h"
+#include "store/db.h"
+#include "store/store.h"
+#include "store/tab.h"
+#include "store_tmp.h"
+
+static struct event_base *base;
+static struct cp_store *store;
+
+static struct cp_store *open_store(struct event_base *b, int *ret_rc)
+{
+	struct cp_store_opts o = {.path = tmp_store, .base = b};
+	struct cp_store *s = NULL;
+	char err[256];
+	int rc = cp_store_open(&o, &s, err, sizeof(err));
+
+	if (ret_rc != NULL)
+		*ret_rc = rc;
+	return s;
+}
+
+static void begin(void)
+{
+	tmp_make();
+	base = event_base_new();
+	store = open_store(base, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
+}
+
+static void end(void)
+{
+	cp_store_close(store);
+	event_base_free(base);
+	tmp_remove();
+}
+
+static struct cp_batch *one(const char *key, const char *val)
+{
+	struct cp_batch *b = cp_batch_create();
+
+	CU_ASSERT_EQUAL(cp_batch_put(b, CP_CF_PROFILE, key, strlen(key), val, strlen(val)), 0);
+	return b;
+}
+
+static bool has(const struct cp_store *s, const char *key, const char *val)
+{
+	const uint8_t *v;
+	size_t n;
+
+	return cp_store_get(s, CP_CF_PROFILE, key, strlen(key), &v, &n) == 0 && n == strlen(val) &&
+	       memcmp(v, val, n) == 0;
+}
+
+static int order[64], order_cnt, done, last_rc;
+
+static void on_done(void *ctx, int rc)
+{
+	last_rc = rc;
+	if (order_cnt < 64)
+		order[order_cnt++] = (int)(intptr_t)ctx;
+	done = 1;
+}
+
+static void test_view_follows_sync(void)
+{
+	begin();
+	done = 0;
+	CU_ASSERT_EQUAL(cp_store_submit(store, one("a", "1"), on_done, NULL), 0);
+	CU_ASSERT_FALSE(has(store, "a", "1")); /* before the loop ran, whatever the thread did */
+	usleep(20000);
+	CU_ASSERT_FALSE(has(store, "a", "1"));
+	CU_ASSERT_FALSE(done);
+	CU_ASSERT_TRUE(wait_for(base, &done));
+	CU_ASSERT_EQUAL(last_rc, 0);
+	CU_ASSERT_TRUE(has(store, "a", "1"));
+	cp_store_close(store);
+	store = open_store(base, NULL);
+	CU_ASSERT_TRUE(has(store, "a", "1"));
+	end();
+}
+
+static void test_order_and_groups(void)
+{
+	struct cp_store_stats st;
+
+	begin();
+	order_cnt = 0;
+	for (int i = 0; i < 64; i++) {
+		char v[8];
+
+		snprintf(v, sizeof(v), "%d", i);
+		CU_ASSERT_EQUAL(cp_store_submit(store, one("k", v), on_done, (void *)(intptr_t)i), 0);
+	}
+	for (int i = 0; i < 200 && order_cnt < 64; i++) {
+		done = 0;
+		wait_for(base, &done);
+	}
+	CU_ASSERT_EQUAL_FATAL(order_cnt, 64);
+	for (int i = 0; i < 64; i++)
+		CU_ASSERT_EQUAL(order[i], i);
+	CU_ASSERT_TRUE(has(store, "k", "63"));
+	cp_store_stats(store, &st);
+	CU_ASSERT_EQUAL(st.batches, 64);
+	CU_ASSERT(st.writes < 64); /* they gathered */
+	CU_ASSERT_EQUAL(st.queued, 0);
+	end();
+}
+
+static void test_commit_waits(void)
+{
+	begin();
+	order_cnt = 0;
+	CU_ASSERT_EQUAL(cp_store_submit(store, one("x", "1"), on_done, (void *)1), 0);
+	CU_ASSERT_EQUAL(cp_store_commit(store, one("y", "2")), 0);
+	CU_ASSERT_TRUE(has(store, "x", "1")); /* what came before is visible too */
+	CU_ASSERT_TRUE(has(store, "y", "2"));
+	CU_ASSERT_EQUAL(order_cnt, 0); /* but called back from the loop only */
+	done = 0;
+	CU_ASSERT_TRUE(wait_for(base, &done));
+	CU_ASSERT_EQUAL(order_cnt, 1);
+	end();
+}
+
+static void test_close_commits(void)
+{
+	begin();
+	order_cnt = 0;
+	for (int i = 0; i < 20; i++)
+		CU_ASSERT_EQUAL(cp_store_submit(store, one("z", "last"), on_done, NULL), 0);
+	cp_store_close(store);
+	CU_ASSERT_EQUAL(order_cnt, 20);
+	CU_ASSERT_EQUAL(last_rc, 0);
+	store = open_store(base, NULL);
+	CU_ASSERT_TRUE(has(store, "z", "last"));
+	end();
+}
+
+static void test_no_loop(void)
+{
+	struct cp_batch *b;
+	struct cp_store *s;
+	int rc;
+
+	tmp_make();
+	s = open_store(NULL, &rc);
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+	CU_ASSERT_EQUAL(cp_store_commit(s, one("a", "1")), 0);
+	CU_ASSERT_TRUE(has(s, "a", "1"));
+	b = cp_batch_create();
+	cp_batch_del(b, CP_CF_PROFILE, "a", 1);
+	CU_ASSERT_EQUAL(cp_store_commit(s, b), 0);
+	CU_ASSERT_FALSE(has(s, "a", "1"));
+	CU_ASSERT_EQUAL(cp_store_submit(s, one("a", "1"), NULL, NULL), -EINVAL);
+	cp_store_close(s);
+	tmp_remove();
+}
+
+static void test_bad_batches(void)
+{
+	struct cp_batch *b;
+	char key[200] = {0};
+
+	begin();
+	b = cp_batch_create();
+	CU_ASSERT_EQUAL(cp_batch_put(b, CP_CF_PROFILE, "ok", 2, "v", 1), 0);
+	CU_ASSERT_EQUAL(cp_batch_put(b, CP_CF_PROFILE, key, sizeof(key), "v", 1), -EINVAL);
+	CU_ASSERT_EQUAL(cp_store_commit(store, b), -EINVAL); /* all or nothing */
+	CU_ASSERT_FALSE(has(store, "ok", "v"));
+	b = cp_batch_create();
+	CU_ASSERT_EQUAL(cp_batch_put(b, CP_CF_PROFILE, "", 0, "v", 1), -EINVAL);
+	CU_ASSERT_EQUAL(cp_batch_put(b, CP_CF_MAX, "k", 1, "v", 1), -EINVAL);
+	cp_batch_destroy(b);
+	cp_batch_destroy(NULL);
+	end();
+}
+
+static void test_second_opener(void)
+{
+	int rc;
+
+	begin();
+	CU_ASSERT_PTR_NULL(open_store(base, &rc));
+	CU_ASSERT_EQUAL(rc, -EBUSY);
+	end();
+}
+
+static unsigned watched, watched_del;
+
+static void on_watch(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted)
+{
+	(void)ctx;
+	CU_ASSERT_EQUAL(cf, CP_CF_PROFILE);
+	CU_ASSERT(key_len == 1 && key[0] == 'w');
+	CU_ASSERT_EQUAL(has(store, "w", "1"), !deleted); /* the view is there already */
+	watched += !deleted;
+	watched_del += deleted;
+}
+
+static void test_watch(void)
+{
+	struct cp_batch *b;
+
+	begin();
+	CU_ASSERT_EQUAL(cp_store_watch(store, CP_CF_PROFILE, on_watch, NULL), 0);
+	done = 0;
+	cp_store_submit(store, one("w", "1"), on_done, NULL);
+	wait_for(base, &done);
+	CU_ASSERT_EQUAL(watched, 1);
+	b = cp_batch_create();
+	cp_batch_del(b, CP_CF_PROFILE, "w", 1);
+	cp_batch_put(b, CP_CF_META, "other", 5, "1", 1);
+	done = 0;
+	cp_store_submit(store, b, on_done, NULL);
+	wait_for(base, &done);
+	CU_ASSERT_EQUAL(watched, 1);
+	CU_ASSERT_EQUAL(watched_del, 1);
+	end();
+}
+
+static char audit_seen[1024];
+static int64_t audit_last;
+
+static void on_audit(void *ctx, int64_t t, const char *json)
+{
+	(void)ctx;
+	CU_ASSERT(audit_last == 0 || t < audit_last); /* newest first, no two alike */
+	audit_last = t;
+	strcat(audit_seen, json);
+}
+
+static void test_audit(void)
+{
+	begin();
+	for (int i = 0; i < 5; i++) {
+		struct cp_batch *b = one("a", "1");
+		char text[8];
+
+		snprintf(text, sizeof(text), "[%d]", i);
+		CU_ASSERT_EQUAL(cp_batch_audit(b, text), 0);
+		CU_ASSERT_EQUAL(cp_store_commit(store, b), 0);
+	}
+	audit_seen[0] = '\0';
+	audit_last = 0;
+	CU_ASSERT_EQUAL(cp_store_audit(store, 3, on_audit, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(audit_seen, "[4][3][2]");
+	cp_store_close(store);
+	store = open_store(base, NULL);
+	audit_seen[0] = '\0';
+	audit_last = 0;
+	CU_ASSERT_EQUAL(cp_store_audit(store, 100, on_audit, NULL), 0);
+	CU_ASSERT_STRING_EQUAL(audit_seen, "[4][3][2][1][0]");
+	end();
+}
+
+static void test_alarms_are_audited(void)
+{
+	struct cp_alarms *alarms = cp_alarms_create();
+	struct cp_store_opts o = {.path = tmp_store, .alarms = alarms};
+	char err[256];
+
+	tmp_make();
+	base = event_base_new();
+	o.base = base;
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &store, err, sizeof(err)), 0);
+	cp_alarm_raise(alarms, "gateway-no-sa", CP_ALARM_MAJOR, "gw1", "no SA");
+	cp_alarm_clear(alarms, "gateway-no-sa", "gw1");
+	CU_ASSERT_EQUAL(cp_store_commit(store, one("sync", "1")), 0);
+	audit_seen[0] = '\0';
+	audit_last = 0;
+	cp_store_audit(store, 2, on_audit, NULL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(audit_seen, "\"alarm-cleared\""));
+	CU_ASSERT_PTR_NOT_NULL(strstr(audit_seen, "\"gateway-no-sa\""));
+	cp_store_close(store);
+	cp_alarm_raise(alarms, "later", CP_ALARM_MAJOR, "x", "the store is gone"); /* must not touch it */
+	cp_alarms_destroy(alarms);
+	event_base_free(base);
+	tmp_remove();
+}
+
+/* --- schema --- */
+
+static bool to_upper(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+{
+	uint8_t up[64];
+
+	for (size_t i = 0; i < len && i < sizeof(up); i++)
+		up[i] = val[i] >= 'a' && val[i] <= 'z' ? (uint8_t)(val[i] - 32) : val[i];
+	return cp_ops_add(ctx, CP_CF_PROFILE, false, key, key_len, up, len) == 0;
+}
+
+static int upper(struct cp_db *db, struct cp_ops *ops)
+{
+	return cp_db_each(db, CP_CF_PROFILE, false, to_upper, ops);
+}
+
+static int fail(struct cp_db *db, struct cp_ops *ops)
+{
+	(void)db;
+	(void)ops;
+	return -EBADMSG;
+}
+
+static bool db_has(struct cp_db *db, const char *key, const char *val)
+{
+	uint8_t *v = NULL;
+	size_t n = 0;
+	bool ok = cp_db_get(db, CP_CF_PROFILE, key, strlen(key), &v, &n) == 0 && n == strlen(val) &&
+		  memcmp(v, val, n) == 0;
+
+	free(v);
+	return ok;
+}
+
+static void test_migration(void)
+{
+	static const cp_migrate_fn steps[] = {upper}, broken[] = {upper, fail};
+	static const struct cp_schema two = {2, steps}, three = {3, broken};
+	char backup[128], err[256];
+	struct cp_db *db = NULL;
+	struct stat st;
+	int rc;
+
+	begin();
+	CU_ASSERT_EQUAL(cp_store_commit(store, one("m", "small")), 0);
+	cp_store_close(store);
+
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &two, &db, err, sizeof(err)), 0);
+	CU_ASSERT_TRUE(db_has(db, "m", "SMALL"));
+	cp_db_close(db);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &two, &db, err, sizeof(err)), 0); /* once only */
+	cp_db_close(db);
+
+	/* the backup is the store before, and opens with the program before */
+	snprintf(backup, sizeof(backup), "%s.before-2", tmp_store);
+	CU_ASSERT_EQUAL(stat(backup, &st), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(backup, NULL, &db, err, sizeof(err)), 0);
+	CU_ASSERT_TRUE(db_has(db, "m", "small"));
+	cp_db_close(db);
+
+	/* a newer store is refused, in words, and left as it is */
+	CU_ASSERT_PTR_NULL(open_store(base, &rc));
+	CU_ASSERT_EQUAL(rc, -ENOTSUP);
+	CU_ASSERT_EQUAL(cp_db_open(tmp_store, NULL, &db, err, sizeof(err)), -ENOTSUP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err, "schema 2, this program knows up to 1"));
+
+	/* a migration that fails leaves the last step that worked */
+	CU_ASSERT_EQUAL(cp_db_open(tmp_store, &three, &db, err, sizeof(err)), -EBADMSG);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &two, &db, err, sizeof(err)), 0);
+	CU_ASSERT_TRUE(db_has(db, "m", "SMALL"));
+	cp_db_close(db);
+	event_base_free(base);
+	tmp_remove();
+}
+
+static void test_bad_record_is_not_served(void)
+{
+	struct cp_batch *b = cp_batch_create();
+	struct cp_alarms *alarms = cp_alarms_create();
+	struct cp_store_opts o = {.path = tmp_store, .alarms = alarms};
+	char err[256];
+
+	begin();
+	cp_batch_put(b, CP_CF_DEVICE, "SEP000000000001", 15, "rubbish", 7);
+	CU_ASSERT_EQUAL(cp_store_commit(store, b), 0);
+	CU_ASSERT_PTR_NULL(cp_dir_device(store, "SEP000000000001"));
+	cp_store_close(store);
+	o.base = base;
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &store, err, sizeof(err)), 0);
+	CU_ASSERT_PTR_NULL(cp_dir_device(store, "SEP000000000001"));
+	CU_ASSERT_PTR_NOT_NULL(cp_alarm_find(alarms, "store-bad-record", "store"));
+	end();
+	cp_alarms_destroy(alarms);
+}
+
+static void test_damaged_files(void)
+{
+	char path[160];
+	FILE *f;
+	int rc;
+
+	begin();
+	cp_store_close(store);
+	snprintf(path, sizeof(path), "%s/CURRENT", tmp_store);
+	f = fopen(path, "w");
+	fputs("nonsense\n", f);
+	fclose(f);
+	CU_ASSERT_PTR_NULL(open_store(base, &rc));
+	CU_ASSERT(rc < 0);
+	event_base_free(base);
+	tmp_remove();
+}
+
+static void test_table_against_array(void)
+{
+	static uint8_t there[5000];
+	struct cp_tab t;
+	struct cp_ent **all;
+	size_t n = 0;
+
+	CU_ASSERT_EQUAL_FATAL(cp_tab_init(&t, NULL), 0);
+	srand(1);
+	for (int i = 0; i < 200000; i++) {
+		unsigned k = (unsigned)rand() % 5000;
+		char key[16];
+		size_t len = (size_t)snprintf(key, sizeof(key), "%u", k);
+
+		if (rand() % 2) {
+			CU_ASSERT_PTR_NOT_NULL(cp_tab_put(&t, key, len));
+			n += !there[k];
+			there[k] = 1;
+		} else {
+			CU_ASSERT_EQUAL(cp_tab_del(&t, key, len), there[k]);
+			n -= there[k];
+			there[k] = 0;
+		}
+		CU_ASSERT_EQUAL(t.cnt, n);
+	}
+	all = cp_tab_sorted(&t);
+	for (size_t i = 1; i < t.cnt; i++) {
+		size_t m = all[i]->key_len < all[i - 1]->key_len ? all[i]->key_len : all[i - 1]->key_len;
+		int c = memcmp(all[i - 1]->key, all[i]->key, m);
+
+		CU_ASSERT(c < 0 || (c == 0 && all[i - 1]->key_len < all[i]->key_len));
+	}
+	free(all);
+	cp_tab_fini(&t);
+}
+
+static CU_TestInfo tests[] = {
+	{"the view shows what is synced, when the loop runs", test_view_follows_sync},
+	{"callbacks in order, writes in groups", test_order_and_groups},
+	{"commit waits and shows", test_commit_waits},
+	{"close commits what was submitted", test_close_commits},
+	{"without an event loop", test_no_loop},
+	{"a batch with a bad put is refused whole", test_bad_batches},
+	{"one process at a time", test_second_opener},
+	{"watchers", test_watch},
+	{"audit: newest first, unique times, over restarts", test_audit},
+	{"alarms are kept in the audit", test_alarms_are_audited},
+	{"migration, backup, newer refused", test_migration},
+	{"an unreadable record is an alarm, not served", test_bad_record_is_not_served},
+	{"damaged files are an error", test_damaged_files},
+	{"the table against an array", test_table_against_array},
+	CU_TEST_INFO_NULL,
+};
+
+static int setup(void)
+{
+	cfg_log_init("t", CFG_LOG_KV, CFG_LOG_ERR);
+	return 0;
+}
+
+#include "suite.h"
+SUITE_MAIN("store", tests, setup, NULL)
