@@ -390,6 +390,7 @@ static void test_events(void)
 	ack(200, -ENOENT);
 	rx("NTFY 2005 e/1@gw1 MGCP 1.0\r\nX: 7F\r\nO: L/hu\r\n");
 	CU_ASSERT(t.events == 6 && t.event.token != token);
+	CU_ASSERT_EQUAL(dp_deliver_ack(d, &(struct dp_mgcp_ack){.token = token, .code = 200}, t.now), -ENOENT);
 	ack(200, 0);
 }
 
