@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * controlplane/net/ over loopback with real TLS: who gets in and why not, what strangers can hold and for how long,
+ * and that those who are known do not notice. The protocol on top is a toy with SCCP's framing: message 1
+ * authenticates, 2 is echoed, 3 asks for last words and the end, 4 floods.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include <CUnit/CUnit.h>
+
+#include "log.h"
+#include "net/net.h"
+#include "sccp/cursor.h"
+#include "sccp/msg.h"
+#include "tls_peer.h"
+
+static struct event_base *base;
+static struct tp_id ca, other_ca, server, phone, stranger, expired, future;
+static struct cp_net *net;
+static struct cp_tls *tls;
+static uint16_t clear_port, tls_port;
+static unsigned opened, closed, frames;
+static enum cp_close last_close;
+static unsigned refusals[CP_TLS_FAIL_MAX];
+static char refused_cn[64];
+static int flood_rc;
+
+static void *toy_opened(void *ctx, struct cp_conn *conn)
+{
+	(void)ctx;
+	opened++;
+	return conn;
+}
+
+static size_t toy_frame_of(uint8_t *b, uint32_t id, const void *body, size_t len)
+{
+	struct cp_sccp_w w = {b, 4096, 0, false};
+
+	cp_w_u32(&w, (uint32_t)(4 + len));
+	cp_w_u32(&w, 0);
+	cp_w_u32(&w, id);
+	cp_w_bytes(&w, body, len);
+	return w.len;
+}
+
+static void toy_frame(void *user, const uint8_t *frame, size_t len)
+{
+	static const uint8_t blob[2048];
+	struct cp_conn *conn = user;
+	struct cp_sccp_frame f;
+	uint8_t b[4096];
+	size_t n;
+
+	frames++;
+	if (cp_sccp_frame_parse(frame, len, &f) != 0)
+		abort();
+	switch (f.id) {
+	case 1:
+		cp_conn_authed(conn);
+		break;
+	case 2:
+		cp_conn_send_secret(conn, frame, len);
+		break;
+	case 3:
+		n = toy_frame_of(b, 9, blob, sizeof(blob));
+		for (int i = 0; i < 20; i++)
+			cp_conn_send(conn, b, n);
+		cp_conn_close(conn);
+		CU_ASSERT_EQUAL(cp_conn_send(conn, b, n), -ENOTCONN);
+		break;
+	default:
+		n = toy_frame_of(b, 9, blob, sizeof(blob));
+		for (int i = 0; i < 1000 && flood_rc == 0; i++)
+			flood_rc = cp_conn_send(conn, b, n);
+	}
+}
+
+static void toy_closed(void *user, enum cp_close why)
+{
+	(void)user;
+	closed++;
+	last_close = why;
+}
+
+static void toy_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int err, X509 *leaf)
+{
+	(void)ctx;
+	CU_ASSERT_EQUAL(from->ip[0], 127);
+	CU_ASSERT_EQUAL(why == CP_TLS_FAIL_NO_CERT, err == X509_V_OK);
+	refusals[why]++;
+	refused_cn[0] = '\0';
+	if (leaf != NULL)
+		X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, refused_cn, sizeof(refused_cn));
+}
+
+static const struct cp_net_ops toy = {CP_SCCP_FRAME_MAX, cp_sccp_frame_len, toy_opened, toy_frame, toy_closed,
+				      toy_refused};
+
+static void load(struct cp_tls *t, const struct tp_id *id, X509 *trusted)
+{
+	STACK_OF(X509) *trust = sk_X509_new_null();
+	struct cp_tls_identity ident = {id->key, id->cert, NULL, trust};
+	char err[200];
+
+	sk_X509_push(trust, trusted);
+	if (cp_tls_load(t, &ident, err, sizeof(err)) != 0) {
+		fprintf(stderr, "load: %s\n", err);
+		abort();
+	}
+	sk_X509_free(trust);
+}
+
+static void start(struct cp_net_opts opts)
+{
+	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
+
+	opened = closed = frames = 0;
+	flood_rc = 0;
+	memset(refusals, 0, sizeof(refusals));
+	if (cp_tls_create(CP_TLS_MODERN, false, &tls) != 0)
+		abort();
+	load(tls, &server, ca.cert);
+	if (cp_net_create(base, &opts, &net) != 0 || cp_net_listen(net, &any, NULL, &toy, NULL, &clear_port) != 0 ||
+	    cp_net_listen(net, &any, tls, &toy, NULL, &tls_port) != 0)
+		abort();
+}
+
+static const struct cp_net_opts normal = {.max_conns = 4096, .max_preauth = 2048, .handshake_ms = 5000};
+
+static void stop(void)
+{
+	cp_net_destroy(net);
+	net = NULL;
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	cp_tls_destroy(tls);
+}
+
+static void say(struct tp_client *c, uint32_t id, const void *body, size_t len)
+{
+	uint8_t b[4200];
+	size_t n = toy_frame_of(b, id, body, len);
+
+	bufferevent_write(c->bev, b, n);
+}
+
+/* Send, and wait for the echo. */
+static bool echoes(struct tp_client *c)
+{
+	evbuffer_drain(bufferevent_get_input(c->bev), tp_have(c));
+	say(c, 2, "hello", 5);
+	TP_PUMP(base, tp_have(c) >= 17 || c->closed, 3000);
+	return tp_have(c) == 17;
+}
+
+static void test_both_versions(void)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	struct tp_client c;
+
+	for (int i = 0; i < 2; i++) {
+		start(normal);
+		tp_open(&c, base, tls_port, versions[i], &phone);
+		CU_ASSERT_TRUE(echoes(&c));
+		CU_ASSERT(opened == 1 && closed == 0 && cp_net_stats(net)->handshakes == 1);
+		CU_ASSERT_EQUAL(SSL_version(bufferevent_openssl_get_ssl(c.bev)), versions[i]);
+		tp_close(&c);
+		TP_PUMP(base, closed == 1, 2000);
+		CU_ASSERT(closed == 1 && last_close == CP_CLOSE_PEER && cp_net_stats(net)->conns == 0);
+		stop();
+	}
+	start(normal);
+	tp_open(&c, base, clear_port, 0, NULL);
+	CU_ASSERT_TRUE(echoes(&c));
+	tp_close(&c);
+	stop();
+}
+
+static void test_old_versions_are_refused(void)
+{
+	struct cp_tls *legacy = NULL;
+	struct tp_client c;
+
+	start(normal);
+	tp_open(&c, base, tls_port, TLS1_1_VERSION, &phone);
+	TP_PUMP(base, c.closed, 2000);
+	CU_ASSERT(c.closed && !c.connected && opened == 0);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->tls_failed[CP_TLS_FAIL_PROTOCOL], 1);
+	tp_close(&c);
+	stop();
+	CU_ASSERT_EQUAL(cp_tls_create(CP_TLS_LEGACY_79XX, false, &legacy), -EPERM);
+	CU_ASSERT_EQUAL(cp_tls_create(CP_TLS_LEGACY_79XX, true, &legacy), 0);
+	load(legacy, &server, ca.cert);
+	cp_tls_destroy(legacy);
+}
+
+static void refused(const struct tp_id *id, int version, enum cp_tls_fail why, const char *cn)
+{
+	struct tp_client c;
+
+	start(normal);
+	tp_open(&c, base, tls_port, version, id);
+	TP_PUMP(base, c.closed, 3000);
+	CU_ASSERT_TRUE(c.closed);
+	CU_ASSERT(refusals[why] == 1 && opened == 0 && cp_net_stats(net)->tls_failed[why] == 1);
+	CU_ASSERT_STRING_EQUAL(refused_cn, cn);
+	TP_PUMP(base, cp_net_stats(net)->conns == 0, 1000);
+	CU_ASSERT(cp_net_stats(net)->conns == 0 && cp_net_stats(net)->preauth == 0);
+	tp_close(&c);
+	stop();
+}
+
+static void test_bad_certificates(void)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	for (int i = 0; i < 2; i++) {
+		refused(&stranger, versions[i], CP_TLS_FAIL_UNTRUSTED, "SEP0A1B2C3D4E52");
+		refused(&expired, versions[i], CP_TLS_FAIL_EXPIRED, "SEP0A1B2C3D4E53");
+		refused(&future, versions[i], CP_TLS_FAIL_EXPIRED, "SEP0A1B2C3D4E54");
+		refused(NULL, versions[i], CP_TLS_FAIL_NO_CERT, "");
+		refused(&other_ca, versions[i], CP_TLS_FAIL_UNTRUSTED, "other CA");
+	}
+}
+
+static void test_wrong_port(void)
+{
+	static const uint8_t junk[64] = {0x16, 0x03, 0x01, 0x00, 0x30, 0xff, 0xff};
+	struct tp_client c;
+
+	start(normal);
+	tp_open(&c, base, tls_port, 0, NULL); /* SCCP in clear where TLS is spoken */
+	say(&c, 1, "", 0);
+	TP_PUMP(base, c.closed, 2000);
+	CU_ASSERT(c.closed && cp_net_stats(net)->not_tls == 1);
+	tp_close(&c);
+	tp_open(&c, base, tls_port, 0, NULL); /* looks like TLS, is not */
+	bufferevent_write(c.bev, junk, sizeof(junk));
+	TP_PUMP(base, c.closed, 2000);
+	CU_ASSERT(c.closed && cp_net_stats(net)->tls_failed[CP_TLS_FAIL_PROTOCOL] == 1);
+	tp_close(&c);
+	tp_open(&c, base, clear_port, TLS1_3_VERSION, &phone); /* TLS where clear is spoken */
+	TP_PUMP(base, c.closed, 2000);
+	CU_ASSERT(c.closed && !c.connected && cp_net_stats(net)->tls_on_clear == 1);
+	tp_close(&c);
+	CU_ASSERT(opened == 0 && refusals[CP_TLS_FAIL_PROTOCOL] == 0);
+	stop();
+}
+
+static void test_frames(void)
+{
+	uint8_t b[4200], big[4092] = {7};
+	struct tp_client c;
+	size_t n;
+
+	start(normal);
+	tp_open(&c, base, tls_port, TLS1_3_VERSION, &phone);
+	n = toy_frame_of(b, 2, "abcdef", 6);
+	for (size_t i = 0; i < n; i++) { /* byte by byte */
+		bufferevent_write(c.bev, b + i, 1);
+		TP_PUMP(base, false, 1);
+	}
+	TP_PUMP(base, tp_have(&c) >= n, 2000);
+	CU_ASSERT_EQUAL(tp_have(&c), n);
+	evbuffer_drain(bufferevent_get_input(c.bev), n);
+	for (int i = 0; i < 20; i++) { /* many at once, each of the greatest length */
+		struct cp_sccp_w w = {b, sizeof(b), 0, false};
+
+		cp_w_u32(&w, 4096);
+		cp_w_u32(&w, 0);
+		cp_w_u32(&w, 1);
+		cp_w_bytes(&w, big, sizeof(big));
+		bufferevent_write(c.bev, b, w.len);
+	}
+	TP_PUMP(base, frames == 21, 3000);
+	CU_ASSERT_EQUAL(frames, 21);
+	CU_ASSERT_TRUE(echoes(&c));
+	b[0] = 1; /* 4097 */
+	b[1] = 0x10;
+	bufferevent_write(c.bev, b, 12);
+	TP_PUMP(base, closed == 1, 2000);
+	CU_ASSERT(closed == 1 && last_close == CP_CLOSE_BAD_FRAME);
+	tp_close(&c);
+	stop();
+}
+
+static void test_last_words_arrive(void)
+{
+	struct tp_client c;
+
+	for (int secure = 0; secure < 2; secure++) {
+		start(normal);
+		tp_open(&c, base, secure ? tls_port : clear_port, secure ? TLS1_3_VERSION : 0, &phone);
+		say(&c, 3, "", 0);
+		say(&c, 2, "unheard", 7);
+		TP_PUMP(base, c.closed, 3000);
+		CU_ASSERT(c.closed && tp_have(&c) == 20 * (2048 + 12));
+		CU_ASSERT_EQUAL(frames, 1);
+		tp_close(&c);
+		TP_PUMP(base, closed == 1, 3000);
+		CU_ASSERT(closed == 1 && last_close == CP_CLOSE_LOCAL);
+		stop();
+	}
+}
+
+static void test_slow_reader(void)
+{
+	struct tp_client c;
+
+	start(normal);
+	tp_open(&c, base, clear_port, 0, NULL);
+	bufferevent_disable(c.bev, EV_READ);
+	say(&c, 1, "", 0);
+	say(&c, 4, "", 0);
+	TP_PUMP(base, closed == 1, 2000);
+	CU_ASSERT(closed == 1 && last_close == CP_CLOSE_SLOW && flood_rc == -ENOTCONN);
+	tp_close(&c);
+	stop();
+}
+
+static void test_reaping(void)
+{
+	struct cp_net_opts quick = normal;
+	static const uint8_t hello_part[] = {0x16, 0x03, 0x01, 0x01, 0x00, 0x01, 0x00, 0x00, 0xfc, 0x03, 0x03};
+	struct tp_client idle, half, silent, talker, known;
+	uint64_t began;
+
+	quick.handshake_ms = 300;
+	quick.auth_ms = 700;
+	start(quick);
+	tp_open(&known, base, tls_port, TLS1_3_VERSION, &phone);
+	say(&known, 1, "", 0);
+	TP_PUMP(base, frames == 1, 2000);
+	began = tp_ms();
+	tp_open(&idle, base, tls_port, 0, NULL);   /* not a byte */
+	tp_open(&half, base, tls_port, 0, NULL);   /* half a ClientHello */
+	bufferevent_write(half.bev, hello_part, sizeof(hello_part));
+	tp_open(&silent, base, tls_port, TLS1_3_VERSION, &phone); /* handshake, then nothing */
+	tp_open(&talker, base, clear_port, 0, NULL);              /* talks, never authenticates */
+	while (tp_ms() - began < 3000 && !(idle.closed && half.closed && silent.closed && talker.closed)) {
+		say(&talker, 2, "x", 1);
+		TP_PUMP(base, false, 20);
+		if (tp_ms() - began > 600 && tp_ms() - began < 650)
+			CU_ASSERT(idle.closed && half.closed && silent.closed && !talker.closed);
+	}
+	CU_ASSERT(idle.closed && half.closed && silent.closed && talker.closed);
+	CU_ASSERT_TRUE(silent.connected);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->closed[CP_CLOSE_TIMEOUT], 4);
+	CU_ASSERT_TRUE(echoes(&known));
+	CU_ASSERT(cp_net_stats(net)->conns == 1 && cp_net_stats(net)->preauth == 0);
+	tp_close(&idle);
+	tp_close(&half);
+	tp_close(&silent);
+	tp_close(&talker);
+	tp_close(&known);
+	stop();
+}
+
+#define IDLE 1000
+
+static void test_idle_crowd(void)
+{
+	static int fds[IDLE];
+	struct cp_net_opts opts = normal;
+	struct tp_client known, late;
+	size_t before, each;
+	unsigned i;
+
+	opts.handshake_ms = 1500;
+	cp_net_fd_room(2 * IDLE + 200);
+	start(opts);
+	tp_open(&known, base, tls_port, TLS1_2_VERSION, &phone);
+	say(&known, 1, "", 0);
+	TP_PUMP(base, frames == 1, 2000);
+	before = mallinfo2().uordblks;
+	for (i = 0; i < IDLE; i++) {
+		fds[i] = tp_connect(tls_port, 2 + (int)(i % 50));
+		if (i % 100 == 99)
+			event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+	TP_PUMP(base, cp_net_stats(net)->conns == IDLE + 1, 2000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->preauth, IDLE);
+	each = (mallinfo2().uordblks - before) / IDLE;
+	CU_ASSERT(each < 1024); /* an idle stranger costs no buffers and no TLS state */
+	fprintf(stderr, "idle connection: %zu bytes\n", each);
+	CU_ASSERT_TRUE(echoes(&known));
+	tp_open(&late, base, tls_port, TLS1_3_VERSION, &phone); /* the crowd keeps nobody out */
+	CU_ASSERT_TRUE(echoes(&late));
+	say(&late, 1, "", 0);
+	TP_PUMP(base, cp_net_stats(net)->closed[CP_CLOSE_TIMEOUT] == IDLE, 5000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->closed[CP_CLOSE_TIMEOUT], IDLE);
+	CU_ASSERT(cp_net_stats(net)->conns == 2 && cp_net_stats(net)->preauth == 0);
+	CU_ASSERT(echoes(&known) && echoes(&late));
+	for (i = 0; i < IDLE; i++)
+		close(fds[i]);
+	tp_close(&known);
+	tp_close(&late);
+	stop();
+}
+
+static void test_limits(void)
+{
+	struct cp_net_opts opts = normal;
+	struct tp_client known, last;
+	int fds[12], n = 0;
+
+	opts.max_preauth = 8;
+	opts.max_source = 5;
+	opts.max_conns = 10;
+	start(opts);
+	tp_open(&known, base, clear_port, 0, NULL);
+	say(&known, 1, "", 0);
+	TP_PUMP(base, frames == 1, 1000);
+	for (; n < 7; n++)
+		fds[n] = tp_connect(clear_port, 2);
+	TP_PUMP(base, cp_net_stats(net)->refused_source == 2, 1000);
+	CU_ASSERT(cp_net_stats(net)->refused_source == 2 && cp_net_stats(net)->preauth == 5);
+	for (; n < 12; n++)
+		fds[n] = tp_connect(clear_port, 3 + n);
+	TP_PUMP(base, cp_net_stats(net)->pauses == 1, 1000);
+	CU_ASSERT(cp_net_stats(net)->preauth == 8 && cp_net_stats(net)->pauses == 1);
+	tp_open(&last, base, clear_port, 0, NULL);
+	TP_PUMP(base, false, 50);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->conns, 9); /* the rest waits in the backlog */
+	CU_ASSERT_TRUE(echoes(&known));
+	for (int i = 0; i < 12; i++)
+		close(fds[i]);
+	CU_ASSERT_TRUE(echoes(&last)); /* and gets in once there is room */
+	tp_close(&known);
+	tp_close(&last);
+	TP_PUMP(base, cp_net_stats(net)->conns == 0, 1000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->conns, 0);
+	stop();
+}
+
+static void test_reload(void)
+{
+	struct tp_id server2 = tp_issue("cm2", &ca, -10, 1000);
+	STACK_OF(X509) *none = sk_X509_new_null();
+	struct cp_tls_identity bad = {server2.key, server.cert, NULL, none};
+	struct tp_client before, after, old;
+	char err[200] = "";
+	X509 *seen;
+
+	start(normal);
+	tp_open(&before, base, tls_port, TLS1_3_VERSION, &phone);
+	CU_ASSERT_TRUE(echoes(&before));
+	CU_ASSERT_EQUAL(cp_tls_load(tls, &bad, err, sizeof(err)), -EINVAL); /* no trust */
+	CU_ASSERT(err[0] != '\0');
+	sk_X509_push(none, ca.cert);
+	CU_ASSERT_EQUAL(cp_tls_load(tls, &bad, err, sizeof(err)), -EINVAL); /* key of another certificate */
+	CU_ASSERT_EQUAL(cp_tls_generation(tls), 1);
+	load(tls, &server2, ca.cert);
+	CU_ASSERT_EQUAL(cp_tls_generation(tls), 2);
+	CU_ASSERT_TRUE(echoes(&before)); /* the living one stays */
+	tp_open(&after, base, tls_port, TLS1_3_VERSION, &phone);
+	CU_ASSERT_TRUE(echoes(&after));
+	seen = SSL_get1_peer_certificate(bufferevent_openssl_get_ssl(after.bev));
+	CU_ASSERT_EQUAL(X509_cmp(seen, server2.cert), 0);
+	X509_free(seen);
+	load(tls, &server2, other_ca.cert); /* trust changed: the phone's CA is out */
+	tp_open(&old, base, tls_port, TLS1_3_VERSION, &phone);
+	TP_PUMP(base, old.closed, 2000);
+	CU_ASSERT(old.closed && refusals[CP_TLS_FAIL_UNTRUSTED] == 1);
+	CU_ASSERT_TRUE(echoes(&before));
+	tp_close(&before);
+	tp_close(&after);
+	tp_close(&old);
+	sk_X509_free(none);
+	tp_id_free(&server2);
+	stop();
+}
+
+static void test_stop_with_connections(void)
+{
+	struct tp_client c;
+
+	start(normal);
+	tp_open(&c, base, tls_port, TLS1_3_VERSION, &phone);
+	CU_ASSERT_TRUE(echoes(&c));
+	stop();
+	CU_ASSERT(closed == 1 && last_close == CP_CLOSE_STOP);
+	TP_PUMP(base, c.closed, 1000);
+	CU_ASSERT_TRUE(c.closed);
+	tp_close(&c);
+}
+
+static int setup(void)
+{
+	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
+	base = event_base_new();
+	ca = tp_issue("CAPF-test", NULL, -1000, 100000);
+	other_ca = tp_issue("other CA", NULL, -1000, 100000);
+	server = tp_issue("cm1", &ca, -1000, 100000);
+	phone = tp_issue("SEP0A1B2C3D4E51", &ca, -1000, 100000);
+	stranger = tp_issue("SEP0A1B2C3D4E52", &other_ca, -1000, 100000);
+	expired = tp_issue("SEP0A1B2C3D4E53", &ca, -1000, -10);
+	future = tp_issue("SEP0A1B2C3D4E54", &ca, 1000, 2000);
+	return base == NULL;
+}
+
+static int teardown(void)
+{
+	struct tp_id *ids[] = {&ca, &other_ca, &server, &phone, &stranger, &expired, &future};
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		tp_id_free(ids[i]);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	event_base_free(base);
+	return 0;
+}
+
+static CU_TestInfo tests[] = {
+	{"TLS 1.2, TLS 1.3 and clear", test_both_versions},
+	{"old versions are refused", test_old_versions_are_refused},
+	{"bad certificates", test_bad_certificates},
+	{"wrong port", test_wrong_port},
+	{"frames in pieces and in heaps", test_frames},
+	{"last words arrive", test_last_words_arrive},
+	{"a slow reader is closed", test_slow_reader},
+	{"what stalls is reaped", test_reaping},
+	{"a thousand idle connections", test_idle_crowd},
+	{"limits", test_limits},
+	{"reload", test_reload},
+	{"stop with connections", test_stop_with_connections},
+	CU_TEST_INFO_NULL,
+};
+
+#include "suite.h"
+SUITE_MAIN("net", tests, setup, teardown)
