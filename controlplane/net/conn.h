@@ -62,7 +62,7 @@ struct cp_net {
 	struct cp_source *sources[CP_NET_SOURCES];
 	struct event *tick, *doomed_ev;
 	uint64_t pause_until_ms;
-	bool paused;
+	bool paused, stopping;
 	struct cp_net_stats stats;
 };
 

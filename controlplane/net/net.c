@@ -87,6 +87,16 @@ void cp_net_destroy(struct cp_net *net)
 {
 	if (net == NULL)
 		return;
+	net->stopping = true; /* room that is made now is not for new ones */
+	for (int i = 0; i < CP_CONN_LISTS; i++) {
+		struct cp_conn *c;
+
+		while ((c = TAILQ_FIRST(&net->list[i])) != NULL) {
+			cp_conn_doom(c, CP_CLOSE_STOP);
+			cp_net_bury(net);
+		}
+	}
+	/* connections point to their listener: these go last */
 	while (net->listeners != NULL) {
 		struct cp_listener *l = net->listeners;
 
@@ -96,14 +106,6 @@ void cp_net_destroy(struct cp_net *net)
 		if (l->fd >= 0)
 			close(l->fd);
 		free(l);
-	}
-	for (int i = 0; i < CP_CONN_LISTS; i++) {
-		struct cp_conn *c;
-
-		while ((c = TAILQ_FIRST(&net->list[i])) != NULL) {
-			cp_conn_doom(c, CP_CLOSE_STOP);
-			cp_net_bury(net);
-		}
 	}
 	if (net->tick != NULL)
 		event_free(net->tick);
@@ -184,7 +186,7 @@ static void set_accepting(struct cp_net *net, bool on)
 
 void cp_net_may_accept(struct cp_net *net)
 {
-	if (net->paused && net->stats.preauth < net->opts.max_preauth && cp_net_now(net) >= net->pause_until_ms)
+	if (net->paused && !net->stopping && net->stats.preauth < net->opts.max_preauth && cp_net_now(net) >= net->pause_until_ms)
 		set_accepting(net, true);
 }
 

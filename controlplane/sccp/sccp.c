@@ -53,6 +53,23 @@ const char *cp_sccp_refusal_id(enum cp_sccp_refusal why)
 	return why < CP_SCCP_REF_MAX ? ids[why] : "sccp-refused";
 }
 
+/* An address becomes an alarm's subject: only so many at a time, or a stranger with many could fill the list. */
+static void stranger(struct cp_sccp *s, const struct cfg_addr *host)
+{
+	struct cfg_addr *slot = &s->strangers[s->stranger_at];
+	char text[64];
+
+	for (unsigned i = 0; i < CP_SCCP_STRANGERS; i++)
+		if (s->strangers[i].family == host->family && memcmp(s->strangers[i].ip, host->ip, 16) == 0)
+			return;
+	if (slot->family != 0)
+		for (int i = 0; i < CP_SCCP_REF_MAX; i++)
+			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i),
+				   cfg_addr_print(slot, text, sizeof(text)), NULL);
+	*slot = *host;
+	s->stranger_at = (s->stranger_at + 1) % CP_SCCP_STRANGERS;
+}
+
 void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *name, const struct cfg_addr *from,
 		    const char *detail)
 {
@@ -63,10 +80,12 @@ void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *nam
 
 	host.port = 0;
 	cfg_addr_print(&host, addr, sizeof(addr));
-	if (name != NULL && s->o.find_device(s->o.ctx, name) != NULL)
+	if (name != NULL && s->o.find_device(s->o.ctx, name) != NULL) {
 		snprintf(subject, sizeof(subject), "%s", name);
-	else
+	} else {
 		snprintf(subject, sizeof(subject), "%s", addr);
+		stranger(s, &host);
+	}
 	snprintf(text, sizeof(text), "device %s from %s: %s", name != NULL ? cfg_q(name) : "unknown", addr, detail);
 	s->stats.refused[why]++;
 	if (cfg_log_allow(&rates[why], 5, 1, &skipped))

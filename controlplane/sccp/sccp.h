@@ -14,7 +14,8 @@
  *   encrypted device with a suite that does not encrypt     refused, sccp-tls-weak
  *   non-secure device over TLS with its own certificate     accepted as non-secure, sccp-tls-nonsecure
  * The subject of an alarm is a device name only if such a device exists, else the address it came from: strangers
- * cannot make up subjects. A later good registration clears the device's alarms.
+ * cannot make up subjects, and alarms stand for at most 64 addresses at a time. A later good registration clears the
+ * device's alarms.
  */
 #ifndef CP_SCCP_SCCP_H
 #define CP_SCCP_SCCP_H

@@ -12,6 +12,7 @@
 #include "sccp.h"
 
 #define CP_SCCP_BUCKETS    4096
+#define CP_SCCP_STRANGERS  64 /* addresses that alarms may stand for */
 #define CP_SCCP_EARLY_MAX  64 /* frames before registration; a phone needs about five */
 
 /* How a session reaches its peer. send: 0 or -ENOTCONN. close: never frees at once. */
@@ -60,6 +61,8 @@ struct cp_sccp {
 	struct event *tick;
 	struct cp_phone *buckets[CP_SCCP_BUCKETS];
 	TAILQ_HEAD(, cp_phone) lru;
+	struct cfg_addr strangers[CP_SCCP_STRANGERS]; /* a ring: the oldest one's alarms go when it is full */
+	unsigned stranger_at;
 	struct cp_sccp_stats stats;
 };
 

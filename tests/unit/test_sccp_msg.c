@@ -167,7 +167,7 @@ static void test_statistics(void)
 		CU_ASSERT(s.rx_pkts == 1499 && s.rx_bytes == 239840 && s.lost == 3 && s.jitter == 12);
 		CU_ASSERT_EQUAL(s.latency, 25);
 		CU_ASSERT_STRING_EQUAL(s.number, "1001");
-		CU_ASSERT_EQUAL(strncmp(s.quality, "MLQK=4.5000;", 12), i == 0 ? -1 * 'M' : 0);
+		CU_ASSERT_EQUAL(strncmp(s.quality, "MLQK=4.5000;", 12) == 0, i != 0);
 	}
 	CU_ASSERT_EQUAL(strlen(s.quality), 111);
 	/* the aligned form of a 6901, text of 5 bytes */

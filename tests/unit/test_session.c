@@ -411,6 +411,21 @@ static void test_admission(void)
 	}
 }
 
+static void test_strangers_cannot_fill_the_alarms(void)
+{
+	struct cfg_addr from = {.family = 4, .plen = 32, .ip = {198, 51, 100, 0}};
+
+	fresh(CP_DEVICE_NONSECURE);
+	for (int i = 0; i < 200; i++) {
+		from.ip[3] = (uint8_t)i;
+		cp_sccp_refuse(sccp, CP_SCCP_REF_UNKNOWN, "SEPFFFFFFFFFFFF", &from, "x");
+		cp_sccp_refuse(sccp, CP_SCCP_REF_CLEAR, "SEPFFFFFFFFFFFF", &from, "x");
+	}
+	CU_ASSERT_EQUAL(raised, 400);
+	CU_ASSERT_EQUAL(cleared, (200 - CP_SCCP_STRANGERS) * CP_SCCP_REF_MAX); /* so 64 stand */
+	CU_ASSERT_STRING_EQUAL(last_subject, "198.51.100.199");
+}
+
 static void test_replacement(void)
 {
 	static struct wire w1, w2, w3;
@@ -761,6 +776,7 @@ static int teardown(void)
 static CU_TestInfo tests[] = {
 	{"clear registration", test_clear_registration},
 	{"admission: every refusal and its alarm", test_admission},
+	{"strangers cannot fill the alarm list", test_strangers_cannot_fill_the_alarms},
 	{"a new registration takes over only when proven", test_replacement},
 	{"start-up requests are answered", test_startup},
 	{"an old phone gets old layouts", test_old_phone},
