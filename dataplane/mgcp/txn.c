@@ -51,6 +51,7 @@ struct peer {
 	uint32_t rttvar_us;
 	uint32_t confirm_cnt;
 	uint32_t confirm[DP_TXN_CONFIRM_MAX]; /* answers seen, to be confirmed by the next command */
+	bool no_confirm;     /* it refused a K: */
 };
 
 struct dp_txn {
@@ -307,6 +308,15 @@ void dp_txn_put(struct dp_txn *e, uint32_t slot)
 		out_free(e, slot);
 }
 
+static void out_unhash(struct dp_txn *e, uint32_t i)
+{
+	uint32_t *link = out_chain(e, e->out[i].tid);
+
+	while (*link != i)
+		link = &e->out[*link].hnext;
+	*link = e->out[i].hnext;
+}
+
 /* Unlink, report, free. Does not start what waited: the caller kicks the peer's queue. */
 static void out_end(struct dp_txn *e, uint32_t i, struct dp_txn_end end)
 {
@@ -315,11 +325,7 @@ static void out_end(struct dp_txn *e, uint32_t i, struct dp_txn_end end)
 
 	timer_stop(e, i);
 	if (o->state == OUT_FLYING) {
-		uint32_t *link = out_chain(e, o->tid);
-
-		while (*link != i)
-			link = &e->out[*link].hnext;
-		*link = o->hnext;
+		out_unhash(e, i);
 		out_remove(e, &p->flying, i);
 	} else {
 		out_remove(e, &p->waiting, i);
@@ -399,13 +405,11 @@ static void take_confirms(struct peer *p, struct out *o)
 	p->confirm_cnt = 0;
 }
 
-static void out_launch(struct dp_txn *e, uint32_t i, uint64_t now_us)
+/* Give a flying command a (new) identifier and transmit it for the first time. False if that was its end. */
+static bool out_first(struct dp_txn *e, uint32_t i, uint64_t now_us)
 {
 	struct out *o = &e->out[i];
-	struct peer *p = &e->peer[o->peer];
 
-	out_remove(e, &p->waiting, i);
-	out_append(e, &p->flying, i);
 	/*
 	 * Handed out in a row from a random start: one comes again after 10^9 others, which no worker can
 	 * send within DP_TXN_REUSE_US.
@@ -414,14 +418,26 @@ static void out_launch(struct dp_txn *e, uint32_t i, uint64_t now_us)
 		o->tid = e->next_tid;
 		e->next_tid = e->next_tid < DP_MGCP_TID_MAX ? e->next_tid + 1 : 1;
 	} while (out_find(e, o->tid) != NONE);
-	o->state = OUT_FLYING;
 	o->hnext = *out_chain(e, o->tid);
 	*out_chain(e, o->tid) = i;
+	o->tries = 0;
+	o->provisional = false;
 	o->first_us = now_us;
 	o->give_up_us = now_us + DP_TXN_T_MAX_US;
-	o->rto_us = peer_rto(p);
+	o->rto_us = peer_rto(&e->peer[o->peer]);
+	return out_transmit(e, i, now_us);
+}
+
+static void out_launch(struct dp_txn *e, uint32_t i, uint64_t now_us)
+{
+	struct out *o = &e->out[i];
+	struct peer *p = &e->peer[o->peer];
+
+	out_remove(e, &p->waiting, i);
+	out_append(e, &p->flying, i);
+	o->state = OUT_FLYING;
 	take_confirms(p, o);
-	out_transmit(e, i, now_us);
+	out_first(e, i, now_us);
 }
 
 /* A set of order keys, 1,024 bits of their hash: taking two for one only makes the second wait its turn. */
@@ -508,8 +524,17 @@ int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, 
 		peer_measure(p, rtt_us);
 	if (ask)
 		e->ops.respond(e->ctx, peer, NONE, tid, 0, false);
-	else if (p->confirm_cnt < DP_TXN_CONFIRM_MAX)
+	else if (p->confirm_cnt < DP_TXN_CONFIRM_MAX && !p->no_confirm)
 		p->confirm[p->confirm_cnt++] = tid; /* those beyond are dropped by the peer after T-HIST */
+	if (o->confirm_cnt > 0 && (code == 510 || code == 511 || code == 539)) {
+		p->no_confirm = true;
+		p->confirm_cnt = 0;
+		o->confirm_cnt = 0;
+		out_unhash(e, i);
+		if (!out_first(e, i, now_us))
+			kick(e, peer, now_us);
+		return 0;
+	}
 	out_end(e, i, (struct dp_txn_end){.code = code, .rtt_us = rtt_us, .answer = answer});
 	kick(e, peer, now_us);
 	return 0;
@@ -681,6 +706,7 @@ void dp_txn_peer_reset(struct dp_txn *e, uint32_t peer)
 	p->srtt_us = 0;
 	p->rttvar_us = 0;
 	p->confirm_cnt = 0;
+	p->no_confirm = false;
 }
 
 uint64_t dp_txn_tick(struct dp_txn *e, uint64_t now_us)

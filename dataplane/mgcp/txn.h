@@ -10,6 +10,8 @@
  * 200 ms, then by measured round trip and deviation, doubled, jittered, 4 s at most; every LONGTRAN once a
  * provisional answer came), and ends it exactly once: by the final answer, T-MAX after the first
  * transmission (after the last provisional answer, DP_TXN_LONG_MAX in all), or what transmit() said.
+ * Answers are confirmed by the peer's next command (K:). osmo-mgw takes K: for an invalid parameter: a peer that
+ * refuses such a command with 510, 511 or 539 gets it again without, as a new transaction, and no K: from then on.
  * With one address per gateway there is nothing to look up after Max1: it is only counted (end.suspect).
  *
  * Incoming: at most once. A repeated identifier is answered from the cache (T-HIST after the answer),

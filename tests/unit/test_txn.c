@@ -247,6 +247,33 @@ static void test_answers_are_confirmed(void)
 	dp_txn_destroy(e);
 }
 
+/* osmo-mgw does: the command comes again without, once, and no K: from then on. */
+static void test_peer_refuses_confirmation(void)
+{
+	struct dp_txn *e = engine(41);
+
+	start(e, 0, 0);
+	dp_txn_answer(e, 0, t.tid[0], 200, false, NULL, t.now);
+	start(e, 0, 0);
+	CU_ASSERT(t.confirm_cnt == 1 && t.ends == 1);
+	dp_txn_answer(e, 0, t.tid[1], 539, false, NULL, t.now);
+	CU_ASSERT(t.tx == 3 && t.ends == 1 && t.confirm_cnt == 0 && t.tid[2] != t.tid[1] && t.slot[2] == t.slot[1]);
+	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[1], 539, false, NULL, t.now), -ENOENT);
+	dp_txn_answer(e, 0, t.tid[2], 539, false, NULL, t.now); /* means it */
+	CU_ASSERT(t.tx == 3 && t.ends == 2 && t.end.code == 539);
+	start(e, 0, 0);
+	CU_ASSERT_EQUAL(t.confirm_cnt, 0);
+	/* the second attempt may be the one that must not leave */
+	start(e, 1, 0);
+	dp_txn_answer(e, 1, t.tid[4], 200, false, NULL, t.now);
+	start(e, 1, 9);
+	start(e, 1, 9);
+	t.transmit_rc = -ENOKEY;
+	dp_txn_answer(e, 1, t.tid[5], 511, false, NULL, t.now);
+	CU_ASSERT(t.ends == 5 && t.end.rc == -ENOKEY);
+	dp_txn_destroy(e);
+}
+
 static void test_refused_transmission_ends(void)
 {
 	struct dp_txn *e = engine(7);
@@ -642,6 +669,7 @@ static CU_TestInfo tests[] = {
 	{"provisional answers", test_provisional},
 	{"only the peer answers", test_only_the_peer_answers},
 	{"answers are confirmed by K:", test_answers_are_confirmed},
+	{"a peer that refuses K:", test_peer_refuses_confirmation},
 	{"a refused transmission ends it", test_refused_transmission_ends},
 	{"order, window, queue", test_order_and_window},
 	{"identifiers wrap", test_identifiers_wrap},
