@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A gateway's endpoints: hook, ring, notifications; and their connections with media. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+#include "gw_priv.h"
+
+static void after_ms(struct event *ev, unsigned int ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+	event_add(ev, &tv);
+}
+
+/* Tell the agent, if it asked for this event. An event uses up the request (RFC 3435 4.4.1, quarantine of one). */
+static bool notify(struct sim_ep *ep, const char *event)
+{
+	char params[128];
+
+	if (ep->request_id[0] == '\0' || !sim_mgcp_listed(ep->events, event))
+		return false;
+	snprintf(params, sizeof(params), "X: %s\r\nO: %s\r\n", ep->request_id, event);
+	sim_gw_command(ep->gw, "NTFY", ep->name, params);
+	return true;
+}
+
+static void on_answer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	sim_ep_offhook(arg);
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	sim_ep_onhook(arg);
+}
+
+int sim_ep_init(struct sim_ep *ep, struct sim_gw *g, const char *name)
+{
+	ep->gw = g;
+	ep->name = name;
+	ep->answer_timer = event_new(g->opts->base, -1, 0, on_answer, ep);
+	ep->hangup_timer = event_new(g->opts->base, -1, 0, on_hangup, ep);
+	return ep->answer_timer == NULL || ep->hangup_timer == NULL ? -ENOMEM : 0;
+}
+
+void sim_ep_fini(struct sim_ep *ep)
+{
+	for (size_t i = 0; i < SIM_GW_CONNS; i++)
+		sim_media_destroy(ep->conns[i].media);
+	OPENSSL_cleanse(ep->conns, sizeof(ep->conns));
+	if (ep->answer_timer != NULL)
+		event_free(ep->answer_timer);
+	if (ep->hangup_timer != NULL)
+		event_free(ep->hangup_timer);
+}
+
+void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *events, const char *signals)
+{
+	bool ring = sim_mgcp_listed(signals, "L/rg") || sim_mgcp_listed(signals, "rg");
+
+	snprintf(ep->request_id, sizeof(ep->request_id), "%.32s", request_id);
+	snprintf(ep->events, sizeof(ep->events), "%.127s", events != NULL ? events : "");
+	snprintf(ep->signals, sizeof(ep->signals), "%.127s", signals != NULL ? signals : "");
+	if (ring && !ep->ringing && !ep->offhook) {
+		sim_event(ep->gw->name, "ring", "{s:s}", "endpoint", ep->name);
+		if (ep->gw->opts->answer_after_ms >= 0)
+			after_ms(ep->answer_timer, (unsigned int)ep->gw->opts->answer_after_ms);
+	}
+	if (!ring && ep->ringing) { /* signals that are not named again stop */
+		sim_event(ep->gw->name, "ring-stopped", "{s:s}", "endpoint", ep->name);
+		event_del(ep->answer_timer);
+	}
+	ep->ringing = ring && !ep->offhook;
+}
+
+void sim_ep_offhook(struct sim_ep *ep)
+{
+	if (ep->offhook)
+		return;
+	ep->offhook = true;
+	ep->ringing = false;
+	ep->calls++;
+	sim_event(ep->gw->name, "offhook", "{s:s}", "endpoint", ep->name);
+	ep->notified_hd = notify(ep, "L/hd");
+	if (ep->gw->opts->duration_ms != 0)
+		after_ms(ep->hangup_timer, ep->gw->opts->duration_ms);
+}
+
+void sim_ep_onhook(struct sim_ep *ep)
+{
+	event_del(ep->hangup_timer);
+	event_del(ep->answer_timer);
+	if (!ep->offhook)
+		return;
+	ep->offhook = false;
+	sim_event(ep->gw->name, "onhook", "{s:s}", "endpoint", ep->name);
+	for (size_t i = 0; i < SIM_GW_CONNS; i++) {
+		if (ep->conns[i].used && ep->conns[i].media != NULL)
+			sim_media_send_stop(ep->conns[i].media);
+	}
+	notify(ep, "L/hu");
+}
+
+static void on_play_done(void *ctx)
+{
+	struct sim_gconn *c = ctx;
+
+	if (c->ep->gw->opts->hangup_at_end)
+		after_ms(c->ep->hangup_timer, c->ep->gw->opts->linger_ms);
+}
+
+struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id)
+{
+	struct sim_gw *g = ep->gw;
+	struct sim_media_cfg cfg = g->opts->media;
+	struct sim_gconn *c = NULL;
+	char err[160];
+	uint32_t id;
+
+	for (size_t i = 0; i < SIM_GW_CONNS && c == NULL; i++)
+		c = ep->conns[i].used ? NULL : &ep->conns[i];
+	if (c == NULL || RAND_bytes((unsigned char *)&id, sizeof(id)) != 1)
+		return NULL;
+	memset(c, 0, sizeof(*c));
+	c->ep = ep;
+	c->session = id;
+	snprintf(c->id, sizeof(c->id), "%X", id);
+	snprintf(c->call_id, sizeof(c->call_id), "%.32s", call_id);
+	cfg.base = g->opts->base;
+	cfg.who = g->name;
+	if (cfg.local.len == 0) {
+		cfg.local = g->local;
+		sim_addr_set_port(&cfg.local, 0);
+	}
+	ep->conn_cnt++;
+	if (cfg.record != NULL && ep->conn_cnt > 1) {
+		snprintf(c->record, sizeof(c->record), "%s.%u", cfg.record, ep->conn_cnt);
+		cfg.record = c->record;
+	}
+	if (cfg.played != NULL && ep->conn_cnt > 1) {
+		snprintf(c->played, sizeof(c->played), "%s.%u", cfg.played, ep->conn_cnt);
+		cfg.played = c->played;
+	}
+	cfg.play_done = on_play_done;
+	cfg.ctx = c;
+	c->media = sim_media_create(&cfg, err, sizeof(err));
+	if (c->media == NULL) {
+		sim_event(g->name, "no-media", "{s:s}", "error", err);
+		return NULL;
+	}
+	c->used = true;
+	c->local.to = *sim_media_local(c->media);
+	c->local.pts[0] = SIM_PT_ULAW;
+	c->local.pts[1] = SIM_PT_ALAW;
+	c->local.pt_cnt = 2;
+	c->local.ptime_ms = 20;
+	c->local.form = g->opts->form;
+	c->local.tag = 1;
+	return c;
+}
+
+/* Our own key of this suite: made once, kept as long as the suite stays. */
+static int own_key(struct sim_gconn *c, enum sim_srtp_alg alg)
+{
+	if (c->local.secure && c->local.key.alg == alg)
+		return 0;
+	memset(&c->local.key, 0, sizeof(c->local.key));
+	c->local.key.alg = alg;
+	if (RAND_priv_bytes(c->local.key.key, 16) != 1 ||
+	    RAND_priv_bytes(c->local.key.salt, (int)sim_srtp_salt_len(alg)) != 1)
+		return -EIO;
+	c->local.secure = true;
+	return 0;
+}
+
+static unsigned int negotiate(struct sim_gconn *c, const struct sim_sdp *remote)
+{
+	uint8_t pt = 0xFF;
+
+	for (size_t i = 0; i < remote->pt_cnt && pt == 0xFF; i++) {
+		if (remote->pts[i] == SIM_PT_ULAW || remote->pts[i] == SIM_PT_ALAW)
+			pt = remote->pts[i];
+	}
+	if (pt == 0xFF)
+		return 534;
+	if (remote->secure && !remote->have_crypto)
+		return 505; /* nothing we can do with it; never answered in clear */
+	c->local.pts[0] = pt;
+	c->local.pt_cnt = 1;
+	c->local.rtcp_mux = remote->rtcp_mux;
+	c->local.ptime_ms = remote->ptime_ms != 0 ? remote->ptime_ms : 20;
+	if (remote->secure) {
+		if (own_key(c, remote->key.alg) < 0)
+			return 400;
+		c->local.form = remote->form;
+		c->local.tag = remote->tag;
+	} else {
+		c->local.secure = false;
+		memset(&c->local.key, 0, sizeof(c->local.key));
+	}
+	c->remote = *remote;
+	return 200;
+}
+
+unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct sim_sdp *remote)
+{
+	static const struct {
+		const char *name;
+		bool send, recv;
+	} modes[] = {{"sendrecv", true, true}, {"sendonly", true, false}, {"recvonly", false, true},
+		     {"inactive", false, false}, {"confrnce", true, true}};
+	enum sim_srtp_alg offer = c->ep->gw->opts->offer;
+	struct sim_srtp_key none = {.alg = SIM_SRTP_NONE};
+	unsigned int code = 200;
+	size_t i = 0;
+
+	while (i < sizeof(modes) / sizeof(modes[0]) && strcasecmp(modes[i].name, mode) != 0)
+		i++;
+	if (i == sizeof(modes) / sizeof(modes[0]))
+		return 517;
+	if (remote != NULL)
+		code = negotiate(c, remote);
+	else if (c->remote.to.len == 0 && offer != SIM_SRTP_NONE && own_key(c, offer) < 0)
+		code = 400;
+	if (code != 200)
+		return code;
+	snprintf(c->mode, sizeof(c->mode), "%s", modes[i].name);
+	if (modes[i].recv && (c->remote.to.len != 0 || !c->local.secure)) {
+		if (sim_media_recv(c->media, c->local.pts[0], c->remote.secure ? &c->remote.key : &none) < 0)
+			return 505;
+	} else {
+		sim_media_recv_stop(c->media);
+	}
+	if (modes[i].send && c->remote.to.len != 0 && sim_addr_port(&c->remote.to) != 0) {
+		if (sim_media_send(c->media, &c->remote.to, c->local.pts[0], c->local.ptime_ms,
+				   c->local.secure ? &c->local.key : &none, c->remote.rtcp_mux) < 0)
+			return 535;
+	} else {
+		sim_media_send_stop(c->media);
+	}
+	sim_event(c->ep->gw->name, "connection", "{s:s, s:s, s:s, s:s, s:s, s:s}", "endpoint", c->ep->name, "id",
+		  c->id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "local",
+		  sim_addr_str(&c->local.to), "remote",
+		  c->remote.to.len != 0 ? sim_addr_str(&c->remote.to) : "-");
+	return 200;
+}
+
+json_t *sim_gconn_report(const struct sim_gconn *c)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
+			 c->call_id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "secure",
+			 c->local.secure, "crypto", c->local.form == SIM_CRYPTO_X ? "X-crypto" : "crypto", "media",
+			 sim_media_report(c->media));
+}
+
+void sim_gconn_del(struct sim_gconn *c, char *stats, size_t room)
+{
+	struct sim_gw *g;
+	struct sim_ep *ep;
+	uint32_t s[7];
+	json_t *r;
+	bool last = true;
+	int rc;
+
+	if (!c->used)
+		return;
+	ep = c->ep;
+	g = ep->gw;
+	sim_media_send_stop(c->media);
+	sim_media_stats(c->media, s);
+	if (stats != NULL)
+		snprintf(stats, room, "PS=%u, OS=%u, PR=%u, OR=%u, PL=%u, JI=%u, LA=0", s[0], s[1], s[2], s[3], s[4],
+			 s[5]);
+	r = sim_gconn_report(c);
+	rc = sim_media_save(c->media);
+	if (rc < 0)
+		json_object_set_new(r, "save_error", json_string(strerror(-rc)));
+	json_array_append_new(g->history, r);
+	sim_event(g->name, "connection-deleted", "{s:s, s:s}", "endpoint", ep->name, "id", c->id);
+	sim_media_destroy(c->media);
+	OPENSSL_cleanse(c, sizeof(*c));
+	c->ep = ep;
+	for (size_t i = 0; i < SIM_GW_CONNS; i++)
+		last &= !ep->conns[i].used;
+	if (last && ep->offhook) {
+		after_ms(ep->hangup_timer, 300); /* nobody is there any more: the user hangs up */
+		if (g->ops->call_ended != NULL)
+			g->ops->call_ended(g->ctx, g);
+	} else if (last && ep->calls > 0 && g->ops->call_ended != NULL) {
+		g->ops->call_ended(g->ctx, g);
+	}
+}
