@@ -35,12 +35,19 @@ struct cp_admin_req; /* a request that waits for its answer; freed by the one re
  */
 typedef void (*cp_admin_fn)(void *ctx, struct cp_admin_req *req, const json_t *args);
 
+/**
+ * 'base' may be NULL where cp_admin_input() is all that is used. Makes jansson wipe what it frees, since requests
+ * and answers can hold keys.
+ */
 struct cp_admin *cp_admin_create(struct event_base *base);
 
 /** Make RUN (0700) if absent and listen on RUN/admin.sock. A stale socket is replaced; one that answers is -EADDRINUSE. */
 int cp_admin_listen(struct cp_admin *admin, const char *run_dir);
 
-/** Closes connections; waiting requests stay valid to reply to, and are answered into nothing. NULL is allowed. */
+/**
+ * Closes connections; requests that wait for others stay valid to reply to, and are answered into nothing. Before
+ * cp_store_close() or after, but not from inside a callback of either. NULL is allowed.
+ */
 void cp_admin_destroy(struct cp_admin *admin);
 
 /** 'cmd' ("show.calls") must be a string literal or outlive 'admin'. 0, -EEXIST, -ENOMEM. */
@@ -57,7 +64,7 @@ void cp_admin_fail(struct cp_admin_req *req, const char *code, const char *fmt, 
 void cp_admin_fail_rc(struct cp_admin_req *req, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** -EINVAL "invalid", -ENOENT "not-found", -EEXIST "exists", -EBUSY "busy", -ENOSPC "full", -EIO "store-failing",
- * -EAGAIN "overload", -ENOTCONN "unavailable", -EACCES "denied", else "failed". */
+ * -EAGAIN "overload", -ENOTCONN "unavailable", -EACCES "denied", -EPROTO "in-use", else "failed". */
 const char *cp_admin_code(int rc);
 
 /** Who asked: "uid 0". For the audit. */
@@ -73,7 +80,7 @@ int cp_admin_arg_bool(struct cp_admin_req *req, const json_t *args, const char *
 int cp_admin_arg_known(struct cp_admin_req *req, const json_t *args, const char *const *names);
 
 /**
- * One request without a socket, for tests and fuzzing: 'fn' gets the answer line (without newline), borrowed, once.
+ * One request without a socket, of the daemon itself ("uid 0"), for tests and fuzzing: 'fn' gets the answer line (without newline), borrowed, once.
  */
 void cp_admin_input(struct cp_admin *admin, const char *data, size_t len,
 		    void (*fn)(void *ctx, const char *line, size_t len), void *ctx);
@@ -85,7 +92,7 @@ struct cp_alarms;
 
 /*
  * Issue a key and LSC for a device: PEM texts, heap, freed (key wiped) by the caller. 0 or negative errno
- * (-ENOTCONN: the signer does not answer).
+ * (-ENOTCONN: the signer does not answer). Called on a thread of its own, since the signer may be slow.
  */
 typedef int (*cp_admin_cert_fn)(void *ctx, const char *device, char **ret_key_pem, char **ret_cert_pem,
 				char **ret_ca_pem);

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The store's commands: devices, lines, gateways, alarms, audit, certificates, status. */
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "alarm.h"
+#include "internal.h"
+#include "log.h"
+#include "offload.h"
+
+#define RETRY_MS   20
+#define TRIES_MAX  250 /* of a change that something is in the way of: 5 s */
+#define AUDIT_LIST 1000
+
+struct cmds {
+	struct cp_admin *admin; /* NULL once the dispatcher is gone */
+	struct cp_admin_backend be;
+	struct cp_offload *offload;
+	struct event *retry;
+	struct pending_change *waiting, **waiting_last;
+	unsigned in_flight; /* changes that the store has */
+	time_t started_s;
+};
+
+struct cp_store *cmds_store(const struct cmds *c)
+{
+	return c->be.store;
+}
+
+/* --- changes --- */
+
+static void end_change(struct pending_change *p, int rc, const char *why)
+{
+	if (rc == 0) {
+		cp_admin_reply(p->req, p->result);
+		json_decref(p->more);
+	} else {
+		admin_fail_more(p->req, cp_admin_code(rc), why != NULL && why[0] != '\0' ? why : strerror(-rc), p->more);
+		json_decref(p->result);
+	}
+	free(p);
+}
+
+static void try_change(struct pending_change *p)
+{
+	struct cmds *c = p->cmds;
+	char why[512] = "";
+	int rc = p->attempt(p, why, sizeof(why));
+
+	if (rc == 0) {
+		c->in_flight++;
+		return;
+	}
+	if (rc == -EBUSY && c->retry != NULL && p->tries++ < TRIES_MAX) {
+		struct timeval tv = {0, RETRY_MS * 1000};
+
+		json_decref(p->result);
+		json_decref(p->more);
+		p->result = p->more = NULL;
+		p->next = NULL;
+		*c->waiting_last = p;
+		c->waiting_last = &p->next;
+		if (!evtimer_pending(c->retry, NULL))
+			evtimer_add(c->retry, &tv);
+		return;
+	}
+	end_change(p, rc, why);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *ctx)
+{
+	struct cmds *c = ctx;
+	struct pending_change *list = c->waiting, *p;
+
+	(void)fd;
+	(void)what;
+	c->waiting = NULL;
+	c->waiting_last = &c->waiting;
+	while ((p = list) != NULL) {
+		list = p->next;
+		try_change(p);
+	}
+}
+
+void change_written(void *ctx, int rc)
+{
+	struct pending_change *p = ctx;
+	struct cmds *c = p->cmds;
+
+	c->in_flight--;
+	end_change(p, rc,
+		   rc == -ENOSPC ? "the store has no space: nothing was changed"
+		   : rc < 0	 ? "the store cannot write: nothing was changed"
+				 : NULL);
+	if (c->admin == NULL && c->in_flight == 0) {
+		free(c);
+		return;
+	}
+	if (c->waiting != NULL && c->retry != NULL)
+		event_active(c->retry, EV_TIMEOUT, 0); /* perhaps this was in the way */
+}
+
+static void run_change(struct cmds *c, struct cp_admin_req *req, const json_t *args,
+		       int (*attempt)(struct pending_change *p, char *why, size_t why_size))
+{
+	struct pending_change *p = calloc(1, sizeof(*p));
+
+	if (p == NULL) {
+		cp_admin_fail_rc(req, -ENOMEM, NULL);
+		return;
+	}
+	*p = (struct pending_change){.cmds = c, .req = req, .attempt = attempt, .args = args};
+	try_change(p);
+}
+
+static struct cp_dir_ctx dir_ctx(struct pending_change *p, char *why, size_t size)
+{
+	return (struct cp_dir_ctx){.who = cp_admin_who(p->req), .fn = change_written, .ctx = p, .why = why,
+				   .why_size = size};
+}
+
+static int attempt_device_add(struct pending_change *p, char *why, size_t size)
+{
+	struct cp_dir_ctx x = dir_ctx(p, why, size);
+	struct cp_line lines[CP_DEVICE_LINES_MAX];
+	struct cp_device dev;
+	bool replace = false;
+	int rc = json_to_device(p->args, &dev, lines, &replace, why, size);
+
+	if (rc == 0)
+		rc = cp_dir_device_put(cmds_store(p->cmds), &dev, replace, &x);
+	if (rc == 0)
+		p->result = json_pack("{s:s}", "name", dev.name);
+	return rc;
+}
+
+static int attempt_line_add(struct pending_change *p, char *why, size_t size)
+{
+	struct cp_dir_ctx x = dir_ctx(p, why, size);
+	const char *device = NULL;
+	struct cp_line line;
+	int rc = json_to_line(p->args, &line, &device, why, size);
+
+	if (rc == 0)
+		rc = cp_dir_line_add(cmds_store(p->cmds), device, &line, &x);
+	if (rc == 0)
+		p->result = json_pack("{s:s,s:s}", "number", line.number, "device", device);
+	return rc;
+}
+
+static int attempt_gateway_add(struct pending_change *p, char *why, size_t size)
+{
+	struct cp_dir_ctx x = dir_ctx(p, why, size);
+	struct cp_endpoint *eps = malloc(CP_GW_ENDPOINTS_MAX * sizeof(*eps));
+	struct cp_gw_number *nums = malloc(CP_GW_NUMBERS_MAX * sizeof(*nums));
+	struct cp_gateway gw;
+	bool replace = false;
+	int rc = eps == NULL || nums == NULL ? -ENOMEM : 0;
+
+	if (rc == 0)
+		rc = json_to_gateway(p->args, &gw, eps, nums, &replace, why, size);
+	if (rc == 0)
+		rc = cp_dir_gateway_put(cmds_store(p->cmds), &gw, replace, &x);
+	if (rc == 0)
+		p->result = json_pack("{s:s}", "name", gw.name);
+	free(eps);
+	free(nums);
+	return rc;
+}
+
+static const char *only_string(const struct pending_change *p, const char *name, char *why, size_t size)
+{
+	const json_t *v = json_object_get(p->args, name);
+
+	if (!json_is_string(v) || json_object_size(p->args) != 1) {
+		snprintf(why, size, "exactly one member is needed: the string %s", name);
+		return NULL;
+	}
+	return json_string_value(v);
+}
+
+static int attempt_device_del(struct pending_change *p, char *why, size_t size)
+{
+	struct cp_dir_ctx x = dir_ctx(p, why, size);
+	const char *name = only_string(p, "name", why, size);
+
+	return name == NULL ? -EINVAL : cp_dir_device_del(cmds_store(p->cmds), name, &x);
+}
+
+static int attempt_line_del(struct pending_change *p, char *why, size_t size)
+{
+	struct cp_dir_ctx x = dir_ctx(p, why, size);
+	const char *number = only_string(p, "number", why, size);
+
+	return number == NULL ? -EINVAL : cp_dir_line_del(cmds_store(p->cmds), number, &x);
+}
+
+static int attempt_gateway_del(struct pending_change *p, char *why, size_t size)
+{
+	struct cp_dir_ctx x = dir_ctx(p, why, size);
+	const char *name = only_string(p, "name", why, size);
+
+	return name == NULL ? -EINVAL : cp_dir_gateway_del(cmds_store(p->cmds), name, &x);
+}
+
+#define CHANGE(name)                                                                               \
+	static void name(void *ctx, struct cp_admin_req *req, const json_t *args)                  \
+	{                                                                                          \
+		run_change(ctx, req, args, attempt_##name);                                        \
+	}
+CHANGE(device_add)
+CHANGE(device_del)
+CHANGE(line_add)
+CHANGE(line_del)
+CHANGE(gateway_add)
+CHANGE(gateway_del)
+CHANGE(import)
+
+/* --- shows --- */
+
+static const char *const no_args[] = {NULL};
+static const char *const name_arg[] = {"name", NULL};
+
+static void device_show(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cmds *c = ctx;
+	const struct cp_device *dev;
+	const char *name = NULL;
+
+	if (cp_admin_arg_known(req, args, name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
+		return;
+	dev = cp_dir_device(c->be.store, name);
+	if (dev == NULL)
+		cp_admin_fail(req, "not-found", "no device %s", cfg_q(name));
+	else
+		cp_admin_reply(req, device_to_json(dev));
+}
+
+static void gateway_show(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cmds *c = ctx;
+	const struct cp_gateway *gw;
+	const char *name = NULL;
+
+	if (cp_admin_arg_known(req, args, name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
+		return;
+	gw = cp_dir_gateway(c->be.store, name);
+	if (gw == NULL)
+		cp_admin_fail(req, "not-found", "no gateway %s", cfg_q(name));
+	else
+		cp_admin_reply(req, gateway_to_json(gw));
+}
+
+static void add_device(void *ctx, const struct cp_device *dev)
+{
+	json_array_append_new(ctx, device_to_json(dev));
+}
+
+static void show_devices(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cmds *c = ctx;
+	json_t *list;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	list = json_array();
+	cp_dir_each_device(c->be.store, add_device, list);
+	cp_admin_reply(req, list);
+}
+
+static void add_device_lines(void *ctx, const struct cp_device *dev)
+{
+	for (unsigned i = 0; i < dev->line_cnt; i++)
+		json_array_append_new(ctx, json_pack("{s:s,s:b,s:s,s:s,s:i,s:s}", "number", dev->lines[i].number, "prefix",
+						     0, "owner", dev->name, "kind", "device", "line", (int)i + 1, "label",
+						     dev->lines[i].label));
+}
+
+static void add_gateway_lines(void *ctx, const struct cp_gateway *gw)
+{
+	for (unsigned i = 0; i < gw->number_cnt; i++)
+		json_array_append_new(ctx, json_pack("{s:s,s:b,s:s,s:s,s:s}", "number", gw->numbers[i].number, "prefix",
+						     (int)gw->numbers[i].prefix, "owner", gw->name, "kind", "gateway",
+						     "endpoint", gw->numbers[i].endpoint));
+}
+
+static void show_lines(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cmds *c = ctx;
+	json_t *list;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	list = json_array();
+	cp_dir_each_device(c->be.store, add_device_lines, list);
+	cp_dir_each_gateway(c->be.store, add_gateway_lines, list);
+	cp_admin_reply(req, list);
+}
+
+static json_t *time_text(int64_t us)
+{
+	time_t s = (time_t)(us / 1000000);
+	struct tm tm;
+	char day[32], buf[48];
+
+	gmtime_r(&s, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf, sizeof(buf), "%s.%03dZ", day, (int)(us / 1000 % 1000));
+	return json_string(buf);
+}
+
+static void add_alarm(void *ctx, const struct cp_alarm *a)
+{
+	json_array_append_new(ctx, json_pack("{s:o,s:s,s:s,s:s,s:s,s:I}", "since", time_text(a->since_us), "severity",
+					     cp_alarm_severity_name(a->severity), "id", a->id, "subject", a->subject,
+					     "text", a->text, "count", (json_int_t)a->count));
+}
+
+static void show_alarms(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cmds *c = ctx;
+	json_t *list;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	list = json_array();
+	if (c->be.alarms != NULL)
+		cp_alarm_each(c->be.alarms, add_alarm, list);
+	cp_admin_reply(req, list);
+}
+
+static void alarm_clear(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"id", "subject", "all", NULL};
+	struct cmds *c = ctx;
+	const char *id = NULL, *subject = NULL;
+	bool all = false;
+	unsigned n;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "id", false, &id) < 0 ||
+	    cp_admin_arg_str(req, args, "subject", false, &subject) < 0 ||
+	    cp_admin_arg_bool(req, args, "all", &all) < 0)
+		return;
+	if ((id == NULL) != all || (subject != NULL && id == NULL) || c->be.alarms == NULL) {
+		cp_admin_fail(req, "invalid", "give an id, an id and a subject, or all");
+		return;
+	}
+	cfg_log(CFG_LOG_NOTICE, "alarm-clear", "by=%s id=%s", cfg_q(cp_admin_who(req)), cfg_q(id != NULL ? id : "*"));
+	n = subject != NULL ? cp_alarm_clear(c->be.alarms, id, subject) : cp_alarm_clear_all(c->be.alarms, id);
+	if (n == 0 && !all)
+		cp_admin_fail(req, "not-found", "no such alarm");
+	else
+		cp_admin_reply(req, json_pack("{s:i}", "cleared", (int)n));
+}
+
+static void add_audit(void *ctx, int64_t time_us, const char *text)
+{
+	json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *e = json_object();
+
+	json_object_set_new(e, "time", time_text(time_us));
+	if (json_is_object(o))
+		json_object_update(e, o);
+	json_decref(o);
+	json_array_append_new(ctx, e);
+}
+
+static void show_audit(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"max", NULL};
+	struct cmds *c = ctx;
+	int64_t max = 50;
+	json_t *list;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 ||
+	    cp_admin_arg_int(req, args, "max", false, 1, AUDIT_LIST, &max) < 0)
+		return;
+	list = json_array();
+	rc = cp_store_audit(c->be.store, (unsigned)max, add_audit, list);
+	if (rc == 0) {
+		cp_admin_reply(req, list);
+		return;
+	}
+	json_decref(list);
+	cp_admin_fail_rc(req, rc, "the store cannot be read just now");
+}
+
+static void status(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cmds *c = ctx;
+	struct cp_store_stats st;
+	json_t *o;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	cp_store_stats(c->be.store, &st);
+	o = json_pack("{s:s,s:I,s:{s:s,s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I}", "version",
+		      c->be.version != NULL ? c->be.version : "", "uptime_s", (json_int_t)(time(NULL) - c->started_s),
+		      "store", "state", !st.failing ? "ok" : st.failing_rc == -ENOSPC ? "no-space" : "failing", "writes",
+		      (json_int_t)st.writes, "batches", (json_int_t)st.batches, "refused", (json_int_t)st.failed,
+		      "reopened", (json_int_t)st.reopens, "devices",
+		      (json_int_t)cp_store_count(c->be.store, CP_CF_DEVICE), "lines",
+		      (json_int_t)cp_store_count(c->be.store, CP_CF_LINE), "gateways",
+		      (json_int_t)cp_store_count(c->be.store, CP_CF_GATEWAY), "alarms",
+		      (json_int_t)(c->be.alarms != NULL ? cp_alarm_count(c->be.alarms) : 0));
+	for (unsigned i = 0; i < c->admin->status_cnt && o != NULL; i++)
+		c->admin->status[i].fn(c->admin->status[i].ctx, o);
+	cp_admin_reply(req, o);
+}
+
+/* --- certificates --- */
+
+struct cert_job {
+	struct cmds *cmds;
+	struct cp_admin_req *req;
+	char device[CP_DEVICE_NAME_MAX];
+	char *key, *cert, *ca;
+	int rc;
+};
+
+static void cert_work(void *arg)
+{
+	struct cert_job *j = arg;
+
+	j->rc = j->cmds->be.cert_issue(j->cmds->be.cert_ctx, j->device, &j->key, &j->cert, &j->ca);
+}
+
+static void cert_done(void *arg)
+{
+	struct cert_job *j = arg;
+
+	if (j->rc == 0) {
+		struct cp_batch *b = cp_batch_create();
+		json_t *a = json_pack("{s:s,s:s,s:s}", "event", "cert.issue", "who", cp_admin_who(j->req), "device",
+				      j->device);
+		char *text = a == NULL ? NULL : json_dumps(a, JSON_COMPACT);
+
+		cp_admin_reply(j->req, json_pack("{s:s,s:s,s:s,s:s}", "device", j->device, "key", j->key, "cert",
+						 j->cert, "ca", j->ca));
+		/* the certificate exists, written down or not: the answer does not wait for its audit record */
+		if (b != NULL && text != NULL && cp_batch_audit(b, text) == 0)
+			cp_store_submit(j->cmds->be.store, b, NULL, NULL);
+		else
+			cp_batch_destroy(b);
+		free(text);
+		json_decref(a);
+	} else {
+		cp_admin_fail_rc(j->req, j->rc, "%s",
+				 j->rc == -ENOTCONN ? "the signer does not answer" : strerror(-j->rc));
+	}
+	if (j->key != NULL)
+		OPENSSL_cleanse(j->key, strlen(j->key));
+	free(j->key);
+	free(j->cert);
+	free(j->ca);
+	free(j);
+}
+
+static void cert_issue(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"device", NULL};
+	struct cmds *c = ctx;
+	const char *device = NULL;
+	struct cert_job *j;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "device", true, &device) < 0)
+		return;
+	if (!cp_device_name_ok(device)) {
+		cp_admin_fail(req, "invalid", "device %s is not SEP and 12 upper-case hex digits", cfg_q(device));
+		return;
+	}
+	if (c->be.cert_issue == NULL || c->offload == NULL) {
+		cp_admin_fail(req, "unavailable", "no signer");
+		return;
+	}
+	j = calloc(1, sizeof(*j));
+	if (j == NULL) {
+		cp_admin_fail_rc(req, -ENOMEM, NULL);
+		return;
+	}
+	j->cmds = c;
+	j->req = req;
+	memcpy(j->device, device, strlen(device) + 1);
+	rc = cp_offload_run(c->offload, cert_work, cert_done, j);
+	if (rc < 0) {
+		cp_admin_fail_rc(req, rc, "too many certificates are being issued");
+		free(j);
+	}
+}
+
+/* --- */
+
+static void fini(void *ctx)
+{
+	struct cmds *c = ctx;
+	struct pending_change *p;
+
+	cp_offload_destroy(c->offload);
+	c->offload = NULL;
+	if (c->retry != NULL)
+		event_free(c->retry);
+	c->retry = NULL;
+	while ((p = c->waiting) != NULL) {
+		c->waiting = p->next;
+		end_change(p, -ECANCELED, "the appliance stops");
+	}
+	c->admin = NULL;
+	if (c->in_flight == 0)
+		free(c);
+}
+
+int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *backend)
+{
+	static const struct {
+		const char *cmd;
+		cp_admin_fn fn;
+	} list[] = {
+		{"status", status},
+		{"device.add", device_add},
+		{"device.del", device_del},
+		{"device.show", device_show},
+		{"line.add", line_add},
+		{"line.del", line_del},
+		{"gateway.add", gateway_add},
+		{"gateway.del", gateway_del},
+		{"gateway.show", gateway_show},
+		{"import", import},
+		{"show.devices", show_devices},
+		{"show.lines", show_lines},
+		{"show.alarms", show_alarms},
+		{"show.audit", show_audit},
+		{"alarm.clear", alarm_clear},
+		{"cert.issue", cert_issue},
+	};
+	struct cmds *c = calloc(1, sizeof(*c));
+	int rc = 0;
+
+	if (c == NULL)
+		return -ENOMEM;
+	c->admin = admin;
+	c->be = *backend;
+	c->started_s = time(NULL);
+	c->waiting_last = &c->waiting;
+	if (admin->base != NULL) {
+		c->retry = evtimer_new(admin->base, on_retry, c);
+		c->offload = cp_offload_create(admin->base);
+		if (c->retry == NULL || c->offload == NULL)
+			rc = -ENOMEM;
+	}
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && rc == 0; i++)
+		rc = cp_admin_register(admin, list[i].cmd, list[i].fn, c);
+	admin->fini = fini; /* also of what is half made: destroy takes it apart */
+	admin->fini_ctx = c;
+	return rc;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Import: {"devices":[...],"lines":[...],"gateways":[...],"replace":false}, items as in device.add, line.add and
+ * gateway.add. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
+ * is right is one batch: after a power cut all of it is there or nothing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "store/change.h"
+
+#define ERRORS_MAX 100 /* listed; all are counted */
+
+struct import {
+	struct cp_change *change;
+	json_t *errors;
+	size_t wrong, busy;
+	struct cp_line *lines;
+	struct cp_endpoint *eps;
+	struct cp_gw_number *nums;
+	bool replace;
+};
+
+static int one(struct import *im, int what, const json_t *item, char *why, size_t size)
+{
+	bool replace = im->replace;
+	const char *device = NULL;
+	struct cp_gateway gw;
+	struct cp_device dev;
+	struct cp_line line;
+	int rc;
+
+	switch (what) {
+	case 0:
+		rc = json_to_device(item, &dev, im->lines, &replace, why, size);
+		return rc < 0 ? rc : cp_change_device_put(im->change, &dev, replace, why, size);
+	case 1:
+		rc = json_to_gateway(item, &gw, im->eps, im->nums, &replace, why, size);
+		return rc < 0 ? rc : cp_change_gateway_put(im->change, &gw, replace, why, size);
+	default:
+		rc = json_to_line(item, &line, &device, why, size);
+		return rc < 0 ? rc : cp_change_line_add(im->change, device, &line, why, size);
+	}
+}
+
+static int attempt(struct import *im, struct pending_change *p, char *why, size_t size)
+{
+	static const char *const kinds[] = {"devices", "gateways", "lines"}; /* lines may be of new devices */
+	json_int_t counts[3] = {0};
+	json_t *item;
+	size_t i;
+
+	for (int what = 0; what < 3; what++) {
+		json_t *list = json_object_get(p->args, kinds[what]);
+
+		if (list != NULL && !json_is_array(list)) {
+			snprintf(why, size, "%s is not an array", kinds[what]);
+			return -EINVAL;
+		}
+		json_array_foreach(list, i, item) {
+			char text[512] = "";
+			int rc = one(im, what, item, text, sizeof(text));
+			json_t *name;
+
+			counts[what]++;
+			if (rc == 0)
+				continue;
+			if (rc == -ENOMEM)
+				return rc;
+			im->wrong++;
+			im->busy += rc == -EBUSY;
+			if (im->wrong > ERRORS_MAX)
+				continue;
+			name = json_object_get(item, what == 2 ? "number" : "name");
+			json_array_append_new(im->errors,
+					      json_pack("{s:s,s:I,s:s,s:s,s:s}", "list", kinds[what], "index", (json_int_t)i,
+							"name", json_is_string(name) ? json_string_value(name) : "",
+							"code", cp_admin_code(rc), "message", text));
+		}
+	}
+	if (im->wrong > 0) {
+		snprintf(why, size, "%zu of %lld items are wrong: nothing was changed", im->wrong,
+			 (long long)(counts[0] + counts[1] + counts[2]));
+		return im->busy == im->wrong ? -EBUSY : -EINVAL;
+	}
+	p->result = json_pack("{s:I,s:I,s:I}", "devices", counts[0], "gateways", counts[1], "lines", counts[2]);
+	return 0;
+}
+
+int attempt_import(struct pending_change *p, char *why, size_t size)
+{
+	static const char *const known[] = {"devices", "gateways", "lines", "replace", NULL};
+	json_t *args = (json_t *)(uintptr_t)p->args; /* jansson's iterators take no const; nothing is changed */
+	const json_t *replace = json_object_get(args, "replace");
+	struct import im = {.replace = json_is_true(replace)};
+	int rc = 0;
+
+	for (void *it = json_object_iter(args); it != NULL; it = json_object_iter_next(args, it)) {
+		const char *const *n = known;
+
+		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
+			n++;
+		if (*n == NULL) {
+			snprintf(why, size, "unknown member: there are devices, gateways, lines and replace");
+			return -EINVAL;
+		}
+	}
+	if (replace != NULL && !json_is_boolean(replace)) {
+		snprintf(why, size, "replace is not true or false");
+		return -EINVAL;
+	}
+	im.change = cp_change_create(cmds_store(p->cmds));
+	im.errors = json_array();
+	im.lines = malloc(CP_DEVICE_LINES_MAX * sizeof(*im.lines));
+	im.eps = malloc(CP_GW_ENDPOINTS_MAX * sizeof(*im.eps));
+	im.nums = malloc(CP_GW_NUMBERS_MAX * sizeof(*im.nums));
+	if (im.change == NULL || im.errors == NULL || im.lines == NULL || im.eps == NULL || im.nums == NULL)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = attempt(&im, p, why, size);
+	if (rc == 0) {
+		rc = cp_change_submit(im.change, "import", cp_admin_who(p->req), json_copy(p->result), change_written, p);
+		im.change = NULL;
+	}
+	if (rc < 0 && im.wrong > 0)
+		p->more = json_pack("{s:I,s:O}", "wrong", (json_int_t)im.wrong, "items", im.errors);
+	cp_change_destroy(im.change);
+	json_decref(im.errors);
+	free(im.lines);
+	free(im.eps);
+	free(im.nums);
+	return rc;
+}

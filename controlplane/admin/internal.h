@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the dispatcher (admin.c), the listener (server.c) and the commands share. */
+#ifndef CP_ADMIN_INTERNAL_H
+#define CP_ADMIN_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "admin.h"
+#include "store/store.h"
+
+struct cp_server;
+
+#define STATUS_MAX 8
+
+struct command {
+	struct command *next;
+	const char *cmd;
+	cp_admin_fn fn;
+	void *ctx;
+};
+
+struct cp_admin {
+	struct event_base *base;
+	struct command *commands;
+	struct {
+		cp_admin_status_fn fn;
+		void *ctx;
+	} status[STATUS_MAX];
+	unsigned status_cnt;
+	struct cp_server *server;      /* NULL until listening */
+	void (*fini)(void *ctx);       /* of the commands */
+	void *fini_ctx;
+};
+
+/* Where an answer goes: 'line' with its newline, wiped and freed behind it. Called once per request. */
+typedef void (*admin_answer_fn)(void *ctx, const char *line, size_t len);
+
+/* One request line; the bytes are the caller's. Leads to exactly one 'fn', perhaps from inside. */
+void admin_dispatch(struct cp_admin *admin, uid_t uid, const char *data, size_t len, admin_answer_fn fn, void *ctx);
+
+/* Answer with an error that carries more than a message: members of 'more' (stolen) are added to it. */
+void admin_fail_more(struct cp_admin_req *req, const char *code, const char *message, json_t *more);
+
+/* server.c */
+int cp_server_create(struct cp_admin *admin, const char *run_dir, struct cp_server **ret);
+void cp_server_destroy(struct cp_server *server);
+
+/*
+ * json.c: records from and to JSON. from: 0, or -EINVAL with the member and what is wrong in 'why'. The arrays of
+ * the device and gateway are the caller's, of the maximum sizes.
+ */
+int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[CP_DEVICE_LINES_MAX], bool *ret_replace,
+		   char *why, size_t why_size);
+int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, char *why, size_t why_size);
+int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint eps[CP_GW_ENDPOINTS_MAX],
+		    struct cp_gw_number nums[CP_GW_NUMBERS_MAX], bool *ret_replace, char *why, size_t why_size);
+json_t *device_to_json(const struct cp_device *dev);
+json_t *gateway_to_json(const struct cp_gateway *gw);
+
+/*
+ * commands.c: a change of the store that a request asked for. attempt() checks and submits with change_written() and
+ * the pending_change as callback: 0 waits for the store, -EBUSY (something on its way is in the way) is tried
+ * again soon, anything else is the answer, with 'why' and the members of 'more'.
+ */
+struct cmds;
+struct pending_change {
+	struct pending_change *next;
+	struct cmds *cmds;
+	struct cp_admin_req *req;
+	int (*attempt)(struct pending_change *p, char *why, size_t why_size);
+	const json_t *args; /* the request's */
+	json_t *result;     /* answered when synced; may be NULL */
+	json_t *more;       /* about a refusal; may be NULL */
+	unsigned tries;
+};
+struct cp_store *cmds_store(const struct cmds *cmds);
+void change_written(void *ctx, int rc);
+
+/* import.c */
+int attempt_import(struct pending_change *p, char *why, size_t why_size);
+
+#endif

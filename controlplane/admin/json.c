@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Records from and to JSON: the admin commands' and the import file's form. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+#include "log.h"
+
+struct from { /* one object being read; the first error stays */
+	json_t *o;
+	char *why;
+	size_t size;
+	int rc;
+};
+
+static int no(struct from *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int no(struct from *f, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (f->rc == 0) {
+		va_start(ap, fmt);
+		vsnprintf(f->why, f->size, fmt, ap);
+		va_end(ap);
+		f->rc = -EINVAL;
+	}
+	return f->rc;
+}
+
+static struct from begin(const json_t *o, const char *const *known, char *why, size_t size)
+{
+	/* jansson's iterators take no const; nothing is changed */
+	struct from f = {(json_t *)(uintptr_t)o, why, size, 0};
+
+	if (!json_is_object(o)) {
+		no(&f, "it is no object");
+		return f;
+	}
+	for (void *it = json_object_iter(f.o); it != NULL; it = json_object_iter_next(f.o, it)) {
+		const char *const *n = known;
+
+		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
+			n++;
+		if (*n == NULL)
+			no(&f, "unknown member %s", cfg_q(json_object_iter_key(it)));
+	}
+	return f;
+}
+
+/* A string member into a fixed field. */
+static void text(struct from *f, const char *name, bool required, char *out, size_t size)
+{
+	const json_t *v = json_object_get(f->o, name);
+
+	if (v == NULL) {
+		if (required)
+			no(f, "%s is missing", name);
+		return;
+	}
+	if (!json_is_string(v))
+		no(f, "%s is not a string", name);
+	else if (json_string_length(v) >= size)
+		no(f, "%s is longer than %zu bytes", name, size - 1);
+	else
+		memcpy(out, json_string_value(v), json_string_length(v) + 1);
+}
+
+static bool flag(struct from *f, const char *name, bool otherwise)
+{
+	const json_t *v = json_object_get(f->o, name);
+
+	if (v != NULL && !json_is_boolean(v))
+		no(f, "%s is not true or false", name);
+	return v == NULL ? otherwise : json_is_true(v);
+}
+
+static json_t *array(struct from *f, const char *name, size_t max)
+{
+	json_t *v = json_object_get(f->o, name);
+
+	if (v == NULL)
+		return NULL;
+	if (!json_is_array(v)) {
+		no(f, "%s is not an array", name);
+		return NULL;
+	}
+	if (json_array_size(v) > max) {
+		no(f, "%s has %zu items, at most %zu", name, json_array_size(v), max);
+		return NULL;
+	}
+	return v;
+}
+
+/* A string item that fits, as a substitute for an object. */
+static bool item_text(struct from *f, const char *of, const json_t *v, char *out, size_t size)
+{
+	if (!json_is_string(v))
+		return false;
+	if (json_string_length(v) >= size)
+		no(f, "an item of %s is longer than %zu bytes", of, size - 1);
+	else
+		memcpy(out, json_string_value(v), json_string_length(v) + 1);
+	return true;
+}
+
+int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[CP_DEVICE_LINES_MAX], bool *ret_replace,
+		   char *why, size_t size)
+{
+	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "lines",
+					    "replace", NULL};
+	static const char *const line_known[] = {"number", "label", NULL};
+	struct from f = begin(o, known, why, size);
+	char mode[32] = "encrypted";
+	json_t *list, *v;
+	size_t i;
+
+	memset(ret, 0, sizeof(*ret));
+	memset(lines, 0, CP_DEVICE_LINES_MAX * sizeof(*lines));
+	strcpy(ret->region, "default");
+	if (f.rc < 0)
+		return f.rc;
+	text(&f, "name", true, ret->name, sizeof(ret->name));
+	text(&f, "mode", false, mode, sizeof(mode));
+	text(&f, "description", false, ret->description, sizeof(ret->description));
+	text(&f, "model", false, ret->model, sizeof(ret->model));
+	text(&f, "region", false, ret->region, sizeof(ret->region));
+	ret->srtp = flag(&f, "srtp", true);
+	*ret_replace = flag(&f, "replace", *ret_replace);
+	if (f.rc == 0 && cp_device_mode_parse(mode, &ret->mode) < 0)
+		no(&f, "mode %s is not nonsecure, authenticated or encrypted", cfg_q(mode));
+	list = array(&f, "lines", CP_DEVICE_LINES_MAX);
+	json_array_foreach(list, i, v) {
+		struct cp_line *l = &lines[ret->line_cnt++];
+
+		if (!item_text(&f, "lines", v, l->number, sizeof(l->number))) {
+			struct from lf = begin(v, line_known, why, size);
+
+			text(&lf, "number", true, l->number, sizeof(l->number));
+			text(&lf, "label", false, l->label, sizeof(l->label));
+			f.rc = f.rc < 0 ? f.rc : lf.rc;
+		}
+		if (f.rc < 0)
+			return f.rc;
+	}
+	ret->lines = lines;
+	return f.rc;
+}
+
+int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, char *why, size_t size)
+{
+	static const char *const known[] = {"number", "device", "label", NULL};
+	struct from f = begin(o, known, why, size);
+	const json_t *dev = json_object_get(o, "device");
+
+	memset(ret, 0, sizeof(*ret));
+	if (f.rc < 0)
+		return f.rc;
+	text(&f, "number", true, ret->number, sizeof(ret->number));
+	text(&f, "label", false, ret->label, sizeof(ret->label));
+	if (!json_is_string(dev))
+		no(&f, "device is missing or not a string");
+	else if (!cp_device_name_ok(json_string_value(dev)))
+		no(&f, "device %s is not SEP and 12 upper-case hex digits", cfg_q(json_string_value(dev)));
+	else
+		*ret_device = json_string_value(dev);
+	return f.rc;
+}
+
+static void gateway_numbers(struct from *f, struct cp_gateway *ret, struct cp_gw_number *nums)
+{
+	static const char *const known[] = {"number", "prefix", "endpoint", NULL};
+	json_t *list = array(f, "numbers", CP_GW_NUMBERS_MAX), *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		struct cp_gw_number *n = &nums[ret->number_cnt++];
+		char number[CP_NUMBER_MAX + 1] = "";
+
+		if (item_text(f, "numbers", v, number, sizeof(number))) {
+			size_t len = strlen(number);
+
+			n->prefix = len > 1 && number[len - 1] == '*';
+			if (n->prefix)
+				number[len - 1] = '\0';
+		} else {
+			struct from nf = begin(v, known, f->why, f->size);
+
+			text(&nf, "number", true, number, CP_NUMBER_MAX);
+			n->prefix = flag(&nf, "prefix", false);
+			text(&nf, "endpoint", false, n->endpoint, sizeof(n->endpoint));
+			f->rc = f->rc < 0 ? f->rc : nf.rc;
+		}
+		if (strlen(number) >= CP_NUMBER_MAX)
+			no(f, "an item of numbers is longer than %d digits", CP_NUMBER_MAX - 1);
+		if (f->rc < 0)
+			return;
+		memcpy(n->number, number, strlen(number) + 1);
+	}
+	ret->numbers = nums;
+}
+
+int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint eps[CP_GW_ENDPOINTS_MAX],
+		    struct cp_gw_number nums[CP_GW_NUMBERS_MAX], bool *ret_replace, char *why, size_t size)
+{
+	static const char *const known[] = {"name", "address", "region", "endpoints", "numbers", "version", "crypto",
+					    "keys_without_ipsec", "clear", "replace", NULL};
+	struct from f = begin(o, known, why, size);
+	char address[80] = "", version[16] = "1.0", form[16] = "rfc";
+	json_t *list, *v;
+	size_t i;
+
+	memset(ret, 0, sizeof(*ret));
+	memset(eps, 0, CP_GW_ENDPOINTS_MAX * sizeof(*eps));
+	memset(nums, 0, CP_GW_NUMBERS_MAX * sizeof(*nums));
+	strcpy(ret->region, "default");
+	if (f.rc < 0)
+		return f.rc;
+	text(&f, "name", true, ret->name, sizeof(ret->name));
+	text(&f, "address", true, address, sizeof(address));
+	text(&f, "region", false, ret->region, sizeof(ret->region));
+	text(&f, "version", false, version, sizeof(version));
+	text(&f, "crypto", false, form, sizeof(form));
+	if (f.rc == 0 && cfg_addr_parse(address, &ret->address) < 0)
+		no(&f, "address %s is not ADDRESS or ADDRESS:PORT", cfg_q(address));
+	if (ret->address.port == 0)
+		ret->address.port = 2427;
+	if (strcmp(version, "0.1") == 0)
+		ret->flags |= CP_GW_MGCP_01;
+	else if (strcmp(version, "1.0") != 0)
+		no(&f, "version %s is not 0.1 or 1.0", cfg_q(version));
+	if (strcmp(form, "x") == 0)
+		ret->flags |= CP_GW_X_CRYPTO;
+	else if (strcmp(form, "rfc") != 0)
+		no(&f, "crypto %s is not rfc or x", cfg_q(form));
+	if (flag(&f, "keys_without_ipsec", false))
+		ret->flags |= CP_GW_KEYS_WITHOUT_IPSEC;
+	if (flag(&f, "clear", false))
+		ret->flags |= CP_GW_CLEAR;
+	*ret_replace = flag(&f, "replace", *ret_replace);
+	list = array(&f, "endpoints", CP_GW_ENDPOINTS_MAX);
+	json_array_foreach(list, i, v) {
+		struct cp_endpoint *e = &eps[ret->endpoint_cnt++];
+
+		if (!item_text(&f, "endpoints", v, e->name, sizeof(e->name)))
+			no(&f, "an item of endpoints is not a string");
+	}
+	ret->endpoints = eps;
+	if (f.rc == 0)
+		gateway_numbers(&f, ret, nums);
+	return f.rc;
+}
+
+json_t *device_to_json(const struct cp_device *dev)
+{
+	json_t *lines = json_array();
+
+	for (unsigned i = 0; i < dev->line_cnt; i++)
+		json_array_append_new(lines, json_pack("{s:s,s:s}", "number", dev->lines[i].number, "label",
+						       dev->lines[i].label));
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:o,s:I}", "name", dev->name, "mode",
+			 cp_device_mode_name(dev->mode), "description", dev->description, "model", dev->model, "region",
+			 dev->region, "srtp", (int)dev->srtp, "lines", lines, "changed_us", (json_int_t)dev->changed_us);
+}
+
+json_t *gateway_to_json(const struct cp_gateway *gw)
+{
+	json_t *eps = json_array(), *nums = json_array();
+	char address[80];
+
+	for (unsigned i = 0; i < gw->endpoint_cnt; i++)
+		json_array_append_new(eps, json_string(gw->endpoints[i].name));
+	for (unsigned i = 0; i < gw->number_cnt; i++)
+		json_array_append_new(nums, json_pack("{s:s,s:b,s:s}", "number", gw->numbers[i].number, "prefix",
+						      (int)gw->numbers[i].prefix, "endpoint", gw->numbers[i].endpoint));
+	return json_pack("{s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:I}", "name", gw->name, "gw_id", (int)gw->gw_id,
+			 "address", cfg_addr_print(&gw->address, address, sizeof(address)), "region", gw->region,
+			 "endpoints", eps, "numbers", nums, "version",
+			 (gw->flags & CP_GW_MGCP_01) != 0 ? "0.1" : "1.0", "crypto",
+			 (gw->flags & CP_GW_X_CRYPTO) != 0 ? "x" : "rfc", "keys_without_ipsec",
+			 (gw->flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0, "clear", (gw->flags & CP_GW_CLEAR) != 0,
+			 "changed_us", (json_int_t)gw->changed_us);
+}
