@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ravelin-bench: options, environment, rows, comparison with an earlier output. See bench/README.md. */
+#include <getopt.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <intel-ipsec-mb.h>
+#include <openssl/crypto.h>
+#include <srtp2/srtp.h>
+
+#include "bench.h"
+#include "crypto/mb.h"
+
+static const struct {
+	const char *name;
+	int (*run)(const struct bench_opts *opts);
+	const char *what;
+} benches[] = {
+	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2"},
+};
+#define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
+
+static json_t *baseline; /* array of rows, NULL without --baseline */
+static bool table_head;
+
+double bench_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+void bench_pin(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		cpu = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0)
+		perror("ravelin-bench: not pinned");
+}
+
+static int cmp(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+double bench_quantile(const double *v, unsigned int n, double q)
+{
+	double s[BENCH_RUNS_MAX], at = q * (double)(n - 1);
+	unsigned int i = (unsigned int)at;
+
+	memcpy(s, v, n * sizeof(*s));
+	qsort(s, n, sizeof(*s), cmp);
+	return i + 1 < n ? s[i] + (s[i + 1] - s[i]) * (at - (double)i) : s[n - 1];
+}
+
+static double tsc_hz(void)
+{
+	double t0 = bench_now(), t1;
+	uint64_t c0 = bench_tsc(), c1;
+
+	do {
+		t1 = bench_now();
+		c1 = bench_tsc();
+	} while (t1 - t0 < 0.1);
+	return (double)(c1 - c0) / (t1 - t0);
+}
+
+static void cpu_model(char *ret, size_t size)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(ret, size, "unknown");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		char *colon = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
+			line[strcspn(line, "\n")] = '\0';
+			snprintf(ret, size, "%s", colon + 2);
+			break;
+		}
+	}
+	if (f != NULL)
+		fclose(f);
+}
+
+static long hugepages(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[256];
+	long n = 0;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "HugePages_Total: %ld", &n) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return n;
+}
+
+static void environment(const struct bench_opts *opts)
+{
+	struct dp_mb *mb = dp_mb_create();
+	struct utsname un;
+	char cpu[256];
+	json_t *env;
+
+	cpu_model(cpu, sizeof(cpu));
+	uname(&un);
+	env = json_pack("{s:s, s:i, s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:f, s:{s:s, s:s, s:s, s:s}}", "cpu", cpu, "cores",
+			(int)sysconf(_SC_NPROCESSORS_ONLN), "isa", mb != NULL ? dp_mb_isa(mb) : "none", "kernel",
+			un.release, "hugepages", (int)hugepages(), "build", "type", RV_BUILDTYPE, "march", RV_MARCH,
+			"compiler", __VERSION__, "tsc_hz", round(opts->tsc_hz / 1e6) * 1e6, "versions", "ravelin",
+			RV_VERSION, "ipsec-mb", imb_get_version_str(), "openssl", OpenSSL_version(OPENSSL_VERSION_STRING),
+			"libsrtp2", srtp_get_version_string());
+	dp_mb_destroy(mb);
+	if (opts->json) {
+		json_t *line = json_pack("{s:o}", "env", env);
+		char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
+
+		puts(text);
+		free(text);
+		json_decref(line);
+		fflush(stdout);
+		return;
+	}
+	char *text = json_dumps(env, JSON_REAL_PRECISION(6));
+	printf("%s\n", text);
+	free(text);
+	json_decref(env);
+}
+
+bool bench_wanted(const struct bench_opts *opts, const json_t *kase)
+{
+	char *list, *save = NULL;
+	bool ok = true;
+
+	if (opts->only == NULL)
+		return true;
+	list = strdup(opts->only);
+	for (char *kv = strtok_r(list, ",", &save); kv != NULL; kv = strtok_r(NULL, ",", &save)) {
+		char *eq = strchr(kv, '='), have[64];
+		const json_t *v;
+
+		if (eq == NULL)
+			continue;
+		*eq = '\0';
+		v = json_object_get(kase, kv);
+		if (json_is_string(v))
+			snprintf(have, sizeof(have), "%s", json_string_value(v));
+		else
+			snprintf(have, sizeof(have), "%lld", (long long)json_integer_value(v));
+		ok = ok && v != NULL && strcmp(have, eq + 1) == 0;
+	}
+	free(list);
+	return ok;
+}
+
+static const json_t *baseline_of(const struct bench_row *row)
+{
+	size_t i;
+	json_t *b;
+
+	json_array_foreach(baseline, i, b) {
+		const char *bench = json_string_value(json_object_get(b, "bench"));
+		const char *peer = json_string_value(json_object_get(b, "peer"));
+
+		if (bench != NULL && strcmp(bench, row->bench) == 0 &&
+		    json_equal(json_object_get(b, "case"), row->kase) &&
+		    strcmp(peer != NULL ? peer : "", row->peer != NULL ? row->peer : "") == 0)
+			return b;
+	}
+	return NULL;
+}
+
+static void print_table(const struct bench_row *row, double value, double peer, double ratio, double spread, double change)
+{
+	char text[160] = "";
+	const char *key;
+	json_t *v;
+
+	if (!table_head)
+		printf("%-64s %11s %8s  %-9s %11s %7s %6s\n", "case", "value", "cycles", "peer", "value", "ratio",
+		       "spread");
+	table_head = true;
+	json_object_foreach(row->kase, key, v) {
+		size_t n = strlen(text);
+
+		if (json_is_string(v))
+			snprintf(text + n, sizeof(text) - n, "%s ", json_string_value(v));
+		else
+			snprintf(text + n, sizeof(text) - n, "%s=%lld ", key, (long long)json_integer_value(v));
+	}
+	printf("%-5s %-58s %11.4g %8.1f  %-9s %11.4g %7.2f %5.1f%%", row->bench, text, value, row->cycles,
+	       row->peer != NULL ? row->peer : "-", peer, ratio, spread * 100);
+	if (!isnan(change))
+		printf("  %+.1f%% to baseline", (change - 1) * 100);
+	putchar('\n');
+}
+
+void bench_row(const struct bench_opts *opts, const struct bench_row *row)
+{
+	double value = bench_quantile(row->value, row->runs, 0.5), peer = NAN, ratio = NAN, change = NAN;
+	double spread = (bench_quantile(row->value, row->runs, 0.9) - bench_quantile(row->value, row->runs, 0.1)) / value;
+	const json_t *base = baseline != NULL ? baseline_of(row) : NULL;
+
+	if (row->peer != NULL) {
+		double paired[BENCH_RUNS_MAX];
+
+		peer = bench_quantile(row->peer_value, row->peer_runs, 0.5);
+		for (unsigned int i = 0; i < row->peer_runs; i++)
+			paired[i] = row->value[i < row->runs ? i : row->runs - 1] / row->peer_value[i];
+		ratio = bench_quantile(paired, row->peer_runs, 0.5);
+	}
+	if (base != NULL)
+		change = value / json_number_value(json_object_get(base, "value"));
+	if (!opts->json) {
+		print_table(row, value, peer, ratio, spread, change);
+		json_decref(row->kase);
+		json_decref(row->more);
+	} else {
+		json_t *line = json_pack("{s:s, s:o, s:f, s:s}", "bench", row->bench, "case", row->kase, "value", value,
+					 "unit", row->unit);
+		char *text;
+
+		if (row->cycles > 0)
+			json_object_set_new(line, "cycles", json_real(row->cycles));
+		if (row->peer != NULL) {
+			json_object_set_new(line, "peer", json_string(row->peer));
+			json_object_set_new(line, "peer_value", json_real(peer));
+			json_object_set_new(line, "ratio", json_real(ratio));
+			json_object_set_new(line, "peer_runs", json_integer(row->peer_runs));
+		}
+		json_object_set_new(line, "runs", json_integer(row->runs));
+		json_object_set_new(line, "spread", json_real(spread));
+		if (row->more != NULL)
+			json_object_update_new(line, row->more);
+		if (!isnan(change))
+			json_object_set_new(line, "baseline_ratio", json_real(change));
+		text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
+		puts(text);
+		free(text);
+		json_decref(line);
+	}
+	fflush(stdout);
+}
+
+static int baseline_load(const char *file)
+{
+	FILE *f = fopen(file, "re");
+	char *line = NULL;
+	size_t size = 0;
+
+	if (f == NULL) {
+		perror(file);
+		return -1;
+	}
+	baseline = json_array();
+	while (getline(&line, &size, f) > 0) {
+		json_t *row = json_loads(line, 0, NULL);
+
+		if (row != NULL)
+			json_array_append_new(baseline, row);
+	}
+	free(line);
+	fclose(f);
+	return 0;
+}
+
+static int usage(FILE *out)
+{
+	fprintf(out, "usage: ravelin-bench NAME|all [-j] [--quick] [--runs N] [--burst N] [--cpu N] [--only KEY=VALUE,...]\n"
+		     "                     [--baseline FILE]\n");
+	for (size_t i = 0; i < BENCH_CNT; i++)
+		fprintf(out, "  %-8s %s\n", benches[i].name, benches[i].what);
+	return out == stderr ? 2 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, 'j'},           {"quick", no_argument, NULL, 'q'},
+		{"runs", required_argument, NULL, 'r'},     {"burst", required_argument, NULL, 'b'},
+		{"cpu", required_argument, NULL, 'c'},      {"only", required_argument, NULL, 'o'},
+		{"baseline", required_argument, NULL, 'B'}, {"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct bench_opts opts = {.cpu = -1};
+	const char *name;
+	int opt, rc = 0, found = 0;
+
+	while ((opt = getopt_long(argc, argv, "jh", longs, NULL)) != -1) {
+		switch (opt) {
+		case 'j':
+			opts.json = true;
+			break;
+		case 'q':
+			opts.quick = true;
+			break;
+		case 'r':
+			opts.runs = (unsigned int)atoi(optarg);
+			break;
+		case 'b':
+			opts.burst = (unsigned int)atoi(optarg);
+			break;
+		case 'c':
+			opts.cpu = atoi(optarg);
+			break;
+		case 'o':
+			opts.only = optarg;
+			break;
+		case 'B':
+			if (baseline_load(optarg) < 0)
+				return 2;
+			break;
+		case 'h':
+			return usage(stdout);
+		default:
+			return usage(stderr);
+		}
+	}
+	if (optind + 1 != argc || opts.runs > BENCH_RUNS_MAX)
+		return usage(stderr);
+	name = argv[optind];
+	if (strcmp(name, "all") == 0)
+		opts.quick = true;
+	for (size_t i = 0; i < BENCH_CNT; i++)
+		found += strcmp(name, "all") == 0 || strcmp(name, benches[i].name) == 0;
+	if (found == 0)
+		return usage(stderr);
+	opts.tsc_hz = tsc_hz();
+	environment(&opts);
+	for (size_t i = 0; i < BENCH_CNT; i++)
+		if (strcmp(name, "all") == 0 || strcmp(name, benches[i].name) == 0)
+			rc |= benches[i].run(&opts);
+	json_decref(baseline);
+	return rc;
+}
