@@ -6,6 +6,10 @@
  * they may leave is the last step before that: a message that carries a media key is built only while a
  * live SA covers its gateway (or DP_GW_F_KEYS_CLEAR is set), at the first transmission and at each repeat.
  * RFC 3435; the transactions are txn.h's, the messages msg.h's and sdp.h's.
+ *
+ * Not carried, for want of a field in the channel's messages: Z: (which endpoint a wildcard became), P:
+ * (statistics), what an audit answered, N: in the answer to RSIP (code 521), second descriptions. Of L: only p: and
+ * a: are written: the token that announces SRTP there is not public.
  */
 #ifndef DP_DELIVER_H
 #define DP_DELIVER_H
@@ -32,8 +36,8 @@ struct dp_deliver_ops {
 	/* The one result of an accepted command. The struct may hold a key: copy it, it is wiped on return. */
 	void (*done)(void *ctx, const struct dp_mgcp_done *done);
 	/*
-	 * A command of the gateway. 0: an acknowledgement with its token will follow; negative: not accepted,
-	 * nothing is answered and the gateway's repeat comes up again. Token 0: for information, already
+	 * A command of the gateway. 0: an acknowledgement with its token will follow (bits 24 to 31 of a token
+	 * are zero, for the worker's own use: it clears them again); negative: not accepted, nothing is answered and the gateway's repeat comes up again. Token 0: for information, already
 	 * answered (504: a verb that we do not know).
 	 */
 	int (*event)(void *ctx, const struct dp_mgcp_event *event);

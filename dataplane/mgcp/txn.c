@@ -220,7 +220,7 @@ struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t m
 	struct dp_txn *e = NULL;
 	uint32_t ids = max_out + max_in, out_size = pow2_above(2 * max_out), in_size = pow2_above(2 * max_in);
 
-	if (max_peer == 0 || max_out == 0 || max_in == 0 || max_out > 1u << 24 || max_in > 1u << 24)
+	if (max_peer == 0 || max_out == 0 || max_in == 0 || max_out >= 1u << 24 || max_in >= 1u << 24)
 		return NULL;
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
