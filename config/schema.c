@@ -141,7 +141,8 @@ struct report {
 	unsigned line; /* of the innermost mapping */
 };
 
-static void collect(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void collect(cyaml_log_t level, void *ctx,
+                                                          const char *fmt, va_list args)
 {
 	struct report *r = ctx;
 	char text[512], word[64];

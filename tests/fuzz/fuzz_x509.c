@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Certificates, requests and PEM bundles from outside: device names, verification, words. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "x509.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static X509_STORE *store;
+	STACK_OF(X509) *certs = NULL;
+	char name[PKI_DEVICE_MAX + 1] = "";
+	EVP_PKEY *pub = NULL;
+	X509 *cert = NULL;
+	uint8_t fp[32];
+	int error = 0;
+
+	if (store == NULL) {
+		STACK_OF(X509) *none = sk_X509_new_null();
+
+		if (pki_phone_store(none, true, &store) < 0)
+			abort();
+		sk_X509_free(none);
+	}
+	if (pki_cert_parse(data, size, &cert) == 0) {
+		if (pki_name_device(cert, name) == 0 && !pki_device_valid(name))
+			abort();
+		if (pki_phone_verify(store, cert, NULL, 1800000000, &error) == 0)
+			abort(); /* nothing is trusted here */
+		if (pki_verify_word(error)[0] == '\0' || strcmp(pki_verify_word(error), "ok") == 0)
+			abort();
+		if (pki_fingerprint(cert, fp) < 0)
+			abort();
+		(void)pki_key_acceptable(X509_get0_pubkey(cert));
+		X509_free(cert);
+	}
+	if (pki_csr_pubkey(data, size, &pub) == 0) {
+		if (!pki_key_acceptable(pub))
+			abort();
+		EVP_PKEY_free(pub);
+	}
+	if (pki_pem_certs(data, size, &certs) == 0) {
+		if (sk_X509_num(certs) < 1)
+			abort();
+		sk_X509_pop_free(certs, X509_free);
+	}
+	return 0;
+}
