@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every field of every command of api/dp_msg.h. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "chan.h"
+
+uint16_t dp_chan_size(uint16_t type)
+{
+	switch (type) {
+	case DP_MSG_HELLO:
+		return sizeof(struct dp_hello);
+	case DP_MSG_LEG_SET:
+		return sizeof(struct dp_leg_set);
+	case DP_MSG_LEG_KEY:
+		return sizeof(struct dp_leg_key);
+	case DP_MSG_LEG_DEL:
+	case DP_MSG_SA_DEL:
+	case DP_MSG_GW_DEL:
+	case DP_MSG_ADOPT:
+		return sizeof(struct dp_obj);
+	case DP_MSG_SA_SET:
+		return sizeof(struct dp_sa_set);
+	case DP_MSG_SA_GRANT:
+		return sizeof(struct dp_sa_grant);
+	case DP_MSG_GW_SET:
+		return sizeof(struct dp_gw_set);
+	case DP_MSG_MGCP_CMD:
+		return sizeof(struct dp_mgcp_cmd);
+	case DP_MSG_MGCP_ACK:
+		return sizeof(struct dp_mgcp_ack);
+	case DP_MSG_SWEEP:
+		return sizeof(struct dp_sweep);
+	default:
+		return 0;
+	}
+}
+
+static bool zero(const void *p, size_t len)
+{
+	const uint8_t *b = p;
+	uint8_t or = 0;
+
+	for (size_t i = 0; i < len; i++)
+		or |= b[i];
+	return or == 0;
+}
+
+/* An address that packets can go to or come from; 'none': may be absent; 'port': 0 may not, -1 must not, 1 must be set. */
+static bool addr(const struct dp_sockaddr *a, bool none, int port)
+{
+	if (!zero(a->zero, sizeof(a->zero)))
+		return false;
+	if (a->family == 0)
+		return none && zero(a, sizeof(*a));
+	if (a->family == 4) {
+		if (!zero(a->ip + 4, 12) || a->ip[0] == 0 || a->ip[0] == 127 || a->ip[0] >= 224)
+			return false;
+	} else if (a->family == 6) {
+		if (a->ip[0] == 0xff || zero(a->ip, 16))
+			return false;
+	} else {
+		return false;
+	}
+	return port == 0 || (a->port != 0) == (port > 0);
+}
+
+/* NUL-terminated, printable, zero behind the end, so that no byte goes unchecked. */
+static bool text(const char *s, size_t size, bool empty)
+{
+	size_t n = strnlen(s, size);
+
+	if (n == size || (n == 0 && !empty))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (s[i] < 0x20 || s[i] > 0x7e)
+			return false;
+	return zero(s + n, size - n);
+}
+
+#define REFUSE(type, field) return (int)offsetof(struct type, field)
+
+/* Each returns -1, or the offset of the field that does not fit. */
+
+static int hello(const struct dp_hello *m)
+{
+	if (m->version != DP_MSG_VERSION)
+		REFUSE(dp_hello, version);
+	if (m->zero != 0)
+		REFUSE(dp_hello, zero);
+	if (m->epoch == 0)
+		REFUSE(dp_hello, epoch);
+	return -1;
+}
+
+static int leg_set(const struct dp_chan_lim *lim, const struct dp_leg_set *m)
+{
+	if (m->leg_id >= lim->leg_id_cnt)
+		REFUSE(dp_leg_set, leg_id);
+	if (m->peer_id != UINT32_MAX && (m->peer_id >= lim->leg_id_cnt || m->peer_id == m->leg_id ||
+					 DP_LEG_SHARD(m->peer_id) != DP_LEG_SHARD(m->leg_id)))
+		REFUSE(dp_leg_set, peer_id);
+	if (m->rx_suite >= DP_SRTP_SUITE_MAX)
+		REFUSE(dp_leg_set, rx_suite);
+	if (m->tx_suite >= DP_SRTP_SUITE_MAX)
+		REFUSE(dp_leg_set, tx_suite);
+	if (m->latch >= DP_LATCH_MAX || (m->latch == DP_LATCH_AUTH && m->rx_suite == DP_SRTP_NONE))
+		REFUSE(dp_leg_set, latch);
+	if ((m->flags & ~DP_LEG_F_ALL) != 0)
+		REFUSE(dp_leg_set, flags);
+	if (!addr(&m->remote, true, 1))
+		REFUSE(dp_leg_set, remote);
+	if (!addr(&m->remote_rtcp, true, 1) ||
+	    (m->remote_rtcp.family != 0 && m->remote_rtcp.family != m->remote.family))
+		REFUSE(dp_leg_set, remote_rtcp);
+	if (m->dscp > 63)
+		REFUSE(dp_leg_set, dscp);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_leg_set, zero);
+	return -1;
+}
+
+static int leg_key(const struct dp_chan_lim *lim, const struct dp_leg_key *m)
+{
+	if (m->leg_id >= lim->leg_id_cnt)
+		REFUSE(dp_leg_key, leg_id);
+	if (m->suite == DP_SRTP_NONE || m->suite >= DP_SRTP_SUITE_MAX)
+		REFUSE(dp_leg_key, suite);
+	if (m->dir > DP_DIR_SEND)
+		REFUSE(dp_leg_key, dir);
+	if (m->mki_len != 0)
+		REFUSE(dp_leg_key, mki_len);
+	if (m->zero != 0)
+		REFUSE(dp_leg_key, zero);
+	if (m->mki != 0)
+		REFUSE(dp_leg_key, mki);
+	if (m->index_floor >> 48 != 0)
+		REFUSE(dp_leg_key, index_floor);
+	if (m->rtcp_floor >> 31 != 0)
+		REFUSE(dp_leg_key, rtcp_floor);
+	/* Both suites there are: key of 16 bytes, salt of 14. */
+	if (!zero(m->key + 16, sizeof(m->key) - 16))
+		REFUSE(dp_leg_key, key);
+	if (!zero(m->zero2, sizeof(m->zero2)))
+		REFUSE(dp_leg_key, zero2);
+	return -1;
+}
+
+static int obj(const struct dp_chan_lim *lim, const struct dp_obj *m)
+{
+	uint32_t max = m->kind == DP_OBJ_LEG ? lim->leg_id_cnt : m->kind == DP_OBJ_SA ? DP_SA_MAX : DP_GW_MAX;
+	bool fits;
+
+	switch (m->hdr.type) {
+	case DP_MSG_LEG_DEL:
+		fits = m->kind == DP_OBJ_LEG;
+		break;
+	case DP_MSG_SA_DEL:
+		fits = m->kind == DP_OBJ_SA;
+		break;
+	case DP_MSG_GW_DEL:
+		fits = m->kind == DP_OBJ_GW;
+		break;
+	default:
+		fits = m->kind >= DP_OBJ_LEG && m->kind <= DP_OBJ_GW;
+	}
+	if (!fits)
+		REFUSE(dp_obj, kind);
+	if (m->id >= max)
+		REFUSE(dp_obj, id);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_obj, zero);
+	return -1;
+}
+
+static int sa_set(const struct dp_sa_set *m)
+{
+	bool gcm = m->alg == DP_ESP_AES_GCM_128;
+
+	if (m->sa_id >= DP_SA_MAX)
+		REFUSE(dp_sa_set, sa_id);
+	if (m->spi <= 255)
+		REFUSE(dp_sa_set, spi);
+	if (m->gw_id != UINT32_MAX && m->gw_id >= DP_GW_MAX)
+		REFUSE(dp_sa_set, gw_id);
+	if (m->dir > DP_DIR_SEND)
+		REFUSE(dp_sa_set, dir);
+	if (m->alg == 0 || m->alg >= DP_ESP_ALG_MAX)
+		REFUSE(dp_sa_set, alg);
+	if (m->mode == 0 || m->mode >= DP_ESP_MODE_MAX)
+		REFUSE(dp_sa_set, mode);
+	if (m->esn > 1)
+		REFUSE(dp_sa_set, esn);
+	if (!addr(&m->local, false, 0))
+		REFUSE(dp_sa_set, local);
+	if (!addr(&m->remote, false, 0) || m->remote.family != m->local.family ||
+	    (m->remote.port != 0) != (m->local.port != 0))
+		REFUSE(dp_sa_set, remote);
+	/* Selectors may be any range, 0.0.0.0/0 too: their own rules are the SA's (dp_sa_init). */
+	if (m->sel_local.family != 0 && m->sel_local.family != 4 && m->sel_local.family != 6)
+		REFUSE(dp_sa_set, sel_local);
+	if (!zero(m->sel_local.zero, sizeof(m->sel_local.zero)))
+		REFUSE(dp_sa_set, sel_local);
+	if ((m->sel_remote.family != 0 && m->sel_remote.family != 4 && m->sel_remote.family != 6) ||
+	    !zero(m->sel_remote.zero, sizeof(m->sel_remote.zero)))
+		REFUSE(dp_sa_set, sel_remote);
+	if (m->sel_local_plen > (m->sel_local.family == 4 ? 32 : 128))
+		REFUSE(dp_sa_set, sel_local_plen);
+	if (m->sel_remote_plen > (m->sel_remote.family == 4 ? 32 : 128))
+		REFUSE(dp_sa_set, sel_remote_plen);
+	if (m->shard >= DP_SHARDS || (m->dir == DP_DIR_RECV && m->spi % DP_SHARDS != m->shard))
+		REFUSE(dp_sa_set, shard);
+	if (m->replay_window != 0 && (m->replay_window < 64 || m->replay_window > 192))
+		REFUSE(dp_sa_set, replay_window);
+	if (!zero(m->key + 16, sizeof(m->key) - 16))
+		REFUSE(dp_sa_set, key);
+	if (gcm && !zero(m->auth + 4, sizeof(m->auth) - 4))
+		REFUSE(dp_sa_set, auth);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_sa_set, zero);
+	return -1;
+}
+
+static int sa_grant(const struct dp_sa_grant *m)
+{
+	if (m->sa_id >= DP_SA_MAX)
+		REFUSE(dp_sa_grant, sa_id);
+	if (m->spi <= 255)
+		REFUSE(dp_sa_grant, spi);
+	return -1;
+}
+
+static int gw_set(const struct dp_gw_set *m)
+{
+	if (m->gw_id >= DP_GW_MAX)
+		REFUSE(dp_gw_set, gw_id);
+	if (m->shard >= DP_SHARDS)
+		REFUSE(dp_gw_set, shard);
+	if ((m->flags & ~DP_GW_F_ALL) != 0)
+		REFUSE(dp_gw_set, flags);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_gw_set, zero);
+	if (!addr(&m->remote, false, 1))
+		REFUSE(dp_gw_set, remote);
+	if (!addr(&m->local, false, 1) || m->local.family != m->remote.family)
+		REFUSE(dp_gw_set, local);
+	if (!text(m->domain, sizeof(m->domain), false))
+		REFUSE(dp_gw_set, domain);
+	return -1;
+}
+
+static bool verb_out(uint8_t verb)
+{
+	return verb == DP_MGCP_EPCF || verb == DP_MGCP_CRCX || verb == DP_MGCP_MDCX || verb == DP_MGCP_DLCX ||
+	       verb == DP_MGCP_RQNT || verb == DP_MGCP_AUEP || verb == DP_MGCP_AUCX;
+}
+
+static int mgcp_cmd(const struct dp_mgcp_cmd *m)
+{
+	const struct dp_mgcp_media *d = &m->media;
+
+	if (m->gw_id >= DP_GW_MAX)
+		REFUSE(dp_mgcp_cmd, gw_id);
+	if (!verb_out(m->verb))
+		REFUSE(dp_mgcp_cmd, verb);
+	if (m->mode >= DP_MGCP_M_MAX)
+		REFUSE(dp_mgcp_cmd, mode);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_mgcp_cmd, zero);
+	if (!addr(&d->addr, true, 1) || d->suite >= DP_SRTP_SUITE_MAX || d->pt > 127 || d->telephone_event > 127 ||
+	    !zero(d->zero, sizeof(d->zero)) || !zero(d->key + 16, sizeof(d->key) - 16) ||
+	    (d->suite == DP_SRTP_NONE && (!zero(d->key, sizeof(d->key)) || !zero(d->salt, sizeof(d->salt)))) ||
+	    (d->addr.family == 0 && !zero(d, sizeof(*d))))
+		REFUSE(dp_mgcp_cmd, media);
+	if (!text(m->endpoint, sizeof(m->endpoint), false))
+		REFUSE(dp_mgcp_cmd, endpoint);
+	if (!text(m->call_id, sizeof(m->call_id), true))
+		REFUSE(dp_mgcp_cmd, call_id);
+	if (!text(m->conn_id, sizeof(m->conn_id), true))
+		REFUSE(dp_mgcp_cmd, conn_id);
+	if (!text(m->request_id, sizeof(m->request_id), true))
+		REFUSE(dp_mgcp_cmd, request_id);
+	if (!text(m->events, sizeof(m->events), true))
+		REFUSE(dp_mgcp_cmd, events);
+	if (!text(m->signals, sizeof(m->signals), true))
+		REFUSE(dp_mgcp_cmd, signals);
+	if (!zero(m->zero2, sizeof(m->zero2)))
+		REFUSE(dp_mgcp_cmd, zero2);
+	return -1;
+}
+
+static int mgcp_ack(const struct dp_mgcp_ack *m)
+{
+	if (m->token == 0)
+		REFUSE(dp_mgcp_ack, token);
+	if (m->code < 200 || m->code > 999)
+		REFUSE(dp_mgcp_ack, code);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_mgcp_ack, zero);
+	return -1;
+}
+
+int dp_chan_check(const struct dp_chan_lim *lim, const void *msg, uint16_t len, uint32_t *ret_detail)
+{
+	const struct dp_msg_hdr *hdr = msg;
+	int at = -1;
+
+	*ret_detail = 0;
+	if (len < sizeof(*hdr) || dp_chan_size(hdr->type) == 0)
+		return -EBADMSG;
+	*ret_detail = offsetof(struct dp_msg_hdr, len);
+	if (hdr->len != dp_chan_size(hdr->type) || hdr->len != len)
+		return -EBADMSG;
+	*ret_detail = offsetof(struct dp_msg_hdr, seq);
+	if (hdr->seq == 0)
+		return -EBADMSG;
+	switch (hdr->type) {
+	case DP_MSG_HELLO:
+		at = hello(msg);
+		break;
+	case DP_MSG_LEG_SET:
+		at = leg_set(lim, msg);
+		break;
+	case DP_MSG_LEG_KEY:
+		at = leg_key(lim, msg);
+		break;
+	case DP_MSG_LEG_DEL:
+	case DP_MSG_SA_DEL:
+	case DP_MSG_GW_DEL:
+	case DP_MSG_ADOPT:
+		at = obj(lim, msg);
+		break;
+	case DP_MSG_SA_SET:
+		at = sa_set(msg);
+		break;
+	case DP_MSG_SA_GRANT:
+		at = sa_grant(msg);
+		break;
+	case DP_MSG_GW_SET:
+		at = gw_set(msg);
+		break;
+	case DP_MSG_MGCP_CMD:
+		at = mgcp_cmd(msg);
+		break;
+	case DP_MSG_MGCP_ACK:
+		at = mgcp_ack(msg);
+		break;
+	default: /* SWEEP: its epoch is compared where epochs are known */
+		break;
+	}
+	*ret_detail = at >= 0 ? (uint32_t)at : 0;
+	return at >= 0 ? -EBADMSG : 0;
+}

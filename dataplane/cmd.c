@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Commands in the worker. Each takes what is new out of the command and leaves in it what the main lcore is to wipe and
+ * free; nothing can fail here that the main lcore could have found out.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "ipsec/sa.h"
+#include "mgcp/deliver.h"
+#include "sad.h"
+#include "worker.h"
+
+static void leg_key(struct dp_worker *w, struct dp_cmd *cmd)
+{
+	struct dp_leg *leg = dp_leg_find(w->legs, cmd->id);
+	struct dp_srtp_key *mine;
+
+	if (leg == NULL) /* deleted in the meantime: the new key goes back */
+		return;
+	mine = cmd->key[0];
+	cmd->key[0] = dp_leg_set_key(leg, cmd->dir, mine);
+	if (cmd->dir == DP_DIR_SEND && cmd->key[0] != mine) {
+		/* What is reserved is reserved under this key. */
+		struct dp_page_leg *pl = &w->page_leg[cmd->id];
+
+		pl->tx_reserved = mine->index_floor;
+		pl->tx_rtcp_reserved = mine->rtcp_next > 0 ? mine->rtcp_next - 1 : 0;
+	}
+}
+
+static void leg_set(struct dp_worker *w, struct dp_cmd *cmd)
+{
+	struct dp_page_leg *pl = &w->page_leg[cmd->u.leg_set.leg_id];
+
+	if (dp_leg_apply(w->legs, &cmd->u.leg_set, cmd->leg, w->now_s)) {
+		cmd->leg = NULL;
+		memset(pl, 0, sizeof(*pl));
+		pl->state = DP_PAGE_LEG_UP;
+	}
+	pl->session = cmd->u.leg_set.session;
+}
+
+static void leg_del(struct dp_worker *w, struct dp_cmd *cmd)
+{
+	cmd->leg = dp_leg_remove(w->legs, cmd->id);
+	if (cmd->leg == NULL)
+		return;
+	cmd->key[0] = cmd->leg->rx.key;
+	cmd->key[1] = cmd->leg->tx.key;
+	cmd->leg->rx.key = NULL;
+	cmd->leg->tx.key = NULL;
+	w->page_leg[cmd->id].state = DP_PAGE_LEG_FREE; /* its counters stay to be read until the next one comes */
+}
+
+static void sa_set(struct dp_worker *w, struct dp_cmd *cmd)
+{
+	struct dp_sa *old = dp_sad_find(w->sad, cmd->sa->sa_id);
+
+	if (old != NULL)
+		(void)dp_sa_inherit(cmd->sa, old);
+	(void)dp_sa_tick(cmd->sa, w->now_s); /* its life begins */
+	cmd->sa = dp_sad_put(w->sad, cmd->sa);
+}
+
+/* A command that the MGCP stage refused still gets its one answer. */
+static void mgcp_refused(struct dp_worker *w, const struct dp_mgcp_cmd *cmd)
+{
+	struct dp_evt *evt = dp_worker_evt(w);
+
+	if (evt == NULL)
+		return;
+	evt->type = DP_EVT_MGCP_DONE;
+	evt->u.done = (struct dp_mgcp_done){.handle = cmd->handle, .gw_id = cmd->gw_id, .verb = cmd->verb,
+					    .result = DP_MGCP_CANCELED};
+	dp_worker_post(w, evt);
+}
+
+void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
+{
+	struct dp_sa *sa;
+
+	switch (cmd->op) {
+	case DP_OP_LEG_SET:
+		leg_set(w, cmd);
+		break;
+	case DP_OP_LEG_KEY:
+		leg_key(w, cmd);
+		break;
+	case DP_OP_LEG_DEL:
+		leg_del(w, cmd);
+		break;
+	case DP_OP_SA_SET:
+		sa_set(w, cmd);
+		break;
+	case DP_OP_SA_GRANT:
+		sa = dp_sad_find(w->sad, cmd->id);
+		if (sa != NULL)
+			(void)dp_sa_grant(sa, cmd->u.grant.spi, cmd->u.grant.seq_limit);
+		break;
+	case DP_OP_SA_DEL:
+		cmd->sa = dp_sad_take(w->sad, cmd->id);
+		break;
+	case DP_OP_GW_SET:
+		(void)dp_deliver_gw_set(w->deliver, &cmd->u.gw);
+		break;
+	case DP_OP_GW_DEL:
+		(void)dp_deliver_gw_del(w->deliver, cmd->id);
+		break;
+	case DP_OP_MGCP_CMD:
+		if (dp_deliver_cmd(w->deliver, &cmd->u.mgcp, w->now_us) < 0)
+			mgcp_refused(w, &cmd->u.mgcp);
+		break;
+	case DP_OP_MGCP_ACK:
+		(void)dp_deliver_ack(w->deliver, &cmd->u.ack, w->now_us);
+		break;
+	case DP_OP_FORGET:
+		dp_deliver_forget_events(w->deliver);
+		break;
+	case DP_OP_SOLICIT:
+		dp_local_solicit(w, cmd);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "counters.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rte_telemetry.h>
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010 /* linux/fcntl.h, Linux 5.1 */
+#endif
+
+static const char *const drops[DP_DROP_MAX] = {
+	[DP_OK] = "ok",
+	[DP_DROP_L2_NOT_OURS] = "l2_not_ours",
+	[DP_DROP_L3_MALFORMED] = "l3_malformed",
+	[DP_DROP_L3_NOT_OURS] = "l3_not_ours",
+	[DP_DROP_L3_FRAGMENT] = "l3_fragment",
+	[DP_DROP_L4_MALFORMED] = "l4_malformed",
+	[DP_DROP_L4_PROTO] = "l4_proto",
+	[DP_DROP_CHAINED] = "chained",
+	[DP_DROP_TTL] = "ttl",
+	[DP_DROP_NO_LEG] = "no_leg",
+	[DP_DROP_LEG_INACTIVE] = "leg_inactive",
+	[DP_DROP_SOURCE] = "source",
+	[DP_DROP_RTP_MALFORMED] = "rtp_malformed",
+	[DP_DROP_RTCP_MALFORMED] = "rtcp_malformed",
+	[DP_DROP_AUTH] = "auth",
+	[DP_DROP_REPLAY] = "replay",
+	[DP_DROP_STALE] = "stale",
+	[DP_DROP_KEY_LIMIT] = "key_limit",
+	[DP_DROP_NO_KEY] = "no_key",
+	[DP_DROP_NO_STREAM] = "no_stream",
+	[DP_DROP_POLICED] = "policed",
+	[DP_DROP_NO_ROOM] = "no_room",
+	[DP_DROP_ESP_MALFORMED] = "esp_malformed",
+	[DP_DROP_ESP_NO_SA] = "esp_no_sa",
+	[DP_DROP_ESP_AUTH] = "esp_auth",
+	[DP_DROP_ESP_REPLAY] = "esp_replay",
+	[DP_DROP_ESP_STALE] = "esp_stale",
+	[DP_DROP_ESP_EXPIRED] = "esp_expired",
+	[DP_DROP_ESP_SELECTOR] = "esp_selector",
+	[DP_DROP_POLICY] = "policy",
+	[DP_DROP_MGCP_MALFORMED] = "mgcp_malformed",
+	[DP_DROP_MGCP_UNKNOWN] = "mgcp_unknown",
+	[DP_DROP_NO_NEIGH] = "no_neigh",
+	[DP_DROP_TX_FULL] = "tx_full",
+	[DP_DROP_RING_FULL] = "ring_full",
+	[DP_DROP_CONSUMED] = "consumed",
+};
+
+static const char *const stages[DP_STAGE_MAX] = {
+	[DP_STAGE_RX] = "rx",
+	[DP_STAGE_PARSE] = "parse",
+	[DP_STAGE_LOOKUP] = "lookup",
+	[DP_STAGE_UNPROTECT] = "unprotect",
+	[DP_STAGE_PROTECT] = "protect",
+	[DP_STAGE_REWRITE] = "rewrite",
+	[DP_STAGE_TX] = "tx",
+	[DP_STAGE_OTHER] = "other",
+};
+
+static struct dp_page *telemetry_page; /* telemetry callbacks carry no context */
+
+const char *dp_drop_name(unsigned int why)
+{
+	return why < DP_DROP_MAX ? drops[why] : NULL;
+}
+
+const char *dp_stage_name(unsigned int stage)
+{
+	return stage < DP_STAGE_MAX ? stages[stage] : NULL;
+}
+
+int dp_page_create(uint32_t worker_cnt, uint32_t leg_cnt, uint32_t sa_cnt, struct dp_page **ret_page,
+		   size_t *ret_size, int *ret_fd)
+{
+	size_t worker_off = sizeof(struct dp_page);
+	size_t leg_off = worker_off + worker_cnt * sizeof(struct dp_page_worker);
+	size_t sa_off = leg_off + leg_cnt * sizeof(struct dp_page_leg);
+	size_t size = sa_off + sa_cnt * sizeof(struct dp_page_sa);
+	struct dp_page *page;
+	int fd, rc;
+
+	size = (size + 4095) & ~(size_t)4095;
+	fd = memfd_create("ravelin-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0)
+		goto fail;
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED)
+		goto fail;
+	/* Our mapping stays writable, nobody can make another one that is. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
+		rc = -errno;
+		munmap(page, size);
+		close(fd);
+		return rc;
+	}
+	page->magic = DP_PAGE_MAGIC;
+	page->version = DP_PAGE_VERSION;
+	page->size = size;
+	page->worker_cnt = worker_cnt;
+	page->worker_off = worker_off;
+	page->leg_cnt = leg_cnt;
+	page->leg_off = leg_off;
+	page->sa_cnt = sa_cnt;
+	page->sa_off = sa_off;
+	*ret_page = page;
+	*ret_size = size;
+	*ret_fd = fd;
+	return 0;
+fail:
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* --- telemetry: runs in the library's thread, reads only --- */
+
+static int tel_info(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct dp_page *p = telemetry_page;
+
+	(void)cmd;
+	(void)params;
+	if (p == NULL)
+		return -ENODEV;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "boot_id", p->boot_id);
+	rte_tel_data_add_dict_u64(d, "epoch", p->epoch);
+	rte_tel_data_add_dict_u64(d, "workers", p->worker_cnt);
+	rte_tel_data_add_dict_u64(d, "leg_bytes", p->leg_bytes);
+	rte_tel_data_add_dict_u64(d, "mbufs_total", p->mbufs_total);
+	rte_tel_data_add_dict_u64(d, "mbufs_used", p->mbufs_used);
+	rte_tel_data_add_dict_u64(d, "chan_bad", p->chan_bad);
+	rte_tel_data_add_dict_u64(d, "events_dropped", p->events_dropped);
+	return 0;
+}
+
+static int tel_workers(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct dp_page_worker *w;
+
+	(void)cmd;
+	(void)params;
+	if (telemetry_page == NULL)
+		return -ENODEV;
+	w = dp_page_workers(telemetry_page);
+	rte_tel_data_start_dict(d);
+	for (uint64_t i = 0; i < telemetry_page->worker_cnt; i++) {
+		struct rte_tel_data *one = rte_tel_data_alloc();
+		char name[16];
+
+		if (one == NULL)
+			return -ENOMEM;
+		rte_tel_data_start_dict(one);
+		rte_tel_data_add_dict_u64(one, "rx_pkts", w[i].rx_pkts);
+		rte_tel_data_add_dict_u64(one, "tx_pkts", w[i].tx_pkts);
+		rte_tel_data_add_dict_u64(one, "made_pkts", w[i].made_pkts);
+		rte_tel_data_add_dict_u64(one, "handoff_in", w[i].handoff_in);
+		rte_tel_data_add_dict_u64(one, "handoff_out", w[i].handoff_out);
+		rte_tel_data_add_dict_u64(one, "polls", w[i].polls);
+		rte_tel_data_add_dict_u64(one, "busy_polls", w[i].busy_polls);
+		for (unsigned int s = 0; s < DP_STAGE_MAX; s++) {
+			char key[32];
+
+			snprintf(key, sizeof(key), "cyc_%s", stages[s]);
+			rte_tel_data_add_dict_u64(one, key, w[i].stage_cyc[s]);
+		}
+		snprintf(name, sizeof(name), "%u", (unsigned int)i);
+		rte_tel_data_add_dict_container(d, name, one, 0);
+	}
+	return 0;
+}
+
+static int tel_drops(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct dp_page_worker *w;
+
+	(void)cmd;
+	(void)params;
+	if (telemetry_page == NULL)
+		return -ENODEV;
+	w = dp_page_workers(telemetry_page);
+	rte_tel_data_start_dict(d);
+	for (unsigned int why = DP_OK + 1; why < DP_DROP_MAX; why++) {
+		uint64_t sum = 0;
+
+		for (uint64_t i = 0; i < telemetry_page->worker_cnt; i++)
+			sum += w[i].drop[why];
+		rte_tel_data_add_dict_u64(d, drops[why], sum);
+	}
+	return 0;
+}
+
+int dp_telemetry_init(struct dp_page *page)
+{
+	int rc;
+
+	telemetry_page = page;
+	if (page == NULL)
+		return 0;
+	rc = rte_telemetry_register_cmd("/ravelin/info", tel_info, "Identity and memory of this dataplane.");
+	if (rc == 0)
+		rc = rte_telemetry_register_cmd("/ravelin/workers", tel_workers, "Counters of each worker.");
+	if (rc == 0)
+		rc = rte_telemetry_register_cmd("/ravelin/drops", tel_drops, "Dropped packets by reason.");
+	return rc;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the dataplane's own addresses receive beside media: ARP, neighbour discovery and echo, ESP, MGCP; and what the
+ * worker makes itself. Seldom, so one packet at a time, except ESP's bursts.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "crypto/mb.h"
+#include "ipsec/esp.h"
+#include "ipsec/sa.h"
+#include "mgcp/deliver.h"
+#include "sad.h"
+#include "worker.h"
+
+#define EVT_RESERVE (DP_EVT_DEPTH / 2) /* kept for results, which must not be lost, from events that are repeated */
+
+static uint16_t headroom(const struct rte_mbuf *m, const uint8_t *data)
+{
+	return (uint16_t)(data - (const uint8_t *)m->buf_addr);
+}
+
+static uint16_t tailroom(const struct rte_mbuf *m, const uint8_t *end)
+{
+	return (uint16_t)((const uint8_t *)m->buf_addr + m->buf_len - end);
+}
+
+static void set_frame(struct rte_mbuf *m, const uint8_t *data, uint16_t len)
+{
+	m->data_off = headroom(m, data);
+	m->data_len = len;
+	m->pkt_len = len;
+	m->ol_flags = 0;
+}
+
+/* --- neighbours and echo --- */
+
+/* Tell the main lcore who spoke, if it is somebody we send to and it is news, or an answer. */
+static void heard(struct dp_worker *w, uint8_t port, uint8_t family, const uint8_t *ip, const uint8_t *mac, bool answer)
+{
+	uint16_t i = dp_nh_find(w->nh, port, family, ip);
+	struct dp_evt *evt;
+
+	if (i == DP_NEIGH_NONE || w->neigh_budget == 0)
+		return;
+	if (!answer && w->nh->nh[i].valid && memcmp(w->nh->nh[i].mac, mac, 6) == 0)
+		return;
+	w->neigh_budget--;
+	evt = dp_worker_evt(w);
+	if (evt == NULL)
+		return;
+	evt->type = DP_EVT_NEIGH_HEARD;
+	evt->u.nh = (struct dp_nh){.family = family, .port = port};
+	memcpy(evt->u.nh.ip, ip, 16);
+	memcpy(evt->u.nh.mac, mac, 6);
+	dp_worker_post(w, evt);
+}
+
+/* The received packet is used up, and its buffer carries the answer. */
+static void answer(struct dp_worker *w, struct rte_mbuf *m, uint8_t port, uint16_t len)
+{
+	w->cnt->drop[DP_DROP_CONSUMED]++;
+	w->cnt->made_pkts++;
+	set_frame(m, rte_pktmbuf_mtod(m, uint8_t *), len);
+	dp_worker_send(w, port, m);
+}
+
+static bool ours_here(const struct dp_worker *w, uint8_t port, uint8_t family, const uint8_t *ip)
+{
+	const struct dp_local *l = dp_locals_find(&w->node->locals, family, ip);
+
+	return l != NULL && l->port == port;
+}
+
+void dp_local_arp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
+{
+	uint8_t pi = ((struct dp_mbuf_priv *)rte_mbuf_to_priv(b->m[i]))->port;
+	const uint8_t *mac = w->node->ports[pi].mac;
+	uint8_t spa[16] = {0}, tpa[16] = {0};
+	struct dp_arp arp;
+	bool for_us;
+
+	if (dp_parse_arp(b->data[i] + b->f[i].l3_off, b->f[i].l3_len, &arp) != DP_OK) {
+		dp_worker_drop(w, b->m[i], DP_DROP_L3_MALFORMED);
+		return;
+	}
+	memcpy(spa, arp.spa, 4);
+	memcpy(tpa, arp.tpa, 4);
+	if (ours_here(w, pi, 4, spa)) { /* somebody else says that he has our address: not believed */
+		dp_worker_drop(w, b->m[i], DP_DROP_L3_NOT_OURS);
+		return;
+	}
+	for_us = ours_here(w, pi, 4, tpa);
+	if (for_us || memcmp(spa, tpa, 4) == 0) /* to us, or gratuitous */
+		heard(w, pi, 4, spa, arp.sha, arp.op == 2);
+	if (for_us && arp.op == 1)
+		answer(w, b->m[i], pi, dp_neigh_arp_reply(b->data[i], &b->f[i], &arp, mac));
+	else
+		dp_worker_drop(w, b->m[i], for_us ? DP_DROP_CONSUMED : DP_DROP_L3_NOT_OURS);
+}
+
+/* NS and NA. True if it was one. */
+static bool nd(struct dp_worker *w, struct dp_burst *b, uint16_t i, uint8_t pi)
+{
+	const struct dp_frame *f = &b->f[i];
+	struct rte_mbuf *m = b->m[i];
+	struct dp_nd msg;
+	uint16_t room = (uint16_t)(m->buf_len - m->data_off), len = 0;
+	enum dp_drop why = dp_neigh_nd_check(b->data[i], f, &msg);
+
+	if (why == DP_DROP_L4_PROTO)
+		return false;
+	if (why != DP_OK) {
+		dp_worker_drop(w, m, why);
+		return true;
+	}
+	if (msg.type == 136) {
+		if (msg.has_mac)
+			heard(w, pi, 6, msg.target, msg.mac, true);
+		dp_worker_drop(w, m, DP_DROP_CONSUMED);
+		return true;
+	}
+	if (!ours_here(w, pi, 6, msg.target)) {
+		dp_worker_drop(w, m, DP_DROP_L3_NOT_OURS);
+		return true;
+	}
+	if (msg.has_mac)
+		heard(w, pi, 6, f->src, msg.mac, false);
+	len = dp_neigh_na(b->data[i], room, f, &msg, w->node->ports[pi].mac);
+	if (len > 0)
+		answer(w, m, pi, len);
+	else
+		dp_worker_drop(w, m, DP_DROP_NO_ROOM);
+	return true;
+}
+
+void dp_local_icmp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
+{
+	uint8_t pi = ((struct dp_mbuf_priv *)rte_mbuf_to_priv(b->m[i]))->port;
+	enum dp_drop why = DP_DROP_L4_PROTO;
+	uint16_t len = 0;
+
+	if (b->f[i].family == 6 && nd(w, b, i, pi))
+		return;
+	if (b->local[i] != NULL) /* an echo to a group is not answered */
+		len = dp_neigh_echo_reply(b->data[i], &b->f[i], w->node->ports[pi].mac, &why);
+	if (len > 0)
+		answer(w, b->m[i], pi, len);
+	else
+		dp_worker_drop(w, b->m[i], why);
+}
+
+void dp_local_solicit(struct dp_worker *w, const struct dp_cmd *cmd)
+{
+	const struct dp_nh *nh = &cmd->u.solicit.nh;
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->node->pool);
+	uint8_t *frame;
+
+	if (m == NULL)
+		return;
+	frame = rte_pktmbuf_mtod(m, uint8_t *);
+	w->cnt->made_pkts++;
+	set_frame(m, frame,
+		  dp_neigh_solicit(frame, nh->family, w->node->ports[nh->port].mac, cmd->u.solicit.own, nh->ip));
+	dp_worker_send(w, nh->port, m);
+}
+
+/* --- MGCP in --- */
+
+static enum dp_drop deliver(struct dp_worker *w, uint8_t *data, const struct dp_frame *f, bool in_sa, uint32_t gw_id)
+{
+	struct dp_sockaddr from = {.port = f->src_port, .family = f->family};
+	struct dp_sockaddr to = {.port = f->dst_port, .family = f->family};
+
+	memcpy(from.ip, f->src, 16);
+	memcpy(to.ip, f->dst, 16);
+	return dp_deliver_rx(w->deliver, data + f->payload_off, f->payload_len, &from, &to, in_sa, gw_id, w->now_us);
+}
+
+/* A message may have held a key: nothing of it stays in a buffer that goes back to the pool. */
+static void drop_wiped(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16_t len, enum dp_drop why)
+{
+	explicit_bzero(data, len);
+	dp_worker_drop(w, m, why);
+}
+
+void dp_local_mgcp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
+{
+	struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
+	enum dp_drop why = deliver(w, b->data[i], &b->f[i], false, UINT32_MAX);
+
+	/* In clear the gateway is known by its address, and that by its worker alone: it goes around. */
+	if (why == DP_DROP_MGCP_UNKNOWN && priv->hops + 1 < w->node->worker_cnt) {
+		priv->hops++;
+		dp_worker_handoff(w, (uint16_t)(w->id + 1) % w->node->worker_cnt, b->m[i]);
+		return;
+	}
+	drop_wiped(w, b->m[i], b->data[i], b->m[i]->data_len, why);
+}
+
+static bool mgcp_port(const struct dp_worker *w, const struct dp_frame *f)
+{
+	const struct cfg_addr *own = &w->node->mgcp_local;
+	struct dp_sockaddr to = {.port = f->dst_port, .family = f->family};
+
+	if (f->dst_port == own->port && f->family == own->family && memcmp(f->dst, own->ip, 16) == 0)
+		return true;
+	memcpy(to.ip, f->dst, 16);
+	return dp_deliver_is_local(w->deliver, &to);
+}
+
+/* An IP packet out of an SA: MGCP to our call agent, or nothing that we want. */
+static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16_t len, uint32_t gw_id)
+{
+	struct dp_frame f;
+	enum dp_drop why = dp_parse_ip(data, len, &f);
+
+	if (why == DP_OK && gw_id < DP_GW_MAX) {
+		uint8_t shard = __atomic_load_n(&w->node->gw_shard[gw_id], __ATOMIC_RELAXED);
+		uint16_t to = w->node->shard.worker[shard % DP_SHARDS];
+
+		if (to != w->id) {
+			struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
+
+			set_frame(m, data, len);
+			priv->inner = 1;
+			priv->gw_id = gw_id;
+			dp_worker_handoff(w, to, m);
+			return;
+		}
+	}
+	if (why == DP_OK && f.proto != DP_PROTO_UDP)
+		why = DP_DROP_L4_PROTO;
+	if (why == DP_OK && dp_locals_find(&w->node->locals, f.family, f.dst) == NULL)
+		why = DP_DROP_L3_NOT_OURS;
+	if (why == DP_OK && !mgcp_port(w, &f))
+		why = DP_DROP_L4_PROTO;
+	if (why == DP_OK)
+		why = deliver(w, data, &f, true, gw_id);
+	drop_wiped(w, m, data, len, why);
+}
+
+void dp_local_inner(struct dp_worker *w, struct rte_mbuf *m)
+{
+	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
+
+	inner(w, m, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, priv->gw_id);
+}
+
+/* --- ESP --- */
+
+void dp_local_sa_events(struct dp_worker *w, struct dp_sa *sa)
+{
+	uint32_t ev = dp_sa_take_events(sa);
+
+	for (uint32_t kind = DP_SA_WANT_GRANT; ev != 0 && kind <= DP_SA_EXHAUSTED; kind++) {
+		struct dp_evt *evt;
+
+		if ((ev & DP_SA_EV(kind)) == 0)
+			continue;
+		evt = dp_worker_evt(w);
+		if (evt == NULL) {
+			sa->events |= DP_SA_EV(kind); /* again after the next packet */
+			continue;
+		}
+		evt->type = DP_EVT_SA;
+		evt->u.sa = (struct dp_sa_event){.sa_id = sa->sa_id, .spi = sa->spi, .kind = kind,
+						 .seq = dp_sa_seq(sa)};
+		dp_worker_post(w, evt);
+	}
+}
+
+void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n)
+{
+	struct dp_esp_pkt e[DP_BURST];
+	struct rte_mbuf *m[DP_BURST];
+	uint16_t k = 0;
+
+	for (uint16_t j = 0; j < n; j++) {
+		uint16_t i = idx[j], to;
+		const struct dp_frame *f = &b->f[i];
+		uint8_t *ip = b->data[i] + f->l3_off;
+		enum dp_esp_kind kind = DP_ESP_KIND_NONE;
+		uint32_t spi = 0;
+		struct dp_sa *sa;
+		enum dp_drop why = dp_esp_peek(ip, f->l3_len, DP_ESP_UDP_PORT, &kind, &spi);
+
+		if (why == DP_OK && kind == DP_ESP_KIND_KEEPALIVE)
+			why = DP_DROP_CONSUMED;
+		else if (why == DP_OK && kind != DP_ESP_KIND_IP && kind != DP_ESP_KIND_UDP)
+			why = DP_DROP_L4_PROTO; /* IKE is not punted yet */
+		if (why != DP_OK) {
+			dp_worker_drop(w, b->m[i], why);
+			continue;
+		}
+		to = w->node->shard.worker[dp_shard_of_spi(spi)];
+		if (to != w->id) {
+			dp_worker_handoff(w, to, b->m[i]);
+			continue;
+		}
+		sa = dp_sad_in(w->sad, spi);
+		if (sa == NULL) {
+			dp_worker_drop(w, b->m[i], DP_DROP_ESP_NO_SA);
+			continue;
+		}
+		m[k] = b->m[i];
+		e[k++] = (struct dp_esp_pkt){.data = ip, .len = f->l3_len, .headroom = headroom(b->m[i], ip),
+					     .tailroom = tailroom(b->m[i], ip + f->l3_len), .sa = sa};
+	}
+	if (k == 0)
+		return;
+	(void)dp_esp_decap_burst(w->mb, e, k);
+	for (uint16_t j = 0; j < k; j++) {
+		if (unlikely(e[j].sa->events != 0))
+			dp_local_sa_events(w, e[j].sa);
+		if (e[j].verdict == DP_OK) {
+			w->cnt->esp_in++;
+			inner(w, m[j], e[j].data, e[j].len, e[j].sa->gw_id);
+		} else {
+			drop_wiped(w, m[j], e[j].data, e[j].len, e[j].verdict);
+		}
+	}
+}
+
+/* --- what the MGCP stage is given --- */
+
+static bool op_sa_live(void *ctx, uint32_t gw_id)
+{
+	const struct dp_worker *w = ctx;
+
+	return dp_sad_out(w->sad, gw_id) != NULL;
+}
+
+static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
+		   const uint8_t *payload, uint16_t len, bool need_sa)
+{
+	struct dp_worker *w = ctx;
+	const struct dp_local *l = dp_locals_find(&w->node->locals, from->family, from->ip);
+	struct dp_sa *sa = dp_sad_out(w->sad, gw_id);
+	uint16_t hlen = dp_udp_hdr_len(from->family);
+	const uint8_t *mac;
+	struct rte_mbuf *m;
+	uint8_t dst[16] = {0}, family;
+	struct dp_esp_pkt e;
+
+	if (sa == NULL && need_sa)
+		return -ENOKEY;
+	if (l == NULL || from->family != to->family)
+		return -EADDRNOTAVAIL;
+	/* ESP adds no more than its head- and tailroom. */
+	if ((uint32_t)hlen + len + (sa != NULL ? DP_ESP_HEADROOM + DP_ESP_TAILROOM : 0) > w->node->ports[l->port].mtu)
+		return -EMSGSIZE;
+	m = rte_pktmbuf_alloc(w->node->pool);
+	if (m == NULL)
+		return -ENOBUFS;
+	w->cnt->made_pkts++;
+	e = (struct dp_esp_pkt){.data = rte_pktmbuf_mtod(m, uint8_t *), .len = (uint16_t)(hlen + len),
+				.headroom = m->data_off, .sa = sa};
+	e.tailroom = tailroom(m, e.data + e.len);
+	memcpy(e.data + hlen, payload, len);
+	dp_build_udp(e.data, from->family, from->ip, from->port, to->ip, to->port, len, 0, true);
+	if (sa != NULL) {
+		(void)dp_esp_encap_burst(w->mb, &e, 1);
+		if (sa->events != 0)
+			dp_local_sa_events(w, sa);
+		if (e.verdict != DP_OK) {
+			drop_wiped(w, m, e.data, e.len, e.verdict);
+			return e.verdict == DP_DROP_ESP_EXPIRED && need_sa ? -ENOKEY : -EIO;
+		}
+		w->cnt->esp_out++;
+	}
+	family = e.data[0] >> 4;
+	memcpy(dst, e.data + (family == 4 ? 16 : 24), family == 4 ? 4 : 16);
+	mac = dp_worker_hop(w, l->port, family, dst, NULL);
+	if (mac == NULL) {
+		drop_wiped(w, m, e.data, e.len, DP_DROP_NO_NEIGH);
+		return -EAGAIN;
+	}
+	e.data -= DP_ETH_LEN;
+	memcpy(e.data, mac, 6);
+	memcpy(e.data + 6, w->node->ports[l->port].mac, 6);
+	dp_put16(e.data + 12, family == 4 ? DP_ETYPE_IP4 : DP_ETYPE_IP6);
+	set_frame(m, e.data, (uint16_t)(e.len + DP_ETH_LEN));
+	dp_worker_send(w, l->port, m);
+	return 0;
+}
+
+static void op_done(void *ctx, const struct dp_mgcp_done *done)
+{
+	struct dp_worker *w = ctx;
+	struct dp_evt *evt = dp_worker_evt(w);
+
+	if (evt == NULL)
+		return;
+	evt->type = DP_EVT_MGCP_DONE;
+	evt->u.done = *done;
+	dp_worker_post(w, evt);
+}
+
+static int op_event(void *ctx, const struct dp_mgcp_event *event)
+{
+	struct dp_worker *w = ctx;
+	struct dp_evt *evt;
+
+	if (rte_ring_count(w->evt_free) < EVT_RESERVE)
+		return -EAGAIN;
+	evt = dp_worker_evt(w);
+	if (evt == NULL)
+		return -EAGAIN;
+	evt->type = DP_EVT_MGCP_EVENT;
+	evt->u.event = *event;
+	/* So that the answer finds its worker: its number is in bits 24..31, which the stage leaves zero. */
+	if (event->token != 0)
+		evt->u.event.token |= (uint64_t)w->id << 24;
+	dp_worker_post(w, evt);
+	return 0;
+}
+
+struct dp_deliver *dp_local_deliver_create(struct dp_worker *w)
+{
+	const struct dp_deliver_ops ops = {.send = op_send, .sa_live = op_sa_live, .done = op_done,
+					   .event = op_event};
+
+	return dp_deliver_create(&ops, w, w->node->cfg->dataplane.max_gateways, DP_MGCP_TXN_MAX);
+}

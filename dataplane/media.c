@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The media stages of a burst: leg and source, unprotect, protect, new headers. Every stage runs over the whole burst
+ * before the next one starts; what a stage refuses carries its reason to the end. RFC 3550, 3711, 5761.
+ */
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include <string.h>
+
+#include "rtp.h"
+#include "worker.h"
+
+struct media { /* one packet */
+	struct dp_leg *in, *out;
+	uint8_t *data;     /* RTP or RTCP */
+	uint16_t len;      /* bytes there now */
+	uint16_t in_len;   /* as received */
+	uint16_t i;        /* in the burst */
+	uint8_t verdict;   /* enum dp_drop */
+	uint8_t rtcp;      /* bool */
+	uint8_t latch;     /* bool: take the source over once the packet is accepted */
+};
+
+static bool key_ready(const struct dp_srtp_key *key, uint8_t suite)
+{
+	return key != NULL && key->suite == suite;
+}
+
+/* Leg, port, source and header of one packet. */
+static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const struct dp_local *l, struct media *p)
+{
+	uint32_t at = (uint32_t)f->dst_port - w->node->base_port;
+	uint32_t leg_id = (uint32_t)l->media_idx * DP_LEGS_PER_ADDR + at / 2;
+	struct dp_leg *leg = dp_leg_find(w->legs, leg_id);
+	enum dp_leg_src src;
+	bool odd = (at & 1) != 0, mux, is_rtcp;
+	enum dp_drop why;
+
+	if (unlikely(leg == NULL))
+		return DP_DROP_NO_LEG;
+	p->in = leg;
+	mux = (leg->rx.flags & DP_LEG_F_RTCP_MUX) != 0;
+	is_rtcp = dp_rtp_is_rtcp(p->data, p->len);
+	if (odd && mux)
+		return DP_DROP_NO_LEG;
+	p->rtcp = odd || (mux && is_rtcp);
+	src = dp_leg_source(w->legs, leg, f->family, f->src, f->src_port, p->rtcp);
+	if (unlikely(src == DP_LEG_SRC_BAD))
+		return DP_DROP_SOURCE;
+	p->latch = src == DP_LEG_SRC_LATCH;
+	p->out = leg->rx.peer;
+	if ((leg->rx.flags & DP_LEG_F_RECV) == 0 || p->out == NULL || (p->out->tx.flags & DP_LEG_F_SEND) == 0)
+		return DP_DROP_LEG_INACTIVE;
+	if (p->rtcp)
+		why = leg->rx.suite == DP_SRTP_NONE ? dp_rtcp_check(p->data, p->len)
+						    : dp_srtcp_check(p->data, p->len);
+	else if (unlikely(is_rtcp)) /* RTCP on RTP's own port, which was not agreed */
+		why = DP_DROP_RTP_MALFORMED;
+	else
+		why = dp_rtp_check(p->data, p->len, leg->rx.suite == DP_SRTP_NONE);
+	if (unlikely(why != DP_OK))
+		return why;
+	if (leg->rx.suite != DP_SRTP_NONE && !key_ready(leg->rx.key, leg->rx.suite))
+		return DP_DROP_NO_KEY;
+	if (p->out->tx.suite != DP_SRTP_NONE && !key_ready(p->out->tx.key, p->out->tx.suite))
+		return DP_DROP_NO_KEY;
+	return DP_OK;
+}
+
+typedef uint16_t (*srtp_fn)(struct dp_mb *, struct dp_srtp_pkt *, uint16_t);
+
+/* Run the packets of one kind (RTP or RTCP) that need it through one of srtp's bursts. */
+static void crypto(struct dp_worker *w, struct dp_burst *b, struct media *p, uint16_t n, bool rtcp, bool send,
+		   srtp_fn fn)
+{
+	struct dp_srtp_pkt sp[DP_BURST];
+	uint16_t of[DP_BURST], k = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		uint8_t suite;
+
+		if (p[i].verdict != DP_OK || p[i].rtcp != rtcp)
+			continue;
+		suite = send ? p[i].out->tx.suite : p[i].in->rx.suite;
+		if (suite == DP_SRTP_NONE)
+			continue;
+		sp[k].data = p[i].data;
+		sp[k].len = p[i].len;
+		sp[k].verdict = DP_OK;
+		if (send) {
+			struct rte_mbuf *m = b->m[p[i].i];
+			struct dp_page_leg *pl = &w->page_leg[p[i].out->tx.leg_id];
+			const uint8_t *end = (const uint8_t *)m->buf_addr + m->buf_len;
+
+			sp[k].key = p[i].out->tx.key;
+			sp[k].tx_reserved = rtcp ? &pl->tx_rtcp_reserved : &pl->tx_reserved;
+			sp[k].room = (uint16_t)(end - (p[i].data + p[i].len));
+		} else {
+			sp[k].key = p[i].in->rx.key;
+			sp[k].tx_reserved = NULL;
+			sp[k].room = 0;
+		}
+		of[k++] = i;
+	}
+	if (k == 0)
+		return;
+	(void)fn(w->mb, sp, k);
+	for (uint16_t j = 0; j < k; j++) {
+		p[of[j]].verdict = sp[j].verdict;
+		p[of[j]].len = sp[j].len;
+	}
+}
+
+/* Accepted from its leg: only now may the packet change anything of it. */
+static void accept(struct dp_worker *w, const struct dp_burst *b, struct media *p)
+{
+	struct dp_leg *leg = p->in;
+
+	if (leg->rx.suite != DP_SRTP_NONE) {
+		/* What was encrypted can be checked now: an authentic party may still send nonsense. */
+		enum dp_drop why =
+			p->rtcp ? dp_rtcp_check(p->data, p->len) : dp_rtp_check(p->data, p->len, true);
+
+		p->verdict = (uint8_t)why;
+		if (p->verdict != DP_OK)
+			return;
+	}
+	if (unlikely(p->latch)) {
+		const struct dp_frame *f = &b->f[p->i];
+		/* An earlier packet of this burst may have taken the place. */
+		enum dp_leg_src src = dp_leg_source(w->legs, leg, f->family, f->src, f->src_port, p->rtcp);
+
+		if (src == DP_LEG_SRC_BAD) {
+			p->verdict = DP_DROP_SOURCE;
+			return;
+		}
+		if (src == DP_LEG_SRC_LATCH)
+			dp_leg_latch(w->legs, leg, f->family, f->src, f->src_port, p->rtcp);
+	}
+	leg->rx.pkts++;
+	leg->rx.bytes += p->in_len;
+	leg->rx.last_s = w->now_s;
+	if (p->rtcp)
+		w->page_leg[leg->tx.leg_id].rx_rtcp++;
+}
+
+/* New Ethernet, IP and UDP headers in front of the packet. */
+static enum dp_drop rewrite(struct dp_worker *w, struct rte_mbuf *m, struct media *p, uint16_t *ret_port)
+{
+	struct dp_leg *out = p->out;
+	const struct dp_local *l = w->node->media[out->tx.addr_idx];
+	const struct dp_port *port = &w->node->ports[l->port];
+	uint16_t hlen = dp_udp_hdr_len(l->family), dport, sport;
+	bool mux = (out->tx.flags & DP_LEG_F_RTCP_MUX) != 0;
+	const uint8_t *ip, *mac;
+	uint8_t *hdr, *frame;
+
+	if (!dp_leg_remote(w->legs, out, p->rtcp, &ip, &dport))
+		return DP_DROP_LEG_INACTIVE;
+	if (unlikely((uint32_t)hlen + p->len > port->mtu ||
+		     p->data - (uint8_t *)m->buf_addr < DP_ETH_LEN + hlen))
+		return DP_DROP_NO_ROOM;
+	if (likely(!p->rtcp && out->tx.nh < w->nh->n && w->nh->nh[out->tx.nh].valid)) {
+		mac = w->nh->nh[out->tx.nh].mac;
+	} else {
+		uint16_t nh = DP_NH_NONE;
+
+		mac = dp_worker_hop(w, l->port, l->family, ip, &nh);
+		if (!p->rtcp)
+			out->tx.nh = nh;
+		if (mac == NULL)
+			return DP_DROP_NO_NEIGH;
+	}
+	sport = (uint16_t)(out->tx.local_port + (p->rtcp && !mux ? 1 : 0));
+	hdr = p->data - hlen;
+	dp_build_udp(hdr, l->family, l->ip, sport, ip, dport, p->len, out->tx.dscp, false);
+	frame = hdr - DP_ETH_LEN;
+	memcpy(frame, mac, 6);
+	memcpy(frame + 6, port->mac, 6);
+	dp_put16(frame + 12, l->family == 4 ? DP_ETYPE_IP4 : DP_ETYPE_IP6);
+	m->data_off = (uint16_t)(frame - (uint8_t *)m->buf_addr);
+	m->data_len = (uint16_t)(DP_ETH_LEN + hlen + p->len);
+	m->pkt_len = m->data_len;
+	m->ol_flags = 0;
+	out->tx.pkts++;
+	out->tx.bytes += p->len;
+	if (p->rtcp)
+		w->page_leg[out->tx.leg_id].tx_rtcp++;
+	*ret_port = l->port;
+	return DP_OK;
+}
+
+/* Why a leg lost a packet, for its line in the counter page. */
+static void leg_drop(struct dp_worker *w, const struct media *p)
+{
+	struct dp_page_leg *pl;
+
+	if (p->in == NULL)
+		return;
+	pl = &w->page_leg[p->in->tx.leg_id];
+	switch (p->verdict) {
+	case DP_DROP_AUTH:
+		pl->auth_fail++;
+		break;
+	case DP_DROP_REPLAY:
+	case DP_DROP_STALE:
+		pl->replayed++;
+		break;
+	default:
+		pl->other_drop++;
+	}
+}
+
+void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n)
+{
+	struct media p[DP_BURST];
+	uint64_t t[6], *cyc = w->cnt->stage_cyc, *pkts = w->cnt->stage_pkts;
+
+	t[0] = rte_rdtsc();
+	for (uint16_t i = 0; i < n; i++) {
+		const struct dp_frame *f = &b->f[idx[i]];
+
+		p[i] = (struct media){.data = b->data[idx[i]] + f->payload_off, .len = f->payload_len,
+				      .in_len = f->payload_len, .i = idx[i]};
+		p[i].verdict = lookup(w, f, b->local[idx[i]], &p[i]);
+		if (p[i].verdict == DP_OK) {
+			rte_prefetch0(&p[i].out->tx);
+			if (p[i].in->rx.key != NULL)
+				for (unsigned int l = 0; l < 5; l++)
+					rte_prefetch0((const uint8_t *)p[i].in->rx.key + l * 64);
+			if (p[i].out->tx.key != NULL)
+				for (unsigned int l = 0; l < 5; l++)
+					rte_prefetch0((const uint8_t *)p[i].out->tx.key + l * 64);
+		}
+	}
+	t[1] = rte_rdtsc();
+	crypto(w, b, p, n, false, false, dp_srtp_unprotect_burst);
+	crypto(w, b, p, n, true, false, dp_srtcp_unprotect_burst);
+	for (uint16_t i = 0; i < n; i++)
+		if (p[i].verdict == DP_OK)
+			accept(w, b, &p[i]);
+	t[2] = rte_rdtsc();
+	crypto(w, b, p, n, false, true, dp_srtp_protect_burst);
+	crypto(w, b, p, n, true, true, dp_srtcp_protect_burst);
+	t[3] = rte_rdtsc();
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t port = 0;
+
+		if (p[i].verdict == DP_OK)
+			p[i].verdict = rewrite(w, b->m[p[i].i], &p[i], &port);
+		if (likely(p[i].verdict == DP_OK)) {
+			dp_worker_send(w, port, b->m[p[i].i]);
+		} else {
+			leg_drop(w, &p[i]);
+			dp_worker_drop(w, b->m[p[i].i], p[i].verdict);
+		}
+	}
+	t[4] = rte_rdtsc();
+	cyc[DP_STAGE_LOOKUP] += t[1] - t[0];
+	cyc[DP_STAGE_UNPROTECT] += t[2] - t[1];
+	cyc[DP_STAGE_PROTECT] += t[3] - t[2];
+	cyc[DP_STAGE_REWRITE] += t[4] - t[3];
+	for (int s = DP_STAGE_LOOKUP; s <= DP_STAGE_REWRITE; s++)
+		pkts[s] += n;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+
+#include "counters.h"
+#include "ipsec/sa.h"
+#include "objs.h"
+
+#define MBUF_CACHE 250
+
+uint32_t dp_node_leg_bytes(void)
+{
+	return (uint32_t)(sizeof(struct dp_leg) + sizeof(struct dp_leg_cold) + 2 * sizeof(struct dp_srtp_key) +
+			  sizeof(uint32_t)) + DP_OBJS_LEG_BYTES;
+}
+
+static int no_memory(const char *what, size_t bytes)
+{
+	cfg_log(CFG_LOG_ERR, "no-memory", "what=%s bytes=%zu", what, bytes);
+	return -ENOMEM;
+}
+
+static void *take(const char *what, size_t bytes)
+{
+	void *mem = rte_zmalloc(what, bytes, 64);
+
+	if (mem == NULL)
+		(void)no_memory(what, bytes);
+	return mem;
+}
+
+int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cnt, const char *tag)
+{
+	const struct cfg_dataplane *dc = &cfg->dataplane;
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct dp_neigh *none;
+	size_t size;
+	int rc;
+
+	memset(node, 0, sizeof(*node));
+	node->page_fd = -1;
+	node->cfg = cfg;
+	node->worker_cnt = worker_cnt;
+	node->base_port = cfg->media.base_port;
+	node->mgcp_local = cfg->mgcp_local;
+	node->media_cnt = (uint16_t)cfg->media.addresses_count;
+	node->hz = rte_get_tsc_hz();
+	node->start_cyc = rte_rdtsc();
+	snprintf(node->tag, sizeof(node->tag), "%s", tag);
+	dp_locals_init(&node->locals);
+	if (worker_cnt == 0 || worker_cnt > DP_WORKER_MAX || node->media_cnt > DP_MEDIA_ADDR_MAX)
+		return -EINVAL;
+
+	snprintf(name, sizeof(name), "mbuf%s", node->tag);
+	node->pool_size = dc->mbufs;
+	node->pool = rte_pktmbuf_pool_create(name, dc->mbufs, MBUF_CACHE, sizeof(struct dp_mbuf_priv),
+					     RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+	if (node->pool == NULL)
+		return no_memory("mbufs", (size_t)dc->mbufs * RTE_MBUF_DEFAULT_BUF_SIZE);
+	rc = dp_page_create(worker_cnt, node->media_cnt * DP_LEGS_PER_ADDR, DP_SA_MAX, &node->page, &node->page_size,
+			    &node->page_fd);
+	if (rc < 0) {
+		cfg_log(CFG_LOG_ERR, "counter-page-failed", "error=%s", strerror(-rc));
+		return rc;
+	}
+	if (getrandom(&node->page->boot_id, 8, 0) != 8)
+		return -EIO;
+	node->page->tsc_hz = node->hz;
+	node->page->mbufs_total = dc->mbufs;
+	node->page->leg_bytes = dp_node_leg_bytes();
+	rc = dp_shard_init(&node->shard, worker_cnt, node->tag);
+	if (rc < 0)
+		return rc;
+
+	size = dp_leg_tab_size(node->media_cnt, dc->max_legs);
+	node->leg_mem = take("legs", size);
+	node->key_mem = take("leg-keys", 2 * (size_t)dc->max_legs * sizeof(struct dp_srtp_key));
+	/* Replacing an SA needs the new one beside the old one for a moment. */
+	node->sa_mem = take("sas", ((size_t)dc->max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
+	node->streams = dp_srtp_pool_create(dc->max_legs / 4 + 64);
+	node->gw_shard = calloc(DP_GW_MAX, 1);
+	size = rte_rcu_qsbr_get_memsize(worker_cnt);
+	node->qs = take("rcu", size);
+	if (node->leg_mem == NULL || node->key_mem == NULL || node->sa_mem == NULL || node->streams == NULL ||
+	    node->gw_shard == NULL || node->qs == NULL)
+		return -ENOMEM;
+	dp_leg_tab_init(&node->legs, node->leg_mem, node->media_cnt, dc->max_legs, node->base_port);
+	rte_rcu_qsbr_init(node->qs, worker_cnt);
+	for (uint16_t i = 0; i < worker_cnt; i++)
+		rte_rcu_qsbr_thread_register(node->qs, i);
+	none = dp_neigh_create(1);
+	node->nh = none != NULL ? dp_neigh_snapshot(none) : NULL;
+	dp_neigh_destroy(none);
+	return node->nh != NULL ? 0 : -ENOMEM;
+}
+
+int dp_node_port(struct dp_node *node, uint16_t id, const struct cfg_dp_port *pc)
+{
+	struct dp_port *port = &node->ports[node->port_cnt];
+	int rc;
+
+	if (node->port_cnt == DP_PORT_MAX)
+		return -ENOSPC;
+	snprintf(port->device, sizeof(port->device), "%s", pc->device);
+	port->gw4 = pc->gw4;
+	port->gw6 = pc->gw6;
+	for (unsigned int i = 0; i < pc->addresses_count && i < DP_PORT_ADDR_MAX; i++) {
+		int16_t media = -1;
+
+		for (uint16_t k = 0; k < node->media_cnt; k++) {
+			const struct cfg_addr *a = &node->cfg->media.addresses[k].addr;
+
+			if (a->family == pc->addr[i].family && memcmp(a->ip, pc->addr[i].ip, 16) == 0)
+				media = (int16_t)k;
+		}
+		port->addr[port->addr_cnt++] = pc->addr[i];
+		rc = dp_locals_add(&node->locals, pc->addr[i].family, pc->addr[i].ip, (uint8_t)node->port_cnt, media);
+		if (rc < 0) {
+			char buf[64];
+
+			cfg_log(CFG_LOG_ERR, "address-twice", "device=%s address=%s", port->device,
+				cfg_addr_print(&pc->addr[i], buf, sizeof(buf)));
+			return rc;
+		}
+	}
+	node->port_cnt++;
+	rc = dp_port_start(port, id, node->worker_cnt, node->cfg->dataplane.ring_desc, node->pool);
+	if (rc < 0)
+		return rc;
+	cfg_log(CFG_LOG_INFO, "port-up", "device=%s mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u addresses=%u queues=%u",
+		port->device, port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5],
+		port->mtu, port->addr_cnt, node->worker_cnt);
+	return 0;
+}
+
+int dp_node_workers(struct dp_node *node, const uint16_t *lcores)
+{
+	for (uint16_t k = 0; k < node->media_cnt; k++) {
+		const struct cfg_addr *a = &node->cfg->media.addresses[k].addr;
+
+		node->media[k] = dp_locals_find(&node->locals, a->family, a->ip);
+		if (node->media[k] == NULL) {
+			cfg_log(CFG_LOG_ERR, "media-address-nowhere", "address=%s",
+				cfg_q(node->cfg->media.addresses[k].address));
+			return -EINVAL;
+		}
+	}
+	for (uint16_t i = 0; i < node->worker_cnt; i++) {
+		node->worker[i] = dp_worker_create(node, i, lcores[i]);
+		if (node->worker[i] == NULL)
+			return no_memory("worker", sizeof(struct dp_worker));
+	}
+	return 0;
+}
+
+void dp_node_publish(struct dp_node *node, struct dp_nh_snap *snap)
+{
+	struct dp_nh_snap *old = node->nh;
+
+	__atomic_store_n(&node->nh, snap, __ATOMIC_RELEASE);
+	/* A round of a worker is microseconds, and a sleeping one is offline. */
+	rte_rcu_qsbr_synchronize(node->qs, RTE_QSBR_THRID_INVALID);
+	free(old);
+}
+
+uint32_t dp_node_fini(struct dp_node *node)
+{
+	uint32_t lost = 0;
+
+	for (uint16_t i = 0; i < DP_WORKER_MAX; i++) {
+		dp_worker_destroy(node->worker[i]);
+		node->worker[i] = NULL;
+	}
+	for (uint16_t p = 0; p < node->port_cnt; p++)
+		dp_port_stop(&node->ports[p]);
+	dp_shard_fini(&node->shard);
+	if (node->pool != NULL) {
+		lost = node->pool_size - rte_mempool_avail_count(node->pool);
+		rte_mempool_free(node->pool);
+	}
+	rte_free(node->leg_mem);
+	if (node->key_mem != NULL)
+		explicit_bzero(node->key_mem, 2 * (size_t)node->cfg->dataplane.max_legs * sizeof(struct dp_srtp_key));
+	rte_free(node->key_mem);
+	if (node->sa_mem != NULL)
+		explicit_bzero(node->sa_mem,
+			       ((size_t)node->cfg->dataplane.max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
+	rte_free(node->sa_mem);
+	dp_srtp_pool_destroy(node->streams);
+	free(node->gw_shard);
+	rte_free(node->qs);
+	free(node->nh);
+	if (node->page != NULL)
+		munmap(node->page, node->page_size);
+	if (node->page_fd >= 0)
+		close(node->page_fd);
+	memset(node, 0, sizeof(*node));
+	return lost;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Bounds-checked reading of received frames: Ethernet (802.3, one priority tag), ARP (RFC 826), IPv4 (RFC 791), IPv6
+ * (RFC 8200) and UDP (RFC 768). Works on (pointer, length), never reads past the length, changes nothing.
+ * Fragments are reported, not reassembled; IPv6 hop-by-hop and destination options are walked (at most
+ * DP_PARSE_EXT_MAX), routing headers refused (RFC 5095). UDP checksums are not verified: packets that come from a local
+ * kernel over veth carry partial ones.
+ */
+#ifndef DP_PARSE_H
+#define DP_PARSE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "dp_page.h"
+
+#define DP_ETH_LEN       14
+#define DP_PARSE_EXT_MAX 4
+
+#define DP_ETYPE_IP4  0x0800
+#define DP_ETYPE_ARP  0x0806
+#define DP_ETYPE_VLAN 0x8100
+#define DP_ETYPE_IP6  0x86dd
+
+#define DP_PROTO_ICMP  1
+#define DP_PROTO_UDP   17
+#define DP_PROTO_ESP   50
+#define DP_PROTO_ICMP6 58
+
+/* What a frame is; offsets are bytes from its start. */
+struct dp_frame {
+	uint16_t etype;       /* DP_ETYPE_*, behind a priority tag */
+	uint8_t family;       /* 4, 6, or 0: not IP */
+	uint8_t proto;        /* upper-layer protocol */
+	uint8_t ttl;          /* TTL or hop limit as received */
+	uint8_t tos;          /* TOS or traffic class */
+	uint16_t l3_off;
+	uint16_t l3_len;      /* IP packet, header included; link-layer padding is not part of it */
+	uint16_t l4_off;
+	uint16_t l4_len;      /* bytes behind the IP headers */
+	uint16_t src_port;    /* UDP, host order */
+	uint16_t dst_port;
+	uint16_t payload_off; /* UDP */
+	uint16_t payload_len;
+	uint8_t src[16];      /* IPv4 in the first four, rest zero: comparable as 16 bytes */
+	uint8_t dst[16];
+};
+
+struct dp_arp { /* Ethernet and IPv4 */
+	uint16_t op;   /* 1 request, 2 reply */
+	uint8_t sha[6], spa[4], tha[6], tpa[4];
+};
+
+static inline uint16_t dp_get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t dp_get32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline void dp_put16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void dp_put32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
+/**
+ * Read one frame of 'len' bytes. DP_OK: etype is ARP, IP4 or IP6, and what belongs to it is set; for UDP also ports
+ * and payload. DP_DROP_L2_NOT_OURS (short, other ethertype, VLAN other than 0), DP_DROP_L3_MALFORMED,
+ * DP_DROP_L3_FRAGMENT, DP_DROP_L4_MALFORMED, DP_DROP_TTL; *f is then undefined. Any.
+ */
+enum dp_drop dp_parse_frame(const uint8_t *data, uint16_t len, struct dp_frame *f);
+
+/** The same from the IP header on (what comes out of an SA): l3_off is 0, etype by version. */
+enum dp_drop dp_parse_ip(const uint8_t *data, uint16_t len, struct dp_frame *f);
+
+/** Read the ARP message behind an Ethernet header. DP_OK or DP_DROP_L3_MALFORMED. */
+enum dp_drop dp_parse_arp(const uint8_t *data, uint16_t len, struct dp_arp *ret);
+
+/* Internet checksum (RFC 1071) in pieces: sum of 16-bit words as read, added to 'sum'. */
+uint32_t dp_sum(const uint8_t *data, uint32_t len, uint32_t sum);
+
+static inline uint16_t dp_sum_fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/** Sum of the pseudo header of 'family' over addresses given as in struct dp_frame. */
+uint32_t dp_sum_pseudo(uint8_t family, const uint8_t *src, const uint8_t *dst, uint8_t proto, uint32_t len);
+
+/**
+ * Write an IPv4 or IPv6 header and a UDP header in front of 'payload_len' bytes; 'hdr' points at 28 or 48 writable
+ * bytes directly before the payload. 'udp_sum' computes the UDP checksum, else it is 0 with IPv4 (always
+ * computed with IPv6, RFC 8200 s8.1).
+ */
+void dp_build_udp(uint8_t *hdr, uint8_t family, const uint8_t *src, uint16_t src_port, const uint8_t *dst,
+		  uint16_t dst_port, uint16_t payload_len, uint8_t dscp, bool udp_sum);
+
+static inline uint16_t dp_udp_hdr_len(uint8_t family)
+{
+	return family == 4 ? 28 : 48;
+}
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ports: ethdevs made from configuration, the addresses that the dataplane answers for on each, and where a packet to
+ * an address goes next. One queue pair per worker on every port. Main lcore at start and stop; read-only in between.
+ */
+#ifndef DP_PORT_H
+#define DP_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+
+#define DP_PORT_MAX      32
+#define DP_PORT_ADDR_MAX 8
+#define DP_LOCAL_MAX     (DP_PORT_MAX * DP_PORT_ADDR_MAX)
+#define DP_LOCAL_NONE    UINT16_MAX
+
+struct rte_mempool;
+
+struct dp_port {
+	uint16_t id;      /* ethdev */
+	uint8_t mac[6];
+	uint16_t mtu;     /* bytes of the largest IP packet */
+	bool kernel;      /* a socket of the kernel behind it: an idle worker may sleep */
+	bool started;
+	uint8_t addr_cnt;
+	struct cfg_addr addr[DP_PORT_ADDR_MAX]; /* with prefix length */
+	struct cfg_addr gw4, gw6;
+	char device[64];  /* as configured, for the log */
+};
+
+/* An address of ours. */
+struct dp_local {
+	uint8_t ip[16];
+	uint8_t family;
+	uint8_t port;      /* index of its port */
+	int16_t media_idx; /* index in media.addresses; -1: none */
+};
+
+struct dp_locals {
+	uint16_t n;
+	uint16_t bucket[1024]; /* open addressing: index or DP_LOCAL_NONE */
+	struct dp_local a[DP_LOCAL_MAX];
+};
+
+/**
+ * Print EAL's argument for a configured device into 'buf': "--vdev=..." or "--allow=...". 'n' numbers the vdevs.
+ * 0; -EINVAL: unknown kind or unusable name.
+ */
+int dp_port_eal_arg(const char *device, unsigned int n, uint16_t queues, uint16_t ring_desc, char *buf, size_t size);
+
+/** Is a device of this kind a PCI device (then EAL must probe the bus)? */
+bool dp_port_is_pci(const char *device);
+
+/** The ethdev that EAL made for device number 'n'. 0, -EINVAL, -ENODEV. */
+int dp_port_ethdev(const char *device, unsigned int n, uint16_t *ret_id);
+
+/**
+ * Configure and start ethdev 'id' with 'queues' queue pairs of 'desc' descriptors; fills id, mac, mtu, started.
+ * 0 or the driver's negative errno, logged.
+ */
+int dp_port_start(struct dp_port *port, uint16_t id, uint16_t queues, uint16_t desc, struct rte_mempool *pool);
+
+/** Stop and close: the driver gives its mbufs back. */
+void dp_port_stop(struct dp_port *port);
+
+/** Enter an address; -EEXIST, -ENOSPC. */
+int dp_locals_add(struct dp_locals *l, uint8_t family, const uint8_t *ip, uint8_t port, int16_t media_idx);
+
+void dp_locals_init(struct dp_locals *l);
+
+/** Ours? 'ip' with IPv4 in the first four bytes, rest zero. NULL: no. Any lcore. */
+const struct dp_local *dp_locals_find(const struct dp_locals *l, uint8_t family, const uint8_t *ip);
+
+/**
+ * Next hop on this port for a destination: itself if on link, else the port's gateway. *ret_hop is 16 bytes as in
+ * struct dp_frame. False: no way. Any lcore.
+ */
+bool dp_port_next_hop(const struct dp_port *port, uint8_t family, const uint8_t *dst, const uint8_t **ret_hop);
+
+/** An address of ours on this port to ask for 'ip' from: on its link if there is one. NULL: no address of the family. */
+const uint8_t *dp_port_own(const struct dp_port *port, uint8_t family, const uint8_t *ip);
+
+#endif

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "crypto/mb.h"
+#include "ipsec/esp.h"
+#include "ipsec/sa.h"
+#include "mgcp/deliver.h"
+#include "sad.h"
+
+__extension__ typedef unsigned __int128 u128;
+
+/* --- what leaves --- */
+
+void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why)
+{
+	w->cnt->drop[why]++;
+	rte_pktmbuf_free(m);
+}
+
+static void flush_tx(struct dp_worker *w, uint16_t p)
+{
+	uint16_t n = w->tx[p].n, sent;
+	uint64_t bytes = 0;
+
+	if (n == 0)
+		return;
+	for (uint16_t i = 0; i < n; i++)
+		bytes += w->tx[p].m[i]->pkt_len;
+	sent = rte_eth_tx_burst(w->node->ports[p].id, w->id, w->tx[p].m, n);
+	w->tx[p].n = 0;
+	for (uint16_t i = sent; i < n; i++) {
+		bytes -= w->tx[p].m[i]->pkt_len;
+		dp_worker_drop(w, w->tx[p].m[i], DP_DROP_TX_FULL);
+	}
+	w->cnt->tx_pkts += sent;
+	w->cnt->tx_bytes += bytes;
+}
+
+void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m)
+{
+	w->tx[port_idx].m[w->tx[port_idx].n++] = m;
+	if (w->tx[port_idx].n == DP_BURST)
+		flush_tx(w, port_idx);
+}
+
+static void flush_handoff(struct dp_worker *w, uint16_t to)
+{
+	uint16_t n = w->handoff[to].n;
+	unsigned int done;
+
+	if (n == 0)
+		return;
+	/* Counted before the other side can count them. */
+	w->cnt->handoff_out += n;
+	w->cnt->in_flight += n;
+	done = rte_ring_sp_enqueue_burst(w->node->shard.ring[w->id][to], (void **)w->handoff[to].m, n, NULL);
+	w->handoff[to].n = 0;
+	for (unsigned int i = done; i < n; i++) {
+		w->cnt->handoff_out--;
+		w->cnt->in_flight--;
+		dp_worker_drop(w, w->handoff[to].m[i], DP_DROP_RING_FULL);
+	}
+}
+
+void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m)
+{
+	w->handoff[to].m[w->handoff[to].n++] = m;
+	if (w->handoff[to].n == DP_BURST)
+		flush_handoff(w, to);
+}
+
+struct dp_evt *dp_worker_evt(struct dp_worker *w)
+{
+	void *evt;
+
+	if (rte_ring_sc_dequeue(w->evt_free, &evt) == 0)
+		return evt;
+	w->cnt->events_lost++;
+	return NULL;
+}
+
+void dp_worker_post(struct dp_worker *w, struct dp_evt *evt)
+{
+	/* Never full: the ring has room for the whole pool. */
+	(void)rte_ring_sp_enqueue(w->evt, evt);
+}
+
+const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t family, const uint8_t *dst,
+			     uint16_t *ret_nh)
+{
+	const struct dp_port *port = &w->node->ports[port_idx];
+	const uint8_t *hop;
+	struct dp_evt *evt;
+	uint16_t i;
+
+	if (!dp_port_next_hop(port, family, dst, &hop))
+		return NULL;
+	i = dp_nh_find(w->nh, (uint8_t)port_idx, family, hop);
+	if (i != DP_NEIGH_NONE && w->nh->nh[i].valid) {
+		if (ret_nh != NULL)
+			*ret_nh = i;
+		return w->nh->nh[i].mac;
+	}
+	if (w->neigh_budget > 0) {
+		w->neigh_budget--;
+		evt = dp_worker_evt(w);
+		if (evt != NULL) {
+			evt->type = DP_EVT_NEIGH_WANT;
+			evt->u.nh = (struct dp_nh){.family = family, .port = (uint8_t)port_idx};
+			memcpy(evt->u.nh.ip, hop, 16);
+			dp_worker_post(w, evt);
+		}
+	}
+	return NULL;
+}
+
+/* --- what comes in --- */
+
+enum class { CL_DROP, CL_MEDIA, CL_ESP, CL_ARP, CL_ICMP, CL_MGCP };
+
+/* Is the frame addressed to this port? Multicast only for what may be neighbour discovery. */
+static bool mac_ours(const struct dp_port *port, const uint8_t *frame, const struct dp_frame *f)
+{
+	if (memcmp(frame + 6, port->mac, 6) == 0)
+		return false; /* our kernel's own packets, seen on the way out */
+	if (memcmp(frame, port->mac, 6) == 0)
+		return true;
+	if (f->etype == DP_ETYPE_ARP)
+		return (frame[0] & 1) != 0;
+	return frame[0] == 0x33 && frame[1] == 0x33 && f->proto == DP_PROTO_ICMP6;
+}
+
+static enum class classify_udp(const struct dp_worker *w, const struct dp_local *l, const struct dp_frame *f)
+{
+	const struct dp_node *node = w->node;
+	struct dp_sockaddr to;
+
+	if (l->media_idx >= 0 && (uint32_t)f->dst_port - node->base_port < DP_PORTS_PER_ADDR)
+		return CL_MEDIA;
+	if (f->dst_port == DP_ESP_UDP_PORT)
+		return CL_ESP;
+	if (f->dst_port == node->mgcp_local.port && node->mgcp_local.family == f->family &&
+	    memcmp(f->dst, node->mgcp_local.ip, 16) == 0)
+		return CL_MGCP;
+	to = (struct dp_sockaddr){.port = f->dst_port, .family = f->family};
+	memcpy(to.ip, f->dst, 16);
+	return dp_deliver_is_local(w->deliver, &to) ? CL_MGCP : CL_DROP;
+}
+
+/* One frame: verdict and class. Packets of another worker's shard are not told apart here. */
+static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
+{
+	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
+	const struct dp_port *port = &w->node->ports[priv->port];
+	struct dp_frame *f = &b->f[i];
+	enum class cl;
+
+	if (unlikely(b->m[i]->nb_segs != 1)) {
+		b->verdict[i] = DP_DROP_CHAINED;
+		return CL_DROP;
+	}
+	b->verdict[i] = dp_parse_frame(b->data[i], b->m[i]->data_len, f);
+	if (b->verdict[i] != DP_OK) {
+		/* Not worth a reason of its own if it was not for us in the first place. */
+		if (b->m[i]->data_len >= DP_ETH_LEN && memcmp(b->data[i], port->mac, 6) != 0)
+			b->verdict[i] = DP_DROP_L2_NOT_OURS;
+		return CL_DROP;
+	}
+	if (!mac_ours(port, b->data[i], f)) {
+		b->verdict[i] = DP_DROP_L2_NOT_OURS;
+		return CL_DROP;
+	}
+	b->local[i] = NULL;
+	if (f->etype == DP_ETYPE_ARP)
+		return CL_ARP;
+	if (f->family == 6 && f->dst[0] == 0xff) {
+		if (f->proto == DP_PROTO_ICMP6)
+			return CL_ICMP;
+		b->verdict[i] = DP_DROP_L3_NOT_OURS;
+		return CL_DROP;
+	}
+	b->local[i] = dp_locals_find(&w->node->locals, f->family, f->dst);
+	if (b->local[i] == NULL || b->local[i]->port != priv->port) {
+		b->verdict[i] = DP_DROP_L3_NOT_OURS;
+		return CL_DROP;
+	}
+	switch (f->proto) {
+	case DP_PROTO_UDP:
+		cl = classify_udp(w, b->local[i], f);
+		break;
+	case DP_PROTO_ESP:
+		return CL_ESP;
+	case DP_PROTO_ICMP:
+		cl = f->family == 4 ? CL_ICMP : CL_DROP;
+		break;
+	case DP_PROTO_ICMP6:
+		cl = f->family == 6 ? CL_ICMP : CL_DROP;
+		break;
+	default:
+		cl = CL_DROP;
+	}
+	if (cl == CL_DROP)
+		b->verdict[i] = DP_DROP_L4_PROTO;
+	return cl;
+}
+
+static uint16_t owner_of_media(const struct dp_worker *w, const struct dp_frame *f)
+{
+	return w->node->shard.worker[(uint16_t)(f->dst_port - w->node->base_port) / DP_PORTS_PER_SHARD];
+}
+
+void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
+{
+	struct dp_burst *b = &w->burst;
+	uint16_t media[DP_BURST], esp[DP_BURST], media_n = 0, esp_n = 0;
+	uint64_t t0 = rte_rdtsc(), t1;
+
+	b->n = n;
+	for (uint16_t i = 0; i < n; i++) {
+		b->m[i] = m[i];
+		b->data[i] = rte_pktmbuf_mtod(m[i], uint8_t *);
+		rte_prefetch0(b->data[i]);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t to;
+
+		switch (classify(w, b, i)) {
+		case CL_MEDIA:
+			to = owner_of_media(w, &b->f[i]);
+			if (likely(to == w->id))
+				media[media_n++] = i;
+			else
+				dp_worker_handoff(w, to, b->m[i]);
+			break;
+		case CL_ESP:
+			esp[esp_n++] = i;
+			break;
+		case CL_ARP:
+			dp_local_arp(w, b, i);
+			break;
+		case CL_ICMP:
+			dp_local_icmp(w, b, i);
+			break;
+		case CL_MGCP:
+			dp_local_mgcp(w, b, i);
+			break;
+		default:
+			dp_worker_drop(w, b->m[i], b->verdict[i]);
+		}
+	}
+	t1 = rte_rdtsc();
+	w->cnt->stage_cyc[DP_STAGE_PARSE] += t1 - t0;
+	w->cnt->stage_pkts[DP_STAGE_PARSE] += n;
+	if (media_n > 0)
+		dp_media_burst(w, b, media, media_n);
+	if (esp_n > 0) {
+		t0 = rte_rdtsc();
+		dp_local_esp(w, b, esp, esp_n);
+		w->cnt->stage_cyc[DP_STAGE_OTHER] += rte_rdtsc() - t0;
+		w->cnt->stage_pkts[DP_STAGE_OTHER] += esp_n;
+	}
+}
+
+static unsigned int receive(struct dp_worker *w)
+{
+	struct rte_mbuf *m[DP_BURST];
+	unsigned int total = 0;
+
+	for (uint16_t p = 0; p < w->node->port_cnt; p++) {
+		uint64_t t0 = rte_rdtsc(), bytes = 0;
+		uint16_t n = rte_eth_rx_burst(w->node->ports[p].id, w->id, m, DP_BURST);
+
+		if (n == 0)
+			continue;
+		for (uint16_t i = 0; i < n; i++) {
+			struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m[i]);
+
+			*priv = (struct dp_mbuf_priv){.port = (uint8_t)p};
+			bytes += m[i]->pkt_len;
+		}
+		w->cnt->rx_pkts += n;
+		w->cnt->rx_bytes += bytes;
+		w->cnt->stage_cyc[DP_STAGE_RX] += rte_rdtsc() - t0;
+		w->cnt->stage_pkts[DP_STAGE_RX] += n;
+		dp_worker_input(w, m, n);
+		total += n;
+	}
+	for (uint16_t from = 0; from < w->node->worker_cnt; from++) {
+		struct rte_mbuf *in[DP_BURST];
+		uint16_t frames = 0;
+		unsigned int n;
+
+		if (from == w->id)
+			continue;
+		n = rte_ring_sc_dequeue_burst(w->node->shard.ring[from][w->id], (void **)in, DP_BURST, NULL);
+		if (n == 0)
+			continue;
+		w->cnt->handoff_in += n;
+		w->cnt->in_flight -= n;
+		for (unsigned int i = 0; i < n; i++) {
+			const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(in[i]);
+
+			if (priv->inner)
+				dp_local_inner(w, in[i]);
+			else
+				m[frames++] = in[i];
+		}
+		if (frames > 0)
+			dp_worker_input(w, m, frames);
+		total += n;
+	}
+	return total;
+}
+
+static unsigned int commands(struct dp_worker *w)
+{
+	void *cmd[32];
+	unsigned int n = rte_ring_sc_dequeue_burst(w->cmd, cmd, 32, NULL);
+
+	for (unsigned int i = 0; i < n; i++)
+		dp_worker_cmd(w, cmd[i]);
+	if (n > 0) {
+		(void)rte_ring_sp_enqueue_bulk(w->done, cmd, n, NULL); /* as large as the pool */
+		w->cnt->cmds += n;
+	}
+	return n;
+}
+
+static void timers(struct dp_worker *w)
+{
+	const struct dp_deliver_stats *s;
+
+	if (w->now_us - w->tick_us < 1000)
+		return;
+	w->tick_us = w->now_us;
+	w->neigh_budget = DP_NEIGH_PER_MS;
+	(void)dp_deliver_tick(w->deliver, w->now_us);
+	s = dp_deliver_stats(w->deliver);
+	w->cnt->mgcp_tx = s->tx;
+	w->cnt->mgcp_retx = s->retx;
+	w->cnt->mgcp_rx = s->rx;
+	w->cnt->mgcp_timeout = s->timeout;
+	w->cnt->mgcp_no_sa = s->no_sa;
+	if (w->now_us - w->second_us >= 1000000) {
+		const uint16_t *ids;
+		uint32_t n = dp_sad_list(w->sad, &ids);
+
+		w->second_us = w->now_us;
+		for (uint32_t i = 0; i < n; i++) {
+			struct dp_sa *sa = dp_sad_find(w->sad, ids[i]);
+
+			if (dp_sa_tick(sa, w->now_s))
+				dp_local_sa_events(w, sa);
+		}
+	}
+}
+
+unsigned int dp_worker_round(struct dp_worker *w)
+{
+	unsigned int n, cmds;
+	uint64_t t;
+
+	w->now_cyc = rte_rdtsc();
+	w->now_us = (uint64_t)(((u128)(w->now_cyc - w->node->start_cyc) * w->us_mult) >> 32);
+	w->nh = __atomic_load_n(&w->node->nh, __ATOMIC_ACQUIRE);
+	while (w->now_us >= (uint64_t)(w->now_s + 1) * 1000000)
+		w->now_s++;
+	cmds = commands(w);
+	n = receive(w);
+	timers(w);
+	t = rte_rdtsc();
+	for (uint16_t p = 0; p < w->node->port_cnt; p++) {
+		uint16_t k = w->tx[p].n;
+
+		if (k > 0) {
+			flush_tx(w, p);
+			w->cnt->stage_pkts[DP_STAGE_TX] += k;
+		}
+	}
+	for (uint16_t to = 0; to < w->node->worker_cnt; to++)
+		if (to != w->id)
+			flush_handoff(w, to);
+	w->cnt->polls++;
+	if (n > 0 || cmds > 0) {
+		uint64_t end = rte_rdtsc();
+
+		w->cnt->busy_polls++;
+		w->cnt->busy_cyc += end - w->now_cyc;
+		w->cnt->stage_cyc[DP_STAGE_TX] += end - t;
+	}
+	return n;
+}
+
+int dp_worker_main(void *arg)
+{
+	struct dp_worker *w = arg;
+	const struct timespec nap = {.tv_nsec = DP_NAP_US * 1000};
+
+	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+	rte_rcu_qsbr_thread_online(w->node->qs, w->id);
+	while (__atomic_load_n(&w->node->stop, __ATOMIC_RELAXED) == 0) {
+		unsigned int n = dp_worker_round(w);
+
+		rte_rcu_qsbr_quiescent(w->node->qs, w->id);
+		if (n > 0) {
+			w->idle_polls = 0;
+		} else if (w->may_nap && ++w->idle_polls > DP_NAP_POLLS) {
+			/* Asleep it holds no snapshot. */
+			rte_rcu_qsbr_thread_offline(w->node->qs, w->id);
+			nanosleep(&nap, NULL);
+			rte_rcu_qsbr_thread_online(w->node->qs, w->id);
+		} else {
+			rte_pause();
+		}
+	}
+	/* What is in the queues is not read any more; what is in our hands goes out. */
+	(void)commands(w);
+	for (uint16_t p = 0; p < w->node->port_cnt; p++)
+		flush_tx(w, p);
+	rte_rcu_qsbr_thread_offline(w->node->qs, w->id);
+	return 0;
+}
+
+/* --- main lcore --- */
+
+static struct rte_ring *ring(struct dp_worker *w, const char *what, unsigned int depth)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s%s%u", what, w->node->tag, w->id);
+	return rte_ring_create(name, depth, (int)rte_lcore_to_socket_id(w->lcore), RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t lcore)
+{
+	struct dp_worker *w = rte_zmalloc("dp_worker", sizeof(*w), 64);
+
+	if (w == NULL)
+		return NULL;
+	w->node = node;
+	w->id = id;
+	w->lcore = lcore;
+	w->cnt = (struct dp_page_worker *)((uint8_t *)node->page + node->page->worker_off) + id;
+	w->page_leg = (struct dp_page_leg *)((uint8_t *)node->page + node->page->leg_off);
+	w->legs = &node->legs;
+	w->us_mult = (uint64_t)(((u128)1000000 << 32) / node->hz);
+	w->may_nap = true;
+	for (uint16_t p = 0; p < node->port_cnt; p++)
+		w->may_nap = w->may_nap && node->ports[p].kernel;
+	w->neigh_budget = DP_NEIGH_PER_MS;
+	w->mb = dp_mb_create();
+	w->sad = dp_sad_create();
+	w->deliver = dp_local_deliver_create(w);
+	w->cmd = ring(w, "cmd", DP_CMD_DEPTH);
+	w->done = ring(w, "done", DP_CMD_DEPTH);
+	w->evt = ring(w, "evt", DP_EVT_DEPTH);
+	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
+	w->evt_mem = rte_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), 64);
+	if (w->mb == NULL || w->evt_mem == NULL || w->sad == NULL || w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
+	    w->evt == NULL || w->evt_free == NULL) {
+		dp_worker_destroy(w);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < DP_EVT_DEPTH - 1; i++)
+		(void)rte_ring_sp_enqueue(w->evt_free, &w->evt_mem[i]);
+	return w;
+}
+
+void dp_worker_destroy(struct dp_worker *w)
+{
+	if (w == NULL)
+		return;
+	for (uint16_t p = 0; p < DP_PORT_MAX; p++)
+		rte_pktmbuf_free_bulk(w->tx[p].m, w->tx[p].n);
+	for (uint16_t to = 0; to < DP_WORKER_MAX; to++)
+		rte_pktmbuf_free_bulk(w->handoff[to].m, w->handoff[to].n);
+	dp_deliver_destroy(w->deliver);
+	dp_sad_destroy(w->sad);
+	dp_mb_destroy(w->mb);
+	rte_ring_free(w->cmd);
+	rte_ring_free(w->done);
+	rte_ring_free(w->evt);
+	rte_ring_free(w->evt_free);
+	if (w->evt_mem != NULL) /* an MGCP result may hold a key */
+		explicit_bzero(w->evt_mem, (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt));
+	rte_free(w->evt_mem);
+	rte_free(w);
+}

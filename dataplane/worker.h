@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The dataplane's parts in one struct (node), and the worker: one pinned lcore that polls its queues and owns whole
+ * shards. A loop: drain commands, receive a burst from each port and each handoff ring, classify, run the stages
+ * over the burst, send, timers, report a quiescent state.
+ *
+ * Nothing in the loop allocates, locks, logs or calls the system; what drivers do is theirs (af_packet sends by
+ * system call). An idle worker goes on polling, with one exception: when all its ports are sockets of the local kernel
+ * (struct dp_port.kernel), it sleeps DP_NAP_US after DP_NAP_POLLS polls that brought nothing, because such machines
+ * are small, shared, and their packets need the CPU to be produced at all.
+ *
+ * What goes between main lcore and worker are pointers to objects of fixed pools, over single-producer,
+ * single-consumer rings: commands there, the same objects back on 'done' with what they displaced; events up,
+ * empty ones back. The pools are no larger than the rings, so giving back never fails.
+ */
+#ifndef DP_WORKER_H
+#define DP_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "dp_msg.h"
+#include "dp_page.h"
+#include "leg.h"
+#include "neigh.h"
+#include "port.h"
+#include "shard.h"
+#include "srtp/srtp.h"
+
+#define DP_BURST       64
+#define DP_CMD_DEPTH   2048 /* commands to one worker that are under way, at most */
+#define DP_EVT_DEPTH   1024
+#define DP_NAP_POLLS   256
+#define DP_NAP_US      50
+#define DP_NEIGH_PER_MS 16  /* neighbour events that one worker may send up in a millisecond */
+#define DP_MGCP_TXN_MAX 4096 /* MGCP transactions of one worker at once, waiting ones included */
+
+struct dp_deliver;
+struct dp_mb;
+struct dp_node;
+struct dp_sa;
+struct dp_sad;
+struct rte_mbuf;
+struct rte_mempool;
+struct rte_rcu_qsbr;
+struct rte_ring;
+
+enum dp_op {
+	DP_OP_LEG_SET,
+	DP_OP_LEG_KEY,
+	DP_OP_LEG_DEL,
+	DP_OP_SA_SET,
+	DP_OP_SA_GRANT,
+	DP_OP_SA_DEL,
+	DP_OP_GW_SET,
+	DP_OP_GW_DEL,
+	DP_OP_MGCP_CMD,
+	DP_OP_MGCP_ACK,
+	DP_OP_FORGET,  /* MGCP events that nobody will acknowledge */
+	DP_OP_SOLICIT, /* send an ARP request or NS */
+};
+
+/* A command. Filled by the main lcore, which has checked every field; executed once; given back on 'done'. */
+struct dp_cmd {
+	uint8_t op;        /* enum dp_op */
+	uint8_t dir;       /* LEG_KEY */
+	uint32_t id;       /* leg, SA or gateway */
+	/* Objects. In: what is new. Out: what the main lcore is to wipe and free, NULL for what was taken. */
+	struct dp_leg *leg;
+	struct dp_srtp_key *key[2];
+	struct dp_sa *sa;
+	union {
+		struct dp_leg_set leg_set;
+		struct dp_sa_grant grant;
+		struct dp_gw_set gw;
+		struct dp_mgcp_cmd mgcp; /* may hold a key: the main lcore wipes it */
+		struct dp_mgcp_ack ack;
+		struct {
+			struct dp_nh nh;
+			uint8_t own[16];
+		} solicit;
+	} u;
+};
+
+enum dp_evt_type {
+	DP_EVT_MGCP_DONE,
+	DP_EVT_MGCP_EVENT,
+	DP_EVT_SA,
+	DP_EVT_NEIGH_HEARD, /* nh: address, MAC and port of somebody who spoke */
+	DP_EVT_NEIGH_WANT,  /* nh: address and port of a next hop without entry, or without MAC */
+};
+
+struct dp_evt {
+	uint8_t type; /* enum dp_evt_type */
+	union {
+		struct dp_mgcp_done done; /* may hold a key: the main lcore wipes it */
+		struct dp_mgcp_event event;
+		struct dp_sa_event sa;
+		struct dp_nh nh;
+	} u;
+};
+
+/* Behind each mbuf: what a handed-over packet is. */
+struct dp_mbuf_priv {
+	uint8_t inner;  /* 1: an IP packet that came out of an SA, without Ethernet header */
+	uint8_t hops;   /* MGCP in clear: workers that did not know its gateway */
+	uint8_t port;   /* index of the port it came in on */
+	uint8_t zero[5];
+	uint32_t gw_id; /* inner: the SA's gateway */
+	uint32_t zero2;
+};
+
+/* A burst under way. */
+struct dp_burst {
+	uint16_t n;
+	struct rte_mbuf *m[DP_BURST];
+	uint8_t *data[DP_BURST];       /* first byte of the frame */
+	struct dp_frame f[DP_BURST];
+	uint8_t verdict[DP_BURST];     /* enum dp_drop */
+	const struct dp_local *local[DP_BURST];
+};
+
+struct dp_worker {
+	/* read-mostly */
+	struct dp_node *node;
+	uint16_t id;
+	uint16_t lcore;
+	struct dp_page_worker *cnt; /* in the counter page; this worker is its only writer */
+	struct dp_page_leg *page_leg;
+	struct dp_mb *mb;
+	struct dp_deliver *deliver;
+	struct dp_sad *sad;
+	struct dp_leg_tab *legs;
+	const struct dp_nh_snap *nh; /* of this round */
+	struct rte_ring *cmd, *done, *evt, *evt_free;
+	struct dp_evt *evt_mem;   /* DP_EVT_DEPTH - 1 */
+	uint64_t us_mult; /* microseconds per cycle, 2^-32 */
+	bool may_nap;
+	/* time of this round */
+	uint64_t now_cyc, now_us, tick_us, second_us;
+	uint32_t now_s;
+	uint32_t neigh_budget;
+	uint32_t idle_polls;
+	/* packets on their way out */
+	struct {
+		uint16_t n;
+		struct rte_mbuf *m[DP_BURST];
+	} tx[DP_PORT_MAX], handoff[DP_WORKER_MAX];
+	struct dp_burst burst;
+};
+
+struct dp_node {
+	const struct cfg *cfg;
+	struct rte_mempool *pool;
+	uint32_t pool_size;
+	uint16_t port_cnt;
+	struct dp_port ports[DP_PORT_MAX];
+	struct dp_locals locals;
+	uint16_t media_cnt;
+	const struct dp_local *media[DP_MEDIA_ADDR_MAX];
+	uint16_t base_port;
+	struct cfg_addr mgcp_local;
+	struct dp_shard shard;
+	struct dp_leg_tab legs;
+	struct dp_page *page;
+	size_t page_size;
+	int page_fd;
+	uint8_t *gw_shard;             /* by gw_id; main writes, workers read */
+	struct dp_nh_snap *nh;         /* current snapshot: atomic pointer */
+	struct rte_rcu_qsbr *qs;       /* reader i is worker i */
+	uint16_t worker_cnt;
+	struct dp_worker *worker[DP_WORKER_MAX];
+	uint64_t start_cyc, hz;
+	uint32_t stop;                 /* atomic: workers leave their loops */
+	/* memory, freed at the end */
+	void *leg_mem, *key_mem, *sa_mem;
+	struct dp_srtp_pool *streams;
+	char tag[8];                   /* in names of rings and pools */
+};
+
+/* --- main lcore --- */
+
+/** A worker with its rings, manager and tables, for worker number 'id' of the node. NULL: no memory. */
+struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t lcore);
+
+/** After its loop has ended. Takes NULL. Packets it still held are freed. */
+void dp_worker_destroy(struct dp_worker *w);
+
+/** The lcore function: loops until node->stop, then flushes. 'arg' is the worker. Returns 0. */
+int dp_worker_main(void *arg);
+
+/** One round of the loop, for tests and the bench: everything but sleeping. Returns packets received. */
+unsigned int dp_worker_round(struct dp_worker *w);
+
+/* --- the worker itself, for its other files --- */
+
+/** A frame that came in on port 'port_idx', or from a handoff ring (its priv says what it is). Consumes the mbufs. */
+void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n);
+
+/** Media packets of the burst: verdict DP_OK on entry marks 'idx' ones. Consumes them. media.c */
+void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n);
+
+/** ESP packets of the burst. Consumes them. local.c */
+void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n);
+
+/** ARP, ICMP, ND and MGCP in clear: one packet of the burst. Consumes it. local.c */
+void dp_local_arp(struct dp_worker *w, struct dp_burst *b, uint16_t i);
+void dp_local_icmp(struct dp_worker *w, struct dp_burst *b, uint16_t i);
+void dp_local_mgcp(struct dp_worker *w, struct dp_burst *b, uint16_t i);
+
+/** An inner packet that another worker decrypted. Consumes it. local.c */
+void dp_local_inner(struct dp_worker *w, struct rte_mbuf *m);
+
+/** Ask for a next hop on the wire. local.c */
+void dp_local_solicit(struct dp_worker *w, const struct dp_cmd *cmd);
+
+/** Events of an SA after it was used. local.c */
+void dp_local_sa_events(struct dp_worker *w, struct dp_sa *sa);
+
+/** What the worker gives the MGCP stage. local.c */
+struct dp_deliver *dp_local_deliver_create(struct dp_worker *w);
+
+/** Execute one command. cmd.c; the caller gives it back on 'done'. */
+void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd);
+
+/** Count a packet under its reason and free it. */
+void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why);
+
+/** Queue a complete frame for port 'port_idx'; sent at the end of the round at the latest. */
+void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m);
+
+/** Hand a packet to another worker; sent at the end of the round at the latest. */
+void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m);
+
+/** MAC of the next hop towards 'dst' on a port; NULL: not known (asked for). *nh: index to remember, may be NULL. */
+const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t family, const uint8_t *dst,
+			     uint16_t *ret_nh);
+
+/** An empty event, or NULL (counted). Then fill it and post it. */
+struct dp_evt *dp_worker_evt(struct dp_worker *w);
+void dp_worker_post(struct dp_worker *w, struct dp_evt *evt);
+
+#endif
