@@ -86,7 +86,7 @@ static void bad_frame(struct cp_conn *c)
 	char text[64];
 
 	cfg_log_limited(CFG_LOG_WARN, "bad-frame", "from=%s what=length",
-			cfg_addr_print(&c->peer, text, sizeof(text)));
+	                cfg_addr_print(&c->peer, text, sizeof(text)));
 	cp_conn_doom(c, CP_CLOSE_BAD_FRAME);
 }
 
@@ -168,14 +168,16 @@ static void handshake_failed(struct cp_conn *c, short what)
 			why = CP_TLS_FAIL_NO_CERT;
 	net->stats.tls_failed[why]++;
 	if (why != CP_TLS_FAIL_PROTOCOL && c->l->ops->cert_refused != NULL) {
-		c->l->ops->cert_refused(c->l->ctx, &c->peer, why, c->tls_peer.verify_err, c->tls_peer.leaf);
+		c->l->ops->cert_refused(c->l->ctx, &c->peer, why, c->tls_peer.verify_err,
+		                        c->tls_peer.leaf);
 		return;
 	}
 	if (err != 0)
 		ERR_error_string_n(err, reason, sizeof(reason));
 	cfg_log_limited(CFG_LOG_WARN, "tls-handshake-failed", "from=%s why=%s end=%s",
-			cfg_addr_print(&c->peer, text, sizeof(text)),
-			err != 0 ? cfg_q(reason) : cp_tls_fail_name(why), (what & BEV_EVENT_EOF) != 0 ? "eof" : "error");
+	                cfg_addr_print(&c->peer, text, sizeof(text)),
+	                err != 0 ? cfg_q(reason) : cp_tls_fail_name(why),
+	                (what & BEV_EVENT_EOF) != 0 ? "eof" : "error");
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -220,20 +222,21 @@ static void on_first_byte(evutil_socket_t fd, short what, void *arg)
 
 		if (ssl == NULL) {
 			net->stats.not_tls += !looks_tls;
-			cfg_log_limited(CFG_LOG_WARN, looks_tls ? "tls-not-ready" : "clear-on-tls-port", "from=%s",
-					cfg_addr_print(&c->peer, text, sizeof(text)));
+			cfg_log_limited(CFG_LOG_WARN,
+			                looks_tls ? "tls-not-ready" : "clear-on-tls-port",
+			                "from=%s", cfg_addr_print(&c->peer, text, sizeof(text)));
 			cp_conn_doom(c, CP_CLOSE_TLS);
 			return;
 		}
-		c->bev = bufferevent_openssl_socket_new(net->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-							BEV_OPT_CLOSE_ON_FREE);
+		c->bev = bufferevent_openssl_socket_new(
+			net->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
 		if (c->bev == NULL)
 			SSL_free(ssl);
 	} else {
 		if (looks_tls && n > 1) {
 			net->stats.tls_on_clear++;
 			cfg_log_limited(CFG_LOG_WARN, "tls-on-clear-port", "from=%s",
-					cfg_addr_print(&c->peer, text, sizeof(text)));
+			                cfg_addr_print(&c->peer, text, sizeof(text)));
 			cp_conn_doom(c, CP_CLOSE_BAD_FRAME);
 			return;
 		}
@@ -251,15 +254,16 @@ static void on_first_byte(evutil_socket_t fd, short what, void *arg)
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
-int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer, const struct cfg_addr *local,
-		  struct cp_source *src)
+int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
+                  const struct cfg_addr *local, struct cp_source *src)
 {
 	struct cp_net *net = l->net;
 	struct cp_conn *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return -ENOMEM;
-	*c = (struct cp_conn){.l = l, .fd = fd, .peer = *peer, .local = *local, .list = CP_CONN_HANDSHAKE};
+	*c = (struct cp_conn){
+		.l = l, .fd = fd, .peer = *peer, .local = *local, .list = CP_CONN_HANDSHAKE};
 	c->peek = event_new(net->base, fd, EV_READ, on_first_byte, c);
 	if (c->peek == NULL || event_add(c->peek, NULL) != 0) {
 		if (c->peek != NULL)
@@ -294,7 +298,8 @@ static int send_bytes(struct cp_conn *c, const uint8_t *data, size_t len, bool s
 	out = bufferevent_get_output(c->bev);
 	if (evbuffer_get_length(out) + len > c->l->net->opts.out_max) {
 		cfg_log_limited(CFG_LOG_WARN, "slow-reader", "from=%s waiting=%zu",
-				cfg_addr_print(&c->peer, text, sizeof(text)), evbuffer_get_length(out));
+		                cfg_addr_print(&c->peer, text, sizeof(text)),
+		                evbuffer_get_length(out));
 		cp_conn_doom(c, CP_CLOSE_SLOW);
 		return -ENOTCONN;
 	}

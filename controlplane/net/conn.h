@@ -14,11 +14,12 @@ struct event;
 
 /* Lists are by time limit; a connection is on exactly one. */
 enum cp_conn_list {
-	CP_CONN_HANDSHAKE, /* waiting for its first byte, in the handshake, or for its first frame */
+	CP_CONN_HANDSHAKE, /* waiting for its first byte, in the handshake, or for its first frame
+	                    */
 	CP_CONN_PREAUTH,   /* speaks, but is not known yet */
 	CP_CONN_AUTHED,
-	CP_CONN_DRAIN,     /* flushing before the close */
-	CP_CONN_DOOMED,    /* will be freed by cp_net_bury() */
+	CP_CONN_DRAIN,  /* flushing before the close */
+	CP_CONN_DOOMED, /* will be freed by cp_net_bury() */
 	CP_CONN_LISTS
 };
 
@@ -41,16 +42,16 @@ struct cp_listener {
 struct cp_conn {
 	TAILQ_ENTRY(cp_conn) link;
 	struct cp_listener *l;
-	struct bufferevent *bev;   /* from the first byte on; owns the descriptor then */
-	struct event *peek;        /* until then */
-	struct cp_source *src;     /* NULL once authenticated */
-	void *user;                /* NULL: not opened */
+	struct bufferevent *bev; /* from the first byte on; owns the descriptor then */
+	struct event *peek;      /* until then */
+	struct cp_source *src;   /* NULL once authenticated */
+	void *user;              /* NULL: not opened */
 	uint64_t deadline_ms;
 	struct cp_tls_peer tls_peer;
 	struct cfg_addr peer, local;
 	int fd;
-	uint8_t list;              /* enum cp_conn_list */
-	uint8_t why;               /* enum cp_close */
+	uint8_t list; /* enum cp_conn_list */
+	uint8_t why;  /* enum cp_close */
 	bool handshaken, half_closed;
 };
 
@@ -73,9 +74,10 @@ void cp_net_may_accept(struct cp_net *net);
 /** Free all doomed connections, telling their protocols. */
 void cp_net_bury(struct cp_net *net);
 
-/** Begin with an accepted descriptor. On success it takes 'fd' and 'src'; else -ENOMEM and they stay the caller's. */
-int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer, const struct cfg_addr *local,
-		  struct cp_source *src);
+/** Begin with an accepted descriptor. On success it takes 'fd' and 'src'; else -ENOMEM and they
+ * stay the caller's. */
+int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
+                  const struct cfg_addr *local, struct cp_source *src);
 /** Mark for cp_net_bury(), which runs from the loop. The first reason stays. */
 void cp_conn_doom(struct cp_conn *c, enum cp_close why);
 

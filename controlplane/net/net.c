@@ -17,10 +17,10 @@
 #include "conn.h"
 #include "log.h"
 
-#define BACKLOG       4096
-#define ACCEPT_BURST  64 /* per wake-up: handshakes must get their turn */
-#define OUT_MAX       65536
-#define FD_PAUSE_MS   1000
+#define BACKLOG      4096
+#define ACCEPT_BURST 64 /* per wake-up: handshakes must get their turn */
+#define OUT_MAX      65536
+#define FD_PAUSE_MS  1000
 
 static uint64_t mono_ms(void *ctx)
 {
@@ -186,7 +186,8 @@ static void set_accepting(struct cp_net *net, bool on)
 
 void cp_net_may_accept(struct cp_net *net)
 {
-	if (net->paused && !net->stopping && net->stats.preauth < net->opts.max_preauth && cp_net_now(net) >= net->pause_until_ms)
+	if (net->paused && !net->stopping && net->stats.preauth < net->opts.max_preauth &&
+	    cp_net_now(net) >= net->pause_until_ms)
 		set_accepting(net, true);
 }
 
@@ -232,7 +233,7 @@ static void accepted(struct cp_listener *l, int fd, const struct sockaddr_storag
 	if (net->stats.conns >= net->opts.max_conns) {
 		net->stats.refused_full++;
 		cfg_log_limited(CFG_LOG_WARN, "connections-full", "from=%s max=%u",
-				cfg_addr_print(&peer, text, sizeof(text)), net->opts.max_conns);
+		                cfg_addr_print(&peer, text, sizeof(text)), net->opts.max_conns);
 		close(fd);
 		return;
 	}
@@ -241,7 +242,7 @@ static void accepted(struct cp_listener *l, int fd, const struct sockaddr_storag
 		net->stats.refused_source++;
 		cp_net_source_put(net, src);
 		cfg_log_limited(CFG_LOG_WARN, "source-over-limit", "from=%s max=%u",
-				cfg_addr_print(&peer, text, sizeof(text)), net->opts.max_source);
+		                cfg_addr_print(&peer, text, sizeof(text)), net->opts.max_source);
 		close(fd);
 		return;
 	}
@@ -250,7 +251,8 @@ static void accepted(struct cp_listener *l, int fd, const struct sockaddr_storag
 		addr_from_sa(&local_ss, &local);
 	else
 		memset(&local, 0, sizeof(local));
-	if (cp_conn_start(l, fd, &peer, &local, src) != 0) { /* took the descriptor only on success */
+	if (cp_conn_start(l, fd, &peer, &local, src) !=
+	    0) { /* took the descriptor only on success */
 		net->stats.accept_errors++;
 		cp_net_source_put(net, src);
 		close(fd);
@@ -272,7 +274,8 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 
 		if (net->stats.preauth >= net->opts.max_preauth) {
 			set_accepting(net, false);
-			cfg_log_limited(CFG_LOG_WARN, "preauth-full", "max=%u", net->opts.max_preauth);
+			cfg_log_limited(CFG_LOG_WARN, "preauth-full", "max=%u",
+			                net->opts.max_preauth);
 			return;
 		}
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -282,7 +285,8 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 			if (errno == EINTR || errno == ECONNABORTED)
 				continue;
 			net->stats.accept_errors++;
-			cfg_log_limited(CFG_LOG_ERR, "accept-failed", "errno=%d text=%s", errno, cfg_q(strerror(errno)));
+			cfg_log_limited(CFG_LOG_ERR, "accept-failed", "errno=%d text=%s", errno,
+			                cfg_q(strerror(errno)));
 			/* out of descriptors: spinning would not make any */
 			net->pause_until_ms = cp_net_now(net) + FD_PAUSE_MS;
 			set_accepting(net, false);
@@ -292,8 +296,8 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 	}
 }
 
-int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls, const struct cp_net_ops *ops,
-		  void *ctx, uint16_t *ret_port)
+int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
+                  const struct cp_net_ops *ops, void *ctx, uint16_t *ret_port)
 {
 	struct sockaddr_storage ss = {0};
 	struct cp_listener *l;
@@ -307,7 +311,8 @@ int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls
 		memcpy(&sin.sin_addr, addr->ip, 4);
 		memcpy(&ss, &sin, len = sizeof(sin));
 	} else if (addr->family == 6) {
-		struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+		struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6,
+		                            .sin6_port = htons(addr->port)};
 
 		memcpy(&sin6.sin6_addr, addr->ip, 16);
 		memcpy(&ss, &sin6, len = sizeof(sin6));
@@ -320,7 +325,8 @@ int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls
 	*l = (struct cp_listener){.net = net, .tls = tls, .ops = ops, .ctx = ctx, .fd = -1};
 	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    (net->opts.reuse_port && setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0))
+	    (net->opts.reuse_port &&
+	     setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0))
 		goto fail;
 	if (addr->family == 4)
 		(void)setsockopt(l->fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
@@ -366,8 +372,9 @@ void cp_net_tick(struct cp_net *net)
 
 			next = TAILQ_NEXT(c, link);
 			if (i != CP_CONN_DRAIN)
-				cfg_log_limited(CFG_LOG_INFO, "connection-reaped", "from=%s stage=%d",
-						cfg_addr_print(&c->peer, text, sizeof(text)), i);
+				cfg_log_limited(CFG_LOG_INFO, "connection-reaped",
+				                "from=%s stage=%d",
+				                cfg_addr_print(&c->peer, text, sizeof(text)), i);
 			cp_conn_doom(c, i == CP_CONN_DRAIN ? c->why : CP_CLOSE_TIMEOUT);
 		}
 	}

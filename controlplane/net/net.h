@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Listeners and connections of one shard's event loop: TCP or TLS, a bounded frame reader, and the limits that
- * keep strangers from hurting those who are known.
+ * Listeners and connections of one shard's event loop: TCP or TLS, a bounded frame reader, and the
+ * limits that keep strangers from hurting those who are known.
  *
- * A connection passes through: waiting (accepted, nothing received: a descriptor and some 250 bytes), TLS
- * handshake, first frame, pre-authentication, authenticated (the protocol called cp_conn_authed()), draining.
- * Up to its first frame it has handshake_ms, from there to authentication auth_ms; then it is reaped. Waiting
- * to pre-authentication count against max_preauth: at the limit accepting stops and the kernel's backlog holds what
- * comes. One source address (IPv6: /64) may have max_source of these, others of it are closed at once.
- * Authenticated ones are not touched by any of that; their idling is the protocol's business.
+ * A connection passes through: waiting (accepted, nothing received: a descriptor and some 250
+ * bytes), TLS handshake, first frame, pre-authentication, authenticated (the protocol called
+ * cp_conn_authed()), draining. Up to its first frame it has handshake_ms, from there to
+ * authentication auth_ms; then it is reaped. Waiting to pre-authentication count against
+ * max_preauth: at the limit accepting stops and the kernel's backlog holds what comes. One source
+ * address (IPv6: /64) may have max_source of these, others of it are closed at once. Authenticated
+ * ones are not touched by any of that; their idling is the protocol's business.
  *
- * Nothing here is freed inside a call from the protocol: cp_conn_close() and failed sends only mark, and the loop
- * calls ops.closed() later. One thread.
+ * Nothing here is freed inside a call from the protocol: cp_conn_close() and failed sends only
+ * mark, and the loop calls ops.closed() later. One thread.
  */
 #ifndef CP_NET_NET_H
 #define CP_NET_NET_H
@@ -30,39 +31,43 @@ struct cp_net;
 struct cp_conn;
 
 enum cp_close {
-	CP_CLOSE_PEER,     /* end of file or reset */
-	CP_CLOSE_LOCAL,    /* cp_conn_close() */
-	CP_CLOSE_TIMEOUT,  /* handshake, first frame or authentication took too long */
-	CP_CLOSE_TLS,      /* handshake or record layer failed */
-	CP_CLOSE_BAD_FRAME,/* length outside the protocol's limits, or not this protocol at all */
-	CP_CLOSE_SLOW,     /* it does not read: more than out_max bytes wait */
-	CP_CLOSE_STOP,     /* cp_net_destroy() */
+	CP_CLOSE_PEER,      /* end of file or reset */
+	CP_CLOSE_LOCAL,     /* cp_conn_close() */
+	CP_CLOSE_TIMEOUT,   /* handshake, first frame or authentication took too long */
+	CP_CLOSE_TLS,       /* handshake or record layer failed */
+	CP_CLOSE_BAD_FRAME, /* length outside the protocol's limits, or not this protocol at all */
+	CP_CLOSE_SLOW,      /* it does not read: more than out_max bytes wait */
+	CP_CLOSE_STOP,      /* cp_net_destroy() */
 	CP_CLOSE_MAX
 };
 
 /* A protocol on a listener. 'user' is what opened() returned. */
 struct cp_net_ops {
 	size_t frame_max;
-	/** As cp_sccp_frame_len(): 0 and *ret_total <= frame_max; -EAGAIN more bytes are needed; else the end. */
+	/** As cp_sccp_frame_len(): 0 and *ret_total <= frame_max; -EAGAIN more bytes are needed;
+	 * else the end. */
 	int (*frame_len)(const uint8_t *buf, size_t have, size_t *ret_total);
-	/** The first whole frame is there (TLS: after the handshake). NULL refuses the connection. */
+	/** The first whole frame is there (TLS: after the handshake). NULL refuses the connection.
+	 */
 	void *(*opened)(void *ctx, struct cp_conn *conn);
 	/** One whole frame; 'frame' is valid until return. */
 	void (*frame)(void *user, const uint8_t *frame, size_t len);
 	/** Once for each opened(). 'conn' is invalid after it. */
 	void (*closed)(void *user, enum cp_close why);
-	/** A handshake failed because of the client's certificate. 'leaf' (may be NULL) is unproven. May be NULL. */
-	void (*cert_refused)(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int verify_err, X509 *leaf);
+	/** A handshake failed because of the client's certificate. 'leaf' (may be NULL) is
+	 * unproven. May be NULL. */
+	void (*cert_refused)(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why,
+	                     int verify_err, X509 *leaf);
 };
 
 struct cp_net_opts {
-	uint32_t max_conns;    /* all states */
+	uint32_t max_conns; /* all states */
 	uint32_t max_preauth;
-	uint32_t max_source;   /* not yet authenticated, of one source; 0: 3/4 of max_preauth */
+	uint32_t max_source; /* not yet authenticated, of one source; 0: 3/4 of max_preauth */
 	uint32_t handshake_ms;
-	uint32_t auth_ms;      /* 0: three times handshake_ms */
-	uint32_t out_max;      /* bytes that may wait to be sent on one connection; 0: 64 KiB */
-	bool reuse_port;       /* several shards listen on one address */
+	uint32_t auth_ms; /* 0: three times handshake_ms */
+	uint32_t out_max; /* bytes that may wait to be sent on one connection; 0: 64 KiB */
+	bool reuse_port;  /* several shards listen on one address */
 	uint64_t (*now_ms)(void *ctx); /* NULL: CLOCK_MONOTONIC */
 	void *now_ctx;
 };
@@ -81,18 +86,19 @@ int cp_net_create(struct event_base *base, const struct cp_net_opts *opts, struc
 void cp_net_destroy(struct cp_net *net);
 
 /**
- * Listen on 'addr' (port 0: any; *ret_port tells). tls NULL: clear. 'tls', 'ops' and 'ctx' outlive the net.
- * 0 or a negative errno of socket, bind or listen.
+ * Listen on 'addr' (port 0: any; *ret_port tells). tls NULL: clear. 'tls', 'ops' and 'ctx' outlive
+ * the net. 0 or a negative errno of socket, bind or listen.
  */
-int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls, const struct cp_net_ops *ops,
-		  void *ctx, uint16_t *ret_port);
+int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
+                  const struct cp_net_ops *ops, void *ctx, uint16_t *ret_port);
 
 const struct cp_net_stats *cp_net_stats(const struct cp_net *net);
 
 /** Reap what is over its time. Called by a timer; public for tests with their own clock. */
 void cp_net_tick(struct cp_net *net);
 
-/** Raise the soft limit of descriptors to hold 'n' connections, as far as the hard limit goes. 0 or -EPERM. */
+/** Raise the soft limit of descriptors to hold 'n' connections, as far as the hard limit goes. 0 or
+ * -EPERM. */
 int cp_net_fd_room(uint32_t n);
 
 /* --- connections --- */
@@ -101,11 +107,12 @@ int cp_net_fd_room(uint32_t n);
 int cp_conn_send(struct cp_conn *conn, const uint8_t *data, size_t len);
 /** The same for key material: our plain-text copy is wiped when TLS has taken it. */
 int cp_conn_send_secret(struct cp_conn *conn, const uint8_t *data, size_t len);
-/** Send what waits (at most 2 s), then close. No frame is delivered any more; closed() follows from the loop. */
+/** Send what waits (at most 2 s), then close. No frame is delivered any more; closed() follows from
+ * the loop. */
 void cp_conn_close(struct cp_conn *conn);
 /** The peer is known: limits and times of strangers no longer apply. */
 void cp_conn_authed(struct cp_conn *conn);
-const struct cfg_addr *cp_conn_peer(const struct cp_conn *conn);  /* with port */
+const struct cfg_addr *cp_conn_peer(const struct cp_conn *conn); /* with port */
 const struct cfg_addr *cp_conn_local(const struct cp_conn *conn);
 /** NULL on a clear connection. Borrowed. */
 const SSL *cp_conn_ssl(const struct cp_conn *conn);

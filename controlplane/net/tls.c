@@ -61,21 +61,24 @@ static int verify_cb(int ok, X509_STORE_CTX *sctx)
 
 static int set_policy(SSL_CTX *ctx, enum cp_tls_policy policy)
 {
-	uint64_t opts = SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION;
+	uint64_t opts =
+		SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION;
 
 	SSL_CTX_set_options(ctx, opts);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_max_cert_list(ctx, CERT_LIST_MAX);
 	SSL_CTX_set_timeout(ctx, SESSION_S);
 	SSL_CTX_set_num_tickets(ctx, 1);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: no memory per peer */
+	SSL_CTX_set_session_cache_mode(ctx,
+	                               SSL_SESS_CACHE_OFF); /* tickets only: no memory per peer */
 	if (SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"ravelin", 7) != 1)
 		return -EINVAL;
 	if (policy == CP_TLS_LEGACY_79XX) {
 		SSL_CTX_set_security_level(ctx, 0);
 		if (SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION) != 1 ||
-		    SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:AES128-GCM-SHA256:AES256-SHA:AES128-SHA:NULL-SHA:"
-						 "@SECLEVEL=0") != 1)
+		    SSL_CTX_set_cipher_list(
+			    ctx, "ECDHE+AESGCM:AES128-GCM-SHA256:AES256-SHA:AES128-SHA:NULL-SHA:"
+				 "@SECLEVEL=0") != 1)
 			return -EINVAL;
 		return 0;
 	}
@@ -87,8 +90,8 @@ static int set_policy(SSL_CTX *ctx, enum cp_tls_policy policy)
 
 static int set_identity(SSL_CTX *ctx, const struct cp_tls_identity *id)
 {
-	if (SSL_CTX_use_certificate(ctx, id->cert) != 1 || SSL_CTX_use_PrivateKey(ctx, id->key) != 1 ||
-	    SSL_CTX_check_private_key(ctx) != 1)
+	if (SSL_CTX_use_certificate(ctx, id->cert) != 1 ||
+	    SSL_CTX_use_PrivateKey(ctx, id->key) != 1 || SSL_CTX_check_private_key(ctx) != 1)
 		return -EINVAL;
 	for (int i = 0; id->chain != NULL && i < sk_X509_num(id->chain); i++)
 		if (SSL_CTX_add1_chain_cert(ctx, sk_X509_value(id->chain, i)) != 1)
@@ -96,7 +99,7 @@ static int set_identity(SSL_CTX *ctx, const struct cp_tls_identity *id)
 	return 0;
 }
 
-static int set_trust(SSL_CTX *ctx, STACK_OF(X509) *trust)
+static int set_trust(SSL_CTX *ctx, STACK_OF(X509) * trust)
 {
 	X509_STORE *store = X509_STORE_new();
 	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
@@ -118,7 +121,8 @@ static int set_trust(SSL_CTX *ctx, STACK_OF(X509) *trust)
 	X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
 	SSL_CTX_set_cert_store(ctx, store); /* takes it */
 	store = NULL;
-	SSL_CTX_set_client_CA_list(ctx, names); /* tells phones which of their certificates to use; takes it */
+	SSL_CTX_set_client_CA_list(
+		ctx, names); /* tells phones which of their certificates to use; takes it */
 	names = NULL;
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_cb);
 	SSL_CTX_set_verify_depth(ctx, 4);
@@ -136,7 +140,8 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 
 	err[0] = '\0';
 	ERR_clear_error();
-	if (id->key == NULL || id->cert == NULL || id->trust == NULL || sk_X509_num(id->trust) == 0) {
+	if (id->key == NULL || id->cert == NULL || id->trust == NULL ||
+	    sk_X509_num(id->trust) == 0) {
 		snprintf(err, err_size, "key, certificate or trust list is missing");
 		return -EINVAL;
 	}

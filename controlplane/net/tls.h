@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Server TLS for listeners: policy, identity and trust in one SSL_CTX that is replaced as a whole. A new
- * handshake takes the newest context; living connections keep theirs (reference counted by OpenSSL), so a
- * reload drops nobody, and a session ticket of an old context is worth nothing after it. Client certificates
- * are always demanded and must chain to the trust list; why one did not is kept for the alarm. Event loop only.
+ * Server TLS for listeners: policy, identity and trust in one SSL_CTX that is replaced as a whole.
+ * A new handshake takes the newest context; living connections keep theirs (reference counted by
+ * OpenSSL), so a reload drops nobody, and a session ticket of an old context is worth nothing after
+ * it. Client certificates are always demanded and must chain to the trust list; why one did not is
+ * kept for the alarm. Event loop only.
  */
 #ifndef CP_NET_TLS_H
 #define CP_NET_TLS_H
@@ -17,7 +18,8 @@
 
 enum cp_tls_policy {
 	CP_TLS_MODERN,      /* TLS 1.2 and 1.3, forward secrecy, AEAD */
-	CP_TLS_LEGACY_79XX, /* from TLS 1.0, also AES128-SHA and NULL-SHA, OpenSSL security level 0 */
+	CP_TLS_LEGACY_79XX, /* from TLS 1.0, also AES128-SHA and NULL-SHA, OpenSSL security level 0
+	                     */
 };
 
 enum cp_tls_fail {
@@ -25,12 +27,13 @@ enum cp_tls_fail {
 	CP_TLS_FAIL_UNTRUSTED, /* no chain to a trusted CA */
 	CP_TLS_FAIL_EXPIRED,   /* the certificate or one of its chain: outside its validity */
 	CP_TLS_FAIL_NO_CERT,
-	CP_TLS_FAIL_CERT,      /* bad signature, wrong purpose, weak key, ... */
-	CP_TLS_FAIL_PROTOCOL,  /* not TLS, no common version or cipher, broken off */
+	CP_TLS_FAIL_CERT,     /* bad signature, wrong purpose, weak key, ... */
+	CP_TLS_FAIL_PROTOCOL, /* not TLS, no common version or cipher, broken off */
 	CP_TLS_FAIL_MAX
 };
 
-/* What the handshake found out; one per connection, zeroed by its owner, wiped with cp_tls_peer_fini(). */
+/* What the handshake found out; one per connection, zeroed by its owner, wiped with
+ * cp_tls_peer_fini(). */
 struct cp_tls_peer {
 	int verify_err; /* first X509_V_ERR_* seen, X509_V_OK */
 	X509 *leaf;     /* of a refused chain; owned */
@@ -39,23 +42,26 @@ struct cp_tls_peer {
 struct cp_tls_identity { /* all borrowed */
 	EVP_PKEY *key;
 	X509 *cert;
-	STACK_OF(X509) *chain; /* may be NULL */
-	STACK_OF(X509) *trust; /* any of them ends a chain, roots or not; not empty */
+	STACK_OF(X509) * chain; /* may be NULL */
+	STACK_OF(X509) * trust; /* any of them ends a chain, roots or not; not empty */
 };
 
 struct cp_tls;
 
-/** -EPERM: a legacy policy although 'legacy_allowed' is false. -ENOMEM. There is no context before cp_tls_load(). */
+/** -EPERM: a legacy policy although 'legacy_allowed' is false. -ENOMEM. There is no context before
+ * cp_tls_load(). */
 int cp_tls_create(enum cp_tls_policy policy, bool legacy_allowed, struct cp_tls **ret_tls);
 void cp_tls_destroy(struct cp_tls *tls);
 
-/** Make a new context and swap it in. On error the old one stays: -EINVAL with the reason in 'err', -ENOMEM. */
+/** Make a new context and swap it in. On error the old one stays: -EINVAL with the reason in 'err',
+ * -ENOMEM. */
 int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err, size_t err_size);
 
 /** Number of contexts loaded so far. */
 unsigned cp_tls_generation(const struct cp_tls *tls);
 
-/** A server-side SSL of the newest context, reporting to 'peer'. NULL: no context, no memory. Caller owns it. */
+/** A server-side SSL of the newest context, reporting to 'peer'. NULL: no context, no memory.
+ * Caller owns it. */
 SSL *cp_tls_accept(struct cp_tls *tls, struct cp_tls_peer *peer);
 
 /** Why a handshake failed: what was recorded, and the OpenSSL error it ended with (0: none). */

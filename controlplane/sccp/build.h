@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Begin and end of a frame, and addresses: shared by the builders. Frames are padded to a multiple of 4 as real
- * servers do; the length field counts the padding.
+ * Begin and end of a frame, and addresses: shared by the builders. Frames are padded to a multiple
+ * of 4 as real servers do; the length field counts the padding.
  */
 #ifndef CP_SCCP_BUILD_H
 #define CP_SCCP_BUILD_H

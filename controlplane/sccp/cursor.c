@@ -33,7 +33,9 @@ uint32_t cp_r_u32(struct cp_sccp_r *r)
 {
 	const uint8_t *p = cp_r_bytes(r, 4);
 
-	return p != NULL ? (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24 : 0;
+	return p != NULL ? (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+	                           (uint32_t)p[3] << 24
+	                 : 0;
 }
 
 void cp_r_str(struct cp_sccp_r *r, char *out, size_t n)
@@ -90,7 +92,8 @@ void cp_w_u16(struct cp_sccp_w *w, uint16_t v)
 
 void cp_w_u32(struct cp_sccp_w *w, uint32_t v)
 {
-	const uint8_t b[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
+	const uint8_t b[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
+	                      (uint8_t)(v >> 24)};
 
 	cp_w_bytes(w, b, 4);
 }

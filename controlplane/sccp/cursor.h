@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Bounded little-endian cursors of the SCCP codec. Reader: what is not there reads as zero and sets
- * 'missed', so a parser reads all fields and then asks whether the ones it needs were there. Writer: a sticky
- * overflow flag; nothing is written past the end.
+ * 'missed', so a parser reads all fields and then asks whether the ones it needs were there.
+ * Writer: a sticky overflow flag; nothing is written past the end.
  */
 #ifndef CP_SCCP_CURSOR_H
 #define CP_SCCP_CURSOR_H

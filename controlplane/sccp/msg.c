@@ -149,8 +149,8 @@ int cp_sccp_parse_enbloc(const struct cp_sccp_frame *f, struct cp_sccp_enbloc *r
 		cp_r_str(&r, ret->number, 25);
 		if (r.missed)
 			return -EBADMSG;
-		/* The line follows at once (7970) or aligned at 28 (8945): the latter has 32 bytes or more. Both
-		 * may be padded to 32 bytes, so a small number at 25 decides. */
+		/* The line follows at once (7970) or aligned at 28 (8945): the latter has 32 bytes
+		 * or more. Both may be padded to 32 bytes, so a small number at 25 decides. */
 		if (r.left >= 4) {
 			struct cp_sccp_r packed = r;
 
@@ -195,7 +195,8 @@ int cp_sccp_parse_caps(const struct cp_sccp_frame *f, struct cp_sccp_caps *ret)
 	if (r.missed || n > CP_SCCP_CAPS_MAX)
 		return -EBADMSG;
 	if (f->id != CP_SCCP_CAPABILITIES_RES)
-		cp_r_skip(&r, 308); /* audio entries at 312; that v1 is laid out as v2 and v3 is inferred */
+		cp_r_skip(&r, 308); /* audio entries at 312; that v1 is laid out as v2 and v3 is
+		                       inferred */
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t codec = cp_r_u32(&r), frames = cp_r_u32(&r);
 
@@ -286,7 +287,8 @@ int cp_sccp_parse_stats(const struct cp_sccp_frame *f, struct cp_sccp_quality *r
 	memset(ret, 0, sizeof(*ret));
 	if (f->version >= 18) {
 		pad = 4;
-		/* body = 65 + text: packed; 68 + text: aligned. Without text: 61 or 64. Padding may follow. */
+		/* body = 65 + text: packed; 68 + text: aligned. Without text: 61 or 64. Padding may
+		 * follow. */
 		if (f->len >= 68 && f->len - 68 == peek_u32(f, 64))
 			mode_len = 4;
 		else if (f->len == 61 || (f->len >= 65 && f->len - 65 >= peek_u32(f, 61)))

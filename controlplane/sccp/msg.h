@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Codec of the SCCP (Skinny) messages that this server uses. parse: what a phone sends, read through a
- * bounded cursor; a missing trailing field reads as absent (0), surplus bytes are ignored, a field that decides
- * something and is missing is -EBADMSG. build: what a phone is sent, in the layout of its header version.
- * Integers are little-endian on the wire and host order here; addresses keep network order. No state, no clock.
+ * Codec of the SCCP (Skinny) messages that this server uses. parse: what a phone sends, read
+ * through a bounded cursor; a missing trailing field reads as absent (0), surplus bytes are
+ * ignored, a field that decides something and is missing is -EBADMSG. build: what a phone is sent,
+ * in the layout of its header version. Integers are little-endian on the wire and host order here;
+ * addresses keep network order. No state, no clock.
  *
  * Frame: length u32 (of id and body, 4 or more), header version u32, message id u32, body.
  */
@@ -110,8 +111,8 @@ struct cp_sccp_frame {
 };
 
 /**
- * Size of the frame that begins at 'buf'. 0: *ret_total is set (header and body). -EAGAIN: fewer than 4 bytes.
- * -EBADMSG: length field outside CP_SCCP_LEN_MIN..MAX.
+ * Size of the frame that begins at 'buf'. 0: *ret_total is set (header and body). -EAGAIN: fewer
+ * than 4 bytes. -EBADMSG: length field outside CP_SCCP_LEN_MIN..MAX.
  */
 int cp_sccp_frame_len(const uint8_t *buf, size_t have, size_t *ret_total);
 
@@ -209,19 +210,21 @@ int cp_sccp_parse_stats(const struct cp_sccp_frame *f, struct cp_sccp_quality *r
 int cp_sccp_parse_alarm(const struct cp_sccp_frame *f, struct cp_sccp_alarm *ret);
 
 /*
- * Building. 'buf' has CP_SCCP_BUILD_MAX bytes; the return value is the frame's size, always > 0 for the
- * inputs allowed. 'ver' is the negotiated protocol version; the header carries it from 10 on, else 0. Strings
- * are cut to their field, at a UTF-8 boundary; NULL is empty.
+ * Building. 'buf' has CP_SCCP_BUILD_MAX bytes; the return value is the frame's size, always > 0 for
+ * the inputs allowed. 'ver' is the negotiated protocol version; the header carries it from 10 on,
+ * else 0. Strings are cut to their field, at a UTF-8 boundary; NULL is empty.
  */
 
-/** Protocol to use with a phone that speaks up to 'phone': one that WS lists, at most CP_SCCP_VER_MAX. */
+/** Protocol to use with a phone that speaks up to 'phone': one that WS lists, at most
+ * CP_SCCP_VER_MAX. */
 unsigned cp_sccp_negotiate(unsigned phone);
 
 size_t cp_sccp_build_empty(uint8_t *buf, unsigned ver, uint32_t id);
 /** A body of 'n' <= 8 words. */
-size_t cp_sccp_build_words(uint8_t *buf, unsigned ver, uint32_t id, const uint32_t *words, unsigned n);
-size_t cp_sccp_build_register_ack(uint8_t *buf, unsigned ver, uint32_t keepalive_s, const char *date,
-				  uint32_t secondary_s);
+size_t cp_sccp_build_words(uint8_t *buf, unsigned ver, uint32_t id, const uint32_t *words,
+                           unsigned n);
+size_t cp_sccp_build_register_ack(uint8_t *buf, unsigned ver, uint32_t keepalive_s,
+                                  const char *date, uint32_t secondary_s);
 size_t cp_sccp_build_register_reject(uint8_t *buf, const char *text);
 
 struct cp_sccp_button {
@@ -229,32 +232,42 @@ struct cp_sccp_button {
 };
 #define CP_SCCP_BUTTONS     42
 #define CP_SCCP_BUTTON_LINE 9
-size_t cp_sccp_build_button_template(uint8_t *buf, unsigned ver, const struct cp_sccp_button *b, unsigned n);
+size_t cp_sccp_build_button_template(uint8_t *buf, unsigned ver, const struct cp_sccp_button *b,
+                                     unsigned n);
 /** The soft keys known here: the table is constant, see msg_ui.c. */
 size_t cp_sccp_build_softkey_template(uint8_t *buf, unsigned ver);
 size_t cp_sccp_build_softkey_sets(uint8_t *buf, unsigned ver);
-size_t cp_sccp_build_config_stat(uint8_t *buf, unsigned ver, const char *name, uint32_t instance, const char *user,
-				 const char *server, uint32_t lines, uint32_t speed_dials);
-size_t cp_sccp_build_line_stat(uint8_t *buf, unsigned ver, bool dynamic, uint32_t line, const char *number,
-			       const char *name, const char *label);
+size_t cp_sccp_build_config_stat(uint8_t *buf, unsigned ver, const char *name, uint32_t instance,
+                                 const char *user, const char *server, uint32_t lines,
+                                 uint32_t speed_dials);
+size_t cp_sccp_build_line_stat(uint8_t *buf, unsigned ver, bool dynamic, uint32_t line,
+                               const char *number, const char *name, const char *label);
 size_t cp_sccp_build_forward_stat(uint8_t *buf, unsigned ver, uint32_t line);
-size_t cp_sccp_build_speed_dial_stat(uint8_t *buf, unsigned ver, uint32_t num, const char *number, const char *name);
+size_t cp_sccp_build_speed_dial_stat(uint8_t *buf, unsigned ver, uint32_t num, const char *number,
+                                     const char *name);
 /** 'now' is Unix time in UTC, 'ms' below 1000; tz_off_s is what local time is ahead of UTC. */
-size_t cp_sccp_build_time_date(uint8_t *buf, unsigned ver, int64_t now, uint32_t ms, int32_t tz_off_s);
+size_t cp_sccp_build_time_date(uint8_t *buf, unsigned ver, int64_t now, uint32_t ms,
+                               int32_t tz_off_s);
 size_t cp_sccp_build_version(uint8_t *buf, unsigned ver, const char *load);
-size_t cp_sccp_build_server_res(uint8_t *buf, unsigned ver, const char *name, const struct cfg_addr *addr);
-size_t cp_sccp_build_prompt(uint8_t *buf, unsigned ver, bool dynamic, const char *text, uint32_t timeout_s,
-			    uint32_t line, uint32_t callref);
-size_t cp_sccp_build_dialed(uint8_t *buf, unsigned ver, const char *number, uint32_t line, uint32_t callref);
-/** alt_calling: write the alternate calling number, which sources disagree about (dynamic form only). */
+size_t cp_sccp_build_server_res(uint8_t *buf, unsigned ver, const char *name,
+                                const struct cfg_addr *addr);
+size_t cp_sccp_build_prompt(uint8_t *buf, unsigned ver, bool dynamic, const char *text,
+                            uint32_t timeout_s, uint32_t line, uint32_t callref);
+size_t cp_sccp_build_dialed(uint8_t *buf, unsigned ver, const char *number, uint32_t line,
+                            uint32_t callref);
+/** alt_calling: write the alternate calling number, which sources disagree about (dynamic form
+ * only). */
 size_t cp_sccp_build_callinfo(uint8_t *buf, unsigned ver, bool dynamic, bool alt_calling,
-			      const struct cp_phone_callinfo *info);
-size_t cp_sccp_build_statistics_req(uint8_t *buf, unsigned ver, const char *number, uint32_t callref, uint32_t mode);
-/** Key material passes through 'buf': the caller wipes it. 0 if the suite or address is not possible. */
+                              const struct cp_phone_callinfo *info);
+size_t cp_sccp_build_statistics_req(uint8_t *buf, unsigned ver, const char *number,
+                                    uint32_t callref, uint32_t mode);
+/** Key material passes through 'buf': the caller wipes it. 0 if the suite or address is not
+ * possible. */
 size_t cp_sccp_build_orc(uint8_t *buf, unsigned ver, const struct cp_phone_media *m);
 size_t cp_sccp_build_smt(uint8_t *buf, unsigned ver, const struct cp_phone_media *m);
 
-/** SCCP algorithm number of an enum dp_srtp_suite: 0 none, 1 SHA1_32, 2 SHA1_80; -EINVAL for others. */
+/** SCCP algorithm number of an enum dp_srtp_suite: 0 none, 1 SHA1_32, 2 SHA1_80; -EINVAL for
+ * others. */
 int cp_sccp_algorithm(unsigned suite);
 
 #endif

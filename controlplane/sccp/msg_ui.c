@@ -8,21 +8,17 @@
 #include "build.h"
 
 /*
- * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; nn equals the
- * event for these. Sets name keys by their place in this table, counted from 1.
+ * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; nn
+ * equals the event for these. Sets name keys by their place in this table, counted from 1.
  */
 static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER};
 enum { K_NEWCALL = 1, K_ENDCALL = 2, K_ANSWER = 3 };
 
 static const uint8_t softkey_sets[][4] = {
-	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL},
-	[CP_SCCP_KEYS_CONNECTED] = {K_ENDCALL},
-	[CP_SCCP_KEYS_HOLD] = {K_NEWCALL},
-	[CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
-	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL},
-	[CP_SCCP_KEYS_TRANSFERABLE] = {K_ENDCALL},
-	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},
-	[CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
+	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL},  [CP_SCCP_KEYS_CONNECTED] = {K_ENDCALL},
+	[CP_SCCP_KEYS_HOLD] = {K_NEWCALL},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
+	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_ENDCALL},
+	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},  [CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
 	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL},
 };
 #define SETS ((uint32_t)(sizeof(softkey_sets) / sizeof(softkey_sets[0])))
@@ -43,7 +39,8 @@ size_t cp_sccp_build_empty(uint8_t *buf, unsigned ver, uint32_t id)
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_words(uint8_t *buf, unsigned ver, uint32_t id, const uint32_t *words, unsigned n)
+size_t cp_sccp_build_words(uint8_t *buf, unsigned ver, uint32_t id, const uint32_t *words,
+                           unsigned n)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, id);
 
@@ -52,8 +49,8 @@ size_t cp_sccp_build_words(uint8_t *buf, unsigned ver, uint32_t id, const uint32
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_register_ack(uint8_t *buf, unsigned ver, uint32_t keepalive_s, const char *date,
-				  uint32_t secondary_s)
+size_t cp_sccp_build_register_ack(uint8_t *buf, unsigned ver, uint32_t keepalive_s,
+                                  const char *date, uint32_t secondary_s)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, 0, CP_SCCP_REGISTER_ACK);
 
@@ -75,7 +72,8 @@ size_t cp_sccp_build_register_reject(uint8_t *buf, const char *text)
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_button_template(uint8_t *buf, unsigned ver, const struct cp_sccp_button *b, unsigned n)
+size_t cp_sccp_build_button_template(uint8_t *buf, unsigned ver, const struct cp_sccp_button *b,
+                                     unsigned n)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_BUTTON_TEMPLATE);
 
@@ -126,8 +124,9 @@ size_t cp_sccp_build_softkey_sets(uint8_t *buf, unsigned ver)
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_config_stat(uint8_t *buf, unsigned ver, const char *name, uint32_t instance, const char *user,
-				 const char *server, uint32_t lines, uint32_t speed_dials)
+size_t cp_sccp_build_config_stat(uint8_t *buf, unsigned ver, const char *name, uint32_t instance,
+                                 const char *user, const char *server, uint32_t lines,
+                                 uint32_t speed_dials)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_CONFIG_STAT);
 
@@ -141,8 +140,8 @@ size_t cp_sccp_build_config_stat(uint8_t *buf, unsigned ver, const char *name, u
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_line_stat(uint8_t *buf, unsigned ver, bool dynamic, uint32_t line, const char *number,
-			       const char *name, const char *label)
+size_t cp_sccp_build_line_stat(uint8_t *buf, unsigned ver, bool dynamic, uint32_t line,
+                               const char *number, const char *name, const char *label)
 {
 	struct cp_sccp_w w;
 
@@ -177,7 +176,8 @@ size_t cp_sccp_build_forward_stat(uint8_t *buf, unsigned ver, uint32_t line)
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_speed_dial_stat(uint8_t *buf, unsigned ver, uint32_t num, const char *number, const char *name)
+size_t cp_sccp_build_speed_dial_stat(uint8_t *buf, unsigned ver, uint32_t num, const char *number,
+                                     const char *name)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_SPEED_DIAL_STAT);
 
@@ -187,7 +187,8 @@ size_t cp_sccp_build_speed_dial_stat(uint8_t *buf, unsigned ver, uint32_t num, c
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_time_date(uint8_t *buf, unsigned ver, int64_t now, uint32_t ms, int32_t tz_off_s)
+size_t cp_sccp_build_time_date(uint8_t *buf, unsigned ver, int64_t now, uint32_t ms,
+                               int32_t tz_off_s)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_TIME_DATE);
 	time_t local = (time_t)(now + tz_off_s);
@@ -214,7 +215,8 @@ size_t cp_sccp_build_version(uint8_t *buf, unsigned ver, const char *load)
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_server_res(uint8_t *buf, unsigned ver, const char *name, const struct cfg_addr *addr)
+size_t cp_sccp_build_server_res(uint8_t *buf, unsigned ver, const char *name,
+                                const struct cfg_addr *addr)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_SERVER_RES);
 	bool one = addr != NULL && (addr->family == 4 || (addr->family == 6 && ver >= 17));
@@ -234,8 +236,8 @@ size_t cp_sccp_build_server_res(uint8_t *buf, unsigned ver, const char *name, co
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_prompt(uint8_t *buf, unsigned ver, bool dynamic, const char *text, uint32_t timeout_s,
-			    uint32_t line, uint32_t callref)
+size_t cp_sccp_build_prompt(uint8_t *buf, unsigned ver, bool dynamic, const char *text,
+                            uint32_t timeout_s, uint32_t line, uint32_t callref)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, dynamic ? CP_SCCP_PROMPT_DYN : CP_SCCP_PROMPT);
 
@@ -249,7 +251,8 @@ size_t cp_sccp_build_prompt(uint8_t *buf, unsigned ver, bool dynamic, const char
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_dialed(uint8_t *buf, unsigned ver, const char *number, uint32_t line, uint32_t callref)
+size_t cp_sccp_build_dialed(uint8_t *buf, unsigned ver, const char *number, uint32_t line,
+                            uint32_t callref)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_DIALED_NUMBER);
 
@@ -259,7 +262,8 @@ size_t cp_sccp_build_dialed(uint8_t *buf, unsigned ver, const char *number, uint
 	return cp_sccp_end(&w);
 }
 
-static size_t callinfo_dynamic(uint8_t *buf, unsigned ver, bool alt_calling, const struct cp_phone_callinfo *c)
+static size_t callinfo_dynamic(uint8_t *buf, unsigned ver, bool alt_calling,
+                               const struct cp_phone_callinfo *c)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_CALL_INFO_DYN);
 
@@ -288,7 +292,7 @@ static size_t callinfo_dynamic(uint8_t *buf, unsigned ver, bool alt_calling, con
 }
 
 size_t cp_sccp_build_callinfo(uint8_t *buf, unsigned ver, bool dynamic, bool alt_calling,
-			      const struct cp_phone_callinfo *c)
+                              const struct cp_phone_callinfo *c)
 {
 	struct cp_sccp_w w;
 
@@ -313,7 +317,8 @@ size_t cp_sccp_build_callinfo(uint8_t *buf, unsigned ver, bool dynamic, bool alt
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_statistics_req(uint8_t *buf, unsigned ver, const char *number, uint32_t callref, uint32_t mode)
+size_t cp_sccp_build_statistics_req(uint8_t *buf, unsigned ver, const char *number,
+                                    uint32_t callref, uint32_t mode)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_STATISTICS_REQ);
 

@@ -34,7 +34,8 @@ const char *cp_phone_line_label(const struct cp_phone *p, unsigned line)
 {
 	if (line < 1 || line > p->line_cnt)
 		return NULL;
-	return p->lines[line - 1].label[0] != '\0' ? p->lines[line - 1].label : p->lines[line - 1].number;
+	return p->lines[line - 1].label[0] != '\0' ? p->lines[line - 1].label
+	                                           : p->lines[line - 1].number;
 }
 
 unsigned cp_phone_find_line(const struct cp_phone *p, const char *number)
@@ -107,19 +108,22 @@ static int send_words(struct cp_phone *p, uint32_t id, const uint32_t *words, un
 
 #define SEND_WORDS(p, id, ...)                                                                     \
 	send_words(p, id, (const uint32_t[]){__VA_ARGS__},                                         \
-		   sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+	           sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
-int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state state, uint32_t line, uint32_t callref)
+int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state state, uint32_t line,
+                        uint32_t callref)
 {
-	return SEND_WORDS(p, CP_SCCP_CALL_STATE, state, line, callref, 0, 4, 0); /* precedence 4: routine */
+	return SEND_WORDS(p, CP_SCCP_CALL_STATE, state, line, callref, 0, 4,
+	                  0); /* precedence 4: routine */
 }
 
 int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *info)
 {
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
-	return cp_session_send(p, buf, cp_sccp_build_callinfo(buf, p->ver, dynamic(p),
-							      !p->sccp->o.no_alt_calling, info));
+	return cp_session_send(
+		p, buf,
+		cp_sccp_build_callinfo(buf, p->ver, dynamic(p), !p->sccp->o.no_alt_calling, info));
 }
 
 int cp_phone_tone(struct cp_phone *p, enum cp_sccp_tone tone, uint32_t line, uint32_t callref)
@@ -154,11 +158,14 @@ int cp_phone_softkeys(struct cp_phone *p, enum cp_sccp_keyset set, uint32_t line
 	return SEND_WORDS(p, CP_SCCP_SELECT_SOFTKEYS, line, callref, set, 0xffffffff);
 }
 
-int cp_phone_prompt(struct cp_phone *p, const char *text, uint32_t timeout_s, uint32_t line, uint32_t callref)
+int cp_phone_prompt(struct cp_phone *p, const char *text, uint32_t timeout_s, uint32_t line,
+                    uint32_t callref)
 {
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
-	return cp_session_send(p, buf, cp_sccp_build_prompt(buf, p->ver, dynamic(p), text, timeout_s, line, callref));
+	return cp_session_send(
+		p, buf,
+		cp_sccp_build_prompt(buf, p->ver, dynamic(p), text, timeout_s, line, callref));
 }
 
 int cp_phone_clear_prompt(struct cp_phone *p, uint32_t line, uint32_t callref)
@@ -178,12 +185,13 @@ int cp_phone_planes(struct cp_phone *p, uint32_t line)
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
 	if (line == 0)
-		return cp_session_send(p, buf, cp_sccp_build_empty(buf, p->ver, CP_SCCP_DEACTIVATE_PLANE));
+		return cp_session_send(p, buf,
+		                       cp_sccp_build_empty(buf, p->ver, CP_SCCP_DEACTIVATE_PLANE));
 	return SEND_WORDS(p, CP_SCCP_ACTIVATE_PLANE, line);
 }
 
 static int send_media(struct cp_phone *p, const struct cp_phone_media *m,
-		      size_t (*build)(uint8_t *, unsigned, const struct cp_phone_media *))
+                      size_t (*build)(uint8_t *, unsigned, const struct cp_phone_media *))
 {
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 	size_t n;
@@ -228,7 +236,8 @@ int cp_phone_stats(struct cp_phone *p, const char *number, uint32_t callref)
 {
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
-	return cp_session_send(p, buf, cp_sccp_build_statistics_req(buf, p->ver, number, callref, 0));
+	return cp_session_send(p, buf,
+	                       cp_sccp_build_statistics_req(buf, p->ver, number, callref, 0));
 }
 
 int cp_phone_reset(struct cp_phone *p, uint32_t type)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What call control sees of a registered SCCP phone. Up: struct cp_call_ops, called from the event loop of
- * the shard that owns the phone. Down: cp_phone_*(), callable from any up-call or other code on that loop.
+ * What call control sees of a registered SCCP phone. Up: struct cp_call_ops, called from the event
+ * loop of the shard that owns the phone. Down: cp_phone_*(), callable from any up-call or other
+ * code on that loop.
  *
- * A struct cp_phone lives from ops.registered() until ops.gone() returns, and belongs to the SCCP service. No
- * down-call frees it or calls up: a phone whose connection fails in a down-call (-ENOTCONN, or its write buffer is
- * over the cap) is reported gone from the loop later. Lines count from 1. Call references are call control's.
+ * A struct cp_phone lives from ops.registered() until ops.gone() returns, and belongs to the SCCP
+ * service. No down-call frees it or calls up: a phone whose connection fails in a down-call
+ * (-ENOTCONN, or its write buffer is over the cap) is reported gone from the loop later. Lines
+ * count from 1. Call references are call control's.
  */
 #ifndef CP_SCCP_PHONE_H
 #define CP_SCCP_PHONE_H
@@ -34,7 +36,7 @@ enum cp_phone_gone {
 	CP_GONE_PROTOCOL,     /* malformed frame, or its write buffer grew over the cap */
 };
 
-/* wire-formats section 6.5, call states */
+/* Call states of CallState (0x0111). */
 enum cp_sccp_state {
 	CP_SCCP_OFFHOOK = 1,
 	CP_SCCP_ONHOOK = 2,
@@ -61,8 +63,13 @@ enum cp_sccp_security {
 };
 
 enum cp_sccp_ringer { CP_SCCP_RING_OFF = 1, CP_SCCP_RING_INSIDE = 2, CP_SCCP_RING_OUTSIDE = 3 };
-enum cp_sccp_lamp { CP_SCCP_LAMP_OFF = 1, CP_SCCP_LAMP_ON = 2, CP_SCCP_LAMP_WINK = 3, CP_SCCP_LAMP_FLASH = 4,
-		    CP_SCCP_LAMP_BLINK = 5 };
+enum cp_sccp_lamp {
+	CP_SCCP_LAMP_OFF = 1,
+	CP_SCCP_LAMP_ON = 2,
+	CP_SCCP_LAMP_WINK = 3,
+	CP_SCCP_LAMP_FLASH = 4,
+	CP_SCCP_LAMP_BLINK = 5
+};
 
 enum cp_sccp_tone {
 	CP_SCCP_TONE_DIAL = 0x21,
@@ -116,10 +123,10 @@ struct cp_sccp_cap {
 struct cp_phone_callinfo {
 	uint32_t line;
 	uint32_t callref;
-	uint8_t type;     /* enum cp_sccp_calltype */
-	uint8_t security; /* enum cp_sccp_security */
-	uint32_t instance;         /* 0: 1 is sent */
-	const char *calling_name;   /* UTF-8, NULL: empty; cut at what the message holds */
+	uint8_t type;             /* enum cp_sccp_calltype */
+	uint8_t security;         /* enum cp_sccp_security */
+	uint32_t instance;        /* 0: 1 is sent */
+	const char *calling_name; /* UTF-8, NULL: empty; cut at what the message holds */
 	const char *calling_number;
 	const char *called_name;
 	const char *called_number;
@@ -127,40 +134,49 @@ struct cp_phone_callinfo {
 	const char *orig_called_number;
 };
 
-/* Parameters of one direction of a phone's audio stream. Keys: seen from the phone, see each call. */
+/* Parameters of one direction of a phone's audio stream. Keys: seen from the phone, see each call.
+ */
 struct cp_phone_media {
 	uint32_t conference; /* conference id: any number, the same for both directions */
 	uint32_t party;      /* pass-through party id: comes back in the acknowledgement */
 	uint32_t callref;
-	uint32_t codec;      /* enum cp_sccp_codec */
+	uint32_t codec; /* enum cp_sccp_codec */
 	uint32_t packet_ms;
-	uint32_t dtmf_pt;    /* RFC 2833 payload type; 0: none */
-	uint8_t dscp;        /* SMT only; 46 is sent as precedence 0xB8 */
-	uint8_t suite;       /* enum dp_srtp_suite; DP_SRTP_NONE: RTP */
-	uint8_t key[16];     /* master key, if a suite is given */
-	uint8_t salt[14];    /* master salt */
-	struct cfg_addr remote; /* SMT: where the phone sends to. ORC: family selects the address type, rest advisory */
+	uint32_t dtmf_pt;       /* RFC 2833 payload type; 0: none */
+	uint8_t dscp;           /* SMT only; 46 is sent as precedence 0xB8 */
+	uint8_t suite;          /* enum dp_srtp_suite; DP_SRTP_NONE: RTP */
+	uint8_t key[16];        /* master key, if a suite is given */
+	uint8_t salt[14];       /* master salt */
+	struct cfg_addr remote; /* SMT: where the phone sends to. ORC: family selects the address
+	                           type, rest advisory */
 };
 
 /* Up-calls. 'ctx' is what cp_sccp_create() was given. All are set; no phone is freed inside one. */
 struct cp_call_ops {
 	/* The device has registered: capabilities may not be known yet (caps comes later). */
 	void (*registered)(void *ctx, struct cp_phone *phone);
-	/* It no longer is. Forget 'phone': it is invalid once this returns. Sends to it are ignored. */
+	/* It no longer is. Forget 'phone': it is invalid once this returns. Sends to it are
+	 * ignored. */
 	void (*gone)(void *ctx, struct cp_phone *phone, enum cp_phone_gone why);
-	/* line and callref are 0 if the phone did not say (old phones): the idle first line is meant. */
+	/* line and callref are 0 if the phone did not say (old phones): the idle first line is
+	 * meant. */
 	void (*offhook)(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref);
 	void (*onhook)(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref);
 	/* '0'..'9', '*', '#' */
-	void (*digit)(void *ctx, struct cp_phone *phone, char digit, uint32_t line, uint32_t callref);
-	/* A whole number was dialled on hook: checked to be digits, '*', '#', '+', A..D; not empty. */
+	void (*digit)(void *ctx, struct cp_phone *phone, char digit, uint32_t line,
+	              uint32_t callref);
+	/* A whole number was dialled on hook: checked to be digits, '*', '#', '+', A..D; not empty.
+	 */
 	void (*enbloc)(void *ctx, struct cp_phone *phone, const char *number, uint32_t line);
-	void (*softkey)(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line, uint32_t callref);
-	/* Answer to cp_phone_orc(). status 0: 'media' is where the phone receives, else it is NULL. callref may be 0. */
-	void (*orc_ack)(void *ctx, struct cp_phone *phone, uint32_t status, const struct cfg_addr *media,
-			uint32_t party, uint32_t callref);
+	void (*softkey)(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line,
+	                uint32_t callref);
+	/* Answer to cp_phone_orc(). status 0: 'media' is where the phone receives, else it is NULL.
+	 * callref may be 0. */
+	void (*orc_ack)(void *ctx, struct cp_phone *phone, uint32_t status,
+	                const struct cfg_addr *media, uint32_t party, uint32_t callref);
 	/* Answer to cp_phone_smt(): newer phones only. */
-	void (*smt_ack)(void *ctx, struct cp_phone *phone, uint32_t status, uint32_t party, uint32_t callref);
+	void (*smt_ack)(void *ctx, struct cp_phone *phone, uint32_t status, uint32_t party,
+	                uint32_t callref);
 	void (*media_failed)(void *ctx, struct cp_phone *phone, uint32_t party, uint32_t callref);
 	/* cp_phone_caps() is now known, or has changed. */
 	void (*caps)(void *ctx, struct cp_phone *phone);
@@ -169,9 +185,11 @@ struct cp_call_ops {
 /* --- getters: what they return is valid until the phone is gone --- */
 
 const char *cp_phone_name(const struct cp_phone *phone);
-/** The device record as it is now, looked up in the store: borrowed, not to be kept. NULL: deleted meanwhile. */
+/** The device record as it is now, looked up in the store: borrowed, not to be kept. NULL: deleted
+ * meanwhile. */
 const struct cp_device *cp_phone_device(const struct cp_phone *phone);
-/** Number of lines shown to the phone, and number and label of line 1..count (NULL: no such line). */
+/** Number of lines shown to the phone, and number and label of line 1..count (NULL: no such line).
+ */
 unsigned cp_phone_lines(const struct cp_phone *phone);
 const char *cp_phone_line_number(const struct cp_phone *phone, unsigned line);
 const char *cp_phone_line_label(const struct cp_phone *phone, unsigned line);
@@ -181,7 +199,8 @@ enum cp_phone_sec cp_phone_security(const struct cp_phone *phone);
 /** Capabilities as the phone sent them; *ret_n 0: not yet sent. */
 const struct cp_sccp_cap *cp_phone_caps(const struct cp_phone *phone, unsigned *ret_n);
 bool cp_phone_has_codec(const struct cp_phone *phone, uint32_t codec);
-/** True if the record says that the model can do SRTP (no SCCP field says so) and security is encrypted. */
+/** True if the record says that the model can do SRTP (no SCCP field says so) and security is
+ * encrypted. */
 bool cp_phone_srtp(const struct cp_phone *phone);
 /** Address that the signalling connection comes from. */
 const struct cfg_addr *cp_phone_peer(const struct cp_phone *phone);
@@ -190,25 +209,31 @@ unsigned cp_phone_protocol(const struct cp_phone *phone);
 void cp_phone_set_user(struct cp_phone *phone, void *user);
 void *cp_phone_user(const struct cp_phone *phone);
 
-/* --- down: each queues one message. 0, -ENOTCONN (going away), -EINVAL (bad parameter, nothing sent) --- */
+/* --- down: each queues one message. 0, -ENOTCONN (going away), -EINVAL (bad parameter, nothing
+ * sent) --- */
 
-int cp_phone_call_state(struct cp_phone *phone, enum cp_sccp_state state, uint32_t line, uint32_t callref);
+int cp_phone_call_state(struct cp_phone *phone, enum cp_sccp_state state, uint32_t line,
+                        uint32_t callref);
 int cp_phone_callinfo(struct cp_phone *phone, const struct cp_phone_callinfo *info);
 int cp_phone_tone(struct cp_phone *phone, enum cp_sccp_tone tone, uint32_t line, uint32_t callref);
 int cp_phone_stop_tone(struct cp_phone *phone, uint32_t line, uint32_t callref);
-int cp_phone_ringer(struct cp_phone *phone, enum cp_sccp_ringer mode, uint32_t line, uint32_t callref);
+int cp_phone_ringer(struct cp_phone *phone, enum cp_sccp_ringer mode, uint32_t line,
+                    uint32_t callref);
 int cp_phone_lamp(struct cp_phone *phone, uint32_t line, enum cp_sccp_lamp mode);
 int cp_phone_speaker(struct cp_phone *phone, bool on);
-int cp_phone_softkeys(struct cp_phone *phone, enum cp_sccp_keyset set, uint32_t line, uint32_t callref);
+int cp_phone_softkeys(struct cp_phone *phone, enum cp_sccp_keyset set, uint32_t line,
+                      uint32_t callref);
 /** timeout_s 0: until cleared. */
-int cp_phone_prompt(struct cp_phone *phone, const char *text, uint32_t timeout_s, uint32_t line, uint32_t callref);
+int cp_phone_prompt(struct cp_phone *phone, const char *text, uint32_t timeout_s, uint32_t line,
+                    uint32_t callref);
 int cp_phone_clear_prompt(struct cp_phone *phone, uint32_t line, uint32_t callref);
 int cp_phone_dialed(struct cp_phone *phone, const char *number, uint32_t line, uint32_t callref);
 /** Bring a line's call to the front; line 0: DeactivateCallPlane. */
 int cp_phone_planes(struct cp_phone *phone, uint32_t line);
 /**
- * OpenReceiveChannel: the key is the one the phone RECEIVES with. -EACCES: keys given but the phone's security
- * is not CP_PHONE_ENCRYPTED; nothing is sent then. The built message is wiped after use; the caller wipes 'media'.
+ * OpenReceiveChannel: the key is the one the phone RECEIVES with. -EACCES: keys given but the
+ * phone's security is not CP_PHONE_ENCRYPTED; nothing is sent then. The built message is wiped
+ * after use; the caller wipes 'media'.
  */
 int cp_phone_orc(struct cp_phone *phone, const struct cp_phone_media *media);
 /** StartMediaTransmission: the key is the one the phone SENDS with. Errors as cp_phone_orc(). */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The service: index of phones, refusals and their alarms, keep-alive timer, joint with net/, what admin shows. */
+/* The service: index of phones, refusals and their alarms, keep-alive timer, joint with net/, what
+ * admin shows. */
 #include "sccp.h"
 
 #include <errno.h>
@@ -53,25 +54,27 @@ const char *cp_sccp_refusal_id(enum cp_sccp_refusal why)
 	return why < CP_SCCP_REF_MAX ? ids[why] : "sccp-refused";
 }
 
-/* An address becomes an alarm's subject: only so many at a time, or a stranger with many could fill the list. */
+/* An address becomes an alarm's subject: only so many at a time, or a stranger with many could fill
+ * the list. */
 static void stranger(struct cp_sccp *s, const struct cfg_addr *host)
 {
 	struct cfg_addr *slot = &s->strangers[s->stranger_at];
 	char text[64];
 
 	for (unsigned i = 0; i < CP_SCCP_STRANGERS; i++)
-		if (s->strangers[i].family == host->family && memcmp(s->strangers[i].ip, host->ip, 16) == 0)
+		if (s->strangers[i].family == host->family &&
+		    memcmp(s->strangers[i].ip, host->ip, 16) == 0)
 			return;
 	if (slot->family != 0)
 		for (int i = 0; i < CP_SCCP_REF_MAX; i++)
 			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i),
-				   cfg_addr_print(slot, text, sizeof(text)), NULL);
+			           cfg_addr_print(slot, text, sizeof(text)), NULL);
 	*slot = *host;
 	s->stranger_at = (s->stranger_at + 1) % CP_SCCP_STRANGERS;
 }
 
-void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *name, const struct cfg_addr *from,
-		    const char *detail)
+void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *name,
+                    const struct cfg_addr *from, const char *detail)
 {
 	static struct cfg_log_rate rates[CP_SCCP_REF_MAX]; /* one kind cannot hide another */
 	struct cfg_addr host = *from;
@@ -86,11 +89,14 @@ void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *nam
 		snprintf(subject, sizeof(subject), "%s", addr);
 		stranger(s, &host);
 	}
-	snprintf(text, sizeof(text), "device %s from %s: %s", name != NULL ? cfg_q(name) : "unknown", addr, detail);
+	snprintf(text, sizeof(text), "device %s from %s: %s",
+	         name != NULL ? cfg_q(name) : "unknown", addr, detail);
 	s->stats.refused[why]++;
 	if (cfg_log_allow(&rates[why], 5, 1, &skipped))
-		cfg_log(CFG_LOG_WARN, cp_sccp_refusal_id(why), "device=%s from=%s detail=%s skipped=%u",
-			name != NULL ? cfg_q(name) : "none", addr, cfg_q(detail), (unsigned)skipped);
+		cfg_log(CFG_LOG_WARN, cp_sccp_refusal_id(why),
+		        "device=%s from=%s detail=%s skipped=%u",
+		        name != NULL ? cfg_q(name) : "none", addr, cfg_q(detail),
+		        (unsigned)skipped);
 	s->o.alarm(s->o.ctx, cp_sccp_refusal_id(why), subject, text);
 }
 
@@ -143,8 +149,8 @@ void cp_sccp_tick(struct cp_sccp *s)
 
 	while ((p = TAILQ_FIRST(&s->lru)) != NULL && p->last_rx_ms + limit_ms <= now) {
 		s->stats.timeouts++;
-		cfg_log_limited(CFG_LOG_WARN, "phone-silent", "device=%s silent_ms=%llu", cfg_q(p->name),
-				(unsigned long long)(now - p->last_rx_ms));
+		cfg_log_limited(CFG_LOG_WARN, "phone-silent", "device=%s silent_ms=%llu",
+		                cfg_q(p->name), (unsigned long long)(now - p->last_rx_ms));
 		cp_session_gone(p, CP_GONE_TIMEOUT);
 	}
 }
@@ -234,7 +240,8 @@ static const struct cp_sccp_link net_link = {io_send, io_close, io_authed};
 static void *net_opened(void *ctx, struct cp_conn *conn)
 {
 	const SSL *ssl = cp_conn_ssl(conn);
-	struct cp_sccp_peer peer = {.addr = *cp_conn_peer(conn), .local = *cp_conn_local(conn), .tls = ssl != NULL};
+	struct cp_sccp_peer peer = {
+		.addr = *cp_conn_peer(conn), .local = *cp_conn_local(conn), .tls = ssl != NULL};
 
 	if (ssl != NULL) {
 		peer.encrypts = cp_tls_encrypts(ssl);
@@ -253,8 +260,8 @@ static void net_frame(void *user, const uint8_t *frame, size_t len)
 static void net_closed(void *user, enum cp_close why)
 {
 	static const enum cp_phone_gone gone[CP_CLOSE_MAX] = {
-		[CP_CLOSE_PEER] = CP_GONE_CLOSED,	  [CP_CLOSE_LOCAL] = CP_GONE_CLOSED,
-		[CP_CLOSE_TIMEOUT] = CP_GONE_TIMEOUT,	  [CP_CLOSE_TLS] = CP_GONE_CLOSED,
+		[CP_CLOSE_PEER] = CP_GONE_CLOSED,        [CP_CLOSE_LOCAL] = CP_GONE_CLOSED,
+		[CP_CLOSE_TIMEOUT] = CP_GONE_TIMEOUT,    [CP_CLOSE_TLS] = CP_GONE_CLOSED,
 		[CP_CLOSE_BAD_FRAME] = CP_GONE_PROTOCOL, [CP_CLOSE_SLOW] = CP_GONE_PROTOCOL,
 		[CP_CLOSE_STOP] = CP_GONE_REMOVED,
 	};
@@ -262,8 +269,10 @@ static void net_closed(void *user, enum cp_close why)
 	cp_session_closed(user, gone[why]);
 }
 
-/* The handshake failed on the certificate: nothing in it is proven, its name is only a hint for the text. */
-static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int verify_err, X509 *leaf)
+/* The handshake failed on the certificate: nothing in it is proven, its name is only a hint for the
+ * text. */
+static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why,
+                             int verify_err, X509 *leaf)
 {
 	static const enum cp_sccp_refusal map[CP_TLS_FAIL_MAX] = {
 		[CP_TLS_OK] = CP_SCCP_REF_CERT_INVALID,
@@ -279,7 +288,8 @@ static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls
 	if (leaf == NULL || s->o.cert_name(leaf, name) != 0)
 		name[0] = '\0';
 	cp_sccp_refuse(s, map[why], name[0] != '\0' ? name : NULL, from,
-		       why == CP_TLS_FAIL_NO_CERT ? "no certificate" : X509_verify_cert_error_string(verify_err));
+	               why == CP_TLS_FAIL_NO_CERT ? "no certificate"
+	                                          : X509_verify_cert_error_string(verify_err));
 }
 
 static const struct cp_net_ops net_ops = {
@@ -291,8 +301,8 @@ static const struct cp_net_ops net_ops = {
 	.cert_refused = net_cert_refused,
 };
 
-int cp_sccp_listen(struct cp_sccp *s, struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
-		   uint16_t *ret_port)
+int cp_sccp_listen(struct cp_sccp *s, struct cp_net *net, const struct cfg_addr *addr,
+                   struct cp_tls *tls, uint16_t *ret_port)
 {
 	return cp_net_listen(net, addr, tls, &net_ops, s, ret_port);
 }
@@ -301,7 +311,9 @@ int cp_sccp_listen(struct cp_sccp *s, struct cp_net *net, const struct cfg_addr 
 
 static const char *sec_name(unsigned sec)
 {
-	return sec == CP_PHONE_ENCRYPTED ? "encrypted" : sec == CP_PHONE_AUTHENTICATED ? "authenticated" : "nonsecure";
+	return sec == CP_PHONE_ENCRYPTED       ? "encrypted"
+	       : sec == CP_PHONE_AUTHENTICATED ? "authenticated"
+	                                       : "nonsecure";
 }
 
 /* Outside bytes may not be UTF-8, which JSON text must be. */
@@ -322,7 +334,7 @@ json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 	uint64_t now = cp_sccp_now(s);
 	struct cp_phone *p;
 
-	TAILQ_FOREACH(p, &s->lru, lru) {
+	TAILQ_FOREACH (p, &s->lru, lru) {
 		json_t *o = json_object(), *lines = json_array(), *codecs = json_array();
 		char addr[64];
 
@@ -332,19 +344,23 @@ json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 			json_array_append_new(codecs, json_integer(p->caps[i].codec));
 		json_object_set_new(o, "device", outside(p->name));
 		json_object_set_new(o, "protocol", json_string("sccp"));
-		json_object_set_new(o, "address", json_string(cfg_addr_print(&p->peer.addr, addr, sizeof(addr))));
+		json_object_set_new(o, "address",
+		                    json_string(cfg_addr_print(&p->peer.addr, addr, sizeof(addr))));
 		json_object_set_new(o, "security", json_string(sec_name(p->sec)));
 		json_object_set_new(o, "transport", json_string(p->peer.tls ? "tls" : "tcp"));
 		json_object_set_new(o, "tls_version",
-				    p->peer.tls ? json_string(p->peer.tls_version) : json_null());
-		json_object_set_new(o, "tls_cipher", p->peer.tls ? json_string(p->peer.tls_cipher) : json_null());
+		                    p->peer.tls ? json_string(p->peer.tls_version) : json_null());
+		json_object_set_new(o, "tls_cipher",
+		                    p->peer.tls ? json_string(p->peer.tls_cipher) : json_null());
 		json_object_set_new(o, "version", json_integer(p->ver));
 		json_object_set_new(o, "type", json_integer(p->type));
 		json_object_set_new(o, "load", outside(p->load));
 		json_object_set_new(o, "lines", lines);
 		json_object_set_new(o, "codecs", codecs);
-		json_object_set_new(o, "registered_s", json_integer((json_int_t)((now - p->registered_ms) / 1000)));
-		json_object_set_new(o, "heard_s", json_integer((json_int_t)((now - p->last_rx_ms) / 1000)));
+		json_object_set_new(o, "registered_s",
+		                    json_integer((json_int_t)((now - p->registered_ms) / 1000)));
+		json_object_set_new(o, "heard_s",
+		                    json_integer((json_int_t)((now - p->last_rx_ms) / 1000)));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -357,7 +373,8 @@ static void set(json_t *o, const char *key, uint64_t v)
 
 json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
 {
-	static const char *const closes[CP_CLOSE_MAX] = {"peer", "local", "timeout", "tls", "bad-frame", "slow", "stop"};
+	static const char *const closes[CP_CLOSE_MAX] = {"peer",      "local", "timeout", "tls",
+	                                                 "bad-frame", "slow",  "stop"};
 	json_t *o = json_object(), *refused = json_object();
 
 	for (int i = 0; i < CP_SCCP_REF_MAX; i++)

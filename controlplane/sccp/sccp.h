@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The SCCP service of one shard: registered phones, who may register and how, keep-alives. A connection is a
- * session (session.h) fed with whole frames; cp_sccp_listen() joins it to net/. What it needs from elsewhere comes
- * as callbacks, time included, so that tests can set all of it. One thread.
+ * The SCCP service of one shard: registered phones, who may register and how, keep-alives. A
+ * connection is a session (session.h) fed with whole frames; cp_sccp_listen() joins it to net/.
+ * What it needs from elsewhere comes as callbacks, time included, so that tests can set all of it.
+ * One thread.
  *
- * Who may register (the source documents require the alarms; where they do not say whether the registration is
- * refused, it is, except the last):
- *   device not in the store                                 refused, sccp-unknown-device
- *   TLS, certificate names another device                   refused, sccp-cert-name
- *   TLS, chain not to the trust list / outside validity     handshake fails, sccp-cert-untrusted / -expired
- *   TLS, no certificate / otherwise unacceptable            handshake fails, sccp-cert-missing / -invalid
- *   authenticated or encrypted device on the clear port     refused, sccp-clear-registration
- *   encrypted device with a suite that does not encrypt     refused, sccp-tls-weak
- *   non-secure device over TLS with its own certificate     accepted as non-secure, sccp-tls-nonsecure
- * The subject of an alarm is a device name only if such a device exists, else the address it came from: strangers
- * cannot make up subjects, and alarms stand for at most 64 addresses at a time. A later good registration clears the
- * device's alarms.
+ * Who may register (the source documents require the alarms; where they do not say whether the
+ * registration is refused, it is, except the last): device not in the store refused,
+ * sccp-unknown-device TLS, certificate names another device                   refused,
+ * sccp-cert-name TLS, chain not to the trust list / outside validity     handshake fails,
+ * sccp-cert-untrusted / -expired TLS, no certificate / otherwise unacceptable            handshake
+ * fails, sccp-cert-missing / -invalid authenticated or encrypted device on the clear port refused,
+ * sccp-clear-registration encrypted device with a suite that does not encrypt     refused,
+ * sccp-tls-weak non-secure device over TLS with its own certificate     accepted as non-secure,
+ * sccp-tls-nonsecure The subject of an alarm is a device name only if such a device exists, else
+ * the address it came from: strangers cannot make up subjects, and alarms stand for at most 64
+ * addresses at a time. A later good registration clears the device's alarms.
  */
 #ifndef CP_SCCP_SCCP_H
 #define CP_SCCP_SCCP_H
@@ -51,12 +51,14 @@ enum cp_sccp_refusal {
 const char *cp_sccp_refusal_id(enum cp_sccp_refusal why);
 
 struct cp_sccp_opts {
-	struct event_base *base; /* for the tick each second; NULL: the caller calls cp_sccp_tick() */
+	struct event_base
+		*base; /* for the tick each second; NULL: the caller calls cp_sccp_tick() */
 	/* Borrowed record or NULL; the name is any string of up to 16 bytes. */
 	const struct cp_device *(*find_device)(void *ctx, const char *name);
 	/* The device name that a certificate proves: pki_name_device(). 0, or negative: none. */
 	int (*cert_name)(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX]);
-	/* Raise alarm 'id' (fixed string); text NULL: clear it. 'text' has no outside bytes but quoted ones. */
+	/* Raise alarm 'id' (fixed string); text NULL: clear it. 'text' has no outside bytes but
+	 * quoted ones. */
 	void (*alarm)(void *ctx, const char *id, const char *subject, const char *text);
 	void *ctx; /* of the three above */
 	const struct cp_call_ops *call;
@@ -64,9 +66,10 @@ struct cp_sccp_opts {
 	uint16_t keepalive_s;      /* a phone silent for 2.5 of these is gone */
 	const char *date_template; /* "D/M/Y"; kept by the caller, as is the next */
 	const char *server_name;   /* shown to phones that ask */
-	bool no_alt_calling;       /* leave the alternate calling number out of dynamic CallInfo: sources differ */
-	uint64_t (*now_ms)(void *ctx);  /* monotonic; NULL: the system's */
-	int64_t (*wall_ms)(void *ctx);  /* Unix time; NULL: the system's */
+	bool no_alt_calling; /* leave the alternate calling number out of dynamic CallInfo: sources
+	                        differ */
+	uint64_t (*now_ms)(void *ctx); /* monotonic; NULL: the system's */
+	int64_t (*wall_ms)(void *ctx); /* Unix time; NULL: the system's */
 	void *now_ctx;
 };
 
@@ -80,19 +83,20 @@ struct cp_sccp_stats {
 };
 
 int cp_sccp_create(const struct cp_sccp_opts *opts, struct cp_sccp **ret_sccp);
-/** Phones are reported gone (CP_GONE_REMOVED). Destroy the net that feeds it first. NULL is allowed. */
+/** Phones are reported gone (CP_GONE_REMOVED). Destroy the net that feeds it first. NULL is
+ * allowed. */
 void cp_sccp_destroy(struct cp_sccp *sccp);
 
 /** Listen with this service behind it; as cp_net_listen(). tls NULL: clear. */
-int cp_sccp_listen(struct cp_sccp *sccp, struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
-		   uint16_t *ret_port);
+int cp_sccp_listen(struct cp_sccp *sccp, struct cp_net *net, const struct cfg_addr *addr,
+                   struct cp_tls *tls, uint16_t *ret_port);
 
 /** The registered phone of that name, or NULL. */
 struct cp_phone *cp_sccp_find(const struct cp_sccp *sccp, const char *name);
 
 /**
- * The record of 'name' was written or deleted. A phone that could no longer register so is closed; else it is told to
- * restart, and comes back with the new record.
+ * The record of 'name' was written or deleted. A phone that could no longer register so is closed;
+ * else it is told to restart, and comes back with the new record.
  */
 void cp_sccp_device_changed(struct cp_sccp *sccp, const char *name);
 

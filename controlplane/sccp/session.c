@@ -16,7 +16,7 @@
 #define STIMULUS_LINE         9
 
 struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link *link, void *io,
-				 const struct cp_sccp_peer *peer)
+                                 const struct cp_sccp_peer *peer)
 {
 	struct cp_phone *p = calloc(1, sizeof(*p));
 
@@ -74,14 +74,16 @@ static void malformed(struct cp_phone *p, const struct cp_sccp_frame *f)
 	char text[64];
 
 	p->sccp->stats.malformed++;
-	cfg_log_limited(CFG_LOG_WARN, "sccp-malformed", "from=%s device=%s id=0x%04x len=%zu version=%u",
-			cfg_addr_print(&p->peer.addr, text, sizeof(text)), cfg_q(p->name), (unsigned)f->id, f->len,
-			(unsigned)f->version);
+	cfg_log_limited(CFG_LOG_WARN, "sccp-malformed",
+	                "from=%s device=%s id=0x%04x len=%zu version=%u",
+	                cfg_addr_print(&p->peer.addr, text, sizeof(text)), cfg_q(p->name),
+	                (unsigned)f->id, f->len, (unsigned)f->version);
 }
 
 /* --- registration --- */
 
-int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev, enum cp_phone_sec *ret_sec)
+int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
+                     enum cp_phone_sec *ret_sec)
 {
 	if (!p->peer.tls) {
 		if (dev->mode != CP_DEVICE_NONSECURE)
@@ -104,7 +106,8 @@ int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev, enum
 	}
 }
 
-static void reject(struct cp_phone *p, enum cp_sccp_refusal why, const char *name, const char *detail)
+static void reject(struct cp_phone *p, enum cp_sccp_refusal why, const char *name,
+                   const char *detail)
 {
 	static const char *const texts[CP_SCCP_REF_MAX] = {
 		[CP_SCCP_REF_UNKNOWN] = "No Device Entry",
@@ -116,11 +119,14 @@ static void reject(struct cp_phone *p, enum cp_sccp_refusal why, const char *nam
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
 	cp_sccp_refuse(p->sccp, why, name, &p->peer.addr, detail);
-	cp_session_send(p, buf, cp_sccp_build_register_reject(buf, texts[why] != NULL ? texts[why] : "Refused"));
+	cp_session_send(
+		p, buf,
+		cp_sccp_build_register_reject(buf, texts[why] != NULL ? texts[why] : "Refused"));
 	cp_session_gone(p, CP_GONE_REMOVED);
 }
 
-/* The certificate must name the device, and must still be valid: a resumed TLS session did not check that again. */
+/* The certificate must name the device, and must still be valid: a resumed TLS session did not
+ * check that again. */
 static bool certificate_fits(struct cp_phone *p, const char *name)
 {
 	struct cp_sccp *s = p->sccp;
@@ -140,7 +146,7 @@ static bool certificate_fits(struct cp_phone *p, const char *name)
 		proven[0] = '\0';
 	if (strcmp(proven, name) != 0) {
 		snprintf(detail, sizeof(detail), "certificate of %s",
-			 proven[0] != '\0' ? cfg_q(proven) : "no device");
+		         proven[0] != '\0' ? cfg_q(proven) : "no device");
 		reject(p, CP_SCCP_REF_CERT_NAME, name, detail);
 		return false;
 	}
@@ -167,8 +173,9 @@ static void send_register_ack(struct cp_phone *p)
 	const struct cp_sccp_opts *o = &p->sccp->o;
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
-	cp_session_send(p, buf, cp_sccp_build_register_ack(buf, p->ver, o->keepalive_s, o->date_template,
-							   SECONDARY_KEEPALIVE_S));
+	cp_session_send(p, buf,
+	                cp_sccp_build_register_ack(buf, p->ver, o->keepalive_s, o->date_template,
+	                                           SECONDARY_KEEPALIVE_S));
 	cp_session_send(p, buf, cp_sccp_build_empty(buf, p->ver, CP_SCCP_CAPABILITIES_REQ));
 }
 
@@ -203,7 +210,8 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 	refused = cp_session_admit(p, dev, &sec);
 	if (refused != 0) {
 		reject(p, (enum cp_sccp_refusal)(refused - 1), reg.name,
-		       dev->mode == CP_DEVICE_ENCRYPTED ? "an encrypted device" : "an authenticated device");
+		       dev->mode == CP_DEVICE_ENCRYPTED ? "an encrypted device"
+		                                        : "an authenticated device");
 		return;
 	}
 	if (take_lines(p, dev) != 0) {
@@ -220,8 +228,8 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 	old = cp_sccp_find(s, p->name);
 	if (old != NULL) {
 		s->stats.replaced++;
-		cfg_log_limited(CFG_LOG_NOTICE, "phone-replaced", "device=%s from=%s", cfg_q(p->name),
-				cfg_addr_print(&p->peer.addr, text, sizeof(text)));
+		cfg_log_limited(CFG_LOG_NOTICE, "phone-replaced", "device=%s from=%s",
+		                cfg_q(p->name), cfg_addr_print(&p->peer.addr, text, sizeof(text)));
 		cp_session_gone(old, CP_GONE_REPLACED);
 	}
 	p->state = CP_SESSION_REGISTERED;
@@ -232,14 +240,17 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 	p->link->authed(p->io);
 	for (int i = 0; i < CP_SCCP_REF_MAX; i++)
 		if (i != CP_SCCP_REF_NONSECURE_TLS)
-			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i), p->name, NULL);
+			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i), p->name,
+			           NULL);
 	if (p->peer.tls && sec == CP_PHONE_NONSECURE)
-		cp_sccp_refuse(s, CP_SCCP_REF_NONSECURE_TLS, p->name, &p->peer.addr, "accepted as non-secure");
+		cp_sccp_refuse(s, CP_SCCP_REF_NONSECURE_TLS, p->name, &p->peer.addr,
+		               "accepted as non-secure");
 	else
 		s->o.alarm(s->o.ctx, cp_sccp_refusal_id(CP_SCCP_REF_NONSECURE_TLS), p->name, NULL);
-	cfg_log(CFG_LOG_INFO, "phone-registered", "device=%s from=%s protocol=%u security=%d tls=%s load=%s",
-		cfg_q(p->name), cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
-		p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load));
+	cfg_log(CFG_LOG_INFO, "phone-registered",
+	        "device=%s from=%s protocol=%u security=%d tls=%s load=%s", cfg_q(p->name),
+	        cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
+	        p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load));
 	send_register_ack(p);
 	s->o.call->registered(s->o.call_ctx, p);
 }
@@ -255,8 +266,9 @@ static void on_time_date(struct cp_phone *p)
 	struct tm tm = {0};
 
 	localtime_r(&now, &tm);
-	cp_session_send(p, buf, cp_sccp_build_time_date(buf, p->ver, now, (uint32_t)(wall % 1000),
-							(int32_t)tm.tm_gmtoff));
+	cp_session_send(p, buf,
+	                cp_sccp_build_time_date(buf, p->ver, now, (uint32_t)(wall % 1000),
+	                                        (int32_t)tm.tm_gmtoff));
 }
 
 static void on_line_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
@@ -272,7 +284,8 @@ static void on_line_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
 	}
 	number = cp_phone_line_number(p, line);
 	label = cp_phone_line_label(p, line);
-	cp_session_send(p, buf, cp_sccp_build_line_stat(buf, p->ver, dynamic, line, number, label, label));
+	cp_session_send(p, buf,
+	                cp_sccp_build_line_stat(buf, p->ver, dynamic, line, number, label, label));
 }
 
 static void on_number_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
@@ -330,8 +343,9 @@ static bool startup(struct cp_phone *p, const struct cp_sccp_frame *f)
 		cp_session_send(p, buf, cp_sccp_build_softkey_sets(buf, p->ver));
 		return true;
 	case CP_SCCP_CONFIG_STAT_REQ:
-		cp_session_send(p, buf, cp_sccp_build_config_stat(buf, p->ver, p->name, 1, "", o->server_name,
-								  p->line_cnt, 0));
+		cp_session_send(p, buf,
+		                cp_sccp_build_config_stat(buf, p->ver, p->name, 1, "",
+		                                          o->server_name, p->line_cnt, 0));
 		return true;
 	case CP_SCCP_LINE_STAT_REQ:
 		on_line_stat(p, f);
@@ -347,7 +361,9 @@ static bool startup(struct cp_phone *p, const struct cp_sccp_frame *f)
 		cp_session_send(p, buf, cp_sccp_build_version(buf, p->ver, p->load));
 		return true;
 	case CP_SCCP_SERVER_REQ:
-		cp_session_send(p, buf, cp_sccp_build_server_res(buf, p->ver, o->server_name, &p->peer.local));
+		cp_session_send(
+			p, buf,
+			cp_sccp_build_server_res(buf, p->ver, o->server_name, &p->peer.local));
 		return true;
 	case CP_SCCP_CAPABILITIES_RES:
 	case CP_SCCP_UPDATE_CAPS1:
@@ -378,7 +394,8 @@ static void on_orc_ack(struct cp_phone *p, const struct cp_sccp_frame *f)
 		malformed(p, f);
 		a.status = 1; /* says ok, but not where: no media */
 	}
-	o->call->orc_ack(o->call_ctx, p, a.status, a.status == 0 ? &a.addr : NULL, a.party, a.callref);
+	o->call->orc_ack(o->call_ctx, p, a.status, a.status == 0 ? &a.addr : NULL, a.party,
+	                 a.callref);
 }
 
 static void on_quality(struct cp_phone *p, const struct cp_sccp_frame *f)
@@ -390,10 +407,11 @@ static void on_quality(struct cp_phone *p, const struct cp_sccp_frame *f)
 		return;
 	}
 	p->sccp->stats.stats_reports++;
-	cfg_log_limited(CFG_LOG_INFO, "call-statistics",
-			"device=%s callref=%u tx=%u rx=%u lost=%u jitter_ms=%u latency_ms=%u quality=%s",
-			cfg_q(p->name), (unsigned)q.callref, (unsigned)q.tx_pkts, (unsigned)q.rx_pkts,
-			(unsigned)q.lost, (unsigned)q.jitter, (unsigned)q.latency, cfg_q(q.quality));
+	cfg_log_limited(
+		CFG_LOG_INFO, "call-statistics",
+		"device=%s callref=%u tx=%u rx=%u lost=%u jitter_ms=%u latency_ms=%u quality=%s",
+		cfg_q(p->name), (unsigned)q.callref, (unsigned)q.tx_pkts, (unsigned)q.rx_pkts,
+		(unsigned)q.lost, (unsigned)q.jitter, (unsigned)q.latency, cfg_q(q.quality));
 }
 
 static void on_keypad(struct cp_phone *p, const struct cp_sccp_frame *f)
@@ -495,8 +513,8 @@ static void registered_frame(struct cp_phone *p, const struct cp_sccp_frame *f)
 		break;
 	default:
 		p->sccp->stats.unknown_ids++;
-		cfg_log_limited(CFG_LOG_DEBUG, "sccp-unknown-id", "device=%s id=0x%04x len=%zu", cfg_q(p->name),
-				(unsigned)f->id, f->len);
+		cfg_log_limited(CFG_LOG_DEBUG, "sccp-unknown-id", "device=%s id=0x%04x len=%zu",
+		                cfg_q(p->name), (unsigned)f->id, f->len);
 	}
 }
 
@@ -508,16 +526,19 @@ static void on_alarm(struct cp_phone *p, const struct cp_sccp_frame *f)
 	cfg_addr_print(&p->peer.addr, from, sizeof(from));
 	p->sccp->stats.phone_alarms++;
 	if (f->id == CP_SCCP_XML_ALARM) {
-		cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s xml=%s", from, cfg_q(p->name),
-				cfg_qn(text, sizeof(text), (const char *)f->body, f->len));
+		cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s xml=%s", from,
+		                cfg_q(p->name),
+		                cfg_qn(text, sizeof(text), (const char *)f->body, f->len));
 		return;
 	}
 	if (cp_sccp_parse_alarm(f, &a) != 0) {
 		malformed(p, f);
 		return;
 	}
-	cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s severity=%u text=%s p1=%u p2=%u", from,
-			cfg_q(p->name), (unsigned)a.severity, cfg_q(a.text), (unsigned)a.param1, (unsigned)a.param2);
+	cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm",
+	                "from=%s device=%s severity=%u text=%s p1=%u p2=%u", from, cfg_q(p->name),
+	                (unsigned)a.severity, cfg_q(a.text), (unsigned)a.param1,
+	                (unsigned)a.param2);
 }
 
 void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
@@ -529,7 +550,8 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 
 	if (p->state == CP_SESSION_GONE)
 		return;
-	if (cp_sccp_frame_parse(frame, len, &f) != 0) { /* the reader checks the length: not reached from a socket */
+	if (cp_sccp_frame_parse(frame, len, &f) !=
+	    0) { /* the reader checks the length: not reached from a socket */
 		cp_session_gone(p, CP_GONE_PROTOCOL);
 		return;
 	}
@@ -556,7 +578,8 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 		return;
 	case CP_SCCP_UNREGISTER:
 		p->sccp->stats.unregisters += p->state == CP_SESSION_REGISTERED;
-		cp_session_send(p, buf, cp_sccp_build_words(buf, 0, CP_SCCP_UNREGISTER_ACK, &ok, 1));
+		cp_session_send(p, buf,
+		                cp_sccp_build_words(buf, 0, CP_SCCP_UNREGISTER_ACK, &ok, 1));
 		cp_session_gone(p, CP_GONE_UNREGISTERED);
 		return;
 	case CP_SCCP_ALARM:
@@ -564,7 +587,8 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 		on_alarm(p, &f);
 		return;
 	case CP_SCCP_IP_PORT:
-		return; /* base of the phone's RTP ports: the channel acknowledgements say the port */
+		return; /* base of the phone's RTP ports: the channel acknowledgements say the port
+		         */
 	default:
 		break;
 	}

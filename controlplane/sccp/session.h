@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Inside of sccp/: one session per connection, a registered one is a phone. Fed with whole frames, it speaks
- * through struct cp_sccp_link, so it knows neither sockets nor TLS.
+ * Inside of sccp/: one session per connection, a registered one is a phone. Fed with whole frames,
+ * it speaks through struct cp_sccp_link, so it knows neither sockets nor TLS.
  */
 #ifndef CP_SCCP_SESSION_H
 #define CP_SCCP_SESSION_H
@@ -11,9 +11,9 @@
 #include "msg.h"
 #include "sccp.h"
 
-#define CP_SCCP_BUCKETS    4096
-#define CP_SCCP_STRANGERS  64 /* addresses that alarms may stand for */
-#define CP_SCCP_EARLY_MAX  64 /* frames before registration; a phone needs about five */
+#define CP_SCCP_BUCKETS   4096
+#define CP_SCCP_STRANGERS 64 /* addresses that alarms may stand for */
+#define CP_SCCP_EARLY_MAX 64 /* frames before registration; a phone needs about five */
 
 /* How a session reaches its peer. send: 0 or -ENOTCONN. close: never frees at once. */
 struct cp_sccp_link {
@@ -26,7 +26,7 @@ struct cp_sccp_link {
 struct cp_sccp_peer {
 	struct cfg_addr addr, local;
 	bool tls, encrypts;
-	X509 *cert;       /* verified; borrowed while the session lives; NULL on clear */
+	X509 *cert; /* verified; borrowed while the session lives; NULL on clear */
 	const char *tls_version, *tls_cipher; /* constant strings, NULL on clear */
 };
 
@@ -37,20 +37,20 @@ struct cp_phone {
 	const struct cp_sccp_link *link;
 	void *io;
 	void *user;
-	TAILQ_ENTRY(cp_phone) lru;     /* registered: by last_rx_ms, oldest first */
-	struct cp_phone *next;         /* registered: hash chain */
+	TAILQ_ENTRY(cp_phone) lru; /* registered: by last_rx_ms, oldest first */
+	struct cp_phone *next;     /* registered: hash chain */
 	uint64_t last_rx_ms, registered_ms;
 	struct cp_sccp_peer peer;
 	struct cp_line *lines;
-	uint32_t type;                 /* as the phone said */
-	uint16_t early;                /* frames before registration */
-	uint8_t state;                 /* enum cp_session_state */
-	uint8_t sec;                   /* enum cp_phone_sec */
-	uint8_t ver;                   /* negotiated */
+	uint32_t type;  /* as the phone said */
+	uint16_t early; /* frames before registration */
+	uint8_t state;  /* enum cp_session_state */
+	uint8_t sec;    /* enum cp_phone_sec */
+	uint8_t ver;    /* negotiated */
 	uint8_t features[3];
 	uint8_t line_cnt;
 	uint8_t cap_cnt;
-	bool dead;                     /* a send failed: closed() will follow */
+	bool dead; /* a send failed: closed() will follow */
 	char name[CP_SCCP_NAME_MAX + 1];
 	char load[33];
 	struct cp_sccp_cap caps[CP_SCCP_CAPS_MAX];
@@ -61,29 +61,34 @@ struct cp_sccp {
 	struct event *tick;
 	struct cp_phone *buckets[CP_SCCP_BUCKETS];
 	TAILQ_HEAD(, cp_phone) lru;
-	struct cfg_addr strangers[CP_SCCP_STRANGERS]; /* a ring: the oldest one's alarms go when it is full */
+	struct cfg_addr strangers[CP_SCCP_STRANGERS]; /* a ring: the oldest one's alarms go when it
+	                                                 is full */
 	unsigned stranger_at;
 	struct cp_sccp_stats stats;
 };
 
 /** NULL: no memory. The session belongs to the connection: cp_session_closed() frees it. */
 struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link *link, void *io,
-				 const struct cp_sccp_peer *peer);
+                                 const struct cp_sccp_peer *peer);
 void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len);
 void cp_session_closed(struct cp_phone *p, enum cp_phone_gone why);
 
-/** End a registration: call control is told; the connection is closed. The session stays until closed(). */
+/** End a registration: call control is told; the connection is closed. The session stays until
+ * closed(). */
 void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why);
 
 /** Send a built frame; n 0 is -EINVAL. */
 int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n);
 
 uint64_t cp_sccp_now(const struct cp_sccp *sccp);
-/** Count, log and raise: 'name' is what the peer claims (may be NULL), 'detail' quoted or fixed text. */
-void cp_sccp_refuse(struct cp_sccp *sccp, enum cp_sccp_refusal why, const char *name, const struct cfg_addr *from,
-		    const char *detail);
-/** Whether a connection like that may be this device: 0 and *ret_sec, or the refusal as 1 + enum cp_sccp_refusal. */
-int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev, enum cp_phone_sec *ret_sec);
+/** Count, log and raise: 'name' is what the peer claims (may be NULL), 'detail' quoted or fixed
+ * text. */
+void cp_sccp_refuse(struct cp_sccp *sccp, enum cp_sccp_refusal why, const char *name,
+                    const struct cfg_addr *from, const char *detail);
+/** Whether a connection like that may be this device: 0 and *ret_sec, or the refusal as 1 + enum
+ * cp_sccp_refusal. */
+int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
+                     enum cp_phone_sec *ret_sec);
 
 void cp_sccp_index_add(struct cp_sccp *sccp, struct cp_phone *p);
 void cp_sccp_index_del(struct cp_sccp *sccp, struct cp_phone *p);

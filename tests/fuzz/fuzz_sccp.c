@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Every parser of controlplane/sccp/msg.c on one frame; the caps a phone may claim stay within bounds. */
+/* Every parser of controlplane/sccp/msg.c on one frame; the caps a phone may claim stay within
+ * bounds. */
 #include <stdlib.h>
 #include <string.h>
 

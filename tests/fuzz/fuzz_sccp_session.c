@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A session fed with outside bytes cut into frames as the reader of net/ does, with call control calling down in
- * every way from inside its up-calls, time passing and the link failing. What must hold: call control hears of a
- * phone in order (registered, then the rest, then gone, once), and keys never leave to one that is not encrypted.
- * First byte: bits 0..1 device mode, 2 TLS, 3 link fails, 4 the device vanishes, 5 its record changes, 6 show.
+ * A session fed with outside bytes cut into frames as the reader of net/ does, with call control
+ * calling down in every way from inside its up-calls, time passing and the link failing. What must
+ * hold: call control hears of a phone in order (registered, then the rest, then gone, once), and
+ * keys never leave to one that is not encrypted. First byte: bits 0..1 device mode, 2 TLS, 3 link
+ * fails, 4 the device vanishes, 5 its record changes, 6 show.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 	} while (0)
 
 static struct cp_line lines[2] = {{"1001", "Alice"}, {"1002", ""}};
-static struct cp_device device = {.name = "SEP0A1B2C3D4E51", .srtp = true, .lines = lines, .line_cnt = 2};
+static struct cp_device device = {
+	.name = "SEP0A1B2C3D4E51", .srtp = true, .lines = lines, .line_cnt = 2};
 static bool vanished, link_fails, link_closed, encrypted;
 static unsigned sends;
 static struct cp_phone *known; /* registered and not gone */
@@ -56,10 +58,17 @@ static const struct cp_sccp_link link_ops = {l_send, l_close, l_authed};
 
 static void drive(struct cp_phone *p, uint32_t x)
 {
-	struct cp_phone_media m = {.party = x, .callref = x, .codec = 4, .packet_ms = 20, .suite = (uint8_t)(x % 4),
-				   .remote = {.family = x & 1 ? 6 : 4, .port = (uint16_t)x}};
-	struct cp_phone_callinfo info = {.line = x, .callref = x, .security = 3, .calling_name = cp_phone_name(p),
-					 .calling_number = cp_phone_line_number(p, x % 4)};
+	struct cp_phone_media m = {.party = x,
+	                           .callref = x,
+	                           .codec = 4,
+	                           .packet_ms = 20,
+	                           .suite = (uint8_t)(x % 4),
+	                           .remote = {.family = x & 1 ? 6 : 4, .port = (uint16_t)x}};
+	struct cp_phone_callinfo info = {.line = x,
+	                                 .callref = x,
+	                                 .security = 3,
+	                                 .calling_name = cp_phone_name(p),
+	                                 .calling_number = cp_phone_line_number(p, x % 4)};
 
 	REQUIRE(p == known);
 	cp_phone_call_state(p, CP_SCCP_CONNECTED, x, x);
@@ -108,8 +117,8 @@ static void up_softkey(void *ctx, struct cp_phone *p, uint32_t event, uint32_t l
 	(void)ctx, (void)line, (void)ref;
 	drive(p, event);
 }
-static void up_orc(void *ctx, struct cp_phone *p, uint32_t status, const struct cfg_addr *media, uint32_t party,
-		   uint32_t ref)
+static void up_orc(void *ctx, struct cp_phone *p, uint32_t status, const struct cfg_addr *media,
+                   uint32_t party, uint32_t ref)
 {
 	(void)ctx, (void)ref;
 	REQUIRE((status == 0) == (media != NULL));
@@ -131,8 +140,9 @@ static void up_caps(void *ctx, struct cp_phone *p)
 	drive(p, n);
 }
 
-static const struct cp_call_ops call_ops = {up_registered, up_gone, up_hook, up_hook, up_digit, up_enbloc,
-					    up_softkey,	   up_orc,  up_smt,  up_hook, up_caps};
+static const struct cp_call_ops call_ops = {up_registered, up_gone,   up_hook,    up_hook,
+                                            up_digit,      up_enbloc, up_softkey, up_orc,
+                                            up_smt,        up_hook,   up_caps};
 
 static const struct cp_device *find_device(void *ctx, const char *name)
 {
@@ -167,14 +177,22 @@ static int64_t fake_wall(void *ctx)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct cp_sccp_opts opts = {.find_device = find_device, .cert_name = cert_name,
-						 .alarm = alarm_cb, .call = &call_ops, .keepalive_s = 30,
-						 .date_template = "D/M/Y", .server_name = "cm", .now_ms = fake_now,
-						 .wall_ms = fake_wall};
-	static struct cp_sccp *sccp; /* its index is too big to make anew each time; it must be empty each time */
+	static const struct cp_sccp_opts opts = {.find_device = find_device,
+	                                         .cert_name = cert_name,
+	                                         .alarm = alarm_cb,
+	                                         .call = &call_ops,
+	                                         .keepalive_s = 30,
+	                                         .date_template = "D/M/Y",
+	                                         .server_name = "cm",
+	                                         .now_ms = fake_now,
+	                                         .wall_ms = fake_wall};
+	static struct cp_sccp
+		*sccp; /* its index is too big to make anew each time; it must be empty each time */
 	static X509 *cert;
-	struct cp_sccp_peer peer = {.addr = {.family = 4, .ip = {192, 0, 2, 1}}, .local = {.family = 4, .port = 2443},
-				    .tls_version = "TLSv1.3", .tls_cipher = "X"};
+	struct cp_sccp_peer peer = {.addr = {.family = 4, .ip = {192, 0, 2, 1}},
+	                            .local = {.family = 4, .port = 2443},
+	                            .tls_version = "TLSv1.3",
+	                            .tls_cipher = "X"};
 	struct cp_phone *p;
 
 	if (sccp == NULL) {
@@ -214,6 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if ((data[0] & 64) != 0)
 		json_decref(cp_sccp_show_registrations(sccp));
 	cp_session_closed(p, CP_GONE_CLOSED);
-	REQUIRE(known == NULL && cp_sccp_find(sccp, device.name) == NULL && TAILQ_EMPTY(&sccp->lru));
+	REQUIRE(known == NULL && cp_sccp_find(sccp, device.name) == NULL &&
+	        TAILQ_EMPTY(&sccp->lru));
 	return 0;
 }

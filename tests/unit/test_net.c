@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * controlplane/net/ over loopback with real TLS: who gets in and why not, what strangers can hold and for how long,
- * and that those who are known do not notice. The protocol on top is a toy with SCCP's framing: message 1
- * authenticates, 2 is echoed, 3 asks for last words and the end, 4 floods.
+ * controlplane/net/ over loopback with real TLS: who gets in and why not, what strangers can hold
+ * and for how long, and that those who are known do not notice. The protocol on top is a toy with
+ * SCCP's framing: message 1 authenticates, 2 is echoed, 3 asks for last words and the end, 4
+ * floods.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -85,7 +86,8 @@ static void toy_closed(void *user, enum cp_close why)
 	last_close = why;
 }
 
-static void toy_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int err, X509 *leaf)
+static void toy_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int err,
+                        X509 *leaf)
 {
 	(void)ctx;
 	CU_ASSERT_EQUAL(from->ip[0], 127);
@@ -93,11 +95,12 @@ static void toy_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail
 	refusals[why]++;
 	refused_cn[0] = '\0';
 	if (leaf != NULL)
-		X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, refused_cn, sizeof(refused_cn));
+		X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, refused_cn,
+		                          sizeof(refused_cn));
 }
 
-static const struct cp_net_ops toy = {CP_SCCP_FRAME_MAX, cp_sccp_frame_len, toy_opened, toy_frame, toy_closed,
-				      toy_refused};
+static const struct cp_net_ops toy = {CP_SCCP_FRAME_MAX, cp_sccp_frame_len, toy_opened,
+                                      toy_frame,         toy_closed,        toy_refused};
 
 static void load(struct cp_tls *t, const struct tp_id *id, X509 *trusted)
 {
@@ -123,12 +126,14 @@ static void start(struct cp_net_opts opts)
 	if (cp_tls_create(CP_TLS_MODERN, false, &tls) != 0)
 		abort();
 	load(tls, &server, ca.cert);
-	if (cp_net_create(base, &opts, &net) != 0 || cp_net_listen(net, &any, NULL, &toy, NULL, &clear_port) != 0 ||
+	if (cp_net_create(base, &opts, &net) != 0 ||
+	    cp_net_listen(net, &any, NULL, &toy, NULL, &clear_port) != 0 ||
 	    cp_net_listen(net, &any, tls, &toy, NULL, &tls_port) != 0)
 		abort();
 }
 
-static const struct cp_net_opts normal = {.max_conns = 4096, .max_preauth = 2048, .handshake_ms = 5000};
+static const struct cp_net_opts normal = {
+	.max_conns = 4096, .max_preauth = 2048, .handshake_ms = 5000};
 
 static void stop(void)
 {
@@ -168,7 +173,8 @@ static void test_both_versions(void)
 		CU_ASSERT_EQUAL(SSL_version(bufferevent_openssl_get_ssl(c.bev)), versions[i]);
 		tp_close(&c);
 		TP_PUMP(base, closed == 1, 2000);
-		CU_ASSERT(closed == 1 && last_close == CP_CLOSE_PEER && cp_net_stats(net)->conns == 0);
+		CU_ASSERT(closed == 1 && last_close == CP_CLOSE_PEER &&
+		          cp_net_stats(net)->conns == 0);
 		stop();
 	}
 	start(normal);
@@ -292,7 +298,8 @@ static void test_last_words_arrive(void)
 
 	for (int secure = 0; secure < 2; secure++) {
 		start(normal);
-		tp_open(&c, base, secure ? tls_port : clear_port, secure ? TLS1_3_VERSION : 0, &phone);
+		tp_open(&c, base, secure ? tls_port : clear_port, secure ? TLS1_3_VERSION : 0,
+		        &phone);
 		say(&c, 3, "", 0);
 		say(&c, 2, "unheard", 7);
 		TP_PUMP(base, c.closed, 3000);
@@ -323,7 +330,8 @@ static void test_slow_reader(void)
 static void test_reaping(void)
 {
 	struct cp_net_opts quick = normal;
-	static const uint8_t hello_part[] = {0x16, 0x03, 0x01, 0x01, 0x00, 0x01, 0x00, 0x00, 0xfc, 0x03, 0x03};
+	static const uint8_t hello_part[] = {0x16, 0x03, 0x01, 0x01, 0x00, 0x01,
+	                                     0x00, 0x00, 0xfc, 0x03, 0x03};
 	struct tp_client idle, half, silent, talker, known;
 	uint64_t began;
 
@@ -334,12 +342,13 @@ static void test_reaping(void)
 	say(&known, 1, "", 0);
 	TP_PUMP(base, frames == 1, 2000);
 	began = tp_ms();
-	tp_open(&idle, base, tls_port, 0, NULL);   /* not a byte */
-	tp_open(&half, base, tls_port, 0, NULL);   /* half a ClientHello */
+	tp_open(&idle, base, tls_port, 0, NULL); /* not a byte */
+	tp_open(&half, base, tls_port, 0, NULL); /* half a ClientHello */
 	bufferevent_write(half.bev, hello_part, sizeof(hello_part));
 	tp_open(&silent, base, tls_port, TLS1_3_VERSION, &phone); /* handshake, then nothing */
 	tp_open(&talker, base, clear_port, 0, NULL);              /* talks, never authenticates */
-	while (tp_ms() - began < 3000 && !(idle.closed && half.closed && silent.closed && talker.closed)) {
+	while (tp_ms() - began < 3000 &&
+	       !(idle.closed && half.closed && silent.closed && talker.closed)) {
 		say(&talker, 2, "x", 1);
 		TP_PUMP(base, false, 20);
 		if (tp_ms() - began > 600 && tp_ms() - began < 650)
@@ -450,7 +459,8 @@ static void test_reload(void)
 	CU_ASSERT_EQUAL(cp_tls_load(tls, &bad, err, sizeof(err)), -EINVAL); /* no trust */
 	CU_ASSERT(err[0] != '\0');
 	sk_X509_push(none, ca.cert);
-	CU_ASSERT_EQUAL(cp_tls_load(tls, &bad, err, sizeof(err)), -EINVAL); /* key of another certificate */
+	CU_ASSERT_EQUAL(cp_tls_load(tls, &bad, err, sizeof(err)),
+	                -EINVAL); /* key of another certificate */
 	CU_ASSERT_EQUAL(cp_tls_generation(tls), 1);
 	load(tls, &server2, ca.cert);
 	CU_ASSERT_EQUAL(cp_tls_generation(tls), 2);

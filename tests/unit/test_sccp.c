@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * controlplane/sccp/sccp.c joined with net/: phones register over loopback, TLS 1.2, TLS 1.3 and clear, and each
- * refusal, in the handshake or after it, raises its own alarm. 1,000 idle strangers do not disturb a phone.
+ * controlplane/sccp/sccp.c joined with net/: phones register over loopback, TLS 1.2, TLS 1.3 and
+ * clear, and each refusal, in the handshake or after it, raises its own alarm. 1,000 idle strangers
+ * do not disturb a phone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@ static struct cp_tls *tls;
 static struct cp_sccp *sccp;
 static uint16_t clear_port, tls_port;
 static struct cp_line line = {"1001", "Alice"};
-static struct cp_device device = {.name = NAME, .mode = CP_DEVICE_ENCRYPTED, .srtp = true, .lines = &line, .line_cnt = 1};
+static struct cp_device device = {
+	.name = NAME, .mode = CP_DEVICE_ENCRYPTED, .srtp = true, .lines = &line, .line_cnt = 1};
 static char alarm_id[64], alarm_subject[64];
 static unsigned raised, registered, gone;
 static struct cp_phone *phone;
@@ -58,8 +60,8 @@ static void up_softkey(void *ctx, struct cp_phone *p, uint32_t event, uint32_t l
 {
 	(void)ctx, (void)p, (void)event, (void)l, (void)ref;
 }
-static void up_orc(void *ctx, struct cp_phone *p, uint32_t status, const struct cfg_addr *media, uint32_t party,
-		   uint32_t ref)
+static void up_orc(void *ctx, struct cp_phone *p, uint32_t status, const struct cfg_addr *media,
+                   uint32_t party, uint32_t ref)
 {
 	(void)ctx, (void)p, (void)status, (void)media, (void)party, (void)ref;
 }
@@ -72,8 +74,9 @@ static void up_caps(void *ctx, struct cp_phone *p)
 	(void)ctx, (void)p;
 }
 
-static const struct cp_call_ops call_ops = {up_registered, up_gone, up_hook, up_hook, up_digit, up_enbloc,
-					    up_softkey,	   up_orc,  up_smt,  up_hook, up_caps};
+static const struct cp_call_ops call_ops = {up_registered, up_gone,   up_hook,    up_hook,
+                                            up_digit,      up_enbloc, up_softkey, up_orc,
+                                            up_smt,        up_hook,   up_caps};
 
 static const struct cp_device *find_device(void *ctx, const char *name)
 {
@@ -94,10 +97,16 @@ static void alarm_cb(void *ctx, const char *id, const char *subject, const char 
 static void start(enum cp_device_mode mode, uint32_t handshake_ms)
 {
 	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
-	const struct cp_net_opts nopts = {.max_conns = 4096, .max_preauth = 2048, .handshake_ms = handshake_ms};
-	const struct cp_sccp_opts opts = {.base = base, .find_device = find_device, .cert_name = pki_name_device,
-					  .alarm = alarm_cb, .call = &call_ops, .keepalive_s = 30,
-					  .date_template = "D/M/Y", .server_name = "cm1"};
+	const struct cp_net_opts nopts = {
+		.max_conns = 4096, .max_preauth = 2048, .handshake_ms = handshake_ms};
+	const struct cp_sccp_opts opts = {.base = base,
+	                                  .find_device = find_device,
+	                                  .cert_name = pki_name_device,
+	                                  .alarm = alarm_cb,
+	                                  .call = &call_ops,
+	                                  .keepalive_s = 30,
+	                                  .date_template = "D/M/Y",
+	                                  .server_name = "cm1"};
 	STACK_OF(X509) *trust = sk_X509_new_null();
 	struct cp_tls_identity ident = {server.key, server.cert, NULL, trust};
 	char err[200];
@@ -106,7 +115,8 @@ static void start(enum cp_device_mode mode, uint32_t handshake_ms)
 	raised = registered = gone = 0;
 	alarm_id[0] = alarm_subject[0] = '\0';
 	sk_X509_push(trust, ca.cert);
-	if (cp_tls_create(CP_TLS_MODERN, false, &tls) != 0 || cp_tls_load(tls, &ident, err, sizeof(err)) != 0 ||
+	if (cp_tls_create(CP_TLS_MODERN, false, &tls) != 0 ||
+	    cp_tls_load(tls, &ident, err, sizeof(err)) != 0 ||
 	    cp_net_create(base, &nopts, &net) != 0 || cp_sccp_create(&opts, &sccp) != 0 ||
 	    cp_sccp_listen(sccp, net, &any, NULL, &clear_port) != 0 ||
 	    cp_sccp_listen(sccp, net, &any, tls, &tls_port) != 0)
@@ -181,8 +191,9 @@ static void test_good_certificates(void)
 		CU_ASSERT(phone != NULL && cp_phone_security(phone) == CP_PHONE_ENCRYPTED);
 		CU_ASSERT_TRUE(alive(&c));
 		list = cp_sccp_show_registrations(sccp);
-		CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(list, 0), "tls_version")),
-				       i % 2 ? "TLSv1.3" : "TLSv1.2");
+		CU_ASSERT_STRING_EQUAL(
+			json_string_value(json_object_get(json_array_get(list, 0), "tls_version")),
+			i % 2 ? "TLSv1.3" : "TLSv1.2");
 		json_decref(list);
 		CU_ASSERT_EQUAL(cp_net_stats(net)->preauth, 0);
 		tp_close(&c);
@@ -200,16 +211,26 @@ static const struct {
 	const char *name, *alarm, *subject;
 	bool rejected; /* by a message; else in the handshake */
 } refusals[] = {
-	{"wrong name", &wrong, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-name", NAME, true},
-	{"wrong name", &wrong, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-name", NAME, true},
-	{"untrusted", &stranger, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-untrusted", NAME, false},
-	{"untrusted", &stranger, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-untrusted", NAME, false},
-	{"expired", &expired, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-expired", NAME, false},
-	{"expired", &expired, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-expired", NAME, false},
-	{"no certificate", NULL, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-missing", "127.0.0.1", false},
-	{"no certificate", NULL, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-missing", "127.0.0.1", false},
-	{"encrypted device in clear", NULL, 0, CP_DEVICE_ENCRYPTED, NAME, "sccp-clear-registration", NAME, true},
-	{"unknown device", NULL, 0, CP_DEVICE_ENCRYPTED, "SEPFFFFFFFFFFFF", "sccp-unknown-device", "127.0.0.1", true},
+	{"wrong name", &wrong, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-name", NAME,
+         true},
+	{"wrong name", &wrong, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-name", NAME,
+         true},
+	{"untrusted", &stranger, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-untrusted",
+         NAME, false},
+	{"untrusted", &stranger, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-untrusted",
+         NAME, false},
+	{"expired", &expired, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-expired", NAME,
+         false},
+	{"expired", &expired, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-expired", NAME,
+         false},
+	{"no certificate", NULL, TLS1_2_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-missing",
+         "127.0.0.1", false},
+	{"no certificate", NULL, TLS1_3_VERSION, CP_DEVICE_ENCRYPTED, NAME, "sccp-cert-missing",
+         "127.0.0.1", false},
+	{"encrypted device in clear", NULL, 0, CP_DEVICE_ENCRYPTED, NAME, "sccp-clear-registration",
+         NAME, true},
+	{"unknown device", NULL, 0, CP_DEVICE_ENCRYPTED, "SEPFFFFFFFFFFFF", "sccp-unknown-device",
+         "127.0.0.1", true},
 };
 
 static void test_refusals(void)
@@ -218,12 +239,14 @@ static void test_refusals(void)
 		struct tp_client c;
 
 		start(refusals[i].mode, 5000);
-		tp_open(&c, base, refusals[i].version != 0 ? tls_port : clear_port, refusals[i].version, refusals[i].id);
+		tp_open(&c, base, refusals[i].version != 0 ? tls_port : clear_port,
+		        refusals[i].version, refusals[i].id);
 		say_register(&c, refusals[i].name);
-		if (answer(&c) != (refusals[i].rejected ? CP_SCCP_REGISTER_REJECT : UINT32_MAX) || raised != 1 ||
-		    registered != 0 || strcmp(alarm_id, refusals[i].alarm) != 0 ||
+		if (answer(&c) != (refusals[i].rejected ? CP_SCCP_REGISTER_REJECT : UINT32_MAX) ||
+		    raised != 1 || registered != 0 || strcmp(alarm_id, refusals[i].alarm) != 0 ||
 		    strcmp(alarm_subject, refusals[i].subject) != 0) {
-			fprintf(stderr, "%s: alarm %s of %s\n", refusals[i].what, alarm_id, alarm_subject);
+			fprintf(stderr, "%s: alarm %s of %s\n", refusals[i].what, alarm_id,
+			        alarm_subject);
 			CU_FAIL("refusal");
 		}
 		TP_PUMP(base, c.closed, 3000);
@@ -255,6 +278,51 @@ static void test_replaced_over_tls(void)
 	stop();
 }
 
+/* A resumed TLS session proves the same device; tickets of an old context prove nothing. */
+static void test_resumption(void)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+	for (int i = 0; i < 2; i++) {
+		STACK_OF(X509) *trust = sk_X509_new_null();
+		struct cp_tls_identity ident = {server.key, server.cert, NULL, trust};
+		SSL_SESSION *ticket;
+		struct tp_client c;
+		char err[200];
+
+		start(CP_DEVICE_ENCRYPTED, 5000);
+		tp_open(&c, base, tls_port, versions[i], &lsc);
+		say_register(&c, NAME);
+		CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_ACK);
+		CU_ASSERT_TRUE(alive(&c));
+		ticket = SSL_get1_session(bufferevent_openssl_get_ssl(c.bev));
+		tp_close(&c);
+		tp_open(&c, base, tls_port, versions[i], &lsc);
+		SSL_set_session(bufferevent_openssl_get_ssl(c.bev), ticket);
+		say_register(&c, "SEP0A1B2C3D4E52"); /* what it proves is still the first name */
+		CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_REJECT);
+		CU_ASSERT_EQUAL(SSL_session_reused(bufferevent_openssl_get_ssl(c.bev)), 1);
+		CU_ASSERT_STRING_EQUAL(alarm_id, "sccp-cert-name");
+		tp_close(&c);
+		tp_open(&c, base, tls_port, versions[i], &lsc);
+		SSL_set_session(bufferevent_openssl_get_ssl(c.bev), ticket);
+		say_register(&c, NAME);
+		CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_ACK);
+		tp_close(&c);
+		sk_X509_push(trust, other_ca.cert);
+		CU_ASSERT_EQUAL(cp_tls_load(tls, &ident, err, sizeof(err)), 0);
+		tp_open(&c, base, tls_port, versions[i], &lsc);
+		SSL_set_session(bufferevent_openssl_get_ssl(c.bev), ticket);
+		say_register(&c, NAME);
+		CU_ASSERT_EQUAL(answer(&c), UINT32_MAX);
+		CU_ASSERT_STRING_EQUAL(alarm_id, "sccp-cert-untrusted");
+		tp_close(&c);
+		SSL_SESSION_free(ticket);
+		sk_X509_free(trust);
+		stop();
+	}
+}
+
 #define IDLE 1000
 
 static void test_crowd_does_not_disturb(void)
@@ -269,7 +337,8 @@ static void test_crowd_does_not_disturb(void)
 	CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_ACK);
 	for (int i = 0; i < IDLE; i++) {
 		fds[i] = tp_connect(tls_port, 2 + i % 50);
-		if (i % 3 == 0 && write(fds[i], "\x16\x03\x01", 3) != 3) /* every third begins a handshake */
+		if (i % 3 == 0 &&
+		    write(fds[i], "\x16\x03\x01", 3) != 3) /* every third begins a handshake */
 			abort();
 		if (i % 100 == 99)
 			CU_ASSERT_TRUE(alive(&c));
@@ -313,6 +382,7 @@ static CU_TestInfo tests[] = {
 	{"LSC and MIC register over TLS 1.2 and 1.3", test_good_certificates},
 	{"each refusal raises its alarm", test_refusals},
 	{"a second registration replaces the first", test_replaced_over_tls},
+	{"resumption proves no more and no less", test_resumption},
 	{"a crowd of idle strangers does not disturb", test_crowd_does_not_disturb},
 	CU_TEST_INFO_NULL,
 };

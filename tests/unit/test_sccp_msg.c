@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * controlplane/sccp/msg*.c against tests/vectors/sccp_frames.json (made from the message tables, dissected by
- * tshark): each frame a phone sends is parsed and compared, each it is sent is built and compared byte for byte.
- * Then every message cut at every length, lying counts, and the layouts of all header versions.
+ * controlplane/sccp/msg*.c against tests/vectors/sccp_frames.json (made from the message tables,
+ * dissected by tshark): each frame a phone sends is parsed and compared, each it is sent is built
+ * and compared byte for byte. Then every message cut at every length, lying counts, and the layouts
+ * of all header versions.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -106,8 +107,10 @@ static void test_phone_messages(void)
 
 	CU_ASSERT_EQUAL(cp_sccp_parse_caps(&f, &caps), 0);
 	CU_ASSERT_EQUAL(caps.n, 6);
-	CU_ASSERT(caps.cap[0].codec == 25 && caps.cap[1].codec == 4 && caps.cap[1].max_frames == 40);
-	CU_ASSERT(caps.cap[3].codec == 11 && caps.cap[3].max_frames == 60 && caps.cap[5].codec == 257);
+	CU_ASSERT(caps.cap[0].codec == 25 && caps.cap[1].codec == 4 &&
+	          caps.cap[1].max_frames == 40);
+	CU_ASSERT(caps.cap[3].codec == 11 && caps.cap[3].max_frames == 60 &&
+	          caps.cap[5].codec == 257);
 	f = frame_of("ipport");
 	CU_ASSERT(cp_sccp_parse_u32(&f, &v) == 0 && v == 20480);
 	f = frame_of("line-stat-req");
@@ -132,7 +135,8 @@ static void test_phone_messages(void)
 static void test_media_acks(void)
 {
 	static const uint8_t ip[4] = {192, 0, 2, 51};
-	static const char *const names[] = {"open-receive-channel-ack-v17", "open-receive-channel-ack-v3"};
+	static const char *const names[] = {"open-receive-channel-ack-v17",
+	                                    "open-receive-channel-ack-v3"};
 	struct cp_sccp_media_ack a;
 	struct cp_sccp_frame f;
 
@@ -140,7 +144,8 @@ static void test_media_acks(void)
 		f = frame_of(names[i]);
 		CU_ASSERT_EQUAL(cp_sccp_parse_orc_ack(&f, &a), 0);
 		CU_ASSERT(a.status == 0 && a.addr.family == 4 && a.addr.port == 20480);
-		CU_ASSERT(memcmp(a.addr.ip, ip, 4) == 0 && a.party == 33554433 && a.callref == 50331649);
+		CU_ASSERT(memcmp(a.addr.ip, ip, 4) == 0 && a.party == 33554433 &&
+		          a.callref == 50331649);
 	}
 	f.len -= 4; /* old phones leave the call reference out */
 	CU_ASSERT(cp_sccp_parse_orc_ack(&f, &a) == 0 && a.callref == 0 && a.party == 33554433);
@@ -155,7 +160,7 @@ static void test_media_acks(void)
 static void test_statistics(void)
 {
 	static const char *const names[] = {"statistics-res-v17", "statistics-res-v17-quality",
-					    "statistics-res-v22-packed"};
+	                                    "statistics-res-v22-packed"};
 	static struct cp_sccp_quality s;
 	uint8_t aligned[256] = {0};
 	struct cp_sccp_frame f;
@@ -163,8 +168,10 @@ static void test_statistics(void)
 	for (int i = 0; i < 3; i++) {
 		f = frame_of(names[i]);
 		CU_ASSERT_EQUAL(cp_sccp_parse_stats(&f, &s), 0);
-		CU_ASSERT(s.callref == 50331649 && s.mode == 0 && s.tx_pkts == 1502 && s.tx_bytes == 240320);
-		CU_ASSERT(s.rx_pkts == 1499 && s.rx_bytes == 239840 && s.lost == 3 && s.jitter == 12);
+		CU_ASSERT(s.callref == 50331649 && s.mode == 0 && s.tx_pkts == 1502 &&
+		          s.tx_bytes == 240320);
+		CU_ASSERT(s.rx_pkts == 1499 && s.rx_bytes == 239840 && s.lost == 3 &&
+		          s.jitter == 12);
 		CU_ASSERT_EQUAL(s.latency, 25);
 		CU_ASSERT_STRING_EQUAL(s.number, "1001");
 		CU_ASSERT_EQUAL(strncmp(s.quality, "MLQK=4.5000;", 12) == 0, i != 0);
@@ -199,14 +206,16 @@ static void same(const char *name, const uint8_t *built, size_t n)
 		fprintf(stderr, "%s: built %zu, want %zu\n", name, n, len);
 		for (size_t i = 0; i < n && i < len; i++)
 			if (built[i] != want[i]) {
-				fprintf(stderr, "first difference at %zu: %02x want %02x\n", i, built[i], want[i]);
+				fprintf(stderr, "first difference at %zu: %02x want %02x\n", i,
+				        built[i], want[i]);
 				break;
 			}
 		CU_FAIL("built frame differs from vector");
 	}
 }
 
-static size_t words(uint8_t *b, unsigned ver, uint32_t id, unsigned n, uint32_t a, uint32_t c, uint32_t d, uint32_t e)
+static size_t words(uint8_t *b, unsigned ver, uint32_t id, unsigned n, uint32_t a, uint32_t c,
+                    uint32_t d, uint32_t e)
 {
 	const uint32_t w[6] = {a, c, d, e, 4, 0};
 
@@ -218,19 +227,29 @@ static size_t words(uint8_t *b, unsigned ver, uint32_t id, unsigned n, uint32_t 
 static void test_built_frames(void)
 {
 	uint8_t b[CP_SCCP_BUILD_MAX];
-	const uint32_t state[6] = {4, 1, REF, 0, 4, 0}, state5[6] = {5, 1, REF, 0, 4, 0}, state2[6] = {2, 1, REF, 0, 4, 0};
-	struct cp_phone_callinfo info = {.line = 1, .callref = REF, .type = 1, .security = CP_SCCP_SEC_ENCRYPTED,
-					 .instance = 1, .calling_name = "Carol Caller", .calling_number = "2002",
-					 .called_name = "Alice Example", .called_number = "1001",
-					 .orig_called_name = "Alice Example", .orig_called_number = "1001"};
+	const uint32_t state[6] = {4, 1, REF, 0, 4, 0}, state5[6] = {5, 1, REF, 0, 4, 0},
+		       state2[6] = {2, 1, REF, 0, 4, 0};
+	struct cp_phone_callinfo info = {.line = 1,
+	                                 .callref = REF,
+	                                 .type = 1,
+	                                 .security = CP_SCCP_SEC_ENCRYPTED,
+	                                 .instance = 1,
+	                                 .calling_name = "Carol Caller",
+	                                 .calling_number = "2002",
+	                                 .called_name = "Alice Example",
+	                                 .called_number = "1001",
+	                                 .orig_called_name = "Alice Example",
+	                                 .orig_called_number = "1001"};
 
 	same("register-ack", b, cp_sccp_build_register_ack(b, 17, 30, "D/M/Y", 60));
 	same("register-reject", b, cp_sccp_build_register_reject(b, "No Device Entry"));
 	same("keepalive-ack", b, cp_sccp_build_empty(b, 0, CP_SCCP_KEEPALIVE_ACK));
 	same("unregister-ack", b, words(b, 0, CP_SCCP_UNREGISTER_ACK, 1, 0, 0, 0, 0));
 	same("capabilities-req", b, cp_sccp_build_empty(b, 17, CP_SCCP_CAPABILITIES_REQ));
-	same("line-stat", b, cp_sccp_build_line_stat(b, 0, false, 1, "1001", "Alice Example", "1001"));
-	same("line-stat-v2", b, cp_sccp_build_line_stat(b, 17, true, 1, "1001", "Alice Example", "1001"));
+	same("line-stat", b,
+	     cp_sccp_build_line_stat(b, 0, false, 1, "1001", "Alice Example", "1001"));
+	same("line-stat-v2", b,
+	     cp_sccp_build_line_stat(b, 17, true, 1, "1001", "Alice Example", "1001"));
 	same("time-date", b, cp_sccp_build_time_date(b, 17, 0x6b00b61a, 0, 0));
 	same("call-state-ringin", b, cp_sccp_build_words(b, 17, CP_SCCP_CALL_STATE, state, 6));
 	same("call-state-connected", b, cp_sccp_build_words(b, 17, CP_SCCP_CALL_STATE, state5, 6));
@@ -243,8 +262,10 @@ static void test_built_frames(void)
 	same("set-ringer-off", b, words(b, 17, CP_SCCP_SET_RINGER, 4, 1, 1, 1, REF));
 	same("set-lamp-blink", b, words(b, 17, CP_SCCP_SET_LAMP, 3, 9, 1, 5, 0));
 	same("set-speaker-on", b, words(b, 17, CP_SCCP_SET_SPEAKER, 1, 1, 0, 0, 0));
-	same("close-receive-channel", b, words(b, 17, CP_SCCP_CLOSE_RECEIVE, 4, 16777217, 33554433, REF, 0));
-	same("stop-media-transmission", b, words(b, 17, CP_SCCP_STOP_MT, 4, 16777217, 33554433, REF, 0));
+	same("close-receive-channel", b,
+	     words(b, 17, CP_SCCP_CLOSE_RECEIVE, 4, 16777217, 33554433, REF, 0));
+	same("stop-media-transmission", b,
+	     words(b, 17, CP_SCCP_STOP_MT, 4, 16777217, 33554433, REF, 0));
 	same("statistics-req-v17", b, cp_sccp_build_statistics_req(b, 17, "1001", REF, 0));
 	same("statistics-req-v22", b, cp_sccp_build_statistics_req(b, 22, "1001", REF, 0));
 	same("reset-restart", b, words(b, 17, CP_SCCP_RESET, 1, 2, 0, 0, 0));
@@ -253,9 +274,15 @@ static void test_built_frames(void)
 
 static struct cp_phone_media media_of(unsigned suite, uint8_t key0, uint8_t salt0)
 {
-	struct cp_phone_media m = {.conference = 16777217, .party = 33554433, .callref = REF, .codec = 4,
-				   .packet_ms = 20, .dtmf_pt = 101, .dscp = 46, .suite = (uint8_t)suite,
-				   .remote = {.family = 4, .ip = {192, 0, 2, 99}, .port = 16384}};
+	struct cp_phone_media m = {.conference = 16777217,
+	                           .party = 33554433,
+	                           .callref = REF,
+	                           .codec = 4,
+	                           .packet_ms = 20,
+	                           .dtmf_pt = 101,
+	                           .dscp = 46,
+	                           .suite = (uint8_t)suite,
+	                           .remote = {.family = 4, .ip = {192, 0, 2, 99}, .port = 16384}};
 
 	for (uint8_t i = 0; i < 16; i++)
 		m.key[i] = (uint8_t)(key0 + i);
@@ -290,8 +317,9 @@ static const struct {
 	uint32_t orc, smt; /* length fields */
 	unsigned smt_key;  /* offset of the key in the body */
 } layouts[] = {
-	{3, 0x60, 0x74, 52},  {10, 0x60, 0x74, 52}, {11, 0x70, 0x74, 52}, {15, 0x70, 0x78, 52}, {16, 0x74, 0x78, 52},
-	{17, 0x84, 0x88, 68}, {20, 0x84, 0x88, 68}, {21, 0xac, 0xac, 68}, {22, 0xac, 0xac, 68},
+	{3, 0x60, 0x74, 52},  {10, 0x60, 0x74, 52}, {11, 0x70, 0x74, 52},
+	{15, 0x70, 0x78, 52}, {16, 0x74, 0x78, 52}, {17, 0x84, 0x88, 68},
+	{20, 0x84, 0x88, 68}, {21, 0xac, 0xac, 68}, {22, 0xac, 0xac, 68},
 };
 
 static void test_layouts_by_version(void)
@@ -312,7 +340,8 @@ static void test_layouts_by_version(void)
 		CU_ASSERT_EQUAL(n, layouts[i].smt + 8);
 		CU_ASSERT_EQUAL(cp_sccp_frame_parse(b, n, &f), 0);
 		CU_ASSERT_EQUAL(memcmp(f.body + layouts[i].smt_key, m.key, 16), 0);
-		CU_ASSERT_EQUAL(memcmp(f.body + (layouts[i].ver >= 17 ? 12 : 8), m.remote.ip, 4), 0);
+		CU_ASSERT_EQUAL(memcmp(f.body + (layouts[i].ver >= 17 ? 12 : 8), m.remote.ip, 4),
+		                0);
 	}
 	m.remote.family = 6;
 	CU_ASSERT_EQUAL(cp_sccp_build_smt(b, 16, &m), 0); /* no room for IPv6 before 17 */
@@ -322,8 +351,10 @@ static void test_layouts_by_version(void)
 
 static void test_negotiation(void)
 {
-	CU_ASSERT(cp_sccp_negotiate(0) == 3 && cp_sccp_negotiate(3) == 3 && cp_sccp_negotiate(9) == 9);
-	CU_ASSERT(cp_sccp_negotiate(13) == 11 && cp_sccp_negotiate(17) == 17 && cp_sccp_negotiate(200) == 22);
+	CU_ASSERT(cp_sccp_negotiate(0) == 3 && cp_sccp_negotiate(3) == 3 &&
+	          cp_sccp_negotiate(9) == 9);
+	CU_ASSERT(cp_sccp_negotiate(13) == 11 && cp_sccp_negotiate(17) == 17 &&
+	          cp_sccp_negotiate(200) == 22);
 }
 
 static void test_templates_and_strings(void)
@@ -335,7 +366,8 @@ static void test_templates_and_strings(void)
 	size_t n = cp_sccp_build_button_template(b, 17, buttons, 2);
 
 	CU_ASSERT_EQUAL(n, CP_SCCP_HDR + 12 + 84);
-	CU_ASSERT(b[CP_SCCP_HDR + 12] == 1 && b[CP_SCCP_HDR + 13] == 9 && b[CP_SCCP_HDR + 17] == 0xff);
+	CU_ASSERT(b[CP_SCCP_HDR + 12] == 1 && b[CP_SCCP_HDR + 13] == 9 &&
+	          b[CP_SCCP_HDR + 17] == 0xff);
 	CU_ASSERT(cp_sccp_build_softkey_template(b, 17) > 0);
 	n = cp_sccp_build_softkey_sets(b, 17);
 	CU_ASSERT_EQUAL(cp_sccp_frame_parse(b, n, &f), 0);
@@ -353,8 +385,10 @@ static void test_templates_and_strings(void)
 	CU_ASSERT_EQUAL(n, CP_SCCP_HDR + 12 + 100);
 	CU_ASSERT_EQUAL(cp_sccp_build_forward_stat(b, 18, 1), CP_SCCP_HDR + 96);
 	CU_ASSERT_EQUAL(cp_sccp_build_forward_stat(b, 17, 1), CP_SCCP_HDR + 92);
-	CU_ASSERT_EQUAL(cp_sccp_build_server_res(b, 11, "cm", &(struct cfg_addr){.family = 4}), CP_SCCP_HDR + 280);
-	CU_ASSERT_EQUAL(cp_sccp_build_server_res(b, 17, "cm", &(struct cfg_addr){.family = 6}), CP_SCCP_HDR + 360);
+	CU_ASSERT_EQUAL(cp_sccp_build_server_res(b, 11, "cm", &(struct cfg_addr){.family = 4}),
+	                CP_SCCP_HDR + 280);
+	CU_ASSERT_EQUAL(cp_sccp_build_server_res(b, 17, "cm", &(struct cfg_addr){.family = 6}),
+	                CP_SCCP_HDR + 360);
 }
 
 static void test_frame_limits(void)
@@ -362,13 +396,19 @@ static void test_frame_limits(void)
 	static const struct {
 		uint32_t len;
 		int rc;
-	} edges[] = {{0, -EBADMSG}, {3, -EBADMSG}, {4, 0}, {4096, 0}, {4097, -EBADMSG}, {0x80000000, -EBADMSG},
-		     {0xffffffff, -EBADMSG}, {0x02010316, -EBADMSG}};
+	} edges[] = {{0, -EBADMSG},
+	             {3, -EBADMSG},
+	             {4, 0},
+	             {4096, 0},
+	             {4097, -EBADMSG},
+	             {0x80000000, -EBADMSG},
+	             {0xffffffff, -EBADMSG},
+	             {0x02010316, -EBADMSG}};
 	size_t total;
 
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
-		uint8_t b[4] = {(uint8_t)edges[i].len, (uint8_t)(edges[i].len >> 8), (uint8_t)(edges[i].len >> 16),
-				(uint8_t)(edges[i].len >> 24)};
+		uint8_t b[4] = {(uint8_t)edges[i].len, (uint8_t)(edges[i].len >> 8),
+		                (uint8_t)(edges[i].len >> 16), (uint8_t)(edges[i].len >> 24)};
 
 		CU_ASSERT_EQUAL(cp_sccp_frame_len(b, 4, &total), edges[i].rc);
 		CU_ASSERT_EQUAL(cp_sccp_frame_len(b, 3, &total), -EAGAIN);
@@ -439,16 +479,19 @@ static void test_truncation(void)
 	const char *name;
 	json_t *v;
 
-	json_object_foreach(vectors, name, v) {
-		size_t n = hex(json_string_value(json_object_get(v, "hex")), whole, sizeof(whole)), total;
+	json_object_foreach (vectors, name, v) {
+		size_t n = hex(json_string_value(json_object_get(v, "hex")), whole, sizeof(whole)),
+		       total;
 		struct cp_sccp_frame f;
 
 		for (size_t cut = 0; cut < n; cut++) {
 			uint8_t *copy = malloc(cut > 0 ? cut : 1);
 
 			memcpy(copy, whole, cut);
-			CU_ASSERT_EQUAL(cp_sccp_frame_len(copy, cut, &total), cut < 4 ? -EAGAIN : 0);
-			CU_ASSERT_EQUAL(cp_sccp_frame_parse(copy, cut, &f), -EBADMSG); /* not whole */
+			CU_ASSERT_EQUAL(cp_sccp_frame_len(copy, cut, &total),
+			                cut < 4 ? -EAGAIN : 0);
+			CU_ASSERT_EQUAL(cp_sccp_frame_parse(copy, cut, &f),
+			                -EBADMSG); /* not whole */
 			free(copy);
 		}
 		for (size_t cut = 0; cut <= n - CP_SCCP_HDR; cut++) {
@@ -460,16 +503,18 @@ static void test_truncation(void)
 				cp_sccp_parse_caps(&f, &out.c);
 				f.id = CP_SCCP_CAPABILITIES_RES;
 				cp_sccp_parse_caps(&f, &out.c);
-				CU_ASSERT_EQUAL(cp_sccp_parse_register(&f, &out.r), cut < 32 ? -EBADMSG : 0);
+				CU_ASSERT_EQUAL(cp_sccp_parse_register(&f, &out.r),
+				                cut < 32 ? -EBADMSG : 0);
 				cp_sccp_parse_token(&f, &out.r);
-				CU_ASSERT_EQUAL(cp_sccp_parse_u32(&f, &out.u), cut < 4 ? -EBADMSG : 0);
+				CU_ASSERT_EQUAL(cp_sccp_parse_u32(&f, &out.u),
+				                cut < 4 ? -EBADMSG : 0);
 				cp_sccp_parse_hook(&f, &out.h);
 				cp_sccp_parse_softkey(&f, &out.s);
 				cp_sccp_parse_keypad(&f, &out.k);
 				cp_sccp_parse_enbloc(&f, &out.e);
 				cp_sccp_parse_stimulus(&f, &out.st);
 				CU_ASSERT_EQUAL(cp_sccp_parse_orc_ack(&f, &out.m),
-						cut < (ver >= 17 ? 32u : 16u) ? -EBADMSG : 0);
+				                cut < (ver >= 17 ? 32u : 16u) ? -EBADMSG : 0);
 				cp_sccp_parse_smt_ack(&f, &out.m);
 				cp_sccp_parse_media_failure(&f, &out.mf);
 				cp_sccp_parse_stats(&f, &out.stats);
@@ -485,7 +530,7 @@ static void test_all_vectors_used(void)
 	const char *name;
 	json_t *v;
 
-	json_object_foreach(vectors, name, v) {
+	json_object_foreach (vectors, name, v) {
 		/* GCM is not offered: no SCCP phone here is sent such a key */
 		if (json_object_get(v, "used") == NULL && strstr(name, "gcm128") == NULL) {
 			fprintf(stderr, "vector %s was not compared\n", name);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * controlplane/sccp/session.c, phone.c and the index and timers of sccp.c: who may register and what is raised if not,
- * the start-up dialogue, calls up and down, keep-alive, replacement. A fake link and a fake clock; no sockets.
+ * controlplane/sccp/session.c, phone.c and the index and timers of sccp.c: who may register and
+ * what is raised if not, the start-up dialogue, calls up and down, keep-alive, replacement. A fake
+ * link and a fake clock; no sockets.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -138,8 +139,8 @@ static void up_softkey(void *ctx, struct cp_phone *p, uint32_t event, uint32_t l
 	(void)ctx, (void)p;
 	notef("softkey:%u:%u:%u", event, line, ref);
 }
-static void up_orc_ack(void *ctx, struct cp_phone *p, uint32_t status, const struct cfg_addr *media, uint32_t party,
-		       uint32_t ref)
+static void up_orc_ack(void *ctx, struct cp_phone *p, uint32_t status, const struct cfg_addr *media,
+                       uint32_t party, uint32_t ref)
 {
 	char text[64] = "none";
 
@@ -167,8 +168,9 @@ static void up_caps(void *ctx, struct cp_phone *p)
 	notef("caps:%u", n);
 }
 
-static const struct cp_call_ops call_ops = {up_registered, up_gone, up_offhook, up_onhook,  up_digit,	     up_enbloc,
-					    up_softkey,	   up_orc_ack, up_smt_ack, up_media_failed, up_caps};
+static const struct cp_call_ops call_ops = {up_registered, up_gone,         up_offhook, up_onhook,
+                                            up_digit,      up_enbloc,       up_softkey, up_orc_ack,
+                                            up_smt_ack,    up_media_failed, up_caps};
 
 static const struct cp_device *find_device(void *ctx, const char *name)
 {
@@ -215,9 +217,15 @@ static int64_t fake_wall(void *ctx)
 
 static void fresh(enum cp_device_mode mode)
 {
-	const struct cp_sccp_opts opts = {.find_device = find_device, .cert_name = cert_name, .alarm = alarm_cb,
-					  .call = &call_ops, .keepalive_s = 30, .date_template = "D/M/Y",
-					  .server_name = "cm1", .now_ms = fake_now, .wall_ms = fake_wall};
+	const struct cp_sccp_opts opts = {.find_device = find_device,
+	                                  .cert_name = cert_name,
+	                                  .alarm = alarm_cb,
+	                                  .call = &call_ops,
+	                                  .keepalive_s = 30,
+	                                  .date_template = "D/M/Y",
+	                                  .server_name = "cm1",
+	                                  .now_ms = fake_now,
+	                                  .wall_ms = fake_wall};
 
 	cp_sccp_destroy(sccp);
 	now_ms = 1000;
@@ -247,10 +255,14 @@ static X509 *test_cert(long valid_s)
 
 static struct cp_phone *connect_phone(struct wire *w, bool tls, bool encrypts, X509 *cert)
 {
-	struct cp_sccp_peer peer = {.addr = {.family = 4, .plen = 32, .ip = {192, 0, 2, 51}, .port = 50000},
-				    .local = {.family = 4, .plen = 32, .ip = {192, 0, 2, 1}, .port = 2000},
-				    .tls = tls, .encrypts = encrypts, .cert = cert,
-				    .tls_version = "TLSv1.3", .tls_cipher = "TLS_AES_256_GCM_SHA384"};
+	struct cp_sccp_peer peer = {
+		.addr = {.family = 4, .plen = 32, .ip = {192, 0, 2, 51}, .port = 50000},
+		.local = {.family = 4, .plen = 32, .ip = {192, 0, 2, 1}, .port = 2000},
+		.tls = tls,
+		.encrypts = encrypts,
+		.cert = cert,
+		.tls_version = "TLSv1.3",
+		.tls_cipher = "TLS_AES_256_GCM_SHA384"};
 
 	memset(w, 0, sizeof(*w));
 	return cp_session_open(sccp, &link_ops, w, &peer);
@@ -269,7 +281,8 @@ static void say(struct cp_phone *p, unsigned ver, uint32_t id, const void *body,
 	free(frame);
 }
 
-static void say_words(struct cp_phone *p, unsigned ver, uint32_t id, unsigned n, uint32_t a, uint32_t b, uint32_t c)
+static void say_words(struct cp_phone *p, unsigned ver, uint32_t id, unsigned n, uint32_t a,
+                      uint32_t b, uint32_t c)
 {
 	uint8_t body[12];
 	struct cp_sccp_w w = {body, sizeof(body), 0, false};
@@ -317,7 +330,8 @@ static void test_clear_registration(void)
 	fresh(CP_DEVICE_NONSECURE);
 	p = connect_phone(&w, false, false, NULL);
 	say_register(p, NAME, 17);
-	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_REGISTER_ACK && f.version == 0 && f.body[0] == 30);
+	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_REGISTER_ACK && f.version == 0 &&
+	          f.body[0] == 30);
 	CU_ASSERT(f.body[16] == 17 && f.body[19] == 0xff);
 	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_CAPABILITIES_REQ && f.version == 17);
 	CU_ASSERT_STRING_EQUAL(events, "registered:" NAME " ");
@@ -350,28 +364,40 @@ static const struct {
 	const char *subject;
 	int sec; /* -1: refused */
 } admits[] = {
-	{"unknown", CP_DEVICE_NONSECURE, false, false, "SEPFFFFFFFFFFFF", "", 0, "sccp-unknown-device", "192.0.2.51", -1},
-	{"not a name", CP_DEVICE_NONSECURE, false, false, "\"x\n level=err", "", 0, "sccp-unknown-device", "192.0.2.51", -1},
-	{"16 bytes", CP_DEVICE_NONSECURE, false, false, "SEP0A1B2C3D4E51X", "", 0, "sccp-unknown-device", "192.0.2.51", -1},
-	{"encrypted on clear", CP_DEVICE_ENCRYPTED, false, false, NAME, "", 0, "sccp-clear-registration", NAME, -1},
-	{"authenticated on clear", CP_DEVICE_AUTHENTICATED, false, false, NAME, "", 0, "sccp-clear-registration", NAME, -1},
-	{"other's certificate", CP_DEVICE_ENCRYPTED, true, true, NAME, "SEP000000000002", 99, "sccp-cert-name", NAME, -1},
-	{"nameless certificate", CP_DEVICE_ENCRYPTED, true, true, NAME, "", 99, "sccp-cert-name", NAME, -1},
-	{"name is a prefix", CP_DEVICE_ENCRYPTED, true, true, NAME, "SEP0A1B2C3D4E5", 99, "sccp-cert-name", NAME, -1},
-	{"expired since", CP_DEVICE_ENCRYPTED, true, true, NAME, NAME, -99, "sccp-cert-expired", NAME, -1},
-	{"no certificate", CP_DEVICE_ENCRYPTED, true, true, NAME, NAME, 0, "sccp-cert-missing", NAME, -1},
-	{"does not encrypt", CP_DEVICE_ENCRYPTED, true, false, NAME, NAME, 99, "sccp-tls-weak", NAME, -1},
-	{"unknown with its certificate", CP_DEVICE_ENCRYPTED, true, true, "SEPFFFFFFFFFFFF", "SEPFFFFFFFFFFFF", 99,
-	 "sccp-unknown-device", "192.0.2.51", -1},
-	{"encrypted", CP_DEVICE_ENCRYPTED, true, true, NAME, NAME, 99, NULL, NULL, CP_PHONE_ENCRYPTED},
-	{"authenticated, NULL suite", CP_DEVICE_AUTHENTICATED, true, false, NAME, NAME, 99, NULL, NULL,
-	 CP_PHONE_AUTHENTICATED},
-	{"authenticated, better suite", CP_DEVICE_AUTHENTICATED, true, true, NAME, NAME, 99, NULL, NULL,
-	 CP_PHONE_AUTHENTICATED},
-	{"non-secure over TLS", CP_DEVICE_NONSECURE, true, true, NAME, NAME, 99, "sccp-tls-nonsecure", NAME,
-	 CP_PHONE_NONSECURE},
-	{"non-secure over TLS, other's", CP_DEVICE_NONSECURE, true, true, NAME, "SEP000000000002", 99, "sccp-cert-name",
-	 NAME, -1},
+	{"unknown", CP_DEVICE_NONSECURE, false, false, "SEPFFFFFFFFFFFF", "", 0,
+         "sccp-unknown-device", "192.0.2.51", -1},
+	{"not a name", CP_DEVICE_NONSECURE, false, false, "\"x\n level=err", "", 0,
+         "sccp-unknown-device", "192.0.2.51", -1},
+	{"16 bytes", CP_DEVICE_NONSECURE, false, false, "SEP0A1B2C3D4E51X", "", 0,
+         "sccp-unknown-device", "192.0.2.51", -1},
+	{"encrypted on clear", CP_DEVICE_ENCRYPTED, false, false, NAME, "", 0,
+         "sccp-clear-registration", NAME, -1},
+	{"authenticated on clear", CP_DEVICE_AUTHENTICATED, false, false, NAME, "", 0,
+         "sccp-clear-registration", NAME, -1},
+	{"other's certificate", CP_DEVICE_ENCRYPTED, true, true, NAME, "SEP000000000002", 99,
+         "sccp-cert-name", NAME, -1},
+	{"nameless certificate", CP_DEVICE_ENCRYPTED, true, true, NAME, "", 99, "sccp-cert-name",
+         NAME, -1},
+	{"name is a prefix", CP_DEVICE_ENCRYPTED, true, true, NAME, "SEP0A1B2C3D4E5", 99,
+         "sccp-cert-name", NAME, -1},
+	{"expired since", CP_DEVICE_ENCRYPTED, true, true, NAME, NAME, -99, "sccp-cert-expired",
+         NAME, -1},
+	{"no certificate", CP_DEVICE_ENCRYPTED, true, true, NAME, NAME, 0, "sccp-cert-missing",
+         NAME, -1},
+	{"does not encrypt", CP_DEVICE_ENCRYPTED, true, false, NAME, NAME, 99, "sccp-tls-weak",
+         NAME, -1},
+	{"unknown with its certificate", CP_DEVICE_ENCRYPTED, true, true, "SEPFFFFFFFFFFFF",
+         "SEPFFFFFFFFFFFF", 99, "sccp-unknown-device", "192.0.2.51", -1},
+	{"encrypted", CP_DEVICE_ENCRYPTED, true, true, NAME, NAME, 99, NULL, NULL,
+         CP_PHONE_ENCRYPTED},
+	{"authenticated, NULL suite", CP_DEVICE_AUTHENTICATED, true, false, NAME, NAME, 99, NULL,
+         NULL, CP_PHONE_AUTHENTICATED},
+	{"authenticated, better suite", CP_DEVICE_AUTHENTICATED, true, true, NAME, NAME, 99, NULL,
+         NULL, CP_PHONE_AUTHENTICATED},
+	{"non-secure over TLS", CP_DEVICE_NONSECURE, true, true, NAME, NAME, 99,
+         "sccp-tls-nonsecure", NAME, CP_PHONE_NONSECURE},
+	{"non-secure over TLS, other's", CP_DEVICE_NONSECURE, true, true, NAME, "SEP000000000002",
+         99, "sccp-cert-name", NAME, -1},
 };
 
 static void test_admission(void)
@@ -388,12 +414,16 @@ static void test_admission(void)
 		p = connect_phone(&w, admits[i].tls, admits[i].encrypts, cert);
 		say_register(p, admits[i].claims, 17);
 		good = good && raised == (admits[i].alarm != NULL);
-		good = good && strcmp(last_alarm, admits[i].alarm != NULL ? admits[i].alarm : "") == 0;
-		good = good && strcmp(last_subject, admits[i].subject != NULL ? admits[i].subject : "") == 0;
+		good = good &&
+		       strcmp(last_alarm, admits[i].alarm != NULL ? admits[i].alarm : "") == 0;
+		good = good && strcmp(last_subject,
+		                      admits[i].subject != NULL ? admits[i].subject : "") == 0;
 		good = good && strchr(last_text, '\n') == NULL;
 		if (admits[i].sec < 0) {
-			good = good && next_id(&w) == CP_SCCP_REGISTER_REJECT && w.closed && !w.authed;
-			good = good && events[0] == '\0' && cp_sccp_find(sccp, admits[i].claims) == NULL;
+			good = good && next_id(&w) == CP_SCCP_REGISTER_REJECT && w.closed &&
+			       !w.authed;
+			good = good && events[0] == '\0' &&
+			       cp_sccp_find(sccp, admits[i].claims) == NULL;
 			say_register(p, NAME, 17); /* after the refusal nothing is heard */
 			good = good && w.len == 0 && raised == 1;
 		} else {
@@ -402,8 +432,8 @@ static void test_admission(void)
 			good = good && cp_phone_srtp(p) == (admits[i].sec == CP_PHONE_ENCRYPTED);
 		}
 		if (!good) {
-			fprintf(stderr, "admission case '%s' failed: alarm %s subject %s\n", admits[i].what, last_alarm,
-				last_subject);
+			fprintf(stderr, "admission case '%s' failed: alarm %s subject %s\n",
+			        admits[i].what, last_alarm, last_subject);
 			CU_FAIL("admission");
 		}
 		cp_session_closed(p, CP_GONE_CLOSED);
@@ -497,9 +527,14 @@ static void test_startup(void)
 		CU_ASSERT_EQUAL(w.len, 0);
 	}
 	say_words(p, 17, CP_SCCP_LINE_STAT_REQ, 1, 2, 0, 0);
-	CU_ASSERT(next(&w, &f, keep) && memcmp(f.body + 8, "1002\0" "1002\0" "1002", 15) == 0);
+	CU_ASSERT(next(&w, &f, keep) && memcmp(f.body + 8,
+	                                       "1002\0"
+	                                       "1002\0"
+	                                       "1002",
+	                                       15) == 0);
 	say_words(p, 17, CP_SCCP_LINE_STAT_REQ, 1, 42, 0, 0); /* no such line: empty, not silence */
-	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_LINE_STAT_DYN && f.body[0] == 42 && f.body[8] == 0);
+	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_LINE_STAT_DYN && f.body[0] == 42 &&
+	          f.body[8] == 0);
 	say_words(p, 17, CP_SCCP_LINE_STAT_REQ, 1, 0xffffffff, 0, 0);
 	CU_ASSERT_EQUAL(next_id(&w), CP_SCCP_LINE_STAT_DYN);
 	say_words(p, 17, CP_SCCP_AVAILABLE_LINES, 1, 2, 0, 0);
@@ -507,7 +542,8 @@ static void test_startup(void)
 	say_words(p, 17, CP_SCCP_IP_PORT, 1, 20480, 0, 0);
 	say(p, 17, CP_SCCP_ALARM, "\2\0\0\0Name=x Load=y\n", 19);
 	say(p, 17, CP_SCCP_XML_ALARM, "<x-cisco-alarm/>", 16);
-	CU_ASSERT(w.len == 0 && cp_sccp_stats(sccp)->phone_alarms == 2 && cp_sccp_stats(sccp)->malformed == 0);
+	CU_ASSERT(w.len == 0 && cp_sccp_stats(sccp)->phone_alarms == 2 &&
+	          cp_sccp_stats(sccp)->malformed == 0);
 	say_words(p, 17, 0x7777, 3, 1, 2, 3);
 	CU_ASSERT(cp_sccp_stats(sccp)->unknown_ids == 1 && !w.closed);
 	say_words(p, 17, CP_SCCP_LINE_STAT_REQ, 0, 0, 0, 0);
@@ -529,10 +565,12 @@ static void test_old_phone(void)
 	fresh(CP_DEVICE_NONSECURE);
 	p = registered_phone(&w, 5);
 	say_words(p, 0, CP_SCCP_LINE_STAT_REQ, 1, 1, 0, 0);
-	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_LINE_STAT && f.version == 0 && f.len == 112);
+	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_LINE_STAT && f.version == 0 &&
+	          f.len == 112);
 	say_words(p, 0, CP_SCCP_SERVER_REQ, 0, 0, 0, 0);
 	CU_ASSERT(next(&w, &f, keep) && f.len == 280 && memcmp(f.body + 260, "\xc0\0\2\1", 4) == 0);
-	CU_ASSERT_EQUAL(cp_phone_callinfo(p, &(struct cp_phone_callinfo){.line = 1, .security = 3}), 0);
+	CU_ASSERT_EQUAL(cp_phone_callinfo(p, &(struct cp_phone_callinfo){.line = 1, .security = 3}),
+	                0);
 	CU_ASSERT(next(&w, &f, keep) && f.id == CP_SCCP_CALL_INFO && f.body[376] == 3);
 	CU_ASSERT_EQUAL(cp_phone_stop_tone(p, 1, 2), 0);
 	CU_ASSERT(next(&w, &f, keep) && f.len == 8);
@@ -590,8 +628,9 @@ static void test_up_calls(void)
 	say(p, 17, CP_SCCP_ENBLOC, "2002\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0", 28);
 	say_words(p, 17, CP_SCCP_SOFTKEY_EVENT, 3, 11, 1, 7);
 	say_words(p, 17, CP_SCCP_ON_HOOK, 2, 1, 7, 0);
-	CU_ASSERT_STRING_EQUAL(events, "offhook:0:0 offhook:1:7 offhook:2:0 digit:5:1:7 digit:#:1:7 enbloc:2002:1 "
-				       "softkey:11:1:7 onhook:1:7 ");
+	CU_ASSERT_STRING_EQUAL(
+		events, "offhook:0:0 offhook:1:7 offhook:2:0 digit:5:1:7 digit:#:1:7 enbloc:2002:1 "
+			"softkey:11:1:7 onhook:1:7 ");
 	events[0] = '\0';
 	memcpy(ack + 8, "\xc0\0\2\x33", 4);
 	ack[24] = 0x10;
@@ -611,25 +650,40 @@ static void test_up_calls(void)
 	ack[36] = 3;
 	say(p, 17, CP_SCCP_SMT_ACK, ack, 40);
 	say(p, 17, CP_SCCP_MEDIA_FAILURE, ack, 8);
-	CU_ASSERT_STRING_EQUAL(events, "orc:0:192.0.2.51:20496:9:7 orc:2:none:9:7 orc:1:none:9:7 smt:3:9:7 failed:9:0 ");
+	CU_ASSERT_STRING_EQUAL(
+		events,
+		"orc:0:192.0.2.51:20496:9:7 orc:2:none:9:7 orc:1:none:9:7 smt:3:9:7 failed:9:0 ");
 	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->malformed, 4);
 	cp_session_closed(p, CP_GONE_CLOSED);
 }
 
 static void test_down_calls(void)
 {
-	static const uint32_t want[] = {CP_SCCP_CALL_STATE, CP_SCCP_CALL_INFO_DYN, CP_SCCP_START_TONE, CP_SCCP_STOP_TONE,
-					CP_SCCP_SET_RINGER, CP_SCCP_SET_LAMP, CP_SCCP_SET_SPEAKER,
-					CP_SCCP_SELECT_SOFTKEYS, CP_SCCP_PROMPT_DYN, CP_SCCP_CLEAR_PROMPT,
-					CP_SCCP_DIALED_NUMBER, CP_SCCP_ACTIVATE_PLANE, CP_SCCP_DEACTIVATE_PLANE,
-					CP_SCCP_CLOSE_RECEIVE, CP_SCCP_STOP_MT, CP_SCCP_STATISTICS_REQ, CP_SCCP_RESET};
+	static const uint32_t want[] = {CP_SCCP_CALL_STATE,
+	                                CP_SCCP_CALL_INFO_DYN,
+	                                CP_SCCP_START_TONE,
+	                                CP_SCCP_STOP_TONE,
+	                                CP_SCCP_SET_RINGER,
+	                                CP_SCCP_SET_LAMP,
+	                                CP_SCCP_SET_SPEAKER,
+	                                CP_SCCP_SELECT_SOFTKEYS,
+	                                CP_SCCP_PROMPT_DYN,
+	                                CP_SCCP_CLEAR_PROMPT,
+	                                CP_SCCP_DIALED_NUMBER,
+	                                CP_SCCP_ACTIVATE_PLANE,
+	                                CP_SCCP_DEACTIVATE_PLANE,
+	                                CP_SCCP_CLOSE_RECEIVE,
+	                                CP_SCCP_STOP_MT,
+	                                CP_SCCP_STATISTICS_REQ,
+	                                CP_SCCP_RESET};
 	static struct wire w;
 	struct cp_phone *p;
 
 	fresh(CP_DEVICE_NONSECURE);
 	p = registered_phone(&w, 17);
 	CU_ASSERT_EQUAL(cp_phone_call_state(p, CP_SCCP_CONNECTED, 1, 7), 0);
-	CU_ASSERT_EQUAL(cp_phone_callinfo(p, &(struct cp_phone_callinfo){.line = 1, .callref = 7}), 0);
+	CU_ASSERT_EQUAL(cp_phone_callinfo(p, &(struct cp_phone_callinfo){.line = 1, .callref = 7}),
+	                0);
 	CU_ASSERT_EQUAL(cp_phone_tone(p, CP_SCCP_TONE_DIAL, 1, 7), 0);
 	CU_ASSERT_EQUAL(cp_phone_stop_tone(p, 1, 7), 0);
 	CU_ASSERT_EQUAL(cp_phone_ringer(p, CP_SCCP_RING_INSIDE, 1, 7), 0);
@@ -649,7 +703,8 @@ static void test_down_calls(void)
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
 		CU_ASSERT_EQUAL(next_id(&w), want[i]);
 	CU_ASSERT_EQUAL(w.len, 0);
-	w.broken = true; /* the link fails inside a down-call: no up-call, gone follows with the link's end */
+	w.broken = true; /* the link fails inside a down-call: no up-call, gone follows with the
+	                    link's end */
 	events[0] = '\0';
 	CU_ASSERT_EQUAL(cp_phone_speaker(p, true), -ENOTCONN);
 	CU_ASSERT_STRING_EQUAL(events, "");
@@ -659,10 +714,17 @@ static void test_down_calls(void)
 
 static void test_keys_only_when_encrypted(void)
 {
-	static const enum cp_device_mode modes[] = {CP_DEVICE_NONSECURE, CP_DEVICE_AUTHENTICATED, CP_DEVICE_ENCRYPTED};
-	struct cp_phone_media m = {.conference = 1, .party = 9, .callref = 7, .codec = 4, .packet_ms = 20,
-				   .suite = DP_AES_CM_128_HMAC_SHA1_80, .key = {1, 2, 3}, .salt = {4, 5},
-				   .remote = {.family = 4, .ip = {192, 0, 2, 9}, .port = 16384}};
+	static const enum cp_device_mode modes[] = {CP_DEVICE_NONSECURE, CP_DEVICE_AUTHENTICATED,
+	                                            CP_DEVICE_ENCRYPTED};
+	struct cp_phone_media m = {.conference = 1,
+	                           .party = 9,
+	                           .callref = 7,
+	                           .codec = 4,
+	                           .packet_ms = 20,
+	                           .suite = DP_AES_CM_128_HMAC_SHA1_80,
+	                           .key = {1, 2, 3},
+	                           .salt = {4, 5},
+	                           .remote = {.family = 4, .ip = {192, 0, 2, 9}, .port = 16384}};
 	static struct wire w;
 	X509 *cert = test_cert(1000);
 
@@ -757,7 +819,8 @@ static void test_show(void)
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "device")), NAME);
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "security")), "nonsecure");
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "transport")), "tcp");
-	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "address")), "192.0.2.51:50000");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "address")),
+	                       "192.0.2.51:50000");
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "registered_s")), 5);
 	CU_ASSERT_EQUAL(json_array_size(json_object_get(o, "lines")), 2);
 	json_decref(list);

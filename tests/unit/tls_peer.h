@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * For suites that speak TLS over loopback: certificates made with OpenSSL, and a client that runs in the suite's
- * own event base. Everything static inline so that a suite may use part of it.
+ * For suites that speak TLS over loopback: certificates made with OpenSSL, and a client that runs
+ * in the suite's own event base. Everything static inline so that a suite may use part of it.
  */
 #ifndef TESTS_TLS_PEER_H
 #define TESTS_TLS_PEER_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,7 +31,8 @@ struct tp_id {
 };
 
 /* issuer NULL: a self-signed CA. Valid from now + from_s to now + to_s. */
-static inline struct tp_id tp_issue(const char *cn, const struct tp_id *issuer, long from_s, long to_s)
+static inline struct tp_id tp_issue(const char *cn, const struct tp_id *issuer, long from_s,
+                                    long to_s)
 {
 	static long serial = 1;
 	struct tp_id id = {EVP_EC_gen("P-256"), X509_new()};
@@ -43,12 +46,14 @@ static inline struct tp_id tp_issue(const char *cn, const struct tp_id *issuer, 
 	X509_set_issuer_name(id.cert, issuer != NULL ? X509_get_subject_name(issuer->cert) : name);
 	X509_set_pubkey(id.cert, id.key);
 	if (issuer == NULL) {
-		X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+		X509_EXTENSION *ext =
+			X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
 
 		X509_add_ext(id.cert, ext, -1);
 		X509_EXTENSION_free(ext);
 	}
-	if (id.key == NULL || X509_sign(id.cert, issuer != NULL ? issuer->key : id.key, EVP_sha256()) == 0)
+	if (id.key == NULL ||
+	    X509_sign(id.cert, issuer != NULL ? issuer->key : id.key, EVP_sha256()) == 0)
 		abort();
 	return id;
 }
@@ -96,7 +101,7 @@ static inline int tp_connect(uint16_t port, int from)
 
 /* version 0: clear. id NULL: no certificate. */
 static inline void tp_open(struct tp_client *c, struct event_base *base, uint16_t port, int version,
-			   const struct tp_id *id)
+                           const struct tp_id *id)
 {
 	int fd = tp_connect(port, 1);
 
@@ -110,10 +115,11 @@ static inline void tp_open(struct tp_client *c, struct event_base *base, uint16_
 		SSL_CTX_set_min_proto_version(c->ctx, version);
 		SSL_CTX_set_max_proto_version(c->ctx, version);
 		if (id != NULL && (SSL_CTX_use_certificate(c->ctx, id->cert) != 1 ||
-				   SSL_CTX_use_PrivateKey(c->ctx, id->key) != 1))
+		                   SSL_CTX_use_PrivateKey(c->ctx, id->key) != 1))
 			abort();
-		c->bev = bufferevent_openssl_socket_new(base, fd, SSL_new(c->ctx), BUFFEREVENT_SSL_CONNECTING,
-							BEV_OPT_CLOSE_ON_FREE);
+		c->bev = bufferevent_openssl_socket_new(base, fd, SSL_new(c->ctx),
+		                                        BUFFEREVENT_SSL_CONNECTING,
+		                                        BEV_OPT_CLOSE_ON_FREE);
 	}
 	bufferevent_setcb(c->bev, NULL, NULL, tp_event, c);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
@@ -121,6 +127,8 @@ static inline void tp_open(struct tp_client *c, struct event_base *base, uint16_
 
 static inline void tp_close(struct tp_client *c)
 {
+	if (c->ctx != NULL) /* a session that ends without a word may not be resumed */
+		SSL_set_shutdown(bufferevent_openssl_get_ssl(c->bev), SSL_SENT_SHUTDOWN);
 	if (c->bev != NULL)
 		bufferevent_free(c->bev);
 	SSL_CTX_free(c->ctx);
