@@ -23,6 +23,7 @@ static const struct {
 	const char *what;
 } benches[] = {
 	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2"},
+	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP"},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 

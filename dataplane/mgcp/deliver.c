@@ -36,11 +36,12 @@ struct dp_deliver {
 	uint32_t local_cnt;
 	struct local local[LOCALS_MAX];
 	uint64_t hash_key;
-	uint64_t now_us;         /* of the call we are in */
+	uint64_t now_us; /* of the call we are in */
 	struct dp_deliver_stats stats;
-	bool rx_clear;           /* the message being read came in clear */
-	struct dp_mgcp_msg msg;  /* the message being read */
-	uint8_t tx[DP_MGCP_DATAGRAM_MAX]; /* the message being built; wiped once sent if it held a key */
+	bool rx_clear;                    /* the message being read came in clear */
+	struct dp_mgcp_msg msg;           /* the message being read */
+	uint8_t tx[DP_MGCP_DATAGRAM_MAX]; /* the message being built; wiped once sent if it held a
+	                                     key */
 };
 
 /* --- addresses --- */
@@ -56,7 +57,8 @@ static bool addr_valid(const struct dp_sockaddr *a)
 
 static bool addr_same(const struct dp_sockaddr *a, const struct dp_sockaddr *b)
 {
-	return a->family == b->family && a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+	return a->family == b->family && a->port == b->port &&
+	       memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
 static uint64_t hash_bytes(uint64_t h, const uint8_t *s, size_t n)
@@ -91,11 +93,13 @@ static void addr_unlink(struct dp_deliver *d, uint32_t slot)
 	*link = d->gw[slot].hnext;
 }
 
-static uint32_t addr_find(const struct dp_deliver *d, const struct dp_sockaddr *remote, const struct dp_sockaddr *local)
+static uint32_t addr_find(const struct dp_deliver *d, const struct dp_sockaddr *remote,
+                          const struct dp_sockaddr *local)
 {
 	uint32_t i = *addr_chain(d, remote);
 
-	while (i != NONE && (!addr_same(&d->gw[i].set.remote, remote) || !addr_same(&d->gw[i].set.local, local)))
+	while (i != NONE &&
+	       (!addr_same(&d->gw[i].set.remote, remote) || !addr_same(&d->gw[i].set.local, local)))
 		i = d->gw[i].hnext;
 	return i;
 }
@@ -138,8 +142,9 @@ static uint32_t gw_find(const struct dp_deliver *d, uint32_t gw_id)
 /* --- sending --- */
 
 /*
- * The last step before a message is built: may it leave now? With 'keys' it may only inside a live SA or by
- * the gateway's explicit setting, without keys also where clear signalling is set. -ENOKEY: no.
+ * The last step before a message is built: may it leave now? With 'keys' it may only inside a live
+ * SA or by the gateway's explicit setting, without keys also where clear signalling is set.
+ * -ENOKEY: no.
  */
 static int may_leave(struct dp_deliver *d, const struct gw *gw, bool keys, bool *ret_need_sa)
 {
@@ -149,9 +154,11 @@ static int may_leave(struct dp_deliver *d, const struct gw *gw, bool keys, bool 
 	return *ret_need_sa && !d->ops.sa_live(d->ctx, gw->set.gw_id) ? -ENOKEY : 0;
 }
 
-static int send_built(struct dp_deliver *d, const struct gw *gw, const struct dp_mgcp_buf *b, bool need_sa)
+static int send_built(struct dp_deliver *d, const struct gw *gw, const struct dp_mgcp_buf *b,
+                      bool need_sa)
 {
-	int rc = d->ops.send(d->ctx, gw->set.gw_id, &gw->set.local, &gw->set.remote, b->data, b->len, need_sa);
+	int rc = d->ops.send(d->ctx, gw->set.gw_id, &gw->set.local, &gw->set.remote, b->data,
+	                     b->len, need_sa);
 
 	if (rc == 0)
 		d->stats.tx++;
@@ -181,8 +188,8 @@ static void put_if(struct dp_mgcp_buf *b, const char *name, const char *value)
 		dp_mgcp_put_param(b, name, value);
 }
 
-static void build(struct dp_mgcp_buf *b, const struct gw *gw, const struct dp_mgcp_cmd *c, uint32_t tid,
-		  const struct dp_mgcp_range *confirm, uint16_t n)
+static void build(struct dp_mgcp_buf *b, const struct gw *gw, const struct dp_mgcp_cmd *c,
+                  uint32_t tid, const struct dp_mgcp_range *confirm, uint16_t n)
 {
 	bool mgcp_01 = (gw->set.flags & DP_GW_F_MGCP_01) != 0;
 	const char *mode = dp_mgcp_mode_name(c->mode);
@@ -208,7 +215,7 @@ static void build(struct dp_mgcp_buf *b, const struct gw *gw, const struct dp_mg
 }
 
 static int op_transmit(void *ctx, uint32_t peer, uint32_t slot, uint32_t tid, uint32_t try,
-		       const struct dp_mgcp_range *confirm, uint16_t n)
+                       const struct dp_mgcp_range *confirm, uint16_t n)
 {
 	struct dp_deliver *d = ctx;
 	const struct gw *gw = &d->gw[peer];
@@ -275,7 +282,8 @@ static void op_respond(void *ctx, uint32_t peer, uint32_t in, uint32_t tid, uint
 /* --- results --- */
 
 /* What the final answer says. False: it cannot be used. */
-static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct dp_mgcp_msg *m, struct dp_mgcp_done *done)
+static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct dp_mgcp_msg *m,
+                        struct dp_mgcp_done *done)
 {
 	const struct dp_mgcp_str *id = dp_mgcp_param_find(m, DP_MGCP_P_I);
 	bool success = m->code >= 200 && m->code < 300;
@@ -294,7 +302,8 @@ static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct 
 		return true;
 	if (dp_sdp_parse(m->sdp[0].s, m->sdp[0].len, &done->media) < 0)
 		return false;
-	if (done->media.suite != DP_SRTP_NONE && d->rx_clear && (gw->set.flags & DP_GW_F_KEYS_CLEAR) == 0) {
+	if (done->media.suite != DP_SRTP_NONE && d->rx_clear &&
+	    (gw->set.flags & DP_GW_F_KEYS_CLEAR) == 0) {
 		d->stats.policy++; /* others may have read that key */
 		explicit_bzero(&done->media, sizeof(done->media));
 		return false;
@@ -318,7 +327,7 @@ static void op_end(void *ctx, uint32_t peer, uint32_t slot, const struct dp_txn_
 
 	if (end->rc == 0) {
 		done.result = read_answer(d, &d->gw[peer], end->answer, &done) ? DP_MGCP_ANSWERED
-										  : DP_MGCP_BAD_ANSWER;
+		                                                               : DP_MGCP_BAD_ANSWER;
 		d->stats.bad_answer += done.result == DP_MGCP_BAD_ANSWER;
 	} else if (end->rc == -ENOKEY) {
 		done.result = DP_MGCP_NO_SA;
@@ -345,7 +354,8 @@ static uint64_t draw(void)
 	return v;
 }
 
-struct dp_deliver *dp_deliver_create(const struct dp_deliver_ops *ops, void *ctx, uint32_t max_gw, uint32_t max_txn)
+struct dp_deliver *dp_deliver_create(const struct dp_deliver_ops *ops, void *ctx, uint32_t max_gw,
+                                     uint32_t max_txn)
 {
 	static const struct dp_txn_ops txn_ops = {op_transmit, op_end, op_respond};
 	struct dp_deliver *d;
@@ -370,7 +380,8 @@ struct dp_deliver *dp_deliver_create(const struct dp_deliver_ops *ops, void *ctx
 	d->cmd = calloc(max_txn, sizeof(*d->cmd));
 	d->slot_of = malloc(DP_GW_MAX * sizeof(*d->slot_of));
 	d->by_addr = malloc(size * sizeof(*d->by_addr));
-	if (d->txn == NULL || d->gw == NULL || d->cmd == NULL || d->slot_of == NULL || d->by_addr == NULL) {
+	if (d->txn == NULL || d->gw == NULL || d->cmd == NULL || d->slot_of == NULL ||
+	    d->by_addr == NULL) {
 		dp_deliver_destroy(d);
 		return NULL;
 	}
@@ -413,8 +424,9 @@ int dp_deliver_gw_set(struct dp_deliver *d, const struct dp_gw_set *set)
 {
 	uint32_t slot = gw_find(d, set->gw_id);
 
-	if (set->gw_id >= DP_GW_MAX || (set->flags & ~DP_GW_F_ALL) != 0 || !addr_valid(&set->remote) ||
-	    !addr_valid(&set->local) || set->remote.family != set->local.family || set->domain[0] == '\0' ||
+	if (set->gw_id >= DP_GW_MAX || (set->flags & ~DP_GW_F_ALL) != 0 ||
+	    !addr_valid(&set->remote) || !addr_valid(&set->local) ||
+	    set->remote.family != set->local.family || set->domain[0] == '\0' ||
 	    !text_valid(set->domain, sizeof(set->domain), true))
 		return -EBADMSG;
 	if (slot == NONE && d->gw_cnt == d->max_gw)
@@ -464,7 +476,8 @@ static bool media_valid(const struct dp_mgcp_media *m)
 {
 	if (m->addr.family == 0)
 		return m->suite == DP_SRTP_NONE;
-	return addr_valid(&m->addr) && m->suite < DP_SRTP_SUITE_MAX && m->pt < 128 && m->telephone_event < 128;
+	return addr_valid(&m->addr) && m->suite < DP_SRTP_SUITE_MAX && m->pt < 128 &&
+	       m->telephone_event < 128;
 }
 
 static bool cmd_valid(const struct dp_mgcp_cmd *c)
@@ -484,25 +497,28 @@ static bool cmd_valid(const struct dp_mgcp_cmd *c)
 		return false;
 	}
 	return c->endpoint[0] != '\0' && text_valid(c->endpoint, sizeof(c->endpoint), true) &&
-	       text_valid(c->events, sizeof(c->events), false) && text_valid(c->signals, sizeof(c->signals), false) &&
+	       text_valid(c->events, sizeof(c->events), false) &&
+	       text_valid(c->signals, sizeof(c->signals), false) &&
 	       id_valid(c->call_id, sizeof(c->call_id), conn || c->conn_id[0] != '\0') &&
-	       id_valid(c->conn_id, sizeof(c->conn_id), c->verb == DP_MGCP_MDCX || c->verb == DP_MGCP_AUCX) &&
+	       id_valid(c->conn_id, sizeof(c->conn_id),
+	                c->verb == DP_MGCP_MDCX || c->verb == DP_MGCP_AUCX) &&
 	       id_valid(c->request_id, sizeof(c->request_id),
-			c->verb == DP_MGCP_RQNT || c->events[0] != '\0' || c->signals[0] != '\0') &&
+	                c->verb == DP_MGCP_RQNT || c->events[0] != '\0' || c->signals[0] != '\0') &&
 	       media_valid(&c->media) && (conn || c->media.addr.family == 0) &&
 	       (conn ? c->mode < DP_MGCP_M_MAX : c->mode == DP_MGCP_M_NONE) &&
 	       (c->verb != DP_MGCP_CRCX || c->mode != DP_MGCP_M_NONE);
 }
 
 /*
- * Commands that touch the same of an endpoint run one after the other: its connections (CRCX, MDCX, DLCX),
- * its events and signals, its settings, audits. A wildcard names no endpoint yet, or many: no order.
+ * Commands that touch the same of an endpoint run one after the other: its connections (CRCX, MDCX,
+ * DLCX), its events and signals, its settings, audits. A wildcard names no endpoint yet, or many:
+ * no order.
  */
 static uint64_t order_key(const struct dp_deliver *d, const struct dp_mgcp_cmd *c)
 {
 	uint8_t kind = c->verb == DP_MGCP_MDCX || c->verb == DP_MGCP_DLCX ? DP_MGCP_CRCX
-		       : c->verb == DP_MGCP_AUCX			  ? DP_MGCP_AUEP
-									  : c->verb;
+	               : c->verb == DP_MGCP_AUCX                          ? DP_MGCP_AUEP
+	                                                                  : c->verb;
 	uint64_t h = hash_bytes(d->hash_key, &kind, 1);
 
 	for (const char *p = c->endpoint; *p != '\0'; p++) {
@@ -582,8 +598,8 @@ static bool is_keepalive(const struct dp_mgcp_msg *m)
 {
 	const struct dp_mgcp_str *o = dp_mgcp_param_find(m, DP_MGCP_P_O);
 
-	return m->verb == DP_MGCP_NTFY && dp_mgcp_str_is(&m->local, "*") && dp_mgcp_str_is(param(m, DP_MGCP_P_X), "0") &&
-	       o != NULL && o->len == 0;
+	return m->verb == DP_MGCP_NTFY && dp_mgcp_str_is(&m->local, "*") &&
+	       dp_mgcp_str_is(param(m, DP_MGCP_P_X), "0") && o != NULL && o->len == 0;
 }
 
 static void fill_event(const struct dp_mgcp_msg *m, uint32_t gw_id, struct dp_mgcp_event *ev)
@@ -617,7 +633,8 @@ static uint16_t refusal(const struct dp_mgcp_msg *m)
 		if (v != NULL && v->len > 0 && !dp_mgcp_id_valid(v))
 			return 510;
 	}
-	if (param(m, DP_MGCP_P_O)->len >= DP_MGCP_OBS_MAX || (m->verb == DP_MGCP_NTFY && param(m, DP_MGCP_P_X)->len == 0))
+	if (param(m, DP_MGCP_P_O)->len >= DP_MGCP_OBS_MAX ||
+	    (m->verb == DP_MGCP_NTFY && param(m, DP_MGCP_P_X)->len == 0))
 		return 510;
 	return 0;
 }
@@ -688,8 +705,9 @@ static bool rx_message(struct dp_deliver *d, uint32_t peer, const struct dp_mgcp
 	return true;
 }
 
-enum dp_drop dp_deliver_rx(struct dp_deliver *d, const uint8_t *payload, uint16_t len, const struct dp_sockaddr *from,
-			   const struct dp_sockaddr *to, bool in_sa, uint32_t sa_gw_id, uint64_t now_us)
+enum dp_drop dp_deliver_rx(struct dp_deliver *d, const uint8_t *payload, uint16_t len,
+                           const struct dp_sockaddr *from, const struct dp_sockaddr *to, bool in_sa,
+                           uint32_t sa_gw_id, uint64_t now_us)
 {
 	uint32_t peer = in_sa && sa_gw_id != NONE ? gw_find(d, sa_gw_id) : addr_find(d, from, to);
 	enum dp_drop verdict = DP_DROP_MGCP_UNKNOWN;
@@ -705,8 +723,10 @@ enum dp_drop dp_deliver_rx(struct dp_deliver *d, const uint8_t *payload, uint16_
 		d->stats.source++;
 		return DP_DROP_SOURCE;
 	}
-	/* In clear only where that is set, and not beside a live SA: nobody gets to choose the weaker way. */
-	if (!in_sa && ((gw->set.flags & DP_GW_F_CLEAR) == 0 || d->ops.sa_live(d->ctx, gw->set.gw_id))) {
+	/* In clear only where that is set, and not beside a live SA: nobody gets to choose the
+	 * weaker way. */
+	if (!in_sa &&
+	    ((gw->set.flags & DP_GW_F_CLEAR) == 0 || d->ops.sa_live(d->ctx, gw->set.gw_id))) {
 		d->stats.policy++;
 		return DP_DROP_POLICY;
 	}

@@ -49,8 +49,8 @@ static bool blank(char c)
 /* Of a parameter name: X-UT, X+A, R/qa, LC. */
 static bool name_char(char c)
 {
-	return digit(c) || (upper(c) >= 'A' && upper(c) <= 'Z') || c == '-' || c == '+' || c == '_' || c == '.' ||
-	       c == '/' || c == '$' || c == '*' || c == '@' || c == '#';
+	return digit(c) || (upper(c) >= 'A' && upper(c) <= 'Z') || c == '-' || c == '+' ||
+	       c == '_' || c == '.' || c == '/' || c == '$' || c == '*' || c == '@' || c == '#';
 }
 
 static struct dp_mgcp_str str(const char *s, size_t len)
@@ -70,8 +70,8 @@ static struct dp_mgcp_str trim(const char *s, size_t len)
 }
 
 /*
- * The line at *off, without its EOL; *off moves behind that. False at the end, and for a line without an
- * end or with a control character in it.
+ * The line at *off, without its EOL; *off moves behind that. False at the end, and for a line
+ * without an end or with a control character in it.
  */
 static bool line_next(const char *buf, size_t len, size_t *off, struct dp_mgcp_str *ret_line)
 {
@@ -92,7 +92,8 @@ static bool line_next(const char *buf, size_t len, size_t *off, struct dp_mgcp_s
 	return true;
 }
 
-/* The word at the start of *rest; *rest moves behind it and the blanks that follow. Empty: no more. */
+/* The word at the start of *rest; *rest moves behind it and the blanks that follow. Empty: no more.
+ */
 static struct dp_mgcp_str word_next(struct dp_mgcp_str *rest)
 {
 	struct dp_mgcp_str word = str(rest->s, 0);
@@ -154,8 +155,8 @@ static int command_line(const struct dp_mgcp_str *line, struct dp_mgcp_msg *m)
 		if (dp_mgcp_str_is(&m->verb_name, verb_names[v]))
 			m->verb = v;
 	m->version = dp_mgcp_str_is(&version, "1.0")   ? DP_MGCP_V_1_0
-		     : dp_mgcp_str_is(&version, "0.1") ? DP_MGCP_V_0_1
-						       : DP_MGCP_V_OTHER;
+	             : dp_mgcp_str_is(&version, "0.1") ? DP_MGCP_V_0_1
+	                                               : DP_MGCP_V_OTHER;
 	m->local = m->endpoint;
 	m->domain = str(m->endpoint.s + m->endpoint.len, 0);
 	for (uint16_t i = m->endpoint.len; i > 0; i--) {
@@ -226,7 +227,8 @@ int dp_mgcp_parse(const uint8_t *buf, size_t len, struct dp_mgcp_msg *ret_msg, s
 	size_t off = 0;
 	bool in_sdp = false;
 
-	/* param[] is filled as far as param_cnt says; clearing all of it would cost more than the parse */
+	/* param[] is filled as far as param_cnt says; clearing all of it would cost more than the
+	 * parse */
 	memset(m, 0, offsetof(struct dp_mgcp_msg, param));
 	if (len > UINT16_MAX || !line_next(s, len, &off, &line) || line.len == 0)
 		return -EBADMSG;
@@ -246,14 +248,16 @@ int dp_mgcp_parse(const uint8_t *buf, size_t len, struct dp_mgcp_msg *ret_msg, s
 			if (param_line(&line, m) < 0)
 				return -EBADMSG;
 		} else if (line.len == 0) {
-			/* Starts a description; a second one after another. Trailing empty lines mean nothing. */
+			/* Starts a description; a second one after another. Trailing empty lines
+			 * mean nothing. */
 			if (m->sdp_cnt < DP_MGCP_SDP_MAX || off == len)
 				in_sdp = true;
 			else
 				return -EBADMSG;
 		} else {
-			bool first = start == 0 || m->sdp_cnt == 0 ||
-				     m->sdp[m->sdp_cnt - 1].s + m->sdp[m->sdp_cnt - 1].len != s + start;
+			bool first =
+				start == 0 || m->sdp_cnt == 0 ||
+				m->sdp[m->sdp_cnt - 1].s + m->sdp[m->sdp_cnt - 1].len != s + start;
 
 			if (first && m->sdp_cnt == DP_MGCP_SDP_MAX)
 				return -EBADMSG;
@@ -274,7 +278,8 @@ const struct dp_mgcp_str *dp_mgcp_param_find(const struct dp_mgcp_msg *msg, enum
 	return NULL;
 }
 
-int dp_mgcp_ranges_parse(const struct dp_mgcp_str *value, struct dp_mgcp_range *ret_range, uint16_t max)
+int dp_mgcp_ranges_parse(const struct dp_mgcp_str *value, struct dp_mgcp_range *ret_range,
+                         uint16_t max)
 {
 	struct dp_mgcp_str rest = trim(value->s, value->len);
 	uint16_t n = 0;
@@ -375,10 +380,11 @@ static void put_word(struct dp_mgcp_buf *b, const char *s)
 	dp_mgcp_put(b, s);
 }
 
-void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, const char *local, const char *domain,
-			 bool mgcp_01)
+void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, const char *local,
+                         const char *domain, bool mgcp_01)
 {
-	if (verb == 0 || verb >= DP_MGCP_VERB_MAX || tid == 0 || tid > DP_MGCP_TID_MAX || local[0] == '\0')
+	if (verb == 0 || verb >= DP_MGCP_VERB_MAX || tid == 0 || tid > DP_MGCP_TID_MAX ||
+	    local[0] == '\0')
 		b->bad = true;
 	dp_mgcp_put(b, dp_mgcp_verb_name(verb));
 	dp_mgcp_put(b, " ");
@@ -394,7 +400,8 @@ void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, cons
 
 void dp_mgcp_put_response(struct dp_mgcp_buf *b, uint16_t code, uint32_t tid, const char *comment)
 {
-	char digits[4] = {(char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10), (char)('0' + code % 10), ' '};
+	char digits[4] = {(char)('0' + code / 100 % 10), (char)('0' + code / 10 % 10),
+	                  (char)('0' + code % 10), ' '};
 
 	if (code > 999 || tid == 0 || tid > DP_MGCP_TID_MAX)
 		b->bad = true;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * MGCP messages, RFC 3435 appendix A: commands and responses, parsed into views over the input without
- * copying or allocating, and built into a fixed buffer. Knows no transport, no time, no state.
+ * MGCP messages, RFC 3435 appendix A: commands and responses, parsed into views over the input
+ * without copying or allocating, and built into a fixed buffer. Knows no transport, no time, no
+ * state.
  *
- * What is demanded of a message: every line ends in LF or CRLF (a cut datagram is never taken for a whole
- * one), no control characters but TAB, at most DP_MGCP_PARAM_MAX parameter lines. What is not: an unknown
- * verb, parameter, version or response code is a well-formed message; its user decides.
+ * What is demanded of a message: every line ends in LF or CRLF (a cut datagram is never taken for a
+ * whole one), no control characters but TAB, at most DP_MGCP_PARAM_MAX parameter lines. What is
+ * not: an unknown verb, parameter, version or response code is a well-formed message; its user
+ * decides.
  */
 #ifndef DP_MGCP_MSG_H
 #define DP_MGCP_MSG_H
@@ -31,11 +33,35 @@ struct dp_mgcp_str {
 enum dp_mgcp_version { DP_MGCP_V_OTHER, DP_MGCP_V_0_1, DP_MGCP_V_1_0 };
 
 enum dp_mgcp_pname { /* known parameter names */
-	DP_MGCP_P_OTHER = 0,
-	DP_MGCP_P_A, DP_MGCP_P_B, DP_MGCP_P_C, DP_MGCP_P_D, DP_MGCP_P_E, DP_MGCP_P_ES, DP_MGCP_P_F, DP_MGCP_P_I,
-	DP_MGCP_P_I2, DP_MGCP_P_K, DP_MGCP_P_L, DP_MGCP_P_LC, DP_MGCP_P_M, DP_MGCP_P_MD, DP_MGCP_P_N, DP_MGCP_P_O,
-	DP_MGCP_P_P, DP_MGCP_P_PL, DP_MGCP_P_Q, DP_MGCP_P_R, DP_MGCP_P_RC, DP_MGCP_P_RD, DP_MGCP_P_RM, DP_MGCP_P_S,
-	DP_MGCP_P_T, DP_MGCP_P_X, DP_MGCP_P_Z, DP_MGCP_P_Z2,
+	             DP_MGCP_P_OTHER = 0,
+	             DP_MGCP_P_A,
+	             DP_MGCP_P_B,
+	             DP_MGCP_P_C,
+	             DP_MGCP_P_D,
+	             DP_MGCP_P_E,
+	             DP_MGCP_P_ES,
+	             DP_MGCP_P_F,
+	             DP_MGCP_P_I,
+	             DP_MGCP_P_I2,
+	             DP_MGCP_P_K,
+	             DP_MGCP_P_L,
+	             DP_MGCP_P_LC,
+	             DP_MGCP_P_M,
+	             DP_MGCP_P_MD,
+	             DP_MGCP_P_N,
+	             DP_MGCP_P_O,
+	             DP_MGCP_P_P,
+	             DP_MGCP_P_PL,
+	             DP_MGCP_P_Q,
+	             DP_MGCP_P_R,
+	             DP_MGCP_P_RC,
+	             DP_MGCP_P_RD,
+	             DP_MGCP_P_RM,
+	             DP_MGCP_P_S,
+	             DP_MGCP_P_T,
+	             DP_MGCP_P_X,
+	             DP_MGCP_P_Z,
+	             DP_MGCP_P_Z2,
 };
 
 struct dp_mgcp_param {
@@ -46,12 +72,12 @@ struct dp_mgcp_param {
 
 struct dp_mgcp_msg {
 	bool command;
-	uint8_t verb;     /* command: enum dp_mgcp_verb, 0 unknown */
-	uint8_t version;  /* command: enum dp_mgcp_version */
+	uint8_t verb;    /* command: enum dp_mgcp_verb, 0 unknown */
+	uint8_t version; /* command: enum dp_mgcp_version */
 	uint8_t sdp_cnt;
-	uint16_t code;    /* response: 0..999 */
+	uint16_t code; /* response: 0..999 */
 	uint16_t param_cnt;
-	uint32_t tid;     /* 1..DP_MGCP_TID_MAX */
+	uint32_t tid; /* 1..DP_MGCP_TID_MAX */
 	struct dp_mgcp_str verb_name;
 	struct dp_mgcp_str endpoint; /* local@domain as it came */
 	struct dp_mgcp_str local;    /* up to the last '@', all of it without one */
@@ -67,18 +93,21 @@ struct dp_mgcp_range {
 };
 
 /**
- * Parse the first message of 'buf'. 0: *ret_used is where the next piggybacked message starts, or 'len'.
- * -EBADMSG: malformed, nothing set; the rest of the datagram is of no use then.
+ * Parse the first message of 'buf'. 0: *ret_used is where the next piggybacked message starts, or
+ * 'len'. -EBADMSG: malformed, nothing set; the rest of the datagram is of no use then.
  */
 int dp_mgcp_parse(const uint8_t *buf, size_t len, struct dp_mgcp_msg *ret_msg, size_t *ret_used);
 
 /** The first parameter of that name, borrowed from 'msg'; NULL: none. */
 const struct dp_mgcp_str *dp_mgcp_param_find(const struct dp_mgcp_msg *msg, enum dp_mgcp_pname id);
 
-/** K: "6234-6255, 6257". Returns the count; 0 for an empty value; -EBADMSG; ranges past 'max' are left out. */
-int dp_mgcp_ranges_parse(const struct dp_mgcp_str *value, struct dp_mgcp_range *ret_range, uint16_t max);
+/** K: "6234-6255, 6257". Returns the count; 0 for an empty value; -EBADMSG; ranges past 'max' are
+ * left out. */
+int dp_mgcp_ranges_parse(const struct dp_mgcp_str *value, struct dp_mgcp_range *ret_range,
+                         uint16_t max);
 
-/** Copy a view, printable ASCII only (others become '?'), cut to size - 1, zero-filled to 'size'. True if whole. */
+/** Copy a view, printable ASCII only (others become '?'), cut to size - 1, zero-filled to 'size'.
+ * True if whole. */
 bool dp_mgcp_str_copy(char *dst, size_t size, const struct dp_mgcp_str *src);
 
 /** Hex string of 1..32 digits: what C, I and X may be. */
@@ -86,8 +115,8 @@ bool dp_mgcp_id_valid(const struct dp_mgcp_str *s);
 
 bool dp_mgcp_str_is(const struct dp_mgcp_str *s, const char *word); /* ASCII, case-insensitive */
 
-const char *dp_mgcp_verb_name(uint8_t verb);  /* "CRCX"; "????" for others */
-const char *dp_mgcp_mode_name(uint8_t mode);  /* "sendrecv"; NULL for NONE and others */
+const char *dp_mgcp_verb_name(uint8_t verb); /* "CRCX"; "????" for others */
+const char *dp_mgcp_mode_name(uint8_t mode); /* "sendrecv"; NULL for NONE and others */
 
 /* --- build --- */
 
@@ -105,8 +134,8 @@ void dp_mgcp_putn(struct dp_mgcp_buf *b, const char *s, size_t len);
 void dp_mgcp_put_u32(struct dp_mgcp_buf *b, uint32_t v);
 
 /** "CRCX 1204 aaln/1@rgw.example.net MGCP 1.0" EOL. 'local' empty is refused. */
-void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, const char *local, const char *domain,
-			 bool mgcp_01);
+void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, const char *local,
+                         const char *domain, bool mgcp_01);
 
 /** "200 1204 OK" EOL: code as three digits. */
 void dp_mgcp_put_response(struct dp_mgcp_buf *b, uint16_t code, uint32_t tid, const char *comment);

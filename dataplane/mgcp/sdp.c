@@ -105,7 +105,8 @@ int dp_b64_decode(uint8_t *dst, size_t n, const char *src, size_t src_len)
 		if (left > 1)
 			dst[i + 1] = (uint8_t)(v >> 8);
 		else
-			bad |= v & 0xffff; /* bits that no byte takes must be 0: one encoding per key */
+			bad |= v &
+			       0xffff; /* bits that no byte takes must be 0: one encoding per key */
 		if (left > 2)
 			dst[i + 2] = (uint8_t)v;
 		else
@@ -192,14 +193,16 @@ static int parse_c(struct reader r, struct dp_sockaddr *ret)
 	host = take_until(&r, "/ ");
 	if (host.len == 0)
 		return -EBADMSG;
-	if (!dp_mgcp_str_copy(text, sizeof(text), &host) || inet_pton(v6 ? AF_INET6 : AF_INET, text, a.ip) != 1)
+	if (!dp_mgcp_str_copy(text, sizeof(text), &host) ||
+	    inet_pton(v6 ? AF_INET6 : AF_INET, text, a.ip) != 1)
 		return -ENOTSUP;
 	a.family = v6 ? 6 : 4;
 	*ret = a;
 	return 0;
 }
 
-/* "|lifetime|MKI:length" behind the key. True if the key can be used: no MKI, lifetime well-formed. */
+/* "|lifetime|MKI:length" behind the key. True if the key can be used: no MKI, lifetime well-formed.
+ */
 static bool key_tail_usable(struct reader *r)
 {
 	for (unsigned i = 0; i < 2 && r->len > 0 && *r->s == '|'; i++) {
@@ -249,10 +252,11 @@ static bool session_params_usable(struct reader *r)
 }
 
 /*
- * Behind "a=crypto:" or "a=X-crypto:". 0: usable, suite, tag, key and salt are set in *m; -ENOTSUP: passed
- * over; -EBADMSG: the line breaks the description (a tag twice).
+ * Behind "a=crypto:" or "a=X-crypto:". 0: usable, suite, tag, key and salt are set in *m; -ENOTSUP:
+ * passed over; -EBADMSG: the line breaks the description (a tag twice).
  */
-static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *m, uint32_t *tags, unsigned *tag_cnt)
+static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *m, uint32_t *tags,
+                        unsigned *tag_cnt)
 {
 	uint8_t raw[DP_SDP_INLINE_LEN];
 	struct dp_mgcp_str name, key;
@@ -405,8 +409,8 @@ int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media)
 		if (n > 0 && s[off + n - 1] == '\r')
 			n--;
 		/* type, '=', value; a NUL would cut strings further on */
-		if (n < 2 || s[off + 1] != '=' || s[off] < 'a' || s[off] > 'z' || memchr(s + off, 0, n) != NULL ||
-		    (off == 0 && s[0] != 'v'))
+		if (n < 2 || s[off + 1] != '=' || s[off] < 'a' || s[off] > 'z' ||
+		    memchr(s + off, 0, n) != NULL || (off == 0 && s[0] != 'v'))
 			rc = -EBADMSG;
 		else
 			rc = parse_line(&p, s + off, n);
@@ -436,7 +440,10 @@ out:
 
 static void put_rtpmap(struct dp_mgcp_buf *b, uint8_t pt)
 {
-	const char *name = pt == 0 ? "PCMU/8000" : pt == 8 ? "PCMA/8000" : pt == 18 ? "G729/8000" : NULL;
+	const char *name = pt == 0    ? "PCMU/8000"
+	                   : pt == 8  ? "PCMA/8000"
+	                   : pt == 18 ? "G729/8000"
+	                              : NULL;
 
 	if (name == NULL)
 		return; /* dynamic types have no mapping here: the payload number alone */
@@ -470,7 +477,8 @@ static void put_crypto(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, boo
 	dp_mgcp_put(b, x_crypto ? "||\r\n" : "\r\n");
 }
 
-void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session, bool x_crypto)
+void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session,
+                  bool x_crypto)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
 	const char *net = m->addr.family == 6 ? "IN IP6 " : "IN IP4 ";

@@ -12,7 +12,7 @@ enum in_state { IN_FREE, IN_EXECUTING, IN_ANSWERED };
 
 struct out {
 	uint64_t order;
-	uint64_t first_us;   /* first transmission */
+	uint64_t first_us; /* first transmission */
 	uint64_t give_up_us;
 	uint32_t peer;
 	uint32_t tid;
@@ -21,13 +21,14 @@ struct out {
 	uint32_t prev, next; /* the peer's waiting or flying list; free list by next */
 	uint32_t hnext;
 	uint8_t state;
-	bool provisional;    /* 1xx came: LONGTRAN instead of rto_us, repeats not counted against Max2 */
+	bool provisional; /* 1xx came: LONGTRAN instead of rto_us, repeats not counted against Max2
+	                   */
 	uint16_t confirm_cnt;
 	struct dp_mgcp_range confirm[DP_TXN_CONFIRM_MAX]; /* repeats are the same message */
 };
 
 struct in {
-	uint64_t hist_us;    /* remembered until */
+	uint64_t hist_us; /* remembered until */
 	uint32_t peer;
 	uint32_t tid;
 	uint32_t gen;
@@ -36,8 +37,8 @@ struct in {
 	uint32_t hnext;
 	uint16_t code;
 	uint8_t state;
-	uint8_t tries;       /* of a final answer that asks for 000 */
-	bool ask;            /* 100 was sent: the final answer asks for 000 */
+	uint8_t tries; /* of a final answer that asks for 000 */
+	bool ask;      /* 100 was sent: the final answer asks for 000 */
 	bool confirmed;
 };
 
@@ -47,11 +48,12 @@ struct list {
 
 struct peer {
 	struct list waiting, flying, in;
-	uint32_t srtt_us;    /* 0: not measured yet */
+	uint32_t srtt_us; /* 0: not measured yet */
 	uint32_t rttvar_us;
 	uint32_t confirm_cnt;
-	uint32_t confirm[DP_TXN_CONFIRM_MAX]; /* answers seen, to be confirmed by the next command */
-	bool no_confirm;     /* it refused a K: */
+	uint32_t
+		confirm[DP_TXN_CONFIRM_MAX]; /* answers seen, to be confirmed by the next command */
+	bool no_confirm;                     /* it refused a K: */
 };
 
 struct dp_txn {
@@ -66,7 +68,8 @@ struct dp_txn {
 	struct in *in;
 	uint32_t *out_hash, *in_hash; /* heads of chains; sizes are powers of two */
 	uint32_t hash_mask, in_mask;
-	/* timers: a binary heap of identifiers (out: slot; in: max_out + slot), the earliest first */
+	/* timers: a binary heap of identifiers (out: slot; in: max_out + slot), the earliest first
+	 */
 	uint32_t *heap, *heap_pos;
 	uint64_t *due_us;
 	uint32_t heap_cnt;
@@ -93,7 +96,8 @@ static void heap_fix(struct dp_txn *e, uint32_t pos)
 
 		if (child >= e->heap_cnt)
 			break;
-		if (child + 1 < e->heap_cnt && e->due_us[e->heap[child + 1]] < e->due_us[e->heap[child]])
+		if (child + 1 < e->heap_cnt &&
+		    e->due_us[e->heap[child + 1]] < e->due_us[e->heap[child]])
 			child++;
 		if (e->due_us[id] <= e->due_us[e->heap[child]])
 			break;
@@ -140,34 +144,35 @@ static uint32_t doubled(uint32_t rto_us)
 
 /* --- lists and hashes --- */
 
-#define LIST_FUNCS(kind)                                                                                 \
-	static void kind##_append(struct dp_txn *e, struct list *l, uint32_t i)                          \
-	{                                                                                                \
-		e->kind[i].prev = l->tail;                                                               \
-		e->kind[i].next = NONE;                                                                  \
-		if (l->tail != NONE)                                                                     \
-			e->kind[l->tail].next = i;                                                       \
-		else                                                                                     \
-			l->head = i;                                                                     \
-		l->tail = i;                                                                             \
-		l->n++;                                                                                  \
-	}                                                                                                \
-	static void kind##_remove(struct dp_txn *e, struct list *l, uint32_t i)                          \
-	{                                                                                                \
-		if (e->kind[i].prev != NONE)                                                             \
-			e->kind[e->kind[i].prev].next = e->kind[i].next;                                 \
-		else                                                                                     \
-			l->head = e->kind[i].next;                                                       \
-		if (e->kind[i].next != NONE)                                                             \
-			e->kind[e->kind[i].next].prev = e->kind[i].prev;                                 \
-		else                                                                                     \
-			l->tail = e->kind[i].prev;                                                       \
-		l->n--;                                                                                  \
+#define LIST_FUNCS(kind)                                                                           \
+	static void kind##_append(struct dp_txn *e, struct list *l, uint32_t i)                    \
+	{                                                                                          \
+		e->kind[i].prev = l->tail;                                                         \
+		e->kind[i].next = NONE;                                                            \
+		if (l->tail != NONE)                                                               \
+			e->kind[l->tail].next = i;                                                 \
+		else                                                                               \
+			l->head = i;                                                               \
+		l->tail = i;                                                                       \
+		l->n++;                                                                            \
+	}                                                                                          \
+	static void kind##_remove(struct dp_txn *e, struct list *l, uint32_t i)                    \
+	{                                                                                          \
+		if (e->kind[i].prev != NONE)                                                       \
+			e->kind[e->kind[i].prev].next = e->kind[i].next;                           \
+		else                                                                               \
+			l->head = e->kind[i].next;                                                 \
+		if (e->kind[i].next != NONE)                                                       \
+			e->kind[e->kind[i].next].prev = e->kind[i].prev;                           \
+		else                                                                               \
+			l->tail = e->kind[i].prev;                                                 \
+		l->n--;                                                                            \
 	}
 LIST_FUNCS(out)
 LIST_FUNCS(in)
 
-/* Identifiers of ours are handed out one after the other: their low bits spread well by themselves. */
+/* Identifiers of ours are handed out one after the other: their low bits spread well by themselves.
+ */
 static uint32_t *out_chain(const struct dp_txn *e, uint32_t tid)
 {
 	return &e->out_hash[tid & e->hash_mask];
@@ -214,13 +219,15 @@ static struct list list_empty(void)
 	return (struct list){NONE, NONE, 0};
 }
 
-struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t max_peer, uint32_t max_out,
-			     uint32_t max_in, uint64_t seed)
+struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t max_peer,
+                             uint32_t max_out, uint32_t max_in, uint64_t seed)
 {
 	struct dp_txn *e = NULL;
-	uint32_t ids = max_out + max_in, out_size = pow2_above(2 * max_out), in_size = pow2_above(2 * max_in);
+	uint32_t ids = max_out + max_in, out_size = pow2_above(2 * max_out),
+		 in_size = pow2_above(2 * max_in);
 
-	if (max_peer == 0 || max_out == 0 || max_in == 0 || max_out >= 1u << 24 || max_in >= 1u << 24)
+	if (max_peer == 0 || max_out == 0 || max_in == 0 || max_out >= 1u << 24 ||
+	    max_in >= 1u << 24)
 		return NULL;
 	e = calloc(1, sizeof(*e));
 	if (e == NULL)
@@ -242,8 +249,8 @@ struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t m
 	e->heap = calloc(ids, sizeof(*e->heap));
 	e->heap_pos = malloc(ids * sizeof(*e->heap_pos));
 	e->due_us = calloc(ids, sizeof(*e->due_us));
-	if (e->peer == NULL || e->out == NULL || e->in == NULL || e->out_hash == NULL || e->in_hash == NULL ||
-	    e->heap == NULL || e->heap_pos == NULL || e->due_us == NULL) {
+	if (e->peer == NULL || e->out == NULL || e->in == NULL || e->out_hash == NULL ||
+	    e->in_hash == NULL || e->heap == NULL || e->heap_pos == NULL || e->due_us == NULL) {
 		dp_txn_destroy(e);
 		return NULL;
 	}
@@ -360,7 +367,8 @@ static bool out_transmit(struct dp_txn *e, uint32_t i, uint64_t now_us)
 	return true;
 }
 
-/* A steady peer's deviation goes to 0: leave room for jitter and for the gateway's own scheduling. */
+/* A steady peer's deviation goes to 0: leave room for jitter and for the gateway's own scheduling.
+ */
 static uint32_t peer_rto(const struct peer *p)
 {
 	uint64_t floor_us = p->srtt_us / 4 > DP_TXN_VAR_MIN_US ? p->srtt_us / 4 : DP_TXN_VAR_MIN_US;
@@ -395,24 +403,27 @@ static void peer_measure(struct peer *p, uint32_t rtt_us)
 static void take_confirms(struct peer *p, struct out *o)
 {
 	for (uint32_t i = 0; i < p->confirm_cnt; i++) {
-		struct dp_mgcp_range *last = o->confirm_cnt > 0 ? &o->confirm[o->confirm_cnt - 1] : NULL;
+		struct dp_mgcp_range *last =
+			o->confirm_cnt > 0 ? &o->confirm[o->confirm_cnt - 1] : NULL;
 
 		if (last != NULL && last->last + 1 == p->confirm[i])
 			last->last++;
 		else
-			o->confirm[o->confirm_cnt++] = (struct dp_mgcp_range){p->confirm[i], p->confirm[i]};
+			o->confirm[o->confirm_cnt++] =
+				(struct dp_mgcp_range){p->confirm[i], p->confirm[i]};
 	}
 	p->confirm_cnt = 0;
 }
 
-/* Give a flying command a (new) identifier and transmit it for the first time. False if that was its end. */
+/* Give a flying command a (new) identifier and transmit it for the first time. False if that was
+ * its end. */
 static bool out_first(struct dp_txn *e, uint32_t i, uint64_t now_us)
 {
 	struct out *o = &e->out[i];
 
 	/*
-	 * Handed out in a row from a random start: one comes again after 10^9 others, which no worker can
-	 * send within DP_TXN_REUSE_US.
+	 * Handed out in a row from a random start: one comes again after 10^9 others, which no
+	 * worker can send within DP_TXN_REUSE_US.
 	 */
 	do {
 		o->tid = e->next_tid;
@@ -440,7 +451,8 @@ static void out_launch(struct dp_txn *e, uint32_t i, uint64_t now_us)
 	out_first(e, i, now_us);
 }
 
-/* A set of order keys, 1,024 bits of their hash: taking two for one only makes the second wait its turn. */
+/* A set of order keys, 1,024 bits of their hash: taking two for one only makes the second wait its
+ * turn. */
 struct keyset {
 	uint64_t bits[16];
 };
@@ -457,8 +469,9 @@ static bool keyset_test_set(struct keyset *k, uint64_t order)
 }
 
 /*
- * Start what may start of the peer's queue, oldest first: no older command with the same order key, on its
- * way or waiting. A key blocked here is blocked by one that is on its way, so its end comes back here.
+ * Start what may start of the peer's queue, oldest first: no older command with the same order key,
+ * on its way or waiting. A key blocked here is blocked by one that is on its way, so its end comes
+ * back here.
  */
 static void kick(struct dp_txn *e, uint32_t peer, uint64_t now_us)
 {
@@ -467,8 +480,9 @@ static void kick(struct dp_txn *e, uint32_t peer, uint64_t now_us)
 	uint32_t i, next;
 
 	/*
-	 * A launch that failed at once left its key marked, and those behind it would wait for an end that has
-	 * been: with nothing on its way, look again. Each round takes at least the oldest.
+	 * A launch that failed at once left its key marked, and those behind it would wait for an
+	 * end that has been: with nothing on its way, look again. Each round takes at least the
+	 * oldest.
 	 */
 	do {
 		if (p->waiting.n == 0 || p->flying.n >= DP_TXN_WINDOW)
@@ -496,8 +510,8 @@ void dp_txn_start(struct dp_txn *e, uint32_t slot, uint64_t order, uint64_t now_
 	kick(e, o->peer, now_us);
 }
 
-int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, bool ask, const void *answer,
-		  uint64_t now_us)
+int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, bool ask,
+                  const void *answer, uint64_t now_us)
 {
 	uint32_t i = out_find(e, tid);
 	struct peer *p = &e->peer[peer];
@@ -514,9 +528,11 @@ int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, 
 		uint64_t limit_us = o->first_us + DP_TXN_LONG_MAX_US;
 
 		o->provisional = true;
-		o->give_up_us = now_us + DP_TXN_T_MAX_US < limit_us ? now_us + DP_TXN_T_MAX_US : limit_us;
-		timer_set(e, i, now_us + DP_TXN_LONGTRAN_US < o->give_up_us ? now_us + DP_TXN_LONGTRAN_US
-									    : o->give_up_us);
+		o->give_up_us =
+			now_us + DP_TXN_T_MAX_US < limit_us ? now_us + DP_TXN_T_MAX_US : limit_us;
+		timer_set(e, i,
+		          now_us + DP_TXN_LONGTRAN_US < o->give_up_us ? now_us + DP_TXN_LONGTRAN_US
+		                                                      : o->give_up_us);
 		return 0;
 	}
 	rtt_us = now_us - o->first_us < UINT32_MAX ? (uint32_t)(now_us - o->first_us) : UINT32_MAX;
@@ -525,7 +541,8 @@ int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, 
 	if (ask)
 		e->ops.respond(e->ctx, peer, NONE, tid, 0, false);
 	else if (p->confirm_cnt < DP_TXN_CONFIRM_MAX && !p->no_confirm)
-		p->confirm[p->confirm_cnt++] = tid; /* those beyond are dropped by the peer after T-HIST */
+		p->confirm[p->confirm_cnt++] =
+			tid; /* those beyond are dropped by the peer after T-HIST */
 	if (o->confirm_cnt > 0 && (code == 510 || code == 511 || code == 539)) {
 		p->no_confirm = true;
 		p->confirm_cnt = 0;
@@ -579,8 +596,8 @@ static void in_respond(struct dp_txn *e, uint32_t i)
 	e->ops.respond(e->ctx, e->in[i].peer, i, e->in[i].tid, e->in[i].code, e->in[i].ask);
 }
 
-enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, bool provisional, uint64_t now_us,
-				uint32_t *ret_in)
+enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, bool provisional,
+                                uint64_t now_us, uint32_t *ret_in)
 {
 	uint32_t i = in_find(e, peer, tid);
 	struct in *n;
@@ -653,7 +670,8 @@ static void in_confirm(struct dp_txn *e, uint32_t i)
 	timer_set(e, e->max_out + i, n->hist_us);
 }
 
-void dp_txn_confirmed(struct dp_txn *e, uint32_t peer, const struct dp_mgcp_range *range, uint16_t n, uint64_t now_us)
+void dp_txn_confirmed(struct dp_txn *e, uint32_t peer, const struct dp_mgcp_range *range,
+                      uint16_t n, uint64_t now_us)
 {
 	(void)now_us;
 	for (uint16_t r = 0; r < n; r++) {

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * MGCP transactions, RFC 3435 3.5 and 4.3, both roles, without the messages: the engine decides when
- * something is sent, repeated, given up or answered, its user builds and sends. One engine per worker, one
- * thread, no memory taken after create. Time (microseconds, monotonic) is an argument, randomness a seed.
+ * MGCP transactions, RFC 3435 3.5 and 4.3, both roles, without the messages: the engine decides
+ * when something is sent, repeated, given up or answered, its user builds and sends. One engine per
+ * worker, one thread, no memory taken after create. Time (microseconds, monotonic) is an argument,
+ * randomness a seed.
  *
- * Outgoing: a slot is taken, filled by the user (its array, same index), started. The engine queues it
- * behind commands with the same order key, keeps at most DP_TXN_WINDOW of a peer on their way and
- * DP_TXN_QUEUE waiting, gives it an identifier, has it transmitted at most DP_TXN_MAX2 times (first after
- * 200 ms, then by measured round trip and deviation, doubled, jittered, 4 s at most; every LONGTRAN once a
- * provisional answer came), and ends it exactly once: by the final answer, T-MAX after the first
- * transmission (after the last provisional answer, DP_TXN_LONG_MAX in all), or what transmit() said.
- * Answers are confirmed by the peer's next command (K:). osmo-mgw takes K: for an invalid parameter: a peer that
- * refuses such a command with 510, 511 or 539 gets it again without, as a new transaction, and no K: from then on.
- * With one address per gateway there is nothing to look up after Max1: it is only counted (end.suspect).
+ * Outgoing: a slot is taken, filled by the user (its array, same index), started. The engine queues
+ * it behind commands with the same order key, keeps at most DP_TXN_WINDOW of a peer on their way
+ * and DP_TXN_QUEUE waiting, gives it an identifier, has it transmitted at most DP_TXN_MAX2 times
+ * (first after 200 ms, then by measured round trip and deviation, doubled, jittered, 4 s at most;
+ * every LONGTRAN once a provisional answer came), and ends it exactly once: by the final answer,
+ * T-MAX after the first transmission (after the last provisional answer, DP_TXN_LONG_MAX in all),
+ * or what transmit() said. Answers are confirmed by the peer's next command (K:). osmo-mgw takes K:
+ * for an invalid parameter: a peer that refuses such a command with 510, 511 or 539 gets it again
+ * without, as a new transaction, and no K: from then on. With one address per gateway there is
+ * nothing to look up after Max1: it is only counted (end.suspect).
  *
- * Incoming: at most once. A repeated identifier is answered from the cache (T-HIST after the answer),
- * unexecuted; while its command executes a repeat gets 100, and the final answer then asks for 000 and is
- * repeated until that comes. Peers that speak MGCP 0.1 know no 000: they get nothing meanwhile. A command
- * that nobody answers is forgotten T-HIST after it came.
+ * Incoming: at most once. A repeated identifier is answered from the cache (T-HIST after the
+ * answer), unexecuted; while its command executes a repeat gets 100, and the final answer then asks
+ * for 000 and is repeated until that comes. Peers that speak MGCP 0.1 know no 000: they get nothing
+ * meanwhile. A command that nobody answers is forgotten T-HIST after it came.
  */
 #ifndef DP_TXN_H
 #define DP_TXN_H
@@ -29,7 +31,8 @@
 
 #define DP_TXN_RTO_FIRST_US 200000u
 #define DP_TXN_RTO_MIN_US   100000u
-#define DP_TXN_VAR_MIN_US   50000u /* least room above the average round trip, and a quarter of it */
+#define DP_TXN_VAR_MIN_US   50000u /* least room above the average round trip, and a quarter of it \
+	                            */
 #define DP_TXN_RTO_MAX_US   4000000u
 #define DP_TXN_LONGTRAN_US  5000000u
 #define DP_TXN_MAX1         5
@@ -37,68 +40,74 @@
 #define DP_TXN_T_MAX_US     20000000u
 #define DP_TXN_LONG_MAX_US  60000000u
 #define DP_TXN_T_HIST_US    30000000u
-#define DP_TXN_REUSE_US     180000000u /* an identifier is not used again within this time after its end */
-#define DP_TXN_WINDOW       32         /* per peer, on their way */
-#define DP_TXN_QUEUE        128        /* per peer, waiting */
-#define DP_TXN_IN_MAX       1024       /* per peer, remembered incoming */
-#define DP_TXN_CONFIRM_MAX  8          /* identifiers confirmed by one K: */
-#define DP_TXN_TICK_MAX     64         /* timers handled per tick */
-#define DP_TXN_NONE         UINT32_MAX
+#define DP_TXN_REUSE_US                                                                            \
+	180000000u              /* an identifier is not used again within this time after its end */
+#define DP_TXN_WINDOW      32   /* per peer, on their way */
+#define DP_TXN_QUEUE       128  /* per peer, waiting */
+#define DP_TXN_IN_MAX      1024 /* per peer, remembered incoming */
+#define DP_TXN_CONFIRM_MAX 8    /* identifiers confirmed by one K: */
+#define DP_TXN_TICK_MAX    64   /* timers handled per tick */
+#define DP_TXN_NONE        UINT32_MAX
 
 struct dp_txn;
 
 struct dp_txn_end {
-	int rc;           /* 0: answered, see code; -ETIMEDOUT, -ECANCELED, or what transmit() returned */
-	uint16_t code;    /* final response code */
-	bool suspect;     /* more than Max1 transmissions were needed */
+	int rc; /* 0: answered, see code; -ETIMEDOUT, -ECANCELED, or what transmit() returned */
+	uint16_t code; /* final response code */
+	bool suspect;  /* more than Max1 transmissions were needed */
 	uint32_t tid;
 	uint32_t tries;
-	uint32_t rtt_us;  /* first transmission to answer; 0 without one */
+	uint32_t rtt_us;    /* first transmission to answer; 0 without one */
 	const void *answer; /* what was given to dp_txn_answer; NULL without one */
 };
 
 /* None of them may call back into the engine. */
 struct dp_txn_ops {
 	/*
-	 * Transmit outgoing command 'slot' under 'tid', confirming n identifiers (K:). 'try' counts from 1. 0;
-	 * -EAGAIN: lost on the way, the timer repeats it; any other negative errno ends the transaction with it.
+	 * Transmit outgoing command 'slot' under 'tid', confirming n identifiers (K:). 'try' counts
+	 * from 1. 0; -EAGAIN: lost on the way, the timer repeats it; any other negative errno ends
+	 * the transaction with it.
 	 */
 	int (*transmit)(void *ctx, uint32_t peer, uint32_t slot, uint32_t tid, uint32_t try,
-			const struct dp_mgcp_range *confirm, uint16_t n);
-	/* The end of an outgoing command, exactly once per start; the slot is the engine's again afterwards. */
+	                const struct dp_mgcp_range *confirm, uint16_t n);
+	/* The end of an outgoing command, exactly once per start; the slot is the engine's again
+	 * afterwards. */
 	void (*end)(void *ctx, uint32_t peer, uint32_t slot, const struct dp_txn_end *end);
 	/*
-	 * Send a response: final, provisional (100) or acknowledgement (000); 'ask': with an empty K:. 'in' is
-	 * the incoming slot, DP_TXN_NONE for 000. Losing it is allowed.
+	 * Send a response: final, provisional (100) or acknowledgement (000); 'ask': with an empty
+	 * K:. 'in' is the incoming slot, DP_TXN_NONE for 000. Losing it is allowed.
 	 */
-	void (*respond)(void *ctx, uint32_t peer, uint32_t in, uint32_t tid, uint16_t code, bool ask);
+	void (*respond)(void *ctx, uint32_t peer, uint32_t in, uint32_t tid, uint16_t code,
+	                bool ask);
 };
 
 /** 'max_out' commands at once, waiting ones included; 'max_in' remembered. NULL: no memory. */
-struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t max_peer, uint32_t max_out,
-			     uint32_t max_in, uint64_t seed);
+struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t max_peer,
+                             uint32_t max_out, uint32_t max_in, uint64_t seed);
 void dp_txn_destroy(struct dp_txn *e);
 
 /* --- outgoing --- */
 
-/** Take a slot for a command to 'peer' (below max_peer). -ENOSPC: pool or the peer's queue is full. */
+/** Take a slot for a command to 'peer' (below max_peer). -ENOSPC: pool or the peer's queue is full.
+ */
 int dp_txn_take(struct dp_txn *e, uint32_t peer, uint32_t *ret_slot);
 
 /** Give back a slot that was not started. */
 void dp_txn_put(struct dp_txn *e, uint32_t slot);
 
 /**
- * Start a taken slot. Commands of one peer with the same 'order' (a hash of endpoint and kind; 0: none) run
- * one after the other in the order of their start. transmit() and end() may be called from within.
+ * Start a taken slot. Commands of one peer with the same 'order' (a hash of endpoint and kind; 0:
+ * none) run one after the other in the order of their start. transmit() and end() may be called
+ * from within.
  */
 void dp_txn_start(struct dp_txn *e, uint32_t slot, uint64_t order, uint64_t now_us);
 
 /**
- * A response arrived from 'peer'. 'ask': it has an empty K:. 'answer' is handed to end(). 0: used; -ENOENT:
- * no such transaction of that peer (a late repeat; 000 is sent all the same if asked for).
+ * A response arrived from 'peer'. 'ask': it has an empty K:. 'answer' is handed to end(). 0: used;
+ * -ENOENT: no such transaction of that peer (a late repeat; 000 is sent all the same if asked for).
  */
-int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, bool ask, const void *answer,
-		  uint64_t now_us);
+int dp_txn_answer(struct dp_txn *e, uint32_t peer, uint32_t tid, uint16_t code, bool ask,
+                  const void *answer, uint64_t now_us);
 
 /* --- incoming --- */
 
@@ -109,8 +118,8 @@ enum dp_txn_seen {
 };
 
 /** A command 'tid' arrived from 'peer'. 'provisional': the peer knows 100 and 000. */
-enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, bool provisional, uint64_t now_us,
-				uint32_t *ret_in);
+enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, bool provisional,
+                                uint64_t now_us, uint32_t *ret_in);
 
 /** Final answer of an executing command. -ENOENT: 'in' is not executing. */
 int dp_txn_respond(struct dp_txn *e, uint32_t in, uint16_t code, uint64_t now_us);
@@ -122,14 +131,16 @@ void dp_txn_forget(struct dp_txn *e, uint32_t in);
 bool dp_txn_executing(const struct dp_txn *e, uint32_t in, uint32_t *ret_gen, uint32_t *ret_peer);
 
 /** The peer confirmed responses (K: of a command, or 000). */
-void dp_txn_confirmed(struct dp_txn *e, uint32_t peer, const struct dp_mgcp_range *range, uint16_t n, uint64_t now_us);
+void dp_txn_confirmed(struct dp_txn *e, uint32_t peer, const struct dp_mgcp_range *range,
+                      uint16_t n, uint64_t now_us);
 
 /* --- both --- */
 
 /** End all of a peer's commands with -ECANCELED, forget all it sent and its round trip. */
 void dp_txn_peer_reset(struct dp_txn *e, uint32_t peer);
 
-/** Handle at most DP_TXN_TICK_MAX timers that are due; returns when the next is (UINT64_MAX: none). */
+/** Handle at most DP_TXN_TICK_MAX timers that are due; returns when the next is (UINT64_MAX: none).
+ */
 uint64_t dp_txn_tick(struct dp_txn *e, uint64_t now_us);
 
 /** Taken outgoing slots; remembered incoming ones. */

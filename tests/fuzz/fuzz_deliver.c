@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * dataplane/mgcp/deliver.c: a gateway's datagrams (split at 0xff) while a command with a key is on its way;
- * the first byte says how: bit 0 inside an SA, bit 1 a new 0.1 gateway, bit 2 events are refused, bit 3 the SA
- * dies. Each command has one result at most until the gateway goes, one in all, and no key leaves in clear.
- * "4711" in a datagram stands for the command's transaction identifier.
+ * dataplane/mgcp/deliver.c: a gateway's datagrams (split at 0xff) while a command with a key is on
+ * its way; the first byte says how: bit 0 inside an SA, bit 1 a new 0.1 gateway, bit 2 events are
+ * refused, bit 3 the SA dies. Each command has one result at most until the gateway goes, one in
+ * all, and no key leaves in clear. "4711" in a datagram stands for the command's transaction
+ * identifier.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,8 +19,8 @@ static bool sa, refuse;
 static unsigned dones;
 static uint64_t token;
 
-static int f_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
-		  const uint8_t *payload, uint16_t len, bool need_sa)
+static int f_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from,
+                  const struct dp_sockaddr *to, const uint8_t *payload, uint16_t len, bool need_sa)
 {
 	(void)ctx;
 	(void)gw_id;
@@ -47,7 +48,8 @@ static void f_done(void *ctx, const struct dp_mgcp_done *done)
 static int f_event(void *ctx, const struct dp_mgcp_event *ev)
 {
 	(void)ctx;
-	if (memchr(ev->endpoint, 0, sizeof(ev->endpoint)) == NULL || memchr(ev->observed, 0, sizeof(ev->observed)) == NULL)
+	if (memchr(ev->endpoint, 0, sizeof(ev->endpoint)) == NULL ||
+	    memchr(ev->observed, 0, sizeof(ev->observed)) == NULL)
 		abort();
 	token = ev->token;
 	return refuse ? -EAGAIN : 0;
@@ -56,11 +58,17 @@ static int f_event(void *ctx, const struct dp_mgcp_event *ev)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct dp_deliver_ops ops = {f_send, f_live, f_done, f_event, 4710};
-	struct dp_gw_set gw = {.gw_id = 1, .remote = {.ip = {10, 0, 1, 1}, .port = 2427, .family = 4},
-			       .local = {.ip = {10, 0, 0, 1}, .port = 2727, .family = 4}, .domain = "gw1"};
-	struct dp_mgcp_cmd cmd = {.gw_id = 1, .verb = DP_MGCP_CRCX, .mode = DP_MGCP_M_SENDRECV, .endpoint = "e/1",
-				  .call_id = "A1",
-				  .media = {.addr = {.ip = {10, 0, 0, 9}, .port = 16384, .family = 4}, .suite = 1}};
+	struct dp_gw_set gw = {.gw_id = 1,
+	                       .remote = {.ip = {10, 0, 1, 1}, .port = 2427, .family = 4},
+	                       .local = {.ip = {10, 0, 0, 1}, .port = 2727, .family = 4},
+	                       .domain = "gw1"};
+	struct dp_mgcp_cmd cmd = {
+		.gw_id = 1,
+		.verb = DP_MGCP_CRCX,
+		.mode = DP_MGCP_M_SENDRECV,
+		.endpoint = "e/1",
+		.call_id = "A1",
+		.media = {.addr = {.ip = {10, 0, 0, 9}, .port = 16384, .family = 4}, .suite = 1}};
 	static struct dp_deliver *d; /* used again: setting one up costs more than all the rest */
 	static uint64_t now = 1000000;
 	static unsigned tid = 9999;
@@ -82,7 +90,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sa = true;
 	dones = 0;
 	token = 0;
-	if (dp_deliver_gw_set(d, &gw) != 0 || dp_deliver_cmd(d, &cmd, now) != 0) /* transaction 'tid' */
+	if (dp_deliver_gw_set(d, &gw) != 0 ||
+	    dp_deliver_cmd(d, &cmd, now) != 0) /* transaction 'tid' */
 		abort();
 	sa = how & 1;
 	while (size > 0) {
@@ -91,13 +100,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		uint8_t *copy = malloc(n + (n == 0)); /* exact size */
 
 		memcpy(copy, data, n);
-		for (uint8_t *p = copy; (p = memmem(p, n - (size_t)(p - copy), "4711", 4)) != NULL; p += 4) {
+		for (uint8_t *p = copy; (p = memmem(p, n - (size_t)(p - copy), "4711", 4)) != NULL;
+		     p += 4) {
 			char text[5];
 
 			snprintf(text, sizeof(text), "%u", tid);
 			memcpy(p, text, 4);
 		}
-		dp_deliver_rx(d, copy, (uint16_t)(n < 65535 ? n : 65535), &gw.remote, &gw.local, sa, sa ? 1 : UINT32_MAX, now);
+		dp_deliver_rx(d, copy, (uint16_t)(n < 65535 ? n : 65535), &gw.remote, &gw.local, sa,
+		              sa ? 1 : UINT32_MAX, now);
 		free(copy);
 		if (token != 0)
 			dp_deliver_ack(d, &(struct dp_mgcp_ack){.token = token, .code = 200}, now);

@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t off = 0, used;
 
 	while (off < size && dp_mgcp_parse(data + off, size - off, &m, &used) == 0) {
-		if (used == 0 || used > size - off || m.tid == 0 || m.tid > DP_MGCP_TID_MAX || m.code > 999)
+		if (used == 0 || used > size - off || m.tid == 0 || m.tid > DP_MGCP_TID_MAX ||
+		    m.code > 999)
 			abort();
 		inside(data, size, m.verb_name);
 		inside(data, size, m.endpoint);
@@ -36,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			inside(data, size, m.param[i].name);
 			inside(data, size, m.param[i].value);
 			dp_mgcp_str_copy(text, sizeof(text), &m.param[i].value);
-			for (int n = dp_mgcp_ranges_parse(&m.param[i].value, r, DP_MGCP_RANGE_MAX); n > 0; n--)
+			for (int n = dp_mgcp_ranges_parse(&m.param[i].value, r, DP_MGCP_RANGE_MAX);
+			     n > 0; n--)
 				if (r[n - 1].first == 0 || r[n - 1].first > r[n - 1].last)
 					abort();
 		}

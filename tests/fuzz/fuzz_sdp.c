@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	dp_mgcp_buf_init(&b, text, sizeof(text));
 	dp_sdp_build(&b, &first, 1, first.tag == 0);
-	if (b.bad || dp_sdp_parse((const char *)text, b.len, &again) < 0 || memcmp(&first, &again, sizeof(first)) != 0)
+	if (b.bad || dp_sdp_parse((const char *)text, b.len, &again) < 0 ||
+	    memcmp(&first, &again, sizeof(first)) != 0)
 		abort();
 	return 0;
 }

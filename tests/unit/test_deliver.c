@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * dataplane/mgcp/deliver.c: what goes on the wire for each command, what comes back, who may say what, and
- * that no key leaves without a live SA, whatever the SAs do meanwhile.
+ * dataplane/mgcp/deliver.c: what goes on the wire for each command, what comes back, who may say
+ * what, and that no key leaves without a live SA, whatever the SAs do meanwhile.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,8 +15,8 @@
 #include "mgcp/sdp.h"
 #include "mgcp/txn.h"
 
-#define MS 1000ull
-#define S  1000000ull
+#define MS   1000ull
+#define S    1000000ull
 #define TID0 4711u
 
 static struct {
@@ -33,8 +33,8 @@ static struct {
 } t;
 static struct dp_deliver *d;
 
-static int t_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
-		  const uint8_t *payload, uint16_t len, bool need_sa)
+static int t_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from,
+                  const struct dp_sockaddr *to, const uint8_t *payload, uint16_t len, bool need_sa)
 {
 	(void)ctx;
 	if (need_sa && !t.sa[gw_id])
@@ -83,7 +83,8 @@ static struct dp_sockaddr gw_addr(uint32_t gw_id)
 
 static int gw_set(uint32_t gw_id, uint8_t flags)
 {
-	struct dp_gw_set set = {.gw_id = gw_id, .flags = flags, .remote = gw_addr(gw_id), .local = ca};
+	struct dp_gw_set set = {
+		.gw_id = gw_id, .flags = flags, .remote = gw_addr(gw_id), .local = ca};
 
 	snprintf(set.domain, sizeof(set.domain), "gw%u", gw_id);
 	return dp_deliver_gw_set(d, &set);
@@ -102,10 +103,15 @@ static void fresh(uint8_t flags, bool sa)
 
 static struct dp_mgcp_cmd crcx(bool keys)
 {
-	struct dp_mgcp_cmd c = {.handle = 0x1122334455667788, .gw_id = 1, .verb = DP_MGCP_CRCX, .mode = DP_MGCP_M_SENDRECV,
-				.endpoint = "S0/SU0/DS1-0/1", .call_id = "A1B2"};
+	struct dp_mgcp_cmd c = {.handle = 0x1122334455667788,
+	                        .gw_id = 1,
+	                        .verb = DP_MGCP_CRCX,
+	                        .mode = DP_MGCP_M_SENDRECV,
+	                        .endpoint = "S0/SU0/DS1-0/1",
+	                        .call_id = "A1B2"};
 
-	c.media = (struct dp_mgcp_media){.addr = {.ip = {10, 0, 0, 9}, .port = 16384, .family = 4}, .ptime_ms = 20};
+	c.media = (struct dp_mgcp_media){.addr = {.ip = {10, 0, 0, 9}, .port = 16384, .family = 4},
+	                                 .ptime_ms = 20};
 	if (keys) {
 		c.media.suite = DP_AES_CM_128_HMAC_SHA1_32;
 		c.media.tag = 1;
@@ -115,7 +121,8 @@ static struct dp_mgcp_cmd crcx(bool keys)
 	return c;
 }
 
-static enum dp_drop rx_as(const char *text, bool in_sa, uint32_t sa_gw, const struct dp_sockaddr *from)
+static enum dp_drop rx_as(const char *text, bool in_sa, uint32_t sa_gw,
+                          const struct dp_sockaddr *from)
 {
 	size_t n = strlen(text);
 	uint8_t *copy = malloc(n + (n == 0));
@@ -134,8 +141,9 @@ static enum dp_drop rx(const char *text)
 	return rx_as(text, t.sa[1], t.sa[1] ? 1 : UINT32_MAX, &from);
 }
 
-#define SDP_OF(profile, crypto)                                                                          \
-	"v=0\r\no=- 4711 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 16384 " profile " 0\r\n" \
+#define SDP_OF(profile, crypto)                                                                            \
+	"v=0\r\no=- 4711 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 16384 " profile \
+	" 0\r\n"                                                                                           \
 	"a=rtpmap:0 PCMU/8000\r\na=ptime:20\r\n" crypto
 #define B64 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
 
@@ -149,9 +157,11 @@ static void test_crcx_on_the_wire(void)
 	strcpy(c.events, "L/hd");
 	strcpy(c.signals, "L/rg");
 	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
-	CU_ASSERT_STRING_EQUAL(t.last, "CRCX 4711 S0/SU0/DS1-0/1@gw1 MGCP 1.0\r\nC: A1B2\r\nL: p:20, a:PCMU\r\n"
-			       "M: sendrecv\r\nX: 7F\r\nR: L/hd\r\nS: L/rg\r\n\r\n"
-			       SDP_OF("RTP/SAVP", "a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:" B64 "\r\n"));
+	CU_ASSERT_STRING_EQUAL(
+		t.last,
+		"CRCX 4711 S0/SU0/DS1-0/1@gw1 MGCP 1.0\r\nC: A1B2\r\nL: p:20, a:PCMU\r\n"
+		"M: sendrecv\r\nX: 7F\r\nR: L/hd\r\nS: L/rg\r\n\r\n" SDP_OF(
+			"RTP/SAVP", "a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:" B64 "\r\n"));
 	CU_ASSERT_TRUE(t.last_need_sa);
 	CU_ASSERT_EQUAL(memcmp(&t.last_from, &ca, sizeof(ca)), 0);
 	CU_ASSERT_EQUAL(memcmp(&t.last_to, &to, sizeof(to)), 0);
@@ -160,7 +170,8 @@ static void test_crcx_on_the_wire(void)
 	c = crcx(true);
 	dp_deliver_cmd(d, &c, t.now);
 	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, "@gw1 MGCP 0.1\r\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, "\r\na=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:" B64 "||\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(t.last, "\r\na=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:" B64 "||\r\n"));
 	CU_ASSERT_PTR_NULL(strstr(t.last, "X:"));
 	fresh(0, true);
 	c = crcx(false);
@@ -174,17 +185,21 @@ static void test_other_commands(void)
 		struct dp_mgcp_cmd c;
 		const char *text;
 	} cases[] = {
-		{{.verb = DP_MGCP_MDCX, .call_id = "A1", .conn_id = "B2", .mode = DP_MGCP_M_RECVONLY},
-		 "MDCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\nM: recvonly\r\n"},
+		{{.verb = DP_MGCP_MDCX,
+	          .call_id = "A1",
+	          .conn_id = "B2",
+	          .mode = DP_MGCP_M_RECVONLY},
+	         "MDCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\nM: recvonly\r\n"},
 		{{.verb = DP_MGCP_DLCX, .call_id = "A1", .conn_id = "B2"},
-		 "DLCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\n"},
+	         "DLCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\n"},
 		{{.verb = DP_MGCP_DLCX}, "DLCX 4711 e/1@gw1 MGCP 1.0\r\n"},
 		{{.verb = DP_MGCP_AUEP}, "AUEP 4711 e/1@gw1 MGCP 1.0\r\n"},
 		{{.verb = DP_MGCP_AUCX, .call_id = "A1", .conn_id = "B2"},
-		 "AUCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\n"},
+	         "AUCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\n"},
 		{{.verb = DP_MGCP_RQNT, .request_id = "7F", .events = "L/hu(N)", .signals = "L/rg"},
-		 "RQNT 4711 e/1@gw1 MGCP 1.0\r\nX: 7F\r\nR: L/hu(N)\r\nS: L/rg\r\n"},
-		{{.verb = DP_MGCP_EPCF, .media = {.pt = 8}}, "EPCF 4711 e/1@gw1 MGCP 1.0\r\nB: e:A\r\n"},
+	         "RQNT 4711 e/1@gw1 MGCP 1.0\r\nX: 7F\r\nR: L/hu(N)\r\nS: L/rg\r\n"},
+		{{.verb = DP_MGCP_EPCF, .media = {.pt = 8}},
+	         "EPCF 4711 e/1@gw1 MGCP 1.0\r\nB: e:A\r\n"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -208,14 +223,17 @@ static void test_answers(void)
 		uint16_t code;
 	} cases[] = {
 		{"200 4711 OK\r\nI: 8C2\r\n\r\nv=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/SAVP 0\r\n"
-		 "a=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz||\r\n",
-		 DP_MGCP_ANSWERED, DP_AES_CM_128_HMAC_SHA1_32, 200},
-		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\n", DP_MGCP_ANSWERED, 0, 200},
+	         "a=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz||\r\n",
+	         DP_MGCP_ANSWERED, DP_AES_CM_128_HMAC_SHA1_32, 200},
+		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\n",
+	         DP_MGCP_ANSWERED, 0, 200},
 		{"200 4711 OK\nI: 8C2\n", DP_MGCP_ANSWERED, 0, 200},
-		{"200 4711 OK\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\n", DP_MGCP_BAD_ANSWER, 0, 200}, /* no I */
+		{"200 4711 OK\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\n",
+	         DP_MGCP_BAD_ANSWER, 0, 200}, /* no I */
 		{"200 4711 OK\nI: 8C2X\n", DP_MGCP_BAD_ANSWER, 0, 200},
 		{"200 4711 OK\nI: 123456789012345678901234567890123\n", DP_MGCP_BAD_ANSWER, 0, 200},
-		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/SAVP 0\n", DP_MGCP_BAD_ANSWER, 0, 200},
+		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/SAVP 0\n",
+	         DP_MGCP_BAD_ANSWER, 0, 200},
 		{"200 4711 OK\nI: 8C2\n\nv=7\n", DP_MGCP_BAD_ANSWER, 0, 200},
 		{"502 4711 no\001more\n", 255, 0, 0},
 		{"502 4711 none left\n", DP_MGCP_ANSWERED, 0, 502},
@@ -238,7 +256,8 @@ static void test_answers(void)
 		CU_ASSERT_EQUAL(t.done.result, cases[i].result);
 		CU_ASSERT_EQUAL(t.done.code, cases[i].code);
 		CU_ASSERT_EQUAL(t.done.media.suite, cases[i].suite);
-		CU_ASSERT(t.done.handle == 0x1122334455667788 && t.done.gw_id == 1 && t.done.tries == 1);
+		CU_ASSERT(t.done.handle == 0x1122334455667788 && t.done.gw_id == 1 &&
+		          t.done.tries == 1);
 		CU_ASSERT_EQUAL(t.done.rtt_us, 30 * MS);
 		CU_ASSERT_EQUAL(dp_deliver_txn_cnt(d), 0);
 		CU_ASSERT_EQUAL(rx(cases[i].text), DP_DROP_MGCP_UNKNOWN); /* a second time */
@@ -261,12 +280,14 @@ static void test_policy_matrix(void)
 		struct dp_mgcp_cmd c = crcx(keys);
 		bool goes = sa || (clear && (!keys || keys_clear));
 
-		fresh((uint8_t)((keys_clear ? DP_GW_F_KEYS_CLEAR : 0) | (clear ? DP_GW_F_CLEAR : 0)), sa);
+		fresh((uint8_t)((keys_clear ? DP_GW_F_KEYS_CLEAR : 0) |
+		                (clear ? DP_GW_F_CLEAR : 0)),
+		      sa);
 		CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
 		CU_ASSERT_EQUAL(t.sends, goes ? 1 : 0);
 		CU_ASSERT_EQUAL(t.dones, goes ? 0 : 1);
 		CU_ASSERT(goes ? t.last_need_sa == !(clear && (!keys || keys_clear))
-			       : t.done.result == DP_MGCP_NO_SA && t.done.code == 0);
+		               : t.done.result == DP_MGCP_NO_SA && t.done.code == 0);
 		CU_ASSERT_EQUAL(dp_deliver_stats(d)->no_sa, goes ? 0 : 1);
 	}
 }
@@ -280,7 +301,8 @@ static void test_sa_dies_before_a_repeat(void)
 	CU_ASSERT_EQUAL(t.sends, 1);
 	t.sa[1] = false;
 	dp_deliver_tick(d, t.now + 1 * S);
-	CU_ASSERT(t.sends == 1 && t.dones == 1 && t.done.result == DP_MGCP_NO_SA && t.done.tries == 2);
+	CU_ASSERT(t.sends == 1 && t.dones == 1 && t.done.result == DP_MGCP_NO_SA &&
+	          t.done.tries == 2);
 	/* without keys the repeat goes on in clear: allowed here */
 	c = crcx(false);
 	t.sa[1] = true;
@@ -294,8 +316,9 @@ static void test_sa_dies_before_a_repeat(void)
 /* A key that the gateway sent in clear is not used. */
 static void test_key_in_clear_answer(void)
 {
-	static const char text[] = "200 4711 OK\r\nI: 8C2\r\n\r\nv=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/SAVP 0\r\n"
-				   "a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:" B64 "\r\n";
+	static const char text[] =
+		"200 4711 OK\r\nI: 8C2\r\n\r\nv=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/SAVP 0\r\n"
+		"a=crypto:1 AES_CM_128_HMAC_SHA1_32 inline:" B64 "\r\n";
 	static const uint8_t zero[sizeof(t.done.media)];
 
 	for (int allowed = 0; allowed < 2; allowed++) {
@@ -321,8 +344,9 @@ static void test_who_may_speak(void)
 	CU_ASSERT_EQUAL(rx_as(ntfy, true, 1, &two), DP_DROP_SOURCE);
 	CU_ASSERT_EQUAL(rx_as(ntfy, true, 2, &one), DP_DROP_SOURCE);
 	CU_ASSERT_EQUAL(rx_as(ntfy, true, 1, &port), DP_DROP_SOURCE);
-	CU_ASSERT_EQUAL(dp_deliver_rx(d, (const uint8_t *)ntfy, (uint16_t)strlen(ntfy), &one, &other_ca, true, 1, t.now),
-			DP_DROP_SOURCE);
+	CU_ASSERT_EQUAL(dp_deliver_rx(d, (const uint8_t *)ntfy, (uint16_t)strlen(ntfy), &one,
+	                              &other_ca, true, 1, t.now),
+	                DP_DROP_SOURCE);
 	CU_ASSERT_EQUAL(rx_as(ntfy, true, 7, &one), DP_DROP_MGCP_UNKNOWN);
 	CU_ASSERT_EQUAL(rx_as(ntfy, false, UINT32_MAX, &port), DP_DROP_MGCP_UNKNOWN);
 	CU_ASSERT_EQUAL(rx_as(ntfy, false, UINT32_MAX, &one), DP_DROP_POLICY);
@@ -334,10 +358,13 @@ static void test_who_may_speak(void)
 	CU_ASSERT_EQUAL(rx_as(ntfy, true, 2, &two), DP_DROP_CONSUMED);
 	CU_ASSERT(t.events == 1 && t.event.gw_id == 2);
 	t.sa[2] = false;
-	CU_ASSERT_EQUAL(rx_as("NTFY 10 e/1@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n", false, UINT32_MAX, &two),
-			DP_DROP_CONSUMED);
+	CU_ASSERT_EQUAL(
+		rx_as("NTFY 10 e/1@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n", false, UINT32_MAX, &two),
+		DP_DROP_CONSUMED);
 	CU_ASSERT_EQUAL(t.events, 2);
-	CU_ASSERT_EQUAL(rx_as("NTFY 11 e/1@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n", true, UINT32_MAX, &one), DP_DROP_CONSUMED);
+	CU_ASSERT_EQUAL(
+		rx_as("NTFY 11 e/1@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n", true, UINT32_MAX, &one),
+		DP_DROP_CONSUMED);
 	CU_ASSERT_EQUAL(t.event.gw_id, 1);
 	CU_ASSERT_EQUAL(dp_deliver_stats(d)->source, 4);
 }
@@ -354,8 +381,11 @@ static void test_events(void)
 	uint64_t token;
 
 	fresh(0, true);
-	CU_ASSERT_EQUAL(rx("NTFY 2002 e/1@gw1 MGCP 1.0\r\nN: ca@x:2727\r\nX: 7F\r\nO: L/hd, D/1\r\n"), DP_DROP_CONSUMED);
-	CU_ASSERT(t.events == 1 && t.sends == 0 && t.event.verb == DP_MGCP_NTFY && t.event.token != 0);
+	CU_ASSERT_EQUAL(
+		rx("NTFY 2002 e/1@gw1 MGCP 1.0\r\nN: ca@x:2727\r\nX: 7F\r\nO: L/hd, D/1\r\n"),
+		DP_DROP_CONSUMED);
+	CU_ASSERT(t.events == 1 && t.sends == 0 && t.event.verb == DP_MGCP_NTFY &&
+	          t.event.token != 0);
 	CU_ASSERT_STRING_EQUAL(t.event.endpoint, "e/1");
 	CU_ASSERT_STRING_EQUAL(t.event.request_id, "7F");
 	CU_ASSERT_STRING_EQUAL(t.event.observed, "L/hd, D/1");
@@ -366,13 +396,16 @@ static void test_events(void)
 	ack(200, -ENOENT);
 	CU_ASSERT_EQUAL(rx("NTFY 2002 e/1@gw1 MGCP 1.0\r\nX: 7F\r\nO: L/hd\r\n"), DP_DROP_CONSUMED);
 	CU_ASSERT(t.events == 1 && t.sends == 2); /* from the cache */
-	CU_ASSERT_EQUAL(rx("rsip 2003 *@gw1 MGCP 0.1\nrm: restart\nrd: 0\nE: 900 gone\n"), DP_DROP_CONSUMED);
+	CU_ASSERT_EQUAL(rx("rsip 2003 *@gw1 MGCP 0.1\nrm: restart\nrd: 0\nE: 900 gone\n"),
+	                DP_DROP_CONSUMED);
 	CU_ASSERT(t.events == 2 && t.event.verb == DP_MGCP_RSIP);
 	CU_ASSERT_STRING_EQUAL(t.event.restart_method, "restart");
 	CU_ASSERT_STRING_EQUAL(t.event.reason, "900 gone");
 	ack(521, 0);
 	CU_ASSERT_STRING_EQUAL(t.last, "521 2003 error\r\n");
-	CU_ASSERT_EQUAL(rx("DLCX 2004 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\nE: 902 lost\r\nP: PS=1\r\n"), DP_DROP_CONSUMED);
+	CU_ASSERT_EQUAL(
+		rx("DLCX 2004 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\nE: 902 lost\r\nP: PS=1\r\n"),
+		DP_DROP_CONSUMED);
 	CU_ASSERT_STRING_EQUAL(t.event.call_id, "A1");
 	CU_ASSERT_STRING_EQUAL(t.event.conn_id, "B2");
 	ack(250, 0);
@@ -390,7 +423,9 @@ static void test_events(void)
 	ack(200, -ENOENT);
 	rx("NTFY 2005 e/1@gw1 MGCP 1.0\r\nX: 7F\r\nO: L/hu\r\n");
 	CU_ASSERT(t.events == 6 && t.event.token != token);
-	CU_ASSERT_EQUAL(dp_deliver_ack(d, &(struct dp_mgcp_ack){.token = token, .code = 200}, t.now), -ENOENT);
+	CU_ASSERT_EQUAL(
+		dp_deliver_ack(d, &(struct dp_mgcp_ack){.token = token, .code = 200}, t.now),
+		-ENOENT);
 	ack(200, 0);
 }
 
@@ -461,9 +496,9 @@ static void test_bad_commands(void)
 	struct dp_mgcp_cmd c;
 
 	fresh(0, true);
-#define BAD(change)                                             \
-	c = crcx(true);                                         \
-	change;                                                 \
+#define BAD(change)                                                                                \
+	c = crcx(true);                                                                            \
+	change;                                                                                    \
 	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), -EBADMSG)
 	BAD(c.verb = 0);
 	BAD(c.verb = DP_MGCP_NTFY);
@@ -515,9 +550,9 @@ static void test_gateways(void)
 	CU_ASSERT_EQUAL(dp_deliver_gw_del(d, 1), -ENOENT);
 	CU_ASSERT_FALSE(dp_deliver_is_local(d, &ca));
 	CU_ASSERT_EQUAL(rx("200 4712 OK\r\nI: 1\r\n"), DP_DROP_MGCP_UNKNOWN);
-#define BADGW(change)                                     \
-	set = (struct dp_gw_set){.gw_id = 3, .remote = gw_addr(3), .local = ca, .domain = "x"}; \
-	change;                                           \
+#define BADGW(change)                                                                              \
+	set = (struct dp_gw_set){.gw_id = 3, .remote = gw_addr(3), .local = ca, .domain = "x"};    \
+	change;                                                                                    \
 	CU_ASSERT_EQUAL(dp_deliver_gw_set(d, &set), -EBADMSG)
 	BADGW(set.gw_id = DP_GW_MAX);
 	BADGW(set.flags = 0x80);
@@ -572,7 +607,10 @@ static void test_order(void)
 	CU_ASSERT_EQUAL(t.sends, 1);
 	rx("200 4711 OK\r\nI: 1\r\n");
 	CU_ASSERT_EQUAL(t.sends, 2);
-	CU_ASSERT_EQUAL(strncmp(t.last, "DLCX 4712 s0/SU0/DS1-0/1@gw1 MGCP 1.0\r\nK: 4711\r\nC: A1B2\r\n", 55), 0);
+	CU_ASSERT_EQUAL(strncmp(t.last,
+	                        "DLCX 4712 s0/SU0/DS1-0/1@gw1 MGCP 1.0\r\nK: 4711\r\nC: A1B2\r\n",
+	                        55),
+	                0);
 	strcpy(c.endpoint, "rtpbridge/*");
 	dp_deliver_cmd(d, &c, t.now);
 	dp_deliver_cmd(d, &c, t.now);
@@ -582,13 +620,15 @@ static void test_order(void)
 /* --- fail closed --- */
 
 /*
- * Keys are drawn with a marker at the start of key and salt, whose raw, hex and base64 forms (the salt's also
- * as it stands in the middle of an inline key) can be looked for in every byte that leaves.
+ * Keys are drawn with a marker at the start of key and salt, whose raw, hex and base64 forms (the
+ * salt's also as it stands in the middle of an inline key) can be looked for in every byte that
+ * leaves.
  */
 #define MARK_KEY  "\xc7\x5e\x91\x0d\xf3\x28"
 #define MARK_SALT "\x9a\x61\xee\x14\xb8\x77"
-static const char *const marks[] = {MARK_KEY, MARK_SALT, "c75e910df328", "C75E910DF328", "9a61ee14b877",
-				    "9A61EE14B877", "x16RDfMo", "mmHuFLh3", "7hS4", "crypto", "inline", "SAVP"};
+static const char *const marks[] = {MARK_KEY,       MARK_SALT,      "c75e910df328", "C75E910DF328",
+                                    "9a61ee14b877", "9A61EE14B877", "x16RDfMo",     "mmHuFLh3",
+                                    "7hS4",         "crypto",       "inline",       "SAVP"};
 
 static struct {
 	char text[256];
@@ -609,8 +649,8 @@ static uint32_t rnd(uint32_t below)
 	return (uint32_t)(fc_rnd >> 20) % below;
 }
 
-static int fc_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
-		   const uint8_t *payload, uint16_t len, bool need_sa)
+static int fc_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from,
+                   const struct dp_sockaddr *to, const uint8_t *payload, uint16_t len, bool need_sa)
 {
 	static struct dp_mgcp_msg m;
 	bool marked = false;
@@ -631,9 +671,11 @@ static int fc_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, co
 	}
 	if (rnd(20) == 0)
 		return -EAGAIN;
-	if (dp_mgcp_parse(payload, len, &m, &used) < 0 || !m.command || rnd(4) == 0 || wire_cnt == 4096)
+	if (dp_mgcp_parse(payload, len, &m, &used) < 0 || !m.command || rnd(4) == 0 ||
+	    wire_cnt == 4096)
 		return 0; /* lost */
-	snprintf(wire[wire_cnt].text, sizeof(wire[0].text), rnd(10) == 0 ? "100 %u wait\r\n" : "200 %u OK\r\nI: 1\r\n", m.tid);
+	snprintf(wire[wire_cnt].text, sizeof(wire[0].text),
+	         rnd(10) == 0 ? "100 %u wait\r\n" : "200 %u OK\r\nI: 1\r\n", m.tid);
 	wire[wire_cnt].at = fc_now + rnd(400000);
 	wire[wire_cnt].in_sa = sa_up[gw_id];
 	wire[wire_cnt++].gw = gw_id;
@@ -662,7 +704,8 @@ static void test_fails_closed(void)
 	fresh(0, false);
 	dp_deliver_destroy(d);
 	d = dp_deliver_create(&fc_ops, NULL, 8, 512);
-	for (uint32_t g = 0; g < 8; g++) /* every gateway setting except the one that allows keys in clear */
+	for (uint32_t g = 0; g < 8;
+	     g++) /* every gateway setting except the one that allows keys in clear */
 		gw_set(g, (uint8_t)((g & 1 ? DP_GW_F_CLEAR : 0) | (g & 2 ? DP_GW_F_X_CRYPTO : 0)));
 	done_cnt = calloc(n, 1);
 	fc_now = 1 * S;
@@ -699,8 +742,9 @@ static void test_fails_closed(void)
 				w++;
 				continue;
 			}
-			dp_deliver_rx(d, (const uint8_t *)wire[w].text, (uint16_t)strlen(wire[w].text), &from, &ca,
-				      wire[w].in_sa, wire[w].in_sa ? wire[w].gw : UINT32_MAX, fc_now);
+			dp_deliver_rx(d, (const uint8_t *)wire[w].text,
+			              (uint16_t)strlen(wire[w].text), &from, &ca, wire[w].in_sa,
+			              wire[w].in_sa ? wire[w].gw : UINT32_MAX, fc_now);
 			wire[w] = wire[--wire_cnt];
 		}
 	}

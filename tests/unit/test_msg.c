@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* dataplane/mgcp/msg.c: RFC 3435's examples, both line ends, piggyback, cut and lying input, building. */
+/* dataplane/mgcp/msg.c: RFC 3435's examples, both line ends, piggyback, cut and lying input,
+ * building. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@ static size_t used;
 static int parse(const char *text)
 {
 	size_t n = strlen(text);
-	uint8_t *copy = malloc(n + (n == 0)); /* exact size: a sanitizer sees the first byte too many */
+	uint8_t *copy =
+		malloc(n + (n == 0)); /* exact size: a sanitizer sees the first byte too many */
 	static uint8_t *last;
 	int rc;
 
@@ -42,20 +44,22 @@ static const struct {
 	uint16_t params;
 	uint8_t sdp;
 } commands[] = {
-	{"AUEP 1200 *@rgw-25.att.net MGCP 1.0\r\n", DP_MGCP_AUEP, 1200, "*", "rgw-25.att.net", DP_MGCP_V_1_0, 0, 0},
+	{"AUEP 1200 *@rgw-25.att.net MGCP 1.0\r\n", DP_MGCP_AUEP, 1200, "*", "rgw-25.att.net",
+         DP_MGCP_V_1_0, 0, 0},
 	{"RQNT 1201 aaln/1@rgw-2567.whatever.net MGCP 1.0\r\nN: ca@ca1.whatever.net:5678\r\nX: 0123456789AC\r\n"
-	 "R: l/hd(N)\r\nS:\r\n",
-	 DP_MGCP_RQNT, 1201, "aaln/1", "rgw-2567.whatever.net", DP_MGCP_V_1_0, 4, 0},
+         "R: l/hd(N)\r\nS:\r\n",
+         DP_MGCP_RQNT, 1201, "aaln/1", "rgw-2567.whatever.net", DP_MGCP_V_1_0, 4, 0},
 	{"CRCX 1204 aaln/1@rgw-2567.whatever.net MGCP 1.0\nC: A3C47F21456789F0\nL: p:10, a:PCMU\nM: sendrecv\n"
-	 "X: 0123456789AD\nR: l/hd\nS: l/rg\n\nv=0\no=- 25678 753849 IN IP4 128.96.41.1\ns=-\n"
-	 "c=IN IP4 128.96.41.1\nt=0 0\nm=audio 3456 RTP/AVP 0\n",
-	 DP_MGCP_CRCX, 1204, "aaln/1", "rgw-2567.whatever.net", DP_MGCP_V_1_0, 6, 1},
-	{"ntfy 2002 S0/SU0/DS1-0/1@gw MGCP 0.1\r\nx: 0\r\no:\r\n", DP_MGCP_NTFY, 2002, "S0/SU0/DS1-0/1", "gw",
-	 DP_MGCP_V_0_1, 2, 0},
-	{"RSIP 1 a@b@[192.0.2.1] MGCP 1.0 NCS 1.0\r\nRM: restart\r\nRD: 0\r\n", DP_MGCP_RSIP, 1, "a@b", "[192.0.2.1]",
-	 DP_MGCP_V_1_0, 2, 0},
+         "X: 0123456789AD\nR: l/hd\nS: l/rg\n\nv=0\no=- 25678 753849 IN IP4 128.96.41.1\ns=-\n"
+         "c=IN IP4 128.96.41.1\nt=0 0\nm=audio 3456 RTP/AVP 0\n",
+         DP_MGCP_CRCX, 1204, "aaln/1", "rgw-2567.whatever.net", DP_MGCP_V_1_0, 6, 1},
+	{"ntfy 2002 S0/SU0/DS1-0/1@gw MGCP 0.1\r\nx: 0\r\no:\r\n", DP_MGCP_NTFY, 2002,
+         "S0/SU0/DS1-0/1", "gw", DP_MGCP_V_0_1, 2, 0},
+	{"RSIP 1 a@b@[192.0.2.1] MGCP 1.0 NCS 1.0\r\nRM: restart\r\nRD: 0\r\n", DP_MGCP_RSIP, 1,
+         "a@b", "[192.0.2.1]", DP_MGCP_V_1_0, 2, 0},
 	{"XYZW 999999999 e MGCP 3.0\r\n", 0, 999999999, "e", "", DP_MGCP_V_OTHER, 0, 0},
-	{"EPCF 1200 *@gw MGCP 1.0\r\nB:e:mu\r\nX+foo/bar: 1\r\nR/qa: 2\r\n", DP_MGCP_EPCF, 1200, "*", "gw", DP_MGCP_V_1_0, 3, 0},
+	{"EPCF 1200 *@gw MGCP 1.0\r\nB:e:mu\r\nX+foo/bar: 1\r\nR/qa: 2\r\n", DP_MGCP_EPCF, 1200,
+         "*", "gw", DP_MGCP_V_1_0, 3, 0},
 };
 
 static void test_commands(void)
@@ -85,7 +89,8 @@ static void test_commands(void)
 
 static void test_responses(void)
 {
-	CU_ASSERT_EQUAL(parse("200 1204 OK\r\nI: FDE234C8\r\n\r\nv=0\r\nm=audio 3456 RTP/AVP 0\r\n"), 0);
+	CU_ASSERT_EQUAL(
+		parse("200 1204 OK\r\nI: FDE234C8\r\n\r\nv=0\r\nm=audio 3456 RTP/AVP 0\r\n"), 0);
 	CU_ASSERT_FALSE(m.command);
 	CU_ASSERT_EQUAL(m.code, 200);
 	CU_ASSERT_EQUAL(m.tid, 1204);
@@ -98,7 +103,9 @@ static void test_responses(void)
 	CU_ASSERT_TRUE(is(&m.package, "FM"));
 	CU_ASSERT_TRUE(is(&m.comment, "you shall not"));
 	/* two descriptions: answer to an audit of a connection */
-	CU_ASSERT_EQUAL(parse("200 7 OK\r\nC: A1\r\n\r\nv=0\r\nc=IN IP4 1.2.3.4\r\n\r\nv=0\r\nc=IN IP4 4.3.2.1\r\n"), 0);
+	CU_ASSERT_EQUAL(
+		parse("200 7 OK\r\nC: A1\r\n\r\nv=0\r\nc=IN IP4 1.2.3.4\r\n\r\nv=0\r\nc=IN IP4 4.3.2.1\r\n"),
+		0);
 	CU_ASSERT_EQUAL(m.sdp_cnt, 2);
 	CU_ASSERT_TRUE(is(&m.sdp[0], "v=0\r\nc=IN IP4 1.2.3.4\r\n"));
 	CU_ASSERT_TRUE(is(&m.sdp[1], "v=0\r\nc=IN IP4 4.3.2.1\r\n"));
@@ -123,12 +130,36 @@ static void test_piggyback(void)
 static void test_bad_input(void)
 {
 	static const char *const bad[] = {
-		"", "\r\n", "\n", ".", ".\r\n", "CRCX", "CRCX 1204 e MGCP 1.0", "CRCX 0 e MGCP 1.0\n",
-		"CRCX 1000000000 e MGCP 1.0\n", "CRCX -1 e MGCP 1.0\n", "CRCX 1x e MGCP 1.0\n", "CRCX 1 e MGCP\n",
-		"CRCX 1 e SIP/2.0\n", "CRCXX 1 e MGCP 1.0\n", "C(CX 1 e MGCP 1.0\n", "CRCX 1 @gw MGCP 1.0\n",
-		"20 1 OK\n", "2000 1 OK\n", "2x0 1 OK\n", "200 OK\n", "200 0 OK\n", "200 1 OK\nI\n", "200 1 OK\n: 1\n",
-		"200 1 OK\nI : 1\n", "200 1 OK\nI: 1", "200 1 OK\n\001: 1\n", "200 1 O\001K\n", "200 1 OK\nI: \177\n",
-		"\n200 1 OK\n", " 200 1 OK\n",
+		"",
+		"\r\n",
+		"\n",
+		".",
+		".\r\n",
+		"CRCX",
+		"CRCX 1204 e MGCP 1.0",
+		"CRCX 0 e MGCP 1.0\n",
+		"CRCX 1000000000 e MGCP 1.0\n",
+		"CRCX -1 e MGCP 1.0\n",
+		"CRCX 1x e MGCP 1.0\n",
+		"CRCX 1 e MGCP\n",
+		"CRCX 1 e SIP/2.0\n",
+		"CRCXX 1 e MGCP 1.0\n",
+		"C(CX 1 e MGCP 1.0\n",
+		"CRCX 1 @gw MGCP 1.0\n",
+		"20 1 OK\n",
+		"2000 1 OK\n",
+		"2x0 1 OK\n",
+		"200 OK\n",
+		"200 0 OK\n",
+		"200 1 OK\nI\n",
+		"200 1 OK\n: 1\n",
+		"200 1 OK\nI : 1\n",
+		"200 1 OK\nI: 1",
+		"200 1 OK\n\001: 1\n",
+		"200 1 O\001K\n",
+		"200 1 OK\nI: \177\n",
+		"\n200 1 OK\n",
+		" 200 1 OK\n",
 	};
 	char many[64 * 8 + 64] = "200 1 OK\n";
 
@@ -185,9 +216,20 @@ static void test_ranges(void)
 		const char *text;
 		int n;
 	} t[] = {
-		{"6234-6255, 6257", 2}, {"", 0}, {"7", 1}, {"1,2,3", 3}, {"5-4", -EBADMSG}, {"1-", -EBADMSG}, {"-1", -EBADMSG},
-		{"1,", -EBADMSG}, {",", -EBADMSG}, {"1-999999999", 1}, {"0", -EBADMSG}, {"1-2-3", -EBADMSG},
-		{"4294967296", -EBADMSG}, {"1,2,3,4,5", 4},
+		{"6234-6255, 6257", 2},
+		{"", 0},
+		{"7", 1},
+		{"1,2,3", 3},
+		{"5-4", -EBADMSG},
+		{"1-", -EBADMSG},
+		{"-1", -EBADMSG},
+		{"1,", -EBADMSG},
+		{",", -EBADMSG},
+		{"1-999999999", 1},
+		{"0", -EBADMSG},
+		{"1-2-3", -EBADMSG},
+		{"4294967296", -EBADMSG},
+		{"1,2,3,4,5", 4},
 	};
 	struct dp_mgcp_range r[4];
 
@@ -196,8 +238,10 @@ static void test_ranges(void)
 
 		CU_ASSERT_EQUAL(dp_mgcp_ranges_parse(&v, r, 4), t[i].n);
 	}
-	CU_ASSERT_EQUAL(dp_mgcp_ranges_parse(&(struct dp_mgcp_str){"6234-6255, 6257", 15}, r, 4), 2);
-	CU_ASSERT(r[0].first == 6234 && r[0].last == 6255 && r[1].first == 6257 && r[1].last == 6257);
+	CU_ASSERT_EQUAL(dp_mgcp_ranges_parse(&(struct dp_mgcp_str){"6234-6255, 6257", 15}, r, 4),
+	                2);
+	CU_ASSERT(r[0].first == 6234 && r[0].last == 6255 && r[1].first == 6257 &&
+	          r[1].last == 6257);
 }
 
 static void test_copies(void)
@@ -209,13 +253,16 @@ static void test_copies(void)
 	CU_ASSERT_STRING_EQUAL(dst, "1234567");
 	CU_ASSERT_TRUE(dp_mgcp_str_copy(dst, sizeof(dst), &(struct dp_mgcp_str){"a\x80\x01", 3}));
 	CU_ASSERT_EQUAL(memcmp(dst, "a??\0\0\0\0", 8), 0);
-	CU_ASSERT_TRUE(dp_mgcp_id_valid(&(struct dp_mgcp_str){"0123456789abcdefABCDEF0123456789", 32}));
-	CU_ASSERT_FALSE(dp_mgcp_id_valid(&(struct dp_mgcp_str){"0123456789abcdefABCDEF01234567890", 33}));
+	CU_ASSERT_TRUE(
+		dp_mgcp_id_valid(&(struct dp_mgcp_str){"0123456789abcdefABCDEF0123456789", 32}));
+	CU_ASSERT_FALSE(
+		dp_mgcp_id_valid(&(struct dp_mgcp_str){"0123456789abcdefABCDEF01234567890", 33}));
 	CU_ASSERT_FALSE(dp_mgcp_id_valid(&(struct dp_mgcp_str){"", 0}));
 	CU_ASSERT_FALSE(dp_mgcp_id_valid(&(struct dp_mgcp_str){"8G", 2}));
 }
 
-/* What is built is what is read again, and a buffer of every smaller size turns bad without an overrun. */
+/* What is built is what is read again, and a buffer of every smaller size turns bad without an
+ * overrun. */
 static void test_build(void)
 {
 	static const struct dp_mgcp_range k[] = {{6234, 6255}, {6257, 6257}};
@@ -234,10 +281,15 @@ static void test_build(void)
 		if (size == 400) {
 			whole = b.len;
 			CU_ASSERT_FALSE(b.bad);
-			CU_ASSERT_EQUAL(memcmp(data, "MDCX 77 aaln/1@gw.example MGCP 0.1\r\nK: 6234-6255, 6257\r\nC: A1\r\n"
-						     "S:\r\n\r\nv=0\r\n", whole), 0);
+			CU_ASSERT_EQUAL(
+				memcmp(data,
+			               "MDCX 77 aaln/1@gw.example MGCP 0.1\r\nK: 6234-6255, 6257\r\nC: A1\r\n"
+			               "S:\r\n\r\nv=0\r\n",
+			               whole),
+				0);
 			CU_ASSERT_EQUAL(dp_mgcp_parse(data, whole, &m, &used), 0);
-			CU_ASSERT(m.verb == DP_MGCP_MDCX && m.version == DP_MGCP_V_0_1 && m.sdp_cnt == 1);
+			CU_ASSERT(m.verb == DP_MGCP_MDCX && m.version == DP_MGCP_V_0_1 &&
+			          m.sdp_cnt == 1);
 		} else {
 			CU_ASSERT_EQUAL(b.bad, size < whole);
 		}

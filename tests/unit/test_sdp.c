@@ -15,17 +15,21 @@ static const struct {
 	uint8_t key[16], salt[14];
 } rfc4568[] = {
 	{"WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
-	 {0x59, 0x53, 0x5f, 0x5f, 0x5f, 0x73, 0x65, 0x6d, 0x63, 0x74, 0x6c, 0x20, 0x28, 0x29, 0x20, 0x7b},
-	 {0x09, 0x32, 0x32, 0x30, 0x3b, 0x7d, 0x0a, 0x7d, 0x0a, 0x75, 0x6e, 0x6c, 0x65, 0x73}},
+         {0x59, 0x53, 0x5f, 0x5f, 0x5f, 0x73, 0x65, 0x6d, 0x63, 0x74, 0x6c, 0x20, 0x28, 0x29, 0x20,
+          0x7b},
+         {0x09, 0x32, 0x32, 0x30, 0x3b, 0x7d, 0x0a, 0x7d, 0x0a, 0x75, 0x6e, 0x6c, 0x65, 0x73}},
 	{"NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj",
-	 {0x37, 0x30, 0x78, 0x77, 0x50, 0x48, 0x35, 0x40, 0x2f, 0x2c, 0x4c, 0x3a, 0x53, 0x31, 0x77, 0x59},
-	 {0x22, 0x7e, 0x3d, 0x27, 0x45, 0x70, 0x67, 0x54, 0x25, 0x28, 0x69, 0x5f, 0x56, 0x63}},
+         {0x37, 0x30, 0x78, 0x77, 0x50, 0x48, 0x35, 0x40, 0x2f, 0x2c, 0x4c, 0x3a, 0x53, 0x31, 0x77,
+          0x59},
+         {0x22, 0x7e, 0x3d, 0x27, 0x45, 0x70, 0x67, 0x54, 0x25, 0x28, 0x69, 0x5f, 0x56, 0x63}},
 	{"PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR",
-	 {0x3d, 0x2d, 0x6e, 0x40, 0x25, 0x5e, 0x78, 0x21, 0x42, 0x6a, 0x75, 0x66, 0x72, 0x39, 0x29, 0x3f},
-	 {0x2c, 0x23, 0x35, 0x68, 0x5c, 0x60, 0x3d, 0x26, 0x5d, 0x7b, 0x71, 0x69, 0x50, 0x51}},
+         {0x3d, 0x2d, 0x6e, 0x40, 0x25, 0x5e, 0x78, 0x21, 0x42, 0x6a, 0x75, 0x66, 0x72, 0x39, 0x29,
+          0x3f},
+         {0x2c, 0x23, 0x35, 0x68, 0x5c, 0x60, 0x3d, 0x26, 0x5d, 0x7b, 0x71, 0x69, 0x50, 0x51}},
 	{"d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
-	 {0x77, 0x44, 0x66, 0x76, 0x67, 0x26, 0x54, 0x2b, 0x29, 0x78, 0x47, 0x37, 0x40, 0x66, 0x62, 0x35},
-	 {0x6a, 0x55, 0x2c, 0x52, 0x61, 0x41, 0x7d, 0x5c, 0x7c, 0x70, 0x30, 0x25, 0x2a, 0x23}},
+         {0x77, 0x44, 0x66, 0x76, 0x67, 0x26, 0x54, 0x2b, 0x29, 0x78, 0x47, 0x37, 0x40, 0x66, 0x62,
+          0x35},
+         {0x6a, 0x55, 0x2c, 0x52, 0x61, 0x41, 0x7d, 0x5c, 0x7c, 0x70, 0x30, 0x25, 0x2a, 0x23}},
 };
 #define KEY0 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"
 #define HEAD "v=0\r\nc=IN IP4 192.0.2.7\r\n"
@@ -50,8 +54,10 @@ static void test_rfc4568_vectors(void)
 	char text[256];
 
 	for (size_t i = 0; i < sizeof(rfc4568) / sizeof(rfc4568[0]); i++) {
-		snprintf(text, sizeof(text), HEAD "m=audio 49170 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
-			 "inline:%s|2^20\r\n", rfc4568[i].b64);
+		snprintf(text, sizeof(text),
+		         HEAD "m=audio 49170 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
+		              "inline:%s|2^20\r\n",
+		         rfc4568[i].b64);
 		CU_ASSERT_EQUAL(parse(text), 0);
 		CU_ASSERT_EQUAL(media.suite, DP_AES_CM_128_HMAC_SHA1_80);
 		CU_ASSERT_EQUAL(media.tag, 1);
@@ -64,29 +70,34 @@ static void test_rfc4568_vectors(void)
 static void test_old_form(void)
 {
 	CU_ASSERT_EQUAL(parse("v=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/SAVP 0\n"
-			      "a=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:" KEY0 "||\n"), 0);
-	CU_ASSERT(media.suite == DP_AES_CM_128_HMAC_SHA1_32 && media.tag == 0 && media.addr.port == 18000);
+	                      "a=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:" KEY0 "||\n"),
+	                0);
+	CU_ASSERT(media.suite == DP_AES_CM_128_HMAC_SHA1_32 && media.tag == 0 &&
+	          media.addr.port == 18000);
 	CU_ASSERT_EQUAL(memcmp(media.addr.ip, "\xc0\x00\x02\x07\0\0\0\0\0\0\0\0\0\0\0\0", 16), 0);
 	CU_ASSERT_EQUAL(memcmp(media.key, rfc4568[0].key, 16), 0);
 	for (int i = 16; i < DP_SRTP_KEY_MAX; i++)
 		CU_ASSERT_EQUAL(media.key[i], 0);
 }
 
-#define SAVP HEAD "m=audio 4000 RTP/SAVP 0\r\n"
+#define SAVP    HEAD "m=audio 4000 RTP/SAVP 0\r\n"
 #define C(rest) "a=crypto:" rest "\r\n"
-#define S80 "AES_CM_128_HMAC_SHA1_80 inline:"
+#define S80     "AES_CM_128_HMAC_SHA1_80 inline:"
 static const struct {
 	const char *text;
 	int rc;
 	uint8_t suite, tag;
 } cases[] = {
 	{HEAD "m=audio 4000 RTP/AVP 0\r\n", 0, 0, 0},
-	{HEAD "m=audio 4000 RTP/AVP 0\r\n" C("1 " S80 KEY0), 0, 0, 0}, /* a key outside SAVP is none */
+	{HEAD "m=audio 4000 RTP/AVP 0\r\n" C("1 " S80 KEY0), 0, 0,
+         0}, /* a key outside SAVP is none */
 	{SAVP, -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0), 0, 1, 1},
 	{SAVP C("7 aes_cm_128_hmac_sha1_32 inline:" KEY0 "|1048576|"), 0, 2, 7},
-	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("2 " S80 KEY0), 0, 1, 2}, /* the first that we know */
-	{SAVP C("1 " S80 KEY0 "|2^20|1:4") C("2 AES_CM_128_HMAC_SHA1_32 inline:" KEY0), 0, 2, 2}, /* MKI */
+	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("2 " S80 KEY0), 0, 1,
+         2}, /* the first that we know */
+	{SAVP C("1 " S80 KEY0 "|2^20|1:4") C("2 AES_CM_128_HMAC_SHA1_32 inline:" KEY0), 0, 2,
+         2}, /* MKI */
 	{SAVP C("1 " S80 KEY0 "|1:4"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0 "|2^49"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0 ";inline:" KEY0), -ENOTSUP, 0, 0}, /* several keys */
@@ -97,11 +108,13 @@ static const struct {
 	{SAVP C("1 " S80 KEY0 " WSH=128 -FUTURE=1"), 0, 1, 1},
 	{SAVP C("1 " S80 KEY0 " WSH=63"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0) C("1 " S80 KEY0), 0, 1, 1},
-	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("1 " S80 KEY0), -EBADMSG, 0, 0}, /* a tag twice */
+	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("1 " S80 KEY0), -EBADMSG, 0,
+         0}, /* a tag twice */
 	{SAVP C("0 " S80 KEY0), -ENOTSUP, 0, 0},
 	{SAVP C("x " S80 KEY0), -EBADMSG, 0, 0},
 	{SAVP C("1234567890 " S80 KEY0), -EBADMSG, 0, 0},
-	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGV"), -ENOTSUP, 0, 0}, /* 39 characters */
+	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGV"), -ENOTSUP, 0,
+         0}, /* 39 characters */
 	{SAVP C("1 " S80 KEY0 "A"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGV="), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVub-Vz"), -ENOTSUP, 0, 0},
@@ -145,18 +158,25 @@ static void test_cases(void)
 
 static void test_media_level_wins(void)
 {
-	CU_ASSERT_EQUAL(parse("v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8 101\r\nc=IN IP4 192.0.2.2/127\r\n"
-			      "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\n"
-			      "m=audio 5000 RTP/AVP 0\r\nc=IN IP4 192.0.2.3\r\n"), 0);
-	CU_ASSERT(media.addr.ip[3] == 2 && media.pt == 8 && media.telephone_event == 101 && media.ptime_ms == 30);
+	CU_ASSERT_EQUAL(
+		parse("v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 8 101\r\nc=IN IP4 192.0.2.2/127\r\n"
+	              "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:30\r\n"
+	              "m=audio 5000 RTP/AVP 0\r\nc=IN IP4 192.0.2.3\r\n"),
+		0);
+	CU_ASSERT(media.addr.ip[3] == 2 && media.pt == 8 && media.telephone_event == 101 &&
+	          media.ptime_ms == 30);
 }
 
 static void test_round_trip(void)
 {
 	for (int form = 0; form < 2; form++) {
 		for (uint8_t suite = 0; suite < DP_SRTP_SUITE_MAX; suite++) {
-			struct dp_mgcp_media in = {.addr = {.ip = {10, 1, 2, 3}, .port = 16384, .family = 4},
-						   .suite = suite, .pt = 8, .ptime_ms = 20, .telephone_event = 101};
+			struct dp_mgcp_media in = {
+				.addr = {.ip = {10, 1, 2, 3}, .port = 16384, .family = 4},
+				.suite = suite,
+				.pt = 8,
+				.ptime_ms = 20,
+				.telephone_event = 101};
 			uint8_t data[600];
 			struct dp_mgcp_buf b;
 
@@ -187,8 +207,9 @@ static void test_round_trip(void)
 
 static void test_truncation(void)
 {
-	static const char text[] = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
-				   "m=audio 4000 RTP/SAVP 0 101\r\na=crypto:1 " S80 KEY0 "|2^20\r\na=ptime:20\r\n";
+	static const char text[] =
+		"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\n"
+		"m=audio 4000 RTP/SAVP 0 101\r\na=crypto:1 " S80 KEY0 "|2^20\r\na=ptime:20\r\n";
 	size_t keys_end = (size_t)(strstr(text, "|2^20\r\n") + 7 - text);
 
 	for (size_t cut = 0; cut < sizeof(text) - 1; cut++) {
@@ -205,7 +226,8 @@ static void test_truncation(void)
 /* Against the obvious code, all lengths; and one wrong character anywhere is found. */
 static void test_base64(void)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char set[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	uint8_t raw[64], back[64];
 	char text[96], want[96];
 
@@ -217,7 +239,8 @@ static void test_base64(void)
 			for (size_t i = 0; i < n; i++)
 				raw[i] = (uint8_t)rand();
 			for (size_t i = 0; i < n; i += 3) {
-				unsigned v = raw[i] << 16 | (i + 1 < n ? raw[i + 1] << 8 : 0) | (i + 2 < n ? raw[i + 2] : 0);
+				unsigned v = raw[i] << 16 | (i + 1 < n ? raw[i + 1] << 8 : 0) |
+				             (i + 2 < n ? raw[i + 2] : 0);
 
 				want[w++] = set[v >> 18];
 				want[w++] = set[v >> 12 & 63];
@@ -235,9 +258,11 @@ static void test_base64(void)
 		memset(text, 'A', 40);
 		text[17] = (char)c;
 		memset(back, 0xff, sizeof(back));
-		CU_ASSERT_EQUAL(dp_b64_decode(back, 30, text, 40), c != 0 && strchr(set, c) != NULL ? 0 : -EBADMSG);
+		CU_ASSERT_EQUAL(dp_b64_decode(back, 30, text, 40),
+		                c != 0 && strchr(set, c) != NULL ? 0 : -EBADMSG);
 	}
-	CU_ASSERT_EQUAL(dp_b64_decode(back, 1, "AB==", 4), -EBADMSG); /* bits that belong to no byte */
+	CU_ASSERT_EQUAL(dp_b64_decode(back, 1, "AB==", 4),
+	                -EBADMSG); /* bits that belong to no byte */
 	CU_ASSERT_EQUAL(dp_b64_decode(back, 1, "AA=A", 4), -EBADMSG);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * dataplane/mgcp/txn.c: timers, provisional answers, the at-most-once cache, order, bounds; and two engines
- * over a network that loses, doubles and reorders: each command is executed once, each caller gets one result.
+ * dataplane/mgcp/txn.c: timers, provisional answers, the at-most-once cache, order, bounds; and two
+ * engines over a network that loses, doubles and reorders: each command is executed once, each
+ * caller gets one result.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static struct {
 } t;
 
 static int h_transmit(void *ctx, uint32_t peer, uint32_t slot, uint32_t tid, uint32_t try,
-		      const struct dp_mgcp_range *confirm, uint16_t n)
+                      const struct dp_mgcp_range *confirm, uint16_t n)
 {
 	(void)ctx;
 	(void)peer;
@@ -105,7 +106,8 @@ static bool near(uint64_t us, uint64_t want)
 static void test_backoff_and_give_up(void)
 {
 	struct dp_txn *e = engine(7);
-	static const uint64_t want[] = {200 * MS, 400 * MS, 800 * MS, 1600 * MS, 3200 * MS, 4000 * MS};
+	static const uint64_t want[] = {200 * MS,  400 * MS,  800 * MS,
+	                                1600 * MS, 3200 * MS, 4000 * MS};
 
 	start(e, 0, 0);
 	run_until(e, 100 * S);
@@ -194,10 +196,12 @@ static void test_provisional(void)
 	dp_txn_answer(e, 0, t.tid[0], 101, false, NULL, t.now); /* each renews T-MAX */
 	run_until(e, begin + 35 * S);
 	CU_ASSERT_EQUAL(t.ends, 0);
-	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[0], 200, true, NULL, t.now), 0); /* with an empty K: */
+	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[0], 200, true, NULL, t.now),
+	                0); /* with an empty K: */
 	CU_ASSERT(t.ends == 1 && t.end.code == 200);
 	CU_ASSERT(t.responds == 1 && t.resp_code == 0 && t.resp_tid == t.tid[0]);
-	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[0], 200, true, NULL, t.now), -ENOENT); /* our 000 was lost */
+	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[0], 200, true, NULL, t.now),
+	                -ENOENT); /* our 000 was lost */
 	CU_ASSERT_EQUAL(t.responds, 2);
 	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[0], 200, false, NULL, t.now), -ENOENT);
 	CU_ASSERT_EQUAL(t.responds, 2);
@@ -240,7 +244,8 @@ static void test_answers_are_confirmed(void)
 	CU_ASSERT_EQUAL(t.confirm_cnt, 0);
 	start(e, 0, 0);
 	CU_ASSERT_EQUAL(t.confirm_cnt, 2);
-	CU_ASSERT(t.confirm[0].first == tid[0] && t.confirm[0].last == tid[1] && t.confirm[1].first == tid[3]);
+	CU_ASSERT(t.confirm[0].first == tid[0] && t.confirm[0].last == tid[1] &&
+	          t.confirm[1].first == tid[3]);
 	run_until(e, t.now + 300 * MS); /* repeated: the same message */
 	start(e, 0, 0);
 	CU_ASSERT_EQUAL(t.confirm_cnt, 0);
@@ -257,7 +262,8 @@ static void test_peer_refuses_confirmation(void)
 	start(e, 0, 0);
 	CU_ASSERT(t.confirm_cnt == 1 && t.ends == 1);
 	dp_txn_answer(e, 0, t.tid[1], 539, false, NULL, t.now);
-	CU_ASSERT(t.tx == 3 && t.ends == 1 && t.confirm_cnt == 0 && t.tid[2] != t.tid[1] && t.slot[2] == t.slot[1]);
+	CU_ASSERT(t.tx == 3 && t.ends == 1 && t.confirm_cnt == 0 && t.tid[2] != t.tid[1] &&
+	          t.slot[2] == t.slot[1]);
 	CU_ASSERT_EQUAL(dp_txn_answer(e, 0, t.tid[1], 539, false, NULL, t.now), -ENOENT);
 	dp_txn_answer(e, 0, t.tid[2], 539, false, NULL, t.now); /* means it */
 	CU_ASSERT(t.tx == 3 && t.ends == 2 && t.end.code == 539);
@@ -342,7 +348,8 @@ static void test_at_most_once(void)
 	CU_ASSERT_EQUAL(dp_txn_respond(e, in, 200, t.now), -ENOENT);
 	CU_ASSERT_EQUAL(dp_txn_command(e, 0, 77, true, t.now + 29 * S, &in), DP_TXN_REPEATED);
 	CU_ASSERT_EQUAL(t.responds, 2);
-	CU_ASSERT_EQUAL(dp_txn_command(e, 1, 77, true, t.now, &in), DP_TXN_NEW); /* another peer's */
+	CU_ASSERT_EQUAL(dp_txn_command(e, 1, 77, true, t.now, &in),
+	                DP_TXN_NEW); /* another peer's */
 	dp_txn_forget(e, in);
 	CU_ASSERT_EQUAL(dp_txn_command(e, 1, 77, true, t.now, &in), DP_TXN_NEW);
 	run_until(e, t.now + 31 * S);
@@ -396,7 +403,8 @@ static void test_confirm_ranges(void)
 	for (uint32_t tid = 100; tid < 200; tid++)
 		CU_ASSERT_EQUAL(dp_txn_command(e, 0, tid, true, t.now, &in), DP_TXN_REPEATED);
 	CU_ASSERT_EQUAL(t.responds, 50);
-	dp_txn_confirmed(e, 1, &(struct dp_mgcp_range){1, DP_MGCP_TID_MAX}, 1, t.now); /* not its own */
+	dp_txn_confirmed(e, 1, &(struct dp_mgcp_range){1, DP_MGCP_TID_MAX}, 1,
+	                 t.now); /* not its own */
 	CU_ASSERT_EQUAL(dp_txn_command(e, 0, 100, true, t.now, &in), DP_TXN_REPEATED);
 	CU_ASSERT_EQUAL(t.responds, 51);
 	dp_txn_destroy(e);
@@ -438,18 +446,18 @@ struct job { /* an execution going on */
 struct side {
 	struct dp_txn *e;
 	struct side *other;
-	uint32_t by_slot[1024];        /* command in a slot */
+	uint32_t by_slot[1024]; /* command in a slot */
 	uint8_t executed[CMDS], results[CMDS], answered[CMDS], started[CMDS];
 	uint64_t order[CMDS];
 	uint32_t peer[CMDS];
-	uint32_t last_done[PEERS][4];  /* highest command executed by peer and order */
+	uint32_t last_done[PEERS][4]; /* highest command executed by peer and order */
 	uint32_t running[PEERS][4];
-	uint32_t in_cmd[8192];         /* command of an incoming slot */
-	struct packet net[NET];        /* on their way to this side */
+	uint32_t in_cmd[8192];  /* command of an incoming slot */
+	struct packet net[NET]; /* on their way to this side */
 	uint32_t net_cnt;
 	struct job job[4096];
 	uint32_t job_cnt;
-	uint64_t tid_end[1 << 16];     /* by low bits: when the identifier's transaction ended */
+	uint64_t tid_end[1 << 16]; /* by low bits: when the identifier's transaction ended */
 	uint32_t tid_last[1 << 16];
 	uint32_t flying[PEERS];
 	bool misordered, reused, window;
@@ -479,10 +487,11 @@ static void net_send(struct side *to, struct packet p)
 }
 
 static int s_transmit(void *ctx, uint32_t peer, uint32_t slot, uint32_t tid, uint32_t try,
-		      const struct dp_mgcp_range *confirm, uint16_t n)
+                      const struct dp_mgcp_range *confirm, uint16_t n)
 {
 	struct side *s = ctx;
-	struct packet p = {.is_cmd = true, .peer = peer, .tid = tid, .cmd = s->by_slot[slot], .n = n};
+	struct packet p = {
+		.is_cmd = true, .peer = peer, .tid = tid, .cmd = s->by_slot[slot], .n = n};
 
 	if (try == 1) {
 		uint32_t h = tid & 0xffff;
@@ -524,7 +533,8 @@ static void s_receive(struct side *s, const struct packet *p)
 
 	if (!p->is_cmd) {
 		if (p->code < 100)
-			dp_txn_confirmed(s->e, p->peer, &(struct dp_mgcp_range){p->tid, p->tid}, 1, sim_now);
+			dp_txn_confirmed(s->e, p->peer, &(struct dp_mgcp_range){p->tid, p->tid}, 1,
+			                 sim_now);
 		else
 			dp_txn_answer(s->e, p->peer, p->tid, p->code, p->ask, p, sim_now);
 		return;
@@ -539,7 +549,8 @@ static void s_receive(struct side *s, const struct packet *p)
 	if (o != 0)
 		s->last_done[p->peer][o] = p->cmd;
 	s->in_cmd[in] = p->cmd;
-	s->job[s->job_cnt++] = (struct job){sim_now + (rnd(50) == 0 ? 1 + rnd(8000000) : rnd(150000)), in};
+	s->job[s->job_cnt++] =
+		(struct job){sim_now + (rnd(50) == 0 ? 1 + rnd(8000000) : rnd(150000)), in};
 }
 
 /* Everything that is due on one side; returns when the next thing is. */
@@ -594,9 +605,9 @@ static unsigned s_check(struct side *s, bool all_answered)
 	unsigned bad = 0, unanswered = 0;
 
 	for (uint32_t i = 0; i < CMDS; i++) {
-		bad += s->results[i] != 1;                        /* one result each */
-		bad += s->executed[i] > 1;                        /* at most once */
-		bad += s->answered[i] && s->executed[i] != 1;     /* answered: exactly once */
+		bad += s->results[i] != 1;                    /* one result each */
+		bad += s->executed[i] > 1;                    /* at most once */
+		bad += s->answered[i] && s->executed[i] != 1; /* answered: exactly once */
 		unanswered += !s->answered[i];
 	}
 	CU_ASSERT_EQUAL(bad, 0);
@@ -640,7 +651,8 @@ static void simulate(unsigned loss, unsigned dup, uint64_t delay, bool all_answe
 		b = s_run(&side_b);
 		if (b < a)
 			a = b;
-		if (next_cmd[0] < CMDS || next_cmd[1] < CMDS) /* at most 20 ms until the next command */
+		if (next_cmd[0] < CMDS ||
+		    next_cmd[1] < CMDS) /* at most 20 ms until the next command */
 			a = a < sim_now + 20 * MS ? a : sim_now + rnd(20000);
 		if (a == UINT64_MAX)
 			break;

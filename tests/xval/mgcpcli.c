@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The real codec, transactions and key delivery as a call agent over a UDP socket, in clear, against osmo-mgw:
- * a gateway that nobody here wrote. mgcpcli AGENT-IP GATEWAY-IP; ends with 'N passed, N failed'.
- * tests/scenario/osmo-mgw.sh starts both. No key goes out but the published one of RFC 4568's examples, and that
- * only to the gateway entry that has keys in clear allowed.
+ * The real codec, transactions and key delivery as a call agent over a UDP socket, in clear,
+ * against osmo-mgw: a gateway that nobody here wrote. mgcpcli AGENT-IP GATEWAY-IP; ends with 'N
+ * passed, N failed'. tests/scenario/osmo-mgw.sh starts both. No key goes out but the published one
+ * of RFC 4568's examples, and that only to the gateway entry that has keys in clear allowed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,8 +53,8 @@ static struct sockaddr_in to_in(const struct dp_sockaddr *a)
 	return in;
 }
 
-static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
-		   const uint8_t *payload, uint16_t len, bool need_sa)
+static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from,
+                   const struct dp_sockaddr *to, const uint8_t *payload, uint16_t len, bool need_sa)
 {
 	struct sockaddr_in in = to_in(to);
 
@@ -112,7 +112,9 @@ static void wait_for(unsigned n, int real_ms)
 
 		dp_deliver_tick(d, now_us());
 		clock_gettime(CLOCK_MONOTONIC, &ts);
-		if (dones >= n || (ts.tv_sec - begin.tv_sec) * 1000 + (ts.tv_nsec - begin.tv_nsec) / 1000000 > real_ms)
+		if (dones >= n ||
+		    (ts.tv_sec - begin.tv_sec) * 1000 + (ts.tv_nsec - begin.tv_nsec) / 1000000 >
+		            real_ms)
 			return;
 		if (poll(&p, 1, 5) <= 0)
 			continue;
@@ -121,7 +123,8 @@ static void wait_for(unsigned n, int real_ms)
 			struct dp_sockaddr from = {.port = ntohs(in.sin_port), .family = 4};
 
 			memcpy(from.ip, &in.sin_addr, 4);
-			dp_deliver_rx(d, buf, (uint16_t)len, &from, &agent, false, UINT32_MAX, now_us());
+			dp_deliver_rx(d, buf, (uint16_t)len, &from, &agent, false, UINT32_MAX,
+			              now_us());
 		}
 	}
 }
@@ -193,9 +196,12 @@ static void connections(void)
 	char id[DP_MGCP_ID_MAX];
 	uint16_t port;
 
-	claim(answered(r, 200) && r->conn_id[0] != '\0', "CRCX: %u %s, connection %s", r->code, r->comment, r->conn_id);
-	claim(memcmp(r->media.addr.ip, gateway.ip, 4) == 0 && r->media.addr.port != 0 && r->media.suite == DP_SRTP_NONE &&
-	      r->media.pt == 0, "its description: port %u, payload type %u, RTP/AVP", r->media.addr.port, r->media.pt);
+	claim(answered(r, 200) && r->conn_id[0] != '\0', "CRCX: %u %s, connection %s", r->code,
+	      r->comment, r->conn_id);
+	claim(memcmp(r->media.addr.ip, gateway.ip, 4) == 0 && r->media.addr.port != 0 &&
+	              r->media.suite == DP_SRTP_NONE && r->media.pt == 0,
+	      "its description: port %u, payload type %u, RTP/AVP", r->media.addr.port,
+	      r->media.pt);
 	snprintf(id, sizeof(id), "%s", r->conn_id);
 	port = r->media.addr.port;
 
@@ -205,7 +211,8 @@ static void connections(void)
 	m.media.addr.port = 16390;
 	snprintf(m.conn_id, sizeof(m.conn_id), "%s", id);
 	r = run(&m);
-	claim(answered(r, 200) && (r->media.addr.family == 0 || r->media.addr.port == port), "MDCX: %u %s", r->code, r->comment);
+	claim(answered(r, 200) && (r->media.addr.family == 0 || r->media.addr.port == port),
+	      "MDCX: %u %s", r->code, r->comment);
 	snprintf(m.conn_id, sizeof(m.conn_id), "FFFFFFFF");
 	r = run(&m);
 	claim(answered(r, 515), "MDCX, wrong connection: %u %s", r->code, r->comment);
@@ -232,7 +239,8 @@ static void connections(void)
 	r = run(&m);
 	claim(answered(r, 250), "DLCX: %u %s", r->code, r->comment);
 	r = run(&m);
-	claim(dones == 1 && r->result == DP_MGCP_ANSWERED && r->code >= 400, "DLCX again: %u %s", r->code, r->comment);
+	claim(dones == 1 && r->result == DP_MGCP_ANSWERED && r->code >= 400, "DLCX again: %u %s",
+	      r->code, r->comment);
 }
 
 static void errors(void)
@@ -246,7 +254,8 @@ static void errors(void)
 	claim(answered(r, 500), "AUEP, no such endpoint: %u %s", r->code, r->comment);
 	c = crcx("rtpbridge/*", "A3");
 	r = run(&c);
-	claim(answered(r, 200), "CRCX, any endpoint: %u %s, connection %s", r->code, r->comment, r->conn_id);
+	claim(answered(r, 200), "CRCX, any endpoint: %u %s, connection %s", r->code, r->comment,
+	      r->conn_id);
 }
 
 static void network(void)
@@ -261,7 +270,8 @@ static void network(void)
 	r = run(&c);
 	claim(answered(r, 200), "CRCX twice: %u %s", r->code, r->comment);
 	wait_for(2, 200);
-	claim(dones == 1 && dp_deliver_stats(d)->unknown == unknown + 1, "one result, the second answer is dropped");
+	claim(dones == 1 && dp_deliver_stats(d)->unknown == unknown + 1,
+	      "one result, the second answer is dropped");
 	copies = 1;
 	c = cmd(DP_MGCP_DLCX, "rtpbridge/2", 0);
 	snprintf(c.call_id, sizeof(c.call_id), "A4");
@@ -272,7 +282,8 @@ static void network(void)
 	lose = 3;
 	c = cmd(DP_MGCP_AUEP, "rtpbridge/2", 0);
 	r = run(&c);
-	claim(answered(r, 200) && r->tries == 4 && sent == 4, "AUEP, three lost: %u after %u transmissions", r->code, r->tries);
+	claim(answered(r, 200) && r->tries == 4 && sent == 4,
+	      "AUEP, three lost: %u after %u transmissions", r->code, r->tries);
 }
 
 static void keys(void)
@@ -283,23 +294,28 @@ static void keys(void)
 	saw_inline = false;
 	with_key(&c);
 	r = run(&c);
-	claim(dones == 1 && r->result == DP_MGCP_NO_SA && sent == 0 && !saw_inline, "CRCX with a key, no SA: nothing is sent, no-sa");
+	claim(dones == 1 && r->result == DP_MGCP_NO_SA && sent == 0 && !saw_inline,
+	      "CRCX with a key, no SA: nothing is sent, no-sa");
 	/* the same gateway under the setting that allows it */
 	c.gw_id = GW_KEYS_CLEAR;
 	dp_deliver_gw_del(d, GW_WITHHELD);
 	r = run(&c);
-	claim(answered(r, 200) && saw_inline, "RTP/SAVP offer, keys in clear allowed: %u %s", r->code, r->comment);
-	claim(r->media.addr.port != 0 && r->media.suite == DP_SRTP_NONE, "is answered with RTP/AVP");
+	claim(answered(r, 200) && saw_inline, "RTP/SAVP offer, keys in clear allowed: %u %s",
+	      r->code, r->comment);
+	claim(r->media.addr.port != 0 && r->media.suite == DP_SRTP_NONE,
+	      "is answered with RTP/AVP");
 	c = cmd(DP_MGCP_DLCX, "rtpbridge/3", 0);
 	c.gw_id = GW_KEYS_CLEAR;
 	r = run(&c);
-	claim(answered(r, 250) || answered(r, 200), "DLCX of the whole endpoint: %u %s", r->code, r->comment);
+	claim(answered(r, 250) || answered(r, 200), "DLCX of the whole endpoint: %u %s", r->code,
+	      r->comment);
 }
 
 /* osmo-mgw never answers these; ten times as fast, both at once. */
 static void silence(void)
 {
-	struct dp_mgcp_cmd a = cmd(DP_MGCP_AUCX, "rtpbridge/1", 1), b = cmd(DP_MGCP_EPCF, "rtpbridge/1", 2);
+	struct dp_mgcp_cmd a = cmd(DP_MGCP_AUCX, "rtpbridge/1", 1),
+			   b = cmd(DP_MGCP_EPCF, "rtpbridge/1", 2);
 
 	a.gw_id = GW_KEYS_CLEAR;
 	b.gw_id = GW_KEYS_CLEAR;
@@ -311,8 +327,10 @@ static void silence(void)
 		wait_for(2, 5000);
 	now_us();
 	speed = 1;
-	claim(done[1].result == DP_MGCP_TIMEOUT && done[1].tries == DP_TXN_MAX2, "AUCX: no answer, %u transmissions", done[1].tries);
-	claim(done[2].result == DP_MGCP_TIMEOUT && done[2].tries == DP_TXN_MAX2, "EPCF: no answer, %u transmissions", done[2].tries);
+	claim(done[1].result == DP_MGCP_TIMEOUT && done[1].tries == DP_TXN_MAX2,
+	      "AUCX: no answer, %u transmissions", done[1].tries);
+	claim(done[2].result == DP_MGCP_TIMEOUT && done[2].tries == DP_TXN_MAX2,
+	      "EPCF: no answer, %u transmissions", done[2].tries);
 	claim(dones == 2 && dp_deliver_txn_cnt(d) == 0, "one result each");
 }
 
@@ -322,7 +340,8 @@ int main(int argc, char **argv)
 	struct dp_gw_set set = {.gw_id = GW_WITHHELD, .flags = DP_GW_F_CLEAR, .domain = "mgw"};
 	struct sockaddr_in in;
 
-	if (argc != 3 || inet_pton(AF_INET, argv[1], agent.ip) != 1 || inet_pton(AF_INET, argv[2], gateway.ip) != 1) {
+	if (argc != 3 || inet_pton(AF_INET, argv[1], agent.ip) != 1 ||
+	    inet_pton(AF_INET, argv[2], gateway.ip) != 1) {
 		fprintf(stderr, "usage: mgcpcli AGENT-IP GATEWAY-IP\n");
 		return 2;
 	}
