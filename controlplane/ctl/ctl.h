@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ravelinctl: the command table, which makes the parser and the help, and the printing of answers. A thin client of
+ * the admin socket (admin/admin.h): what a command means is decided there.
+ */
+#ifndef CP_CTL_H
+#define CP_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 }; /* exit codes */
+
+enum ctl_type {
+	CTL_STR,
+	CTL_INT,
+	CTL_TRUE,  /* no value: member becomes true */
+	CTL_FALSE, /* ... false */
+	CTL_CONST, /* ... the string 'value' */
+	CTL_LIST,  /* may be repeated: an array of strings */
+	CTL_PAIRS, /* key=value,key=value: an object; '-' in keys becomes '_' */
+	CTL_LOCAL, /* for ravelinctl itself: kept out of the request, see ctl_request.local */
+};
+
+struct ctl_opt {
+	const char *name; /* "--mode"; NULL ends a list */
+	const char *arg;  /* "MODE"; NULL: takes none */
+	enum ctl_type type;
+	const char *member; /* of args */
+	const char *value;  /* CTL_CONST */
+	bool required;
+	const char *help;
+};
+
+struct ctl_pos {
+	const char *name; /* "NAME"; NULL: none */
+	enum ctl_type type; /* STR, INT or LOCAL */
+	const char *member;
+	bool optional;
+};
+
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY };
+
+struct ctl_cmd {
+	const char *words; /* "device add" */
+	const char *cmd;   /* "device.add" */
+	struct ctl_pos pos[2];
+	const struct ctl_opt *opts; /* may be NULL */
+	enum ctl_special special;
+	const char *help;
+};
+
+extern const struct ctl_cmd ctl_commands[]; /* ends with words NULL */
+
+struct ctl_request {
+	const struct ctl_cmd *cmd;
+	json_t *args;          /* owned */
+	const char *local[2];  /* CTL_LOCAL values: of positions and options, in the table's order */
+	bool help;
+};
+
+/**
+ * Parse the words behind the global options. 0, or -EINVAL with one line in 'why'. On success the caller frees
+ * ret->args.
+ */
+int ctl_parse(int argc, char **argv, struct ctl_request *ret, char *why, size_t why_size);
+
+void ctl_usage(FILE *out);
+void ctl_command_help(FILE *out, const struct ctl_cmd *cmd);
+
+/** Print a result for people: arrays of objects as tables, objects as "name: value". */
+void ctl_render(FILE *out, const json_t *result);
+
+#endif

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ravelinctl: one request to the admin socket, one answer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "ctl.h"
+
+#define DEFAULT_CONFIG "/etc/ravelin/ravelin.yaml"
+#define ANSWER_S       120 /* an import of a hundred thousand devices, and a slow disk */
+#define FILE_MAX       (64u << 20)
+
+static bool json_out;
+
+static int fail(int status, const char *code, const char *message, json_t *error)
+{
+	if (json_out) {
+		json_t *o = error != NULL ? json_pack("{s:O}", "error", error)
+					  : json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
+		char *text = json_dumps(o, JSON_COMPACT);
+
+		puts(text != NULL ? text : "{\"error\":{}}");
+		free(text);
+		json_decref(o);
+	} else {
+		json_t *items = json_object_get(error, "items");
+
+		fprintf(stderr, "ravelinctl: %s\n", message);
+		if (json_array_size(items) > 0)
+			ctl_render(stderr, items);
+	}
+	return status;
+}
+
+/* A whole file, or standard input for NULL. Heap, zero-terminated; -errno. */
+static int read_file(const char *path, char **ret, size_t *ret_len)
+{
+	int fd = path == NULL ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), rc = 0;
+	size_t len = 0, cap = 4096;
+	char *data = fd < 0 ? NULL : malloc(cap);
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (data != NULL && rc == 0) {
+		n = read(fd, data + len, cap - len - 1);
+		if (n < 0)
+			rc = -errno;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		if (len + 1 == cap) {
+			char *grown = cap >= FILE_MAX ? NULL : malloc(cap * 2);
+
+			if (grown == NULL)
+				rc = -EFBIG;
+			else
+				memcpy(grown, data, len);
+			OPENSSL_cleanse(data, len);
+			free(data);
+			data = grown;
+			cap *= 2;
+		}
+	}
+	if (fd != STDIN_FILENO)
+		close(fd);
+	if (data == NULL || rc < 0) {
+		free(data);
+		return rc < 0 ? rc : -ENOMEM;
+	}
+	data[len] = '\0';
+	*ret = data;
+	*ret_len = len;
+	return 0;
+}
+
+/* Write a file of mode 0600 in one step: it is whole, or as it was. */
+static int write_file(const char *dir, const char *name, const char *suffix, const char *const *parts)
+{
+	char path[4096], tmp[4120];
+	int fd, rc = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s%s", dir, name, suffix) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	snprintf(tmp, sizeof(tmp), "%s.%d", path, (int)getpid());
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	for (; *parts != NULL && rc == 0; parts++)
+		for (size_t at = 0, len = strlen(*parts); at < len && rc == 0;) {
+			ssize_t n = write(fd, *parts + at, len - at);
+
+			if (n < 0)
+				rc = -errno;
+			else
+				at += (size_t)n;
+		}
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	if (close(fd) < 0 && rc == 0)
+		rc = -errno;
+	if (rc == 0 && rename(tmp, path) < 0)
+		rc = -errno;
+	if (rc < 0)
+		unlink(tmp);
+	return rc;
+}
+
+static int read_key(struct ctl_request *r, char *why, size_t size)
+{
+	char *text = NULL;
+	size_t len = 0, n = 0;
+	int rc = read_file(r->local[0], &text, &len);
+
+	if (rc < 0) {
+		snprintf(why, size, "%s: %s", r->local[0] != NULL ? r->local[0] : "standard input", strerror(-rc));
+		return rc;
+	}
+	for (size_t i = 0; i < len; i++) /* hex, perhaps in groups or lines */
+		if (text[i] != ' ' && text[i] != '\n' && text[i] != '\r' && text[i] != ':')
+			text[n++] = text[i];
+	text[n] = '\0';
+	if (n == 0 || strspn(text, "0123456789abcdefABCDEF") != n) {
+		snprintf(why, size, "the key is not hex");
+		rc = -EINVAL;
+	} else {
+		json_object_set_new(r->args, "key", json_string(text));
+	}
+	OPENSSL_cleanse(text, len);
+	free(text);
+	return rc;
+}
+
+static int read_import(struct ctl_request *r, char *why, size_t size)
+{
+	json_error_t err;
+	json_t *o = json_load_file(r->local[0], JSON_REJECT_DUPLICATES, &err);
+
+	if (o == NULL || !json_is_object(o)) {
+		snprintf(why, size, "%s:%d: %s", r->local[0], o == NULL ? err.line : 1,
+			 o == NULL ? err.text : "not an object");
+		json_decref(o);
+		return -EINVAL;
+	}
+	json_object_update(o, r->args);
+	json_decref(r->args);
+	r->args = o;
+	return 0;
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct timeval tv = {ANSWER_S, 0};
+	int fd;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sa.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* Send one line, read one. The answer, or NULL with errno in *ret_rc. */
+static json_t *ask(int fd, const json_t *request, int *ret_rc)
+{
+	char *line = json_dumps(request, JSON_COMPACT), *answer = NULL;
+	size_t len = line == NULL ? 0 : strlen(line), cap = 65536;
+	json_t *o = NULL;
+
+	*ret_rc = line == NULL ? -ENOMEM : 0;
+	if (line != NULL)
+		line[len++] = '\n'; /* over the terminating zero */
+	for (size_t at = 0; at < len && *ret_rc == 0;) {
+		ssize_t n = send(fd, line + at, len - at, MSG_NOSIGNAL);
+
+		if (n > 0)
+			at += (size_t)n;
+		else if (errno != EINTR)
+			break; /* what it says to us may still be there to read */
+	}
+	if (line != NULL)
+		OPENSSL_cleanse(line, len);
+	free(line);
+	answer = malloc(cap);
+	len = 0;
+	while (answer != NULL && *ret_rc == 0) {
+		ssize_t n = recv(fd, answer + len, cap - len, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			*ret_rc = n == 0 ? -EPIPE : -errno;
+			break;
+		}
+		len += (size_t)n;
+		if (answer[len - 1] == '\n')
+			break;
+		if (len == cap) {
+			char *grown = malloc(cap * 2);
+
+			if (grown != NULL)
+				memcpy(grown, answer, len);
+			OPENSSL_cleanse(answer, len);
+			free(answer);
+			answer = grown;
+			cap *= 2;
+		}
+	}
+	if (answer == NULL)
+		*ret_rc = -ENOMEM;
+	if (*ret_rc == 0) {
+		o = json_loadb(answer, len, 0, NULL);
+		if (o == NULL)
+			*ret_rc = -EPROTO;
+	}
+	if (answer != NULL)
+		OPENSSL_cleanse(answer, len);
+	free(answer);
+	return o;
+}
+
+static int save_cert(const struct ctl_request *r, json_t *result, char *why, size_t size)
+{
+	const char *device = NULL, *key = NULL, *cert = NULL, *ca = NULL;
+	int rc;
+
+	if (json_unpack(result, "{s:s,s:s,s:s,s:s}", "device", &device, "key", &key, "cert", &cert, "ca", &ca) < 0 ||
+	    strchr(device, '/') != NULL) {
+		snprintf(why, size, "the answer holds no certificate");
+		return -EPROTO;
+	}
+	if (mkdir(r->local[0], 0700) < 0 && errno != EEXIST)
+		rc = -errno;
+	else
+		rc = write_file(r->local[0], device, ".pem", (const char *const[]){key, cert, NULL});
+	if (rc == 0)
+		rc = write_file(r->local[0], "ca", ".pem", (const char *const[]){ca, NULL});
+	if (rc < 0) {
+		snprintf(why, size, "%s: %s", r->local[0], strerror(-rc));
+		return rc;
+	}
+	/* what is printed holds no key */
+	json_object_del(result, "key");
+	json_object_del(result, "cert");
+	json_object_del(result, "ca");
+	snprintf(why, size, "%s/%s.pem", r->local[0], device);
+	json_object_set_new(result, "file", json_string(why));
+	snprintf(why, size, "%s/ca.pem", r->local[0]);
+	json_object_set_new(result, "ca_file", json_string(why));
+	return 0;
+}
+
+static int run(struct ctl_request *r, const char *socket_path)
+{
+	char why[4400] = "";
+	json_t *request, *answer, *result, *error;
+	int fd, rc = 0, status = CTL_OK;
+
+	if (r->cmd->special == CTL_IMPORT)
+		rc = read_import(r, why, sizeof(why));
+	else if (r->cmd->special == CTL_SA_KEY)
+		rc = read_key(r, why, sizeof(why));
+	if (rc < 0)
+		return fail(CTL_USAGE, "usage", why, NULL);
+	fd = connect_to(socket_path);
+	if (fd < 0) {
+		snprintf(why, sizeof(why), "the appliance does not answer at %s: %s", socket_path, strerror(-fd));
+		return fail(CTL_UNREACHABLE, "unreachable", why, NULL);
+	}
+	request = json_pack("{s:s,s:O}", "cmd", r->cmd->cmd, "args", r->args);
+	answer = ask(fd, request, &rc);
+	json_decref(request);
+	close(fd);
+	if (answer == NULL) {
+		snprintf(why, sizeof(why), "no answer from %s: %s", socket_path,
+			 rc == -EAGAIN ? "it takes too long" : strerror(-rc));
+		return fail(CTL_UNREACHABLE, "unreachable", why, NULL);
+	}
+	result = json_object_get(answer, "result");
+	error = json_object_get(answer, "error");
+	if (!json_is_true(json_object_get(answer, "ok"))) {
+		const char *message = json_string_value(json_object_get(error, "message"));
+
+		status = fail(CTL_REFUSED, "failed", message != NULL ? message : "refused", error);
+	} else if (r->cmd->special == CTL_CERT && save_cert(r, result, why, sizeof(why)) < 0) {
+		status = fail(CTL_REFUSED, "failed", why, NULL);
+	} else if (json_out) {
+		char *text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
+
+		puts(text != NULL ? text : "null");
+		free(text);
+	} else {
+		ctl_render(stdout, result);
+	}
+	json_decref(answer);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return CTL_REFUSED;
+	return status;
+}
+
+static int default_socket(const char *config, char *path, size_t size, char *why, size_t why_size)
+{
+	const char *file = config != NULL ? config : DEFAULT_CONFIG;
+	struct cfg *cfg = NULL;
+	int rc;
+
+	if (config == NULL && access(file, F_OK) < 0)
+		file = NULL; /* nothing configured: the defaults */
+	rc = cfg_load(file, &cfg, why, why_size);
+	if (rc < 0)
+		return rc;
+	snprintf(path, size, "%s/admin.sock", cfg->paths.run);
+	cfg_free(cfg);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *config = NULL, *socket_opt = NULL;
+	struct ctl_request r = {0};
+	char path[4096], why[512] = "";
+	int i = 1, rc;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
+			json_out = true;
+		} else if ((strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "-s") == 0) && i + 1 < argc) {
+			*(argv[i][1] == 'c' ? &config : &socket_opt) = argv[i + 1];
+			i++;
+		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			ctl_usage(stdout);
+			return CTL_OK;
+		} else {
+			snprintf(why, sizeof(why), "unknown option %s; try --help", argv[i]);
+			return fail(CTL_USAGE, "usage", why, NULL);
+		}
+	}
+	/* -j is also taken behind the command: it is what one adds last */
+	if (argc > i + 1 && strcmp(argv[argc - 1], "-j") == 0) {
+		json_out = true;
+		argc--;
+	}
+	if (i < argc && strcmp(argv[i], "help") == 0) {
+		ctl_usage(stdout);
+		return CTL_OK;
+	}
+	if (ctl_parse(argc - i, argv + i, &r, why, sizeof(why)) < 0) {
+		if (!json_out && i == argc)
+			ctl_usage(stderr);
+		return fail(CTL_USAGE, "usage", why, NULL);
+	}
+	if (r.help) {
+		ctl_command_help(stdout, r.cmd);
+		json_decref(r.args);
+		return CTL_OK;
+	}
+	if (socket_opt != NULL) {
+		snprintf(path, sizeof(path), "%s", socket_opt);
+	} else if (default_socket(config, path, sizeof(path), why, sizeof(why)) < 0) {
+		json_decref(r.args);
+		return fail(CTL_USAGE, "configuration", why, NULL);
+	}
+	rc = run(&r, path);
+	json_decref(r.args);
+	return rc;
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every command of ravelinctl, once: parsed and explained from here. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+#define NO_POS {{NULL, CTL_STR, NULL, false}, {NULL, CTL_STR, NULL, false}}
+#define POS(n, m) {{n, CTL_STR, m, false}, {NULL, CTL_STR, NULL, false}}
+#define END {NULL, NULL, CTL_STR, NULL, NULL, false, NULL}
+
+static const struct ctl_opt device_opts[] = {
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "encrypted (default), authenticated or nonsecure"},
+	{"--line", "NUMBER", CTL_LIST, "lines", NULL, false, "a line, in button order; may be repeated"},
+	{"--region", "NAME", CTL_STR, "region", NULL, false, "region of its media address (default: default)"},
+	{"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists and on the phone"},
+	{"--model", "MODEL", CTL_STR, "model", NULL, false, "model, as a name"},
+	{"--no-srtp", NULL, CTL_FALSE, "srtp", NULL, false, "the model cannot do SRTP"},
+	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the device if it exists"},
+	END,
+};
+static const struct ctl_opt line_opts[] = {
+	{"--device", "NAME", CTL_STR, "device", NULL, true, "the device it is added to, as its last line"},
+	{"--label", "TEXT", CTL_STR, "label", NULL, false, "shown beside the button instead of the number"},
+	END,
+};
+static const struct ctl_opt gateway_opts[] = {
+	{"--address", "IP[:PORT]", CTL_STR, "address", NULL, true, "its MGCP address; port 2427 unless given"},
+	{"--region", "NAME", CTL_STR, "region", NULL, false, "region of its media address (default: default)"},
+	{"--endpoint", "NAME", CTL_LIST, "endpoints", NULL, false, "local endpoint name; may be repeated"},
+	{"--number", "N|PREFIX*", CTL_LIST, "numbers", NULL, false,
+	 "a number, or every number with a prefix; may be repeated"},
+	{"--version", "V", CTL_STR, "version", NULL, false, "MGCP 1.0 (default) or 0.1"},
+	{"--crypto", "FORM", CTL_STR, "crypto", NULL, false, "rfc: a=crypto (default); x: a=X-crypto"},
+	{"--keys-without-ipsec", NULL, CTL_TRUE, "keys_without_ipsec", NULL, false,
+	 "DANGEROUS: media keys may go to it in clear"},
+	{"--clear", NULL, CTL_TRUE, "clear", NULL, false, "commands without keys may go to it in clear"},
+	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the gateway if it exists"},
+	END,
+};
+static const struct ctl_opt sa_opts[] = {
+	{"--gateway", "NAME", CTL_STR, "gateway", NULL, true, "whose MGCP it carries"},
+	{"--in", NULL, CTL_CONST, "direction", "in", false, "from the gateway"},
+	{"--out", NULL, CTL_CONST, "direction", "out", false, "to the gateway"},
+	{"--spi", "N", CTL_INT, "spi", NULL, true, "above 255; decimal or 0x..."},
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "transport (default) or tunnel"},
+	{"--alg", "ALG", CTL_STR, "algorithm", NULL, true, "aes-gcm-128 or aes-cbc-128-sha1-96"},
+	{"--local", "A[:PORT]", CTL_STR, "local", NULL, true, "our outer address; a port means UDP encapsulation"},
+	{"--remote", "A[:PORT]", CTL_STR, "remote", NULL, true, "the gateway's outer address"},
+	{"--key-file", "FILE", CTL_LOCAL, NULL, NULL, false, "key in hex (GCM: with the salt); default: standard input"},
+	{"--esn", NULL, CTL_TRUE, "esn", NULL, false, "extended sequence numbers"},
+	END,
+};
+static const struct ctl_opt session_opts[] = {
+	{"--leg-a", "SPEC", CTL_PAIRS, "leg_a", NULL, true,
+	 "remote=IP:PORT,suite=SUITE|RTP,rx-key=BASE64,tx-key=BASE64,region=R,latch=L"},
+	{"--leg-b", "SPEC", CTL_PAIRS, "leg_b", NULL, true, "the other party, the same way"},
+	END,
+};
+static const struct ctl_opt cert_opts[] = {
+	{"--out", "DIR", CTL_LOCAL, NULL, NULL, true, "directory for NAME.pem (key and certificate) and ca.pem"},
+	END,
+};
+static const struct ctl_opt import_opts[] = {
+	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change devices and gateways that exist"},
+	END,
+};
+static const struct ctl_opt alarm_opts[] = {
+	{"--all", NULL, CTL_TRUE, "all", NULL, false, "every alarm"},
+	END,
+};
+static const struct ctl_opt audit_opts[] = {
+	{"--max", "N", CTL_INT, "max", NULL, false, "how many, newest first (default 50, at most 1000)"},
+	END,
+};
+
+const struct ctl_cmd ctl_commands[] = {
+	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
+	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
+	{"show lines", "show.lines", NO_POS, NULL, CTL_PLAIN, "numbers and who owns them"},
+	{"show registrations", "show.registrations", NO_POS, NULL, CTL_PLAIN, "phones that are registered now"},
+	{"show calls", "show.calls", NO_POS, NULL, CTL_PLAIN, "running calls and sessions"},
+	{"show legs", "show.legs", NO_POS, NULL, CTL_PLAIN, "media legs with their counters"},
+	{"show sas", "show.sas", NO_POS, NULL, CTL_PLAIN, "IPsec security associations"},
+	{"show gateways", "show.gateways", NO_POS, NULL, CTL_PLAIN, "gateways and their state"},
+	{"show counters", "show.counters", NO_POS, NULL, CTL_PLAIN, "packet, drop and message counters"},
+	{"show alarms", "show.alarms", NO_POS, NULL, CTL_PLAIN, "what needs somebody's attention"},
+	{"show audit", "show.audit", NO_POS, audit_opts, CTL_PLAIN, "who changed what, alarms that came and went"},
+	{"device add", "device.add", POS("NAME", "name"), device_opts, CTL_PLAIN, "add a phone: SEP and its MAC address"},
+	{"device show", "device.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one device"},
+	{"device del", "device.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a phone and its lines"},
+	{"line add", "line.add", POS("NUMBER", "number"), line_opts, CTL_PLAIN, "add a line to a device"},
+	{"line del", "line.del", POS("NUMBER", "number"), NULL, CTL_PLAIN, "remove a line from its device"},
+	{"gateway add", "gateway.add", POS("NAME", "name"), gateway_opts, CTL_PLAIN, "add a voice gateway: its MGCP domain"},
+	{"gateway show", "gateway.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one gateway's record"},
+	{"gateway del", "gateway.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a gateway and its numbers"},
+	{"sa add", "sa.add", POS("NAME", "name"), sa_opts, CTL_SA_KEY, "add a manual security association"},
+	{"sa del", "sa.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a manual security association"},
+	{"session add", "session.add", NO_POS, session_opts, CTL_PLAIN, "relay media between two parties given by hand"},
+	{"session del", "session.del", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "end such a session"},
+	{"call hangup", "call.hangup", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "end a call"},
+	{"cert issue", "cert.issue", POS("NAME", "device"), cert_opts, CTL_CERT, "issue a key and an LSC for a phone"},
+	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
+	 "devices, lines and gateways from a JSON file, all or nothing"},
+	{"alarm clear", "alarm.clear", {{"ID", CTL_STR, "id", true}, {"SUBJECT", CTL_STR, "subject", true}}, alarm_opts,
+	 CTL_PLAIN, "clear an alarm by hand"},
+	{NULL, NULL, NO_POS, NULL, CTL_PLAIN, NULL},
+};
+
+static int no(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int no(char *why, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, size, fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+/* How many of argv's words name 'cmd'; 0: another command. */
+static int match(const struct ctl_cmd *cmd, int argc, char **argv)
+{
+	const char *w = cmd->words;
+	int n = 0;
+
+	while (*w != '\0') {
+		size_t len = strcspn(w, " ");
+
+		if (n == argc || strlen(argv[n]) != len || strncmp(argv[n], w, len) != 0)
+			return 0;
+		n++;
+		w += len + (w[len] == ' ');
+	}
+	return n;
+}
+
+static int set_value(json_t *args, enum ctl_type type, const char *name, const char *member, const char *text, char *why,
+		     size_t size)
+{
+	json_t *v = NULL;
+	long long n;
+	char *end;
+
+	if (type == CTL_INT) {
+		errno = 0;
+		n = strtoll(text, &end, 0);
+		if (*text == '\0' || *end != '\0' || errno != 0)
+			return no(why, size, "%s: %s is not an integer", name, text);
+		v = json_integer(n);
+	} else if (type == CTL_PAIRS) {
+		char *copy = strdup(text), *save, *p;
+
+		v = json_object();
+		for (p = strtok_r(copy, ",", &save); p != NULL; p = strtok_r(NULL, ",", &save)) {
+			char *eq = strchr(p, '=');
+			json_t *s = eq == NULL ? NULL : json_string(eq + 1);
+
+			if (s == NULL) {
+				no(why, size, "%s: %s is not key=value", name, p);
+				json_decref(v);
+				free(copy);
+				return -EINVAL;
+			}
+			*eq = '\0';
+			for (char *k = p; *k != '\0'; k++)
+				if (*k == '-')
+					*k = '_';
+			json_object_set_new(v, p, s);
+		}
+		free(copy);
+	} else {
+		v = json_string(text);
+	}
+	if (v == NULL)
+		return no(why, size, "%s is not valid UTF-8", name);
+	if (type == CTL_LIST) {
+		json_t *list = json_object_get(args, member);
+
+		if (list == NULL) {
+			list = json_array();
+			json_object_set_new(args, member, list);
+		}
+		json_array_append_new(list, v);
+		return 0;
+	}
+	if (json_object_get(args, member) != NULL) {
+		json_decref(v);
+		return no(why, size, "%s is given twice", name);
+	}
+	json_object_set_new(args, member, v);
+	return 0;
+}
+
+static const struct ctl_opt *find_opt(const struct ctl_cmd *cmd, const char *arg, size_t len, unsigned *ret_local)
+{
+	unsigned local = 0;
+
+	for (const struct ctl_pos *p = cmd->pos; p < cmd->pos + 2; p++)
+		local += p->name != NULL && p->type == CTL_LOCAL;
+	for (const struct ctl_opt *o = cmd->opts; o != NULL && o->name != NULL; o++) {
+		if (strlen(o->name) == len && strncmp(o->name, arg, len) == 0) {
+			*ret_local = local;
+			return o;
+		}
+		local += o->type == CTL_LOCAL;
+	}
+	return NULL;
+}
+
+/* One option at argv[*i]; moves *i over its value. */
+static int parse_opt(struct ctl_request *r, int argc, char **argv, int *i, char *why, size_t size)
+{
+	const char *arg = argv[*i];
+	size_t len = strcspn(arg, "=");
+	unsigned local = 0;
+	const struct ctl_opt *o = find_opt(r->cmd, arg, len, &local);
+	const char *value = arg[len] == '=' ? arg + len + 1 : NULL;
+
+	if (o == NULL)
+		return no(why, size, "%s: unknown option %s", r->cmd->words, arg);
+	if (o->arg == NULL) {
+		if (value != NULL)
+			return no(why, size, "%s takes no value", o->name);
+		if (o->type == CTL_CONST)
+			return set_value(r->args, CTL_STR, o->name, o->member, o->value, why, size);
+		json_object_set_new(r->args, o->member, o->type == CTL_TRUE ? json_true() : json_false());
+		return 0;
+	}
+	if (value == NULL) {
+		if (*i + 1 == argc)
+			return no(why, size, "%s needs %s", o->name, o->arg);
+		value = argv[++*i];
+	}
+	if (o->type == CTL_LOCAL) {
+		r->local[local] = value;
+		return 0;
+	}
+	return set_value(r->args, o->type, o->name, o->member, value, why, size);
+}
+
+static int parse_rest(struct ctl_request *r, int argc, char **argv, char *why, size_t size)
+{
+	unsigned pos = 0, local = 0;
+	bool only_pos = false;
+	int rc = 0;
+
+	for (int i = 0; i < argc && rc == 0; i++) {
+		const struct ctl_pos *p = pos < 2 ? &r->cmd->pos[pos] : NULL;
+
+		if (!only_pos && strcmp(argv[i], "--") == 0) {
+			only_pos = true;
+		} else if (!only_pos && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+			r->help = true;
+			return 0;
+		} else if (!only_pos && argv[i][0] == '-' && argv[i][1] != '\0') {
+			rc = parse_opt(r, argc, argv, &i, why, size);
+		} else if (p == NULL || p->name == NULL) {
+			rc = no(why, size, "%s: one word too many: %s", r->cmd->words, argv[i]);
+		} else {
+			if (p->type == CTL_LOCAL)
+				r->local[local++] = argv[i];
+			else
+				rc = set_value(r->args, p->type, p->name, p->member, argv[i], why, size);
+			pos++;
+		}
+	}
+	if (rc < 0)
+		return rc;
+	if (pos < 2 && r->cmd->pos[pos].name != NULL && !r->cmd->pos[pos].optional)
+		return no(why, size, "%s: %s is missing", r->cmd->words, r->cmd->pos[pos].name);
+	for (const struct ctl_opt *o = r->cmd->opts; o != NULL && o->name != NULL; o++) {
+		find_opt(r->cmd, o->name, strlen(o->name), &local);
+		if (o->required &&
+		    (o->type == CTL_LOCAL ? r->local[local] == NULL : json_object_get(r->args, o->member) == NULL))
+			return no(why, size, "%s: %s is missing", r->cmd->words, o->name);
+	}
+	return 0;
+}
+
+int ctl_parse(int argc, char **argv, struct ctl_request *ret, char *why, size_t size)
+{
+	struct ctl_request r = {0};
+	int n = 0, rc;
+
+	for (const struct ctl_cmd *c = ctl_commands; c->words != NULL && r.cmd == NULL; c++) {
+		n = match(c, argc, argv);
+		if (n > 0)
+			r.cmd = c;
+	}
+	if (r.cmd == NULL)
+		return argc == 0 ? no(why, size, "no command given")
+				 : no(why, size, "unknown command %s%s%s", argv[0], argc > 1 ? " " : "",
+				      argc > 1 ? argv[1] : "");
+	r.args = json_object();
+	rc = parse_rest(&r, argc - n, argv + n, why, size);
+	if (rc < 0) {
+		json_decref(r.args);
+		return rc;
+	}
+	*ret = r;
+	return 0;
+}
+
+void ctl_usage(FILE *out)
+{
+	fputs("usage: ravelinctl [-c FILE | -s SOCKET] [-j] COMMAND\n\n"
+	      "  -c FILE    configuration that names the run directory (default /etc/ravelin/ravelin.yaml)\n"
+	      "  -s SOCKET  the appliance's admin.sock\n"
+	      "  -j         print the answer as JSON, errors too\n"
+	      "  COMMAND --help explains a command\n\n",
+	      out);
+	for (const struct ctl_cmd *c = ctl_commands; c->words != NULL; c++)
+		fprintf(out, "  %-20s %s\n", c->words, c->help);
+	fputs("\nexit status: 0 done, 1 refused by the appliance, 2 usage, 3 appliance not reachable\n", out);
+}
+
+void ctl_command_help(FILE *out, const struct ctl_cmd *c)
+{
+	fprintf(out, "usage: ravelinctl %s", c->words);
+	for (unsigned i = 0; i < 2 && c->pos[i].name != NULL; i++)
+		fprintf(out, c->pos[i].optional ? " [%s]" : " %s", c->pos[i].name);
+	for (const struct ctl_opt *o = c->opts; o != NULL && o->name != NULL; o++)
+		fprintf(out, " %s%s%s%s%s%s", o->required ? "" : "[", o->name, o->arg != NULL ? " " : "",
+			o->arg != NULL ? o->arg : "", o->required ? "" : "]", o->type == CTL_LIST ? "..." : "");
+	fprintf(out, "\n\n  %s\n", c->help);
+	if (c->opts != NULL)
+		fputc('\n', out);
+	for (const struct ctl_opt *o = c->opts; o != NULL && o->name != NULL; o++) {
+		char left[64];
+
+		snprintf(left, sizeof(left), "%s%s%s", o->name, o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
+		fprintf(out, "  %-24s %s\n", left, o->help);
+	}
+}
