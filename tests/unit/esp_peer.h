@@ -132,7 +132,7 @@ static inline int peer_open(const struct dp_sa_set *s, struct peer_esp *e, const
 	n = len - 8 - ivlen - icv;
 	if (n % (peer_gcm(s) ? 4 : 16) != 0)
 		return -1;
-	e->seq = (e->seq >> 32 << 32) | (uint32_t)(esp[4] << 24 | esp[5] << 16 | esp[6] << 8 | esp[7]);
+	e->seq = (e->seq >> 32 << 32) | ((uint32_t)esp[4] << 24 | (uint32_t)esp[5] << 16 | (uint32_t)esp[6] << 8 | esp[7]);
 	memcpy(e->iv, esp + 8, ivlen);
 	c = EVP_CIPHER_CTX_new();
 	if (peer_gcm(s)) {

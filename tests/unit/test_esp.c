@@ -6,6 +6,7 @@
  */
 #include "esp_fix.h"
 #include "esp_vectors.h"
+#include "ipsec/iphdr.h"
 
 static struct dp_sa_set vector_set(const struct esp_vector *v, int dir, int alg, int mode)
 {
@@ -425,6 +426,26 @@ static void test_ivs(void)
 	free(sa);
 }
 
+/* RFC 768: a checksum that comes out as 0 is sent as ffff, because 0 means none. */
+static void test_zero_checksum(void)
+{
+	uint8_t pkt[60] = {0};
+	struct peer_ip ip = {.family = 6, .src = A6, .dst = B6, .ttl = 1, .proto = 17};
+	uint16_t sum;
+
+	peer_ip(&ip, 12, pkt);
+	pkt[45] = 12;
+	sum = peer_l4_sum(pkt, 17, pkt + 40, 12);
+	pkt[50] = (uint8_t)(sum >> 8); /* makes the sum complete without the checksum field */
+	pkt[51] = (uint8_t)sum;
+	dp_iphdr_udp_sum(pkt, pkt + 40, 12);
+	CU_ASSERT_EQUAL(pkt[46] << 8 | pkt[47], 0xffff);
+	CU_ASSERT_EQUAL(peer_l4_sum(pkt, 17, pkt + 40, 12), 0);
+	pkt[51] ^= 1;
+	dp_iphdr_udp_sum(pkt, pkt + 40, 12);
+	CU_ASSERT_EQUAL(peer_l4_sum(pkt, 17, pkt + 40, 12), 0);
+}
+
 static CU_TestInfo tests[] = {
 	{"GCM packets of the draft open", test_gcm_vectors},
 	{"CBC packets of RFC 3602 open and are made", test_cbc_vectors},
@@ -434,6 +455,7 @@ static CU_TestInfo tests[] = {
 	{"tunnel: CE comes in, nothing else", test_tunnel_ecn_in},
 	{"transport in UDP: inner checksums", test_nat_checksums},
 	{"dummy packets are absorbed, TFC padding cut", test_dummy_and_tfc},
+	{"a UDP checksum is never 0", test_zero_checksum},
 	{"IVs are fresh", test_ivs},
 	CU_TEST_INFO_NULL,
 };

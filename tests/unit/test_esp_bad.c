@@ -150,8 +150,17 @@ static void test_truncated(void)
 			if (k >= split_at(pkt)) {
 				size_t h = split_at(pkt);
 
+				size_t over = peer_gcm(&s) ? 32 : 36, align = peer_gcm(&s) ? 4 : 16;
+				int v;
+
 				set_total(cut, k);
-				CU_ASSERT_NOT_EQUAL(decap(sa, cut, k), DP_OK);
+				v = decap(sa, cut, k);
+				CU_ASSERT_NOT_EQUAL(v, DP_OK);
+				if (s.local.port == 0)
+					v -= k < h + over + align || (k - h - over) % align != 0
+						     ? DP_DROP_ESP_MALFORMED
+						     : DP_DROP_ESP_AUTH;
+				CU_ASSERT(v == 0 || s.local.port > 0);
 				if (s.local.port > 0 && k >= h + 6) {
 					CU_ASSERT_EQUAL(decap(sa, cut, k), DP_DROP_L4_MALFORMED);
 					cut[h + 4] = (uint8_t)((k - h) >> 8);
@@ -415,6 +424,16 @@ static void test_esn_edges(void)
 	CU_ASSERT_EQUAL(send_seq(sa, &s, 2 * k - 1), DP_DROP_ESP_REPLAY); /* a jump of 2^32 reads as old */
 	CU_ASSERT_EQUAL(send_seq(sa, &s, k + (1u << 31)), DP_OK); /* a jump of half a subspace is in reach */
 	free(sa);
+	/* The window's last number while the window lies across 2^32, and while it begins exactly there. */
+	s.seq_floor = k - 500;
+	sa = mksa(&s);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, k + 100), DP_OK);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, k + 100 - 191), DP_OK);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, k + 100 - 192), DP_DROP_ESP_AUTH);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, k + 191), DP_OK);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, k), DP_OK);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, k + 192), DP_OK);
+	free(sa);
 	/* Nothing before the first number: bits that would mean a negative one. */
 	s.seq_floor = 0;
 	sa = mksa(&s);
@@ -511,6 +530,10 @@ static void test_byte_lifetime(void)
 	}
 	CU_ASSERT_EQUAL(dp_sa_take_events(ra), DP_SA_EV(DP_SA_HARD_EXPIRED));
 	CU_ASSERT_FALSE(dp_sa_live(ra));
+	struct sa_state was = state(ra);
+	struct peer_esp e = {.seq = 9};
+	CU_ASSERT_EQUAL(decap(ra, out, peer_send(&r, &e, in, len, out)), DP_DROP_ESP_EXPIRED);
+	CU_ASSERT_TRUE(unchanged(ra, &was));
 	free(sa);
 	free(ra);
 }
@@ -534,6 +557,14 @@ static void test_wrong_padding(void)
 			CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &f, in, len, pkt)), DP_DROP_ESP_MALFORMED);
 		}
 		CU_ASSERT_EQUAL(sa->pkts, 240);
+		/* Padding that reaches back over the pad length's own room, into the IV, and would be right there. */
+		struct peer_esp g = {.seq = 1000, .pad_len_lie = peer_gcm(&s) ? 3 : 15};
+		for (uint8_t k = 0; k < 14; k++)
+			in[k] = (uint8_t)(k + 2);
+		g.iv[peer_gcm(&s) ? 7 : 15] = 1;
+		g.next = 17;
+		CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &g, in, peer_gcm(&s) ? 2 : 14, pkt)),
+				DP_DROP_ESP_MALFORMED);
 		free(sa);
 	}
 }
@@ -646,6 +677,26 @@ static void test_selectors(void)
 	}
 }
 
+/* Half a UDP header has no ports, whatever lies behind it. */
+static void test_selectors_short(void)
+{
+	struct dp_sa_set s = mkset(DP_DIR_SEND, 1, DP_ESP_TUNNEL, 4, 4, false, false);
+	struct peer_ip ip = {.family = 4, .src = a4, .dst = b4, .ttl = 3, .proto = 17};
+	uint8_t in[28], out[200];
+	size_t n = 0;
+
+	s.sel_local.family = 4;
+	s.sel_local.port = 2727;
+	for (size_t len = 0; len < 8; len++) {
+		struct dp_sa *sa = mksa(&s);
+		size_t h = peer_ip(&ip, len, in);
+
+		memcpy(in + h, "\x0a\xa7\x09\x7b\0\x08\0\0", 8);
+		CU_ASSERT_EQUAL(one(true, sa, in, h + len, out, &n), len < 4 ? DP_DROP_ESP_SELECTOR : DP_OK);
+		free(sa);
+	}
+}
+
 static void test_selectors_v6_transport(void)
 {
 	struct dp_sa_set s = mkset(DP_DIR_RECV, 2, DP_ESP_TRANSPORT, 6, 6, false, false);
@@ -709,6 +760,11 @@ static void test_peek(void)
 		CU_ASSERT_EQUAL(kind, s.local.port > 0 ? DP_ESP_KIND_UDP : DP_ESP_KIND_IP);
 		CU_ASSERT_EQUAL(spi, s.spi);
 	}
+	ip.proto = 50; /* no marker there: SPI 0 is nobody's */
+	memset(pkt + 20, 0, 40);
+	peer_ip(&ip, 40, pkt);
+	CU_ASSERT_EQUAL(dp_esp_peek(pkt, 60, 4500, &kind, &spi), DP_DROP_ESP_MALFORMED);
+	ip.proto = 17;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		size_t n = unhex(cases[i].udp, pkt + 20);
 
@@ -737,7 +793,8 @@ static void test_extension_headers(void)
 		{40, 60, DP_OK},                   /* as it is */
 		{41, 255, DP_DROP_L3_MALFORMED},   /* longer than the packet */
 		{49, 30, DP_DROP_L3_MALFORMED},
-		{48, 0, DP_DROP_L3_MALFORMED},     /* hop-by-hop not first */
+		{40, 0, DP_DROP_L3_MALFORMED},     /* hop-by-hop not first */
+		{48, 0, DP_DROP_L3_MALFORMED},
 		{48, 43, DP_DROP_L3_MALFORMED},    /* routing header */
 		{6, 43, DP_DROP_L3_MALFORMED},
 		{48, 44, DP_DROP_L3_FRAGMENT},
@@ -775,6 +832,7 @@ static CU_TestInfo tests[] = {
 	{"wrong next header is refused", test_wrong_next_header},
 	{"UDP and protocol 50 are not mixed up", test_wrong_encapsulation},
 	{"selectors hold both ways", test_selectors},
+	{"a header too short for ports matches no port", test_selectors_short},
 	{"selectors hold in IPv6 transport mode", test_selectors_v6_transport},
 	{"peek tells ESP, IKE and keep-alives apart", test_peek},
 	{"IPv6 extension headers that lie", test_extension_headers},
