@@ -64,5 +64,6 @@ static inline uint64_t bench_tsc(void)
 /* The benches: 0, or 1 if something measured was wrong. */
 int bench_srtp(const struct bench_opts *opts);
 int bench_mgcp(const struct bench_opts *opts);
+int bench_esp(const struct bench_opts *opts);
 
 #endif

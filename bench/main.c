@@ -24,6 +24,7 @@ static const struct {
 } benches[] = {
 	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2"},
 	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP"},
+	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb"},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 
