@@ -5,17 +5,25 @@
  * What it needs from elsewhere comes as callbacks, time included, so that tests can set all of it.
  * One thread.
  *
- * Who may register (the source documents require the alarms; where they do not say whether the
- * registration is refused, it is, except the last): device not in the store refused,
- * sccp-unknown-device TLS, certificate names another device                   refused,
- * sccp-cert-name TLS, chain not to the trust list / outside validity     handshake fails,
- * sccp-cert-untrusted / -expired TLS, no certificate / otherwise unacceptable            handshake
- * fails, sccp-cert-missing / -invalid authenticated or encrypted device on the clear port refused,
- * sccp-clear-registration encrypted device with a suite that does not encrypt     refused,
- * sccp-tls-weak non-secure device over TLS with its own certificate     accepted as non-secure,
- * sccp-tls-nonsecure The subject of an alarm is a device name only if such a device exists, else
- * the address it came from: strangers cannot make up subjects, and alarms stand for at most 64
- * addresses at a time. A later good registration clears the device's alarms.
+ * Who may register, and the alarm if not. The source documents require the alarms; where they do
+ * not say whether the registration is refused, it is, except the last:
+ * - sccp-unknown-device: not in the store
+ * - sccp-cert-name: TLS, the certificate names another device or none
+ * - sccp-cert-untrusted: TLS, no chain to the trust list; the handshake fails
+ * - sccp-cert-expired: TLS, certificate outside its validity; the handshake fails
+ * - sccp-cert-missing, sccp-cert-invalid: TLS, none or not acceptable; the handshake fails
+ * - sccp-clear-registration: authenticated or encrypted device on the clear port
+ * - sccp-tls-weak: encrypted device with a suite that does not encrypt
+ * - sccp-tls-nonsecure: non-secure device over TLS, its own certificate: accepted as non-secure
+ *
+ * The subject of an alarm is a device name only if such a device exists, else the address it came
+ * from: strangers cannot make up subjects, and alarms stand for at most 64 addresses at a time. A
+ * later good registration clears the device's alarms.
+ *
+ * Limits: lines are the only buttons (no speed dials, forwarding or services); soft keys are new
+ * call, end call and answer; text goes out as UTF-8 to every phone; suites are the two AES_CM ones
+ * (no layout for AES-256 is known, and no phone is known to take AES-128-GCM); a phone's firmware
+ * is never upgraded; a token request is always granted.
  */
 #ifndef CP_SCCP_SCCP_H
 #define CP_SCCP_SCCP_H

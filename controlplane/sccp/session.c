@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Registration, start-up requests, and what a phone tells call control. */
+/* Registration, and what a phone tells call control. */
 #include "session.h"
 
 #include <errno.h>
@@ -30,19 +30,24 @@ struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link
 	return p;
 }
 
-void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why)
+/* No longer registered; the connection may go on. */
+static void leave(struct cp_phone *p, enum cp_phone_gone why)
 {
 	struct cp_sccp *s = p->sccp;
 
+	cp_sccp_index_del(s, p);
+	s->stats.registered[p->sec]--;
+	p->state = CP_SESSION_GONE; /* down-calls from inside gone() are refused */
+	cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d", cfg_q(p->name), why);
+	s->o.call->gone(s->o.call_ctx, p, why);
+}
+
+void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why)
+{
 	if (p->state == CP_SESSION_GONE)
 		return;
-	if (p->state == CP_SESSION_REGISTERED) {
-		cp_sccp_index_del(s, p);
-		s->stats.registered[p->sec]--;
-		p->state = CP_SESSION_GONE;
-		cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d", cfg_q(p->name), why);
-		s->o.call->gone(s->o.call_ctx, p, why);
-	}
+	if (p->state == CP_SESSION_REGISTERED)
+		leave(p, why);
 	p->state = CP_SESSION_GONE;
 	if (!p->dead)
 		p->link->close(p->io);
@@ -69,7 +74,7 @@ int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n)
 	return 0;
 }
 
-static void malformed(struct cp_phone *p, const struct cp_sccp_frame *f)
+void cp_session_malformed(struct cp_phone *p, const struct cp_sccp_frame *f)
 {
 	char text[64];
 
@@ -190,15 +195,19 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 	int refused;
 
 	if (cp_sccp_parse_register(f, &reg) != 0) {
-		malformed(p, f);
+		cp_session_malformed(p, f);
 		return;
 	}
 	if (p->state == CP_SESSION_REGISTERED) {
-		if (strcmp(p->name, reg.name) == 0)
-			send_register_ack(p); /* asked twice */
-		else
+		if (strcmp(p->name, reg.name) != 0) {
 			cp_session_gone(p, CP_GONE_PROTOCOL);
-		return;
+			return;
+		}
+		/* It begins anew, after a restart say: with the record as it is now. */
+		leave(p, CP_GONE_REPLACED);
+		p->state = CP_SESSION_NEW;
+		p->user = NULL;
+		p->cap_cnt = 0;
 	}
 	if (p->peer.tls && !certificate_fits(p, reg.name))
 		return;
@@ -255,130 +264,6 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 	s->o.call->registered(s->o.call_ctx, p);
 }
 
-/* --- start-up requests --- */
-
-static void on_time_date(struct cp_phone *p)
-{
-	const struct cp_sccp_opts *o = &p->sccp->o;
-	int64_t wall = o->wall_ms(o->now_ctx);
-	time_t now = (time_t)(wall / 1000);
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-	struct tm tm = {0};
-
-	localtime_r(&now, &tm);
-	cp_session_send(p, buf,
-	                cp_sccp_build_time_date(buf, p->ver, now, (uint32_t)(wall % 1000),
-	                                        (int32_t)tm.tm_gmtoff));
-}
-
-static void on_line_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
-{
-	bool dynamic = p->ver >= 17 && (p->features[2] & CP_SCCP_FEAT2_DYNAMIC) != 0;
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-	const char *number, *label;
-	uint32_t line = 0;
-
-	if (cp_sccp_parse_u32(f, &line) != 0) {
-		malformed(p, f);
-		return;
-	}
-	number = cp_phone_line_number(p, line);
-	label = cp_phone_line_label(p, line);
-	cp_session_send(p, buf,
-	                cp_sccp_build_line_stat(buf, p->ver, dynamic, line, number, label, label));
-}
-
-static void on_number_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
-{
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-	uint32_t n = 0;
-
-	if (cp_sccp_parse_u32(f, &n) != 0) {
-		malformed(p, f);
-		return;
-	}
-	if (f->id == CP_SCCP_FORWARD_STAT_REQ)
-		cp_session_send(p, buf, cp_sccp_build_forward_stat(buf, p->ver, n));
-	else
-		cp_session_send(p, buf, cp_sccp_build_speed_dial_stat(buf, p->ver, n, "", ""));
-}
-
-static void on_button_template(struct cp_phone *p)
-{
-	struct cp_sccp_button b[CP_SCCP_BUTTONS];
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-
-	for (unsigned i = 0; i < p->line_cnt; i++)
-		b[i] = (struct cp_sccp_button){(uint8_t)(i + 1), CP_SCCP_BUTTON_LINE};
-	cp_session_send(p, buf, cp_sccp_build_button_template(buf, p->ver, b, p->line_cnt));
-}
-
-static void on_caps(struct cp_phone *p, const struct cp_sccp_frame *f)
-{
-	struct cp_sccp_caps caps;
-
-	if (cp_sccp_parse_caps(f, &caps) != 0) {
-		malformed(p, f);
-		return;
-	}
-	memcpy(p->caps, caps.cap, sizeof(p->caps));
-	p->cap_cnt = (uint8_t)caps.n;
-	p->sccp->o.call->caps(p->sccp->o.call_ctx, p);
-}
-
-/* Requests whose answer needs nothing but what is known. False: not one of them. */
-static bool startup(struct cp_phone *p, const struct cp_sccp_frame *f)
-{
-	const struct cp_sccp_opts *o = &p->sccp->o;
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-
-	switch (f->id) {
-	case CP_SCCP_BUTTON_TEMPLATE_REQ:
-		on_button_template(p);
-		return true;
-	case CP_SCCP_SOFTKEY_TEMPLATE_REQ:
-		cp_session_send(p, buf, cp_sccp_build_softkey_template(buf, p->ver));
-		return true;
-	case CP_SCCP_SOFTKEY_SET_REQ:
-		cp_session_send(p, buf, cp_sccp_build_softkey_sets(buf, p->ver));
-		return true;
-	case CP_SCCP_CONFIG_STAT_REQ:
-		cp_session_send(p, buf,
-		                cp_sccp_build_config_stat(buf, p->ver, p->name, 1, "",
-		                                          o->server_name, p->line_cnt, 0));
-		return true;
-	case CP_SCCP_LINE_STAT_REQ:
-		on_line_stat(p, f);
-		return true;
-	case CP_SCCP_FORWARD_STAT_REQ:
-	case CP_SCCP_SPEED_DIAL_STAT_REQ:
-		on_number_stat(p, f);
-		return true;
-	case CP_SCCP_TIME_DATE_REQ:
-		on_time_date(p);
-		return true;
-	case CP_SCCP_VERSION_REQ: /* its own load: no upgrade is ordered */
-		cp_session_send(p, buf, cp_sccp_build_version(buf, p->ver, p->load));
-		return true;
-	case CP_SCCP_SERVER_REQ:
-		cp_session_send(
-			p, buf,
-			cp_sccp_build_server_res(buf, p->ver, o->server_name, &p->peer.local));
-		return true;
-	case CP_SCCP_CAPABILITIES_RES:
-	case CP_SCCP_UPDATE_CAPS1:
-	case CP_SCCP_UPDATE_CAPS2:
-	case CP_SCCP_UPDATE_CAPS3:
-		on_caps(p, f);
-		return true;
-	case CP_SCCP_AVAILABLE_LINES:
-	case CP_SCCP_HEADSET:
-		return true; /* nothing depends on them */
-	default:
-		return false;
-	}
-}
-
 /* --- call control --- */
 
 static void on_orc_ack(struct cp_phone *p, const struct cp_sccp_frame *f)
@@ -387,11 +272,11 @@ static void on_orc_ack(struct cp_phone *p, const struct cp_sccp_frame *f)
 	struct cp_sccp_media_ack a;
 
 	if (cp_sccp_parse_orc_ack(f, &a) != 0) {
-		malformed(p, f);
+		cp_session_malformed(p, f);
 		return;
 	}
 	if (a.status == 0 && (a.addr.family == 0 || a.addr.port == 0)) {
-		malformed(p, f);
+		cp_session_malformed(p, f);
 		a.status = 1; /* says ok, but not where: no media */
 	}
 	o->call->orc_ack(o->call_ctx, p, a.status, a.status == 0 ? &a.addr : NULL, a.party,
@@ -403,7 +288,7 @@ static void on_quality(struct cp_phone *p, const struct cp_sccp_frame *f)
 	struct cp_sccp_quality q;
 
 	if (cp_sccp_parse_stats(f, &q) != 0) {
-		malformed(p, f);
+		cp_session_malformed(p, f);
 		return;
 	}
 	p->sccp->stats.stats_reports++;
@@ -420,7 +305,7 @@ static void on_keypad(struct cp_phone *p, const struct cp_sccp_frame *f)
 	struct cp_sccp_keypad k;
 
 	if (cp_sccp_parse_keypad(f, &k) != 0)
-		malformed(p, f);
+		cp_session_malformed(p, f);
 	else
 		o->call->digit(o->call_ctx, p, k.digit, k.line, k.callref);
 }
@@ -431,7 +316,7 @@ static void on_enbloc(struct cp_phone *p, const struct cp_sccp_frame *f)
 	struct cp_sccp_enbloc e;
 
 	if (cp_sccp_parse_enbloc(f, &e) != 0)
-		malformed(p, f);
+		cp_session_malformed(p, f);
 	else
 		o->call->enbloc(o->call_ctx, p, e.number, e.line);
 }
@@ -442,7 +327,7 @@ static void on_softkey(struct cp_phone *p, const struct cp_sccp_frame *f)
 	struct cp_sccp_softkey_event k;
 
 	if (cp_sccp_parse_softkey(f, &k) != 0)
-		malformed(p, f);
+		cp_session_malformed(p, f);
 	else
 		o->call->softkey(o->call_ctx, p, k.event, k.line, k.callref);
 }
@@ -453,7 +338,7 @@ static void on_stimulus(struct cp_phone *p, const struct cp_sccp_frame *f)
 	struct cp_sccp_stimulus st;
 
 	if (cp_sccp_parse_stimulus(f, &st) != 0)
-		malformed(p, f);
+		cp_session_malformed(p, f);
 	else if (st.stimulus == STIMULUS_LINE) /* a line's button takes that line off hook */
 		o->call->offhook(o->call_ctx, p, st.instance, st.callref);
 }
@@ -471,7 +356,7 @@ static void on_media(struct cp_phone *p, const struct cp_sccp_frame *f)
 	else if (f->id == CP_SCCP_MEDIA_FAILURE && cp_sccp_parse_media_failure(f, &fail) == 0)
 		o->call->media_failed(o->call_ctx, p, fail.party, fail.callref);
 	else
-		malformed(p, f);
+		cp_session_malformed(p, f);
 }
 
 /* Messages of a registered phone. */
@@ -480,7 +365,7 @@ static void registered_frame(struct cp_phone *p, const struct cp_sccp_frame *f)
 	const struct cp_sccp_opts *o = &p->sccp->o;
 	struct cp_sccp_hook hook;
 
-	if (startup(p, f))
+	if (cp_session_startup(p, f))
 		return;
 	switch (f->id) {
 	case CP_SCCP_OFF_HOOK:
@@ -532,7 +417,7 @@ static void on_alarm(struct cp_phone *p, const struct cp_sccp_frame *f)
 		return;
 	}
 	if (cp_sccp_parse_alarm(f, &a) != 0) {
-		malformed(p, f);
+		cp_session_malformed(p, f);
 		return;
 	}
 	cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm",
@@ -572,7 +457,7 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 		return;
 	case CP_SCCP_TOKEN_REQ: /* there is room; who it is, registration decides */
 		if (cp_sccp_parse_token(&f, &token) != 0)
-			malformed(p, &f);
+			cp_session_malformed(p, &f);
 		else
 			cp_session_send(p, buf, cp_sccp_build_empty(buf, 0, CP_SCCP_TOKEN_ACK));
 		return;

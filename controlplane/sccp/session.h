@@ -80,6 +80,12 @@ void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why);
 /** Send a built frame; n 0 is -EINVAL. */
 int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n);
 
+/** Count and log a body that could not be used. */
+void cp_session_malformed(struct cp_phone *p, const struct cp_sccp_frame *f);
+
+/** A request whose answer needs nothing but what is known: answered. False: not one of them. */
+bool cp_session_startup(struct cp_phone *p, const struct cp_sccp_frame *f);
+
 uint64_t cp_sccp_now(const struct cp_sccp *sccp);
 /** Count, log and raise: 'name' is what the peer claims (may be NULL), 'detail' quoted or fixed
  * text. */

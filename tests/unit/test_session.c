@@ -345,11 +345,17 @@ static void test_clear_registration(void)
 	CU_ASSERT(cp_phone_find_line(p, "1002") == 2 && cp_phone_find_line(p, "9") == 0);
 	CU_ASSERT(cp_phone_line_number(p, 0) == NULL && cp_phone_line_number(p, 3) == NULL);
 	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->registered[CP_PHONE_NONSECURE], 1);
-	say_register(p, NAME, 17); /* asked twice: answered twice, told once */
+	devices[0].line_cnt = 1;
+	events[0] = '\0';
+	say_register(p, NAME,
+	             11); /* again on the same connection: begins anew, with the record of now */
 	CU_ASSERT_EQUAL(next_id(&w), CP_SCCP_REGISTER_ACK);
-	CU_ASSERT_STRING_EQUAL(events, "registered:" NAME " ");
+	CU_ASSERT_STRING_EQUAL(events, "gone:3 registered:" NAME " ");
+	CU_ASSERT(cp_phone_lines(p) == 1 && cp_phone_protocol(p) == 11 && !w.closed);
+	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->registered[CP_PHONE_NONSECURE], 1);
+	events[0] = '\0';
 	cp_session_closed(p, CP_GONE_CLOSED);
-	CU_ASSERT_STRING_EQUAL(events, "registered:" NAME " gone:1 ");
+	CU_ASSERT_STRING_EQUAL(events, "gone:1 ");
 	CU_ASSERT_PTR_NULL(cp_sccp_find(sccp, NAME));
 	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->registered[CP_PHONE_NONSECURE], 0);
 }
@@ -781,6 +787,20 @@ static void test_keepalive_timeout(void)
 	cp_session_closed(p2, CP_GONE_CLOSED);
 }
 
+static void test_one_name_per_connection(void)
+{
+	static struct wire w;
+	struct cp_phone *p;
+
+	fresh(CP_DEVICE_NONSECURE);
+	p = registered_phone(&w, 17);
+	events[0] = '\0';
+	say_register(p, "SEP000000000002", 17);
+	CU_ASSERT_STRING_EQUAL(events, "gone:5 ");
+	CU_ASSERT(w.closed && cp_sccp_find(sccp, "SEP000000000002") == NULL);
+	cp_session_closed(p, CP_GONE_CLOSED);
+}
+
 static void test_record_changes(void)
 {
 	static struct wire w;
@@ -848,6 +868,7 @@ static CU_TestInfo tests[] = {
 	{"down-calls", test_down_calls},
 	{"keys only to encrypted phones", test_keys_only_when_encrypted},
 	{"keep-alive timeout", test_keepalive_timeout},
+	{"one name per connection", test_one_name_per_connection},
 	{"record changes", test_record_changes},
 	{"show registrations", test_show},
 	CU_TEST_INFO_NULL,
