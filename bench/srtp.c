@@ -248,6 +248,8 @@ static void setup(int suite, unsigned int n)
 	streams = n;
 	cursor = 0;
 	tag_len = suite == DP_AES_CM_128_HMAC_SHA1_32 ? 4 : 10;
+	for (unsigned int s = 0; s < n; s++) /* one after the other: OpenSSL's contexts lie as close as can be */
+		peer_init(&peer[s], s);
 	for (unsigned int s = 0; s < n; s++) {
 		uint8_t master[30];
 		struct dp_srtp_params par = {.suite = (uint8_t)suite, .key = master, .salt = master + 16};
@@ -259,7 +261,6 @@ static void setup(int suite, unsigned int n)
 		dp_srtp_key_init(mb, &gen[s], &par);
 		par.dir = DP_DIR_RECV;
 		dp_srtp_key_init(mb, &rx[s], &par);
-		peer_init(&peer[s], s);
 		memset(&pol, 0, sizeof(pol));
 		if (suite == DP_AES_CM_128_HMAC_SHA1_32)
 			srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32(&pol.rtp);

@@ -6,7 +6,7 @@
 #include "crypto/mb.h"
 #include "crypto/sha1ni.h"
 
-/* Below so many jobs the SHA instructions beat lanes that run mostly empty: bench/README.md, "short bursts". */
+/* Below so many jobs the SHA instructions beat lanes that would run mostly empty: bench/README.md, "short bursts". */
 #define HMAC_SHORT 8
 
 static const struct isa {
@@ -14,11 +14,12 @@ static const struct isa {
 	uint64_t features;
 	void (*init)(IMB_MGR *mgr);
 	const char *name;
+	unsigned int lanes; /* of HMAC-SHA1; 64: whatever they are, a burst is not split */
 } isas[] = {
-	{IMB_ARCH_AVX512, IMB_CPUFLAGS_AVX512, init_mb_mgr_avx512, "avx512"},
-	{IMB_ARCH_AVX2, IMB_CPUFLAGS_AVX2, init_mb_mgr_avx2, "avx2"},
-	{IMB_ARCH_AVX, IMB_CPUFLAGS_AVX, init_mb_mgr_avx, "avx"},
-	{IMB_ARCH_SSE, IMB_CPUFLAGS_SSE, init_mb_mgr_sse, "sse"},
+	{IMB_ARCH_AVX512, IMB_CPUFLAGS_AVX512, init_mb_mgr_avx512, "avx512", 16},
+	{IMB_ARCH_AVX2, IMB_CPUFLAGS_AVX2, init_mb_mgr_avx2, "avx2", DP_MB_BURST},
+	{IMB_ARCH_AVX, IMB_CPUFLAGS_AVX, init_mb_mgr_avx, "avx", DP_MB_BURST},
+	{IMB_ARCH_SSE, IMB_CPUFLAGS_SSE, init_mb_mgr_sse, "sse", DP_MB_BURST},
 };
 #define ISA_CNT (sizeof(isas) / sizeof(isas[0]))
 
@@ -80,6 +81,7 @@ struct dp_mb *dp_mb_create(void)
 	if (mb == NULL || data == NULL)
 		goto fail;
 	memset(mb, 0, sizeof(*mb));
+	mb->lanes = DP_MB_BURST;
 	mb->mgr = alloc_mb_mgr(0);
 	if (mb->mgr == NULL)
 		goto fail;
@@ -105,6 +107,7 @@ struct dp_mb *dp_mb_create(void)
 	if (imb_get_errno(mb->mgr) != 0)
 		goto fail;
 	templates(mb); /* the measurement's pointers are gone */
+	mb->lanes = best->lanes;
 	mb->shani = (features & IMB_FEATURE_SHANI) != 0;
 	free(data);
 	return mb;
@@ -171,12 +174,12 @@ void dp_mb_ctr_run(struct dp_mb *mb, unsigned int n)
 						IMB_KEY_128_BYTES);
 }
 
-static void hmac_short(struct dp_mb *mb, unsigned int n)
+static void hmac_short(struct dp_mb *mb, unsigned int first, unsigned int n)
 {
 	struct dp_sha1ni_msg msg[2];
 
 	for (unsigned int i = 0; i < n; i++) {
-		const IMB_JOB *job = &mb->hmac[i];
+		const IMB_JOB *job = &mb->hmac[first + i];
 
 		msg[i & 1] = (struct dp_sha1ni_msg){
 			.ipad = job->u.HMAC._hashed_auth_key_xor_ipad,
@@ -194,10 +197,14 @@ static void hmac_short(struct dp_mb *mb, unsigned int n)
 
 void dp_mb_hmac_run(struct dp_mb *mb, unsigned int n)
 {
-	if (n < HMAC_SHORT && mb->shani)
-		hmac_short(mb, n);
-	else if (n > 0)
-		IMB_SUBMIT_HASH_BURST_NOCHECK(mb->mgr, mb->hmac, n, IMB_AUTH_HMAC_SHA_1);
+	/* A few jobs behind full sets of lanes would cost as much as another full set. */
+	unsigned int few = n % mb->lanes;
+
+	if (few >= HMAC_SHORT || !mb->shani)
+		few = 0;
+	if (n > few)
+		IMB_SUBMIT_HASH_BURST_NOCHECK(mb->mgr, mb->hmac, n - few, IMB_AUTH_HMAC_SHA_1);
+	hmac_short(mb, n - few, few);
 }
 
 void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, bool encrypt)

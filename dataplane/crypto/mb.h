@@ -28,7 +28,8 @@
 
 struct dp_mb {
 	IMB_MGR *mgr; /* for what has no function here; no job may be left in it */
-	bool shani;   /* own single-buffer HMAC in use for short bursts */
+	bool shani;   /* own single-buffer HMAC in use for short bursts, and for what is left of longer ones */
+	unsigned int lanes; /* HMAC jobs that the manager works on side by side */
 	IMB_JOB ctr[DP_MB_BURST];
 	IMB_JOB hmac[DP_MB_BURST];
 	IMB_JOB cbc[DP_MB_BURST];
