@@ -18,7 +18,7 @@ struct media { /* one packet */
 	uint16_t len;      /* bytes there now */
 	uint16_t in_len;   /* as received */
 	uint16_t i;        /* in the burst */
-	uint8_t verdict;   /* enum dp_drop */
+	enum dp_drop verdict;
 	uint8_t rtcp;      /* bool */
 	uint8_t latch;     /* bool: take the source over once the packet is accepted */
 };
@@ -120,10 +120,7 @@ static void accept(struct dp_worker *w, const struct dp_burst *b, struct media *
 
 	if (leg->rx.suite != DP_SRTP_NONE) {
 		/* What was encrypted can be checked now: an authentic party may still send nonsense. */
-		enum dp_drop why =
-			p->rtcp ? dp_rtcp_check(p->data, p->len) : dp_rtp_check(p->data, p->len, true);
-
-		p->verdict = (uint8_t)why;
+		p->verdict = p->rtcp ? dp_rtcp_check(p->data, p->len) : dp_rtp_check(p->data, p->len, true);
 		if (p->verdict != DP_OK)
 			return;
 	}

@@ -103,7 +103,7 @@ static struct dp_srtp_key *key_take(struct dp_objs *o)
 	struct dp_srtp_key *key = o->key_free;
 
 	if (key != NULL) {
-		memcpy(&o->key_free, key, sizeof(o->key_free));
+		memcpy(&o->key_free, (void *)key, sizeof(void *));
 		memset((void *)key, 0, sizeof(void *));
 		return key;
 	}
@@ -117,7 +117,7 @@ static void key_give(struct dp_objs *o, struct dp_srtp_key *key)
 	if (key == NULL)
 		return;
 	dp_srtp_key_wipe(key);
-	memcpy(key, &o->key_free, sizeof(o->key_free));
+	memcpy((void *)key, &o->key_free, sizeof(void *));
 	o->key_free = key;
 }
 

@@ -175,7 +175,7 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		b->verdict[i] = DP_DROP_CHAINED;
 		return CL_DROP;
 	}
-	b->verdict[i] = dp_parse_frame(b->data[i], b->m[i]->data_len, f);
+	b->verdict[i] = (uint8_t)dp_parse_frame(b->data[i], b->m[i]->data_len, f);
 	if (b->verdict[i] != DP_OK) {
 		/* Not worth a reason of its own if it was not for us in the first place. */
 		if (b->m[i]->data_len >= DP_ETH_LEN && memcmp(b->data[i], port->mac, 6) != 0)
