@@ -34,8 +34,10 @@ struct cp_admin *cp_admin_create(struct event_base *base)
 	struct cp_admin *admin = calloc(1, sizeof(*admin));
 
 	json_set_alloc_funcs(malloc, wiping_free);
-	if (admin != NULL)
+	if (admin != NULL) {
 		admin->base = base;
+		admin->idle_ms = CP_ADMIN_IDLE_S * 1000;
+	}
 	return admin;
 }
 

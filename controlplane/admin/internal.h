@@ -21,6 +21,7 @@ struct command {
 
 struct cp_admin {
 	struct event_base *base;
+	unsigned idle_ms; /* CP_ADMIN_IDLE_S; tests are less patient */
 	struct command *commands;
 	struct {
 		cp_admin_status_fn fn;

@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,11 @@ struct cp_server {
 	unsigned cnt;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
+
+static struct timeval idle_time(const struct cp_server *s)
+{
+	return (struct timeval){s->admin->idle_ms / 1000, (suseconds_t)(s->admin->idle_ms % 1000 * 1000)};
+}
 
 static void conn_close(struct cp_conn *c)
 {
@@ -138,7 +144,7 @@ static void process(struct cp_conn *c)
 	if (evbuffer_get_length(in) == 0) {
 		evtimer_del(c->timer);
 	} else if (!evtimer_pending(c->timer, NULL)) {
-		struct timeval tv = {CP_ADMIN_IDLE_S, 0};
+		struct timeval tv = idle_time(c->server);
 
 		evtimer_add(c->timer, &tv);
 	}
@@ -188,7 +194,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int sa_len, void *ctx)
 {
 	struct cp_server *s = ctx;
-	struct timeval tv = {CP_ADMIN_IDLE_S, 0};
+	struct timeval tv = idle_time(s);
 	struct cp_conn *c;
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
@@ -289,6 +295,7 @@ int cp_server_create(struct cp_admin *admin, const char *run_dir, struct cp_serv
 	if (s == NULL)
 		return -ENOMEM;
 	s->admin = admin;
+	signal(SIGPIPE, SIG_IGN); /* a client that goes away is not the end of the process */
 	rc = check_dir(run_dir);
 	if (rc == 0 && snprintf(s->path, sizeof(s->path), "%s/admin.sock", run_dir) >= (int)sizeof(s->path))
 		rc = -ENAMETOOLONG;

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* controlplane/ctl: what command lines become, what answers look like. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <CUnit/CUnit.h>
+
+#include "ctl.h"
+
+static char why[512];
+
+/* The request a command line becomes, as JSON; "!" and the reason when refused. Words are blank-separated. */
+static char *line(const char *text)
+{
+	static char out[2048];
+	char copy[512], *argv[32], *save, *p, *json;
+	struct ctl_request r;
+	int argc = 0;
+
+	strcpy(copy, text);
+	for (p = strtok_r(copy, " ", &save); p != NULL; p = strtok_r(NULL, " ", &save))
+		argv[argc++] = p;
+	if (ctl_parse(argc, argv, &r, why, sizeof(why)) < 0) {
+		snprintf(out, sizeof(out), "!%s", why);
+		return out;
+	}
+	json = json_dumps(r.args, JSON_COMPACT);
+	snprintf(out, sizeof(out), "%s %s%s%s%s%s", r.cmd->cmd, json, r.local[0] != NULL ? " " : "",
+		 r.local[0] != NULL ? r.local[0] : "", r.local[1] != NULL ? " " : "",
+		 r.local[1] != NULL ? r.local[1] : "");
+	if (r.help)
+		strcat(out, " help");
+	free(json);
+	json_decref(r.args);
+	return out;
+}
+
+static const struct {
+	const char *line, *becomes;
+} lines[] = {
+	{"status", "status {}"},
+	{"show devices", "show.devices {}"},
+	{"device add SEP1 --mode encrypted --line 1 --line=2 --no-srtp",
+	 "device.add {\"name\":\"SEP1\",\"mode\":\"encrypted\",\"lines\":[\"1\",\"2\"],\"srtp\":false}"},
+	{"device add --mode nonsecure SEP1", "device.add {\"mode\":\"nonsecure\",\"name\":\"SEP1\"}"},
+	{"line add 10 --device SEP1 --label X", "line.add {\"number\":\"10\",\"device\":\"SEP1\",\"label\":\"X\"}"},
+	{"gateway add g --address 1.2.3.4:5 --endpoint e --number 9* --keys-without-ipsec",
+	 "gateway.add {\"name\":\"g\",\"address\":\"1.2.3.4:5\",\"endpoints\":[\"e\"],\"numbers\":[\"9*\"],"
+	 "\"keys_without_ipsec\":true}"},
+	{"sa add s --gateway g --in --spi 0x100 --alg aes-gcm-128 --local a --remote b --key-file k",
+	 "sa.add {\"name\":\"s\",\"gateway\":\"g\",\"direction\":\"in\",\"spi\":256,\"algorithm\":\"aes-gcm-128\","
+	 "\"local\":\"a\",\"remote\":\"b\"} k"},
+	{"session add --leg-a remote=[::1]:5,rx-key=AA==,suite=RTP --leg-b remote=1.2.3.4:6",
+	 "session.add {\"leg_a\":{\"remote\":\"[::1]:5\",\"rx_key\":\"AA==\",\"suite\":\"RTP\"},"
+	 "\"leg_b\":{\"remote\":\"1.2.3.4:6\"}}"},
+	{"session del 7", "session.del {\"id\":7}"},
+	{"cert issue SEP1 --out dir", "cert.issue {\"device\":\"SEP1\"} dir"},
+	{"import f.json --replace", "import {\"replace\":true} f.json"},
+	{"alarm clear", "alarm.clear {}"},
+	{"alarm clear id subject", "alarm.clear {\"id\":\"id\",\"subject\":\"subject\"}"},
+	{"device add --help", "device.add {} help"},
+	{"device show -- -x", "device.show {\"name\":\"-x\"}"},
+	{"", "!no command given"},
+	{"nope", "!unknown command nope"},
+	{"device", "!unknown command device"},
+	{"device add", "!device add: NAME is missing"},
+	{"device add a b", "!device add: one word too many: b"},
+	{"device add a --nope", "!device add: unknown option --nope"},
+	{"device add a --mode", "!--mode needs MODE"},
+	{"device add a --mode x --mode y", "!--mode is given twice"},
+	{"device add a --no-srtp=1", "!--no-srtp takes no value"},
+	{"line add 10", "!line add: --device is missing"},
+	{"cert issue SEP1", "!cert issue: --out is missing"},
+	{"session del seven", "!ID: seven is not an integer"},
+	{"session del 99999999999999999999", "!ID: 99999999999999999999 is not an integer"},
+	{"session add --leg-a remote --leg-b x=1", "!--leg-a: remote is not key=value"},
+	{"sa add s --gateway g --in --out --spi 300 --alg x --local a --remote b", "!--out is given twice"},
+};
+
+static void test_lines(void)
+{
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		CU_ASSERT_STRING_EQUAL(line(lines[i].line), lines[i].becomes);
+}
+
+static void test_every_command_explains_itself(void)
+{
+	for (const struct ctl_cmd *c = ctl_commands; c->words != NULL; c++) {
+		char words[80], *text = NULL;
+		size_t len = 0;
+		FILE *f = open_memstream(&text, &len);
+
+		snprintf(words, sizeof(words), "%s --help", c->words);
+		CU_ASSERT_PTR_NOT_NULL(strstr(line(words), " help"));
+		ctl_command_help(f, c);
+		fclose(f);
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, c->words));
+		for (const struct ctl_opt *o = c->opts; o != NULL && o->name != NULL; o++)
+			CU_ASSERT_PTR_NOT_NULL(strstr(text, o->name));
+		free(text);
+	}
+}
+
+static char *render(const char *json)
+{
+	static char out[2048];
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	json_t *o = json_loads(json, JSON_DECODE_ANY, NULL);
+
+	CU_ASSERT_PTR_NOT_NULL(o);
+	ctl_render(f, o);
+	fclose(f);
+	snprintf(out, sizeof(out), "%s", text);
+	free(text);
+	json_decref(o);
+	return out;
+}
+
+static void test_rendering(void)
+{
+	CU_ASSERT_STRING_EQUAL(render("null"), "");
+	CU_ASSERT_STRING_EQUAL(render("[]"), "none\n");
+	CU_ASSERT_STRING_EQUAL(render("[{\"a\":1,\"b_c\":\"x\"},{\"a\":222,\"d\":true}]"),
+			       "A    B-C  D\n1    x    -\n222  -    yes\n");
+	CU_ASSERT_STRING_EQUAL(render("[{\"n\":\"\xc3\xbc\",\"l\":[{\"number\":\"1\",\"label\":\"\"},{\"number\":\"2\",\"label\":\"q\"}]}]"),
+			       "N  L\n\xc3\xbc  1,2/label=q\n");
+	CU_ASSERT_STRING_EQUAL(render("{\"v\":\"1\",\"store\":{\"state\":\"ok\"},\"list\":[{\"a\":1}],\"none\":[]}"),
+			       "v: 1\nstore.state: ok\nlist:\nA\n1\nnone: \n");
+	CU_ASSERT_STRING_EQUAL(render("\"a\\u001b[0m\""), "a?[0m\n");
+}
+
+static CU_TestInfo tests[] = {
+	{"command lines", test_lines},
+	{"every command explains itself", test_every_command_explains_itself},
+	{"answers", test_rendering},
+	CU_TEST_INFO_NULL,
+};
+
+#include "suite.h"
+SUITE_MAIN("ctl", tests, NULL, NULL)
