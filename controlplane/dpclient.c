@@ -48,6 +48,7 @@ struct cp_dp {
 	size_t queued;
 	uint32_t seq;
 	uint32_t pending_cnt;
+	uint32_t tries; /* to connect, since the last success */
 	struct pending *pending; /* indexed by seq */
 
 	void *page;
@@ -465,13 +466,15 @@ static void on_retry(evutil_socket_t sock, short what, void *arg)
 	}
 	setsockopt(dp->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (connect(dp->fd, (const struct sockaddr *)&dp->addr, sizeof(dp->addr)) < 0) {
-		cfg_log_limited(CFG_LOG_INFO, "dataplane-not-there", "path=%s reason=%s", dp->addr.sun_path,
+		if (dp->tries++ % 150 == 0) /* at once, then every half minute */
+			cfg_log(CFG_LOG_NOTICE, "dataplane-not-there", "path=%s reason=%s", dp->addr.sun_path,
 				cfg_q(strerror(errno)));
 		close(dp->fd);
 		dp->fd = -1;
 		retry_later(dp);
 		return;
 	}
+	dp->tries = 0;
 	dp->ev_read = event_new(dp->base, dp->fd, EV_READ | EV_PERSIST, on_read, dp);
 	dp->ev_write = event_new(dp->base, dp->fd, EV_WRITE, on_write, dp);
 	if (dp->ev_read == NULL || dp->ev_write == NULL)
