@@ -66,7 +66,7 @@ static void dp_down(void *ctx)
 	struct cp_app *app = ctx;
 
 	cp_calls_down(app->calls);
-	cp_sas_down(app->sas);
+	cp_sas_down(app->sas, app->stopping);
 	cp_gws_down(app->gws);
 	if (!app->stopping)
 		cp_alarm_raise(app->alarms, "dataplane-down", CP_ALARM_CRITICAL, "dataplane",
@@ -134,7 +134,7 @@ static void sccp_alarm(void *ctx, const char *id, const char *subject, const cha
 		cp_alarm_clear(app->alarms, id, subject);
 }
 
-static void device_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted)
+static void record_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted)
 {
 	struct cp_app *app = ctx;
 	char name[CP_NAME_MAX];
@@ -144,10 +144,12 @@ static void device_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t 
 		return;
 	memcpy(name, key, key_len);
 	name[key_len] = '\0';
-	if (cf == CP_CF_DEVICE)
+	if (cf == CP_CF_DEVICE) {
 		cp_sccp_device_changed(app->sccp, name);
-	else
+	} else {
 		cp_gws_changed(app->gws, name);
+		cp_sas_gateway_changed(app->sas, name);
+	}
 }
 
 static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
@@ -366,8 +368,8 @@ static int start(struct cp_app *app)
 		.version = RAVELIN_VERSION,
 	};
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
-	    cp_store_watch(app->store, CP_CF_DEVICE, device_changed, app) < 0 ||
-	    cp_store_watch(app->store, CP_CF_GATEWAY, device_changed, app) < 0)
+	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
+	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
 	if (cp_admin_listen(app->admin, cfg->paths.run) < 0) {
 		cfg_log(CFG_LOG_ERR, "cannot-listen", "socket=%s/admin.sock reason=%s", cfg->paths.run,

@@ -58,7 +58,12 @@ daemon_pid() { cat "$WORK/$1.pid"; }
 daemon_alive() { kill -0 "$(daemon_pid "$1")" 2>/dev/null; }
 ctl() { "$BUILD/controlplane/ctl/ravelinctl" -s "$WORK/run/admin.sock" "$@"; }
 
-dataplane_up() { ctl -j status | jq -e '.dataplane.up == true'; }
+# ctl_holds COMMAND FILTER: ravelinctl answered, and the filter says true of it. (jq -e alone passes on nothing.)
+ctl_holds() {
+	local out
+	out=$(ctl -j $1) && [ "$(jq "$2" <<<"$out")" = true ]
+}
+dataplane_up() { ctl_holds status .dataplane.up; }
 
 appliance_start() {
 	daemon signer

@@ -16,8 +16,11 @@ static void command(const struct cp_call *call, const struct party *p, uint8_t v
 	memset(cmd, 0, sizeof(*cmd));
 	cmd->verb = verb;
 	snprintf(cmd->endpoint, sizeof(cmd->endpoint), "%s", p->endpoint);
+	if (verb == DP_MGCP_RQNT)
+		return; /* is about the endpoint, not about a connection */
 	snprintf(cmd->call_id, sizeof(cmd->call_id), "%08X", call->ref);
-	snprintf(cmd->conn_id, sizeof(cmd->conn_id), "%s", p->conn_id);
+	if (verb != DP_MGCP_CRCX)
+		snprintf(cmd->conn_id, sizeof(cmd->conn_id), "%s", p->conn_id);
 }
 
 static void describe(const struct cp_call *call, const struct party *p, struct dp_mgcp_media *m)
@@ -162,7 +165,6 @@ int trunk_open(struct cp_call *call)
 	struct dp_mgcp_cmd cmd;
 
 	command(call, p, DP_MGCP_CRCX, &cmd);
-	cmd.conn_id[0] = '\0';
 	cmd.mode = DP_MGCP_M_RECVONLY;
 	describe(call, p, &cmd.media);
 	return send_cmd(call, p, &cmd, GW_OP_CRCX);
@@ -174,7 +176,6 @@ void trunk_ring(struct cp_call *call)
 	struct dp_mgcp_cmd cmd;
 
 	command(call, p, DP_MGCP_RQNT, &cmd);
-	cmd.call_id[0] = cmd.conn_id[0] = '\0';
 	snprintf(p->request_id, sizeof(p->request_id), "%08X", call->ref);
 	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
 	snprintf(cmd.events, sizeof(cmd.events), "L/hd(N),L/hu(N)");
@@ -190,7 +191,6 @@ void trunk_connect(struct cp_call *call)
 
 	/* Events go on being watched; the ring ends. */
 	command(call, p, DP_MGCP_RQNT, &cmd);
-	cmd.call_id[0] = cmd.conn_id[0] = '\0';
 	snprintf(p->request_id, sizeof(p->request_id), "%08X1", call->ref);
 	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
 	snprintf(cmd.events, sizeof(cmd.events), "L/hu(N)");
@@ -213,8 +213,7 @@ void trunk_close(struct cp_call *call, unsigned side)
 		return;
 	if (p->request_id[0] != '\0') { /* stop ringing and watching */
 		command(call, p, DP_MGCP_RQNT, &cmd);
-		cmd.call_id[0] = cmd.conn_id[0] = '\0';
-		snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", call->ref);
+			snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", call->ref);
 		send_cmd(call, p, &cmd, GW_OP_RQNT);
 	}
 	if (p->conn_id[0] != '\0') {

@@ -22,6 +22,7 @@
 
 struct txn {
 	uint64_t handle; /* 0: free; low bits are the index */
+	struct cp_gws *gws;
 	uint32_t gw_id;
 	cp_gw_fn fn;
 	void *ctx;
@@ -130,6 +131,19 @@ static void keep_dlcx(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd)
 	gw->backlog_cnt++;
 }
 
+/* Only refusals matter here: an accepted command ends with its DONE. */
+static void cmd_reply(void *ctx, int rc)
+{
+	struct txn *t = ctx;
+	struct dp_mgcp_done done = {.result = rc == -EAGAIN || rc == -ENOSPC ? DP_MGCP_OVERLOAD : DP_MGCP_CANCELED};
+
+	if (rc >= 0 || t->handle == 0)
+		return;
+	done.handle = t->handle;
+	done.gw_id = t->gw_id;
+	txn_end(t->gws, t, &done);
+}
+
 int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx)
 {
 	struct cp_gws *gws = gw->gws;
@@ -147,6 +161,7 @@ int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_g
 		OPENSSL_cleanse(&msg, sizeof(msg));
 		return -EAGAIN;
 	}
+	t->gws = gws;
 	t->gw_id = gw->rec.gw_id;
 	t->fn = fn;
 	t->ctx = ctx;
@@ -154,7 +169,7 @@ int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_g
 	memcpy(t->tag.conn_id, cmd->conn_id, sizeof(t->tag.conn_id));
 	msg.gw_id = gw->rec.gw_id;
 	msg.handle = t->handle;
-	rc = cp_dp_send(gws->dp, DP_MSG_MGCP_CMD, &msg, NULL, NULL);
+	rc = cp_dp_send(gws->dp, DP_MSG_MGCP_CMD, &msg, cmd_reply, t);
 	OPENSSL_cleanse(&msg, sizeof(msg));
 	if (rc < 0) {
 		t->handle = 0;

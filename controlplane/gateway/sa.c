@@ -217,9 +217,8 @@ static int send_set(struct later *l, struct sa *sa)
 	};
 	int rc;
 
-	msg.shard = sa->rec.dir == DP_DIR_RECV ? (uint8_t)(sa->rec.spi % DP_SHARDS) : (uint8_t)(msg.gw_id % DP_SHARDS);
-	if (gw != NULL) /* an SA's packets and its gateway's transactions belong to one worker */
-		msg.shard = (uint8_t)(cp_gw_id(gw) % DP_SHARDS);
+	/* Inbound packets reach their worker by SPI; outbound the SA is where the gateway's transactions are. */
+	msg.shard = (uint8_t)((sa->rec.dir == DP_DIR_RECV ? sa->rec.spi : msg.gw_id) % DP_SHARDS);
 	cp_to_dp_addr(&msg.local, &sa->rec.local);
 	cp_to_dp_addr(&msg.remote, &sa->rec.remote);
 	cp_to_dp_addr(&msg.sel_local, &sa->rec.sel_local);
@@ -286,6 +285,15 @@ void cp_sas_up(struct cp_sas *sas)
 			assert_sa(sas, i, NULL, NULL);
 }
 
+void cp_sas_gateway_changed(struct cp_sas *sas, const char *gateway)
+{
+	if (!cp_dp_up(sas->env.dp))
+		return;
+	for (uint32_t i = 0; i < sas->max; i++)
+		if (sas->sa[i].used && !sas->sa[i].dead && strcmp(sas->sa[i].rec.gateway, gateway) == 0)
+			assert_sa(sas, i, NULL, NULL);
+}
+
 void cp_sas_adopt(struct cp_sas *sas)
 {
 	for (uint32_t i = 0; i < sas->max; i++) {
@@ -296,7 +304,7 @@ void cp_sas_adopt(struct cp_sas *sas)
 	}
 }
 
-void cp_sas_down(struct cp_sas *sas)
+void cp_sas_down(struct cp_sas *sas, bool stopping)
 {
 	for (uint32_t i = 0; i < sas->max; i++) {
 		const struct dp_page_sa *pg = cp_dp_page_sa(sas->env.dp, i);
@@ -309,7 +317,8 @@ void cp_sas_down(struct cp_sas *sas)
 			sa->in_top = pg->seq;
 			seq_save(sas, &sa->rec, sa->in_top, NULL, NULL);
 		}
-		tell_gateway(sas, sa->rec.gateway);
+		if (!stopping)
+			tell_gateway(sas, sa->rec.gateway);
 	}
 }
 

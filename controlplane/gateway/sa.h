@@ -43,9 +43,13 @@ unsigned cp_sas_load(struct cp_sas *sas);
 
 /** The channel is up: assert every SA. */
 void cp_sas_up(struct cp_sas *sas);
+/** A gateway's record came or changed: its SAs are asserted again, now naming it. */
+void cp_sas_gateway_changed(struct cp_sas *sas, const char *gateway);
+
 /** Keep those the dataplane still has through the sweep that follows. */
 void cp_sas_adopt(struct cp_sas *sas);
-void cp_sas_down(struct cp_sas *sas);
+/** The channel goes; the page is still mapped. 'stopping': with us, so that nobody need be told. */
+void cp_sas_down(struct cp_sas *sas, bool stopping);
 void cp_sas_event(struct cp_sas *sas, const struct dp_sa_event *ev);
 
 #define CP_SA_SECRET_LEN 52
