@@ -71,7 +71,7 @@ static uint64_t measure(struct dp_mb *mb, uint8_t *data)
 	return best;
 }
 
-struct dp_mb *dp_mb_create(void)
+struct dp_mb *dp_mb_create_isa(const char *name)
 {
 	struct dp_mb *mb = aligned_alloc(64, (sizeof(*mb) + 63) / 64 * 64);
 	uint8_t *data = calloc(32, 192);
@@ -90,7 +90,8 @@ struct dp_mb *dp_mb_create(void)
 	for (unsigned int i = 0; i < ISA_CNT; i++) {
 		uint64_t cyc;
 
-		if ((features & isas[i].features) != isas[i].features)
+		if ((features & isas[i].features) != isas[i].features ||
+		    (name != NULL && strcmp(name, isas[i].name) != 0))
 			continue;
 		isas[i].init(mb->mgr);
 		if (imb_get_errno(mb->mgr) != 0 || mb->mgr->used_arch != isas[i].arch)
@@ -115,6 +116,11 @@ fail:
 	free(data);
 	dp_mb_destroy(mb);
 	return NULL;
+}
+
+struct dp_mb *dp_mb_create(void)
+{
+	return dp_mb_create_isa(NULL);
 }
 
 void dp_mb_destroy(struct dp_mb *mb)

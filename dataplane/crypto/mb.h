@@ -41,6 +41,9 @@ struct dp_mb {
  */
 struct dp_mb *dp_mb_create(void);
 
+/** The same with the instruction set of that name, for tests. NULL also: this CPU has it not. */
+struct dp_mb *dp_mb_create_isa(const char *name);
+
 /** Clears key material that the manager still holds, frees. Takes NULL. */
 void dp_mb_destroy(struct dp_mb *mb);
 

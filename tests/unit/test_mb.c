@@ -266,6 +266,32 @@ static void test_equal(void)
 	CU_ASSERT_STRING_NOT_EQUAL(dp_mb_isa(mb), "unknown");
 }
 
+static void test_every_isa(void)
+{
+	static const char *const names[] = {"avx512", "avx2", "avx", "sse"};
+	struct dp_mb *chosen = mb;
+	int ran = 0;
+
+	for (int i = 0; i < 4; i++) {
+		mb = dp_mb_create_isa(names[i]);
+		if (mb == NULL)
+			continue;
+		CU_ASSERT_STRING_EQUAL(dp_mb_isa(mb), names[i]);
+		test_rfc2202();
+		test_hmac_bursts();
+		test_ctr_bursts();
+		test_cbc_bursts();
+		test_gcm();
+		mb->shani = false; /* and without its help */
+		test_hmac_bursts();
+		dp_mb_destroy(mb);
+		ran++;
+	}
+	mb = chosen;
+	CU_ASSERT(ran > 0);
+	CU_ASSERT_PTR_NULL(dp_mb_create_isa("none"));
+}
+
 static CU_TestInfo tests[] = {
 	{"HMAC-SHA1 of RFC 2202, alone and in bursts", test_rfc2202},
 	{"HMAC-SHA1 bursts of every size equal OpenSSL's", test_hmac_bursts},
@@ -273,6 +299,7 @@ static CU_TestInfo tests[] = {
 	{"CTR bursts of every size equal OpenSSL's", test_ctr_bursts},
 	{"CBC bursts equal OpenSSL's, both ways", test_cbc_bursts},
 	{"GCM equals OpenSSL's, both ways", test_gcm},
+	{"all of this with every instruction set of this CPU", test_every_isa},
 	{"the compare sees every bit", test_equal},
 	CU_TEST_INFO_NULL,
 };
