@@ -11,6 +11,8 @@
 enum { S_OFFHOOK = 1, S_ONHOOK = 2, S_RINGOUT = 3, S_RINGIN = 4, S_CONNECTED = 5, S_BUSY = 6, S_CONGESTION = 7,
        S_INVALID = 14 };
 
+#define HANGUP_WAIT_MS 15000 /* for the server to come back, so that it can be told */
+
 #define STATUS_OK            0
 #define STATUS_ERROR         1
 #define STATUS_INVALID_CODEC 6
@@ -138,7 +140,7 @@ int sim_phone_hangup(struct sim_phone *p)
 		send_onhook(p);
 	} else {
 		c->hangup_wanted = true;
-		after_ms(c->end_timer, 15000);
+		after_ms(c->end_timer, HANGUP_WAIT_MS);
 	}
 	return 0;
 }
@@ -146,6 +148,17 @@ int sim_phone_hangup(struct sim_phone *p)
 bool sim_phone_in_call(const struct sim_phone *p)
 {
 	return p->call.active;
+}
+
+void sim_call_lost(struct sim_phone *p)
+{
+	struct sim_call *c = &p->call;
+
+	if (!c->active || !c->onhook_sent)
+		return;
+	c->onhook_sent = false; /* nobody knows whether it arrived: say it again */
+	c->hangup_wanted = true;
+	after_ms(c->end_timer, HANGUP_WAIT_MS);
 }
 
 void sim_call_resume(struct sim_phone *p)

@@ -28,7 +28,7 @@ struct sim_ep {
 	struct sim_gconn conns[SIM_GW_CONNS];
 	struct event *answer_timer, *hangup_timer;
 	uint32_t calls;   /* answered */
-	uint32_t conn_cnt; /* made, ever */
+	uint32_t conn_cnt;
 };
 
 struct sim_out { /* an own command */
@@ -63,6 +63,7 @@ struct sim_gw {
 	struct sim_cached cache[SIM_GW_CACHE_MAX];
 	uint32_t next_txid;
 	struct event *rsip_timer, *keepalive_timer;
+	uint32_t conn_cnt; /* connections made, ever */
 	unsigned int rsip_wait_s;
 	bool in_service;
 	uint64_t commands, duplicates, lost_on_purpose, bad, retransmitted, gave_up, rsip_acked, ntfy_acked,

@@ -142,12 +142,13 @@ struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id)
 		sim_addr_set_port(&cfg.local, 0);
 	}
 	ep->conn_cnt++;
-	if (cfg.record != NULL && ep->conn_cnt > 1) {
-		snprintf(c->record, sizeof(c->record), "%s.%u", cfg.record, ep->conn_cnt);
+	g->conn_cnt++;
+	if (cfg.record != NULL && g->conn_cnt > 1) {
+		snprintf(c->record, sizeof(c->record), "%s.%u", cfg.record, g->conn_cnt);
 		cfg.record = c->record;
 	}
-	if (cfg.played != NULL && ep->conn_cnt > 1) {
-		snprintf(c->played, sizeof(c->played), "%s.%u", cfg.played, ep->conn_cnt);
+	if (cfg.played != NULL && g->conn_cnt > 1) {
+		snprintf(c->played, sizeof(c->played), "%s.%u", cfg.played, g->conn_cnt);
 		cfg.played = c->played;
 	}
 	cfg.play_done = on_play_done;

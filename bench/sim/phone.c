@@ -72,7 +72,11 @@ static void lost(struct sim_phone *p, const char *reason)
 		return;
 	}
 	p->losses += was;
-	if (p->opts->retry_ms != 0 && p->registrations > 0) {
+	if (p->away_us == 0)
+		p->away_us = sim_now_us();
+	if (p->opts->retry_ms != 0 && p->registrations > 0 &&
+	    (p->opts->give_up_s == 0 || sim_now_us() - p->away_us < p->opts->give_up_s * 1000000ULL)) {
+		sim_call_lost(p);
 		p->state = SIM_PHONE_WAITING;
 		after_ms(p->retry_timer, p->opts->retry_ms);
 	} else {
@@ -155,6 +159,7 @@ static void registered(struct sim_phone *p, const struct sim_sccp_msg *m)
 
 	p->state = SIM_PHONE_REGISTERED;
 	p->registrations++;
+	p->away_us = 0;
 	p->register_ms = (double)took / 1000;
 	p->protocol = (uint8_t)(m->protocol == 0 || m->protocol > p->opts->protocol ? p->opts->protocol
 										     : m->protocol);

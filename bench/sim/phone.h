@@ -20,6 +20,7 @@ struct sim_phone_opts {
 	bool mac_ascii;
 	unsigned int timeout_s;  /* connect, handshake, registration */
 	unsigned int retry_ms;   /* between attempts to come back; 0: do not come back */
+	unsigned int give_up_s;  /* do not come back after so long without a server; 0: always try */
 	const char *dial;        /* NULL: do not call */
 	bool enbloc;
 	unsigned int digit_ms, dial_after_ms;

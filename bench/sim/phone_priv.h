@@ -43,7 +43,7 @@ struct sim_phone {
 	uint32_t keepalive_s, line_cnt;
 	uint32_t waiting;           /* bit i: answer i of start-up is missing */
 	bool ready;
-	uint64_t start_us, keepalive_us;
+	uint64_t start_us, keepalive_us, away_us; /* away_us: since when there is no server, 0: there is */
 	struct event *keepalive_timer, *retry_timer;
 	uint64_t registrations, losses, keepalives, keepalive_acks, unknown, bad_frames, resets;
 	double register_ms;
@@ -59,6 +59,8 @@ int sim_call_init(struct sim_phone *p);
 void sim_call_fini(struct sim_phone *p);
 /** A message that concerns calls or media; false: it does not. */
 bool sim_call_message(struct sim_phone *p, const struct sim_sccp_msg *m);
+/** The connection is gone: what is not known to have arrived will be said again. */
+void sim_call_lost(struct sim_phone *p);
 /** Registered (again): go on with what waited. */
 void sim_call_resume(struct sim_phone *p);
 /** The phone gives up: close media, end the call. */

@@ -32,6 +32,7 @@ static const char help[] =
 	"  --protocol N           highest SCCP protocol version, 3 to 22 (17)\n"
 	"  --device-type N        number of the phone's model (434: 7942)\n"
 	"  --retry MS             come back so long after a loss (1000); 0: do not\n"
+	"  --give-up S            end when the server stays away so long (60); 0: never\n"
 	"  --timeout S            for connecting and registering (10)\n"
 	"Calls\n"
 	"  --dial NUMBER          go off hook and key in 0-9 * #, when ready; --enbloc: the number at once\n"
@@ -63,7 +64,7 @@ static const char help[] =
 
 enum {
 	O_SERVER = 256, O_TLS, O_TCP, O_CERT, O_CA, O_INSECURE, O_TLSVER, O_SOURCE, O_NAME, O_PROTOCOL, O_TYPE,
-	O_RETRY, O_TIMEOUT, O_DIAL, O_ENBLOC, O_DIAL_AFTER, O_DIGIT_MS, O_ANSWER, O_ANSWER_OFFHOOK, O_DURATION,
+	O_RETRY, O_GIVE_UP, O_TIMEOUT, O_DIAL, O_ENBLOC, O_DIAL_AFTER, O_DIGIT_MS, O_ANSWER, O_ANSWER_OFFHOOK, O_DURATION,
 	O_HANGUP, O_LINGER, O_CALLS, O_COMMANDS, O_PLAY, O_LOOP, O_RECORD, O_PLAYED, O_MEDIA_IP, O_MEDIA_PORTS,
 	O_FIRST_SEQ, O_RTCP, O_SRTP, O_LOAD, O_HOLD, O_FIRST, O_RATE, O_PARALLEL, O_CERT_DIR, O_LOAD_CA,
 	O_SOURCE_IPS, O_REPORT, O_EVENTS, O_DUMP_KEYS, O_KEYLOG, O_COMPARE, O_EDGE, O_TAIL, O_MIN_FRAMES, O_HELP,
@@ -74,7 +75,7 @@ static const struct option options[] = {
 	{"cert", 1, NULL, O_CERT}, {"ca", 1, NULL, O_CA}, {"insecure", 0, NULL, O_INSECURE},
 	{"tls-version", 1, NULL, O_TLSVER}, {"source", 1, NULL, O_SOURCE}, {"name", 1, NULL, O_NAME},
 	{"protocol", 1, NULL, O_PROTOCOL}, {"device-type", 1, NULL, O_TYPE}, {"retry", 1, NULL, O_RETRY},
-	{"timeout", 1, NULL, O_TIMEOUT}, {"dial", 1, NULL, O_DIAL}, {"enbloc", 0, NULL, O_ENBLOC},
+	{"give-up", 1, NULL, O_GIVE_UP}, {"timeout", 1, NULL, O_TIMEOUT}, {"dial", 1, NULL, O_DIAL}, {"enbloc", 0, NULL, O_ENBLOC},
 	{"dial-after", 1, NULL, O_DIAL_AFTER}, {"digit-ms", 1, NULL, O_DIGIT_MS}, {"answer", 2, NULL, O_ANSWER},
 	{"answer-offhook", 0, NULL, O_ANSWER_OFFHOOK}, {"duration", 1, NULL, O_DURATION},
 	{"hangup", 0, NULL, O_HANGUP}, {"linger", 1, NULL, O_LINGER}, {"calls", 1, NULL, O_CALLS},
@@ -168,6 +169,7 @@ static void option(struct app *a, int o, const char *name, const char *v)
 	case O_PROTOCOL: p->protocol = (uint8_t)number(name, v, 3, 22); break;
 	case O_TYPE: p->device_type = (uint32_t)number(name, v, 1, 1e6); break;
 	case O_RETRY: p->retry_ms = (unsigned int)number(name, v, 0, 3600000); break;
+	case O_GIVE_UP: p->give_up_s = (unsigned int)number(name, v, 0, 86400); break;
 	case O_TIMEOUT: p->timeout_s = (unsigned int)number(name, v, 1, 3600); break;
 	case O_DIAL: p->dial = v; break;
 	case O_ENBLOC: p->enbloc = true; break;
@@ -474,7 +476,7 @@ int main(int argc, char **argv)
 {
 	struct app a = {
 		.phone = {.protocol = 17, .device_type = 434, .load = "SCCP42.9-4-2SR3-1S", .timeout_s = 10,
-			  .retry_ms = 1000, .digit_ms = 50, .linger_ms = 300, .media = true},
+			  .retry_ms = 1000, .give_up_s = 60, .digit_ms = 50, .linger_ms = 300, .media = true},
 		.load = {.rate = 500, .parallel = 200, .hold_s = 10, .first = "SEP000000000001"},
 		.calls = 1, .edge = 25, .tail = 25, .min_frames = 1,
 	};
