@@ -123,13 +123,15 @@ static void test_malformed(void)
 		"CRCX x a@b MGCP 1.0\r\n", "CRC 1 a@b MGCP 1.0\r\n", "CRCX 1 a@b SIP 2.0\r\n", "CRCX 1 a@b\r\n",
 		"RQNT 1 a@b MGCP 1.0\r\nno colon\r\n", "RQNT 1 a@b MGCP 1.0\r\n: no name\r\n",
 	};
+	static const char short_key[] =
+		"v=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/SAVP 0\r\n"
+		"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9\r\n";
 	static const char *const bad_sdp[] = {
 		"", "v=0\r\n", "v=0\r\nc=IN IP4 192.0.2.7\r\n", "v=0\r\nm=audio 18000 RTP/AVP 0\r\n",
 		"v=0\r\nc=IN IP4 host\r\nm=audio 18000 RTP/AVP 0\r\n",
 		"v=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 70000 RTP/AVP 0\r\n",
 		"v=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/AVP\r\n",
-		"v=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/SAVP 0\r\n"
-		"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9\r\n",
+		short_key,
 	};
 	struct sim_mgcp_msg m;
 	struct sim_sdp sdp;
