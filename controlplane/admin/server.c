@@ -26,7 +26,9 @@ struct cp_conn { /* refs: the server's list, and the request that waits for its 
 	struct bufferevent *bev;
 	struct event *timer;
 	uid_t uid;
-	size_t scanned; /* bytes of the input that hold no newline */
+	char *in;       /* what was read: one run of bytes, so that a long line is not searched again and again */
+	size_t head, len, cap; /* 'in' holds bytes head to len */
+	size_t scanned; /* up to here it holds no newline; from head */
 	bool busy;      /* a request waits for its answer */
 	bool inside;    /* process() is on the stack */
 	bool eof;       /* the peer sends no more: close once all is answered and written */
@@ -45,6 +47,14 @@ static struct timeval idle_time(const struct cp_server *s)
 	return (struct timeval){s->admin->idle_ms / 1000, (suseconds_t)(s->admin->idle_ms % 1000 * 1000)};
 }
 
+static void conn_free(struct cp_conn *c)
+{
+	if (c->in != NULL)
+		OPENSSL_cleanse(c->in, c->cap);
+	free(c->in);
+	free(c);
+}
+
 static void conn_close(struct cp_conn *c)
 {
 	struct cp_server *s = c->server;
@@ -60,7 +70,40 @@ static void conn_close(struct cp_conn *c)
 	bufferevent_free(c->bev);
 	c->bev = NULL;
 	if (!c->busy && !c->inside)
-		free(c);
+		conn_free(c);
+}
+
+/* Move what has arrived behind what is there. False: no memory. */
+static bool fetch(struct cp_conn *c)
+{
+	struct evbuffer *from = bufferevent_get_input(c->bev);
+	size_t n = evbuffer_get_length(from);
+
+	if (n == 0)
+		return true;
+	if (c->len + n > c->cap) {
+		size_t cap = 4096, have = c->len - c->head;
+		char *grown;
+
+		while (cap < have + n)
+			cap *= 2;
+		grown = malloc(cap);
+		if (grown == NULL)
+			return false;
+		if (have > 0)
+			memcpy(grown, c->in + c->head, have);
+		if (c->in != NULL)
+			OPENSSL_cleanse(c->in, c->len);
+		free(c->in);
+		c->in = grown;
+		c->cap = cap;
+		c->scanned -= c->head;
+		c->head = 0;
+		c->len = have;
+	}
+	evbuffer_remove(from, c->in + c->len, n);
+	c->len += n;
+	return true;
 }
 
 static void process(struct cp_conn *c);
@@ -72,7 +115,7 @@ static void on_answer(void *ctx, const char *line, size_t len)
 	c->busy = false;
 	if (c->server == NULL) { /* the client went away */
 		if (!c->inside)
-			free(c);
+			conn_free(c);
 		return;
 	}
 	bufferevent_write(c->bev, line, len);
@@ -86,7 +129,7 @@ static void refuse(struct cp_conn *c, const char *code, const char *message)
 	evbuffer_add_printf(bufferevent_get_output(c->bev),
 			    "{\"ok\":false,\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n", code, message);
 	cfg_log_limited(CFG_LOG_WARN, "admin-refused", "uid=%u reason=%s", (unsigned)c->uid, cfg_q(message));
-	evbuffer_drain(bufferevent_get_input(c->bev), evbuffer_get_length(bufferevent_get_input(c->bev)));
+	c->head = c->len = c->scanned = 0;
 	bufferevent_disable(c->bev, EV_READ);
 	c->eof = true;
 }
@@ -94,40 +137,37 @@ static void refuse(struct cp_conn *c, const char *code, const char *message)
 /* Take whole lines while none waits for an answer. May free 'c'. */
 static void process(struct cp_conn *c)
 {
-	struct evbuffer *in = bufferevent_get_input(c->bev);
-
 	c->inside = true;
-	while (c->server != NULL && !c->busy && evbuffer_get_length(in) > 0) {
-		struct evbuffer_ptr from, eol;
-		unsigned char *line;
+	if (!fetch(c))
+		refuse(c, "failed", "no memory");
+	while (c->server != NULL && !c->busy && c->len > c->head) {
+		char *line = c->in + c->head, *eol = memchr(c->in + c->scanned, '\n', c->len - c->scanned);
 		size_t len;
 
-		evbuffer_ptr_set(in, &from, c->scanned, EVBUFFER_PTR_SET);
-		eol = evbuffer_search(in, "\n", 1, &from);
-		if (eol.pos < 0) {
-			c->scanned = evbuffer_get_length(in);
-			if (c->scanned > CP_ADMIN_REQUEST_MAX)
+		if (eol == NULL) {
+			c->scanned = c->len;
+			if (c->len - c->head > CP_ADMIN_REQUEST_MAX)
 				refuse(c, "too-large", "the request is too large");
 			break;
 		}
-		c->scanned = 0;
-		len = (size_t)eol.pos;
-		line = evbuffer_pullup(in, (ev_ssize_t)len + 1);
-		if (line == NULL) {
-			refuse(c, "failed", "no memory");
-			break;
-		}
+		len = (size_t)(eol - line);
 		c->busy = true;
-		admin_dispatch(c->server->admin, c->uid, (const char *)line, len, on_answer, c);
-		if (c->server == NULL)
-			break;
+		admin_dispatch(c->server->admin, c->uid, line, len, on_answer, c);
 		OPENSSL_cleanse(line, len);
-		evbuffer_drain(in, len + 1);
+		c->head += len + 1;
+		if (c->head == c->len)
+			c->head = c->len = 0;
+		c->scanned = c->head;
+	}
+	if (c->len == 0 && c->cap > READ_STEP) { /* an import's buffer is not kept */
+		free(c->in);
+		c->in = NULL;
+		c->cap = 0;
 	}
 	c->inside = false;
 	if (c->server == NULL) {
 		if (!c->busy)
-			free(c);
+			conn_free(c);
 		return;
 	}
 	if (c->busy) {
@@ -141,7 +181,7 @@ static void process(struct cp_conn *c)
 		return; /* else on_written() closes */
 	}
 	bufferevent_enable(c->bev, EV_READ);
-	if (evbuffer_get_length(in) == 0) {
+	if (c->len == c->head) {
 		evtimer_del(c->timer);
 	} else if (!evtimer_pending(c->timer, NULL)) {
 		struct timeval tv = idle_time(c->server);
@@ -236,7 +276,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 	s->cnt++;
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	bufferevent_set_max_single_read(c->bev, READ_STEP);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, CP_ADMIN_REQUEST_MAX + 2);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_STEP);
 	bufferevent_set_timeouts(c->bev, NULL, &tv); /* an answer that nobody reads */
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
