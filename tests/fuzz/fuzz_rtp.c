@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Header checks of RTP and RTCP on exact-size copies; what passes in clear must also pass as the encrypted form. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "rtp.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	uint8_t *p;
+	uint16_t len = (uint16_t)size;
+
+	if (size > 2048)
+		return 0;
+	p = malloc(size + 1);
+	memcpy(p, data, size);
+	if (dp_rtp_check(p, len, true) == DP_OK && dp_rtp_check(p, len, false) != DP_OK)
+		abort();
+	if (dp_rtcp_check(p, len) == DP_OK && (dp_srtcp_check(p, len) != DP_OK || !dp_rtp_is_rtcp(p, len)))
+		abort();
+	free(p);
+	return 0;
+}
