@@ -244,6 +244,18 @@ static void neighbours(struct dp_objs *o, uint64_t ms)
 {
 	struct dp_nh nh;
 
+	if (dp_neigh_dirty(o->neigh)) {
+		struct dp_nh_snap *snap;
+
+		if (ms - o->publish_ms < 2)
+			return;
+		snap = dp_neigh_snapshot(o->neigh);
+		o->publish_ms = ms;
+		if (snap == NULL)
+			return;
+		dp_node_publish(o->node, snap);
+	}
+	/* Only now: a worker passes on the answer of somebody that is in its snapshot. */
 	for (int i = 0; i < 64 && dp_neigh_due(o->neigh, ms, &nh); i++) {
 		const uint8_t *own = dp_port_own(&o->node->ports[nh.port], nh.family, nh.ip);
 		struct dp_cmd *cmd = own != NULL ? cmd_take(o, 0, DP_OP_SOLICIT) : NULL;
@@ -253,13 +265,6 @@ static void neighbours(struct dp_objs *o, uint64_t ms)
 		cmd->u.solicit.nh = nh;
 		memcpy(cmd->u.solicit.own, own, 16);
 		submit(o, 0, cmd);
-	}
-	if (dp_neigh_dirty(o->neigh) && ms - o->publish_ms >= 2) {
-		struct dp_nh_snap *snap = dp_neigh_snapshot(o->neigh);
-
-		o->publish_ms = ms;
-		if (snap != NULL)
-			dp_node_publish(o->node, snap);
 	}
 }
 

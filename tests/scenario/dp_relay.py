@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# The checks of dp-relay.sh. Usage: dp_relay.py SOCKET NETNS_A NETNS_B
+import ctypes
+import os
+import socket
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from dp_client import NONE, Dataplane  # noqa: E402
+
+CLONE_NEWNET = 0x40000000
+libc = ctypes.CDLL(None, use_errno=True)
+checks = 0
+
+
+def check(what, ok):
+    global checks
+    if not ok:
+        print("FAILED: " + what, file=sys.stderr)
+        sys.exit(1)
+    checks += 1
+
+
+def udp_in(netns, addr):
+    """A UDP socket in a network namespace: sockets keep the namespace they were made in."""
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open("/run/netns/" + netns, os.O_RDONLY)
+    if libc.setns(there, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+    s = socket.socket(socket.AF_INET6 if ":" in addr[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(addr)
+    s.settimeout(2)
+    libc.setns(here, CLONE_NEWNET)
+    os.close(here)
+    os.close(there)
+    return s
+
+
+def rtp(seq, ssrc, payload=160):
+    return struct.pack(">BBHII", 0x80, 8, seq & 0xFFFF, seq * 160, ssrc) + bytes((seq + i) & 0xFF for i in range(payload))
+
+
+def rtcp(ssrc):
+    return struct.pack(">BBHI", 0x80, 200, 6, ssrc) + bytes(20)
+
+
+def nothing(s):
+    s.settimeout(0.3)
+    try:
+        s.recv(2048)
+        return False
+    except TimeoutError:
+        return True
+    finally:
+        s.settimeout(2)
+
+
+def relay(a, b, ra, rb, n=500):
+    """n packets each way, in order, unchanged, from the right port."""
+    for peer, local, other, olocal in ((a, ra, b, rb), (b, rb, a, ra)):
+        got = 0
+        for i in range(n):
+            p = rtp(i, 7)
+            peer.sendto(p, local)
+            try:
+                while True:
+                    q, frm = other.recvfrom(2048)
+                    if q == p:
+                        break
+            except TimeoutError:
+                continue
+            check("source of relayed RTP", frm[:2] == olocal[:2])
+            got += 1
+        check("all %d packets relayed (%d)" % (n, got), got == n)
+
+
+def main():
+    path, ns_a, ns_b = sys.argv[1:4]
+    dp = Dataplane(path, 1)
+    check("fresh start", dp.last_epoch == 0 and dp.legs == 0)
+    check("leg_bytes", dp.head()["leg_bytes"] <= 1000)
+    port = 16384 + 512
+    la, lb = dp.leg_id(0, port), dp.leg_id(1, port)
+    a, ar = udp_in(ns_a, ("10.77.1.2", 4000)), udp_in(ns_a, ("10.77.1.2", 4001))
+    b, br = udp_in(ns_b, ("10.77.2.2", 5000)), udp_in(ns_b, ("10.77.2.2", 5001))
+    stranger = udp_in(ns_a, ("10.77.1.2", 4444))
+    ra, rb = ("10.77.1.1", port), ("10.77.2.1", port)
+    dp.leg_set(la, lb, ("10.77.1.2", 4000))
+    dp.leg_set(lb, la, ("10.77.2.2", 5000))
+    time.sleep(0.3)
+    relay(a, b, ra, rb)
+    ar.sendto(rtcp(5), ("10.77.1.1", port + 1))
+    q, frm = br.recvfrom(2048)
+    check("RTCP on the next port", q == rtcp(5) and frm == ("10.77.2.1", port + 1))
+    stranger.sendto(rtp(1, 9), ra)
+    check("a stranger's packet goes nowhere", nothing(b))
+    time.sleep(0.6)
+    leg = dp.leg(la)
+    check("counters of the leg", leg["rx_pkts"] == 501 and leg["rx_rtcp"] == 1 and leg["other_drop"] == 1)
+    check("session in the page", leg["session"] == 1)
+    w = dp.worker(0)
+    check("the drop is counted", w["drop"]["source"] == 1)
+    check("every packet accounted for",
+          w["rx_pkts"] == (w["tx_pkts"] - w["made_pkts"] + sum(w["drop"].values()) + w["in_flight"]) % 2**64)
+
+    # IPv6 on one side
+    a6 = udp_in(ns_a, ("fd77::2", 4100))
+    b2 = udp_in(ns_b, ("10.77.2.2", 5100))
+    l2 = dp.leg_id(1, port + 2)
+    l6 = dp.leg_id(2, port + 2)
+    dp.leg_set(l6, l2, ("fd77::2", 4100))
+    dp.leg_set(l2, l6, ("10.77.2.2", 5100))
+    time.sleep(0.3)
+    relay(a6, b2, ("fd77::1", port + 2), ("10.77.2.1", port + 2), 100)
+
+    # the controlplane dies without a word: media goes on; the next one adopts one call and sweeps the other
+    dp.sock.close()
+    relay(a, b, ra, rb, 100)
+    dp = Dataplane(path, 2)
+    check("the dataplane remembers", dp.last_epoch == 1 and dp.legs == 4)
+    dp.adopt(la)
+    dp.adopt(lb)
+    check("nobody to adopt", dp.adopt(dp.leg_id(0, port + 40), True) == -2)
+    relay(a, b, ra, rb, 100)
+    dp.sweep()
+    time.sleep(0.1)
+    relay(a, b, ra, rb, 100)
+    a6.sendto(rtp(1, 1), ("fd77::1", port + 2))
+    check("swept legs are silent", nothing(b2))
+    check("swept legs are gone", dp.leg_del(l6, True) == -2)
+
+    # ageing
+    lx = dp.leg_id(0, port + 8)
+    dp.leg_set(lx, NONE, None, idle_s=1, session=99)
+    dp.sock.settimeout(6)
+    data = dp.sock.recv(4096)
+    typ, _, seq, leg_id, idle, session = struct.unpack_from("<HHIIIQ", data)
+    check("an idle leg ages with an event", typ == 96 and seq == 0 and leg_id == lx and session == 99)
+
+    # malformed messages: answered, counted, nothing else
+    before = dp.head()["chan_bad"]
+    check("bad field", dp.call(dp.hdr(2, 88) + bytes([255] * 80), True) == -74)
+    dp.sock.send(os.urandom(100))
+    time.sleep(0.2)
+    check("counted", dp.head()["chan_bad"] >= before + 2)
+    relay(a, b, ra, rb, 50)
+    dp.leg_del(la)
+    dp.leg_del(lb)
+    print("dp-relay: %d checks" % checks)
+
+
+main()
