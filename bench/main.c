@@ -25,6 +25,7 @@ static const struct {
 	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2"},
 	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP"},
 	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb"},
+	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls"},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 
