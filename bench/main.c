@@ -165,7 +165,8 @@ bool bench_wanted(const struct bench_opts *opts, const json_t *kase)
 		if (json_is_string(v))
 			snprintf(have, sizeof(have), "%s", json_string_value(v));
 		else
-			snprintf(have, sizeof(have), "%lld", (long long)json_integer_value(v));
+			snprintf(have, sizeof(have), "%lld",
+				 json_is_boolean(v) ? json_is_true(v) : (long long)json_integer_value(v));
 		ok = ok && v != NULL && strcmp(have, eq + 1) == 0;
 	}
 	free(list);
@@ -205,7 +206,8 @@ static void print_table(const struct bench_row *row, double value, double peer, 
 		if (json_is_string(v))
 			snprintf(text + n, sizeof(text) - n, "%s ", json_string_value(v));
 		else
-			snprintf(text + n, sizeof(text) - n, "%s=%lld ", key, (long long)json_integer_value(v));
+			snprintf(text + n, sizeof(text) - n, "%s=%lld ", key,
+				      json_is_boolean(v) ? json_is_true(v) : (long long)json_integer_value(v));
 	}
 	printf("%-5s %-58s %11.4g %8.1f  %-9s %11.4g %7.2f %5.1f%%", row->bench, text, value, row->cycles,
 	       row->peer != NULL ? row->peer : "-", peer, ratio, spread * 100);
