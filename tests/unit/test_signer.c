@@ -20,6 +20,7 @@
 
 #include <CUnit/CUnit.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
 
 #include "config.h"
 #include "file.h"
@@ -379,6 +380,33 @@ static void test_missing_is_an_error(void)
 	}
 	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EACCES);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err, "CAPF.cert.pem"));
+}
+
+/* A certificate of the right key that another CA signed. */
+static void test_foreign_certificate(void)
+{
+	struct pki_state *st;
+	X509 *cert = NULL;
+	char path[200];
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text;
+	long len;
+
+	wipe_dir();
+	st = opened();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
+	CU_ASSERT_EQUAL(
+		pki_ca_issue(st->ident[PKI_IDENT_CALLMANAGER].key, "x", "x", time(NULL), 10, &cert),
+		0);
+	pki_state_close(st);
+	PEM_write_bio_X509(bio, cert);
+	len = BIO_get_mem_data(bio, &text);
+	at(path, sizeof(path), "CallManager.cert.pem");
+	CU_ASSERT_EQUAL(pki_file_write(path, text, (size_t)len, 0644, false), 0);
+	CU_ASSERT_EQUAL(pki_state_open(cfg, time(NULL), &st, err, sizeof(err)), -EACCES);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err, "not issued by"));
+	BIO_free(bio);
+	X509_free(cert);
 }
 
 static void test_bad_configuration(void)
@@ -759,7 +787,8 @@ static void test_hostile_peers(void)
 /* One that accepts and says nothing, and one that answers nonsense: an error in bounded time. */
 static void *mute(void *arg)
 {
-	int *l = arg, fd = accept(*l, NULL, NULL);
+	int *l = arg, fd = accept(*l, NULL, NULL), n;
+	struct pki_signer_msg m;
 	char buf[100];
 
 	CU_ASSERT(recv(fd, buf, sizeof(buf), 0) > 0);
@@ -767,8 +796,10 @@ static void *mute(void *arg)
 	close(fd);
 	fd = accept(*l, NULL, NULL);
 	CU_ASSERT(recv(fd, buf, sizeof(buf), 0) > 0);
-	buf[7] ^= 1; /* another sequence number, and no reply */
-	send(fd, buf, 12, MSG_NOSIGNAL);
+	/* a good answer to another question */
+	m = (struct pki_signer_msg){.type = PKI_SIGNER_HELLO, .reply = 1, .seq = 99};
+	n = pki_signer_build(&m, (uint8_t *)buf, sizeof(buf));
+	send(fd, buf, (size_t)n, MSG_NOSIGNAL);
 	CU_ASSERT_EQUAL(recv(fd, buf, sizeof(buf), 0), 0);
 	close(fd);
 	return NULL;
@@ -815,6 +846,7 @@ static void test_peer_of_another_user(void)
 		int c = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 		char b;
 
+		alarm(5); /* served instead of refused: neither side would ever end */
 		if (setuid(65534) < 0 || connect(c, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 			_exit(3);
 		_exit(recv(c, &b, 1, 0) == 0 ? 0 : 1);
@@ -866,6 +898,7 @@ static CU_TestInfo tests[] = {
 	{"first start", test_first_start},
 	{"a first start cut short is completed", test_cut_first_start},
 	{"what is missing is not made again", test_missing_is_an_error},
+	{"a certificate of another CA", test_foreign_certificate},
 	{"bad configuration", test_bad_configuration},
 	{"requests that are refused", test_requests_refused},
 	{"client: identity, phones, sealing, restart", test_client},

@@ -157,9 +157,13 @@ static X509 *make(const struct pki_ca *by, EVP_PKEY *key, const char *const *cns
 		int len = cn[0] == '\1' ? 17
 		                        : (int)strlen(cn); /* \1: a NUL inside, 16 bytes + more */
 
-		X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, type,
-		                           (const unsigned char *)cn + (cn[0] == '\1'),
-		                           len - (cn[0] == '\1'), -1, 0);
+		unsigned char raw[80]; /* \1 stands for a NUL inside */
+
+		memcpy(raw, cn, (size_t)len);
+		for (int k = 0; k < len; k++)
+			raw[k] = raw[k] == 1 ? 0 : raw[k];
+		X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, type, raw,
+		                           len, -1, 0);
 	}
 	X509_set_issuer_name(cert, X509_get_subject_name(by->cert));
 	ASN1_TIME_set(X509_getm_notBefore(cert), NOW - 10);
@@ -186,7 +190,10 @@ static const struct {
 	{{"CP-8861-SEP0011223344AA"}, 1, V_ASN1_BMPSTRING, NULL},
 	{{"SEP0011223344AA", "SEP0011223344AB"}, 2, MBSTRING_ASC, NULL},
 	{{""}, 0, MBSTRING_ASC, NULL},
-	{{"\1SEP0011223344AA\0x"}, 1, V_ASN1_UTF8STRING, NULL},
+	{{"SEP0011223344AA\1"}, 1, V_ASN1_UTF8STRING, NULL},
+	{{"SEP0011223344AA\1-SEP0011223344AB"}, 1, V_ASN1_UTF8STRING, NULL},
+	{{"CP-79\1x-SEP0011223344AA"}, 1, V_ASN1_UTF8STRING, NULL},
+	{{"CP-7961-SEP0011223344AA\1SEP0011223344AB"}, 1, V_ASN1_UTF8STRING, NULL},
 	{{"SEP0011223344A"}, 1, MBSTRING_ASC, NULL},
 	{{"SEP0011223344AAA"}, 1, MBSTRING_ASC, NULL},
 	{{"SEP0011223344aa"}, 1, MBSTRING_ASC, NULL},
@@ -422,7 +429,8 @@ static void test_stranger_agrees(void)
 	CU_ASSERT_EQUAL(
 		system("grep -q 'CN = SEP0011223344AA' text && grep -q URI:SEP0011223344AA text"),
 		0);
-	CU_ASSERT_EQUAL(system("grep -q 'TLS Web Client Authentication, IPSec End System' text"), 0);
+	CU_ASSERT_EQUAL(system("grep -q 'TLS Web Client Authentication, IPSec End System' text"),
+	                0);
 	X509_free(lsc);
 	X509_free(server);
 }
