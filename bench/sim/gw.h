@@ -22,6 +22,7 @@ struct sim_gw_opts { /* shared by the gateways of a process; strings are borrowe
 	bool hangup_at_end;            /* go on hook when the WAV is over */
 	unsigned int linger_ms;        /* after its end */
 	unsigned int duration_ms;      /* on hook so long after the answer; 0: no */
+	bool early_media;              /* analog endpoints send before they are off hook */
 	unsigned int keepalive_s;      /* NTFY with X: 0; 0: none */
 	unsigned int lose_every;       /* drop each n-th command received, to see it repeated; 0: none */
 	enum sim_srtp_alg offer;       /* in own description before the other side's is known; none: RTP */

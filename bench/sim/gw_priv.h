@@ -12,7 +12,7 @@ struct sim_ep;
 
 struct sim_gconn {
 	struct sim_ep *ep;
-	bool used;
+	bool used, send; /* send: the mode allows it */
 	char id[33], call_id[33], mode[16];
 	uint32_t session;
 	struct sim_media *media;

@@ -82,6 +82,23 @@ void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *event
 	ep->ringing = ring && !ep->offhook;
 }
 
+/*
+ * Send or stop as mode, remote side and hook say: nobody speaks into a phone that is on its hook. Endpoints that
+ * are not analog have none.
+ */
+static int send_media(struct sim_gconn *c)
+{
+	bool hook = strncasecmp(c->ep->name, "aaln", 4) == 0 && !c->ep->gw->opts->early_media;
+	struct sim_srtp_key none = {.alg = SIM_SRTP_NONE};
+
+	if (!c->send || c->remote.to.len == 0 || sim_addr_port(&c->remote.to) == 0 || (hook && !c->ep->offhook)) {
+		sim_media_send_stop(c->media);
+		return 0;
+	}
+	return sim_media_send(c->media, &c->remote.to, c->local.pts[0], c->local.ptime_ms,
+			      c->local.secure ? &c->local.key : &none, c->remote.rtcp_mux);
+}
+
 void sim_ep_offhook(struct sim_ep *ep)
 {
 	if (ep->offhook)
@@ -91,6 +108,10 @@ void sim_ep_offhook(struct sim_ep *ep)
 	ep->calls++;
 	sim_event(ep->gw->name, "offhook", "{s:s}", "endpoint", ep->name);
 	ep->notified_hd = notify(ep, "L/hd");
+	for (size_t i = 0; i < SIM_GW_CONNS; i++) {
+		if (ep->conns[i].used)
+			send_media(&ep->conns[i]);
+	}
 	if (ep->gw->opts->duration_ms != 0)
 		after_ms(ep->hangup_timer, ep->gw->opts->duration_ms);
 }
@@ -241,13 +262,9 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 	} else {
 		sim_media_recv_stop(c->media);
 	}
-	if (modes[i].send && c->remote.to.len != 0 && sim_addr_port(&c->remote.to) != 0) {
-		if (sim_media_send(c->media, &c->remote.to, c->local.pts[0], c->local.ptime_ms,
-				   c->local.secure ? &c->local.key : &none, c->remote.rtcp_mux) < 0)
-			return 535;
-	} else {
-		sim_media_send_stop(c->media);
-	}
+	c->send = modes[i].send;
+	if (send_media(c) < 0)
+		return 535;
 	sim_event(c->ep->gw->name, "connection", "{s:s, s:s, s:s, s:s, s:s, s:s}", "endpoint", c->ep->name, "id",
 		  c->id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "local",
 		  sim_addr_str(&c->local.to), "remote",

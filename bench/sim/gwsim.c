@@ -26,6 +26,7 @@ static const char help[] =
 	"Calls\n"
 	"  --answer-after S       go off hook S seconds after it begins to ring (1); --no-answer\n"
 	"  --duration S           on hook S seconds after the answer;  --hangup  on hook when the WAV is over\n"
+	"  --early-media          analog endpoints (aaln/...) send before they are off hook\n"
 	"  --linger MS            between the end of the WAV and on hook (300)\n"
 	"  --calls N              end after N calls (0: on a signal)\n"
 	"Media\n"
@@ -55,7 +56,7 @@ static const char help[] =
 
 enum {
 	O_LISTEN = 256, O_AGENT, O_NAME, O_ENDPOINT, O_VERSION, O_KEEPALIVE, O_ANSWER_AFTER, O_NO_ANSWER, O_DURATION,
-	O_HANGUP, O_LINGER, O_CALLS, O_PLAY, O_LOOP, O_RECORD, O_PLAYED, O_MEDIA_IP, O_MEDIA_PORTS, O_RTCP,
+	O_HANGUP, O_EARLY, O_LINGER, O_CALLS, O_PLAY, O_LOOP, O_RECORD, O_PLAYED, O_MEDIA_IP, O_MEDIA_PORTS, O_RTCP,
 	O_FIRST_SEQ, O_OFFER, O_CRYPTO, O_SRTP, O_SA_IN, O_SA_OUT, O_SA_FILE, O_FARM, O_LOSE, O_REPORT, O_EVENTS,
 	O_DUMP_KEYS, O_HELP,
 };
@@ -65,7 +66,7 @@ static const struct option options[] = {
 	{"name", 1, NULL, O_NAME}, {"endpoint", 1, NULL, O_ENDPOINT}, {"mgcp-version", 1, NULL, O_VERSION},
 	{"keepalive", 1, NULL, O_KEEPALIVE}, {"answer-after", 1, NULL, O_ANSWER_AFTER},
 	{"no-answer", 0, NULL, O_NO_ANSWER}, {"duration", 1, NULL, O_DURATION}, {"hangup", 0, NULL, O_HANGUP},
-	{"linger", 1, NULL, O_LINGER}, {"calls", 1, NULL, O_CALLS}, {"play", 1, NULL, O_PLAY},
+	{"early-media", 0, NULL, O_EARLY}, {"linger", 1, NULL, O_LINGER}, {"calls", 1, NULL, O_CALLS}, {"play", 1, NULL, O_PLAY},
 	{"loop", 0, NULL, O_LOOP}, {"record", 1, NULL, O_RECORD}, {"played", 1, NULL, O_PLAYED},
 	{"media-ip", 1, NULL, O_MEDIA_IP}, {"media-ports", 1, NULL, O_MEDIA_PORTS}, {"rtcp", 1, NULL, O_RTCP},
 	{"first-seq", 1, NULL, O_FIRST_SEQ}, {"offer", 1, NULL, O_OFFER}, {"crypto", 1, NULL, O_CRYPTO},
@@ -146,6 +147,7 @@ static void option(struct app *a, int o, const char *name, const char *v)
 	case O_NO_ANSWER: a->gw.answer_after_ms = -1; break;
 	case O_DURATION: a->gw.duration_ms = (unsigned int)(number(name, v, 0.1, 86400) * 1000); break;
 	case O_HANGUP: a->gw.hangup_at_end = true; break;
+	case O_EARLY: a->gw.early_media = true; break;
 	case O_LINGER: a->gw.linger_ms = (unsigned int)number(name, v, 0, 60000); break;
 	case O_CALLS: a->calls = (unsigned int)number(name, v, 0, 1e9); break;
 	case O_PLAY: m->play = v; break;

@@ -138,7 +138,7 @@ def sdp_of(t):
 
 wav(f"{work}/g.wav")
 gw = subprocess.Popen(["ip", "netns", "exec", ns, f"{sim}/ravelin-gwsim", "--listen", GW, "--agent", f"{ME}:2427",
-                       "--name", "gw1.example", "--endpoint", "aaln/S1/SU0/0", "--endpoint", "aaln/S1/SU0/1",
+                       "--name", "gw1.example", "--endpoint", "S0/SU0/DS1-0/1", "--endpoint", "aaln/S1/SU0/1",
                        "--sa-in", spec(0x1111, *to_gw), "--sa-out", spec(0x2222, *to_me), "--play",
                        f"{work}/g.wav", "--record", f"{work}/g.rec", "--played", f"{work}/g.played", "--offer",
                        "AES_CM_128_HMAC_SHA1_80", "--answer-after", "0.3", "--hangup", "--report",
@@ -149,7 +149,8 @@ t = want(lambda t: t.startswith("RSIP"), 5, answer=False)
 check("RSIP restart", t is not None and "RM: restart" in t and " *@gw1.example MGCP 1.0" in t)
 again = want(lambda t: t.startswith("RSIP"), 3)
 check("RSIP is repeated until it is answered", again == t)
-e0, e1 = "aaln/S1/SU0/0", "aaln/S1/SU0/1"
+# A trunk has no hook and sends at once, an analog line when it is off hook.
+e0, e1 = "S0/SU0/DS1-0/1", "aaln/S1/SU0/1"
 r0 = command("CRCX", e0, "C: A1\r\nL: p:20, a:PCMU\r\nM: inactive\r\n")
 check("CRCX: 200, offer with own key", r0.startswith("200") and "RTP/SAVP" in r0 and "a=crypto:1 " in r0)
 again = command("CRCX", e0, "C: A1\r\nL: p:20, a:PCMU\r\nM: inactive\r\n", tx=txid)
