@@ -45,7 +45,7 @@ done
 fired_any=0
 list=()
 for count in 1 30; do
-	for at in 1 3 11 40 150; do
+	for at in 1 3 11 25 50; do
 		for op in write sync all short; do
 			for err in ENOSPC EIO; do
 				[ "$op" != short ] || [ $err = EIO ] || continue
