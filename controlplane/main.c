@@ -453,6 +453,9 @@ int main(int argc, char **argv)
 	cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	/* TLS keys come from the signer into locked memory that no core dump holds */
+	if (CRYPTO_secure_malloc_init(1 << 20, 64) != 1)
+		cfg_log(CFG_LOG_WARN, "keys-not-locked", "reason=\"no secure heap: raise LimitMEMLOCK\"");
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
