@@ -20,6 +20,9 @@ static int key_parse(struct cp_keys *keys, uint8_t suite, const char *b64, struc
 
 	if (b64 == NULL || strlen(b64) != (klen + slen + 2) / 3 * 4 || strlen(b64) > 80)
 		return -EINVAL;
+	/* Padding where bytes belong would be read as zeros: a shorter key, accepted. */
+	if (strcspn(b64, "=") < ((klen + slen) * 8 + 5) / 6)
+		return -EINVAL;
 	n = EVP_DecodeBlock(raw, (const uint8_t *)b64, (int)strlen(b64));
 	if (n < (int)(klen + slen)) {
 		OPENSSL_cleanse(raw, sizeof(raw));
