@@ -121,6 +121,48 @@ fail:
 	return rc;
 }
 
+/* --- what somebody outside did wrong --- */
+
+static const uint8_t told[] = {
+	DP_DROP_L3_MALFORMED,  DP_DROP_L4_MALFORMED,  DP_DROP_SOURCE,       DP_DROP_RTP_MALFORMED,
+	DP_DROP_RTCP_MALFORMED, DP_DROP_AUTH,         DP_DROP_REPLAY,       DP_DROP_STALE,
+	DP_DROP_KEY_LIMIT,     DP_DROP_NO_STREAM,     DP_DROP_POLICED,      DP_DROP_ESP_MALFORMED,
+	DP_DROP_ESP_NO_SA,     DP_DROP_ESP_AUTH,      DP_DROP_ESP_REPLAY,   DP_DROP_ESP_STALE,
+	DP_DROP_ESP_EXPIRED,   DP_DROP_ESP_SELECTOR,  DP_DROP_POLICY,       DP_DROP_MGCP_MALFORMED,
+	DP_DROP_MGCP_UNKNOWN,
+};
+
+unsigned int dp_drops_new(struct dp_drops_seen *seen, struct dp_page *page, char *ret_text, size_t size)
+{
+	const struct dp_page_worker *w = dp_page_workers(page);
+	unsigned int cnt = 0;
+	size_t at = 0;
+
+	ret_text[0] = '\0';
+	if (page->alive - seen->alive < 2) /* half seconds */
+		return 0;
+	seen->alive = page->alive;
+	for (unsigned int k = 0; k < sizeof(told); k++) {
+		uint64_t sum = 0;
+		int n;
+
+		for (uint64_t i = 0; i < page->worker_cnt; i++)
+			sum += w[i].drop[told[k]];
+		if (sum == seen->drop[told[k]])
+			continue;
+		n = snprintf(ret_text + at, size - at, "%s%s=%llu", at > 0 ? " " : "", drops[told[k]],
+			     (unsigned long long)(sum - seen->drop[told[k]]));
+		if (n < 0 || (size_t)n >= size - at) {
+			ret_text[at] = '\0'; /* told next time */
+			break;
+		}
+		at += (size_t)n;
+		seen->drop[told[k]] = sum;
+		cnt++;
+	}
+	return cnt;
+}
+
 /* --- telemetry: runs in the library's thread, reads only --- */
 
 static int tel_info(const char *cmd, const char *params, struct rte_tel_data *d)

@@ -40,6 +40,19 @@ static inline struct dp_page_sa *dp_page_sas(struct dp_page *page)
 	return (struct dp_page_sa *)((uint8_t *)page + page->sa_off);
 }
 
+/* What dp_drops_new() has told already; zero-initialised, one owner. */
+struct dp_drops_seen {
+	uint64_t alive; /* page->alive at the last look */
+	uint64_t drop[DP_DROP_MAX];
+};
+
+/**
+ * What was refused since the last look, summed over workers, as "reason=count" pairs: only what an outsider must have
+ * done, malformed, forged, replayed or unasked for; packets that merely have nowhere to go are counters. Looks about
+ * once a second (by page->alive), so a line for each result is a rate-limited one. Returns the number of reasons.
+ */
+unsigned int dp_drops_new(struct dp_drops_seen *seen, struct dp_page *page, char *ret_text, size_t size);
+
 /** Register the telemetry commands for this page; NULL before the page goes. 0 or the library's error. */
 int dp_telemetry_init(struct dp_page *page);
 

@@ -287,9 +287,10 @@ int main(int argc, char **argv)
 	const struct rlimit no_core = {0, 0};
 	const char *file = "/etc/ravelin/ravelin.yaml";
 	static struct front front;
+	struct dp_drops_seen refused = {0};
 	struct cfg *cfg = NULL;
 	bool check = false;
-	char err[512];
+	char err[512], text[512];
 	int c, rc;
 
 	while ((c = getopt_long(argc, argv, "c:h", opts, NULL)) != -1) {
@@ -338,6 +339,8 @@ int main(int argc, char **argv)
 				cfg_log_limited(CFG_LOG_ERR, "poll-failed", "error=%s", strerror(errno));
 			dp_objs_poll(front.objs);
 			dp_objs_tick(front.objs);
+			if (dp_drops_new(&refused, front.node.page, text, sizeof(text)) > 0)
+				cfg_log(CFG_LOG_WARN, "packets-refused", "%s", text);
 		}
 	}
 	rc = stop(&front) != 0 || rc < 0 ? 1 : 0;
