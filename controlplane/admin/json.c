@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/dp_msg.h"
+#include "call/keys.h"
 #include "internal.h"
 #include "log.h"
 
@@ -109,11 +111,11 @@ static bool item_text(struct from *f, const char *of, const json_t *v, char *out
 int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[CP_DEVICE_LINES_MAX], bool *ret_replace,
 		   char *why, size_t size)
 {
-	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "lines",
+	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "suite", "lines",
 					    "replace", NULL};
 	static const char *const line_known[] = {"number", "label", NULL};
 	struct from f = begin(o, known, why, size);
-	char mode[32] = "encrypted";
+	char mode[32] = "encrypted", suite[64] = "";
 	json_t *list, *v;
 	size_t i;
 
@@ -128,6 +130,9 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 	text(&f, "model", false, ret->model, sizeof(ret->model));
 	text(&f, "region", false, ret->region, sizeof(ret->region));
 	ret->srtp = flag(&f, "srtp", true);
+	text(&f, "suite", false, suite, sizeof(suite));
+	if (f.rc == 0 && suite[0] != '\0' && (cp_suite_parse(suite, &ret->suite) < 0 || ret->suite == DP_SRTP_NONE))
+		no(&f, "suite %s is not AES_CM_128_HMAC_SHA1_80 or AES_CM_128_HMAC_SHA1_32", cfg_q(suite));
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	if (f.rc == 0 && cp_device_mode_parse(mode, &ret->mode) < 0)
 		no(&f, "mode %s is not nonsecure, authenticated or encrypted", cfg_q(mode));
@@ -260,9 +265,10 @@ json_t *device_to_json(const struct cp_device *dev)
 	for (unsigned i = 0; i < dev->line_cnt; i++)
 		json_array_append_new(lines, json_pack("{s:s,s:s}", "number", dev->lines[i].number, "label",
 						       dev->lines[i].label));
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:o,s:I}", "name", dev->name, "mode",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
 			 cp_device_mode_name(dev->mode), "description", dev->description, "model", dev->model, "region",
-			 dev->region, "srtp", (int)dev->srtp, "lines", lines, "changed_us", (json_int_t)dev->changed_us);
+			 dev->region, "srtp", (int)dev->srtp, "suite",
+			 dev->suite != 0 ? cp_suite_name(dev->suite) : NULL, "lines", lines, "changed_us", (json_int_t)dev->changed_us);
 }
 
 json_t *gateway_to_json(const struct cp_gateway *gw)

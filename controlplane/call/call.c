@@ -251,9 +251,10 @@ static uint32_t common_codec(const struct cp_phone *a, const struct cp_phone *b)
 
 static uint8_t device_suite(const struct cp_phone *phone)
 {
-	(void)phone;
-	/* No SCCP field says which suites a phone knows; _32 is the one that all secure phones do. */
-	return DP_AES_CM_128_HMAC_SHA1_32;
+	const struct cp_device *dev = cp_phone_device(phone);
+
+	/* No SCCP field says which suites a phone knows: the record does, else the one that all secure phones know. */
+	return dev != NULL && dev->suite != DP_SRTP_NONE ? dev->suite : DP_AES_CM_128_HMAC_SHA1_32;
 }
 
 static void fill_phone(struct party *p, struct agent *a, uint32_t line)

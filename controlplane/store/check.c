@@ -117,6 +117,8 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits", cfg_q(dev->name));
 	if (dev->mode < CP_DEVICE_NONSECURE || dev->mode > CP_DEVICE_ENCRYPTED)
 		return bad(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
+	if (dev->suite >= DP_SRTP_SUITE_MAX)
+		return bad(why, size, "%s: unknown suite %d", dev->name, (int)dev->suite);
 	if (!cp_text_ok(dev->description) || !cp_text_ok(dev->model))
 		return bad(why, size, "%s: description or model is not printable UTF-8 below %d bytes", dev->name,
 			   CP_TEXT_MAX);

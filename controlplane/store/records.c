@@ -29,6 +29,7 @@ static const struct cp_field device_fields[] = {
 	F(6, CP_F_BOOL, cp_device, srtp),
 	L(7, cp_device, lines, &line_list),
 	F(8, CP_F_UINT, cp_device, changed_us),
+	F(9, CP_F_UINT, cp_device, suite),
 	END,
 };
 

@@ -51,6 +51,7 @@ struct cp_device { /* key: name */
 	char model[CP_TEXT_MAX];
 	char region[CP_TEXT_MAX];      /* "default" */
 	bool srtp;                     /* the model can do SRTP */
+	uint8_t suite;                 /* enum dp_srtp_suite for its leg; 0: _32, which all secure phones know */
 	unsigned line_cnt;
 	struct cp_line *lines;         /* in button order, from line 1 */
 	int64_t changed_us;            /* wall clock */

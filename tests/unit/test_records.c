@@ -16,7 +16,7 @@ static struct cp_gw_number nums[2] = {{"4989", true, ""}, {"2000", false, "aaln/
 
 static struct cp_device device(void)
 {
-	struct cp_device d = {.name = "SEP0011AABBCCDD", .mode = CP_DEVICE_ENCRYPTED, .description = "Büro 1",
+	struct cp_device d = {.name = "SEP0011AABBCCDD", .mode = CP_DEVICE_ENCRYPTED, .suite = 1, .description = "Büro 1",
 			      .model = "7965", .region = "default", .srtp = true, .line_cnt = 2,
 			      .lines = two_lines, .changed_us = 1700000000000000};
 	return d;
@@ -67,7 +67,7 @@ static void test_round_trips(void)
 	CU_ASSERT_EQUAL(d2.line_cnt, 2);
 	CU_ASSERT_EQUAL(memcmp(d2.lines, two_lines, sizeof(two_lines)), 0);
 	CU_ASSERT_STRING_EQUAL(d2.description, "Büro 1");
-	CU_ASSERT(d2.srtp && d2.mode == CP_DEVICE_ENCRYPTED && d2.changed_us == d.changed_us);
+	CU_ASSERT(d2.srtp && d2.suite == 1 && d2.mode == CP_DEVICE_ENCRYPTED && d2.changed_us == d.changed_us);
 	CU_ASSERT_EQUAL_FATAL(cp_device_build(&d2, &again), 0);
 	CU_ASSERT(again.len == b.len && memcmp(again.data, b.data, b.len) == 0);
 	free(b.data);
