@@ -6,9 +6,12 @@
 # Needs neither root nor network. usage: store-kill.sh [BUILD]
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-build=${1:-$top/build}
-cycles=${CYCLES:-3}
-points=${POINTS:-12}
+build=${1:-${RAVELIN_BUILD:-$top/build}}
+# check --full runs the whole campaign
+cycles=${CYCLES:-${RAVELIN_FULL:+200}}
+cycles=${cycles:-3}
+points=${POINTS:-${RAVELIN_FULL:+100}}
+points=${points:-12}
 load=$build/tests/scenario/storeload
 faults=$build/tests/scenario/libfaultfs.so
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ravelin-store.XXXXXX")
