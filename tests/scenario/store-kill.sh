@@ -22,6 +22,9 @@ fail() {
 	exit 1
 }
 
+# In a build with ASan its runtime must come first.
+asan=$(ldd "$load" 2>/dev/null | awk '/libasan/ {print $3}')
+preload="${asan:+$asan }$faults"
 [ -x "$load" ] || fail "no $load: build the tests first"
 
 ledger=$dir/ledger
@@ -65,7 +68,7 @@ for ((i = 0; i < points; i++)); do
 	at=$((at + i / total))
 	rm -rf "$dir/store"
 	: >"$ledger"
-	LD_PRELOAD=$faults FAULTFS_PATH=$dir/store FAULTFS_OP=$op FAULTFS_ERR=$err FAULTFS_AT=$at FAULTFS_FOR=$count \
+	LD_PRELOAD="$preload" FAULTFS_PATH=$dir/store FAULTFS_OP=$op FAULTFS_ERR=$err FAULTFS_AT=$at FAULTFS_FOR=$count \
 		"$load" write "$dir/store" 1 2000 >"$ledger" 2>"$dir/err" ||
 		fail "fault $op $err at $at for $count: the writer ended with $?: $(tail -3 "$dir/err")"
 	fired=$(sed -n 's/^FIRED //p' "$ledger")
