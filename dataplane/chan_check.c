@@ -246,7 +246,8 @@ static int gw_set(const struct dp_gw_set *m)
 		REFUSE(dp_gw_set, remote);
 	if (!addr(&m->local, false, 1) || m->local.family != m->remote.family)
 		REFUSE(dp_gw_set, local);
-	if (!text(m->domain, sizeof(m->domain), false))
+	/* A name in an MGCP line: the worker would not take it otherwise. */
+	if (!text(m->domain, sizeof(m->domain), false) || strpbrk(m->domain, " @") != NULL)
 		REFUSE(dp_gw_set, domain);
 	return -1;
 }

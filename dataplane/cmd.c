@@ -66,7 +66,7 @@ static void sa_set(struct dp_worker *w, struct dp_cmd *cmd)
 /* A command that the MGCP stage refused still gets its one answer. */
 static void mgcp_refused(struct dp_worker *w, const struct dp_mgcp_cmd *cmd)
 {
-	struct dp_evt *evt = dp_worker_evt(w);
+	struct dp_evt *evt = dp_worker_evt_result(w);
 
 	if (evt == NULL)
 		return;

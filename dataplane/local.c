@@ -16,7 +16,7 @@
 #include "sad.h"
 #include "worker.h"
 
-#define EVT_RESERVE (DP_EVT_DEPTH / 2) /* kept for results, which must not be lost, from events that are repeated */
+#define EVT_RESERVE (DP_MGCP_TXN_MAX + 1024) /* kept from events that are repeated, for results and the others */
 
 static uint16_t headroom(const struct rte_mbuf *m, const uint8_t *data)
 {
@@ -218,7 +218,10 @@ static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16
 	struct dp_frame f;
 	enum dp_drop why = dp_parse_ip(data, len, &f);
 
-	if (why == DP_OK && gw_id < DP_GW_MAX) {
+	/* An SA carries the MGCP of the gateway that it was set up for, and of no other that an address inside claims. */
+	if (why == DP_OK && gw_id >= DP_GW_MAX)
+		why = DP_DROP_POLICY;
+	if (why == DP_OK) {
 		uint8_t shard = __atomic_load_n(&w->node->gw_shard[gw_id], __ATOMIC_RELAXED);
 		uint16_t to = w->node->shard.worker[shard % DP_SHARDS];
 
@@ -391,7 +394,7 @@ static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, co
 static void op_done(void *ctx, const struct dp_mgcp_done *done)
 {
 	struct dp_worker *w = ctx;
-	struct dp_evt *evt = dp_worker_evt(w);
+	struct dp_evt *evt = dp_worker_evt_result(w);
 
 	if (evt == NULL)
 		return;

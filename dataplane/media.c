@@ -19,6 +19,7 @@ struct media { /* one packet */
 	uint16_t in_len;   /* as received */
 	uint16_t i;        /* in the burst */
 	enum dp_drop verdict;
+	enum dp_drop hold; /* why it goes no further once it is accepted; DP_OK: it does */
 	uint8_t rtcp;      /* bool */
 	uint8_t latch;     /* bool: take the source over once the packet is accepted */
 };
@@ -28,7 +29,10 @@ static bool key_ready(const struct dp_srtp_key *key, uint8_t suite)
 	return key != NULL && key->suite == suite;
 }
 
-/* Leg, port, source and header of one packet. */
+/*
+ * Leg, port, source and header of one packet. A secure leg's packet that has nowhere to go (call on hold, peer without
+ * key) is authenticated nevertheless: after 2^15 packets that its ROC did not see it would never find it again.
+ */
 static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const struct dp_local *l, struct media *p)
 {
 	uint32_t at = (uint32_t)f->dst_port - w->node->base_port;
@@ -52,7 +56,11 @@ static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const 
 	p->latch = src == DP_LEG_SRC_LATCH;
 	p->out = leg->rx.peer;
 	if ((leg->rx.flags & DP_LEG_F_RECV) == 0 || p->out == NULL || (p->out->tx.flags & DP_LEG_F_SEND) == 0)
-		return DP_DROP_LEG_INACTIVE;
+		p->hold = DP_DROP_LEG_INACTIVE;
+	else if (p->out->tx.suite != DP_SRTP_NONE && !key_ready(p->out->tx.key, p->out->tx.suite))
+		p->hold = DP_DROP_NO_KEY;
+	if (unlikely(p->hold != DP_OK) && leg->rx.suite == DP_SRTP_NONE)
+		return p->hold;
 	if (p->rtcp)
 		why = leg->rx.suite == DP_SRTP_NONE ? dp_rtcp_check(p->data, p->len)
 						    : dp_srtcp_check(p->data, p->len);
@@ -63,8 +71,6 @@ static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const 
 	if (unlikely(why != DP_OK))
 		return why;
 	if (leg->rx.suite != DP_SRTP_NONE && !key_ready(leg->rx.key, leg->rx.suite))
-		return DP_DROP_NO_KEY;
-	if (p->out->tx.suite != DP_SRTP_NONE && !key_ready(p->out->tx.key, p->out->tx.suite))
 		return DP_DROP_NO_KEY;
 	return DP_OK;
 }
@@ -141,6 +147,7 @@ static void accept(struct dp_worker *w, const struct dp_burst *b, struct media *
 	leg->rx.last_s = w->now_s;
 	if (p->rtcp)
 		w->page_leg[leg->tx.leg_id].rx_rtcp++;
+	p->verdict = p->hold;
 }
 
 /* New Ethernet, IP and UDP headers in front of the packet. */
@@ -223,11 +230,12 @@ void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx
 				      .in_len = f->payload_len, .i = idx[i]};
 		p[i].verdict = lookup(w, f, b->local[idx[i]], &p[i]);
 		if (p[i].verdict == DP_OK) {
-			rte_prefetch0(&p[i].out->tx);
+			if (p[i].hold == DP_OK)
+				rte_prefetch0(&p[i].out->tx);
 			if (p[i].in->rx.key != NULL)
 				for (unsigned int l = 0; l < 5; l++)
 					rte_prefetch0((const uint8_t *)p[i].in->rx.key + l * 64);
-			if (p[i].out->tx.key != NULL)
+			if (p[i].hold == DP_OK && p[i].out->tx.key != NULL)
 				for (unsigned int l = 0; l < 5; l++)
 					rte_prefetch0((const uint8_t *)p[i].out->tx.key + l * 64);
 		}

@@ -28,6 +28,12 @@ uint32_t dp_node_leg_bytes(void)
 			  sizeof(uint32_t)) + DP_OBJS_LEG_BYTES;
 }
 
+/* Replacing a key needs the new one beside the old one for a moment. */
+static size_t key_bytes(const struct cfg_dataplane *dc)
+{
+	return (2 * (size_t)dc->max_legs + DP_OBJS_KEY_SPARE) * sizeof(struct dp_srtp_key);
+}
+
 static int no_memory(const char *what, size_t bytes)
 {
 	cfg_log(CFG_LOG_ERR, "no-memory", "what=%s bytes=%zu", what, bytes);
@@ -88,14 +94,18 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 
 	size = dp_leg_tab_size(node->media_cnt, dc->max_legs);
 	node->leg_mem = take("legs", size);
-	node->key_mem = take("leg-keys", 2 * (size_t)dc->max_legs * sizeof(struct dp_srtp_key));
+	node->key_mem = take("leg-keys", key_bytes(dc));
 	/* Replacing an SA needs the new one beside the old one for a moment. */
 	node->sa_mem = take("sas", ((size_t)dc->max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
-	node->streams = dp_srtp_pool_create(dc->max_legs / 4 + 64);
+	for (uint16_t i = 0; i < worker_cnt; i++) {
+		node->streams[i] = dp_srtp_pool_create(dc->max_legs / 4 / worker_cnt + 64);
+		if (node->streams[i] == NULL)
+			return no_memory("streams", dc->max_legs / 4 * sizeof(struct dp_srtp_stream));
+	}
 	node->gw_shard = calloc(DP_GW_MAX, 1);
 	size = rte_rcu_qsbr_get_memsize(worker_cnt);
 	node->qs = take("rcu", size);
-	if (node->leg_mem == NULL || node->key_mem == NULL || node->sa_mem == NULL || node->streams == NULL ||
+	if (node->leg_mem == NULL || node->key_mem == NULL || node->sa_mem == NULL ||
 	    node->gw_shard == NULL || node->qs == NULL)
 		return -ENOMEM;
 	dp_leg_tab_init(&node->legs, node->leg_mem, node->media_cnt, dc->max_legs, node->base_port);
@@ -194,13 +204,14 @@ uint32_t dp_node_fini(struct dp_node *node)
 	}
 	rte_free(node->leg_mem);
 	if (node->key_mem != NULL)
-		explicit_bzero(node->key_mem, 2 * (size_t)node->cfg->dataplane.max_legs * sizeof(struct dp_srtp_key));
+		explicit_bzero(node->key_mem, key_bytes(&node->cfg->dataplane));
 	rte_free(node->key_mem);
 	if (node->sa_mem != NULL)
 		explicit_bzero(node->sa_mem,
 			       ((size_t)node->cfg->dataplane.max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
 	rte_free(node->sa_mem);
-	dp_srtp_pool_destroy(node->streams);
+	for (uint16_t i = 0; i < DP_WORKER_MAX; i++)
+		dp_srtp_pool_destroy(node->streams[i]);
 	free(node->gw_shard);
 	rte_free(node->qs);
 	free(node->nh);

@@ -20,7 +20,7 @@
 static_assert(sizeof(struct dp_sa) <= DP_OBJS_SA_STRIDE, "an SA record");
 
 #define CMDS     (DP_CMD_DEPTH - 1)
-#define HELD_MAX (DP_EVT_DEPTH * 3 / 4)
+#define HELD_MAX (DP_EVT_DEPTH - 1) /* all there are: nothing is dropped while a controlplane is connected */
 #define NO_SLOT  0xffffffu
 
 /* By leg identifier: record in the low 24 bits, epoch's number in the high 8 (0: no such leg). */
@@ -43,6 +43,7 @@ struct per_worker {
 	uint32_t free_cnt;
 	struct dp_evt *held[HELD_MAX]; /* events that the controlplane could not take yet, oldest first */
 	uint32_t held_at, held_cnt;
+	uint32_t mgcp_open; /* accepted MGCP commands whose result has not been passed on */
 };
 
 struct dp_objs {
@@ -52,6 +53,7 @@ struct dp_objs {
 	struct dp_neigh *neigh;
 	uint64_t epoch;
 	uint8_t gen;
+	bool sweeping; /* a SWEEP met a full ring */
 	uint64_t publish_ms, tick_ms, page_ms;
 	uint32_t leg_cnt, sa_cnt, gw_cnt;
 	uint32_t leg_top; /* records ever used are below */
@@ -315,10 +317,10 @@ static int leg_set(struct dp_objs *o, const struct dp_leg_set *m, uint32_t *ret_
 
 static int leg_key(struct dp_objs *o, const struct dp_leg_key *m, uint32_t *ret_detail)
 {
+	uint16_t wi = worker_of(o, DP_LEG_SHARD(m->leg_id));
 	const struct dp_srtp_params par = {.suite = m->suite, .dir = m->dir, .mki_len = m->mki_len, .ssrc = m->ssrc,
 					   .index_floor = m->index_floor, .rtcp_floor = m->rtcp_floor, .key = m->key,
-					   .salt = m->salt, .pool = o->node->streams};
-	uint16_t wi = worker_of(o, DP_LEG_SHARD(m->leg_id));
+					   .salt = m->salt, .pool = o->node->streams[wi]};
 	struct dp_srtp_key *key;
 	struct dp_cmd *cmd;
 
@@ -345,6 +347,15 @@ static int leg_key(struct dp_objs *o, const struct dp_leg_key *m, uint32_t *ret_
 	return 0;
 }
 
+/* 'cmd' is one of the leg's worker. */
+static void leg_del_with(struct dp_objs *o, uint32_t id, uint16_t wi, struct dp_cmd *cmd)
+{
+	o->leg[id] = NO_SLOT;
+	o->leg_cnt--;
+	cmd->id = id;
+	submit(o, wi, cmd);
+}
+
 static int leg_del(struct dp_objs *o, uint32_t id)
 {
 	uint16_t wi = worker_of(o, DP_LEG_SHARD(id));
@@ -355,10 +366,7 @@ static int leg_del(struct dp_objs *o, uint32_t id)
 	cmd = cmd_take(o, wi, DP_OP_LEG_DEL);
 	if (cmd == NULL)
 		return -EAGAIN;
-	o->leg[id] = NO_SLOT;
-	o->leg_cnt--;
-	cmd->id = id;
-	submit(o, wi, cmd);
+	leg_del_with(o, id, wi, cmd);
 	return 0;
 }
 
@@ -474,15 +482,17 @@ static int gw_set(struct dp_objs *o, const struct dp_gw_set *m, uint32_t *ret_de
 	}
 	if (o->gw[m->gw_id] == 0 && o->gw_cnt == o->node->cfg->dataplane.max_gateways)
 		return -ENOSPC;
-	/* It moves to another worker: its transactions end there. */
-	if (o->gw[m->gw_id] != 0 && worker_of(o, o->node->gw_shard[m->gw_id]) != wi) {
-		rc = gw_del(o, m->gw_id);
-		if (rc < 0)
-			return rc;
-	}
 	cmd = cmd_take(o, wi, DP_OP_GW_SET);
 	if (cmd == NULL)
 		return -EAGAIN;
+	/* It moves to another worker: its transactions end there. */
+	if (o->gw[m->gw_id] != 0 && worker_of(o, o->node->gw_shard[m->gw_id]) != wi) {
+		rc = gw_del(o, m->gw_id);
+		if (rc < 0) {
+			cmd_give(o, wi, cmd);
+			return rc;
+		}
+	}
 	if (o->gw[m->gw_id] == 0)
 		o->gw_cnt++;
 	o->gw[m->gw_id] = o->gen;
@@ -502,9 +512,12 @@ static int mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m)
 	if (o->gw[m->gw_id] == 0)
 		return -ENOENT;
 	wi = worker_of(o, o->node->gw_shard[m->gw_id]);
+	if (o->w[wi].mgcp_open == DP_MGCP_TXN_MAX)
+		return -EAGAIN;
 	cmd = cmd_take(o, wi, DP_OP_MGCP_CMD);
 	if (cmd == NULL)
 		return -EAGAIN;
+	o->w[wi].mgcp_open++;
 	cmd->id = m->gw_id;
 	cmd->u.mgcp = *m;
 	submit(o, wi, cmd);
@@ -550,15 +563,12 @@ static int adopt(struct dp_objs *o, const struct dp_obj *m)
 	}
 }
 
-static int sweep(struct dp_objs *o, const struct dp_sweep *m, uint32_t *ret_detail)
+/* Remove what belongs to another epoch. When a ring is full the rest is done at the next poll. */
+static void sweep_on(struct dp_objs *o)
 {
 	uint32_t legs = o->leg_cnt, sas = o->sa_cnt, gws = o->gw_cnt;
 	int rc = 0;
 
-	if (m->epoch != o->epoch) {
-		*ret_detail = DETAIL(dp_sweep, epoch);
-		return -EBADMSG;
-	}
 	for (uint32_t i = 0; i < o->node->legs.id_cnt && rc == 0; i++)
 		if (o->leg[i] >> 24 != 0 && o->leg[i] >> 24 != o->gen)
 			rc = leg_del(o, i);
@@ -568,9 +578,20 @@ static int sweep(struct dp_objs *o, const struct dp_sweep *m, uint32_t *ret_deta
 	for (uint32_t i = 0; i < DP_GW_MAX && rc == 0; i++)
 		if (o->gw[i] != 0 && o->gw[i] != o->gen)
 			rc = gw_del(o, i);
-	cfg_log(CFG_LOG_NOTICE, "swept", "legs=%u sas=%u gateways=%u rc=%d", legs - o->leg_cnt, sas - o->sa_cnt,
-		gws - o->gw_cnt, rc);
-	return rc;
+	o->sweeping = rc < 0;
+	if (legs != o->leg_cnt || sas != o->sa_cnt || gws != o->gw_cnt || rc == 0)
+		cfg_log(CFG_LOG_NOTICE, "swept", "legs=%u sas=%u gateways=%u more=%d", legs - o->leg_cnt,
+			sas - o->sa_cnt, gws - o->gw_cnt, o->sweeping);
+}
+
+static int sweep(struct dp_objs *o, const struct dp_sweep *m, uint32_t *ret_detail)
+{
+	if (m->epoch != o->epoch) {
+		*ret_detail = DETAIL(dp_sweep, epoch);
+		return -EBADMSG;
+	}
+	sweep_on(o);
+	return 0;
 }
 
 int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_detail)
@@ -638,6 +659,7 @@ int dp_objs_hello(struct dp_objs *o, uint64_t epoch, struct dp_hello_reply *ret)
 				o->gw[i] = o->gen;
 		o->gen = gen;
 		o->epoch = epoch;
+		o->sweeping = false; /* the new one adopts first */
 		node->page->epoch = epoch;
 	}
 	ret->version = DP_MSG_VERSION;
@@ -686,6 +708,8 @@ static bool pass_on(struct dp_objs *o, struct dp_evt *evt)
 
 static void evt_give(struct dp_objs *o, uint16_t wi, struct dp_evt *evt)
 {
+	if (evt->type == DP_EVT_MGCP_DONE)
+		o->w[wi].mgcp_open--;
 	explicit_bzero(evt, sizeof(*evt)); /* an MGCP result may hold a key */
 	(void)rte_ring_sp_enqueue(o->node->worker[wi]->evt_free, evt);
 }
@@ -712,11 +736,8 @@ static void drain_events(struct dp_objs *o, uint16_t wi, uint64_t ms)
 			if (dp_neigh_want(o->neigh, evt->u.nh.port, evt->u.nh.family, evt->u.nh.ip, ms) < 0)
 				cfg_log_limited(CFG_LOG_WARN, "neighbours-full", "count=%u", dp_neigh_cnt(o->neigh));
 		} else if (pw->held_cnt > 0 || !pass_on(o, evt)) {
-			if (pw->held_cnt < HELD_MAX) {
-				pw->held[(pw->held_at + pw->held_cnt++) % HELD_MAX] = evt;
-				continue;
-			}
-			o->node->page->events_dropped++;
+			pw->held[(pw->held_at + pw->held_cnt++) % HELD_MAX] = evt;
+			continue;
 		}
 		evt_give(o, wi, evt);
 	}
@@ -730,6 +751,8 @@ void dp_objs_poll(struct dp_objs *o)
 		drain_done(o, i);
 		drain_events(o, i, ms);
 	}
+	if (o->sweeping)
+		sweep_on(o);
 	neighbours(o, ms);
 }
 
@@ -760,8 +783,20 @@ static void legs(struct dp_objs *o, uint32_t now_s)
 			struct dp_leg_aged ev = {.hdr = {.type = DP_MSG_LEG_AGED, .len = sizeof(ev)}, .leg_id = id,
 						 .idle_s = now_s - leg->rx.last_s, .session = p->session};
 
-			if (leg_del(o, id) == 0 && o->sink.event(o->sink.ctx, &ev.hdr) < 0)
+			/* The controlplane must learn of it: if it cannot now, the leg stays until it can. */
+			uint16_t wi = worker_of(o, DP_LEG_SHARD(id));
+			struct dp_cmd *cmd = cmd_take(o, wi, DP_OP_LEG_DEL);
+			int rc = cmd != NULL ? o->sink.event(o->sink.ctx, &ev.hdr) : 0;
+
+			if (cmd == NULL)
+				continue;
+			if (rc == -EAGAIN) {
+				cmd_give(o, wi, cmd);
+				continue;
+			}
+			if (rc < 0)
 				o->node->page->events_dropped++;
+			leg_del_with(o, id, wi, cmd);
 		}
 	}
 }
@@ -830,7 +865,7 @@ struct dp_objs *dp_objs_create(struct dp_node *node, const struct dp_objs_sink *
 		o->leg[i] = NO_SLOT;
 	o->leg_free = NO_SLOT;
 	o->key_mem = node->key_mem;
-	o->key_max = 2 * node->legs.max;
+	o->key_max = 2 * node->legs.max + DP_OBJS_KEY_SPARE;
 	o->sa_max = node->cfg->dataplane.max_sas + DP_OBJS_SA_SPARE;
 	for (uint16_t i = 0; i < node->worker_cnt; i++) {
 		o->w[i].mem = calloc(CMDS, sizeof(struct dp_cmd));

@@ -20,6 +20,7 @@ struct dp_objs;
 
 #define DP_OBJS_LEG_BYTES 4    /* of ours per leg: record number and epoch */
 #define DP_OBJS_SA_SPARE  64   /* SA records beyond max_sas, for replacement */
+#define DP_OBJS_KEY_SPARE 256  /* keys beyond two per leg, for the same */
 #define DP_OBJS_SA_STRIDE 1536 /* bytes from one SA record to the next */
 
 /* Where events go. */
@@ -41,7 +42,8 @@ int dp_objs_hello(struct dp_objs *o, uint64_t epoch, struct dp_hello_reply *ret)
 /**
  * Execute a checked command. 0; -EBADMSG with *ret_detail the offending field's offset (does not fit this node);
  * -ENOENT; -ENOSPC; -EAGAIN: ring full or records on their way back, try again; -EPROTO.
- * Nothing has changed after an error, except that a SWEEP may be half done. The caller wipes the message.
+ * Nothing has changed after an error. A SWEEP that finds a ring full goes on in dp_objs_poll(). An MGCP_CMD is -EAGAIN
+ * while its worker owes DP_MGCP_TXN_MAX results. The caller wipes the message.
  */
 int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_detail);
 

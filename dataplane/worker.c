@@ -87,6 +87,14 @@ void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m)
 
 struct dp_evt *dp_worker_evt(struct dp_worker *w)
 {
+	if (rte_ring_count(w->evt_free) > DP_MGCP_TXN_MAX)
+		return dp_worker_evt_result(w);
+	w->cnt->events_lost++;
+	return NULL;
+}
+
+struct dp_evt *dp_worker_evt_result(struct dp_worker *w)
+{
 	void *evt;
 
 	if (rte_ring_sc_dequeue(w->evt_free, &evt) == 0)
@@ -173,6 +181,11 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 
 	if (unlikely(b->m[i]->nb_segs != 1)) {
 		b->verdict[i] = DP_DROP_CHAINED;
+		return CL_DROP;
+	}
+	/* A driver or the kernel may have taken the tag off; VLANs are not configured on any port. */
+	if (unlikely((b->m[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (b->m[i]->vlan_tci & 0xfff) != 0)) {
+		b->verdict[i] = DP_DROP_L2_NOT_OURS;
 		return CL_DROP;
 	}
 	b->verdict[i] = (uint8_t)dp_parse_frame(b->data[i], b->m[i]->data_len, f);

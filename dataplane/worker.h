@@ -16,6 +16,7 @@
 #ifndef DP_WORKER_H
 #define DP_WORKER_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,11 +31,13 @@
 
 #define DP_BURST       64
 #define DP_CMD_DEPTH   2048 /* commands to one worker that are under way, at most */
-#define DP_EVT_DEPTH   1024
+#define DP_EVT_DEPTH   8192 /* events to the main lcore that are under way; results have DP_MGCP_TXN_MAX of them kept */
 #define DP_NAP_POLLS   256
 #define DP_NAP_US      50
 #define DP_NEIGH_PER_MS 16  /* neighbour events that one worker may send up in a millisecond */
-#define DP_MGCP_TXN_MAX 4096 /* MGCP transactions of one worker at once, waiting ones included */
+#define DP_MGCP_TXN_MAX 4096 /* MGCP commands of one worker that have no result yet, in its ring or running */
+
+static_assert(DP_EVT_DEPTH >= 2 * DP_MGCP_TXN_MAX, "a buffer for each result, and some for the rest");
 
 struct dp_deliver;
 struct dp_mb;
@@ -175,7 +178,7 @@ struct dp_node {
 	uint32_t stop;                 /* atomic: workers leave their loops */
 	/* memory, freed at the end */
 	void *leg_mem, *key_mem, *sa_mem;
-	struct dp_srtp_pool *streams;
+	struct dp_srtp_pool *streams[DP_WORKER_MAX]; /* each taken from by its worker alone */
 	char tag[8];                   /* in names of rings and pools */
 };
 
@@ -237,8 +240,14 @@ void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m);
 const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t family, const uint8_t *dst,
 			     uint16_t *ret_nh);
 
-/** An empty event, or NULL (counted). Then fill it and post it. */
+/** An empty event, or NULL (counted): what is left is kept for results. Then fill it and post it. */
 struct dp_evt *dp_worker_evt(struct dp_worker *w);
+
+/**
+ * The event for the result of an MGCP command. There always is one: the main lcore accepts no more than DP_MGCP_TXN_MAX
+ * commands at a time, and dp_worker_evt() leaves that many.
+ */
+struct dp_evt *dp_worker_evt_result(struct dp_worker *w);
 void dp_worker_post(struct dp_worker *w, struct dp_evt *evt);
 
 #endif

@@ -40,6 +40,7 @@ static struct dp_leg_aged last_aged;
 static struct dp_mgcp_done last_done;
 static struct dp_mgcp_event last_event;
 static struct dp_sa_event last_sa_event;
+static int sink_rc; /* what the controlplane's end says to events: 0, -EAGAIN or -ENOTCONN */
 static unsigned int aged_cnt, done_cnt, mgcp_event_cnt, sa_event_cnt;
 
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 0x99};
@@ -47,6 +48,8 @@ static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 0x99};
 static inline int on_event(void *ctx, const struct dp_msg_hdr *msg)
 {
 	(void)ctx;
+	if (sink_rc < 0)
+		return sink_rc;
 	switch (msg->type) {
 	case DP_MSG_LEG_AGED:
 		memcpy(&last_aged, msg, sizeof(last_aged));

@@ -238,6 +238,81 @@ static void test_events_and_acks(void)
 	assert_accounts();
 }
 
+/* An SA that was set up for no gateway, whose other end says that it is one. */
+static void test_sa_of_nobody(void)
+{
+	struct dp_sa_set in = sa_msg(true, true);
+	struct dp_obj d = {.id = 5, .kind = DP_OBJ_SA};
+	uint64_t policy = drops(DP_DROP_POLICY), source;
+	unsigned events = mgcp_event_cnt;
+
+	in.sa_id = 5;
+	in.spi += 64;
+	in.gw_id = UINT32_MAX;
+	CU_ASSERT_EQUAL_FATAL(msg(&in, DP_MSG_SA_SET, sizeof(in)), 0);
+	rounds(2);
+	gw_tx->spi += 64;
+	gw_says("RSIP 5001 *@gw MGCP 1.0\r\nRM: restart\r\n", true);
+	CU_ASSERT_EQUAL(drops(DP_DROP_POLICY), policy + 1);
+	/* nor does another gateway's carry it */
+	in.gw_id = GW + 1;
+	in.spi += 64;
+	gw_tx->spi += 64;
+	CU_ASSERT_EQUAL_FATAL(msg(&in, DP_MSG_SA_SET, sizeof(in)), 0);
+	struct dp_gw_set g = {.gw_id = GW + 1, .shard = SHARD, .domain = "gw2"};
+
+	ip_of("10.0.0.8", &g.remote, 2427);
+	ip_of("10.0.0.1", &g.local, 2727);
+	CU_ASSERT_EQUAL_FATAL(msg(&g, DP_MSG_GW_SET, sizeof(g)), 0);
+	rounds(2);
+	source = drops(DP_DROP_SOURCE);
+	gw_says("RSIP 5002 *@gw MGCP 1.0\r\nRM: restart\r\n", true);
+	CU_ASSERT_EQUAL(drops(DP_DROP_SOURCE), source + 1);
+	CU_ASSERT_EQUAL(mgcp_event_cnt, events);
+	gw_tx->spi -= 128;
+	CU_ASSERT_EQUAL(msg(&d, DP_MSG_SA_DEL, sizeof(d)), 0);
+	d = (struct dp_obj){.id = GW + 1, .kind = DP_OBJ_GW};
+	CU_ASSERT_EQUAL(msg(&d, DP_MSG_GW_DEL, sizeof(d)), 0);
+	rounds(2);
+	assert_accounts();
+}
+
+/* One result for each accepted command, however long the controlplane does not read. */
+static void test_results_are_kept(void)
+{
+	uint64_t lost = dp_page_workers(node.page)[SHARD].events_lost;
+	unsigned before = done_cnt, accepted = 0;
+	int rc = 0;
+
+	sink_rc = -EAGAIN;
+	for (int i = 0; i < 2 * DP_MGCP_TXN_MAX && rc == 0; i++) {
+		rc = crcx(true); /* without an SA: its result comes at once */
+		accepted += rc == 0;
+		if (i % 8 == 7)
+			rounds(1);
+	}
+	CU_ASSERT_EQUAL(rc, -EAGAIN);
+	CU_ASSERT_EQUAL(accepted, DP_MGCP_TXN_MAX);
+	rounds(DP_MGCP_TXN_MAX / 32);
+	CU_ASSERT_EQUAL(done_cnt, before);
+	sink_rc = 0;
+	rounds(DP_MGCP_TXN_MAX / 32);
+	CU_ASSERT_EQUAL(done_cnt - before, accepted);
+	CU_ASSERT_EQUAL(dp_page_workers(node.page)[SHARD].events_lost, lost);
+	/* and nobody there: counted */
+	sink_rc = -ENOTCONN;
+	uint64_t dropped = node.page->events_dropped;
+
+	CU_ASSERT_EQUAL(crcx(true), 0);
+	rounds(3);
+	sink_rc = 0;
+	CU_ASSERT_EQUAL(node.page->events_dropped, dropped + 1);
+	CU_ASSERT_EQUAL(crcx(true), 0);
+	rounds(3);
+	CU_ASSERT_EQUAL(done_cnt - before, accepted + 1);
+	done_cnt = before;
+}
+
 static void test_grants(void)
 {
 	struct dp_sa_grant g = {.sa_id = 2, .spi = SPI_OUT, .seq_limit = 1004};
@@ -323,8 +398,10 @@ static void test_down(void)
 
 static CU_TestInfo tests[] = {
 	{"without an SA no key leaves, nor anything else", test_no_sa_no_key},
+	{"results are kept while the controlplane does not read", test_results_are_kept},
 	{"a key leaves in ESP, the answer counts in ESP only", test_keys_in_esp},
 	{"events go up, acknowledgements go out", test_events_and_acks},
+	{"an SA of nobody or of another gateway carries no MGCP", test_sa_of_nobody},
 	{"grants, a deleted SA", test_grants},
 	{"a gateway in clear gets no keys", test_clear_gateway},
 	{"all buffers come back", test_down},

@@ -369,6 +369,73 @@ static void test_ip6_media(void)
 	assert_accounts();
 }
 
+/* A call on hold for longer than 2^15 packets: the leg must still know its ROC afterwards. */
+static void test_hold_keeps_roc(void)
+{
+	uint16_t lp = BASE + 24;
+	uint8_t suite = DP_AES_CM_128_HMAC_SHA1_80, p[256];
+	srtp_t tx = party(0x44, suite, true);
+	uint32_t a, b = DP_LEG_ID(1, lp, BASE);
+	struct dp_leg_set hold = {.leg_id = b, .session = lp, .flags = DP_LEG_F_RECV};
+	struct out o;
+	int n;
+
+	a = leg(0, lp, b, "10.0.0.2", 4000, suite, 0, DP_LATCH_AUTH, 0);
+	hold.peer_id = a;
+	ip_of("10.1.0.3", &hold.remote, 5000);
+	leg(1, lp, a, "10.1.0.3", 5000, 0, 0, DP_LATCH_NONE, 0);
+	key(a, DP_DIR_RECV, suite, 0x44);
+	rounds(2);
+	host_speaks(1, "10.1.0.3");
+	drain_tx();
+	for (int i = 0; i < 3; i++) {
+		uint64_t inactive = drops(DP_DROP_LEG_INACTIVE);
+
+		n = rtp(p, (uint16_t)(1000 + i * 30000), 9, 20); /* libsrtp2 keeps its own ROC */
+		CU_ASSERT_EQUAL_FATAL(srtp_protect(tx, p, &n), srtp_err_status_ok);
+		send_udp(0, 0, "10.0.0.2", 4000, "10.0.0.1", lp, p, (uint16_t)n);
+		rounds(2);
+		CU_ASSERT_EQUAL(next_out(&o), i == 0);
+		CU_ASSERT_EQUAL(drops(DP_DROP_LEG_INACTIVE), inactive + (i > 0));
+		CU_ASSERT_EQUAL_FATAL(msg(&hold, DP_MSG_LEG_SET, sizeof(hold)), 0);
+		rounds(1);
+		drain_tx();
+	}
+	leg(1, lp, a, "10.1.0.3", 5000, 0, 0, DP_LATCH_NONE, 0);
+	rounds(1);
+	n = rtp(p, (uint16_t)(1000 + 3 * 30000), 9, 20);
+	CU_ASSERT_EQUAL_FATAL(srtp_protect(tx, p, &n), srtp_err_status_ok);
+	send_udp(0, 0, "10.0.0.2", 4000, "10.0.0.1", lp, p, (uint16_t)n);
+	rounds(2);
+	CU_ASSERT_TRUE(next_out(&o));
+	CU_ASSERT_EQUAL(del(a), 0);
+	CU_ASSERT_EQUAL(del(b), 0);
+	rounds(2);
+	srtp_dealloc(tx);
+	assert_accounts();
+}
+
+/* af_packet and NICs take VLAN tags off: such a frame is not one of the untagged network. */
+static void test_vlan_taken_off(void)
+{
+	uint64_t before = drops(DP_DROP_L2_NOT_OURS);
+	struct dp_sockaddr host;
+	struct rte_mbuf *m = NULL;
+	struct out o;
+	uint8_t f[128];
+
+	ip_of("10.0.0.9", &host, 0);
+	inject(0, 0, f, dp_neigh_solicit(f, 4, peer_mac, host.ip, pcs[0].addr[0].ip));
+	CU_ASSERT_EQUAL_FATAL(rte_ring_dequeue(rx_ring[0][0], (void **)&m), 0);
+	m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+	m->vlan_tci = 0x6000 | 7;
+	CU_ASSERT_EQUAL_FATAL(rte_ring_enqueue(rx_ring[0][0], m), 0);
+	rounds(1);
+	CU_ASSERT_FALSE(next_out(&o));
+	CU_ASSERT_EQUAL(drops(DP_DROP_L2_NOT_OURS), before + 1);
+	assert_accounts();
+}
+
 /* Random bytes in every header never stop a worker, and every packet is accounted for. */
 static void test_garbage_is_counted(void)
 {
@@ -431,6 +498,12 @@ static void test_table_full_and_reuse(void)
 		m.leg_id = 2000;
 		CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), -ENOSPC);
 		CU_ASSERT_EQUAL(dp_objs_leg_cnt(objs), 64);
+		/* every leg has both keys: asserting one again and exchanging one is possible still */
+		for (int i = 0; i < 4; i++) {
+			key(1000, DP_DIR_SEND, 1, 0);
+			key(1001, DP_DIR_SEND, 1, (uint8_t)(100 + i));
+			rounds(2);
+		}
 		for (uint32_t i = 0; i < 64; i++) {
 			d.id = i + 1000;
 			CU_ASSERT_EQUAL(msg(&d, DP_MSG_LEG_DEL, sizeof(d)), 0);
@@ -439,7 +512,7 @@ static void test_table_full_and_reuse(void)
 		CU_ASSERT_EQUAL(dp_objs_leg_cnt(objs), 0);
 	}
 	/* keys that came back are wiped (their first word links them) */
-	for (size_t i = 0; i < 128; i++) {
+	for (size_t i = 0; i < 128 + DP_OBJS_KEY_SPARE; i++) {
 		const uint8_t *k = (uint8_t *)node.key_mem + i * sizeof(struct dp_srtp_key);
 		uint8_t or = 0;
 
@@ -480,6 +553,44 @@ static void test_epoch_and_sweep(void)
 	rounds(2);
 }
 
+/* More to sweep than a ring holds. */
+static void test_sweep_beyond_ring(void)
+{
+	struct dp_leg_set m = {.peer_id = UINT32_MAX};
+	struct dp_sweep sw = {.epoch = 79};
+	struct dp_hello_reply r;
+
+	for (m.leg_id = 20; m.leg_id < 40; m.leg_id++)
+		CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), 0);
+	rounds(1);
+	CU_ASSERT_EQUAL(dp_objs_hello(objs, 79, &r), 0);
+	m.leg_id = 50;
+	for (int i = 0; i < DP_CMD_DEPTH - 8; i++) /* the worker is slow */
+		CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), 0);
+	CU_ASSERT_EQUAL(msg(&sw, DP_MSG_SWEEP, sizeof(sw)), 0);
+	CU_ASSERT(dp_objs_leg_cnt(objs) > 1);
+	rounds(DP_CMD_DEPTH / 32 + 4);
+	CU_ASSERT_EQUAL(dp_objs_leg_cnt(objs), 1);
+	CU_ASSERT_EQUAL(del(50), 0);
+	rounds(2);
+}
+
+/* Streams beyond a key's first come from a pool that one worker owns: legs of two workers use two. */
+static void test_stream_pools(void)
+{
+	uint32_t a = leg(0, BASE, UINT32_MAX, NULL, 0, 1, 1, DP_LATCH_AUTH, 0);
+	uint32_t b = leg(0, BASE + 256, UINT32_MAX, NULL, 0, 1, 1, DP_LATCH_AUTH, 0);
+
+	CU_ASSERT_NOT_EQUAL_FATAL(node.shard.worker[DP_LEG_SHARD(a)], node.shard.worker[DP_LEG_SHARD(b)]);
+	key(a, DP_DIR_RECV, 1, 1);
+	key(b, DP_DIR_RECV, 1, 2);
+	rounds(2);
+	CU_ASSERT_PTR_NOT_EQUAL(dp_leg_find(&node.legs, a)->rx.key->pool, dp_leg_find(&node.legs, b)->rx.key->pool);
+	CU_ASSERT_EQUAL(del(a), 0);
+	CU_ASSERT_EQUAL(del(b), 0);
+	rounds(2);
+}
+
 static void test_ageing(void)
 {
 	struct dp_leg_set m = {.leg_id = 40, .peer_id = UINT32_MAX, .idle_s = 1, .session = 4711};
@@ -488,6 +599,15 @@ static void test_ageing(void)
 	m.leg_id = 41;
 	m.idle_s = 0;
 	CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), 0);
+	/* a controlplane that cannot take the event now: the leg waits for it */
+	sink_rc = -EAGAIN;
+	for (int i = 0; i < 25; i++) {
+		rounds(1);
+		dp_objs_tick(objs);
+		usleep(120000);
+	}
+	sink_rc = 0;
+	CU_ASSERT_EQUAL(dp_objs_leg_cnt(objs), 2);
 	for (int i = 0; i < 30 && aged_cnt == 0; i++) {
 		rounds(1);
 		dp_objs_tick(objs);
@@ -526,10 +646,14 @@ static CU_TestInfo tests[] = {
 	{"plain legs take what their rule allows", test_plain_sources},
 	{"secure legs latch authenticated sources only", test_secure_sources},
 	{"IPv6 on one side", test_ip6_media},
+	{"a held call finds its ROC again", test_hold_keeps_roc},
+	{"a VLAN frame whose tag was taken off is not ours", test_vlan_taken_off},
 	{"garbage is counted, packet by packet", test_garbage_is_counted},
 	{"a full table says so, deleted legs are wiped and used again", test_table_full_and_reuse},
 	{"epochs: adopted and asserted legs survive a sweep", test_epoch_and_sweep},
-	{"idle legs age, others do not", test_ageing},
+	{"a sweep larger than a ring ends", test_sweep_beyond_ring},
+	{"each worker has its own streams", test_stream_pools},
+	{"idle legs age, others do not, and the controlplane hears of it", test_ageing},
 	{"all buffers come back at stop", test_pools_full_at_stop},
 	CU_TEST_INFO_NULL,
 };
