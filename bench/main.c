@@ -26,6 +26,7 @@ static const struct {
 	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP"},
 	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb"},
 	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls"},
+	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory"},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 

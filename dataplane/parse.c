@@ -33,7 +33,7 @@ static enum dp_drop parse_ip4(const uint8_t *data, uint16_t off, uint16_t len, s
 	/* A source that cannot be answered: 0/8, 127/8, multicast and above. */
 	if (ip[12] == 0 || ip[12] == 127 || ip[12] >= 224)
 		return DP_DROP_L3_MALFORMED;
-	if (dp_sum_fold(dp_sum(ip, hlen, 0)) != 0)
+	if (hlen == 20 ? dp_ip4_sum(ip) != 0 : dp_sum_fold(dp_sum(ip, hlen, 0)) != 0)
 		return DP_DROP_L3_MALFORMED;
 	frag = dp_get16(ip + 6);
 	if ((frag & 0x3fff) != 0) /* more fragments, or an offset */
@@ -194,6 +194,7 @@ void dp_build_udp(uint8_t *hdr, uint8_t family, const uint8_t *src, uint16_t src
 
 	if (family == 4) {
 		static const uint8_t fixed[4] = {0, 0, 0x40, 0}; /* id 0 with DF: RFC 6864 */
+		uint16_t sum;
 
 		hdr[0] = 0x45;
 		hdr[1] = (uint8_t)(dscp << 2);
@@ -204,7 +205,8 @@ void dp_build_udp(uint8_t *hdr, uint8_t family, const uint8_t *src, uint16_t src
 		dp_put16(hdr + 10, 0);
 		memcpy(hdr + 12, src, 4);
 		memcpy(hdr + 16, dst, 4);
-		dp_put16(hdr + 10, dp_sum_fold(dp_sum(hdr, 20, 0)));
+		sum = dp_ip4_sum(hdr);
+		memcpy(hdr + 10, &sum, 2);
 		udp = hdr + 20;
 	} else {
 		uint8_t tc = (uint8_t)(dscp << 2);

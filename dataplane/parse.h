@@ -99,6 +99,24 @@ static inline uint16_t dp_sum_fold(uint32_t sum)
 	return (uint16_t)~sum;
 }
 
+/*
+ * Checksum over an IPv4 header without options, in the byte order of memory: 0 if the one in it is right, else (with
+ * that field zero) what to put there by memcpy. One's complement sums do not mind the order of bytes.
+ */
+static inline uint16_t dp_ip4_sum(const uint8_t *ip)
+{
+	uint32_t w[5];
+	uint64_t sum;
+
+	memcpy(w, ip, sizeof(w));
+	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
 /** Sum of the pseudo header of 'family' over addresses given as in struct dp_frame. */
 uint32_t dp_sum_pseudo(uint8_t family, const uint8_t *src, const uint8_t *dst, uint8_t proto, uint32_t len);
 
