@@ -388,8 +388,13 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 	call->state = CALL_ROUTING;
 	ui_proceeding(call);
 	call_timer(call, 25000); /* T-MAX of MGCP and some: the dataplane always answers before */
-	if (trunk_open(call) < 0)
+	if (trunk_open(call) < 0) {
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
+		return;
+	}
+	/* Should we be killed while it rings, the next one finds here which connection to delete. */
+	if (record_write(call, NULL, NULL) < 0)
+		cfg_log_limited(CFG_LOG_WARN, "call-record-not-written", "call=%u", call->ref);
 }
 
 static void route(struct cp_call *call)

@@ -306,7 +306,8 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 	calls->slot[call->ref % CALL_SLOTS] = NULL; /* to the place of its own number */
 	calls->slot[ref % CALL_SLOTS] = call;
 	call->ref = ref;
-	call->state = CALL_CONNECTED;
+	/* One that was not answered yet has no legs: adopting them will fail, and that ends it at the gateway too. */
+	call->state = rec->state < CALL_CONNECTING ? CALL_FAILED : CALL_CONNECTED;
 	call->adopted = call->stored = call->media_started = true;
 	call->since_s = rec->started_us / 1000000;
 	for (unsigned s = 0; s < 2; s++) {

@@ -45,8 +45,7 @@ static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const cha
 {
 	struct dp_mgcp_cmd cmd = {.verb = DP_MGCP_DLCX};
 
-	/* The endpoint is not known any more: every connection of this call id, wherever (RFC 3435 2.3.9). */
-	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "*");
+	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", tag->endpoint);
 	snprintf(cmd.call_id, sizeof(cmd.call_id), "%08X", tag->callref);
 	snprintf(cmd.conn_id, sizeof(cmd.conn_id), "%s", conn_id);
 	cp_gw_cmd(gw, &cmd, tag, NULL, NULL);
@@ -213,10 +212,11 @@ void trunk_close(struct cp_call *call, unsigned side)
 		return;
 	if (p->request_id[0] != '\0') { /* stop ringing and watching */
 		command(call, p, DP_MGCP_RQNT, &cmd);
-			snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", call->ref);
+		snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", call->ref);
 		send_cmd(call, p, &cmd, GW_OP_RQNT);
 	}
-	if (p->conn_id[0] != '\0') {
+	/* Taken over before it was answered: its connection is not known by name, but by the call's. */
+	if (p->conn_id[0] != '\0' || (call->adopted && call->state == CALL_FAILED)) {
 		command(call, p, DP_MGCP_DLCX, &cmd);
 		send_cmd(call, p, &cmd, GW_OP_DLCX);
 	}

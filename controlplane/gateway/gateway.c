@@ -17,8 +17,14 @@
 #include "store/store.h"
 
 #define TXN_MAX     16384 /* commands without an answer, all gateways */
-#define BACKLOG_MAX 256   /* DLCX kept per gateway while the channel is down */
+#define BACKLOG_MAX 256   /* DLCX kept per gateway while it cannot be told */
 #define AUDIT_S     30    /* AUEP to a gateway that is not up */
+#define FIRST_S     1     /* the first one to a gateway whose SAs are still being set */
+
+struct backlog {
+	struct backlog *next;
+	struct dp_mgcp_cmd cmd; /* DLCX: no keys in it */
+};
 
 struct txn {
 	uint64_t handle; /* 0: free; low bits are the index */
@@ -27,11 +33,7 @@ struct txn {
 	cp_gw_fn fn;
 	void *ctx;
 	struct cp_gw_tag tag;
-};
-
-struct backlog {
-	struct backlog *next;
-	struct dp_mgcp_cmd cmd;
+	struct backlog *del; /* a DLCX, kept until the gateway has answered it; else NULL */
 };
 
 struct cp_gw {
@@ -45,7 +47,6 @@ struct cp_gw {
 	uint32_t audits;
 	struct backlog *backlog;
 	unsigned backlog_cnt;
-	bool replaying; /* the backlog is being sent */
 };
 
 struct cp_gws {
@@ -60,10 +61,11 @@ struct cp_gws {
 	struct txn *txn;
 	uint32_t txn_next, txn_used;
 	uint64_t generation;
-	struct event *ev_audit;
+	struct event *ev_audit, *ev_first;
 };
 
 static void audit(struct cp_gw *gw);
+static void replay_backlog(struct cp_gw *gw);
 
 static bool needs_sa(const struct cp_gw *gw)
 {
@@ -82,6 +84,7 @@ static void set_state(struct cp_gw *gw, enum cp_gw_state state)
 	if (state == CP_GW_UP) {
 		cp_alarm_clear(gw->gws->alarms, "gateway-down", gw->rec.name);
 		cp_alarm_clear(gw->gws->alarms, "gateway-no-sa", gw->rec.name);
+		replay_backlog(gw);
 	} else if (state == CP_GW_DOWN) {
 		cp_alarm_raise(gw->gws->alarms, "gateway-down", CP_ALARM_MAJOR, gw->rec.name,
 			       "gateway does not answer MGCP");
@@ -106,29 +109,45 @@ static struct txn *txn_new(struct cp_gws *gws)
 	}
 }
 
+static void keep(struct cp_gw *gw, struct backlog *b)
+{
+	if (gw->backlog_cnt >= BACKLOG_MAX) {
+		cfg_log_limited(CFG_LOG_WARN, "connection-left-open", "gateway=%s endpoint=%s call=%s connection=%s",
+				gw->rec.name, cfg_q(b->cmd.endpoint), cfg_q(b->cmd.call_id), cfg_q(b->cmd.conn_id));
+		free(b);
+		return;
+	}
+	b->next = gw->backlog;
+	gw->backlog = b;
+	gw->backlog_cnt++;
+}
+
 static void txn_end(struct cp_gws *gws, struct txn *t, const struct dp_mgcp_done *done)
 {
 	struct txn copy = *t;
 
 	t->handle = 0;
+	t->del = NULL;
 	gws->txn_used--;
+	if (copy.del != NULL) {
+		/* Whatever the gateway said, it was told. Without an answer it is told again when it can be. */
+		if (done->result == DP_MGCP_ANSWERED || done->result == DP_MGCP_BAD_ANSWER ||
+		    copy.gw_id >= DP_GW_MAX || gws->gw[copy.gw_id] == NULL)
+			free(copy.del);
+		else
+			keep(gws->gw[copy.gw_id], copy.del);
+	}
 	if (copy.fn != NULL && copy.gw_id < DP_GW_MAX && gws->gw[copy.gw_id] != NULL)
 		copy.fn(copy.ctx, gws->gw[copy.gw_id], &copy.tag, done);
 }
 
-static void keep_dlcx(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd)
+static struct backlog *copy_dlcx(const struct dp_mgcp_cmd *cmd)
 {
-	struct backlog *b;
+	struct backlog *b = cmd->verb == DP_MGCP_DLCX ? malloc(sizeof(*b)) : NULL;
 
-	if (cmd->verb != DP_MGCP_DLCX || gw->backlog_cnt >= BACKLOG_MAX)
-		return;
-	b = malloc(sizeof(*b));
-	if (b == NULL)
-		return;
-	b->cmd = *cmd;
-	b->next = gw->backlog;
-	gw->backlog = b;
-	gw->backlog_cnt++;
+	if (b != NULL)
+		b->cmd = *cmd;
+	return b;
 }
 
 /* Only refusals matter here: an accepted command ends with its DONE. */
@@ -148,34 +167,41 @@ int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_g
 {
 	struct cp_gws *gws = gw->gws;
 	struct dp_mgcp_cmd msg = *cmd;
+	struct backlog *del = copy_dlcx(cmd);
 	struct txn *t;
 	int rc;
 
 	if (!gw->asserted || !cp_dp_up(gws->dp)) {
-		keep_dlcx(gw, cmd);
+		if (del != NULL)
+			keep(gw, del);
 		OPENSSL_cleanse(&msg, sizeof(msg));
 		return -ENOTCONN;
 	}
 	t = txn_new(gws);
 	if (t == NULL) {
+		if (del != NULL)
+			keep(gw, del);
 		OPENSSL_cleanse(&msg, sizeof(msg));
 		return -EAGAIN;
 	}
 	t->gws = gws;
+	t->del = del;
 	t->gw_id = gw->rec.gw_id;
 	t->fn = fn;
 	t->ctx = ctx;
 	t->tag = *tag;
 	memcpy(t->tag.conn_id, cmd->conn_id, sizeof(t->tag.conn_id));
+	memcpy(t->tag.endpoint, cmd->endpoint, sizeof(t->tag.endpoint));
 	msg.gw_id = gw->rec.gw_id;
 	msg.handle = t->handle;
 	rc = cp_dp_send(gws->dp, DP_MSG_MGCP_CMD, &msg, cmd_reply, t);
 	OPENSSL_cleanse(&msg, sizeof(msg));
 	if (rc < 0) {
 		t->handle = 0;
+		t->del = NULL;
 		gws->txn_used--;
-		if (rc == -EAGAIN)
-			keep_dlcx(gw, cmd);
+		if (del != NULL)
+			keep(gw, del);
 		return rc;
 	}
 	gw->cmds++;
@@ -211,8 +237,12 @@ static void on_audit(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	for (uint32_t i = 0; i < DP_GW_MAX; i++)
-		if (gws->gw[i] != NULL && gws->gw[i]->asserted && gws->gw[i]->state != CP_GW_UP)
+		if (gws->gw[i] == NULL || !gws->gw[i]->asserted)
+			continue;
+		else if (gws->gw[i]->state != CP_GW_UP)
 			audit(gws->gw[i]);
+		else /* what found the dataplane too busy */
+			replay_backlog(gws->gw[i]);
 }
 
 static void gw_set_done(void *ctx, int rc)
@@ -264,6 +294,8 @@ static void replay_backlog(struct cp_gw *gw)
 
 void cp_gws_up(struct cp_gws *gws, bool fresh)
 {
+	struct timeval tv = {FIRST_S, 0};
+
 	(void)fresh; /* GW_SET is idempotent */
 	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
 		struct cp_gw *gw = gws->gw[i];
@@ -272,9 +304,12 @@ void cp_gws_up(struct cp_gws *gws, bool fresh)
 			continue;
 		assert_gw(gw);
 		gw->audits = 0;
+		if (needs_sa(gw) && !gw->sa_live)
+			continue; /* its SAs follow; if they do not, the first audit finds out */
 		replay_backlog(gw);
 		audit(gw);
 	}
+	event_add(gws->ev_first, &tv);
 }
 
 void cp_gws_down(struct cp_gws *gws)
@@ -284,8 +319,6 @@ void cp_gws_down(struct cp_gws *gws)
 	for (uint32_t i = 0; i < DP_GW_MAX; i++)
 		if (gws->gw[i] != NULL)
 			gws->gw[i]->asserted = false;
-	/* A running DLCX goes on in the dataplane if that lives; if it died, the connection is asked for again
-	 * by nobody: the gateway reports it with RSIP or the audit of its endpoint finds it. */
 	for (uint32_t i = 0; i < TXN_MAX; i++) {
 		if (gws->txn[i].handle != 0) {
 			done.handle = gws->txn[i].handle;
@@ -371,7 +404,8 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 	gws->gw = calloc(DP_GW_MAX, sizeof(struct cp_gw *));
 	gws->txn = calloc(TXN_MAX, sizeof(*gws->txn));
 	gws->ev_audit = event_new(base, -1, EV_PERSIST, on_audit, gws);
-	if (gws->gw == NULL || gws->txn == NULL || gws->ev_audit == NULL) {
+	gws->ev_first = event_new(base, -1, 0, on_audit, gws);
+	if (gws->gw == NULL || gws->txn == NULL || gws->ev_audit == NULL || gws->ev_first == NULL) {
 		cp_gws_destroy(gws);
 		return NULL;
 	}
@@ -387,8 +421,12 @@ void cp_gws_destroy(struct cp_gws *gws)
 	for (uint32_t i = 0; gws->gw != NULL && i < DP_GW_MAX; i++)
 		if (gws->gw[i] != NULL)
 			gw_free(gws->gw[i]);
+	for (uint32_t i = 0; gws->txn != NULL && i < TXN_MAX; i++)
+		free(gws->txn[i].del);
 	if (gws->ev_audit != NULL)
 		event_free(gws->ev_audit);
+	if (gws->ev_first != NULL)
+		event_free(gws->ev_first);
 	free(gws->gw);
 	free(gws->txn);
 	free(gws);
@@ -445,6 +483,7 @@ void cp_gws_sa_changed(struct cp_gws *gws, uint32_t gw_id, bool live)
 		set_state(gw, CP_GW_NO_SA);
 	if (live && gw->asserted) {
 		gw->audits = 0;
+		replay_backlog(gw);
 		audit(gw);
 	}
 }

@@ -27,6 +27,7 @@ struct cp_gw_tag {
 	uint8_t side;
 	uint8_t op; /* the caller's */
 	char conn_id[DP_MGCP_ID_MAX]; /* of the command */
+	char endpoint[DP_MGCP_NAME_MAX];
 };
 
 typedef void (*cp_gw_fn)(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag,
@@ -72,8 +73,9 @@ bool cp_gw_secured(const struct cp_gw *gw);
 
 /**
  * Send a command; endpoint and identifiers are set by the caller, gateway and handle here. 'fn' is called
- * once, also when the channel or the gateway goes. -ENOTCONN, -EAGAIN: fn is not called. DLCX that cannot
- * be sent now are kept and sent when the channel is back, so that no connection stays open at a gateway.
+ * once, also when the channel or the gateway goes. -ENOTCONN, -EAGAIN: fn is not called. A DLCX that has no
+ * answer (channel or SA away, gateway silent) is kept and sent when the gateway can be told, so that no
+ * connection stays open there; this process must live until then.
  */
 int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx);
 

@@ -73,6 +73,25 @@ static void stranger(struct cp_sccp *s, const struct cfg_addr *host)
 	s->stranger_at = (s->stranger_at + 1) % CP_SCCP_STRANGERS;
 }
 
+void cp_sccp_vouch(struct cp_sccp *s, const struct cfg_addr *from)
+{
+	struct cfg_addr host = *from;
+	char text[64];
+
+	host.port = 0;
+	for (unsigned i = 0; i < CP_SCCP_STRANGERS; i++) {
+		struct cfg_addr *slot = &s->strangers[i];
+
+		if (slot->family != host.family || memcmp(slot->ip, host.ip, 16) != 0)
+			continue;
+		for (int k = 0; k < CP_SCCP_REF_MAX; k++)
+			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)k),
+			           cfg_addr_print(&host, text, sizeof(text)), NULL);
+		memset(slot, 0, sizeof(*slot));
+		return;
+	}
+}
+
 void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *name,
                     const struct cfg_addr *from, const char *detail)
 {

@@ -251,6 +251,8 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 		if (i != CP_SCCP_REF_NONSECURE_TLS)
 			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i), p->name,
 			           NULL);
+	if (p->peer.tls) /* what its address had been refused for, when it had no name to go by */
+		cp_sccp_vouch(s, &p->peer.addr);
 	if (p->peer.tls && sec == CP_PHONE_NONSECURE)
 		cp_sccp_refuse(s, CP_SCCP_REF_NONSECURE_TLS, p->name, &p->peer.addr,
 		               "accepted as non-secure");

@@ -91,6 +91,8 @@ uint64_t cp_sccp_now(const struct cp_sccp *sccp);
  * text. */
 void cp_sccp_refuse(struct cp_sccp *sccp, enum cp_sccp_refusal why, const char *name,
                     const struct cfg_addr *from, const char *detail);
+/** A phone has proven itself from there: alarms about that address without a device's name are over. */
+void cp_sccp_vouch(struct cp_sccp *sccp, const struct cfg_addr *from);
 /** Whether a connection like that may be this device: 0 and *ret_sec, or the refusal as 1 + enum
  * cp_sccp_refusal. */
 int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
