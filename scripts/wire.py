@@ -5,8 +5,15 @@
 wire.py secrets CAPTURE... --keys FILE... --played FILE...
     exit 1 if a capture holds a key of the key files in raw, hex or base64 (any alignment), 32 octets of a
     played frame in clear, or MGCP text. Prints what was looked for and found as JSON.
+wire.py keys CAPTURE... --keys FILE...
+    the keys only: exit 1 if one of the key files is in a capture in raw, hex or base64.
 wire.py extract CAPTURE --from IP --to IP --min-len N
     writes the UDP payloads of the largest RTP stream between two addresses: one hex line each.
+wire.py resend CAPTURE INTERFACE --before TIME --to-ip IP
+    sends the captured UDP frames that were sent to IP before TIME once more, as they were; prints how many.
+wire.py gap CAPTURE --from IP --to IP --at TIME
+    the RTP stream between two addresses around a moment: packets before and after it, how long it took to come
+    back, and how many sequence numbers were seen twice (as JSON; extended, so a wrap is no repetition).
 wire.py replay FILE PORT --speed N
     sends these lines to 127.0.0.1:PORT at N times 20 ms.
 """
@@ -20,8 +27,8 @@ import sys
 import time
 
 
-def packets(path):
-    """Frames of a classic pcap file, either byte order."""
+def timed_packets(path):
+    """(time, frame) of a classic pcap file, either byte order."""
     with open(path, 'rb') as f:
         data = f.read()
     magic = data[:4]
@@ -33,9 +40,14 @@ def packets(path):
         raise SystemExit(f'{path}: not a pcap file')
     off = 24
     while off + 16 <= len(data):
-        incl = struct.unpack(order + 'I', data[off + 8:off + 12])[0]
-        yield data[off + 16:off + 16 + incl]
+        sec, frac, incl = struct.unpack(order + 'III', data[off:off + 12])
+        unit = 1e-9 if magic in (b'\x4d\x3c\xb2\xa1', b'\xa1\xb2\x3c\x4d') else 1e-6
+        yield sec + frac * unit, data[off + 16:off + 16 + incl]
         off += 16 + incl
+
+
+def packets(path):
+    return (frame for _, frame in timed_packets(path))
 
 
 def udp(frame):
@@ -60,15 +72,41 @@ def needles(key):
     return out
 
 
-def secrets(args):
+def read_keys(paths):
     keys = set()
-    for path in args.keys:
+    for path in paths:
         with open(path) as f:
             for word in re.findall(r'\b[0-9a-fA-F]{28,}\b', f.read()):
                 if len(word) % 2 == 0:
                     raw = bytes.fromhex(word)
                     keys.add(raw)
                     keys.add(raw[:16])  # key without its salt
+    return keys
+
+
+def find_keys(keys, path, whole, found):
+    for key in keys:
+        for form, needle in needles(key).items():
+            if len(needle) >= 12 and needle in whole:
+                found.append(f'{path}: a {len(key)}-octet key in use as {form}')
+
+
+def keys_only(args):
+    keys = read_keys(args.keys)
+    found = []
+    octets = 0
+    for path in args.captures:
+        whole = b'\n'.join(packets(path))
+        octets += len(whole)
+        find_keys(keys, path, whole, found)
+    print(json.dumps({'octets': octets, 'keys': len(keys), 'found': found[:20]}))
+    if not keys or octets == 0:
+        sys.exit('nothing to look for, or nothing to look at: this check would pass on anything')
+    sys.exit(1 if found else 0)
+
+
+def secrets(args):
+    keys = read_keys(args.keys)
     speech = set()
     for path in args.played:
         with open(path, 'rb') as f:
@@ -99,10 +137,7 @@ def secrets(args):
                         found.append(f'{path} frame {n + 1}: speech in clear')
                         break
         whole = b'\n'.join(blob)
-        for key in keys:
-            for form, needle in needles(key).items():
-                if len(needle) >= 12 and needle in whole:
-                    found.append(f'{path}: a {len(key)}-octet key in use as {form}')
+        find_keys(keys, path, whole, found)
     print(json.dumps({'frames': frames, 'octets': octets, 'keys': len(keys), 'speech_pieces': len(speech),
                       'media_packets': rtp_len, 'found': found[:20]}))
     if not keys or not speech or rtp_len == 0:
@@ -125,6 +160,47 @@ def extract(args):
         print(payload.hex())
 
 
+def resend(args):
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    s.bind((args.interface, 0))
+    n = 0
+    for t, frame in timed_packets(args.capture):
+        d = udp(frame)
+        if t < args.before and d is not None and d[1] == args.to_ip:
+            s.send(frame)
+            n += 1
+            if n % 50 == 0:
+                time.sleep(0.01)
+    print(n)
+
+
+def gap(args):
+    before = after = twice = 0
+    last_before = first_after = None
+    back = -1
+    seen = set()
+    ext = None
+    for t, frame in timed_packets(args.capture):
+        d = udp(frame)
+        if d is None or d[0] != args.source or d[1] != args.to or len(d[4]) < 172 or d[4][0] >> 6 != 2:
+            continue
+        seq = struct.unpack('!H', d[4][2:4])[0]
+        key = d[4][8:12]
+        ext = 65536 + seq if ext is None else ext + ((seq - ext + 32768) % 65536 - 32768)
+        twice += (key, ext) in seen
+        seen.add((key, ext))
+        if t < args.at:
+            before += 1
+            last_before = max(ext, last_before or 0)
+        else:
+            after += 1
+            if first_after is None:
+                first_after = ext
+                back = t - args.at
+    print(json.dumps({'before': before, 'after': after, 'last_before': last_before, 'first_after': first_after,
+                      'back_s': round(back, 3), 'twice': twice}))
+
+
 def replay(args):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with open(args.file) as f:
@@ -145,12 +221,28 @@ if __name__ == '__main__':
     a.add_argument('--keys', nargs='+', required=True)
     a.add_argument('--played', nargs='+', required=True)
     a.set_defaults(fn=secrets)
+    a = sub.add_parser('keys')
+    a.add_argument('captures', nargs='+')
+    a.add_argument('--keys', nargs='+', required=True)
+    a.set_defaults(fn=keys_only)
     a = sub.add_parser('extract')
     a.add_argument('capture')
     a.add_argument('--from', dest='source', required=True)
     a.add_argument('--to', required=True)
     a.add_argument('--min-len', type=int, default=100)
     a.set_defaults(fn=extract)
+    a = sub.add_parser('resend')
+    a.add_argument('capture')
+    a.add_argument('interface')
+    a.add_argument('--before', type=float, required=True)
+    a.add_argument('--to-ip', required=True)
+    a.set_defaults(fn=resend)
+    a = sub.add_parser('gap')
+    a.add_argument('capture')
+    a.add_argument('--from', dest='source', required=True)
+    a.add_argument('--to', required=True)
+    a.add_argument('--at', type=float, required=True)
+    a.set_defaults(fn=gap)
     a = sub.add_parser('replay')
     a.add_argument('file')
     a.add_argument('port', type=int)
