@@ -92,4 +92,41 @@ wait "$flood" 2>/dev/null || true
 [ $rc = 0 ] || fail "exit status $rc after SIGTERM"
 grep -q 'event=stopped mbufs_leaked=0' "$dir/log" || fail "packet buffers leaked"
 [ ! -e "$dir/run/dataplane.sock" ] || fail "the socket stayed"
+
+# 100,000 legs in 256 MiB, and two workers on a machine that may have fewer CPUs: starts, answers, stops clean.
+{
+	cat <<CFG
+paths: {state: $dir/state, run: $dir/run}
+dataplane:
+  huge_pages: never
+  memory_mb: 256
+  max_legs: 100000
+  worker_lcores: [1, 2]
+  ports:
+CFG
+	for n in 1 2; do
+		printf '    - {device: "af_packet:v%s", addresses: [' "$([ $n = 1 ] && echo a || echo b)"
+		for k in 1 101 102 103 104 105 106; do printf '10.77.%d.%d/24, ' $n $k; done
+		printf '10.77.%d.107/24]}\n' $n
+	done
+	printf 'media:\n  addresses:\n'
+	for n in 1 2; do
+		for k in 1 101 102 103 104 105 106; do printf '    - {address: 10.77.%d.%d}\n' $n $k; done
+	done
+} >"$dir/big.yaml"
+ip netns exec "${id}d" "$bin" -c "$dir/big.yaml" 2>"$dir/log" &
+pid=$!
+for _ in $(seq 300); do
+	grep -q event=ready "$dir/log" && break
+	kill -0 "$pid" 2>/dev/null || fail "did not start with 100,000 legs"
+	sleep 0.1
+done
+grep -q 'event=ready workers=2 .*max_legs=100000 leg_bytes=1000' "$dir/log" || fail "100,000 legs"
+ip netns exec "${id}a" ping -q -c 20 -i 0.02 -W 2 10.77.1.104 >/dev/null || fail "ping with two workers"
+python3 "$here/dp_relay.py" --legs "$dir/run/dataplane.sock" 100000 || fail "100,000 legs set"
+kill -TERM "$pid"
+rc=0
+wait "$pid" || rc=$?
+pid=
+[ $rc = 0 ] || fail "exit status $rc after SIGTERM, two workers"
 echo "dp-relay: ok"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-# The checks of dp-relay.sh. Usage: dp_relay.py SOCKET NETNS_A NETNS_B
+# The checks of dp-relay.sh. Usage: dp_relay.py SOCKET NETNS_A NETNS_B | --legs SOCKET N
 import ctypes
 import os
 import socket
@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from dp_client import NONE, Dataplane  # noqa: E402
+from dp_client import NONE, Dataplane, Refused  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -152,4 +152,48 @@ def main():
     print("dp-relay: %d checks" % checks)
 
 
-main()
+def many_legs(path, n):
+    """Set n legs, with keys on the first hundred of them; one more is refused; all go with a sweep."""
+    dp = Dataplane(path, 1)
+    dp.sock.settimeout(20)
+    todo = list(range(n))
+    while todo:
+        now, todo = todo[:200], todo[200:]
+        dp.sock.send(b"".join(struct.pack("<HHI", 2, 88, i + 1) + struct.pack("<IIQIBBBB", i, NONE, i, 0, 1, 1, 0, 6) +
+                              bytes(48) + b"\x2e" + bytes(7) for i in now))
+        got = 0
+        while got < len(now):
+            data = dp.sock.recv(65536)
+            for at in range(0, len(data), 16):
+                seq, rc = struct.unpack_from("<Ii", data, at + 4)
+                check("leg %d: %d" % (seq - 1, rc), rc in (0, -11))
+                if rc == -11:  # the worker has not kept up: again
+                    todo.append(seq - 1)
+                got += 1
+    for i in range(100):
+        dp.leg_key(i, 0, 1, bytes([i] * 16), bytes(14))
+        dp.leg_key(i, 1, 1, bytes([i + 1] * 16), bytes(14))
+    try:
+        dp.leg_set(n, NONE, None)
+        check("one leg too many", False)
+    except Refused as e:
+        check("refused as full", ": -28 " in str(e))
+    dp.sock.close()
+    dp = Dataplane(path, 2)
+    check("all there", dp.legs == n)
+    dp.sock.settimeout(20)
+    dp.sweep()
+    for _ in range(200):  # it goes on between other work
+        dp.sock.close()
+        time.sleep(0.05)
+        dp = Dataplane(path, 2)
+        if dp.legs == 0:
+            break
+    check("all swept", dp.legs == 0)
+    print("dp-relay: %d legs" % n)
+
+
+if sys.argv[1] == "--legs":
+    many_legs(sys.argv[2], int(sys.argv[3]))
+else:
+    main()
