@@ -21,6 +21,7 @@ static_assert(sizeof(struct dp_sa) <= DP_OBJS_SA_STRIDE, "an SA record");
 
 #define CMDS     (DP_CMD_DEPTH - 1)
 #define HELD_MAX (DP_EVT_DEPTH - 1) /* all there are: nothing is dropped while a controlplane is connected */
+#define SWEEP_SPARE 256 /* commands that a sweep leaves to others */
 #define NO_SLOT  0xffffffu
 
 /* By leg identifier: record in the low 24 bits, epoch's number in the high 8 (0: no such leg). */
@@ -54,6 +55,7 @@ struct dp_objs {
 	uint64_t epoch;
 	uint8_t gen;
 	bool sweeping; /* a SWEEP met a full ring */
+	uint32_t swept_legs, swept_sas, swept_gws;
 	uint64_t publish_ms, tick_ms, page_ms;
 	uint32_t leg_cnt, sa_cnt, gw_cnt;
 	uint32_t leg_top; /* records ever used are below */
@@ -563,25 +565,46 @@ static int adopt(struct dp_objs *o, const struct dp_obj *m)
 	}
 }
 
+/* Room for one more removal, and for what others want of this worker meanwhile. */
+static bool sweep_may(struct dp_objs *o, uint32_t shard)
+{
+	uint16_t wi = worker_of(o, shard);
+
+	if (o->w[wi].free_cnt < SWEEP_SPARE)
+		drain_done(o, wi);
+	return o->w[wi].free_cnt >= SWEEP_SPARE;
+}
+
 /* Remove what belongs to another epoch. When a ring is full the rest is done at the next poll. */
 static void sweep_on(struct dp_objs *o)
 {
-	uint32_t legs = o->leg_cnt, sas = o->sa_cnt, gws = o->gw_cnt;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < o->node->legs.id_cnt && rc == 0; i++)
-		if (o->leg[i] >> 24 != 0 && o->leg[i] >> 24 != o->gen)
-			rc = leg_del(o, i);
-	for (uint32_t i = 0; i < DP_SA_MAX && rc == 0; i++)
-		if (o->sa[i].gen != 0 && o->sa[i].gen != o->gen)
-			rc = sa_del(o, i);
-	for (uint32_t i = 0; i < DP_GW_MAX && rc == 0; i++)
-		if (o->gw[i] != 0 && o->gw[i] != o->gen)
-			rc = gw_del(o, i);
+	for (uint32_t i = 0; i < o->node->legs.id_cnt && rc == 0; i++) {
+		if (o->leg[i] >> 24 == 0 || o->leg[i] >> 24 == o->gen)
+			continue;
+		rc = sweep_may(o, DP_LEG_SHARD(i)) ? leg_del(o, i) : -EAGAIN;
+		o->swept_legs += rc == 0;
+	}
+	for (uint32_t i = 0; i < DP_SA_MAX && rc == 0; i++) {
+		if (o->sa[i].gen == 0 || o->sa[i].gen == o->gen)
+			continue;
+		rc = sweep_may(o, o->sa[i].shard) ? sa_del(o, i) : -EAGAIN;
+		o->swept_sas += rc == 0;
+	}
+	for (uint32_t i = 0; i < DP_GW_MAX && rc == 0; i++) {
+		if (o->gw[i] == 0 || o->gw[i] == o->gen)
+			continue;
+		rc = sweep_may(o, o->node->gw_shard[i]) ? gw_del(o, i) : -EAGAIN;
+		o->swept_gws += rc == 0;
+	}
 	o->sweeping = rc < 0;
-	if (legs != o->leg_cnt || sas != o->sa_cnt || gws != o->gw_cnt || rc == 0)
-		cfg_log(CFG_LOG_NOTICE, "swept", "legs=%u sas=%u gateways=%u more=%d", legs - o->leg_cnt,
-			sas - o->sa_cnt, gws - o->gw_cnt, o->sweeping);
+	if (o->sweeping)
+		return;
+	cfg_log(CFG_LOG_NOTICE, "swept", "legs=%u sas=%u gateways=%u", o->swept_legs, o->swept_sas, o->swept_gws);
+	o->swept_legs = 0;
+	o->swept_sas = 0;
+	o->swept_gws = 0;
 }
 
 static int sweep(struct dp_objs *o, const struct dp_sweep *m, uint32_t *ret_detail)
