@@ -65,6 +65,7 @@ static inline uint64_t bench_tsc(void)
 int bench_srtp(const struct bench_opts *opts);
 int bench_mgcp(const struct bench_opts *opts);
 int bench_esp(const struct bench_opts *opts);
+int bench_register(const struct bench_opts *opts);
 int bench_media(const struct bench_opts *opts);
 int bench_store(const struct bench_opts *opts);
 

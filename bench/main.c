@@ -27,6 +27,7 @@ static const struct {
 	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb"},
 	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls"},
 	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory"},
+	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake"},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 
