@@ -57,49 +57,6 @@ struct cp_dp {
 	uint8_t *rx;
 };
 
-uint16_t cp_dp_msg_size(uint16_t type)
-{
-	switch (type) {
-	case DP_MSG_HELLO:
-		return sizeof(struct dp_hello);
-	case DP_MSG_LEG_SET:
-		return sizeof(struct dp_leg_set);
-	case DP_MSG_LEG_KEY:
-		return sizeof(struct dp_leg_key);
-	case DP_MSG_LEG_DEL:
-	case DP_MSG_SA_DEL:
-	case DP_MSG_GW_DEL:
-	case DP_MSG_ADOPT:
-		return sizeof(struct dp_obj);
-	case DP_MSG_SA_SET:
-		return sizeof(struct dp_sa_set);
-	case DP_MSG_SA_GRANT:
-		return sizeof(struct dp_sa_grant);
-	case DP_MSG_GW_SET:
-		return sizeof(struct dp_gw_set);
-	case DP_MSG_MGCP_CMD:
-		return sizeof(struct dp_mgcp_cmd);
-	case DP_MSG_MGCP_ACK:
-		return sizeof(struct dp_mgcp_ack);
-	case DP_MSG_SWEEP:
-		return sizeof(struct dp_sweep);
-	case DP_MSG_REPLY:
-		return sizeof(struct dp_reply);
-	case DP_MSG_HELLO_REPLY:
-		return sizeof(struct dp_hello_reply);
-	case DP_MSG_LEG_AGED:
-		return sizeof(struct dp_leg_aged);
-	case DP_MSG_MGCP_DONE:
-		return sizeof(struct dp_mgcp_done);
-	case DP_MSG_MGCP_EVENT:
-		return sizeof(struct dp_mgcp_event);
-	case DP_MSG_SA_EVENT:
-		return sizeof(struct dp_sa_event);
-	default:
-		return 0;
-	}
-}
-
 static void retry_later(struct cp_dp *dp)
 {
 	struct timeval tv = {0, RETRY_MS * 1000};
@@ -302,7 +259,7 @@ static unsigned input_fd(struct cp_dp *dp, uint8_t *data, size_t len, int fd)
 		if (len - off < sizeof(hdr))
 			return bad + 1;
 		memcpy(&hdr, data + off, sizeof(hdr));
-		size = cp_dp_msg_size(hdr.type);
+		size = dp_msg_size(hdr.type);
 		if (size == 0 || hdr.len != size || size > len - off || size > sizeof(m))
 			return bad + 1; /* no boundary left to go on from */
 		memcpy(&m, data + off, size);
@@ -396,7 +353,7 @@ static void on_write(evutil_socket_t sock, short what, void *arg)
 
 static int queue_msg(struct cp_dp *dp, enum dp_msg_type type, const void *msg, uint32_t seq)
 {
-	struct dp_msg_hdr hdr = {.type = (uint16_t)type, .len = cp_dp_msg_size((uint16_t)type), .seq = seq};
+	struct dp_msg_hdr hdr = {.type = (uint16_t)type, .len = dp_msg_size((uint16_t)type), .seq = seq};
 	struct chunk *c = dp->tail;
 
 	if (hdr.len == 0)

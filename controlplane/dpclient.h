@@ -57,9 +57,6 @@ const struct dp_page_leg *cp_dp_page_leg(const struct cp_dp *dp, uint32_t leg_id
 const struct dp_page_sa *cp_dp_page_sa(const struct cp_dp *dp, uint32_t sa_id);
 const struct dp_page_worker *cp_dp_page_worker(const struct cp_dp *dp, uint32_t worker);
 
-/** Size of a message type's struct, 0 for unknown types. */
-uint16_t cp_dp_msg_size(uint16_t type);
-
 /** Reads events and replies from one datagram; for tests and fuzzing. Returns messages refused. */
 unsigned cp_dp_input(struct cp_dp *dp, uint8_t *data, size_t len);
 

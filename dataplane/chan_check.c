@@ -9,33 +9,7 @@
 
 uint16_t dp_chan_size(uint16_t type)
 {
-	switch (type) {
-	case DP_MSG_HELLO:
-		return sizeof(struct dp_hello);
-	case DP_MSG_LEG_SET:
-		return sizeof(struct dp_leg_set);
-	case DP_MSG_LEG_KEY:
-		return sizeof(struct dp_leg_key);
-	case DP_MSG_LEG_DEL:
-	case DP_MSG_SA_DEL:
-	case DP_MSG_GW_DEL:
-	case DP_MSG_ADOPT:
-		return sizeof(struct dp_obj);
-	case DP_MSG_SA_SET:
-		return sizeof(struct dp_sa_set);
-	case DP_MSG_SA_GRANT:
-		return sizeof(struct dp_sa_grant);
-	case DP_MSG_GW_SET:
-		return sizeof(struct dp_gw_set);
-	case DP_MSG_MGCP_CMD:
-		return sizeof(struct dp_mgcp_cmd);
-	case DP_MSG_MGCP_ACK:
-		return sizeof(struct dp_mgcp_ack);
-	case DP_MSG_SWEEP:
-		return sizeof(struct dp_sweep);
-	default:
-		return 0;
-	}
+	return type < DP_MSG_REPLY ? dp_msg_size(type) : 0; /* replies and events come from us */
 }
 
 static bool zero(const void *p, size_t len)

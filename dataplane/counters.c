@@ -14,45 +14,6 @@
 #define F_SEAL_FUTURE_WRITE 0x0010 /* linux/fcntl.h, Linux 5.1 */
 #endif
 
-static const char *const drops[DP_DROP_MAX] = {
-	[DP_OK] = "ok",
-	[DP_DROP_L2_NOT_OURS] = "l2_not_ours",
-	[DP_DROP_L3_MALFORMED] = "l3_malformed",
-	[DP_DROP_L3_NOT_OURS] = "l3_not_ours",
-	[DP_DROP_L3_FRAGMENT] = "l3_fragment",
-	[DP_DROP_L4_MALFORMED] = "l4_malformed",
-	[DP_DROP_L4_PROTO] = "l4_proto",
-	[DP_DROP_CHAINED] = "chained",
-	[DP_DROP_TTL] = "ttl",
-	[DP_DROP_NO_LEG] = "no_leg",
-	[DP_DROP_LEG_INACTIVE] = "leg_inactive",
-	[DP_DROP_SOURCE] = "source",
-	[DP_DROP_RTP_MALFORMED] = "rtp_malformed",
-	[DP_DROP_RTCP_MALFORMED] = "rtcp_malformed",
-	[DP_DROP_AUTH] = "auth",
-	[DP_DROP_REPLAY] = "replay",
-	[DP_DROP_STALE] = "stale",
-	[DP_DROP_KEY_LIMIT] = "key_limit",
-	[DP_DROP_NO_KEY] = "no_key",
-	[DP_DROP_NO_STREAM] = "no_stream",
-	[DP_DROP_POLICED] = "policed",
-	[DP_DROP_NO_ROOM] = "no_room",
-	[DP_DROP_ESP_MALFORMED] = "esp_malformed",
-	[DP_DROP_ESP_NO_SA] = "esp_no_sa",
-	[DP_DROP_ESP_AUTH] = "esp_auth",
-	[DP_DROP_ESP_REPLAY] = "esp_replay",
-	[DP_DROP_ESP_STALE] = "esp_stale",
-	[DP_DROP_ESP_EXPIRED] = "esp_expired",
-	[DP_DROP_ESP_SELECTOR] = "esp_selector",
-	[DP_DROP_POLICY] = "policy",
-	[DP_DROP_MGCP_MALFORMED] = "mgcp_malformed",
-	[DP_DROP_MGCP_UNKNOWN] = "mgcp_unknown",
-	[DP_DROP_NO_NEIGH] = "no_neigh",
-	[DP_DROP_TX_FULL] = "tx_full",
-	[DP_DROP_RING_FULL] = "ring_full",
-	[DP_DROP_CONSUMED] = "consumed",
-};
-
 static const char *const stages[DP_STAGE_MAX] = {
 	[DP_STAGE_RX] = "rx",
 	[DP_STAGE_PARSE] = "parse",
@@ -65,11 +26,6 @@ static const char *const stages[DP_STAGE_MAX] = {
 };
 
 static struct dp_page *telemetry_page; /* telemetry callbacks carry no context */
-
-const char *dp_drop_name(unsigned int why)
-{
-	return why < DP_DROP_MAX ? drops[why] : NULL;
-}
 
 const char *dp_stage_name(unsigned int stage)
 {
@@ -150,7 +106,7 @@ unsigned int dp_drops_new(struct dp_drops_seen *seen, struct dp_page *page, char
 			sum += w[i].drop[told[k]];
 		if (sum == seen->drop[told[k]])
 			continue;
-		n = snprintf(ret_text + at, size - at, "%s%s=%llu", at > 0 ? " " : "", drops[told[k]],
+		n = snprintf(ret_text + at, size - at, "%s%s=%llu", at > 0 ? " " : "", dp_drop_name(told[k]),
 			     (unsigned long long)(sum - seen->drop[told[k]]));
 		if (n < 0 || (size_t)n >= size - at) {
 			ret_text[at] = '\0'; /* told next time */
@@ -236,7 +192,7 @@ static int tel_drops(const char *cmd, const char *params, struct rte_tel_data *d
 
 		for (uint64_t i = 0; i < telemetry_page->worker_cnt; i++)
 			sum += w[i].drop[why];
-		rte_tel_data_add_dict_u64(d, drops[why], sum);
+		rte_tel_data_add_dict_u64(d, dp_drop_name(why), sum);
 	}
 	return 0;
 }

@@ -12,8 +12,6 @@
 
 #include "dp_page.h"
 
-/** Name of a drop reason, as in telemetry: "replay". NULL beyond the last. */
-const char *dp_drop_name(unsigned int why);
 
 /** Name of a stage: "unprotect". NULL beyond the last. */
 const char *dp_stage_name(unsigned int stage);

@@ -378,4 +378,48 @@ struct dp_mgcp_ack {
 #define DP_MSG_MAX 512
 static_assert(sizeof(struct dp_mgcp_cmd) <= DP_MSG_MAX, "DP_MSG_MAX");
 
+/** Bytes of a type's struct; 0: no such type. */
+static inline uint16_t dp_msg_size(uint16_t type)
+{
+	switch (type) {
+	case DP_MSG_HELLO:
+		return sizeof(struct dp_hello);
+	case DP_MSG_LEG_SET:
+		return sizeof(struct dp_leg_set);
+	case DP_MSG_LEG_KEY:
+		return sizeof(struct dp_leg_key);
+	case DP_MSG_LEG_DEL:
+	case DP_MSG_SA_DEL:
+	case DP_MSG_GW_DEL:
+	case DP_MSG_ADOPT:
+		return sizeof(struct dp_obj);
+	case DP_MSG_SA_SET:
+		return sizeof(struct dp_sa_set);
+	case DP_MSG_SA_GRANT:
+		return sizeof(struct dp_sa_grant);
+	case DP_MSG_GW_SET:
+		return sizeof(struct dp_gw_set);
+	case DP_MSG_MGCP_CMD:
+		return sizeof(struct dp_mgcp_cmd);
+	case DP_MSG_MGCP_ACK:
+		return sizeof(struct dp_mgcp_ack);
+	case DP_MSG_SWEEP:
+		return sizeof(struct dp_sweep);
+	case DP_MSG_REPLY:
+		return sizeof(struct dp_reply);
+	case DP_MSG_HELLO_REPLY:
+		return sizeof(struct dp_hello_reply);
+	case DP_MSG_LEG_AGED:
+		return sizeof(struct dp_leg_aged);
+	case DP_MSG_MGCP_DONE:
+		return sizeof(struct dp_mgcp_done);
+	case DP_MSG_MGCP_EVENT:
+		return sizeof(struct dp_mgcp_event);
+	case DP_MSG_SA_EVENT:
+		return sizeof(struct dp_sa_event);
+	default:
+		return 0;
+	}
+}
+
 #endif

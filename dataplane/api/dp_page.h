@@ -54,6 +54,51 @@ enum dp_drop {
 	DP_DROP_MAX
 };
 
+/** Name of a drop reason in counters and logs; NULL: no such reason. */
+static inline const char *dp_drop_name(unsigned int why)
+{
+	static const char *const names[DP_DROP_MAX] = {
+		[DP_OK] = "ok",
+		[DP_DROP_L2_NOT_OURS] = "l2_not_ours",
+		[DP_DROP_L3_MALFORMED] = "l3_malformed",
+		[DP_DROP_L3_NOT_OURS] = "l3_not_ours",
+		[DP_DROP_L3_FRAGMENT] = "l3_fragment",
+		[DP_DROP_L4_MALFORMED] = "l4_malformed",
+		[DP_DROP_L4_PROTO] = "l4_proto",
+		[DP_DROP_CHAINED] = "chained",
+		[DP_DROP_TTL] = "ttl",
+		[DP_DROP_NO_LEG] = "no_leg",
+		[DP_DROP_LEG_INACTIVE] = "leg_inactive",
+		[DP_DROP_SOURCE] = "source",
+		[DP_DROP_RTP_MALFORMED] = "rtp_malformed",
+		[DP_DROP_RTCP_MALFORMED] = "rtcp_malformed",
+		[DP_DROP_AUTH] = "auth",
+		[DP_DROP_REPLAY] = "replay",
+		[DP_DROP_STALE] = "stale",
+		[DP_DROP_KEY_LIMIT] = "key_limit",
+		[DP_DROP_NO_KEY] = "no_key",
+		[DP_DROP_NO_STREAM] = "no_stream",
+		[DP_DROP_POLICED] = "policed",
+		[DP_DROP_NO_ROOM] = "no_room",
+		[DP_DROP_ESP_MALFORMED] = "esp_malformed",
+		[DP_DROP_ESP_NO_SA] = "esp_no_sa",
+		[DP_DROP_ESP_AUTH] = "esp_auth",
+		[DP_DROP_ESP_REPLAY] = "esp_replay",
+		[DP_DROP_ESP_STALE] = "esp_stale",
+		[DP_DROP_ESP_EXPIRED] = "esp_expired",
+		[DP_DROP_ESP_SELECTOR] = "esp_selector",
+		[DP_DROP_POLICY] = "policy",
+		[DP_DROP_MGCP_MALFORMED] = "mgcp_malformed",
+		[DP_DROP_MGCP_UNKNOWN] = "mgcp_unknown",
+		[DP_DROP_NO_NEIGH] = "no_neigh",
+		[DP_DROP_TX_FULL] = "tx_full",
+		[DP_DROP_RING_FULL] = "ring_full",
+		[DP_DROP_CONSUMED] = "consumed",
+	};
+
+	return why < DP_DROP_MAX ? names[why] : (const char *)0;
+}
+
 /* Stages whose cycles are counted, in loop order. */
 enum dp_stage {
 	DP_STAGE_RX,

@@ -172,7 +172,7 @@ static void test_bad_messages_change_nothing(void)
 	begin(3);
 	LOOP_UNTIL(base, ups == 1, 2000);
 	for (unsigned t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
-		uint16_t size = cp_dp_msg_size(types[t]) != 0 ? cp_dp_msg_size(types[t]) : 64;
+		uint16_t size = dp_msg_size(types[t]) != 0 ? dp_msg_size(types[t]) : 64;
 
 		for (uint16_t cut = 1; cut < size; cut++) { /* every truncation, on exact heap copies */
 			uint8_t *p = calloc(1, cut);
