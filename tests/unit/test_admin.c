@@ -546,6 +546,9 @@ static void test_alarms(void)
 	HAS(ask("{\"cmd\":\"alarm.clear\",\"args\":{\"id\":\"gateway-no-sa\",\"subject\":\"gw1\"}}"), "not-found");
 	HAS(ask("{\"cmd\":\"alarm.clear\",\"args\":{\"all\":true}}"), "\"cleared\":2");
 	HAS(ask("{\"cmd\":\"show.alarms\"}"), "\"result\":[]");
+	/* the audit follows when it is synced */
+	for (int i = 0; i < 5000 && strstr(ask("{\"cmd\":\"show.audit\"}"), "alarm-cleared") == NULL; i++)
+		turn();
 	HAS(ask("{\"cmd\":\"show.audit\"}"), "\"event\":\"alarm-cleared\"");
 	end();
 }
