@@ -170,6 +170,26 @@ for p in 1 2 3; do
 done
 check_ctl "both: no leg is left" "show legs" 'length == 0'
 
+step "the dataplane is killed when the controlplane knows no keys any more"
+two_calls adopted
+kill9 controlplane
+daemon controlplane
+wait_for 15 ctl_holds 'show calls' 'length == 2 and all(.[]; .adopted)' || bad "adopted: taken over"
+for p in 1 2 3; do wait_for 10 registered $p; done
+BEFORE=$(gw_deleted 1)
+kill9 dataplane
+daemon dataplane
+wait_for 15 dataplane_up || bad "adopted: the dataplane came back"
+soon_ctl "adopted: calls whose keys are lost are ended" 10 "show calls" 'length == 0'
+check "adopted: the gateway is told" wait_for 10 test_gt gw_deleted 1 "$BEFORE"
+for p in 1 2 3; do
+	check "adopted: phone $p is told and goes" wait_for 5 eval "! kill -0 ${PH_PID[$p]}"
+	phone_signal "$p" TERM 2>/dev/null
+	wait "${PH_PID[$p]}"
+	check_json "adopted: phone $p: ended by the appliance" "$WORK/p$p.json" "$C.end == \"hung up by the other side\""
+done
+check_ctl "adopted: no leg is left" "show legs" 'length == 0'
+
 step "the controlplane is killed while a gateway rings"
 talk 4 --dial 9025551#
 wait_for 15 call_is 4 alerting || bad "ringing: the gateway rings"
