@@ -1,498 +1,586 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The whole worker loop, from receive to send: the dataplane's own node with one worker on its lcore and two net_ring
- * ports; the main lcore is generator and sink on another CPU. Packets are made before the clock starts (SRTP ones
- * protected), copied into mbufs and put into the receive ring as fast as it takes them; the clock stops when the last
- * one came out. Every packet must come out, none may be dropped; in the first batch the content is compared, too.
+ * ravelin-bench media: the whole round of a worker, from receive to send, on ports whose queues are rings in memory. The
+ * generator runs on the other core: while the worker goes through a batch, it empties the transmit ring and makes the
+ * next batch, each packet of the next session in one random order. What is timed is the worker from a full receive ring
+ * to an empty one. Legs and keys go in through objs.c, as from the channel.
  */
-#include <math.h>
+#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_eth_ring.h>
+#include <rte_ethdev.h>
 #include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
 #include "bench.h"
 #include "counters.h"
 #include "crypto/mb.h"
+#include "log.h"
+#include "neigh.h"
 #include "node.h"
 #include "objs.h"
-#include "srtp/srtp.h"
 #include "worker.h"
 
-#define BASE    16384
-#define BATCH   32768 /* packets timed at once */
-#define SLOT    256   /* bytes of a prepared frame */
-#define IO      32
-#define RING    1024
-#define WINDOW  768
-#define SUITE   DP_AES_CM_128_HMAC_SHA1_80
-#define LEGS_MAX 16000
+#define BATCH       2048 /* packets: as many as the receive rings of two NICs hold */
+#define ADDRS       7 /* of each port: 7 * 8192 sessions */
+#define LEGS_MAX    100000
+#define SESSIONS    (LEGS_MAX / 2)
+#define BASE        16384
+#define PAYLOAD     160
+#define RTP_LEN     (12 + PAYLOAD)
+#define MEMORY_MB   256
+#define BATCHES_MAX 256
 
-static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 9};
+enum mode { ROUNDS, HOLD, GO, STOP };
 
-struct bed { /* one case: a node and its peers */
-	struct cfg cfg;
-	struct cfg_dp_port ports[2];
-	struct cfg_media_addr media[2];
-	struct dp_node node;
-	struct dp_objs *objs;
-	struct rte_ring *rx[2], *tx[2];
-	uint8_t *frames; /* BATCH of SLOT */
-	uint16_t frame_len;
-	uint16_t payload;
-	unsigned int sessions;
-	bool in_secure, out_secure;
-	uint16_t *seq;   /* by session */
-	struct dp_srtp_key *key; /* by session: the generator's */
-	struct dp_mb *mb;
-	uint64_t made;   /* packets so far */
+static struct cfg cfg;
+static struct cfg_dp_port pcs[2];
+static struct cfg_media_addr medias[2 * ADDRS];
+static struct dp_node node;
+static struct dp_objs *objs;
+static struct rte_ring *rx[2], *tx[2];
+static unsigned int mode; /* enum mode; atomic: both sides wait for the other */
+
+static struct dp_mb *mb;             /* the generator's */
+static struct dp_srtp_key *gen_key;  /* of the parties that send, by session */
+static uint64_t *next_index;         /* of their packets */
+static uint32_t *order;              /* sessions in the order they speak */
+static uint32_t cursor, session_cnt;
+static struct rte_mbuf *staged[BATCH];
+static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 0x99};
+
+/* One batch, as the worker saw it. */
+struct sample {
+	uint64_t cyc, stage[DP_STAGE_MAX];
 };
+static struct sample samples[BATCHES_MAX];
+static unsigned int sample_cnt;
 
-static int on_event(void *ctx, const struct dp_msg_hdr *msg)
+static unsigned int mode_get(void)
 {
-	(void)ctx;
-	(void)msg;
+	return __atomic_load_n(&mode, __ATOMIC_ACQUIRE);
+}
+
+static void mode_set(unsigned int m)
+{
+	__atomic_store_n(&mode, m, __ATOMIC_RELEASE);
+}
+
+/* --- the worker's core --- */
+
+static void batch(struct dp_worker *w)
+{
+	struct sample *s = &samples[sample_cnt];
+	uint64_t before[DP_STAGE_MAX], t0;
+	unsigned int n = 0;
+
+	memcpy(before, w->cnt->stage_cyc, sizeof(before));
+	t0 = bench_tsc();
+	while (n < BATCH) {
+		n += dp_worker_round(w);
+		rte_rcu_qsbr_quiescent(node.qs, w->id);
+	}
+	s->cyc = bench_tsc() - t0;
+	for (unsigned int k = 0; k < DP_STAGE_MAX; k++)
+		s->stage[k] = w->cnt->stage_cyc[k] - before[k];
+	mode_set(HOLD);
+}
+
+static int worker_main(void *arg)
+{
+	struct dp_worker *w = arg;
+	unsigned int m;
+
+	rte_rcu_qsbr_thread_online(node.qs, w->id);
+	while ((m = mode_get()) != STOP) {
+		if (m == GO)
+			batch(w);
+		else if (m == ROUNDS)
+			(void)dp_worker_round(w);
+		rte_rcu_qsbr_quiescent(node.qs, w->id);
+		rte_pause();
+	}
+	rte_rcu_qsbr_thread_offline(node.qs, w->id);
 	return 0;
 }
 
-static int eal_once(int cpu)
-{
-	static int state; /* 0 not tried, 1 up, -1 failed */
-	static char lcores[32];
-	static char *argv[] = {(char *)(uintptr_t)"ravelin-bench", (char *)(uintptr_t)"--no-huge",
-			       (char *)(uintptr_t)"-m", (char *)(uintptr_t)"192", (char *)(uintptr_t)"--no-pci",
-			       (char *)(uintptr_t)"--no-shconf", (char *)(uintptr_t)"--no-telemetry",
-			       (char *)(uintptr_t)"--main-lcore=0", (char *)(uintptr_t)"--log-level=*:warning", lcores,
-			       NULL};
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	int worker = cpu >= 0 ? cpu : (int)cpus - 1;
+/* --- legs and keys --- */
 
-	if (state != 0)
-		return state;
-	if (cpus < 2) {
-		fprintf(stderr, "ravelin-bench: media needs two CPUs\n");
-		return state = -1;
-	}
-	snprintf(lcores, sizeof(lcores), "--lcores=0@%d,1@%d", worker == 0 ? 1 : 0, worker);
-	if (rte_eal_init(10, argv) < 0) {
-		fprintf(stderr, "ravelin-bench: EAL: %s\n", rte_strerror(rte_errno));
-		return state = -1;
-	}
-	return state = 1;
+static uint32_t leg_of(uint32_t session, bool a)
+{
+	return session + (a ? 0 : ADDRS * DP_LEGS_PER_ADDR);
 }
 
-static struct dp_sockaddr addr(const char *text, uint16_t port)
+static void master(uint32_t leg_id, uint8_t dir, uint8_t *key, uint8_t *salt)
 {
-	struct dp_sockaddr a = {.port = port};
-	struct cfg_addr c;
-
-	(void)cfg_addr_parse(text, &c);
-	a.family = c.family;
-	memcpy(a.ip, c.ip, 16);
-	return a;
+	memset(key, 0x5a, 16);
+	memset(salt, 0xa5, 14);
+	memcpy(key, &leg_id, 4);
+	key[4] = dir;
 }
 
-static int tell(struct bed *b, void *msg, uint16_t type, uint16_t len)
+static int message(void *msg, uint16_t type, uint16_t len)
 {
 	struct dp_msg_hdr *hdr = msg;
 	uint32_t detail;
 	int rc;
 
 	*hdr = (struct dp_msg_hdr){.type = type, .len = len, .seq = 1};
-	while ((rc = dp_objs_msg(b->objs, hdr, &detail)) == -EAGAIN)
-		dp_objs_poll(b->objs);
+	while ((rc = dp_objs_msg(objs, hdr, &detail)) == -EAGAIN)
+		dp_objs_poll(objs);
 	return rc;
 }
 
-static void key_bytes(unsigned int session, bool to_us, uint8_t *key, uint8_t *salt)
+static void remote_of(uint32_t session, bool a, uint8_t *ip)
 {
-	memset(key, to_us ? 0x41 : 0x42, 16);
-	memset(salt, to_us ? 0x43 : 0x44, 14);
-	memcpy(key, &session, sizeof(session));
+	memset(ip, 0, 16);
+	ip[0] = a ? 172 : 173;
+	ip[1] = (uint8_t)(16 + (session >> 16));
+	ip[2] = (uint8_t)(session >> 8);
+	ip[3] = (uint8_t)session;
 }
 
-static int legs(struct bed *b)
+static int set_leg(uint32_t session, bool a, uint8_t suite)
 {
-	int rc = 0;
+	struct dp_leg_set m = {.leg_id = leg_of(session, a), .peer_id = leg_of(session, !a), .session = session,
+			       .rx_suite = suite, .tx_suite = suite, .dscp = 46,
+			       .latch = suite != DP_SRTP_NONE ? DP_LATCH_AUTH : DP_LATCH_ADDRESS,
+			       .flags = DP_LEG_F_RECV | DP_LEG_F_SEND};
 
-	for (unsigned int s = 0; s < b->sessions && rc == 0; s++) {
-		uint16_t port = (uint16_t)(BASE + 2 * s);
-		struct dp_leg_set in = {.leg_id = DP_LEG_ID(0, port, BASE), .peer_id = DP_LEG_ID(1, port, BASE),
-					.flags = DP_LEG_F_RECV | DP_LEG_F_SEND, .dscp = 46};
-		struct dp_leg_set out = {.leg_id = DP_LEG_ID(1, port, BASE), .peer_id = DP_LEG_ID(0, port, BASE),
-					 .flags = DP_LEG_F_RECV | DP_LEG_F_SEND, .dscp = 46};
-		struct dp_leg_key key = {.suite = SUITE};
+	remote_of(session, a, m.remote.ip);
+	m.remote.family = 4;
+	m.remote.port = 4000;
+	return message(&m, DP_MSG_LEG_SET, sizeof(m));
+}
 
-		in.remote = addr("10.0.0.2", port);
-		out.remote = addr("10.1.0.2", port);
-		in.rx_suite = in.tx_suite = b->in_secure ? SUITE : DP_SRTP_NONE;
-		out.rx_suite = out.tx_suite = b->out_secure ? SUITE : DP_SRTP_NONE;
-		rc = tell(b, &in, DP_MSG_LEG_SET, sizeof(in));
-		rc = rc != 0 ? rc : tell(b, &out, DP_MSG_LEG_SET, sizeof(out));
-		if (b->in_secure) {
-			struct dp_srtp_params par = {.suite = SUITE, .dir = DP_DIR_SEND, .key = key.key,
-						     .salt = key.salt};
+static int set_key(uint32_t leg_id, uint8_t dir)
+{
+	struct dp_leg_key m = {.leg_id = leg_id, .suite = DP_AES_CM_128_HMAC_SHA1_80, .dir = dir};
 
-			key.leg_id = in.leg_id;
-			key.dir = DP_DIR_RECV;
-			key_bytes(s, true, key.key, key.salt);
-			rc = rc != 0 ? rc : dp_srtp_key_init(b->mb, &b->key[s], &par);
-			rc = rc != 0 ? rc : tell(b, &key, DP_MSG_LEG_KEY, sizeof(key));
-		}
-		if (b->out_secure) {
-			key.leg_id = out.leg_id;
-			key.dir = DP_DIR_SEND;
-			key_bytes(s, false, key.key, key.salt);
-			rc = rc != 0 ? rc : tell(b, &key, DP_MSG_LEG_KEY, sizeof(key));
-		}
-		dp_objs_poll(b->objs);
+	master(leg_id, dir, m.key, m.salt);
+	return message(&m, DP_MSG_LEG_KEY, sizeof(m));
+}
+
+static int gen_key_init(struct dp_srtp_key *key, uint32_t leg_id, uint8_t leg_dir, uint8_t dir, uint64_t floor)
+{
+	uint8_t k[16], s[14];
+	const struct dp_srtp_params par = {.suite = DP_AES_CM_128_HMAC_SHA1_80, .dir = dir, .index_floor = floor,
+					   .key = k, .salt = s};
+
+	master(leg_id, leg_dir, k, s);
+	return dp_srtp_key_init(mb, key, &par);
+}
+
+/* All commands executed. */
+static void settle(void)
+{
+	const struct dp_page_worker *c = dp_page_workers(node.page);
+
+	for (int i = 0; i < 3; i++) {
+		uint64_t polls = c->polls;
+
+		while (__atomic_load_n(&c->polls, __ATOMIC_RELAXED) < polls + DP_CMD_DEPTH / 16)
+			dp_objs_poll(objs);
 	}
-	return rc;
 }
 
-static unsigned int drain(struct rte_ring *r)
+static void free_ring(struct rte_ring *r)
 {
-	void *m[IO];
-	unsigned int n = rte_ring_dequeue_burst(r, m, IO, NULL);
+	void *m[64];
+	unsigned int n;
 
-	rte_pktmbuf_free_bulk((struct rte_mbuf **)m, n);
-	return n;
+	while ((n = rte_ring_sc_dequeue_burst(r, m, 64, NULL)) > 0)
+		rte_pktmbuf_free_bulk((struct rte_mbuf **)m, n);
 }
 
-/* The peers answer ARP, until the worker has heard it. */
-static int speak(struct bed *b)
+/* The next hops speak, as they would when asked. */
+static void neighbours(void)
 {
-	static const char *const hosts[2] = {"10.0.0.2", "10.1.0.2"};
-
-	for (int round = 0; round < 10000; round++) {
-		int known = 0;
-
+	mode_set(ROUNDS);
+	for (int turn = 0; turn < 2; turn++) {
+		settle();
+		usleep(3000);
 		for (int p = 0; p < 2; p++) {
-			struct dp_sockaddr host = addr(hosts[p], 0);
-			uint16_t i = dp_nh_find(b->node.nh, (uint8_t)p, 4, host.ip);
-			struct rte_mbuf *m;
+			struct rte_mbuf *m = rte_pktmbuf_alloc(node.pool);
+			uint8_t *f = rte_pktmbuf_mtod(m, uint8_t *);
 
-			if (i != DP_NEIGH_NONE && b->node.nh->nh[i].valid) {
-				known++;
-				continue;
-			}
-			m = round % 20 == 10 ? rte_pktmbuf_alloc(b->node.pool) : NULL;
-			if (m == NULL)
-				continue;
-			(void)dp_neigh_solicit((uint8_t *)rte_pktmbuf_append(m, 60), 4, peer_mac, host.ip,
-					       b->ports[p].addr[0].ip);
-			(void)rte_ring_enqueue(b->rx[p], m);
+			m->data_len = dp_neigh_solicit(f, 4, peer_mac, node.ports[p].gw4.ip, node.ports[p].addr[0].ip);
+			m->pkt_len = m->data_len;
+			/* MACs of ring ports are zero until they are set: an answer goes to the port's. */
+			(void)rte_ring_sp_enqueue(rx[p], m);
 		}
-		while (drain(b->tx[0]) + drain(b->tx[1]) > 0)
-			;
-		if (known == 2 && rte_ring_empty(b->rx[0]) && rte_ring_empty(b->rx[1]) && round > 50)
-			return 0;
-		dp_objs_poll(b->objs);
-		usleep(500);
+		settle();
+		usleep(3000);
 	}
-	return -1;
+	settle();
+	for (int p = 0; p < 2; p++)
+		free_ring(tx[p]);
 }
 
-static int bed_up(struct bed *b, unsigned int leg_cnt)
-{
-	static unsigned int nth;
-	const struct dp_objs_sink sink = {.event = on_event};
-	const uint16_t lcore = 1;
-	struct dp_hello_reply r;
-	char tag[8], name[32];
+/* --- the generator --- */
 
-	b->sessions = leg_cnt / 2;
-	b->cfg.dataplane.max_legs = leg_cnt;
-	b->cfg.dataplane.max_sas = 1;
-	b->cfg.dataplane.max_gateways = 1;
-	b->cfg.dataplane.mbufs = 8191;
-	b->cfg.dataplane.ring_desc = RING;
-	b->cfg.media.base_port = BASE;
-	b->cfg.media.addresses = b->media;
-	b->cfg.media.addresses_count = 2;
-	for (int p = 0; p < 2; p++) {
-		snprintf(name, sizeof(name), "10.%d.0.1/24", p);
-		(void)cfg_addr_parse(name, &b->ports[p].addr[0]);
-		(void)cfg_addr_parse(p == 0 ? "10.0.0.1" : "10.1.0.1", &b->media[p].addr);
-		b->ports[p].addresses_count = 1;
-		b->ports[p].device = (char *)(uintptr_t)"ring";
+/* The next batch, ready in 'staged'. */
+static void prepare(bool secure)
+{
+	if (rte_pktmbuf_alloc_bulk(node.pool, staged, BATCH) != 0)
+		abort(); /* the pool is sized for three batches */
+	for (unsigned int at = 0; at < BATCH; at += 64) {
+		struct dp_srtp_pkt pkt[64];
+		uint32_t who[64];
+
+		for (unsigned int i = 0; i < 64; i++) {
+			uint32_t s = order[cursor];
+			uint8_t *p = rte_pktmbuf_mtod_offset(staged[at + i], uint8_t *, 42);
+
+			cursor = cursor + 1 == session_cnt ? 0 : cursor + 1;
+			who[i] = s;
+			memset(p, 0, 12);
+			p[0] = 0x80;
+			dp_put16(p + 2, (uint16_t)next_index[s]);
+			dp_put32(p + 8, 0x10000000u + s);
+			memset(p + 12, (int)(uint8_t)s, PAYLOAD);
+			next_index[s]++;
+			pkt[i] = (struct dp_srtp_pkt){.data = p, .len = RTP_LEN, .room = 64, .key = &gen_key[s]};
+		}
+		if (secure && dp_srtp_protect_burst(mb, pkt, 64) != 64)
+			abort(); /* by one counter per session */
+		for (unsigned int i = 0; i < 64; i++) {
+			struct rte_mbuf *m = staged[at + i];
+			uint8_t *f = rte_pktmbuf_mtod(m, uint8_t *), ip[16];
+
+			memcpy(f, node.ports[0].mac, 6);
+			memcpy(f + 6, peer_mac, 6);
+			dp_put16(f + 12, DP_ETYPE_IP4);
+			remote_of(who[i], true, ip);
+			dp_build_udp(f + 14, 4, ip, 4000, medias[who[i] / DP_LEGS_PER_ADDR].addr.ip,
+				     DP_LEG_PORT(who[i], BASE), pkt[i].len, 46, false);
+			m->data_len = (uint16_t)(42 + pkt[i].len);
+			m->pkt_len = m->data_len;
+		}
 	}
-	b->mb = dp_mb_create();
-	b->frames = aligned_alloc(64, (size_t)BATCH * SLOT);
-	b->seq = calloc(b->sessions, sizeof(*b->seq));
-	b->key = aligned_alloc(64, (b->sessions * sizeof(*b->key) + 63) & ~(size_t)63);
-	snprintf(tag, sizeof(tag), "b%u", nth++);
-	if (b->mb == NULL || b->frames == NULL || b->seq == NULL || b->key == NULL ||
-	    dp_node_init(&b->node, &b->cfg, 1, tag) < 0)
+}
+
+/* A packet that left is what its session's packet became. */
+static bool right(const struct rte_mbuf *m, bool secure)
+{
+	struct dp_srtp_key key;
+	struct dp_srtp_pkt pkt = {.key = &key};
+	struct dp_frame f;
+	uint8_t copy[512];
+	uint32_t s;
+
+	if (m->data_len > sizeof(copy))
+		return false;
+	memcpy(copy, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
+	if (dp_parse_frame(copy, m->data_len, &f) != DP_OK || f.proto != DP_PROTO_UDP || f.payload_len < 12)
+		return false;
+	pkt.data = copy + f.payload_off;
+	pkt.len = f.payload_len;
+	s = dp_get32(pkt.data + 8) - 0x10000000u;
+	if (s >= SESSIONS || f.dst[0] != 173 || f.dst[3] != (uint8_t)s)
+		return false;
+	if (secure) {
+		/* Its index is below the next one, and not far. */
+		uint64_t floor = next_index[s] > 1000 ? next_index[s] - 1000 : 0;
+
+		if (gen_key_init(&key, leg_of(s, false), DP_DIR_SEND, DP_DIR_RECV, floor) < 0 ||
+		    dp_srtp_unprotect_burst(mb, &pkt, 1) != 1)
+			return false;
+	}
+	if (pkt.len != RTP_LEN)
+		return false;
+	for (unsigned int i = 0; i < PAYLOAD; i++)
+		if (pkt.data[12 + i] != (uint8_t)s)
+			return false;
+	return true;
+}
+
+/* Empty the transmit ring; how many came, -1: one of them is wrong. */
+static long drain(bool secure, bool check)
+{
+	struct rte_mbuf *m[64];
+	unsigned int n;
+	long total = 0;
+
+	while ((n = rte_ring_sc_dequeue_burst(tx[1], (void **)m, 64, NULL)) > 0) {
+		if (check && !right(m[n / 2], secure))
+			return -1;
+		total += n;
+		rte_pktmbuf_free_bulk(m, n);
+	}
+	return total;
+}
+
+/* One run of 'batches'; false: a packet was lost or is wrong. */
+static bool run(bool from, bool to, unsigned int batches)
+{
+	long left = 0, n;
+
+	mode_set(HOLD);
+	prepare(from);
+	for (sample_cnt = 0; sample_cnt < batches; sample_cnt++) {
+		if (rte_ring_sp_enqueue_bulk(rx[0], (void **)staged, BATCH, NULL) != BATCH)
+			return false;
+		mode_set(GO);
+		if (sample_cnt + 1 < batches)
+			prepare(from);
+		while (mode_get() == GO)
+			rte_pause();
+		n = drain(to, true);
+		if (n < 0)
+			return false;
+		left += n;
+	}
+	mode_set(ROUNDS);
+	return left == (long)batches * BATCH;
+}
+
+static double median_of(size_t offset, unsigned int n)
+{
+	double v[BATCHES_MAX], s[BENCH_RUNS_MAX];
+	unsigned int k = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		v[i] = (double)*(const uint64_t *)((const uint8_t *)&samples[i] + offset) / BATCH;
+	/* bench_quantile() takes no more than BENCH_RUNS_MAX: the median of medians of neighbours does. */
+	for (unsigned int i = 0; i < n; i += (n + BENCH_RUNS_MAX - 1) / BENCH_RUNS_MAX) {
+		unsigned int len = (n + BENCH_RUNS_MAX - 1) / BENCH_RUNS_MAX;
+
+		s[k++] = bench_quantile(&v[i], i + len > n ? n - i : len, 0.5);
+	}
+	return bench_quantile(s, k, 0.5);
+}
+
+static json_t *memory(bool huge)
+{
+	struct rte_malloc_socket_stats st = {0};
+
+	(void)rte_malloc_get_socket_stats((int)rte_socket_id(), &st);
+	return json_pack("{s:i, s:i, s:b, s:f, s:f}", "leg_bytes", (int)dp_node_leg_bytes(), "memory_mb", MEMORY_MB,
+			 "hugepages", huge, "heap_mb", (double)st.heap_totalsz_bytes / (1 << 20), "heap_used_mb",
+			 (double)st.heap_allocsz_bytes / (1 << 20));
+}
+
+static int one_case(const struct bench_opts *opts, bool from, bool to, uint32_t legs, bool huge)
+{
+	const char *suite = "AES_CM_128_HMAC_SHA1_80";
+	unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 3 : 7, batches = opts->quick ? 32 : BATCHES_MAX;
+	double value[BENCH_RUNS_MAX], cyc[BENCH_RUNS_MAX], stage[DP_STAGE_MAX][BENCH_RUNS_MAX];
+	json_t *kase = json_pack("{s:s, s:s, s:i, s:i}", "from", from ? suite : "RTP", "to", to ? suite : "RTP", "payload",
+				 PAYLOAD, "legs", (int)legs);
+	json_t *more, *stages = json_object();
+
+	if (!bench_wanted(opts, kase)) {
+		json_decref(kase);
+		json_decref(stages);
+		return 0;
+	}
+	session_cnt = legs / 2;
+	cursor = 0;
+	for (uint32_t i = 0; i < session_cnt; i++)
+		order[i] = i;
+	for (uint32_t i = session_cnt - 1; i > 0; i--) {
+		uint32_t k = (uint32_t)rand() % (i + 1), t = order[i];
+
+		order[i] = order[k];
+		order[k] = t;
+	}
+	mode_set(ROUNDS);
+	for (uint32_t s = 0; s < session_cnt; s++)
+		if (set_leg(s, true, from) < 0 || set_leg(s, false, to) < 0)
+			return 1;
+	for (unsigned int r = 0; r < runs; r++) {
+		bool ok;
+
+		neighbours(); /* they are forgotten after a while */
+		ok = run(from, to, batches);
+		if (!ok) {
+			fprintf(stderr, "ravelin-bench: media: packets were lost or changed\n");
+			for (int d = 1; d < DP_DROP_MAX; d++)
+				if (dp_page_workers(node.page)->drop[d] > 0)
+					fprintf(stderr, "  %s %lu\n", dp_drop_name((unsigned int)d),
+						(unsigned long)dp_page_workers(node.page)->drop[d]);
+			return 1;
+		}
+		cyc[r] = median_of(offsetof(struct sample, cyc), batches);
+		value[r] = opts->tsc_hz / cyc[r];
+		for (unsigned int k = 0; k < DP_STAGE_MAX; k++)
+			stage[k][r] = median_of(offsetof(struct sample, stage) + k * sizeof(uint64_t), batches);
+	}
+	for (unsigned int k = 0; k < DP_STAGE_MAX; k++)
+		json_object_set_new(stages, dp_stage_name(k), json_real(bench_quantile(stage[k], runs, 0.5)));
+	more = memory(huge);
+	if (!opts->json) {
+		const char *name;
+		json_t *v;
+
+		printf("media  cycles by stage:");
+		json_object_foreach(stages, name, v)
+			printf(" %s %.0f", name, json_real_value(v));
+		printf("; %d bytes a leg; %.0f MiB of %.0f used, huge pages: %s\n",
+		       (int)json_integer_value(json_object_get(more, "leg_bytes")),
+		       json_real_value(json_object_get(more, "heap_used_mb")),
+		       json_real_value(json_object_get(more, "heap_mb")), huge ? "yes" : "no");
+	}
+	json_object_set_new(more, "stage_cycles", stages);
+	bench_row(opts, &(struct bench_row){.bench = "media", .kase = kase, .unit = "packet/s/core", .value = value,
+					    .runs = runs, .cycles = bench_quantile(cyc, runs, 0.5), .more = more});
+	return 0;
+}
+
+/* --- up and down --- */
+
+static bool huge_free(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	unsigned long n = 0;
+	bool enough = f != NULL && fscanf(f, "%lu", &n) == 1 && n >= MEMORY_MB / 2;
+
+	if (f != NULL)
+		fclose(f);
+	return enough;
+}
+
+static int up(const struct bench_opts *opts, bool huge)
+{
+	static char lcores[32], mem[16];
+	/* --socket-limit: not a page more than is said. */
+	char *argv[] = {(char *)(uintptr_t)"ravelin-bench", lcores, (char *)(uintptr_t)"--main-lcore=0", (char *)(uintptr_t)"-m",
+			mem, (char *)(uintptr_t)"--no-pci", (char *)(uintptr_t)"--no-telemetry",
+			(char *)(uintptr_t)"--log-level=*:warning",
+			(char *)(uintptr_t)(huge ? "--in-memory" : "--no-huge"),
+			(char *)(uintptr_t)(huge ? "--socket-limit=256" : "--no-shconf"), NULL};
+	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN), cpu = opts->cpu >= 0 ? opts->cpu : cpus - 1;
+	static const uint16_t lcore = 1;
+	const struct dp_objs_sink sink = {NULL, NULL};
+	struct dp_hello_reply hello;
+	char text[64];
+
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%d,1@%d", cpu > 0 ? cpu - 1 : cpus - 1, cpu);
+	snprintf(mem, sizeof(mem), "%d", MEMORY_MB);
+	if (rte_eal_init(10, argv) < 0)
+		return -1;
+	cfg.dataplane.max_legs = LEGS_MAX;
+	cfg.dataplane.max_sas = 256;
+	cfg.dataplane.max_gateways = 1024;
+	cfg.dataplane.mbufs = 16383;
+	cfg.dataplane.ring_desc = 64;
+	cfg.dataplane.ports = pcs;
+	cfg.dataplane.ports_count = 2;
+	cfg.media.base_port = BASE;
+	cfg.media.addresses = medias;
+	cfg.media.addresses_count = 2 * ADDRS;
+	for (int p = 0; p < 2; p++) {
+		for (int i = 0; i < ADDRS; i++) {
+			snprintf(text, sizeof(text), "10.%d.0.%d/24", p, i + 1);
+			cfg_addr_parse(text, &pcs[p].addr[i]);
+			snprintf(text, sizeof(text), "10.%d.0.%d", p, i + 1);
+			cfg_addr_parse(text, &medias[p * ADDRS + i].addr);
+		}
+		snprintf(text, sizeof(text), "10.%d.0.254", p);
+		cfg_addr_parse(text, &pcs[p].gw4);
+		pcs[p].addresses_count = ADDRS;
+		pcs[p].device = (char *)(uintptr_t)"ring";
+	}
+	cfg_addr_parse("10.0.0.1:2727", &cfg.mgcp_local);
+	if (dp_node_init(&node, &cfg, 1, "b") < 0)
 		return -1;
 	for (int p = 0; p < 2; p++) {
 		int id;
 
-		snprintf(name, sizeof(name), "rx%s%d", tag, p);
-		b->rx[p] = rte_ring_create(name, RING, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
-		snprintf(name, sizeof(name), "tx%s%d", tag, p);
-		b->tx[p] = rte_ring_create(name, RING, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
-		snprintf(name, sizeof(name), "bp%s%d", tag, p);
-		id = rte_eth_from_rings(name, &b->rx[p], 1, &b->tx[p], 1, 0);
-		if (id < 0 || dp_node_port(&b->node, (uint16_t)id, &b->ports[p]) < 0)
+		snprintf(text, sizeof(text), "brx%d", p);
+		rx[p] = rte_ring_create(text, 2 * BATCH, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		snprintf(text, sizeof(text), "btx%d", p);
+		tx[p] = rte_ring_create(text, 2 * BATCH, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (rx[p] == NULL || tx[p] == NULL)
+			return -1;
+		snprintf(text, sizeof(text), "bport%d", p);
+		id = rte_eth_from_rings(text, &rx[p], 1, &tx[p], 1, 0);
+		if (id < 0 || dp_node_port(&node, (uint16_t)id, &pcs[p]) < 0)
 			return -1;
 	}
-	if (dp_node_workers(&b->node, &lcore) < 0)
+	if (dp_node_workers(&node, &lcore) < 0)
 		return -1;
-	b->objs = dp_objs_create(&b->node, &sink);
-	if (b->objs == NULL || rte_eal_remote_launch(dp_worker_main, b->node.worker[0], 1) < 0)
+	objs = dp_objs_create(&node, &sink);
+	mb = dp_mb_create();
+	gen_key = aligned_alloc(64, SESSIONS * sizeof(*gen_key));
+	next_index = calloc(SESSIONS, sizeof(*next_index));
+	order = calloc(SESSIONS, sizeof(*order));
+	if (objs == NULL || mb == NULL || gen_key == NULL || next_index == NULL || order == NULL ||
+	    dp_objs_hello(objs, 1, &hello) < 0)
 		return -1;
-	if (dp_objs_hello(b->objs, 1, &r) < 0 || legs(b) < 0)
+	mode_set(ROUNDS);
+	if (rte_eal_remote_launch(worker_main, node.worker[0], 1) < 0)
 		return -1;
-	return speak(b);
+	/* All legs there are, with all their keys: what a case does not use lies in memory still. */
+	for (uint32_t s = 0; s < SESSIONS; s++) {
+		if (set_leg(s, true, DP_SRTP_NONE) < 0 || set_leg(s, false, DP_SRTP_NONE) < 0)
+			return -1;
+		for (int a = 0; a < 2; a++)
+			if (set_key(leg_of(s, a), DP_DIR_RECV) < 0 || set_key(leg_of(s, a), DP_DIR_SEND) < 0)
+				return -1;
+		if (gen_key_init(&gen_key[s], leg_of(s, true), DP_DIR_RECV, DP_DIR_SEND, 0) < 0)
+			return -1;
+		next_index[s] = 1;
+	}
+	return 0;
 }
 
-static int bed_down(struct bed *b)
+static int down(void)
 {
 	uint32_t lost = 0;
 
-	__atomic_store_n(&b->node.stop, 1, __ATOMIC_RELAXED);
+	mode_set(STOP);
 	rte_eal_mp_wait_lcore();
-	for (int p = 0; p < 2; p++)
-		while (b->rx[p] != NULL && drain(b->rx[p]) + drain(b->tx[p]) > 0)
-			;
-	dp_objs_destroy(b->objs);
-	if (b->node.pool != NULL)
-		lost = dp_node_fini(&b->node);
 	for (int p = 0; p < 2; p++) {
-		rte_ring_free(b->rx[p]);
-		rte_ring_free(b->tx[p]);
+		if (rx[p] != NULL)
+			free_ring(rx[p]);
+		if (tx[p] != NULL)
+			free_ring(tx[p]);
 	}
-	dp_mb_destroy(b->mb);
-	free(b->frames);
-	free(b->seq);
-	free(b->key);
-	return lost == 0 ? 0 : 1;
-}
-
-/* Session of the nth packet: all in turn, in one order that the hardware cannot guess. */
-static unsigned int session_of(const struct bed *b, uint64_t n)
-{
-	return (unsigned int)(n * 40503u % 65537u * 7919u % b->sessions);
-}
-
-static void plain(const struct bed *b, uint8_t *p, unsigned int s, uint16_t seq)
-{
-	memset(p, 0, 12);
-	p[0] = 0x80;
-	p[1] = 8;
-	dp_put16(p + 2, seq);
-	dp_put32(p + 4, seq * 160u);
-	dp_put32(p + 8, s + 1);
-	memset(p + 12, seq & 0xff, b->payload);
-}
-
-/* Make the frames of the next batch. */
-static int prepare(struct bed *b)
-{
-	const struct dp_sockaddr from = addr("10.0.0.2", 0), to = addr("10.0.0.1", 0);
-	uint16_t rtp_len = (uint16_t)(12 + b->payload), len = rtp_len;
-
-	for (uint32_t i = 0; i < BATCH; i += IO) {
-		struct dp_srtp_pkt sp[IO];
-
-		for (uint32_t k = 0; k < IO; k++) {
-			unsigned int s = session_of(b, b->made + i + k);
-			uint8_t *p = b->frames + (size_t)(i + k) * SLOT + 42;
-
-			plain(b, p, s, b->seq[s]++);
-			sp[k] = (struct dp_srtp_pkt){.data = p, .key = &b->key[s], .len = rtp_len, .room = 32};
-		}
-		if (b->in_secure && dp_srtp_protect_burst(b->mb, sp, IO) != IO)
-			return -1;
-		if (b->in_secure)
-			len = sp[0].len;
-		for (uint32_t k = 0; k < IO; k++) {
-			unsigned int s = session_of(b, b->made + i + k);
-			uint8_t *f = b->frames + (size_t)(i + k) * SLOT;
-			uint16_t port = (uint16_t)(BASE + 2 * s);
-
-			memcpy(f, b->node.ports[0].mac, 6);
-			memcpy(f + 6, peer_mac, 6);
-			dp_put16(f + 12, DP_ETYPE_IP4);
-			dp_build_udp(f + 14, 4, from.ip, port, to.ip, port, len, 46, false);
-		}
-	}
-	b->frame_len = (uint16_t)(42 + len);
-	b->made += BATCH;
-	return 0;
-}
-
-/* What came out: the n-th packet of the batch, in order, and what it should be. */
-static bool right(struct bed *b, const struct rte_mbuf *m, uint64_t n, struct dp_srtp_key *keys)
-{
-	uint8_t want[SLOT], *got = rte_pktmbuf_mtod(m, uint8_t *) + 42;
-	uint64_t at = b->made - BATCH + n;
-	unsigned int s = session_of(b, at);
-	const uint8_t *f = b->frames + n * SLOT + 42;
-	uint16_t len = (uint16_t)(m->data_len - 42);
-
-	if (b->out_secure) {
-		struct dp_srtp_pkt sp = {.data = got, .key = &keys[s], .len = len};
-
-		if (dp_srtp_unprotect_burst(b->mb, &sp, 1) != 1)
-			return false;
-		len = sp.len;
-	}
-	plain(b, want, s, dp_get16(f + 2));
-	return len == 12 + b->payload && memcmp(got, want, len) == 0;
-}
-
-static int keys_to_check(struct bed *b, struct dp_srtp_key *keys)
-{
-	for (unsigned int s = 0; s < b->sessions && b->out_secure; s++) {
-		uint8_t key[16], salt[14];
-		struct dp_srtp_params par = {.suite = SUITE, .dir = DP_DIR_RECV, .key = key, .salt = salt};
-
-		key_bytes(s, false, key, salt);
-		if (dp_srtp_key_init(b->mb, &keys[s], &par) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Through the worker with the batch. Seconds, or negative: something was lost or wrong. */
-static double run(struct bed *b, bool check, struct dp_srtp_key *keys)
-{
-	double start = bench_now();
-	uint32_t in = 0, out = 0, polls = 0;
-
-	while (out < BATCH) {
-		struct rte_mbuf *m[IO];
-		unsigned int n;
-
-		/* No more under way than the transmit ring holds: a sink that is held up costs time, not packets. */
-		if (in < BATCH && in - out <= WINDOW &&
-		    rte_pktmbuf_alloc_bulk(b->node.pool, m, IO) == 0) {
-			for (unsigned int k = 0; k < IO; k++) {
-				memcpy(rte_pktmbuf_mtod(m[k], uint8_t *), b->frames + (size_t)(in + k) * SLOT,
-				       b->frame_len);
-				m[k]->data_len = b->frame_len;
-				m[k]->pkt_len = b->frame_len;
-			}
-			(void)rte_ring_enqueue_bulk(b->rx[0], (void **)m, IO, NULL);
-			in += IO;
-		}
-		n = rte_ring_dequeue_burst(b->tx[1], (void **)m, IO, NULL);
-		for (unsigned int k = 0; k < n && check; k++)
-			if (!right(b, m[k], out + k, keys))
-				return -1;
-		rte_pktmbuf_free_bulk(m, n);
-		out += n;
-		if (n == 0 && (++polls & 0xffff) == 0 && bench_now() - start > 10)
-			return -1;
-		if (in == BATCH && n == 0 && (polls & 0xfff) == 0)
-			(void)drain(b->tx[0]); /* ARP requests */
-	}
-	return bench_now() - start;
-}
-
-static uint64_t lost(const struct bed *b)
-{
-	const struct dp_page_worker *w = dp_page_workers(b->node.page);
-	uint64_t sum = 0;
-
-	for (int i = 1; i < DP_DROP_MAX; i++)
-		sum += i == DP_DROP_CONSUMED ? 0 : w->drop[i];
-	return sum;
-}
-
-static int one_case(const struct bench_opts *opts, bool in_secure, bool out_secure, uint16_t payload,
-		    unsigned int leg_cnt)
-{
-	static const char suite[] = "AES_CM_128_HMAC_SHA1_80";
-	struct bed *b = calloc(1, sizeof(*b));
-	unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 5 : 15;
-	double value[BENCH_RUNS_MAX], cycles[BENCH_RUNS_MAX], stage[DP_STAGE_MAX][BENCH_RUNS_MAX];
-	struct dp_srtp_key *keys = aligned_alloc(64, sizeof(*keys) * LEGS_MAX);
-	json_t *kase, *by_stage = json_object();
-	int rc = 1;
-
-	kase = json_pack("{s:s, s:s, s:i, s:i}", "from", in_secure ? suite : "RTP", "to", out_secure ? suite : "RTP",
-			 "payload", payload, "legs", (int)leg_cnt);
-	if (!bench_wanted(opts, kase)) {
-		rc = 0;
-		goto skip;
-	}
-	b->in_secure = in_secure;
-	b->out_secure = out_secure;
-	b->payload = payload;
-	if (bed_up(b, leg_cnt) < 0 || keys_to_check(b, keys) < 0 || prepare(b) < 0 || run(b, true, keys) < 0) {
-		fprintf(stderr, "ravelin-bench: media: a packet came out wrong, or the node did not start\n");
-		goto down;
-	}
-	for (unsigned int r = 0; r < runs; r++) {
-		const struct dp_page_worker *w = dp_page_workers(b->node.page);
-		struct dp_page_worker before;
-		double s;
-
-		if (prepare(b) < 0)
-			goto down;
-		before = *w;
-		s = run(b, false, keys);
-		if (s < 0 || lost(b) != 0) {
-			fprintf(stderr, "ravelin-bench: media: packets lost:");
-			for (unsigned int i = 1; i < DP_DROP_MAX; i++)
-				if (w->drop[i] > 0)
-					fprintf(stderr, " %s=%lu", dp_drop_name(i), (unsigned long)w->drop[i]);
-			fprintf(stderr, "%s\n", s < 0 ? " (10 s passed)" : "");
-			goto down;
-		}
-		usleep(1000); /* the last round's counters */
-		value[r] = BATCH / s;
-		cycles[r] = (double)(w->busy_cyc - before.busy_cyc) / BATCH;
-		for (int k = 0; k < DP_STAGE_MAX; k++)
-			stage[k][r] = (double)(w->stage_cyc[k] - before.stage_cyc[k]) / BATCH;
-	}
-	for (unsigned int k = 0; k < DP_STAGE_OTHER; k++)
-		json_object_set_new(by_stage, dp_stage_name(k),
-				    json_real(round(bench_quantile(stage[k], runs, 0.5) * 10) / 10));
-	if (!opts->json) {
-		char *text = json_dumps(by_stage, JSON_COMPACT | JSON_REAL_PRECISION(4));
-
-		printf("stages %s\n", text);
-		free(text);
-	}
-	bench_row(opts, &(struct bench_row){.bench = "media", .kase = kase, .unit = "packet/s/core", .value = value,
-					    .runs = runs, .cycles = bench_quantile(cycles, runs, 0.5),
-					    .more = json_pack("{s:O}", "stage_cycles", by_stage)});
-	kase = NULL;
-	rc = 0;
-down:
-	rc |= bed_down(b);
-skip:
-	json_decref(kase);
-	json_decref(by_stage);
-	free(keys);
-	free(b);
-	return rc;
+	if (objs != NULL)
+		dp_objs_destroy(objs);
+	if (node.cfg != NULL)
+		lost = dp_node_fini(&node);
+	dp_mb_destroy(mb);
+	free(gen_key);
+	free(next_index);
+	free(order);
+	rte_eal_cleanup();
+	if (lost > 0)
+		fprintf(stderr, "ravelin-bench: media: %u packet buffers did not come back\n", lost);
+	return lost > 0;
 }
 
 int bench_media(const struct bench_opts *opts)
 {
-	static const struct {
-		bool in, out;
-	} way[] = {{false, false}, {false, true}, {true, false}, {true, true}};
-	static const unsigned int legs_of[] = {1000, 10000};
+	static const uint32_t legs[] = {1000, 10000, LEGS_MAX};
+	static const bool ways[][2] = {{false, true}, {true, false}, {true, true}, {false, false}};
+	bool huge = huge_free();
+	cpu_set_t had;
 	int rc = 0;
 
-	if (eal_once(opts->cpu) < 0)
-		return 1;
-	cfg_log_init("bench", CFG_LOG_KV, CFG_LOG_ERR);
-	for (unsigned int l = 0; l < (opts->quick ? 1u : 2u); l++)
-		for (unsigned int k = 0; k < sizeof(way) / sizeof(way[0]); k++)
-			rc |= one_case(opts, way[k].in, way[k].out, 160, legs_of[l]);
+	cfg_log_init("bench", CFG_LOG_KV, CFG_LOG_WARN);
+	(void)sched_getaffinity(0, sizeof(had), &had);
+	if (up(opts, huge) < 0) {
+		fprintf(stderr, "ravelin-bench: media: no dataplane of %d MiB\n", MEMORY_MB);
+		rc = 1;
+	}
+	for (unsigned int l = 0; l < 3 && rc == 0; l++)
+		for (unsigned int k = 0; k < 4 && rc == 0; k++)
+			rc = one_case(opts, ways[k][0], ways[k][1], legs[l], huge);
+	rc |= down();
+	(void)sched_setaffinity(0, sizeof(had), &had);
 	return rc;
 }
