@@ -42,7 +42,7 @@
 #define MEMORY_MB   256
 #define BATCHES_MAX 256
 
-enum mode { ROUNDS, HOLD, GO, STOP };
+enum mode { ROUNDS, HOLD, HELD, GO, STOP }; /* the worker turns HOLD and the end of GO into HELD */
 
 static struct cfg cfg;
 static struct cfg_dp_port pcs[2];
@@ -94,7 +94,7 @@ static void batch(struct dp_worker *w)
 	s->cyc = bench_tsc() - t0;
 	for (unsigned int k = 0; k < DP_STAGE_MAX; k++)
 		s->stage[k] = w->cnt->stage_cyc[k] - before[k];
-	mode_set(HOLD);
+	mode_set(HELD);
 }
 
 static int worker_main(void *arg)
@@ -108,6 +108,8 @@ static int worker_main(void *arg)
 			batch(w);
 		else if (m == ROUNDS)
 			(void)dp_worker_round(w);
+		else if (m == HOLD)
+			mode_set(HELD);
 		rte_rcu_qsbr_quiescent(node.qs, w->id);
 		rte_pause();
 	}
@@ -329,6 +331,8 @@ static bool run(bool from, bool to, unsigned int batches)
 
 	mode_set(HOLD);
 	prepare(from);
+	while (mode_get() != HELD) /* the round that was under way would take packets of the batch */
+		rte_pause();
 	for (sample_cnt = 0; sample_cnt < batches; sample_cnt++) {
 		if (rte_ring_sp_enqueue_bulk(rx[0], (void **)staged, BATCH, NULL) != BATCH)
 			return false;

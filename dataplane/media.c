@@ -29,6 +29,58 @@ static bool key_ready(const struct dp_srtp_key *key, uint8_t suite)
 	return key != NULL && key->suite == suite;
 }
 
+static uint32_t leg_id_of(const struct dp_worker *w, const struct dp_frame *f, const struct dp_local *l)
+{
+	return (uint32_t)l->media_idx * DP_LEGS_PER_ADDR + ((uint32_t)f->dst_port - w->node->base_port) / 2;
+}
+
+static void prefetch_key(const struct dp_srtp_key *key)
+{
+	if (key != NULL)
+		for (unsigned int l = 0; l < 5; l++)
+			rte_prefetch0((const uint8_t *)key + l * 64);
+}
+
+/*
+ * Among many legs each step to a packet's state is a cache miss that the next one waits for: table entry, leg, peer and
+ * key. A pass over the burst for each step lets the misses of all packets overlap.
+ */
+static void prefetch(struct dp_worker *w, const struct dp_burst *b, const uint16_t *idx, uint16_t n)
+{
+	const struct dp_leg_tab *tab = w->legs;
+	const struct dp_leg *leg[DP_BURST];
+	uint32_t id[DP_BURST];
+
+	for (uint16_t i = 0; i < n; i++) {
+		id[i] = leg_id_of(w, &b->f[idx[i]], b->local[idx[i]]);
+		rte_prefetch0(&tab->slot[id[i]]);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		leg[i] = dp_leg_find(tab, id[i]);
+		if (leg[i] != NULL)
+			rte_prefetch0(&leg[i]->rx);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		if (leg[i] == NULL)
+			continue;
+		if (leg[i]->rx.peer != NULL)
+			rte_prefetch0(&leg[i]->rx.peer->tx);
+		if (leg[i]->rx.suite != DP_SRTP_NONE)
+			prefetch_key(leg[i]->rx.key);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		const struct dp_leg_tx *out;
+
+		if (leg[i] == NULL || leg[i]->rx.peer == NULL)
+			continue;
+		out = &leg[i]->rx.peer->tx;
+		if (out->suite == DP_SRTP_NONE)
+			continue;
+		prefetch_key(out->key);
+		rte_prefetch0(&w->page_leg[out->leg_id].tx_reserved);
+	}
+}
+
 /*
  * Leg, port, source and header of one packet. A secure leg's packet that has nowhere to go (call on hold, peer without
  * key) is authenticated nevertheless: after 2^15 packets that its ROC did not see it would never find it again.
@@ -36,8 +88,7 @@ static bool key_ready(const struct dp_srtp_key *key, uint8_t suite)
 static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const struct dp_local *l, struct media *p)
 {
 	uint32_t at = (uint32_t)f->dst_port - w->node->base_port;
-	uint32_t leg_id = (uint32_t)l->media_idx * DP_LEGS_PER_ADDR + at / 2;
-	struct dp_leg *leg = dp_leg_find(w->legs, leg_id);
+	struct dp_leg *leg = dp_leg_find(w->legs, leg_id_of(w, f, l));
 	enum dp_leg_src src;
 	bool odd = (at & 1) != 0, mux, is_rtcp;
 	enum dp_drop why;
@@ -223,22 +274,13 @@ void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx
 	uint64_t t[6], *cyc = w->cnt->stage_cyc, *pkts = w->cnt->stage_pkts;
 
 	t[0] = rte_rdtsc();
+	prefetch(w, b, idx, n);
 	for (uint16_t i = 0; i < n; i++) {
 		const struct dp_frame *f = &b->f[idx[i]];
 
 		p[i] = (struct media){.data = b->data[idx[i]] + f->payload_off, .len = f->payload_len,
 				      .in_len = f->payload_len, .i = idx[i]};
 		p[i].verdict = lookup(w, f, b->local[idx[i]], &p[i]);
-		if (p[i].verdict == DP_OK) {
-			if (p[i].hold == DP_OK)
-				rte_prefetch0(&p[i].out->tx);
-			if (p[i].in->rx.key != NULL)
-				for (unsigned int l = 0; l < 5; l++)
-					rte_prefetch0((const uint8_t *)p[i].in->rx.key + l * 64);
-			if (p[i].hold == DP_OK && p[i].out->tx.key != NULL)
-				for (unsigned int l = 0; l < 5; l++)
-					rte_prefetch0((const uint8_t *)p[i].out->tx.key + l * 64);
-		}
 	}
 	t[1] = rte_rdtsc();
 	crypto(w, b, p, n, false, false, dp_srtp_unprotect_burst);
