@@ -276,6 +276,8 @@ static void neighbours(struct dp_objs *o, uint64_t ms)
 
 #define DETAIL(type, field) ((uint32_t)offsetof(struct type, field))
 
+static int leg_del(struct dp_objs *o, uint32_t id);
+
 static int leg_set(struct dp_objs *o, const struct dp_leg_set *m, uint32_t *ret_detail)
 {
 	const struct dp_local *l;
@@ -288,6 +290,14 @@ static int leg_set(struct dp_objs *o, const struct dp_leg_set *m, uint32_t *ret_
 	if (m->remote.family != 0 && m->remote.family != l->family) {
 		*ret_detail = DETAIL(dp_leg_set, remote);
 		return -EBADMSG;
+	}
+	if (o->sweeping && e >> 24 != 0 && e >> 24 != o->gen) {
+		/* To be swept, but not yet: a new leg must not begin with keys of an old call. */
+		int rc = leg_del(o, m->leg_id);
+
+		if (rc < 0)
+			return rc;
+		e = o->leg[m->leg_id];
 	}
 	cmd = cmd_take(o, wi, DP_OP_LEG_SET);
 	if (cmd == NULL)

@@ -562,6 +562,7 @@ static void test_sweep_beyond_ring(void)
 
 	for (m.leg_id = 20; m.leg_id < 40; m.leg_id++)
 		CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), 0);
+	key(39, DP_DIR_SEND, 1, 9);
 	rounds(1);
 	CU_ASSERT_EQUAL(dp_objs_hello(objs, 79, &r), 0);
 	m.leg_id = 50;
@@ -569,8 +570,13 @@ static void test_sweep_beyond_ring(void)
 		CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), 0);
 	CU_ASSERT_EQUAL(msg(&sw, DP_MSG_SWEEP, sizeof(sw)), 0);
 	CU_ASSERT(dp_objs_leg_cnt(objs) > 1);
+	/* a leg that it has not reached yet is set for a new call: it does not keep the old one's key */
+	m.leg_id = 39;
+	CU_ASSERT_EQUAL(msg(&m, DP_MSG_LEG_SET, sizeof(m)), 0);
 	rounds(DP_CMD_DEPTH / 32 + 4);
-	CU_ASSERT_EQUAL(dp_objs_leg_cnt(objs), 1);
+	CU_ASSERT_EQUAL(dp_objs_leg_cnt(objs), 2);
+	CU_ASSERT_PTR_NULL(dp_leg_find(&node.legs, 39)->tx.key);
+	CU_ASSERT_EQUAL(del(39), 0);
 	CU_ASSERT_EQUAL(del(50), 0);
 	rounds(2);
 }
