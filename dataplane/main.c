@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -331,6 +332,9 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &sa, NULL);
 	rc = start(&front, cfg);
 	if (rc == 0) {
+		/* Keys go to no swap, and no page fault waits for a disk. Without huge pages this is where they are. */
+		if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+			cfg_log(CFG_LOG_WARN, "memory-not-locked", "error=%s", cfg_q(strerror(errno)));
 		cfg_log(CFG_LOG_NOTICE, "ready", "workers=%u ports=%u media_addresses=%u max_legs=%u leg_bytes=%u",
 			front.node.worker_cnt, front.node.port_cnt, front.node.media_cnt, front.node.legs.max,
 			dp_node_leg_bytes());

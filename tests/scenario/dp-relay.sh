@@ -70,6 +70,9 @@ for _ in $(seq 200); do
 done
 grep -q event=ready "$dir/log" || fail "not ready after 20 s"
 [ "$(stat -c %a "$dir/run/dataplane.sock")" = 600 ] || fail "mode of the socket"
+# Memory with keys is locked (a sanitizer's runtime does not do that).
+grep -q libasan "/proc/$pid/maps" || [ "$(awk '/^VmLck/ {print $2}' "/proc/$pid/status")" -gt 1000 ] ||
+	fail "memory is not locked"
 
 ip netns exec "${id}a" ping -q -c 20 -i 0.02 -W 2 10.77.1.1 >/dev/null || fail "ping IPv4"
 ip netns exec "${id}a" ping -q -c 20 -i 0.02 -W 2 fd77::1 >/dev/null || fail "ping IPv6"
