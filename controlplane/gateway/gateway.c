@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #include "alarm.h"
 #include "call/media.h"
@@ -401,6 +402,11 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 		return NULL;
 	*gws = (struct cp_gws){.base = base, .dp = dp, .store = store, .alarms = alarms, .agent = *agent,
 			       .ops = ops, .ctx = ctx};
+	/* A result that a controlplane before us was owed must not pass for one of ours. */
+	if (getrandom(&gws->generation, 5, 0) != 5) {
+		free(gws);
+		return NULL;
+	}
 	gws->gw = calloc(DP_GW_MAX, sizeof(struct cp_gw *));
 	gws->txn = calloc(TXN_MAX, sizeof(*gws->txn));
 	gws->ev_audit = event_new(base, -1, EV_PERSIST, on_audit, gws);
