@@ -218,7 +218,7 @@ def client_hello():
 class Wire:
     """Whole frames into an interface, paced so that only their content does harm."""
 
-    def __init__(self, ifname, rate=1500):
+    def __init__(self, ifname, rate=900):
         self.s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.s.bind((ifname, 0))
         self.rate = rate
@@ -396,6 +396,11 @@ def frames(args):
     arp = struct.pack('!HHBBH', 1, 0x800, 6, 4, 1) + eth[6:12] + socket.inet_aton(src) + bytes(6) + socket.inet_aton(args.ip)
     for n in range(len(arp)):
         w.send('ARP cut short', eth[:12] + b'\x08\x06' + arp[:n])
+    for mac in (b'\xff' * 6, b'\x01\x00\x5e\x00\x00\x01', b'\x33\x33\x00\x00\x00\x01'):  # the call's party behind a group address
+        for op in (1, 2):
+            for to in (args.ip, src):
+                who = struct.pack('!HHBBH', 1, 0x800, 6, 4, op) + mac + socket.inet_aton(src) + bytes(6) + socket.inet_aton(to)
+                w.send('ARP with a group address', eth[:12] + b'\x08\x06' + who)
     for i in range(200):  # requests of hosts that are not there fill no table
         who = struct.pack('!HHBBH', 1, 0x800, 6, 4, 1) + bytes([2, 0, 0, 0, 9, i]) + socket.inet_aton(f'10.77.1.{20 + i}')
         w.send('ARP of many', eth[:6] + bytes([2, 0, 0, 0, 9, i]) + b'\x08\x06' + who + bytes(6) + socket.inet_aton(args.ip))
