@@ -164,6 +164,7 @@ sc_capture() {
 	SC_CAP=$!
 	wait_for 5 test -s "$3"
 }
-# phone_signal N SIGNAL, gateway_signal N SIGNAL: to the simulator itself, not to timeout(1) around it.
-phone_signal() { kill -"$2" $(in_phone pgrep -f "ravelin-phonesim .*--name $(sc_phone_name "$1") " | tail -1); }
-gateway_signal() { kill -"$2" $(in_gw pgrep -f "ravelin-gwsim .*--name gw$1.example " | tail -1); }
+# phone_signal N SIGNAL, gateway_signal N SIGNAL: to the simulator itself, not to timeout(1) around it; known by its
+# report, for other runs have phones of the same name.
+phone_signal() { kill -"$2" $(pgrep -f "^[^ ]*ravelin-phonesim .*--report $WORK/p$1.json ") </dev/null; }
+gateway_signal() { kill -"$2" $(pgrep -f "^[^ ]*ravelin-gwsim .*--report $WORK/g$1.json ") </dev/null; }

@@ -259,8 +259,7 @@ case_gw_hangs_up() {
 	# (a later sequence number: with manual keys the old ones are spent, and refused as replays)
 	gateway 10 ${GW_OPTS[10]/ --sa-in/,seq=5000 --sa-in} --no-answer &
 	pg=$!
-	wait_for 20 gateway_up 10
-	sleep 0.5
+	wait_for 20 grep -q '"rsip":true' "$WORK/g10.events" || bad "gateway does not answer: comes back"
 	phone 31 --dial 91014#
 	check_json "gateway does not answer: ring-out, then congestion" "$WORK/p31.json" \
 		"$C.states | index(3) != null and index(7) != null and index(5) == null"
