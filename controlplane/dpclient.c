@@ -470,11 +470,22 @@ fail:
 	return NULL;
 }
 
+void cp_dp_close(struct cp_dp *dp)
+{
+	if (dp == NULL)
+		return;
+	if (dp->up)
+		flush_queue(dp); /* what was said last is still heard, if the socket takes it */
+	hang_up(dp, "stopping");
+	if (dp->ev_retry != NULL)
+		event_del(dp->ev_retry);
+}
+
 void cp_dp_destroy(struct cp_dp *dp)
 {
 	if (dp == NULL)
 		return;
-	hang_up(dp, "stopping");
+	cp_dp_close(dp);
 	if (dp->ev_retry != NULL)
 		event_free(dp->ev_retry);
 	if (dp->ev_flush != NULL)

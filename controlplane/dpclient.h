@@ -36,6 +36,12 @@ struct cp_dp_ops {
 struct cp_dp *cp_dp_create(struct event_base *base, const char *run_dir, uint64_t epoch,
 			   unsigned media_addr_cnt, uint16_t base_port, const struct cp_dp_ops *ops, void *ctx);
 
+/**
+ * Close for good: what is queued is sent if the socket takes it, 'down' and outstanding replies (-ENOTCONN) are
+ * called. 'dp' answers every further call with -ENOTCONN. NULL is allowed.
+ */
+void cp_dp_close(struct cp_dp *dp);
+
 /** Close; outstanding replies are called with -ENOTCONN. NULL is allowed. */
 void cp_dp_destroy(struct cp_dp *dp);
 

@@ -317,7 +317,7 @@ static int start(struct cp_app *app)
 		.server_name = cfg->signer.cluster_name,
 	};
 	struct cp_calls_env calls = {.base = app->base, .cfg = cfg};
-	struct cp_sas_env sas = {.cfg = cfg, .unseal = unseal, .unseal_ctx = app};
+	struct cp_sas_env sas = {.base = app->base, .cfg = cfg, .unseal = unseal, .unseal_ctx = app};
 	char err[128];
 	unsigned bad;
 
@@ -382,17 +382,21 @@ static int start(struct cp_app *app)
 static void stop(struct cp_app *app)
 {
 	app->stopping = true;
-	cp_admin_destroy(app->admin);
+	if (app->calls != NULL)
+		cp_calls_stop(app->calls); /* while phones and gateways can still be told */
 	cp_net_destroy(app->net);
 	cp_sccp_destroy(app->sccp);
 	cp_tls_destroy(app->tls);
 	cp_offload_destroy(app->offload);
 	/* The dataplane goes on with the calls: only our end of the channel closes. */
-	cp_dp_destroy(app->dp);
+	cp_dp_close(app->dp);
+	/* Calls back what is outstanding: whom it answers must still be there. */
+	cp_store_close(app->store);
+	cp_admin_destroy(app->admin);
 	cp_sas_destroy(app->sas);
 	cp_gws_destroy(app->gws);
 	cp_calls_destroy(app->calls);
-	cp_store_close(app->store);
+	cp_dp_destroy(app->dp);
 	cp_alarms_destroy(app->alarms);
 	cp_signer_close(app->signer);
 }

@@ -54,8 +54,7 @@ static void call_free(struct cp_call *call)
 		cp_keys_put(calls->keys, p->tx);
 		if (p->leg_id != NO_LEG)
 			cp_ports_put(calls->ports, p->leg_id);
-		if (p->agent != NULL && p->agent->callref == call->ref)
-			p->agent->callref = 0;
+		party_clear(call, s);
 	}
 	event_free(call->timer);
 	calls->slot[call->ref % CALL_SLOTS] = NULL;
@@ -93,27 +92,6 @@ struct cp_call *call_find(struct cp_calls *calls, uint32_t ref)
 	struct cp_call *c = calls->slot[ref % CALL_SLOTS];
 
 	return c != NULL && c->ref == ref ? c : NULL;
-}
-
-struct agent *agent_find(struct cp_calls *calls, const char *name, bool make)
-{
-	uint32_t h = 2166136261u;
-	struct agent *a;
-
-	for (const char *p = name; *p != '\0'; p++)
-		h = (h ^ (uint8_t)*p) * 16777619u;
-	for (a = calls->agents[h % AGENT_HASH]; a != NULL; a = a->next)
-		if (strcmp(a->name, name) == 0)
-			return a;
-	if (!make || strlen(name) >= sizeof(a->name))
-		return NULL;
-	a = calloc(1, sizeof(*a));
-	if (a == NULL)
-		return NULL;
-	snprintf(a->name, sizeof(a->name), "%s", name);
-	a->next = calls->agents[h % AGENT_HASH];
-	calls->agents[h % AGENT_HASH] = a;
-	return a;
 }
 
 unsigned party_side(const struct cp_call *call, const struct party *party)
@@ -189,11 +167,8 @@ enum cp_security call_security(const struct cp_call *call)
 
 void call_end(struct cp_call *call, const char *why)
 {
-	struct cp_calls *calls = call->calls;
-
 	cfg_log(CFG_LOG_INFO, "call-end", "call=%u from=%s to=%s security=%s reason=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)), cfg_q(why));
-	(void)calls;
 	for (unsigned s = 0; s < 2; s++) {
 		if (call->p[s].kind == PARTY_PHONE) {
 			ui_media_stop(call, s);
@@ -220,21 +195,25 @@ void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 		call_end(call, text);
 		return;
 	}
-	if (call->p[1].kind == PARTY_PHONE) {
+	if (call->p[1].kind == PARTY_PHONE)
 		ui_idle(call, 1);
-		if (call->p[1].agent != NULL)
-			call->p[1].agent->callref = 0;
-	}
 	trunk_close(call, 1);
 	legs_drop(call);
 	if (call->stored)
 		record_delete(call);
 	call->stored = false;
-	call->p[1].kind = PARTY_NONE;
-	call->p[1].agent = NULL;
+	party_clear(call, 1);
 	call->state = CALL_FAILED;
 	ui_failed(call, state, tone, text);
 	call_timer(call, FAILED_MS);
+}
+
+void cp_calls_stop(struct cp_calls *calls)
+{
+	calls->stopping = true;
+	for (uint32_t i = 0; i < CALL_SLOTS; i++)
+		if (calls->slot[i] != NULL && calls->slot[i]->state != CALL_CONNECTED)
+			call_end(calls->slot[i], "the service stops");
 }
 
 /* --- the called party --- */
@@ -297,15 +276,13 @@ static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 	fill_phone(pb, b, line);
 	call->secure = cp_phone_srtp(pa->agent->phone) && cp_phone_srtp(b->phone);
 	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
-		pb->kind = PARTY_NONE;
-		pb->agent = NULL;
+		party_clear(call, 1);
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
 	rc = legs_take(call);
 	if (rc < 0) {
-		pb->kind = PARTY_NONE;
-		pb->agent = NULL;
+		party_clear(call, 1);
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
 		return;
 	}
@@ -317,20 +294,15 @@ static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 	call_timer(call, calls->env.cfg->mgcp.answer_s * 1000u);
 }
 
-static bool endpoint_used(const struct cp_calls *calls, const char *gateway, const char *endpoint)
+static bool endpoint_used(struct cp_calls *calls, const char *gateway, const char *endpoint)
 {
-	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
-		const struct cp_call *c = calls->slot[i];
+	unsigned side;
 
-		if (c != NULL && c->p[1].kind == PARTY_GATEWAY && strcmp(c->p[1].name, gateway) == 0 &&
-		    strcasecmp(c->p[1].endpoint, endpoint) == 0)
-			return true;
-	}
-	return false;
+	return endpoint_call(calls, gateway, endpoint, &side) != NULL;
 }
 
 /* The route's endpoint, or the gateway's first one that no call uses. NULL: all busy. */
-static const char *free_endpoint(const struct cp_calls *calls, const struct cp_dir_hit *to)
+static const char *free_endpoint(struct cp_calls *calls, const struct cp_dir_hit *to)
 {
 	const struct cp_gateway *gw = to->gateway;
 
@@ -364,16 +336,17 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 	snprintf(pb->number, sizeof(pb->number), "%s", call->digits);
 	snprintf(pb->label, sizeof(pb->label), "%.40s", to->gateway->name);
 	snprintf(pb->region, sizeof(pb->region), "%s", cp_gw_region(gw));
+	endpoint_enter(call, 1);
 	pb->signal_auth = pb->signal_enc = cp_gw_secured(gw);
 	/* Fails closed in the worker whatever is decided here: keys leave only inside a live SA. */
 	call->secure = cp_phone_srtp(pa->agent->phone) && cp_gw_keys_allowed(gw);
 	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
-		pb->kind = PARTY_NONE;
+		party_clear(call, 1);
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
 	if (legs_take(call) < 0) {
-		pb->kind = PARTY_NONE;
+		party_clear(call, 1);
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
 		return;
 	}
@@ -523,10 +496,13 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 		return; /* replaced by a newer registration */
 	a->phone = NULL;
 	call = a->callref != 0 ? call_find(calls, a->callref) : NULL;
-	if (call == NULL)
+	if (call == NULL) {
+		agent_release(calls, a);
 		return;
+	}
 	/* Media does not hang on the signalling connection: an established call goes on. */
-	if (call->state == CALL_CONNECTED && why != CP_GONE_UNREGISTERED && why != CP_GONE_REMOVED)
+	if (call->state == CALL_CONNECTED &&
+	    (calls->stopping || (why != CP_GONE_UNREGISTERED && why != CP_GONE_REMOVED)))
 		return;
 	call_end(call, why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
 }
@@ -627,13 +603,17 @@ static void on_digit(void *ctx, struct cp_phone *phone, char digit, uint32_t lin
 
 static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uint32_t line)
 {
-	unsigned side;
+	unsigned side = 0;
 	struct cp_call *call = phone_call(ctx, phone, &side);
 
 	if (call == NULL)
 		call = dial_start(ctx, phone, line);
-	if (call == NULL || call->state != CALL_DIALING || strlen(number) > DIGITS_MAX)
+	if (call == NULL || call->state != CALL_DIALING || side != 0)
 		return;
+	if (strlen(number) > DIGITS_MAX) {
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
+		return;
+	}
 	snprintf(call->digits, sizeof(call->digits), "%s", number);
 	call->digit_cnt = (unsigned)strlen(call->digits);
 	route(call);
@@ -644,7 +624,9 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 	unsigned side;
 	struct cp_call *call = phone_call(ctx, phone, &side);
 
-	(void)callref;
+	/* A key of a call that has ended meanwhile is not for the one that came after it. */
+	if (call != NULL && callref != 0 && callref != call->ref)
+		return;
 	switch (event) {
 	case CP_SCCP_KEY_NEWCALL:
 		if (call == NULL)

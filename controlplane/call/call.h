@@ -52,6 +52,12 @@ void cp_calls_up(struct cp_calls *calls, bool fresh);
 void cp_calls_down(struct cp_calls *calls);
 void cp_calls_leg_aged(struct cp_calls *calls, const struct dp_leg_aged *ev);
 
+/**
+ * The service is about to stop, channel and phones are still there: what is not established ends now, so that no
+ * phone or gateway is left waiting; phones that go from here on leave established calls as they are.
+ */
+void cp_calls_stop(struct cp_calls *calls);
+
 /** End a call by number. 0, -ENOENT. */
 int cp_calls_hangup(struct cp_calls *calls, uint32_t callref);
 

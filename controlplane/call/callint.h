@@ -19,7 +19,7 @@
 
 #define CALL_SLOTS  16384 /* calls at once; the low bits of a call reference */
 #define AGENT_HASH  16384
-#define DIGITS_MAX  24
+#define DIGITS_MAX  (CP_NUMBER_MAX - 1)
 #define NO_LEG      UINT32_MAX
 
 enum call_state {
@@ -64,6 +64,8 @@ struct party {
 	char endpoint[DP_MGCP_NAME_MAX];
 	char conn_id[DP_MGCP_ID_MAX];
 	char request_id[DP_MGCP_ID_MAX];
+	struct party *ep_next; /* chain of the endpoint index */
+	struct cp_call *call;  /* set while in that index */
 };
 
 struct cp_call {
@@ -91,6 +93,8 @@ struct cp_calls {
 	struct cp_ports *ports;
 	struct cp_keys *keys;
 	struct agent *agents[AGENT_HASH];
+	struct party *endpoints[AGENT_HASH]; /* by gateway and endpoint */
+	bool stopping; /* phones that go now are no reason to end calls */
 	struct cp_call *slot[CALL_SLOTS];
 	uint32_t next_slot, generation, count;
 	uint64_t total, failed, dropped_adopt;
@@ -106,9 +110,15 @@ void call_end(struct cp_call *call, const char *why);
 void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
 void call_answered(struct cp_call *call);
 void call_media_ready(struct cp_call *call);
-struct agent *agent_find(struct cp_calls *calls, const char *name, bool make);
 enum cp_security call_security(const struct cp_call *call);
 unsigned party_side(const struct cp_call *call, const struct party *party);
+
+/* index.c */
+struct agent *agent_find(struct cp_calls *calls, const char *name, bool make);
+void agent_release(struct cp_calls *calls, struct agent *agent); /* frees it if nothing needs it; NULL is allowed */
+void endpoint_enter(struct cp_call *call, unsigned side);        /* once name and endpoint are set */
+struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side);
+void party_clear(struct cp_call *call, unsigned side);           /* nobody is on this side any more */
 
 /* legs.c: legs, keys and the record of a call */
 int legs_take(struct cp_call *call);

@@ -9,12 +9,20 @@
 
 #include "callint.h"
 
+/* A phone can surely do the family it signals in; a gateway's is that of its region's address. */
+static uint8_t media_family(const struct party *p)
+{
+	return party_phone(p) != NULL ? cp_phone_peer(party_phone(p))->family : p->remote.family;
+}
+
 int legs_take(struct cp_call *call)
 {
 	struct party *a = &call->p[0], *b = &call->p[1];
-	/* Phones of this release speak IPv4 to us; a gateway's family is that of its region's address. */
-	int rc = cp_ports_take(call->calls->ports, a->region, 0, b->region, 0, &a->leg_id, &b->leg_id);
+	uint8_t fa = media_family(a), fb = media_family(b);
+	int rc = cp_ports_take(call->calls->ports, a->region, fa, b->region, fb, &a->leg_id, &b->leg_id);
 
+	if (rc == -ENOENT) /* no such address anywhere: a phone may have both families */
+		rc = cp_ports_take(call->calls->ports, a->region, 0, b->region, 0, &a->leg_id, &b->leg_id);
 	if (rc < 0)
 		cfg_log_limited(CFG_LOG_ERR, "no-media-port", "call=%u region_a=%s region_b=%s rc=%d", call->ref,
 				cfg_q(a->region), cfg_q(b->region), rc);
@@ -135,23 +143,35 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 	return rc;
 }
 
+/* A leg that the dataplane does not take again carries nothing: its parties would wait for ever. */
+static void on_reasserted(void *ctx, int rc)
+{
+	struct cp_call *call = later_call(ctx);
+
+	if (call == NULL || rc == 0 || rc == -ENOTCONN)
+		return;
+	cfg_log(CFG_LOG_ERR, "leg-not-asserted", "call=%u rc=%d", call->ref, rc);
+	call_end(call, "dataplane refused a leg");
+}
+
 int legs_assert(struct cp_call *call, unsigned side, bool with_keys)
 {
-	return send_leg(call, side, with_keys, NULL);
+	return send_leg(call, side, with_keys, on_reasserted);
 }
 
 static void session_answer(struct cp_call *call)
 {
+	cp_session_fn fn = call->session_fn;
 	struct cfg_addr a, b;
 	char ta[64], tb[64];
 
 	cp_ports_addr(call->calls->ports, call->p[0].leg_id, &a);
 	cp_ports_addr(call->calls->ports, call->p[1].leg_id, &b);
-	call->session_fn(call->session_ctx, 0, NULL,
-			 json_pack("{s:I, s:{s:i, s:s}, s:{s:i, s:s}}", "id", (json_int_t)call->ref, "leg_a", "id",
-				   (int)call->p[0].leg_id, "local", cfg_addr_print(&a, ta, sizeof(ta)), "leg_b", "id",
-				   (int)call->p[1].leg_id, "local", cfg_addr_print(&b, tb, sizeof(tb))));
 	call->session_fn = NULL;
+	fn(call->session_ctx, 0, NULL,
+	   json_pack("{s:I, s:{s:i, s:s}, s:{s:i, s:s}}", "id", (json_int_t)call->ref, "leg_a", "id",
+		     (int)call->p[0].leg_id, "local", cfg_addr_print(&a, ta, sizeof(ta)), "leg_b", "id",
+		     (int)call->p[1].leg_id, "local", cfg_addr_print(&b, tb, sizeof(tb))));
 }
 
 /* Legs stand and the record is on disk: now, and not before, the parties may be told. */
@@ -196,8 +216,15 @@ static void on_record(void *ctx, int rc)
 {
 	struct cp_call *call = later_call(ctx);
 
-	if (call != NULL)
-		one_answer(call, rc, "store refused the call");
+	if (call == NULL)
+		return;
+	if (rc < 0 && !call->is_static) {
+		/* A sick store stops changes, not calls: this one will not outlive the controlplane. */
+		cfg_log_limited(CFG_LOG_WARN, "call-not-recorded", "call=%u rc=%d", call->ref, rc);
+		call->stored = false;
+		rc = 0;
+	}
+	one_answer(call, rc, "store refused the session");
 }
 
 void legs_start(struct cp_call *call)
@@ -210,12 +237,14 @@ void legs_start(struct cp_call *call)
 		call->pending = (uint8_t)(call->pending + (call->p[s].rx != NULL) + (call->p[s].tx != NULL));
 	for (unsigned s = 0; rc == 0 && s < 2; s++)
 		rc = send_leg(call, s, true, on_leg);
-	if (rc == 0)
-		rc = record_write(call, on_record, l);
 	if (rc < 0) {
 		free(l);
-		call_end(call, "dataplane or store not writable");
+		call_end(call, "dataplane not reachable");
+		return;
 	}
+	rc = record_write(call, on_record, l);
+	if (rc < 0)
+		on_record(l, rc);
 }
 
 void legs_drop(struct cp_call *call)
@@ -329,12 +358,18 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->signal_enc = rec->security >= CP_SEC_ENCRYPTED;
 		if (p->kind == PARTY_STATIC)
 			call->is_static = true;
+		if (p->kind == PARTY_GATEWAY) {
+			snprintf(p->request_id, sizeof(p->request_id), "%08X1", ref);
+			endpoint_enter(call, s);
+		}
 		if (cp_ports_claim(calls->ports, l->leg_id) == 0)
 			p->leg_id = l->leg_id;
 		if (p->kind == PARTY_PHONE) {
 			p->agent = agent_find(calls, p->name, true);
-			if (p->agent != NULL)
+			if (p->agent != NULL && p->agent->callref == 0)
 				p->agent->callref = ref;
+			else
+				p->agent = NULL; /* in another call: one at a time */
 		}
 	}
 	return call;
@@ -366,7 +401,7 @@ void cp_calls_up(struct cp_calls *calls, bool fresh)
 			if (p->leg_id == NO_LEG || call->pending > 0)
 				continue;
 			if (call->media_started && !call->adopted) {
-				if (send_leg(call, s, true, NULL) < 0)
+				if (legs_assert(call, s, true) < 0)
 					call_end(call, "dataplane not reachable");
 			} else if (call->adopted) {
 				l = later_new(call);
@@ -379,7 +414,10 @@ void cp_calls_up(struct cp_calls *calls, bool fresh)
 	(void)fresh;
 }
 
-/* Remember what the page says before it goes: after a crash keys resume above what was promised there. */
+/*
+ * Remember what the page says before it goes: after a crash keys resume above what was promised there. A call
+ * whose legs or record are on their way ends: the dataplane that comes back may know neither.
+ */
 void cp_calls_down(struct cp_calls *calls)
 {
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
@@ -390,9 +428,11 @@ void cp_calls_down(struct cp_calls *calls)
 							       NULL :
 							       cp_dp_page_leg(calls->env.dp, call->p[s].leg_id);
 
-			if (pl != NULL)
+			if (pl != NULL && pl->session == call->ref)
 				call->p[s].page = *pl;
 		}
+		if (call != NULL && call->pending > 0)
+			call_end(call, "dataplane lost");
 	}
 }
 
@@ -407,6 +447,9 @@ static void load_one(void *ctx, const struct cp_call_rec *rec)
 	}
 	cfg_log(CFG_LOG_NOTICE, "call-taken-over", "call=%u from=%s to=%s state=%u", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), rec->state);
+	/* Its parties were not all told: nobody would ever hear anything in it. */
+	if (!call->is_static && rec->state != CALL_CONNECTED)
+		call_end(call, "interrupted while it was set up");
 }
 
 void cp_calls_load(struct cp_calls *calls)

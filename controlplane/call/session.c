@@ -111,7 +111,8 @@ static int leg_spec(struct cp_calls *calls, const json_t *spec, struct party *p,
 static void discard(struct cp_call *call)
 {
 	call->session_fn = NULL;
-	call->p[0].kind = call->p[1].kind = PARTY_NONE;
+	party_clear(call, 0);
+	party_clear(call, 1);
 	call_end(call, "session refused");
 }
 

@@ -41,6 +41,7 @@ static void describe(const struct cp_call *call, const struct party *p, struct d
 
 static int send_cmd(struct cp_call *call, struct party *p, struct dp_mgcp_cmd *cmd, enum gw_op op);
 
+/* Without 'conn_id': every connection of the call on that endpoint (RFC 3435 s2.3.9). */
 static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const char *conn_id)
 {
 	struct dp_mgcp_cmd cmd = {.verb = DP_MGCP_DLCX};
@@ -56,11 +57,18 @@ static int take_answer(struct cp_call *call, struct party *p, const struct dp_mg
 {
 	struct cp_calls *calls = call->calls;
 
-	if (done->media.addr.family == 0)
-		return p->remote.family != 0 ? 0 : -1;
-	if (done->media.pt != 0 && done->media.pt != 8)
+	struct party *other = &call->p[1 - party_side(call, p)];
+	uint32_t codec = done->media.pt == 8 ? CP_SCCP_G711A : CP_SCCP_G711U;
+
+	if (done->media.addr.family == 0 || done->media.addr.port == 0 || (done->media.pt != 0 && done->media.pt != 8))
 		return -1;
-	p->codec = done->media.pt == 8 ? CP_SCCP_G711A : CP_SCCP_G711U;
+	/* Nothing is transcoded: the other side speaks what this one chose, or there is no call. */
+	if (other->codec != codec) {
+		if (party_phone(other) == NULL || !cp_phone_has_codec(party_phone(other), codec))
+			return -1;
+		other->codec = codec;
+	}
+	p->codec = codec;
 	cp_from_dp_addr(&p->remote, &done->media.addr);
 	if (p->suite == DP_SRTP_NONE)
 		return done->media.suite == DP_SRTP_NONE ? 0 : -1;
@@ -88,20 +96,25 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	bool ok = done->result == DP_MGCP_ANSWERED && done->code >= 200 && done->code < 300;
 	struct party *p;
 
-	if (call == NULL || call->p[tag->side].kind != PARTY_GATEWAY) {
-		if (tag->op == GW_OP_CRCX && ok) /* the call ended while its connection was being made */
-			orphan_dlcx(gw, tag, done->conn_id);
+	bool gone = call == NULL || call->p[tag->side].kind != PARTY_GATEWAY;
+	/* No answer, or one without a name for the connection: there may be one. */
+	bool unsure = ok ? done->conn_id[0] == '\0' : done->result == DP_MGCP_TIMEOUT ||
+							done->result == DP_MGCP_CANCELED ||
+							done->result == DP_MGCP_BAD_ANSWER;
+
+	if (tag->op == GW_OP_CRCX && (unsure || (ok && gone)))
+		orphan_dlcx(gw, tag, done->conn_id);
+	if (gone)
 		return;
-	}
 	p = &call->p[tag->side];
 	if (!ok)
 		cfg_log(CFG_LOG_WARN, "mgcp-refused", "gateway=%s call=%u verb=%u result=%u code=%u comment=%s", p->name,
 			call->ref, done->verb, done->result, done->code, cfg_q(done->comment));
 	switch (tag->op) {
 	case GW_OP_CRCX:
-		snprintf(p->conn_id, sizeof(p->conn_id), "%s", ok ? done->conn_id : "");
 		if (call->state != CALL_ROUTING)
 			break;
+		snprintf(p->conn_id, sizeof(p->conn_id), "%s", ok ? done->conn_id : "");
 		if (done->result == DP_MGCP_NO_SA) {
 			/* Keys were held back. Without them the call may go on only as policy says. */
 			if (p->suite != DP_SRTP_NONE && calls->env.cfg->media.fallback == CFG_FALLBACK_RTP) {
@@ -224,22 +237,6 @@ void trunk_close(struct cp_call *call, unsigned side)
 	p->media_on = false;
 }
 
-static struct cp_call *call_on(struct cp_calls *calls, const struct cp_gw *gw, const char *endpoint, unsigned *side)
-{
-	for (uint32_t i = 0; i < CALL_SLOTS && calls->count > 0; i++) {
-		struct cp_call *c = calls->slot[i];
-
-		for (unsigned s = 0; c != NULL && s < 2; s++) {
-			if (c->p[s].kind == PARTY_GATEWAY && strcmp(c->p[s].name, cp_gw_name(gw)) == 0 &&
-			    strcasecmp(c->p[s].endpoint, endpoint) == 0) {
-				*side = s;
-				return c;
-			}
-		}
-	}
-	return NULL;
-}
-
 /* True if 'event' (package/event, the package L may be left out) is in a list like "L/hd,D/5". */
 static bool observed_has(const char *list, const char *event)
 {
@@ -258,32 +255,38 @@ static bool observed_has(const char *list, const char *event)
 	return false;
 }
 
+/* A notification for an older request of this endpoint says nothing about this call. */
+static bool asked(const struct cp_call *call, const struct party *p, const char *request_id)
+{
+	char ours[16];
+
+	snprintf(ours, sizeof(ours), "%08X", call->ref);
+	return p->request_id[0] != '\0' && strncasecmp(request_id, ours, 8) == 0 &&
+	       (request_id[8] == '\0' || strcmp(request_id + 8, "1") == 0);
+}
+
 static void on_notified(void *ctx, struct cp_gw *gw, const char *endpoint, const char *request_id,
 			const char *observed)
 {
 	unsigned side;
-	struct cp_call *call = call_on(ctx, gw, endpoint, &side);
+	struct cp_call *call = endpoint_call(ctx, cp_gw_name(gw), endpoint, &side);
 
 	if (call == NULL) {
 		cfg_log(CFG_LOG_INFO, "mgcp-notify-without-call", "gateway=%s endpoint=%s observed=%s", cp_gw_name(gw),
 			cfg_q(endpoint), cfg_q(observed));
 		return;
 	}
-	/* A notification for an older request of this endpoint says nothing about this call. */
-	if (!call->adopted && strcasecmp(request_id, call->p[side].request_id) != 0 &&
-	    strncasecmp(request_id, call->p[side].request_id, 8) != 0)
+	if (!asked(call, &call->p[side], request_id))
 		return;
 	if (observed_has(observed, "hu"))
 		call_end(call, "gateway hung up");
-	else if (observed_has(observed, "hd") && call->state == CALL_ALERTING)
-		call_answered(call);
+	else if (observed_has(observed, "hd") && (call->state == CALL_ALERTING || call->state == CALL_ROUTING))
+		call_answered(call); /* routing: the notification came before the answer to our request */
 }
 
 static void on_lost(void *ctx, struct cp_gw *gw, const char *endpoint, const char *conn_id)
 {
 	struct cp_calls *calls = ctx;
-	bool all = strcmp(endpoint, "*") == 0;
-
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
 		struct cp_call *c = calls->slot[i];
 
@@ -291,7 +294,7 @@ static void on_lost(void *ctx, struct cp_gw *gw, const char *endpoint, const cha
 			struct party *p = &c->p[s];
 
 			if (p->kind != PARTY_GATEWAY || strcmp(p->name, cp_gw_name(gw)) != 0 ||
-			    (!all && strcasecmp(p->endpoint, endpoint) != 0) ||
+			    !cp_gw_endpoint_match(endpoint, p->endpoint) ||
 			    (conn_id[0] != '\0' && strcasecmp(p->conn_id, conn_id) != 0))
 				continue;
 			p->conn_id[0] = '\0'; /* nothing left there to delete */

@@ -19,6 +19,7 @@
 
 #define TXN_MAX     16384 /* commands without an answer, all gateways */
 #define BACKLOG_MAX 256   /* DLCX kept per gateway while it cannot be told */
+#define NAME_HASH   8192
 #define AUDIT_S     30    /* AUEP to a gateway that is not up */
 #define FIRST_S     1     /* the first one to a gateway whose SAs are still being set */
 
@@ -39,6 +40,7 @@ struct txn {
 
 struct cp_gw {
 	struct cp_gws *gws;
+	struct cp_gw *next; /* of the same hash */
 	struct cp_gateway rec; /* copy of the record */
 	bool asserted;
 	enum cp_gw_state state;
@@ -58,7 +60,8 @@ struct cp_gws {
 	struct cfg_addr agent;
 	const struct cp_gw_ops *ops;
 	void *ctx;
-	struct cp_gw **gw; /* by gw_id */
+	struct cp_gw **gw;     /* by gw_id */
+	struct cp_gw **by_name; /* hash chains */
 	struct txn *txn;
 	uint32_t txn_next, txn_used;
 	uint64_t generation;
@@ -68,9 +71,24 @@ struct cp_gws {
 static void audit(struct cp_gw *gw);
 static void replay_backlog(struct cp_gw *gw);
 
+static struct cp_gw **chain(struct cp_gws *gws, const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return &gws->by_name[h % NAME_HASH];
+}
+
 static bool needs_sa(const struct cp_gw *gw)
 {
 	return (gw->rec.flags & CP_GW_CLEAR) == 0;
+}
+
+/* False: every command would come back with DP_MGCP_NO_SA. */
+static bool reachable(const struct cp_gw *gw)
+{
+	return gw->sa_live || !needs_sa(gw);
 }
 
 static void set_state(struct cp_gw *gw, enum cp_gw_state state)
@@ -172,7 +190,8 @@ int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_g
 	struct txn *t;
 	int rc;
 
-	if (!gw->asserted || !cp_dp_up(gws->dp)) {
+	/* Without its SA a DLCX would be refused: it waits for it instead. */
+	if (!gw->asserted || !cp_dp_up(gws->dp) || (del != NULL && !reachable(gw))) {
 		if (del != NULL)
 			keep(gw, del);
 		OPENSSL_cleanse(&msg, sizeof(msg));
@@ -305,7 +324,7 @@ void cp_gws_up(struct cp_gws *gws, bool fresh)
 			continue;
 		assert_gw(gw);
 		gw->audits = 0;
-		if (needs_sa(gw) && !gw->sa_live)
+		if (!reachable(gw))
 			continue; /* its SAs follow; if they do not, the first audit finds out */
 		replay_backlog(gw);
 		audit(gw);
@@ -345,6 +364,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 {
 	const struct cp_gateway *rec = cp_dir_gateway(gws->store, name);
 	struct cp_gw *gw = cp_gws_find(gws, name);
+	struct cp_gateway copy;
 
 	if (rec == NULL) {
 		struct dp_obj del = {.kind = DP_OBJ_GW};
@@ -355,6 +375,14 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 		for (uint32_t i = 0; i < TXN_MAX; i++)
 			if (gws->txn[i].handle != 0 && gws->txn[i].gw_id == gw->rec.gw_id)
 				gws->txn[i].fn = NULL;
+		cp_alarm_clear(gws->alarms, "gateway-down", gw->rec.name);
+		cp_alarm_clear(gws->alarms, "gateway-no-sa", gw->rec.name);
+		for (struct cp_gw **at = chain(gws, name); *at != NULL; at = &(*at)->next) {
+			if (*at == gw) {
+				*at = gw->next;
+				break;
+			}
+		}
 		del.id = gw->rec.gw_id;
 		cp_dp_send(gws->dp, DP_MSG_GW_DEL, &del, NULL, NULL);
 		gws->gw[gw->rec.gw_id] = NULL;
@@ -365,24 +393,27 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 		cfg_log(CFG_LOG_ERR, "gateway-number-too-high", "gateway=%s", name);
 		return;
 	}
+	if (cp_gateway_copy(rec, &copy) < 0)
+		return; /* the old record, if any, goes on to serve */
 	if (gw == NULL) {
 		gw = calloc(1, sizeof(*gw));
-		if (gw == NULL)
+		if (gw == NULL) {
+			cp_gateway_free(&copy);
 			return;
+		}
 		gw->gws = gws;
 		gws->gw[rec->gw_id] = gw;
+		gw->next = *chain(gws, name);
+		*chain(gws, name) = gw;
 	}
-	{
-		struct cp_gateway copy;
-
-		if (cp_gateway_copy(rec, &copy) < 0)
-			return; /* the old record goes on to serve */
-		cp_gateway_free(&gw->rec);
-		gw->rec = copy;
-	}
+	cp_gateway_free(&gw->rec);
+	gw->rec = copy;
 	if (cp_dp_up(gws->dp)) {
 		assert_gw(gw);
-		audit(gw);
+		if (reachable(gw)) {
+			replay_backlog(gw);
+			audit(gw);
+		}
 	}
 }
 
@@ -408,10 +439,11 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 		return NULL;
 	}
 	gws->gw = calloc(DP_GW_MAX, sizeof(struct cp_gw *));
+	gws->by_name = calloc(NAME_HASH, sizeof(struct cp_gw *));
 	gws->txn = calloc(TXN_MAX, sizeof(*gws->txn));
 	gws->ev_audit = event_new(base, -1, EV_PERSIST, on_audit, gws);
 	gws->ev_first = event_new(base, -1, 0, on_audit, gws);
-	if (gws->gw == NULL || gws->txn == NULL || gws->ev_audit == NULL || gws->ev_first == NULL) {
+	if (gws->gw == NULL || gws->by_name == NULL || gws->txn == NULL || gws->ev_audit == NULL || gws->ev_first == NULL) {
 		cp_gws_destroy(gws);
 		return NULL;
 	}
@@ -434,16 +466,18 @@ void cp_gws_destroy(struct cp_gws *gws)
 	if (gws->ev_first != NULL)
 		event_free(gws->ev_first);
 	free(gws->gw);
+	free(gws->by_name);
 	free(gws->txn);
 	free(gws);
 }
 
 struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name)
 {
-	for (uint32_t i = 0; i < DP_GW_MAX; i++)
-		if (gws->gw[i] != NULL && strcmp(gws->gw[i]->rec.name, name) == 0)
-			return gws->gw[i];
-	return NULL;
+	struct cp_gw *gw = *chain(gws, name);
+
+	while (gw != NULL && strcmp(gw->rec.name, name) != 0)
+		gw = gw->next;
+	return gw;
 }
 
 const char *cp_gw_name(const struct cp_gw *gw)
@@ -483,6 +517,8 @@ void cp_gws_sa_changed(struct cp_gws *gws, uint32_t gw_id, bool live)
 	if (gw == NULL || gw->sa_live == live)
 		return;
 	gw->sa_live = live;
+	if (live)
+		cp_alarm_clear(gws->alarms, "gateway-no-sa", gw->rec.name);
 	if (live && gw->state == CP_GW_NO_SA)
 		set_state(gw, CP_GW_UNKNOWN);
 	if (!live && needs_sa(gw))
@@ -528,10 +564,27 @@ void cp_gws_mgcp_done(struct cp_gws *gws, struct dp_mgcp_done *ev)
 	OPENSSL_cleanse(&ev->media, sizeof(ev->media));
 }
 
+bool cp_gw_endpoint_match(const char *pattern, const char *endpoint)
+{
+	for (;;) {
+		size_t pl = strcspn(pattern, "/"), el = strcspn(endpoint, "/");
+		bool any = pl == 1 && pattern[0] == '*';
+
+		if (any && pattern[1] == '\0')
+			return true;
+		if (!any && (pl != el || strncasecmp(pattern, endpoint, pl) != 0))
+			return false;
+		if (pattern[pl] == '\0' || endpoint[el] == '\0')
+			return pattern[pl] == endpoint[el];
+		pattern += pl + 1;
+		endpoint += el + 1;
+	}
+}
+
 static bool endpoint_known(const struct cp_gw *gw, const char *endpoint)
 {
 	for (unsigned i = 0; i < gw->rec.endpoint_cnt; i++)
-		if (strcasecmp(gw->rec.endpoints[i].name, endpoint) == 0)
+		if (cp_gw_endpoint_match(endpoint, gw->rec.endpoints[i].name))
 			return true;
 	return false;
 }
@@ -540,7 +593,7 @@ void cp_gws_mgcp_event(struct cp_gws *gws, const struct dp_mgcp_event *ev)
 {
 	struct cp_gw *gw = ev->gw_id < DP_GW_MAX ? gws->gw[ev->gw_id] : NULL;
 	struct dp_mgcp_ack ack = {.token = ev->token, .code = 200};
-	bool all = strcmp(ev->endpoint, "*") == 0;
+	bool all = strcmp(ev->endpoint, "*") == 0; /* also of a gateway without endpoints */
 
 	if (gw == NULL) {
 		ack.code = 500;

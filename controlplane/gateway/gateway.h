@@ -26,7 +26,7 @@ struct cp_gw_tag {
 	uint32_t callref;
 	uint8_t side;
 	uint8_t op; /* the caller's */
-	char conn_id[DP_MGCP_ID_MAX]; /* of the command */
+	char conn_id[DP_MGCP_ID_MAX];    /* of the command */
 	char endpoint[DP_MGCP_NAME_MAX];
 };
 
@@ -37,7 +37,7 @@ struct cp_gw_ops {
 	/* NTFY with observed events on an endpoint, already accepted. */
 	void (*notified)(void *ctx, struct cp_gw *gw, const char *endpoint, const char *request_id,
 			 const char *observed);
-	/* All connections of the endpoint ("*": of the gateway) are gone: it restarted, or its SA did. */
+	/* The connection ("": all) of the endpoint is gone. 'endpoint' may hold wildcards: cp_gw_endpoint_match(). */
 	void (*lost)(void *ctx, struct cp_gw *gw, const char *endpoint, const char *conn_id);
 };
 
@@ -61,6 +61,8 @@ void cp_gws_down(struct cp_gws *gws);
 void cp_gws_changed(struct cp_gws *gws, const char *name);
 
 struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name);
+/** True if an endpoint is meant: "*" as a whole term stands for any term, at the end for all that follow (RFC 3435 s2.1.2). */
+bool cp_gw_endpoint_match(const char *pattern, const char *endpoint);
 const char *cp_gw_name(const struct cp_gw *gw);
 uint32_t cp_gw_id(const struct cp_gw *gw);
 enum cp_gw_state cp_gw_state(const struct cp_gw *gw);
@@ -73,9 +75,8 @@ bool cp_gw_secured(const struct cp_gw *gw);
 
 /**
  * Send a command; endpoint and identifiers are set by the caller, gateway and handle here. 'fn' is called
- * once, also when the channel or the gateway goes. -ENOTCONN, -EAGAIN: fn is not called. A DLCX that has no
- * answer (channel or SA away, gateway silent) is kept and sent when the gateway can be told, so that no
- * connection stays open there; this process must live until then.
+ * once, also when the channel goes; not when the gateway is deleted. -ENOTCONN, -EAGAIN: fn is not called. DLCX
+ * that cannot be sent now are kept and sent when channel and SA are back: no connection stays open at a gateway.
  */
 int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx);
 

@@ -2,7 +2,9 @@
 #include "sa.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 /* Numbers granted at a time: small enough for 65,000 restarts within 32 bits, large enough to be rare. */
 #define GRANT      (1u << 16)
 #define CBC_AUTH   20
+#define RETRY_MS   1000 /* after a store failure: the SA waits, so does its gateway */
 
 struct secret {
 	uint8_t key[32];
@@ -31,6 +34,8 @@ struct sa {
 	bool asserted;     /* the dataplane has taken it */
 	bool dead;         /* expired or exhausted */
 	bool granting;     /* a grant is on its way to the disk */
+	bool retry;        /* could not be asserted for want of the store */
+	bool deleting;     /* the store is asked to forget it */
 	struct cp_sa rec;  /* without 'sealed' and 'unknown' */
 	uint64_t limit;    /* highest number that the store says is spent */
 	uint64_t in_top;   /* inbound: highest accepted that is known */
@@ -41,6 +46,7 @@ struct cp_sas {
 	struct sa *sa;          /* by sa_id */
 	struct secret *secret;  /* same index; locked, not dumped */
 	uint32_t max;
+	struct event *ev_retry;
 };
 
 /* Carries an SA through a callback that may outlive it. */
@@ -79,6 +85,8 @@ int cp_sa_mode_parse(const char *name, uint8_t *ret)
 	return 0;
 }
 
+static void on_retry(evutil_socket_t fd, short what, void *arg);
+
 struct cp_sas *cp_sas_create(const struct cp_sas_env *env)
 {
 	struct cp_sas *s = calloc(1, sizeof(*s));
@@ -98,6 +106,11 @@ struct cp_sas *cp_sas_create(const struct cp_sas_env *env)
 		return NULL;
 	}
 	s->secret = mem;
+	s->ev_retry = evtimer_new(env->base, on_retry, s);
+	if (s->ev_retry == NULL) {
+		cp_sas_destroy(s);
+		return NULL;
+	}
 	madvise(mem, bytes, MADV_DONTDUMP);
 	if (mlock(mem, bytes) < 0)
 		cfg_log(CFG_LOG_WARN, "sa-keys-not-locked", "reason=\"mlock refused: raise LimitMEMLOCK\"");
@@ -110,6 +123,8 @@ void cp_sas_destroy(struct cp_sas *sas)
 		return;
 	OPENSSL_cleanse(sas->secret, (sas->max + 1) * sizeof(*sas->secret));
 	munmap(sas->secret, (sas->max + 1) * sizeof(*sas->secret));
+	if (sas->ev_retry != NULL)
+		event_free(sas->ev_retry);
 	free(sas->sa);
 	free(sas);
 }
@@ -140,9 +155,22 @@ static void tell_gateway(struct cp_sas *sas, const char *gateway)
 
 /* --- granted sequence numbers, kept in the store beside the record: the configuration's SAs have none there --- */
 
-static size_t seq_key(const struct cp_sa *rec, char *key, size_t size)
+/*
+ * Outbound by the key itself, whatever the SA is called and whatever its SPI: neither is in the GCM nonce, so a key
+ * that comes back under another name goes on where it was. SHA-256 of a 160-bit random key tells nothing of it.
+ */
+static size_t seq_key(const struct cp_sas *sas, const struct cp_sa *rec, char *key, size_t size)
 {
-	return (size_t)snprintf(key, size, "sa-seq:%u:%08x:%s", rec->dir, rec->spi, rec->name);
+	uint8_t md[SHA256_DIGEST_LENGTH];
+	int n;
+
+	if (rec->dir == DP_DIR_RECV)
+		return (size_t)snprintf(key, size, "sa-seq:in:%08x:%s", rec->spi, rec->name);
+	SHA256((const uint8_t *)&sas->secret[rec->sa_id], sizeof(struct secret), md);
+	n = snprintf(key, size, "sa-seq:out:");
+	for (unsigned i = 0; i < sizeof(md); i++)
+		n += snprintf(key + n, size - (size_t)n, "%02x", md[i]);
+	return (size_t)n;
 }
 
 static uint64_t seq_load(struct cp_sas *sas, const struct cp_sa *rec)
@@ -152,7 +180,7 @@ static uint64_t seq_load(struct cp_sas *sas, const struct cp_sa *rec)
 	uint64_t seq = 0;
 	size_t len;
 
-	if (cp_store_get(sas->env.store, CP_CF_META, key, seq_key(rec, key, sizeof(key)), &val, &len) < 0 || len != 8)
+	if (cp_store_get(sas->env.store, CP_CF_META, key, seq_key(sas, rec, key, sizeof(key)), &val, &len) < 0 || len != 8)
 		return 0;
 	for (int i = 0; i < 8; i++)
 		seq = seq << 8 | val[i];
@@ -169,7 +197,7 @@ static int seq_save(struct cp_sas *sas, const struct cp_sa *rec, uint64_t seq, c
 		return -ENOMEM;
 	for (int i = 0; i < 8; i++)
 		val[i] = (uint8_t)(seq >> (56 - 8 * i));
-	cp_batch_put(b, CP_CF_META, key, seq_key(rec, key, sizeof(key)), val, sizeof(val));
+	cp_batch_put(b, CP_CF_META, key, seq_key(sas, rec, key, sizeof(key)), val, sizeof(val));
 	return cp_store_submit(sas->env.store, b, fn, ctx);
 }
 
@@ -230,6 +258,18 @@ static int send_set(struct later *l, struct sa *sa)
 	return rc;
 }
 
+static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx);
+
+/* The store could not keep the block: nothing was granted. Asked again until it can. */
+static void assert_later(struct cp_sas *sas, struct sa *sa, int rc)
+{
+	struct timeval tv = {RETRY_MS / 1000, (RETRY_MS % 1000) * 1000};
+
+	cfg_log_limited(CFG_LOG_ERR, "sa-not-asserted", "sa=%s rc=%d", cfg_q(sa->rec.name), rc);
+	sa->retry = true;
+	event_add(sas->ev_retry, &tv);
+}
+
 static void on_spent(void *ctx, int rc)
 {
 	struct later *l = ctx;
@@ -237,14 +277,21 @@ static void on_spent(void *ctx, int rc)
 
 	if (sa == NULL)
 		rc = -ENOENT;
-	else if (rc == 0) {
+	else if (rc == 0 && sa->limit != l->floor) {
+		/* Numbers above the floor were granted while this block was on its way: it may overlap them. */
+		rc = assert_sa(l->sas, l->sa_id, l->fn, l->ctx);
+		if (rc == 0) {
+			free(l);
+			return;
+		}
+	} else if (rc == 0) {
 		sa->limit = l->limit;
 		rc = send_set(l, sa);
 		if (rc == 0)
 			return;
 	}
-	if (rc < 0 && rc != -ENOTCONN)
-		cfg_log(CFG_LOG_ERR, "sa-not-asserted", "sa_id=%u rc=%d", l->sa_id, rc);
+	if (rc < 0 && rc != -ENOTCONN && rc != -ENOENT)
+		assert_later(l->sas, sa, rc);
 	if (l->fn != NULL)
 		l->fn(l->ctx, rc);
 	free(l);
@@ -278,11 +325,37 @@ static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx)
 	return rc;
 }
 
+/* With nobody who waits for the outcome. */
+static void assert_now(struct cp_sas *sas, uint32_t sa_id)
+{
+	struct sa *sa = &sas->sa[sa_id];
+	int rc = assert_sa(sas, sa_id, NULL, NULL);
+
+	if (rc < 0 && rc != -ENOTCONN && !sa->dead)
+		assert_later(sas, sa, rc);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_sas *sas = arg;
+
+	(void)fd;
+	(void)what;
+	for (uint32_t i = 0; i < sas->max; i++) {
+		struct sa *sa = &sas->sa[i];
+		bool again = sa->used && sa->retry && !sa->dead;
+
+		sa->retry = false;
+		if (again && cp_dp_up(sas->env.dp)) /* when it is not: its return asserts all */
+			assert_now(sas, i);
+	}
+}
+
 void cp_sas_up(struct cp_sas *sas)
 {
 	for (uint32_t i = 0; i < sas->max; i++)
 		if (sas->sa[i].used && !sas->sa[i].dead)
-			assert_sa(sas, i, NULL, NULL);
+			assert_now(sas, i);
 }
 
 void cp_sas_gateway_changed(struct cp_sas *sas, const char *gateway)
@@ -291,7 +364,7 @@ void cp_sas_gateway_changed(struct cp_sas *sas, const char *gateway)
 		return;
 	for (uint32_t i = 0; i < sas->max; i++)
 		if (sas->sa[i].used && !sas->sa[i].dead && strcmp(sas->sa[i].rec.gateway, gateway) == 0)
-			assert_sa(sas, i, NULL, NULL);
+			assert_now(sas, i);
 }
 
 void cp_sas_adopt(struct cp_sas *sas)
@@ -329,7 +402,8 @@ static void on_granted(void *ctx, int rc)
 
 	if (sa != NULL) {
 		sa->granting = false;
-		if (rc == 0) {
+		/* Not above what stands: a whole block was granted with SA_SET meanwhile. */
+		if (rc == 0 && l->limit > sa->limit) {
 			struct dp_sa_grant msg = {.sa_id = l->sa_id, .spi = l->spi, .seq_limit = l->limit};
 
 			sa->limit = l->limit;
@@ -388,7 +462,7 @@ int cp_sa_secret(uint8_t alg, const uint8_t *key, size_t key_len, uint8_t out[CP
 	return 0;
 }
 
-static int install(struct cp_sas *sas, uint32_t sa_id, const struct cp_sa *rec, bool config)
+static void install(struct cp_sas *sas, uint32_t sa_id, const struct cp_sa *rec, const void *secret, bool config)
 {
 	struct sa *sa = &sas->sa[sa_id];
 
@@ -398,11 +472,17 @@ static int install(struct cp_sas *sas, uint32_t sa_id, const struct cp_sa *rec, 
 	sa->rec.sa_id = sa_id;
 	sa->used = true;
 	sa->config = config;
+	memcpy(&sas->secret[sa_id], secret, sizeof(struct secret));
 	if (rec->dir == DP_DIR_RECV)
-		sa->in_top = seq_load(sas, rec);
+		sa->in_top = seq_load(sas, &sa->rec);
 	else
-		sa->limit = seq_load(sas, rec);
-	return 0;
+		sa->limit = seq_load(sas, &sa->rec);
+}
+
+static void forget(struct cp_sas *sas, uint32_t sa_id)
+{
+	OPENSSL_cleanse(&sas->secret[sa_id], sizeof(struct secret));
+	memset(&sas->sa[sa_id], 0, sizeof(sas->sa[0]));
 }
 
 static uint32_t free_id(const struct cp_sas *sas)
@@ -431,10 +511,20 @@ static bool spi_taken(const struct cp_sas *sas, const struct cp_sa *rec)
 	return false;
 }
 
+/* Two outbound SAs with one key would count alike under it: every GCM nonce twice. */
+static int key_taken(const struct cp_sas *sas, const struct cp_sa *rec, const void *secret)
+{
+	for (uint32_t i = 0; rec->dir == DP_DIR_SEND && i < sas->max; i++)
+		if (sas->sa[i].used && sas->sa[i].rec.dir == DP_DIR_SEND &&
+		    CRYPTO_memcmp(&sas->secret[i], secret, sizeof(struct secret)) == 0)
+			return -EEXIST;
+	return 0;
+}
+
 static int load_config(struct cp_sas *sas, const struct cfg_sa *c)
 {
 	struct cp_sa rec = {.spi = c->spi, .esn = c->esn};
-	uint8_t key[16 + CBC_AUTH];
+	uint8_t key[16 + CBC_AUTH], secret[CP_SA_SECRET_LEN] = {0};
 	uint32_t id = free_id(sas);
 	int rc = -EINVAL;
 
@@ -453,11 +543,13 @@ static int load_config(struct cp_sas *sas, const struct cfg_sa *c)
 	else if (cfg_hex_parse(c->key, key, 16) == 0)
 		rc = cfg_hex_parse(c->auth_key, key + 16, CBC_AUTH);
 	if (rc == 0)
-		rc = install(sas, id, &rec, true);
+		rc = cp_sa_secret(rec.alg, key, rec.alg == DP_ESP_AES_GCM_128 ? 20 : 16 + CBC_AUTH, secret);
 	if (rc == 0)
-		rc = cp_sa_secret(rec.alg, key, rec.alg == DP_ESP_AES_GCM_128 ? 20 : 16 + CBC_AUTH,
-				  (uint8_t *)&sas->secret[id]);
+		rc = key_taken(sas, &rec, secret);
+	if (rc == 0)
+		install(sas, id, &rec, secret, true);
 	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(secret, sizeof(secret));
 	return rc;
 }
 
@@ -477,9 +569,10 @@ static void load_stored(void *ctx, const struct cp_sa *rec)
 		rc = sas->env.unseal(sas->env.unseal_ctx, rec->sealed.data, rec->sealed.len, rec->name, &plain);
 	if (rc == 0 && plain.len != sizeof(struct secret))
 		rc = -EBADMSG;
+	if (rc == 0)
+		rc = key_taken(sas, rec, plain.data);
 	if (rc == 0) {
-		install(sas, rec->sa_id, rec, false);
-		memcpy(&sas->secret[rec->sa_id], plain.data, sizeof(struct secret));
+		install(sas, rec->sa_id, rec, plain.data, false);
 		cp_alarm_clear(sas->env.alarms, "sa-unusable", rec->name);
 	} else {
 		l->bad++;
@@ -502,6 +595,8 @@ unsigned cp_sas_load(struct cp_sas *sas)
 		if (rc < 0) {
 			cfg_log(CFG_LOG_ERR, "sa-unusable", "index=%u spi=%u reason=%s", i, sas->env.cfg->sas[i].spi,
 				cfg_q(strerror(-rc)));
+			cp_alarm_raise(sas->env.alarms, "sa-unusable", CP_ALARM_MAJOR, sas->env.cfg->sas[i].gateway,
+				       "SA %u of the configuration cannot be used: %s", i, strerror(-rc));
 			l.bad++;
 		}
 	}
@@ -514,12 +609,15 @@ static void on_stored(void *ctx, int rc)
 	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
 
 	if (rc < 0 && sa != NULL) {
-		OPENSSL_cleanse(&l->sas->secret[l->sa_id], sizeof(struct secret));
-		memset(sa, 0, sizeof(*sa));
+		struct dp_obj msg = {.id = l->sa_id, .kind = DP_OBJ_SA};
+
+		/* The channel may have come up meanwhile, and with it this SA. */
+		cp_dp_send(l->sas->env.dp, DP_MSG_SA_DEL, &msg, NULL, NULL);
+		forget(l->sas, l->sa_id);
 	}
 	/* Kept is done: the dataplane gets it now, or when it is there. */
 	if (rc == 0 && sa != NULL && cp_dp_up(l->sas->env.dp))
-		assert_sa(l->sas, l->sa_id, NULL, NULL);
+		assert_now(l->sas, l->sa_id);
 	l->fn(l->ctx, rc);
 	free(l);
 }
@@ -546,20 +644,47 @@ int cp_sas_add(struct cp_sas *sas, const struct cp_sa *rec, const uint8_t secret
 		return -ENOSPC;
 	if (cp_sa_check(&r, why, why_size) < 0)
 		return -EINVAL;
+	if (key_taken(sas, &r, secret) < 0) {
+		snprintf(why, why_size, "another SA sends with this key");
+		return -EEXIST;
+	}
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
 	*l = (struct later){sas, r.sa_id, r.spi, 0, 0, fn, ctx};
-	install(sas, r.sa_id, &r, false);
-	memcpy(&sas->secret[r.sa_id], secret, CP_SA_SECRET_LEN);
+	install(sas, r.sa_id, &r, secret, false);
 	snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.add\",\"name\":\"%s\"}", who, r.name);
 	rc = cp_store_put_sa(sas->env.store, &r, audit, on_stored, l);
 	if (rc < 0) {
-		OPENSSL_cleanse(&sas->secret[r.sa_id], CP_SA_SECRET_LEN);
-		memset(&sas->sa[r.sa_id], 0, sizeof(sas->sa[0]));
+		forget(sas, r.sa_id);
 		free(l);
 	}
 	return rc;
+}
+
+/* Gone from the disk: now, and not before, it ends. Had the store refused, it would be back with the next start. */
+static void on_removed(void *ctx, int rc)
+{
+	struct later *l = ctx;
+	struct cp_sas *sas = l->sas;
+	struct sa *sa = sa_by_id(sas, l->sa_id, l->spi);
+
+	if (sa != NULL && rc < 0) {
+		sa->deleting = false;
+	} else if (sa != NULL) {
+		static const char *const alarms[] = {"sa-refused", "sa-exhausted", "sa-expired"};
+		struct dp_obj msg = {.id = l->sa_id, .kind = DP_OBJ_SA};
+		struct cp_sa old = sa->rec;
+
+		/* Its granted numbers stay on record: the same key, added again, must not repeat them. */
+		cp_dp_send(sas->env.dp, DP_MSG_SA_DEL, &msg, NULL, NULL);
+		for (size_t i = 0; i < sizeof(alarms) / sizeof(alarms[0]); i++)
+			cp_alarm_clear(sas->env.alarms, alarms[i], old.name);
+		forget(sas, l->sa_id);
+		tell_gateway(sas, old.gateway);
+	}
+	l->fn(l->ctx, rc);
+	free(l);
 }
 
 int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn fn, void *ctx)
@@ -568,25 +693,26 @@ int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn f
 
 	for (uint32_t i = 0; i < sas->max; i++) {
 		struct sa *sa = &sas->sa[i];
-		struct dp_obj msg = {.id = i, .kind = DP_OBJ_SA};
-		struct cp_sa old;
+		struct later *l;
 		int rc;
 
 		if (!sa->used || strcmp(sa->rec.name, name) != 0)
 			continue;
 		if (sa->config)
 			return -EACCES; /* the file would bring it back */
+		if (sa->deleting)
+			return -EBUSY;
+		l = calloc(1, sizeof(*l));
+		if (l == NULL)
+			return -ENOMEM;
+		*l = (struct later){sas, i, sa->rec.spi, 0, 0, fn, ctx};
 		snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.del\",\"name\":\"%s\"}", who, sa->rec.name);
-		rc = cp_store_del_sa(sas->env.store, name, audit, fn, ctx);
+		rc = cp_store_del_sa(sas->env.store, name, audit, on_removed, l);
 		if (rc < 0)
-			return rc;
-		/* Its granted numbers stay on record: the same SPI and key, added again, must not repeat them. */
-		cp_dp_send(sas->env.dp, DP_MSG_SA_DEL, &msg, NULL, NULL);
-		old = sa->rec;
-		OPENSSL_cleanse(&sas->secret[i], sizeof(struct secret));
-		memset(sa, 0, sizeof(*sa));
-		tell_gateway(sas, old.gateway);
-		return 0;
+			free(l);
+		else
+			sa->deleting = true;
+		return rc;
 	}
 	return -ENOENT;
 }

@@ -18,6 +18,7 @@
 #include "config.h"
 #include "store/records.h"
 
+struct event_base;
 struct cp_alarms;
 struct cp_dp;
 struct cp_gws;
@@ -25,6 +26,7 @@ struct cp_sas;
 struct cp_store;
 
 struct cp_sas_env {
+	struct event_base *base;
 	const struct cfg *cfg;
 	struct cp_store *store;
 	struct cp_alarms *alarms;
@@ -68,6 +70,7 @@ int cp_sa_secret(uint8_t alg, const uint8_t *key, size_t key_len, uint8_t out[CP
 typedef void (*cp_sa_fn)(void *ctx, int rc);
 int cp_sas_add(struct cp_sas *sas, const struct cp_sa *rec, const uint8_t secret[CP_SA_SECRET_LEN], const char *who,
 	       cp_sa_fn fn, void *ctx, char *why, size_t why_size);
+/** Delete one: it ends once that is synced, then fn(0). -ENOENT, -EACCES (from the configuration), -EBUSY, store errors. */
 int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn fn, void *ctx);
 
 /** Names of configuration values: enum dp_esp_alg, dp_esp_mode. 0 or -EINVAL. */

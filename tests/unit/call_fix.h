@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A world for call control: the real store on a temporary directory, a dataplane's end made by fake_dp.h with a voice
+ * gateway behind it that answers as the test says, and phones that only remember what they are told.
+ */
+#ifndef TESTS_CALL_FIX_H
+#define TESTS_CALL_FIX_H
+
+#include <CUnit/CUnit.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "call/callint.h"
+#include "fake_dp.h"
+#include "gateway/gateway.h"
+#include "store_tmp.h"
+
+/* --- phones --- */
+
+struct cp_phone {
+	char name[16], number[8];
+	enum cp_phone_sec sec;
+	bool srtp, no_codec, dead; /* dead: down-calls fail */
+	uint32_t only_codec;
+	/* what it was told */
+	enum cp_sccp_state state;
+	enum cp_sccp_tone tone;
+	unsigned security, orc, smt, crc, stopmt, ringing, states;
+	uint32_t callref;
+	struct cp_phone_media orc_m, smt_m;
+};
+
+static struct world {
+	struct event_base *base;
+	struct cfg *cfg;
+	struct cp_store *store;
+	struct cp_alarms *alarms;
+	struct cp_dp *dp;
+	struct cp_calls *calls;
+	struct cp_gws *gws;
+	struct fake_dp fake;
+	bool dying;
+	bool no_record; /* the store is made to fail: ORC may come without a record */
+	/* the gateway: what it answers to each verb */
+	struct reply {
+		bool silent; /* answers when the test says so */
+		uint8_t result;
+		uint16_t code;
+		uint8_t suite, pt;
+		bool no_sdp, no_conn;
+	} say[DP_MGCP_VERB_MAX];
+	struct dp_mgcp_cmd todo[1024];
+	unsigned todo_cnt, todo_done;
+	int refuse_type, refuse_rc; /* commands of that type are refused */
+	unsigned acked[64]; /* per message type */
+} w;
+
+static struct cp_phone pa, pb;
+
+static inline void phone_reset(struct cp_phone *p, const char *name, const char *number)
+{
+	memset(p, 0, sizeof(*p));
+	strcpy(p->name, name);
+	strcpy(p->number, number);
+	p->sec = CP_PHONE_ENCRYPTED;
+	p->srtp = true;
+}
+
+static const struct cfg_addr v4 = {.family = 4, .plen = 32, .ip = {10, 1, 1, 1}};
+
+const char *cp_phone_name(const struct cp_phone *p) { return p->name; }
+const struct cp_device *cp_phone_device(const struct cp_phone *p) { return cp_dir_device(w.store, p->name); }
+const char *cp_phone_line_number(const struct cp_phone *p, unsigned l) { return l == 1 ? p->number : NULL; }
+const char *cp_phone_line_label(const struct cp_phone *p, unsigned l) { return l == 1 ? p->number : NULL; }
+unsigned cp_phone_find_line(const struct cp_phone *p, const char *n) { return strcmp(n, p->number) == 0; }
+enum cp_phone_sec cp_phone_security(const struct cp_phone *p) { return p->sec; }
+bool cp_phone_has_codec(const struct cp_phone *p, uint32_t c)
+{
+	return !p->no_codec && (p->only_codec == 0 || p->only_codec == c);
+}
+bool cp_phone_srtp(const struct cp_phone *p) { return p->srtp; }
+const struct cfg_addr *cp_phone_peer(const struct cp_phone *p) { (void)p; return &v4; }
+
+#define TOLD(p) do { if ((p)->dead) return -ENOTCONN; } while (0)
+
+int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state s, uint32_t l, uint32_t ref)
+{
+	(void)l;
+	TOLD(p);
+	p->state = s;
+	p->callref = ref;
+	p->states++;
+	return 0;
+}
+int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *i) { TOLD(p); p->security = i->security; return 0; }
+int cp_phone_tone(struct cp_phone *p, enum cp_sccp_tone t, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = t; return 0; }
+int cp_phone_stop_tone(struct cp_phone *p, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = 0; return 0; }
+int cp_phone_ringer(struct cp_phone *p, enum cp_sccp_ringer m, uint32_t l, uint32_t r)
+{
+	(void)l;
+	(void)r;
+	TOLD(p);
+	p->ringing = m != CP_SCCP_RING_OFF;
+	return 0;
+}
+int cp_phone_lamp(struct cp_phone *p, uint32_t l, enum cp_sccp_lamp m) { (void)p; (void)l; (void)m; return 0; }
+int cp_phone_speaker(struct cp_phone *p, bool on) { (void)p; (void)on; return 0; }
+int cp_phone_softkeys(struct cp_phone *p, enum cp_sccp_keyset s, uint32_t l, uint32_t r) { (void)p; (void)s; (void)l; (void)r; return 0; }
+int cp_phone_prompt(struct cp_phone *p, const char *t, uint32_t s, uint32_t l, uint32_t r) { (void)p; (void)t; (void)s; (void)l; (void)r; return 0; }
+int cp_phone_clear_prompt(struct cp_phone *p, uint32_t l, uint32_t r) { (void)p; (void)l; (void)r; return 0; }
+int cp_phone_dialed(struct cp_phone *p, const char *n, uint32_t l, uint32_t r) { (void)p; (void)n; (void)l; (void)r; return 0; }
+int cp_phone_planes(struct cp_phone *p, uint32_t l) { (void)p; (void)l; return 0; }
+int cp_phone_stats(struct cp_phone *p, const char *n, uint32_t r) { (void)p; (void)n; (void)r; return 0; }
+
+/* Whoever is told of media: by then the dataplane has both legs and every key, and the disk the record. */
+static inline void media_told(const struct cp_phone_media *m)
+{
+	struct cp_call *call = call_find(w.calls, m->callref);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(call);
+	CU_ASSERT_EQUAL(call->pending, 0);
+	CU_ASSERT_TRUE(w.no_record || (cp_store_call(w.store, m->callref) != NULL &&
+				       cp_store_call(w.store, m->callref)->state >= CALL_CONNECTING));
+	CU_ASSERT_TRUE(w.acked[DP_MSG_LEG_SET] >= 2);
+	CU_ASSERT_TRUE(m->suite == DP_SRTP_NONE || w.acked[DP_MSG_LEG_KEY] >= 4);
+}
+
+int cp_phone_orc(struct cp_phone *p, const struct cp_phone_media *m)
+{
+	TOLD(p);
+	media_told(m);
+	p->orc++;
+	p->orc_m = *m;
+	return 0;
+}
+int cp_phone_smt(struct cp_phone *p, const struct cp_phone_media *m)
+{
+	TOLD(p);
+	media_told(m);
+	p->smt++;
+	p->smt_m = *m;
+	return 0;
+}
+int cp_phone_crc(struct cp_phone *p, uint32_t c, uint32_t party, uint32_t r) { (void)c; (void)party; (void)r; TOLD(p); p->crc++; return 0; }
+int cp_phone_stopmt(struct cp_phone *p, uint32_t c, uint32_t party, uint32_t r) { (void)c; (void)party; (void)r; TOLD(p); p->stopmt++; return 0; }
+
+/* --- the dataplane and the gateway behind it --- */
+
+static inline int world_hook(struct fake_dp *f, const union fake_msg *m)
+{
+	(void)f;
+	if (w.refuse_type == m->hdr.type)
+		return w.refuse_rc;
+	if (m->hdr.type < 64)
+		w.acked[m->hdr.type]++;
+	if (m->hdr.type == DP_MSG_MGCP_CMD && w.todo_cnt < 1024)
+		w.todo[w.todo_cnt++] = m->mgcp;
+	return 0;
+}
+
+static inline void gw_answer(const struct dp_mgcp_cmd *c)
+{
+	const struct reply *r = &w.say[c->verb];
+	struct dp_mgcp_done d = {.handle = c->handle, .gw_id = c->gw_id, .code = r->code, .result = r->result,
+				 .verb = c->verb, .rtt_us = 1000};
+
+	if (d.result == DP_MGCP_ANSWERED && d.code == 0)
+		d.code = c->verb == DP_MGCP_DLCX ? 250 : 200;
+	if (c->verb == DP_MGCP_CRCX && d.result == DP_MGCP_ANSWERED && d.code < 300) {
+		if (!r->no_conn)
+			strcpy(d.conn_id, "C0FFEE");
+		if (!r->no_sdp) {
+			d.media.addr = (struct dp_sockaddr){.ip = {10, 2, 2, 2}, .port = 4000, .family = 4};
+			d.media.pt = r->pt;
+			d.media.suite = r->suite == 0xff ? DP_SRTP_NONE : r->suite != 0 ? r->suite : c->media.suite;
+			if (d.media.suite != DP_SRTP_NONE) {
+				memset(d.media.key, 0x11, 16);
+				memset(d.media.salt, 0x22, 14);
+				d.media.tag = 1;
+			}
+		}
+	}
+	fake_send(&w.fake, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
+}
+
+/* A few at a time: the test is both ends, neither may block. */
+static inline void gw_answers(void)
+{
+	for (int i = 0; i < 4 && w.todo_done < w.todo_cnt; i++, w.todo_done++)
+		if (!w.say[w.todo[w.todo_done].verb].silent)
+			gw_answer(&w.todo[w.todo_done]);
+}
+
+/* Commands of a verb that the gateway has seen; the last one in *ret. */
+static inline unsigned gw_saw(uint8_t verb, const struct dp_mgcp_cmd **ret)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w.todo_cnt; i++) {
+		if (w.todo[i].verb == verb) {
+			n++;
+			if (ret != NULL)
+				*ret = &w.todo[i];
+		}
+	}
+	return n;
+}
+
+static inline void spin(void)
+{
+	struct timeval tv = {0, 1000};
+
+	event_base_loopexit(w.base, &tv);
+	event_base_dispatch(w.base);
+	gw_answers();
+}
+
+#define UNTIL(cond)                                                  \
+	do {                                                         \
+		for (int until_ = 0; until_ < 3000 && !(cond); until_++) \
+			spin();                                      \
+		CU_ASSERT_TRUE_FATAL(cond);                          \
+	} while (0)
+
+/* Long enough for what should not happen to happen. */
+static inline void rest(void)
+{
+	for (int i = 0; i < 12; i++)
+		spin();
+}
+
+static inline void gw_event(uint8_t verb, const char *endpoint, const char *id, const char *what)
+{
+	struct dp_mgcp_event e = {.token = 1, .gw_id = cp_gw_id(cp_gws_find(w.gws, "gw1")), .verb = verb};
+
+	snprintf(e.endpoint, sizeof(e.endpoint), "%s", endpoint);
+	if (verb == DP_MGCP_NTFY) {
+		snprintf(e.request_id, sizeof(e.request_id), "%s", id);
+		snprintf(e.observed, sizeof(e.observed), "%s", what);
+	} else if (verb == DP_MGCP_RSIP) {
+		snprintf(e.restart_method, sizeof(e.restart_method), "%s", what);
+	} else {
+		snprintf(e.conn_id, sizeof(e.conn_id), "%s", id);
+	}
+	fake_send(&w.fake, &e, DP_MSG_MGCP_EVENT, sizeof(e), 0);
+}
+
+static int ups;
+
+static inline void world_up(void *ctx, bool fresh)
+{
+	(void)ctx;
+	cp_gws_up(w.gws, fresh);
+	cp_calls_up(w.calls, fresh);
+	cp_dp_sweep(w.dp);
+	ups++;
+}
+
+static inline void world_down(void *ctx)
+{
+	(void)ctx;
+	if (w.dying)
+		return;
+	cp_calls_down(w.calls);
+	cp_gws_down(w.gws);
+}
+
+static inline void world_aged(void *ctx, const struct dp_leg_aged *ev) { (void)ctx; cp_calls_leg_aged(w.calls, ev); }
+static inline void world_done(void *ctx, struct dp_mgcp_done *ev) { (void)ctx; cp_gws_mgcp_done(w.gws, ev); }
+static inline void world_event(void *ctx, const struct dp_mgcp_event *ev) { (void)ctx; cp_gws_mgcp_event(w.gws, ev); }
+static inline void world_sa(void *ctx, const struct dp_sa_event *ev) { (void)ctx; (void)ev; }
+static const struct cp_dp_ops world_ops = {world_up, world_down, world_aged, world_done, world_event, world_sa};
+
+static int stored, stored_rc;
+static inline void on_stored(void *ctx, int rc)
+{
+	(void)ctx;
+	stored_rc = rc;
+	stored = 1;
+}
+static char world_why[200];
+static const struct cp_dir_ctx dir_ctx = {.who = "test", .fn = on_stored, .why = world_why, .why_size = sizeof(world_why)};
+
+static inline void synced(int rc)
+{
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+	CU_ASSERT_TRUE_FATAL(wait_for(w.base, &stored));
+	CU_ASSERT_EQUAL_FATAL(stored_rc, 0);
+	stored = 0;
+}
+
+static inline void add_device(const char *name, const char *number)
+{
+	struct cp_line line = {0};
+	struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line, .line_cnt = 1};
+
+	strcpy(d.name, name);
+	strcpy(line.number, number);
+	synced(cp_dir_device_put(w.store, &d, false, &dir_ctx));
+}
+
+static inline void add_gateway(uint32_t flags, bool replace)
+{
+	struct cp_endpoint ep[2] = {{"aaln/1"}, {"aaln/2"}};
+	struct cp_gw_number n[2] = {{.number = "9", .prefix = true}, {.number = "77", .endpoint = "aaln/1"}};
+	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = ep, .endpoint_cnt = 2, .numbers = n,
+			       .number_cnt = 2, .flags = flags};
+
+	cfg_addr_parse("10.0.0.1:2427", &g.address);
+	synced(cp_dir_gateway_put(w.store, &g, replace, &dir_ctx));
+	if (w.gws != NULL)
+		cp_gws_changed(w.gws, "gw1");
+}
+
+static inline void controlplane_start(void)
+{
+	struct cp_calls_env env = {.base = w.base, .cfg = w.cfg};
+	struct cp_store_opts o = {.path = tmp_store, .base = w.base};
+	struct cfg_addr agent;
+	char err[256];
+
+	cfg_addr_parse("10.9.9.9:2727", &agent);
+	if (w.store == NULL)
+		CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &w.store, err, sizeof(err)), 0);
+	env.store = w.store;
+	env.alarms = w.alarms = cp_alarms_create();
+	env.dp = w.dp = cp_dp_create(w.base, tmp_dir, 99, 3, 16384, &world_ops, NULL);
+	w.calls = cp_calls_create(&env);
+	w.gws = cp_gws_create(w.base, w.dp, w.store, w.alarms, &agent, &cp_calls_gateway_ops, w.calls);
+	cp_calls_set_gateways(w.calls, w.gws);
+	cp_calls_load(w.calls);
+}
+
+/* As main.c does on SIGTERM. 'killed': nothing is ended or told any more, as after SIGKILL. */
+static inline void controlplane_stop(bool killed)
+{
+	w.dying = killed;
+	if (!killed)
+		cp_calls_stop(w.calls);
+	cp_dp_close(w.dp);
+	cp_store_close(w.store);
+	cp_gws_destroy(w.gws);
+	cp_calls_destroy(w.calls);
+	cp_dp_destroy(w.dp);
+	cp_alarms_destroy(w.alarms);
+	w.gws = NULL;
+	w.store = NULL;
+	w.dying = false;
+}
+
+/* No file may grow: every commit fails, as on a full disk. */
+static inline void store_break(bool broken)
+{
+	struct rlimit lim;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &lim);
+	lim.rlim_cur = broken ? 1 : lim.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &lim);
+}
+
+static inline void world_begin(void)
+{
+	static struct cfg_media_addr addrs[3] = {{.address = "10.9.0.1", .region = "default"},
+						 {.address = "10.9.0.2", .region = "b"},
+						 {.address = "10.9.0.3", .region = "c"}};
+	struct cp_store_opts o = {.path = tmp_store};
+	char err[256];
+
+	memset(&w, 0, sizeof(w));
+	ups = 0;
+	phone_reset(&pa, "SEP000000000001", "1001");
+	phone_reset(&pb, "SEP000000000002", "1002");
+	tmp_make();
+	w.base = event_base_new();
+	CU_ASSERT_EQUAL_FATAL(cfg_load(NULL, &w.cfg, err, sizeof(err)), 0);
+	for (unsigned i = 0; i < 3; i++)
+		cfg_addr_parse(addrs[i].address, &addrs[i].addr);
+	w.cfg->media.addresses = addrs;
+	w.cfg->media.addresses_count = 3;
+	w.cfg->dataplane.max_legs = 64;
+	o.base = w.base;
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &w.store, err, sizeof(err)), 0);
+	add_device(pa.name, pa.number);
+	add_device(pb.name, pb.number);
+	add_device("SEP000000000003", "1003");
+	add_device("SEP000000000004", "10045");
+	add_gateway(0, false);
+	w.fake.media_addrs = 3;
+	w.fake.hook = world_hook;
+	fake_start(&w.fake, w.base, tmp_dir);
+	controlplane_start();
+	UNTIL(ups == 1);
+	cp_gws_sa_changed(w.gws, cp_gw_id(cp_gws_find(w.gws, "gw1")), true);
+	cp_calls_phone_ops.registered(w.calls, &pa);
+	cp_calls_phone_ops.registered(w.calls, &pb);
+	rest();
+	w.fake.n = 0;
+	w.todo_cnt = w.todo_done = 0;
+	memset(w.acked, 0, sizeof(w.acked));
+}
+
+static unsigned records;
+static inline void count_record(void *ctx, const struct cp_call_rec *r) { (void)ctx; (void)r; records++; }
+
+/* After every call: nothing of it is left anywhere. */
+static inline void nothing_left(void)
+{
+	rest();
+	CU_ASSERT_EQUAL(cp_calls_count(w.calls), 0);
+	CU_ASSERT_EQUAL(cp_keys_used(w.calls->keys), 0);
+	CU_ASSERT_EQUAL(cp_ports_used(w.calls->ports), 0);
+	for (int i = 0; i < 1000; i++) {
+		records = 0;
+		cp_store_each_call(w.store, count_record, NULL);
+		if (records == 0)
+			break;
+		spin();
+	}
+	CU_ASSERT_EQUAL(records, 0);
+	for (unsigned i = 0; i < AGENT_HASH; i++) {
+		CU_ASSERT_PTR_NULL(w.calls->endpoints[i]);
+		for (struct agent *a = w.calls->agents[i]; a != NULL; a = a->next) {
+			CU_ASSERT_EQUAL(a->callref, 0);
+			CU_ASSERT_PTR_NOT_NULL(a->phone);
+		}
+	}
+}
+
+static inline void world_close(void)
+{
+	controlplane_stop(false);
+	fake_stop(&w.fake);
+	event_base_free(w.base);
+	w.cfg->media.addresses = NULL;
+	w.cfg->media.addresses_count = 0;
+	cfg_free(w.cfg);
+	tmp_remove();
+}
+
+static inline void world_end(void)
+{
+	nothing_left();
+	world_close();
+}
+
+/* --- what people do --- */
+
+static inline struct cp_call *the_call(void)
+{
+	for (unsigned i = 0; i < CALL_SLOTS; i++)
+		if (w.calls->slot[i] != NULL)
+			return w.calls->slot[i];
+	return NULL;
+}
+
+static inline int the_state(void) { return the_call() != NULL ? (int)the_call()->state : -1; }
+static inline void dial(const char *number) { cp_calls_phone_ops.enbloc(w.calls, &pa, number, 1); }
+static inline void offhook(struct cp_phone *p) { cp_calls_phone_ops.offhook(w.calls, p, 1, 0); }
+static inline void onhook(struct cp_phone *p) { cp_calls_phone_ops.onhook(w.calls, p, 1, 0); }
+static inline void gone(struct cp_phone *p, enum cp_phone_gone why) { cp_calls_phone_ops.gone(w.calls, p, why); }
+
+static inline void ack_media(struct cp_phone *p)
+{
+	struct cfg_addr a = v4;
+
+	a.port = 20000;
+	cp_calls_phone_ops.orc_ack(w.calls, p, 0, &a, p->orc_m.party, 0);
+}
+
+static inline void timer_fires(void)
+{
+	event_active(the_call()->timer, EV_TIMEOUT, 0);
+	rest();
+}
+
+static inline void notify(const char *what)
+{
+	char id[16];
+
+	snprintf(id, sizeof(id), "%08X", the_call()->ref);
+	gw_event(DP_MGCP_NTFY, the_call()->p[1].endpoint, id, what);
+}
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* controlplane/gateway/gateway.c: transactions, states and alarms, and the deletes that must not be forgotten. */
+#include "call_fix.h"
+
+static unsigned answers, last_result, last_code;
+static struct cp_gw_tag last_tag;
+
+static void on_answer(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done)
+{
+	CU_ASSERT_PTR_EQUAL(ctx, &answers);
+	CU_ASSERT_STRING_EQUAL(cp_gw_name(gw), "gw1");
+	answers++;
+	last_result = done->result;
+	last_code = done->code;
+	last_tag = *tag;
+}
+
+static struct cp_gw *gw1(void)
+{
+	return cp_gws_find(w.gws, "gw1");
+}
+
+static int cmd(uint8_t verb, uint32_t ref)
+{
+	struct dp_mgcp_cmd c = {.verb = verb, .endpoint = "aaln/1"};
+	struct cp_gw_tag tag = {.callref = ref, .side = 1, .op = 3, .endpoint = "aaln/1"};
+
+	snprintf(c.call_id, sizeof(c.call_id), "%u", ref);
+	strcpy(c.conn_id, "C1");
+	return cp_gw_cmd(gw1(), &c, &tag, on_answer, &answers);
+}
+
+static bool alarm_stands(const char *id)
+{
+	return cp_alarm_find(w.alarms, id, "gw1") != NULL;
+}
+
+static void channel_gap(void (*in_it)(void))
+{
+	fake_hangup(&w.fake);
+	event_del(w.fake.ev_accept);
+	UNTIL(!cp_dp_up(w.dp));
+	if (in_it != NULL)
+		in_it();
+	event_add(w.fake.ev_accept, NULL);
+	UNTIL(cp_dp_up(w.dp));
+	rest();
+}
+
+static void test_transactions(void)
+{
+	struct dp_mgcp_done stray = {.handle = 12345678, .gw_id = 0, .code = 200};
+
+	world_begin();
+	answers = 0;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_MDCX, 7), 0);
+	UNTIL(answers == 1);
+	CU_ASSERT(last_tag.callref == 7 && last_tag.side == 1 && last_tag.op == 3);
+	CU_ASSERT_STRING_EQUAL(last_tag.conn_id, "C1");
+	/* refused by the channel's other end: answered all the same */
+	w.refuse_type = DP_MSG_MGCP_CMD;
+	w.refuse_rc = -EAGAIN;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_MDCX, 8), 0);
+	UNTIL(answers == 2);
+	CU_ASSERT_EQUAL(last_result, DP_MGCP_OVERLOAD);
+	w.refuse_rc = -ENOENT;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_MDCX, 9), 0);
+	UNTIL(answers == 3);
+	CU_ASSERT_EQUAL(last_result, DP_MGCP_CANCELED);
+	w.refuse_type = 0;
+	/* answers to nothing, and twice the same */
+	fake_send(&w.fake, &stray, DP_MSG_MGCP_DONE, sizeof(stray), 0);
+	w.todo_cnt = w.todo_done = 0;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_MDCX, 10), 0);
+	UNTIL(answers == 4);
+	gw_answer(&w.todo[0]);
+	rest();
+	CU_ASSERT_EQUAL(answers, 4);
+	/* the channel goes: every command has its one answer */
+	w.say[DP_MGCP_MDCX].silent = true;
+	for (unsigned i = 0; i < 100; i++)
+		CU_ASSERT_EQUAL(cmd(DP_MGCP_MDCX, i), 0);
+	rest();
+	channel_gap(NULL);
+	CU_ASSERT_EQUAL(answers, 104);
+	CU_ASSERT_EQUAL(last_result, DP_MGCP_CANCELED);
+	/* late answers of those come to nobody */
+	w.say[DP_MGCP_MDCX].silent = false;
+	for (unsigned i = 0; i < w.todo_cnt; i++) {
+		if (w.todo[i].verb == DP_MGCP_MDCX)
+			gw_answer(&w.todo[i]);
+		spin();
+	}
+	rest();
+	CU_ASSERT_EQUAL(answers, 104);
+	world_end();
+}
+
+static void in_gap(void)
+{
+	for (uint32_t i = 0; i < 300; i++)
+		CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, i), -ENOTCONN);
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_CRCX, 1), -ENOTCONN);
+}
+
+/* DLCX are kept over a lost channel and until the SA is back; others are not, and not without end. */
+static void test_deletes_are_kept(void)
+{
+	world_begin();
+	w.todo_cnt = w.todo_done = 0;
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), false); /* as cp_sas_down() tells it */
+	channel_gap(in_gap);
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 0); /* the SA is not there yet: they would be lost */
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, 400), -ENOTCONN);
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), true);
+	UNTIL(gw_saw(DP_MGCP_DLCX, NULL) == 256 && w.todo_done == w.todo_cnt);
+	rest();
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 256);
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_CRCX, NULL), 0);
+	channel_gap(NULL); /* and sent once */
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 256);
+	/* a gateway that may be spoken to in clear needs no SA */
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), false);
+	add_gateway(CP_GW_CLEAR, true);
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, 5), 0);
+	UNTIL(gw_saw(DP_MGCP_DLCX, NULL) == 257);
+	world_end();
+}
+
+static void test_states_and_alarms(void)
+{
+	const union fake_msg *m = NULL;
+
+	world_begin();
+	CU_ASSERT_EQUAL(cp_gw_state(gw1()), CP_GW_UP); /* its audit was answered */
+	CU_ASSERT_TRUE(cp_gw_secured(gw1()));
+	w.say[DP_MGCP_MDCX].result = DP_MGCP_TIMEOUT;
+	cmd(DP_MGCP_MDCX, 1);
+	UNTIL(cp_gw_state(gw1()) == CP_GW_DOWN);
+	CU_ASSERT_TRUE(alarm_stands("gateway-down"));
+	gw_event(DP_MGCP_NTFY, "aaln/1", "0", "L/hd"); /* whatever it says: it is there */
+	UNTIL(cp_gw_state(gw1()) == CP_GW_UP);
+	CU_ASSERT_FALSE(alarm_stands("gateway-down"));
+	w.say[DP_MGCP_MDCX].result = DP_MGCP_NO_SA;
+	cmd(DP_MGCP_MDCX, 1);
+	UNTIL(cp_gw_state(gw1()) == CP_GW_NO_SA);
+	CU_ASSERT_TRUE(alarm_stands("gateway-no-sa"));
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), false);
+	CU_ASSERT_FALSE(cp_gw_keys_allowed(gw1()));
+	w.say[DP_MGCP_AUEP].result = DP_MGCP_TIMEOUT;
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), true);
+	CU_ASSERT_FALSE(alarm_stands("gateway-no-sa")); /* it is there now, whatever else is wrong */
+	UNTIL(cp_gw_state(gw1()) == CP_GW_DOWN);
+	/* keys held back for a gateway that may be spoken to in clear: ends with the SA, too */
+	w.say[DP_MGCP_AUEP].result = DP_MGCP_ANSWERED;
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), false);
+	add_gateway(CP_GW_CLEAR, true);
+	UNTIL(cp_gw_state(gw1()) == CP_GW_UP);
+	cmd(DP_MGCP_MDCX, 1);
+	UNTIL(alarm_stands("gateway-no-sa"));
+	CU_ASSERT_EQUAL(cp_gw_state(gw1()), CP_GW_UP);
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), true);
+	CU_ASSERT_FALSE(alarm_stands("gateway-no-sa"));
+	CU_ASSERT_TRUE(fake_seen(&w.fake, DP_MSG_GW_SET, &m) > 0);
+	CU_ASSERT_EQUAL(m->gw.flags, DP_GW_F_CLEAR);
+	CU_ASSERT_EQUAL(m->gw.remote.port, 2427);
+	/* a fresh dataplane: nothing is asked before the SA is there, so no false alarm */
+	add_gateway(0, true);
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), false);
+	rest();
+	w.todo_cnt = w.todo_done = 0;
+	channel_gap(NULL);
+	CU_ASSERT_EQUAL(w.todo_cnt, 0);
+	/* deleted: its alarms go with it */
+	w.say[DP_MGCP_AUEP].result = DP_MGCP_TIMEOUT;
+	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), true);
+	UNTIL(alarm_stands("gateway-down"));
+	synced(cp_dir_gateway_del(w.store, "gw1", &dir_ctx));
+	cp_gws_changed(w.gws, "gw1");
+	CU_ASSERT_PTR_NULL(gw1());
+	CU_ASSERT_FALSE(alarm_stands("gateway-down"));
+	cp_gws_changed(w.gws, "gw1"); /* nothing known, nothing done */
+	world_end();
+}
+
+static void test_events(void)
+{
+	static const struct {
+		uint8_t verb;
+		const char *endpoint;
+		uint16_t code;
+	} cases[] = {
+		{DP_MGCP_NTFY, "aaln/1", 200},   {DP_MGCP_NTFY, "AALN/2", 200}, {DP_MGCP_NTFY, "aaln/3", 500},
+		{DP_MGCP_RSIP, "*", 200},        {DP_MGCP_RSIP, "aaln/*", 200}, {DP_MGCP_RSIP, "ds1/*", 500},
+		{DP_MGCP_DLCX, "aaln/1", 250},   {DP_MGCP_AUEP, "aaln/1", 504}, {0, "aaln/1", 504},
+	};
+	struct dp_mgcp_event unknown = {.token = 9, .gw_id = 99, .verb = DP_MGCP_RSIP};
+	const union fake_msg *m = NULL;
+
+	world_begin();
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		w.fake.n = 0;
+		gw_event(cases[i].verb, cases[i].endpoint, "1", "restart");
+		UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ACK, &m) == 1);
+		CU_ASSERT_EQUAL(m->ack.code, cases[i].code);
+	}
+	w.fake.n = 0;
+	fake_send(&w.fake, &unknown, DP_MSG_MGCP_EVENT, sizeof(unknown), 0);
+	UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ACK, &m) == 1);
+	CU_ASSERT_EQUAL(m->ack.code, 500);
+	world_end();
+}
+
+static void test_endpoint_match(void)
+{
+	static const struct {
+		const char *pattern, *name;
+		bool is;
+	} cases[] = {
+		{"*", "aaln/1", true}, {"aaln/*", "aaln/1", true}, {"aaln/*", "aaln/s1/su0/2", true},
+		{"*/1", "aaln/1", true}, {"*/2", "aaln/1", false}, {"aaln/1", "AALN/1", true},
+		{"aaln/1", "aaln/11", false}, {"aaln", "aaln/1", false}, {"aaln/1/2", "aaln/1", false},
+		{"aaln/*/2", "aaln/7/2", true}, {"aaln/*/2", "aaln/7/3", false}, {"", "aaln/1", false},
+		{"aaln/1*", "aaln/12", false}, {"aaln/*", "aaln", false},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CU_ASSERT_EQUAL(cp_gw_endpoint_match(cases[i].pattern, cases[i].name), cases[i].is);
+}
+
+static CU_TestInfo tests[] = {
+	{"transactions", test_transactions},
+	{"deletes are kept", test_deletes_are_kept},
+	{"states and alarms", test_states_and_alarms},
+	{"events", test_events},
+	{"endpoint match", test_endpoint_match},
+	CU_TEST_INFO_NULL,
+};
+
+/* Of call_fix.h, what only calls need. */
+static int setup(void)
+{
+	(void)timer_fires;
+	return 0;
+}
+
+#include "suite.h"
+SUITE_MAIN("gateway", tests, setup, NULL)
