@@ -57,7 +57,7 @@ $hits"
 hits=$(grep -nE '\b(TODO|FIXME|XXX|HACK)\b|[Nn]ot implemented|[Pp]laceholder' $src quickstart check scripts/*.sh 2>/dev/null)
 [ -z "$hits" ] || finding "unfinished:
 $hits"
-hits=$(files | grep -vE '^tests/(vectors|fuzz/corpus|lint)/' | xargs -r grep -nIE '/work/|/tmp/rv/' 2>/dev/null)
+hits=$(files | grep -vE '^tests/(vectors|fuzz/corpus|lint)/' | xargs -r grep -nIE '(^|[^a-z}])/(home|root|work)/[a-z]' 2>/dev/null)
 [ -z "$hits" ] || finding "paths of one machine:
 $hits"
 
