@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chan.h"
+#include "dp_suite.h"
 
 uint16_t dp_chan_size(uint16_t type)
 {
@@ -91,34 +92,125 @@ static int leg_set(const struct dp_chan_lim *lim, const struct dp_leg_set *m)
 		REFUSE(dp_leg_set, remote_rtcp);
 	if (m->dscp > 63)
 		REFUSE(dp_leg_set, dscp);
-	if (!zero(m->zero, sizeof(m->zero)))
-		REFUSE(dp_leg_set, zero);
+	if (m->codec >= DP_CODEC_MAX)
+		REFUSE(dp_leg_set, codec);
+	if (m->pt_map_cnt > DP_PT_MAP_MAX)
+		REFUSE(dp_leg_set, pt_map_cnt);
+	if (m->clock_hz > 192000)
+		REFUSE(dp_leg_set, clock_hz);
+	for (unsigned int i = 0; i < DP_PT_MAP_MAX; i++) {
+		if (m->pt_map[i].from > 127 || m->pt_map[i].to > 127 ||
+		    (i >= m->pt_map_cnt && (m->pt_map[i].from != 0 || m->pt_map[i].to != 0)))
+			REFUSE(dp_leg_set, pt_map);
+		for (unsigned int k = 0; k < i && i < m->pt_map_cnt; k++)
+			if (m->pt_map[k].from == m->pt_map[i].from)
+				REFUSE(dp_leg_set, pt_map);
+	}
 	return -1;
 }
 
 static int leg_key(const struct dp_chan_lim *lim, const struct dp_leg_key *m)
 {
+	const struct dp_suite *suite = dp_suite(m->suite);
+
 	if (m->leg_id >= lim->leg_id_cnt)
 		REFUSE(dp_leg_key, leg_id);
-	if (m->suite == DP_SRTP_NONE || m->suite >= DP_SRTP_SUITE_MAX)
+	if (suite == NULL)
 		REFUSE(dp_leg_key, suite);
 	if (m->dir > DP_DIR_SEND)
 		REFUSE(dp_leg_key, dir);
-	if (m->mki_len != 0)
+	if (m->mki_len > DP_SRTP_MKI_MAX)
 		REFUSE(dp_leg_key, mki_len);
-	if (m->zero != 0)
-		REFUSE(dp_leg_key, zero);
-	if (m->mki != 0)
-		REFUSE(dp_leg_key, mki);
+	if (m->kdr > 24)
+		REFUSE(dp_leg_key, kdr);
+	if (m->overlap_ms > 60000)
+		REFUSE(dp_leg_key, overlap_ms);
 	if (m->index_floor >> 48 != 0)
 		REFUSE(dp_leg_key, index_floor);
 	if (m->rtcp_floor >> 31 != 0)
 		REFUSE(dp_leg_key, rtcp_floor);
-	/* Both suites there are: key of 16 bytes, salt of 14. */
-	if (!zero(m->key + 16, sizeof(m->key) - 16))
+	if (m->lifetime > (uint64_t)1 << 48)
+		REFUSE(dp_leg_key, lifetime);
+	/* RFC 3711 s8.1.1: either an MKI or <From,To> names the key. */
+	if (m->from >> 48 != 0 || (m->to == 0 && m->from != 0) || (m->to != 0 && m->mki_len != 0))
+		REFUSE(dp_leg_key, from);
+	if (m->to >> 48 != 0 || m->to < m->from)
+		REFUSE(dp_leg_key, to);
+	if ((m->flags & ~DP_KEY_F_ALL) != 0 || ((m->flags & DP_KEY_F_STANDBY) != 0 && (m->flags & DP_KEY_F_ADD) == 0))
+		REFUSE(dp_leg_key, flags);
+	if (m->roc != 0 && (m->flags & DP_KEY_F_HAVE_ROC) == 0)
+		REFUSE(dp_leg_key, roc);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_leg_key, zero);
+	if (!zero(m->key + suite->key_len, sizeof(m->key) - suite->key_len))
 		REFUSE(dp_leg_key, key);
+	if (!zero(m->salt + suite->salt_len, sizeof(m->salt) - suite->salt_len))
+		REFUSE(dp_leg_key, salt);
 	if (!zero(m->zero2, sizeof(m->zero2)))
 		REFUSE(dp_leg_key, zero2);
+	if (!zero(m->mki + m->mki_len, sizeof(m->mki) - m->mki_len))
+		REFUSE(dp_leg_key, mki);
+	return -1;
+}
+
+static int key_del(const struct dp_chan_lim *lim, const struct dp_key_del *m)
+{
+	if (m->leg_id >= lim->leg_id_cnt)
+		REFUSE(dp_key_del, leg_id);
+	if (m->dir > DP_DIR_SEND)
+		REFUSE(dp_key_del, dir);
+	if (m->mki_len == 0 || m->mki_len > DP_SRTP_MKI_MAX)
+		REFUSE(dp_key_del, mki_len);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_key_del, zero);
+	if (!zero(m->mki + m->mki_len, sizeof(m->mki) - m->mki_len))
+		REFUSE(dp_key_del, mki);
+	return -1;
+}
+
+static int shard_move(const struct dp_shard_move *m)
+{
+	if (m->shard >= DP_SHARDS)
+		REFUSE(dp_shard_move, shard);
+	return -1; /* how many workers there are is the node's to know */
+}
+
+static int capture(const struct dp_chan_lim *lim, const struct dp_capture *m)
+{
+	if (m->id == 0)
+		REFUSE(dp_capture, id);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_capture, zero);
+	if (m->max_bytes == 0) /* an end: the rest is not read, and not there */
+		return zero(&m->leg_id, sizeof(*m) - offsetof(struct dp_capture, leg_id)) ?
+			       -1 : (int)offsetof(struct dp_capture, max_bytes);
+	if (m->leg_id >= lim->leg_id_cnt)
+		REFUSE(dp_capture, leg_id);
+	if (m->side != DP_CAPTURE_CIPHER && m->side != DP_CAPTURE_PLAIN)
+		REFUSE(dp_capture, side);
+	if (m->max_s == 0)
+		REFUSE(dp_capture, max_s);
+	/* A name within one directory, never a way out of it. */
+	if (!text(m->name, sizeof(m->name), false) || m->name[0] == '.' ||
+	    m->name[strspn(m->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] != '\0')
+		REFUSE(dp_capture, name);
+	return -1;
+}
+
+static int trace(const struct dp_chan_lim *lim, const struct dp_trace *m)
+{
+	if (m->id == 0)
+		REFUSE(dp_trace, id);
+	if (m->count > 10000)
+		REFUSE(dp_trace, count);
+	if (m->leg_id != UINT32_MAX && m->leg_id >= lim->leg_id_cnt)
+		REFUSE(dp_trace, leg_id);
+	if (m->drops_only > 1)
+		REFUSE(dp_trace, drops_only);
+	if (m->zero != 0)
+		REFUSE(dp_trace, zero);
+	if (!addr(&m->src, true, 0))
+		REFUSE(dp_trace, src);
 	return -1;
 }
 
@@ -232,6 +324,23 @@ static bool verb_out(uint8_t verb)
 	       verb == DP_MGCP_RQNT || verb == DP_MGCP_AUEP || verb == DP_MGCP_AUCX;
 }
 
+static bool media(const struct dp_mgcp_media *d)
+{
+	const struct dp_suite *suite = dp_suite(d->suite);
+	uint8_t key_len = suite != NULL ? suite->key_len : 0, salt_len = suite != NULL ? suite->salt_len : 0;
+
+	if (d->addr.family == 0)
+		return zero(d, sizeof(*d));
+	if (suite == NULL && (d->suite != DP_SRTP_NONE || d->mki_len != 0 || d->kdr != 0 || d->lifetime != 0 ||
+			      d->flags != 0))
+		return false;
+	return addr(&d->addr, true, 1) && d->pt <= 127 && d->telephone_event <= 127 && d->zero == 0 &&
+	       d->mki_len <= sizeof(d->mki) && d->kdr <= 24 && d->lifetime <= 48 &&
+	       (d->flags & ~DP_MGCP_SRTP_ALL) == 0 &&
+	       (d->mki_len == sizeof(d->mki) || d->mki >> 8 * d->mki_len == 0) &&
+	       zero(d->key + key_len, sizeof(d->key) - key_len) && zero(d->salt + salt_len, sizeof(d->salt) - salt_len);
+}
+
 static int mgcp_cmd(const struct dp_mgcp_cmd *m)
 {
 	const struct dp_mgcp_media *d = &m->media;
@@ -244,10 +353,7 @@ static int mgcp_cmd(const struct dp_mgcp_cmd *m)
 		REFUSE(dp_mgcp_cmd, mode);
 	if (!zero(m->zero, sizeof(m->zero)))
 		REFUSE(dp_mgcp_cmd, zero);
-	if (!addr(&d->addr, true, 1) || d->suite >= DP_SRTP_SUITE_MAX || d->pt > 127 || d->telephone_event > 127 ||
-	    !zero(d->zero, sizeof(d->zero)) || !zero(d->key + 16, sizeof(d->key) - 16) ||
-	    (d->suite == DP_SRTP_NONE && (!zero(d->key, sizeof(d->key)) || !zero(d->salt, sizeof(d->salt)))) ||
-	    (d->addr.family == 0 && !zero(d, sizeof(*d))))
+	if (!media(d))
 		REFUSE(dp_mgcp_cmd, media);
 	if (!text(m->endpoint, sizeof(m->endpoint), false))
 		REFUSE(dp_mgcp_cmd, endpoint);
@@ -300,6 +406,18 @@ int dp_chan_check(const struct dp_chan_lim *lim, const void *msg, uint16_t len, 
 		break;
 	case DP_MSG_LEG_KEY:
 		at = leg_key(lim, msg);
+		break;
+	case DP_MSG_KEY_DEL:
+		at = key_del(lim, msg);
+		break;
+	case DP_MSG_SHARD_MOVE:
+		at = shard_move(msg);
+		break;
+	case DP_MSG_CAPTURE:
+		at = capture(lim, msg);
+		break;
+	case DP_MSG_TRACE:
+		at = trace(lim, msg);
 		break;
 	case DP_MSG_LEG_DEL:
 	case DP_MSG_SA_DEL:

@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define DP_MSG_VERSION      1
+#define DP_MSG_VERSION      2
 #define DP_MSG_DATAGRAM_MAX 32768 /* bytes */
 
 #define DP_SHARDS          64
@@ -50,6 +50,10 @@ enum dp_msg_type {
 	DP_MSG_MGCP_ACK,   /* dp_mgcp_ack    answers a DP_MSG_MGCP_EVENT */
 	DP_MSG_ADOPT,      /* dp_obj         takes an object into the connection's epoch without its keys */
 	DP_MSG_SWEEP,      /* dp_sweep       removes every object of another epoch */
+	DP_MSG_KEY_DEL,    /* dp_key_del     ends one key of a leg's direction, found by its MKI */
+	DP_MSG_SHARD_MOVE, /* dp_shard_move  accepted: one DP_MSG_SHARD_MOVED will follow */
+	DP_MSG_CAPTURE,    /* dp_capture     accepted: one DP_MSG_CAPTURE_DONE will follow */
+	DP_MSG_TRACE,      /* dp_trace       DP_MSG_TRACE_PKT for each packet, the last one says so */
 	/* replies */
 	DP_MSG_REPLY = 64,   /* dp_reply */
 	DP_MSG_HELLO_REPLY,  /* dp_hello_reply */
@@ -58,6 +62,10 @@ enum dp_msg_type {
 	DP_MSG_MGCP_DONE,     /* dp_mgcp_done */
 	DP_MSG_MGCP_EVENT,    /* dp_mgcp_event */
 	DP_MSG_SA_EVENT,      /* dp_sa_event */
+	DP_MSG_LEG_EVENT,     /* dp_leg_event */
+	DP_MSG_SHARD_MOVED,   /* dp_shard_moved */
+	DP_MSG_CAPTURE_DONE,  /* dp_capture_done */
+	DP_MSG_TRACE_PKT,     /* dp_trace_pkt */
 };
 
 struct dp_msg_hdr {
@@ -118,14 +126,24 @@ struct dp_sweep {
 
 /* --- media --- */
 
+/* Names, lengths of keys, salts and tags: api/dp_suite.h. */
 enum dp_srtp_suite {
 	DP_SRTP_NONE = 0, /* RTP */
-	DP_AES_CM_128_HMAC_SHA1_80,
+	DP_AES_CM_128_HMAC_SHA1_80, /* RFC 4568 */
 	DP_AES_CM_128_HMAC_SHA1_32,
+	DP_AES_192_CM_HMAC_SHA1_80, /* RFC 6188 */
+	DP_AES_192_CM_HMAC_SHA1_32,
+	DP_AES_256_CM_HMAC_SHA1_80,
+	DP_AES_256_CM_HMAC_SHA1_32,
+	DP_AEAD_AES_128_GCM,        /* RFC 7714 */
+	DP_AEAD_AES_256_GCM,
+	DP_NULL_HMAC_SHA1_80,       /* RFC 3711 s4.1.3: authenticated, not encrypted; keys as AES_CM_128 */
+	DP_NULL_HMAC_SHA1_32,
 	DP_SRTP_SUITE_MAX
 };
 #define DP_SRTP_KEY_MAX  32
 #define DP_SRTP_SALT_MAX 14
+#define DP_SRTP_MKI_MAX  128
 
 enum dp_dir { DP_DIR_RECV = 0, DP_DIR_SEND = 1 }; /* seen from the appliance */
 
@@ -141,8 +159,20 @@ enum {
 	DP_LEG_F_RTCP_MUX = 1 << 0, /* RTCP on the RTP port (RFC 5761) */
 	DP_LEG_F_RECV = 1 << 1,     /* media from the party is wanted */
 	DP_LEG_F_SEND = 1 << 2,     /* media to the party is wanted */
-	DP_LEG_F_ALL = (1 << 3) - 1,
+	DP_LEG_F_RTCP_CLEAR_RX = 1 << 3, /* SRTCP with E = 0 from the party is accepted */
+	DP_LEG_F_RTCP_CLEAR_TX = 1 << 4, /* SRTCP to the party is sent with E = 0 (UNENCRYPTED_SRTCP) */
+	DP_LEG_F_ALL = (1 << 5) - 1,
 };
+
+enum dp_codec { /* what the leg's main payload type is: for R factor and MOS, not for the packets' way */
+	DP_CODEC_OTHER = 0,
+	DP_CODEC_G711,
+	DP_CODEC_G729,
+	DP_CODEC_G722,
+	DP_CODEC_MAX
+};
+
+#define DP_PT_MAP_MAX 8
 
 /* A leg, without its keys. A secure leg (suite != NONE) passes nothing in a direction before its key came. */
 struct dp_leg_set {
@@ -158,28 +188,65 @@ struct dp_leg_set {
 	struct dp_sockaddr remote;      /* RTP; family 0: not known yet, sends nothing */
 	struct dp_sockaddr remote_rtcp; /* family 0: remote, port + 1 (or multiplexed) */
 	uint8_t dscp;         /* 0..63 on what is sent to the party; 46 EF */
-	uint8_t zero[7];
+	uint8_t codec;        /* enum dp_codec */
+	uint8_t ptime_ms;     /* of what the party sends; 0: not known */
+	uint8_t pt_map_cnt;   /* entries of pt_map, at most DP_PT_MAP_MAX */
+	uint16_t ssrc_max;    /* SSRCs per direction; 0: the configuration's media.ssrc_max */
+	uint16_t latch_max;   /* DP_LATCH_ANY and _ADDRESS: sources taken in the leg's life; 0: one */
+	uint32_t clock_hz;    /* RTP clock of the main payload type, for jitter; 0: 8000 */
+	uint32_t rate_pps;    /* accepted from the party at most, packets a second; 0: the configuration's; UINT32_MAX: no limit */
+	struct {
+		uint8_t from, to; /* RTP payload types, 0..127: of what is sent to the party */
+	} pt_map[DP_PT_MAP_MAX];
 };
-static_assert(sizeof(struct dp_leg_set) == 88, "wire format");
+static_assert(sizeof(struct dp_leg_set) == 112, "wire format");
 
-/* Key of one direction of a leg. The receiver wipes the message after use. RFC 3711. */
+enum {
+	DP_KEY_F_ADD = 1 << 0,      /* beside the direction's other keys (MKI, From/To); else it replaces them */
+	DP_KEY_F_KEEP_ROC = 1 << 1, /* RFC 3711 s3.3.1: ROC, windows and SRTCP index go on; else the streams begin anew */
+	DP_KEY_F_STANDBY = 1 << 2,  /* send, with ADD: used only from 'from' on, or when the others are gone */
+	DP_KEY_F_HAVE_ROC = 1 << 3, /* 'roc' is known from signalling (late joining): first guess of every stream that begins */
+	DP_KEY_F_ALL = (1 << 4) - 1,
+};
+
+/*
+ * Key of one direction of a leg. The receiver wipes the message after use. RFC 3711, RFC 4568. Replacing a receive key:
+ * what was sent under the old one is accepted for overlap_ms more. A key that equals one in use changes nothing, except
+ * that it ends the others unless DP_KEY_F_ADD is set.
+ */
 struct dp_leg_key {
 	struct dp_msg_hdr hdr;
 	uint32_t leg_id;
 	uint8_t suite;        /* enum dp_srtp_suite, not NONE: gives the lengths of key and salt */
 	uint8_t dir;          /* enum dp_dir */
-	uint8_t mki_len;      /* 0: no MKI; others are refused for now */
-	uint8_t zero;
-	uint32_t mki;
+	uint8_t mki_len;      /* 0: no MKI; at most DP_SRTP_MKI_MAX; the same for all live keys of a direction */
+	uint8_t kdr;          /* key derivation rate is 2^kdr, 1..24; 0: no rate, keys are derived once */
 	uint32_t ssrc;        /* 0: any; else index_floor is for this SSRC */
+	uint32_t overlap_ms;  /* receive: how long the keys that this one replaces stay good; at most 60000 */
 	uint64_t index_floor; /* send: 48-bit index above which the key may be used; receive: highest accepted
 	                       * before a restart, what is at or below it is stale. 0: fresh key */
 	uint64_t rtcp_floor;  /* the same for SRTCP, 31 bits */
+	uint64_t lifetime;    /* packets under this key, RTP and RTCP counted apart; 0: 2^48 and 2^31 */
+	uint64_t from, to;    /* <From,To>: 48-bit indices for which the key is, both included; to 0: no such limit */
+	uint32_t roc;         /* with DP_KEY_F_HAVE_ROC */
+	uint8_t flags;        /* DP_KEY_F_* */
+	uint8_t zero[3];
 	uint8_t key[DP_SRTP_KEY_MAX];   /* master key, zero-filled */
 	uint8_t salt[DP_SRTP_SALT_MAX]; /* master salt, zero-filled */
 	uint8_t zero2[2];
+	uint8_t mki[DP_SRTP_MKI_MAX];   /* mki_len bytes as on the wire, zero-filled */
 };
-static_assert(sizeof(struct dp_leg_key) == 88, "wire format");
+static_assert(sizeof(struct dp_leg_key) == 248, "wire format");
+
+struct dp_key_del {
+	struct dp_msg_hdr hdr;
+	uint32_t leg_id;
+	uint8_t dir;          /* enum dp_dir */
+	uint8_t mki_len;      /* above 0 */
+	uint8_t zero[2];
+	uint8_t mki[DP_SRTP_MKI_MAX];
+};
+static_assert(sizeof(struct dp_key_del) == 144, "wire format");
 
 struct dp_leg_aged {
 	struct dp_msg_hdr hdr;
@@ -187,6 +254,114 @@ struct dp_leg_aged {
 	uint32_t idle_s;
 	uint64_t session;
 };
+
+enum dp_leg_event_kind {
+	DP_LEG_KEY_SOON = 1,  /* a key's lifetime or index space is nearly used up: re-key */
+	DP_LEG_KEY_EXPIRED,   /* it is used up: the direction stands still */
+	DP_LEG_MOVED,         /* another source was latched: 'addr' */
+	DP_LEG_SSRC_LIMIT,    /* a further SSRC was refused; once per leg and minute */
+	DP_LEG_POLICED,       /* packets over the leg's rate were dropped; once per leg and minute */
+	DP_LEG_EVENT_MAX
+};
+
+struct dp_leg_event {
+	struct dp_msg_hdr hdr;
+	uint32_t leg_id;
+	uint8_t kind;         /* enum dp_leg_event_kind */
+	uint8_t dir;          /* enum dp_dir */
+	uint8_t rtcp;         /* 1: it was SRTCP's index */
+	uint8_t zero;
+	uint64_t session;
+	uint64_t index;       /* KEY_*: last used */
+	uint32_t ssrc;        /* KEY_*, SSRC_LIMIT */
+	uint32_t zero2;
+	struct dp_sockaddr addr;
+};
+static_assert(sizeof(struct dp_leg_event) == 64, "wire format");
+
+/* --- shards --- */
+
+struct dp_shard_move { /* the shard's legs, SAs and gateways go over while traffic flows, nothing lost or out of order */
+	struct dp_msg_hdr hdr;
+	uint32_t shard;
+	uint32_t worker;
+};
+
+struct dp_shard_moved {
+	struct dp_msg_hdr hdr;
+	uint32_t shard;
+	uint32_t from, to;    /* workers */
+	int32_t rc;           /* 0; -EALREADY: was there; -EBUSY: could not be moved, nothing changed */
+	uint32_t took_us;
+	uint32_t held;        /* packets that waited for the move */
+};
+
+/* --- seeing --- */
+
+enum dp_capture_side {
+	DP_CAPTURE_CIPHER = 1, /* packets as they are on the wire, both directions of the leg */
+	DP_CAPTURE_PLAIN,      /* after unprotect, before protect; refused unless capture.plain allows it */
+};
+#define DP_CAPTURE_MAX 8 /* at a time */
+
+struct dp_capture { /* starts one; max_bytes 0: ends the one of that id */
+	struct dp_msg_hdr hdr;
+	uint32_t id;          /* the controlplane's, above 0 */
+	uint32_t leg_id;
+	uint8_t side;         /* enum dp_capture_side */
+	uint8_t zero[3];
+	uint32_t snap_len;    /* bytes of each packet; 0: all */
+	uint64_t max_bytes;   /* of the file */
+	uint32_t max_s;       /* seconds; at most capture.max_s */
+	char name[60];        /* file in capture.directory: [A-Za-z0-9._-], no leading dot; must not exist */
+};
+static_assert(sizeof(struct dp_capture) == 96, "wire format");
+
+enum dp_capture_end { DP_CAPTURE_STOPPED = 1, DP_CAPTURE_FULL, DP_CAPTURE_TIME, DP_CAPTURE_LEG_GONE, DP_CAPTURE_FAILED };
+
+struct dp_capture_done {
+	struct dp_msg_hdr hdr;
+	uint32_t id;
+	uint8_t end;          /* enum dp_capture_end */
+	uint8_t zero[3];
+	int32_t rc;           /* FAILED: negative errno */
+	uint32_t zero2;
+	uint64_t pkts, bytes; /* in the file */
+	uint64_t lost;        /* packets that the writer was too slow for */
+};
+
+struct dp_trace { /* verdicts of the next 'count' packets that match; count 0: ends the one of that id */
+	struct dp_msg_hdr hdr;
+	uint32_t id;          /* above 0; one trace at a time */
+	uint32_t count;       /* at most 10000 */
+	uint32_t leg_id;      /* UINT32_MAX: any; of the leg that the packet came in on */
+	uint16_t dst_port;    /* 0: any */
+	uint8_t drops_only;   /* 1: only packets that did not leave */
+	uint8_t zero;
+	struct dp_sockaddr src; /* family 0: any; port 0: any */
+};
+static_assert(sizeof(struct dp_trace) == 48, "wire format");
+
+enum { DP_TRACE_NOT_REACHED = 255 }; /* in dp_trace_pkt.stage[] */
+
+struct dp_trace_pkt {
+	struct dp_msg_hdr hdr;
+	uint32_t id;
+	uint32_t left;        /* how many more will come; 0: the last one */
+	uint64_t at_us;       /* since the dataplane's start */
+	struct dp_sockaddr src, dst; /* family 0: not IP */
+	uint32_t leg_in, leg_out; /* UINT32_MAX: none */
+	uint64_t index;       /* of what came in: packet index of SRTP or SRTCP, else sequence number */
+	uint32_t ssrc;
+	uint16_t len;         /* of the frame as received */
+	uint8_t worker;
+	uint8_t rtcp;         /* bool */
+	uint16_t port_in, port_out; /* configured ports; UINT16_MAX: none */
+	uint8_t pt;
+	uint8_t zero[3];
+	uint8_t stage[8];     /* by enum dp_stage: enum dp_drop (DP_OK: passed), DP_TRACE_NOT_REACHED */
+};
+static_assert(sizeof(struct dp_trace_pkt) == 112, "wire format");
 
 /* --- IPsec --- */
 
@@ -303,11 +478,21 @@ struct dp_mgcp_media {
 	uint8_t ptime_ms;        /* 0: not said */
 	uint8_t telephone_event; /* payload type of RFC 2833 events, 0: none */
 	uint8_t tag;             /* of a=crypto, 1..255; 0 with a=X-crypto */
-	uint8_t zero[5];
+	uint8_t mki_len;         /* 0: no MKI; 1..8 here: what we write and take in SDP */
+	uint8_t kdr;             /* KDR=, as in dp_leg_key */
+	uint8_t lifetime;        /* 2^lifetime packets, 1..48; 0: not said */
+	uint8_t flags;           /* DP_MGCP_SRTP_* */
+	uint8_t zero;
 	uint8_t key[DP_SRTP_KEY_MAX];   /* the key that the description's owner encrypts with */
 	uint8_t salt[DP_SRTP_SALT_MAX];
+	uint64_t mki;            /* its value; on the wire the low mki_len bytes, most significant first */
 };
-static_assert(sizeof(struct dp_mgcp_media) == 80, "wire format");
+static_assert(sizeof(struct dp_mgcp_media) == 88, "wire format");
+
+enum {
+	DP_MGCP_SRTP_RTCP_CLEAR = 1 << 0, /* UNENCRYPTED_SRTCP; UNENCRYPTED_SRTP is the NULL suites, UNAUTHENTICATED_SRTP is refused */
+	DP_MGCP_SRTP_ALL = (1 << 1) - 1,
+};
 
 struct dp_mgcp_cmd {
 	struct dp_msg_hdr hdr;
@@ -325,7 +510,7 @@ struct dp_mgcp_cmd {
 	char signals[DP_MGCP_EVENTS_MAX];  /* S: */
 	uint8_t zero2[5];
 };
-static_assert(sizeof(struct dp_mgcp_cmd) == 464, "wire format");
+static_assert(sizeof(struct dp_mgcp_cmd) == 472, "wire format");
 
 enum dp_mgcp_result { /* when no final answer came */
 	DP_MGCP_ANSWERED = 0,
@@ -349,7 +534,7 @@ struct dp_mgcp_done {
 	char conn_id[DP_MGCP_ID_MAX];
 	char comment[63];                /* of the response line, printable */
 };
-static_assert(sizeof(struct dp_mgcp_done) == 208, "wire format");
+static_assert(sizeof(struct dp_mgcp_done) == 216, "wire format");
 
 struct dp_mgcp_event { /* RSIP, NTFY, DLCX from the gateway, and verbs we do not know */
 	struct dp_msg_hdr hdr;
@@ -405,6 +590,14 @@ static inline uint16_t dp_msg_size(uint16_t type)
 		return sizeof(struct dp_mgcp_ack);
 	case DP_MSG_SWEEP:
 		return sizeof(struct dp_sweep);
+	case DP_MSG_KEY_DEL:
+		return sizeof(struct dp_key_del);
+	case DP_MSG_SHARD_MOVE:
+		return sizeof(struct dp_shard_move);
+	case DP_MSG_CAPTURE:
+		return sizeof(struct dp_capture);
+	case DP_MSG_TRACE:
+		return sizeof(struct dp_trace);
 	case DP_MSG_REPLY:
 		return sizeof(struct dp_reply);
 	case DP_MSG_HELLO_REPLY:
@@ -417,6 +610,14 @@ static inline uint16_t dp_msg_size(uint16_t type)
 		return sizeof(struct dp_mgcp_event);
 	case DP_MSG_SA_EVENT:
 		return sizeof(struct dp_sa_event);
+	case DP_MSG_LEG_EVENT:
+		return sizeof(struct dp_leg_event);
+	case DP_MSG_SHARD_MOVED:
+		return sizeof(struct dp_shard_moved);
+	case DP_MSG_CAPTURE_DONE:
+		return sizeof(struct dp_capture_done);
+	case DP_MSG_TRACE_PKT:
+		return sizeof(struct dp_trace_pkt);
 	default:
 		return 0;
 	}

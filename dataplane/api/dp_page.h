@@ -10,8 +10,10 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "dp_msg.h"
+
 #define DP_PAGE_MAGIC   0x52564c4e50414745ull /* "RVLNPAGE" */
-#define DP_PAGE_VERSION 1
+#define DP_PAGE_VERSION 2
 
 /* Why a packet did not leave. DP_OK is no drop; names are in dp_drop_name() and in counters output. */
 enum dp_drop {
@@ -19,7 +21,7 @@ enum dp_drop {
 	DP_DROP_L2_NOT_OURS,     /* destination MAC or ethertype is not for us */
 	DP_DROP_L3_MALFORMED,    /* truncated, bad version, header length or total length */
 	DP_DROP_L3_NOT_OURS,     /* well-formed IP to an address that the dataplane does not own */
-	DP_DROP_L3_FRAGMENT,     /* IP fragments are not reassembled */
+	DP_DROP_L3_FRAGMENT,     /* an IP fragment, and the configuration does not have them reassembled */
 	DP_DROP_L4_MALFORMED,    /* truncated UDP, length lies */
 	DP_DROP_L4_PROTO,        /* protocol or port without a user here */
 	DP_DROP_CHAINED,         /* segmented mbuf */
@@ -50,6 +52,9 @@ enum dp_drop {
 	DP_DROP_NO_NEIGH,        /* next hop has no link-layer address (yet) */
 	DP_DROP_TX_FULL,         /* driver took no more */
 	DP_DROP_RING_FULL,       /* handoff or punt ring full */
+	DP_DROP_FRAG_INCOMPLETE, /* fragments whose others did not come in time, or that overlap */
+	DP_DROP_PUNTED,          /* not lost: given to the kernel */
+	DP_DROP_PUNT_FULL,       /* for the kernel, over the punt path's rate or its queue */
 	DP_DROP_CONSUMED,        /* not lost: answered or absorbed here (ARP, ND, echo, MGCP answers) */
 	DP_DROP_MAX
 };
@@ -93,6 +98,9 @@ static inline const char *dp_drop_name(unsigned int why)
 		[DP_DROP_NO_NEIGH] = "no_neigh",
 		[DP_DROP_TX_FULL] = "tx_full",
 		[DP_DROP_RING_FULL] = "ring_full",
+		[DP_DROP_FRAG_INCOMPLETE] = "frag_incomplete",
+		[DP_DROP_PUNTED] = "punted",
+		[DP_DROP_PUNT_FULL] = "punt_full",
 		[DP_DROP_CONSUMED] = "consumed",
 	};
 
@@ -131,6 +139,30 @@ struct dp_page_worker {
 } __attribute__((aligned(64)));
 
 /*
+ * What RTP says of a direction (RFC 3550): of the SSRC that was heard last, and of the others together. Times of jitter
+ * are in the leg's clock (dp_leg_set.clock_hz), others in microseconds.
+ */
+struct dp_page_rtp {
+	uint64_t ssrc;         /* heard last */
+	uint64_t ssrc_changes;
+	uint64_t expected;     /* by sequence numbers, all SSRCs */
+	uint64_t received;     /* of those, twins not counted */
+	uint64_t reordered;    /* came after a later one */
+	uint64_t jitter;       /* s6.4.1, in 1/16 of a clock tick */
+	uint64_t gap_max_us;   /* longest time between two packets */
+	uint64_t ext_seq;      /* highest sequence number, extended */
+};
+
+/* What a party's RTCP reports of what it receives (the last report block), and the round trip made from it. */
+struct dp_page_rtcp {
+	uint64_t reports;      /* SR and RR with a block for our stream */
+	uint64_t lost;         /* cumulative, two's complement of 64 bits */
+	uint64_t fraction;     /* lost since the report before, 1/256 */
+	uint64_t jitter;       /* clock ticks */
+	uint64_t rtt_us;       /* 0: not known yet */
+};
+
+/*
  * One per leg identifier. 'tx_reserved' is written by the worker ahead of use (DP_TX_RESERVE indices at a
  * time): after a crash the key may be used again only above it. The rest is copied by the main lcore about
  * twice a second.
@@ -143,12 +175,21 @@ struct dp_page_leg {
 	uint64_t rx_rtcp_top;
 	uint64_t rx_pkts, rx_bytes, tx_pkts, tx_bytes;
 	uint64_t rx_rtcp, tx_rtcp;
-	uint64_t auth_fail, replayed, other_drop;
+	uint64_t auth_fail, replayed, policed, other_drop;
 	uint64_t last_rx_s;      /* seconds since the dataplane started; 0 never */
 	uint64_t state;          /* enum dp_page_leg_state */
 	uint64_t session;        /* dp_leg_set.session: whose leg this is */
+	uint64_t peer;           /* leg identifier; UINT32_MAX: none */
+	uint64_t rx_suite, tx_suite; /* enum dp_srtp_suite */
+	uint64_t rx_key_s, tx_key_s; /* since when the key is in use, seconds since the dataplane started; 0: none */
+	uint64_t codec;          /* enum dp_codec */
+	uint64_t clock_hz, ptime_ms;
+	uint64_t latches;        /* sources taken over */
+	struct dp_page_rtp rtp;  /* what the party sends */
+	struct dp_page_rtcp rtcp; /* what the party says of what we send to it */
+	uint64_t pad[1];
 } __attribute__((aligned(64)));
-static_assert(sizeof(struct dp_page_leg) == 128, "two cache lines");
+static_assert(sizeof(struct dp_page_leg) == 320, "five cache lines");
 
 enum dp_page_leg_state { DP_PAGE_LEG_FREE, DP_PAGE_LEG_UP, DP_PAGE_LEG_LATCHED };
 
@@ -172,6 +213,7 @@ struct dp_page {
 	uint64_t chan_bad;       /* channel messages refused as malformed */
 	uint64_t events_dropped; /* events for which no controlplane was connected */
 	uint64_t mbufs_total, mbufs_used;
+	uint64_t shard_worker[DP_SHARDS]; /* whose shard it is */
 	uint64_t leg_bytes;      /* memory per leg with an AES-CM suite, both directions, RTP and RTCP */
 } __attribute__((aligned(64)));
 

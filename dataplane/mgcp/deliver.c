@@ -476,7 +476,7 @@ static bool media_valid(const struct dp_mgcp_media *m)
 {
 	if (m->addr.family == 0)
 		return m->suite == DP_SRTP_NONE;
-	return addr_valid(&m->addr) && m->suite < DP_SRTP_SUITE_MAX && m->pt < 128 &&
+	return addr_valid(&m->addr) && m->suite <= DP_AES_CM_128_HMAC_SHA1_32 && m->pt < 128 &&
 	       m->telephone_event < 128;
 }
 

@@ -275,7 +275,7 @@ static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *m, uint
 	}
 	name = take_until(&r, " \t");
 	for (uint8_t i = 1; i < DP_SRTP_SUITE_MAX; i++)
-		if (dp_mgcp_str_is(&name, suite_names[i]))
+		if (suite_names[i] != NULL && dp_mgcp_str_is(&name, suite_names[i]))
 			suite = i;
 	skip_blanks(&r);
 	if (suite == DP_SRTP_NONE || tag > UINT8_MAX || (!old && tag == 0) || !take(&r, "inline:"))
@@ -484,7 +484,7 @@ void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t
 	const char *net = m->addr.family == 6 ? "IN IP6 " : "IN IP4 ";
 
 	if ((m->addr.family != 4 && m->addr.family != 6) || m->addr.port == 0 || m->pt > 127 ||
-	    m->telephone_event > 127 || m->suite >= DP_SRTP_SUITE_MAX ||
+	    m->telephone_event > 127 || m->suite > DP_AES_CM_128_HMAC_SHA1_32 ||
 	    inet_ntop(m->addr.family == 6 ? AF_INET6 : AF_INET, m->addr.ip, ip, sizeof(ip)) == NULL)
 		b->bad = true;
 	if (b->bad)

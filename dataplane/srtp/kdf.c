@@ -25,7 +25,7 @@ void dp_srtp_kdf(struct dp_mb *mb, const uint8_t *master_rk, const uint8_t *salt
 
 static bool params_ok(const struct dp_srtp_params *par)
 {
-	return par->suite > DP_SRTP_NONE && par->suite < DP_SRTP_SUITE_MAX && par->dir <= DP_DIR_SEND &&
+	return (par->suite == DP_AES_CM_128_HMAC_SHA1_80 || par->suite == DP_AES_CM_128_HMAC_SHA1_32) && par->dir <= DP_DIR_SEND &&
 	       par->mki_len == 0 && (par->flags & ~DP_SRTP_F_RTCP_CLEAR) == 0 &&
 	       par->index_floor <= DP_SRTP_INDEX_MAX && par->rtcp_floor <= DP_SRTCP_INDEX_MAX;
 }

@@ -59,6 +59,10 @@ union any {
 	struct dp_hello hello;
 	struct dp_leg_set leg;
 	struct dp_leg_key key;
+	struct dp_key_del key_del;
+	struct dp_shard_move move;
+	struct dp_capture capture;
+	struct dp_trace trace;
 	struct dp_obj obj;
 	struct dp_sa_set sa;
 	struct dp_sa_grant grant;
@@ -80,12 +84,12 @@ static uint16_t good(uint16_t type, union any *m)
 		break;
 	case DP_MSG_LEG_SET:
 		m->leg = (struct dp_leg_set){.leg_id = 7, .peer_id = 8, .rx_suite = 1, .tx_suite = 2, .dscp = 46,
-					     .latch = DP_LATCH_AUTH, .flags = 7, .remote = at(4), .remote_rtcp = at(5),
+					     .latch = DP_LATCH_AUTH, .flags = 7, .pt_map_cnt = 2, .pt_map = {{0, 0}, {8, 18}}, .remote = at(4), .remote_rtcp = at(5),
 					     .session = 9, .idle_s = 3};
 		break;
 	case DP_MSG_LEG_KEY:
-		m->key = (struct dp_leg_key){.leg_id = 7, .suite = 1, .dir = 1, .index_floor = 3, .ssrc = 1,
-					     .rtcp_floor = 4, .key = {1, [15] = 9}, .salt = {1, [13] = 9}};
+		m->key = (struct dp_leg_key){.leg_id = 7, .suite = 1, .dir = 1, .index_floor = 3, .ssrc = 1, .rtcp_floor = 4,
+					     .mki_len = 2, .mki = {1, 2}, .key = {1, [15] = 9}, .salt = {1, [13] = 9}};
 		break;
 	case DP_MSG_LEG_DEL:
 	case DP_MSG_ADOPT:
@@ -121,6 +125,19 @@ static uint16_t good(uint16_t type, union any *m)
 	case DP_MSG_SWEEP:
 		m->sweep.epoch = 5;
 		break;
+	case DP_MSG_KEY_DEL:
+		m->key_del = (struct dp_key_del){.leg_id = 7, .dir = 1, .mki_len = 2, .mki = {1, 2}};
+		break;
+	case DP_MSG_SHARD_MOVE:
+		m->move = (struct dp_shard_move){.shard = 63, .worker = 1};
+		break;
+	case DP_MSG_CAPTURE:
+		m->capture = (struct dp_capture){.id = 1, .leg_id = 7, .side = DP_CAPTURE_CIPHER, .max_bytes = 1 << 20,
+						 .max_s = 10, .name = "leg7.pcapng"};
+		break;
+	case DP_MSG_TRACE:
+		m->trace = (struct dp_trace){.id = 1, .count = 10, .leg_id = UINT32_MAX, .src = at(0)};
+		break;
 	default:
 		return 0;
 	}
@@ -142,15 +159,15 @@ static const struct {
 	size_t off, size;
 	uint64_t val[4]; /* 0 ends, but the first counts */
 } bad[] = {
-	BAD(DP_MSG_HELLO, dp_hello, version, 0, 2, UINT32_MAX),
+	BAD(DP_MSG_HELLO, dp_hello, version, 0, DP_MSG_VERSION - 1, DP_MSG_VERSION + 1, UINT32_MAX),
 	BAD(DP_MSG_HELLO, dp_hello, zero, 1),
 	BAD(DP_MSG_HELLO, dp_hello, epoch, 0),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, leg_id, 2 * DP_LEGS_PER_ADDR, UINT32_MAX),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, peer_id, 7, 128, 2 * DP_LEGS_PER_ADDR), /* itself, other shard, beyond */
-	BAD(DP_MSG_LEG_SET, dp_leg_set, rx_suite, 0 /* with LATCH_AUTH */, 3, 255),
-	BAD(DP_MSG_LEG_SET, dp_leg_set, tx_suite, 3, 255),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, rx_suite, 0 /* with LATCH_AUTH */, DP_SRTP_SUITE_MAX, 255),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, tx_suite, DP_SRTP_SUITE_MAX, 255),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, latch, 4, 255),
-	BAD(DP_MSG_LEG_SET, dp_leg_set, flags, 8, 128),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, flags, 32, 128),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, remote.port, 0),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, remote.family, 0, 5, 6, 255), /* 6: RTCP's is 4 */
 	BAD(DP_MSG_LEG_SET, dp_leg_set, remote.ip[0], 0, 127, 224, 255),
@@ -160,14 +177,47 @@ static const struct {
 	BAD(DP_MSG_LEG_SET, dp_leg_set, remote_rtcp.port, 0),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, remote_rtcp.family, 0, 6, 255),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, dscp, 64, 255),
-	BAD(DP_MSG_LEG_SET, dp_leg_set, zero[0], 1),
-	BAD(DP_MSG_LEG_SET, dp_leg_set, zero[6], 1),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, codec, DP_CODEC_MAX, 255),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, pt_map_cnt, DP_PT_MAP_MAX + 1, 255, 0 /* there are two */, 3 /* 0 twice */),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, pt_map[0].from, 128, 8 /* twice */),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, pt_map[1].to, 128),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, pt_map[7].to, 1),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, clock_hz, 192001),
 	BAD(DP_MSG_LEG_KEY, dp_leg_key, leg_id, 2 * DP_LEGS_PER_ADDR),
-	BAD(DP_MSG_LEG_KEY, dp_leg_key, suite, 0, 3, 255),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, suite, 0, DP_SRTP_SUITE_MAX, 255),
 	BAD(DP_MSG_LEG_KEY, dp_leg_key, dir, 2, 255),
-	BAD(DP_MSG_LEG_KEY, dp_leg_key, mki_len, 1, 4),
-	BAD(DP_MSG_LEG_KEY, dp_leg_key, zero, 1),
-	BAD(DP_MSG_LEG_KEY, dp_leg_key, mki, 1),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, mki_len, 129, 255, 1 /* two bytes are set */),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, kdr, 25),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, overlap_ms, 60001),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, lifetime, (1ull << 48) + 1),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, from, 1, 1ull << 48),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, to, 1 /* with an MKI */, 1ull << 48),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, flags, 4 /* standby alone */, 16),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, roc, 1),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, zero[2], 1),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, mki[2], 1),
+	BAD(DP_MSG_LEG_KEY, dp_leg_key, mki[127], 1),
+	BAD(DP_MSG_KEY_DEL, dp_key_del, leg_id, 2 * DP_LEGS_PER_ADDR),
+	BAD(DP_MSG_KEY_DEL, dp_key_del, dir, 2),
+	BAD(DP_MSG_KEY_DEL, dp_key_del, mki_len, 0, 1, 129),
+	BAD(DP_MSG_KEY_DEL, dp_key_del, zero[1], 1),
+	BAD(DP_MSG_KEY_DEL, dp_key_del, mki[2], 1),
+	BAD(DP_MSG_SHARD_MOVE, dp_shard_move, shard, 64, UINT32_MAX),
+	BAD(DP_MSG_CAPTURE, dp_capture, id, 0),
+	BAD(DP_MSG_CAPTURE, dp_capture, leg_id, 2 * DP_LEGS_PER_ADDR),
+	BAD(DP_MSG_CAPTURE, dp_capture, side, 0, 3),
+	BAD(DP_MSG_CAPTURE, dp_capture, zero[0], 1),
+	BAD(DP_MSG_CAPTURE, dp_capture, max_bytes, 0 /* an end, with more behind it */),
+	BAD(DP_MSG_CAPTURE, dp_capture, max_s, 0),
+	BAD(DP_MSG_CAPTURE, dp_capture, name[0], 0, '.', '/', 0xff),
+	BAD(DP_MSG_CAPTURE, dp_capture, name[1], '/', ' '),
+	BAD(DP_MSG_CAPTURE, dp_capture, name[59], 'x'),
+	BAD(DP_MSG_TRACE, dp_trace, id, 0),
+	BAD(DP_MSG_TRACE, dp_trace, count, 10001),
+	BAD(DP_MSG_TRACE, dp_trace, leg_id, 2 * DP_LEGS_PER_ADDR),
+	BAD(DP_MSG_TRACE, dp_trace, drops_only, 2),
+	BAD(DP_MSG_TRACE, dp_trace, zero, 1),
+	BAD(DP_MSG_TRACE, dp_trace, src.family, 0, 5),
 	BAD(DP_MSG_LEG_KEY, dp_leg_key, index_floor, 1ull << 48, UINT64_MAX),
 	BAD(DP_MSG_LEG_KEY, dp_leg_key, rtcp_floor, 1ull << 31, UINT64_MAX),
 	BAD(DP_MSG_LEG_KEY, dp_leg_key, key[16], 1),
@@ -222,10 +272,15 @@ static const struct {
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, zero[0], 1),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.addr.port, 0),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.addr.family, 0, 9),
-	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.suite, 0 /* with a key */, 3, 255),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.suite, 0 /* with a key */, DP_SRTP_SUITE_MAX, 255),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.pt, 128),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.telephone_event, 128),
-	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.zero[4], 1),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.zero, 1),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.mki_len, 9, 255),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.mki, 1 /* no MKI */),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.kdr, 25),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.lifetime, 49),
+	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.flags, 2),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, media.key[16], 1),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, endpoint[0], 0, '\r', 0xff),
 	BAD(DP_MSG_MGCP_CMD, dp_mgcp_cmd, endpoint[20], 'x'), /* behind the end */
@@ -315,7 +370,7 @@ static void test_each_field(void)
 
 static void test_headers(void)
 {
-	for (uint16_t t = DP_MSG_HELLO; t <= DP_MSG_SWEEP; t++) {
+	for (uint16_t t = DP_MSG_HELLO; t <= DP_MSG_TRACE; t++) {
 		union any m;
 		uint16_t len = good(t, &m);
 		unsigned done = cmds + hellos;
@@ -338,7 +393,7 @@ static void test_headers(void)
 
 static void test_truncations(void)
 {
-	for (uint16_t t = DP_MSG_HELLO; t <= DP_MSG_SWEEP; t++) {
+	for (uint16_t t = DP_MSG_HELLO; t <= DP_MSG_TRACE; t++) {
 		uint8_t two[2 * DP_MSG_MAX];
 		union any m, first;
 		uint16_t len = good(t, &m), flen = good(DP_MSG_LEG_SET, &first);
