@@ -159,8 +159,8 @@ def many_legs(path, n):
     todo = list(range(n))
     while todo:
         now, todo = todo[:200], todo[200:]
-        dp.sock.send(b"".join(struct.pack("<HHI", 2, 88, i + 1) + struct.pack("<IIQIBBBB", i, NONE, i, 0, 1, 1, 0, 6) +
-                              bytes(48) + b"\x2e" + bytes(7) for i in now))
+        dp.sock.send(b"".join(struct.pack("<HHI", 2, 112, i + 1) + struct.pack("<IIQIBBBB", i, NONE, i, 0, 1, 1, 0, 6) +
+                              bytes(48) + b"\x2e" + bytes(31) for i in now))
         got = 0
         while got < len(now):
             data = dp.sock.recv(65536)
