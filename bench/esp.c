@@ -34,7 +34,7 @@ struct peer_sa { /* of openssl and ipsec-mb */
 	struct gcm_key_data gcm __attribute__((aligned(64)));
 	uint8_t enc_rk[DP_MB_AES128_RK] __attribute__((aligned(16)));
 	uint8_t dec_rk[DP_MB_AES128_RK] __attribute__((aligned(16)));
-	uint8_t ipad[20], opad[20], salt[4];
+	uint8_t state[DP_MB_HMAC_STATE], salt[4];
 	uint8_t mask[16] __attribute__((aligned(16)));
 	uint32_t spi;
 	uint64_t seq[IMPLS]; /* outbound, per implementation */
@@ -191,7 +191,7 @@ static void run_raw(enum op op, unsigned int n, unsigned int burst)
 		for (unsigned int i = 0; i < m; i++) {
 			struct peer_sa *s = &peer[pool.sa[at + i]];
 
-			dp_mb_hmac_set(raw, i, s->ipad, s->opad, pool.inner[at + i] - 24, 24 + text_len, tag[i]);
+			dp_mb_hmac_set(raw, i, s->state, pool.inner[at + i] - 24, 24 + text_len, tag[i], 12);
 		}
 		dp_mb_hmac_run(raw, m);
 		for (unsigned int i = 0; i < m; i++) {
@@ -234,7 +234,7 @@ static void peer_init(struct peer_sa *s, const struct dp_sa_set *set, const uint
 		return;
 	}
 	dp_mb_aes128_expand(raw, set->key, s->enc_rk, s->dec_rk);
-	dp_mb_hmac_sha1_key(raw, set->auth, 20, s->ipad, s->opad);
+	dp_mb_hmac_sha1_key(raw, set->auth, 20, s->state);
 	EVP_EncryptInit_ex(s->enc, EVP_aes_128_cbc(), NULL, set->key, NULL);
 	EVP_DecryptInit_ex(s->dec, EVP_aes_128_cbc(), NULL, set->key, NULL);
 	EVP_CIPHER_CTX_set_padding(s->enc, 0);

@@ -34,7 +34,7 @@ enum op { PROTECT, UNPROTECT };
 
 struct peer_key { /* of openssl and ipsec-mb */
 	uint8_t rk[DP_MB_AES128_RK] __attribute__((aligned(64)));
-	uint8_t ipad[20], opad[20];
+	uint8_t state[DP_MB_HMAC_STATE];
 	uint8_t salt[16];
 	uint32_t roc;
 	EVP_CIPHER_CTX *ctr;
@@ -147,6 +147,29 @@ static void run_openssl(enum op op, unsigned int n, unsigned int burst)
 	}
 }
 
+/* The library's own jobs, as its user would keep them: all but pointers and lengths set once. */
+static IMB_JOB raw_ctr[DP_MB_BURST], raw_hmac[DP_MB_BURST];
+
+static void raw_templates(void)
+{
+	for (unsigned int i = 0; i < DP_MB_BURST; i++) {
+		raw_ctr[i] = (IMB_JOB){
+			.cipher_mode = IMB_CIPHER_CNTR,
+			.cipher_direction = IMB_DIR_ENCRYPT,
+			.hash_alg = IMB_AUTH_NULL,
+			.chain_order = IMB_ORDER_CIPHER_HASH,
+			.key_len_in_bytes = IMB_KEY_128_BYTES,
+			.iv_len_in_bytes = 16,
+		};
+		raw_hmac[i] = (IMB_JOB){
+			.cipher_mode = IMB_CIPHER_NULL,
+			.hash_alg = IMB_AUTH_HMAC_SHA_1,
+			.chain_order = IMB_ORDER_HASH_CIPHER,
+			.auth_tag_output_len_in_bytes = 20,
+		};
+	}
+}
+
 static void run_raw(enum op op, unsigned int n, unsigned int burst)
 {
 	uint8_t iv[DP_MB_BURST][16] __attribute__((aligned(64))), tag[DP_MB_BURST][20], had[DP_MB_BURST][12];
@@ -164,12 +187,21 @@ static void run_raw(enum op op, unsigned int n, unsigned int burst)
 			if (op == UNPROTECT)
 				memcpy(had[i], p + len, 12);
 			memcpy(p + len, &roc, 4);
-			dp_mb_ctr_set(raw, i, k->rk, iv[i], p + HDR, len - HDR);
-			dp_mb_hmac_set(raw, i, k->ipad, k->opad, p, len + 4, tag[i]);
+			raw_ctr[i].enc_keys = k->rk;
+			raw_ctr[i].dec_keys = k->rk;
+			raw_ctr[i].iv = iv[i];
+			raw_ctr[i].src = p + HDR;
+			raw_ctr[i].dst = p + HDR;
+			raw_ctr[i].msg_len_to_cipher_in_bytes = len - HDR;
+			raw_hmac[i].u.HMAC._hashed_auth_key_xor_ipad = k->state;
+			raw_hmac[i].u.HMAC._hashed_auth_key_xor_opad = k->state + DP_MB_HMAC_STATE / 2;
+			raw_hmac[i].src = p;
+			raw_hmac[i].msg_len_to_hash_in_bytes = len + 4;
+			raw_hmac[i].auth_tag_output = tag[i];
 		}
 		if (op == PROTECT)
-			IMB_SUBMIT_CIPHER_BURST_NOCHECK(raw->mgr, raw->ctr, m, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, 16);
-		IMB_SUBMIT_HASH_BURST_NOCHECK(raw->mgr, raw->hmac, m, IMB_AUTH_HMAC_SHA_1);
+			IMB_SUBMIT_CIPHER_BURST_NOCHECK(raw->mgr, raw_ctr, m, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, 16);
+		IMB_SUBMIT_HASH_BURST_NOCHECK(raw->mgr, raw_hmac, m, IMB_AUTH_HMAC_SHA_1);
 		for (unsigned int i = 0; i < m; i++) {
 			if (op == PROTECT)
 				memcpy(pool.data[at + i] + pool.len[at + i], tag[i], tag_len == 10 ? 10 : 4);
@@ -177,7 +209,7 @@ static void run_raw(enum op op, unsigned int n, unsigned int burst)
 				pool.bad += memcmp(tag[i], had[i], tag_len) != 0;
 		}
 		if (op == UNPROTECT)
-			IMB_SUBMIT_CIPHER_BURST_NOCHECK(raw->mgr, raw->ctr, m, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, 16);
+			IMB_SUBMIT_CIPHER_BURST_NOCHECK(raw->mgr, raw_ctr, m, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, 16);
 	}
 }
 
@@ -223,12 +255,12 @@ static void peer_init(struct peer_key *k, unsigned int stream)
 		memcpy(iv, master + 16, 14);
 		iv[7] ^= (uint8_t)label;
 		memset(out[label], 0, 20);
-		dp_mb_ctr_set(raw, 0, mrk, iv, out[label], 20);
+		dp_mb_ctr_set(raw, 0, mrk, 10, iv, out[label], 20);
 		dp_mb_ctr_run(raw, 1);
 	}
 	memset(k, 0, sizeof(*k));
 	dp_mb_aes128_expand(raw, out[0], k->rk, NULL);
-	dp_mb_hmac_sha1_key(raw, out[1], 20, k->ipad, k->opad);
+	dp_mb_hmac_sha1_key(raw, out[1], 20, k->state);
 	memcpy(k->salt, out[2], 14);
 	k->ctr = EVP_CIPHER_CTX_new();
 	EVP_EncryptInit_ex(k->ctr, EVP_aes_128_ctr(), NULL, out[0], NULL);
@@ -486,6 +518,7 @@ int bench_srtp(const struct bench_opts *opts)
 	bench_pin(opts->cpu);
 	mb = dp_mb_create();
 	raw = dp_mb_create();
+	raw_templates();
 	if (mb == NULL || raw == NULL || srtp_init() != srtp_err_status_ok)
 		return 1;
 	pool.mem = array(BATCH, SLOT);

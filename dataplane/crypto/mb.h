@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * intel-ipsec-mb behind a small interface: one manager per thread, key preparation, and bursts of jobs that
- * are complete when the call returns (no job waits for a later packet). A burst is filled slot by slot and
- * then run:
+ * Bursts of crypto jobs behind a small interface: one manager per thread, key preparation, and bursts that are
+ * complete when the call returns (no job waits for a later packet). A burst is filled slot by slot and then run:
  *
  *	for (i = 0; i < n; i++)
- *		dp_mb_hmac_set(mb, i, ipad, opad, data, len, tag[i]);
+ *		dp_mb_hmac_set(mb, i, state, data, len, tag[i], 20);
  *	dp_mb_hmac_run(mb, n);
  *
  * Slots are the manager's and stay as they were set until the next set of the same kind. All buffers belong
  * to the caller and must stay until run returned. Nothing here allocates after create. A manager and all its
  * functions belong to one thread (a worker, or the main lcore for its key schedules).
+ *
+ * The work is intel-ipsec-mb's; SHA-NI code of our own does the HMACs of short bursts.
  */
 #ifndef DP_CRYPTO_MB_H
 #define DP_CRYPTO_MB_H
@@ -22,17 +23,37 @@
 #include <intel-ipsec-mb.h>
 
 #define DP_MB_BURST      64  /* slots of each kind */
-#define DP_MB_AES128_RK  176 /* bytes of an expanded AES-128 key, one direction; 16-byte aligned */
-#define DP_MB_SHA1_STATE 20  /* bytes of an HMAC-SHA1 inner or outer state; 4-byte aligned */
-#define DP_MB_SHA1_LEN   20  /* bytes that each HMAC job writes */
+#define DP_MB_AES128_RK  176 /* bytes of an expanded AES key, one direction; 16-byte aligned */
+#define DP_MB_AES192_RK  208
+#define DP_MB_AES256_RK  240
+#define DP_MB_AES_RK_MAX DP_MB_AES256_RK
+#define DP_MB_HMAC_STATE 40  /* bytes: inner, then outer HMAC-SHA1 state; 4-byte aligned, at best in one cache line */
+#define DP_MB_SHA1_LEN   20  /* bytes of a whole tag */
+
+/* A job of a burst. Filled by the functions below. */
+struct dp_mb_ctr {
+	const uint8_t *rk, *iv;
+	uint8_t *data;
+	uint32_t len;
+	uint32_t rounds;
+};
+
+struct dp_mb_hmac {
+	const uint8_t *state, *data;
+	uint8_t *tag;
+	uint32_t len;
+	uint32_t word; /* behind the data, as 4 bytes in network order */
+	uint8_t word_len; /* 0 or 4 */
+	uint8_t tag_len;
+};
 
 struct dp_mb {
 	IMB_MGR *mgr; /* for what has no function here; no job may be left in it */
 	bool shani;   /* own single-buffer HMAC in use for short bursts, and for what is left of longer ones */
 	unsigned int lanes; /* HMAC jobs that the manager works on side by side */
-	IMB_JOB ctr[DP_MB_BURST];
-	IMB_JOB hmac[DP_MB_BURST];
-	IMB_JOB cbc[DP_MB_BURST];
+	struct dp_mb_ctr ctr[DP_MB_BURST];
+	struct dp_mb_hmac hmac[DP_MB_BURST];
+	IMB_JOB imb_ctr[DP_MB_BURST], imb_hmac[DP_MB_BURST], cbc[DP_MB_BURST]; /* templates, filled from the above */
 };
 
 /**
@@ -50,11 +71,25 @@ void dp_mb_destroy(struct dp_mb *mb);
 /** Name of the instruction set chosen: "avx512", "avx2", "avx", "sse". */
 const char *dp_mb_isa(const struct dp_mb *mb);
 
-/** Expand an AES-128 key; 'dec' may be NULL. Both DP_MB_AES128_RK bytes, 16-byte aligned. */
-void dp_mb_aes128_expand(struct dp_mb *mb, const uint8_t key[16], uint8_t *enc, uint8_t *dec);
+/** Rounds of AES with a key of 16, 24 or 32 bytes: 10, 12 or 14. A schedule has 16 bytes more than 16 for each. */
+static inline unsigned int dp_mb_aes_rounds(size_t key_len)
+{
+	return 6 + (unsigned int)key_len / 4;
+}
 
-/** Inner and outer HMAC-SHA1 state of a key of at most 64 bytes (RFC 2104). DP_MB_SHA1_STATE bytes each. */
-void dp_mb_hmac_sha1_key(struct dp_mb *mb, const uint8_t *key, size_t len, uint8_t *ipad, uint8_t *opad);
+/**
+ * Expand an AES key of 16, 24 or 32 bytes; 'dec' may be NULL. 'enc' and 'dec' DP_MB_AES128_RK, DP_MB_AES192_RK or
+ * DP_MB_AES256_RK bytes, 16-byte aligned.
+ */
+void dp_mb_aes_expand(struct dp_mb *mb, const uint8_t *key, size_t key_len, uint8_t *enc, uint8_t *dec);
+
+static inline void dp_mb_aes128_expand(struct dp_mb *mb, const uint8_t key[16], uint8_t *enc, uint8_t *dec)
+{
+	dp_mb_aes_expand(mb, key, 16, enc, dec);
+}
+
+/** Inner and outer HMAC-SHA1 state, DP_MB_HMAC_STATE bytes, of a key of at most 64 bytes (RFC 2104). */
+void dp_mb_hmac_sha1_key(struct dp_mb *mb, const uint8_t *key, size_t len, uint8_t *state);
 
 /** Equal? Takes the same time for every content. */
 static inline bool dp_mb_equal(const uint8_t *a, const uint8_t *b, size_t len)
@@ -67,39 +102,59 @@ static inline bool dp_mb_equal(const uint8_t *a, const uint8_t *b, size_t len)
 	return diff == 0;
 }
 
-/* --- AES-128-CTR, in place; 'iv' 16 bytes, big-endian block counter in the last 4; len above 0 --- */
+/* --- AES-CTR, in place; 'iv' 16 bytes, big-endian block counter in the last 4, which may not wrap; len above 0 --- */
 
-static inline void dp_mb_ctr_set(struct dp_mb *mb, unsigned int slot, const uint8_t *enc_rk, const uint8_t *iv,
-				 uint8_t *data, size_t len)
+/** 'rk': the encryption schedule of an AES key, 'rounds' dp_mb_aes_rounds() of its length; a burst may mix them. */
+static inline void dp_mb_ctr_set(struct dp_mb *mb, unsigned int slot, const uint8_t *rk, unsigned int rounds,
+				 const uint8_t *iv, uint8_t *data, size_t len)
 {
-	IMB_JOB *job = &mb->ctr[slot];
+	struct dp_mb_ctr *job = &mb->ctr[slot];
 
-	job->enc_keys = enc_rk;
-	job->dec_keys = enc_rk;
+	job->rk = rk;
 	job->iv = iv;
-	job->src = data;
-	job->dst = data;
-	job->msg_len_to_cipher_in_bytes = len;
+	job->data = data;
+	job->len = (uint32_t)len;
+	job->rounds = rounds;
 }
 
 /** Run slots 0 .. n-1. n at most DP_MB_BURST. */
 void dp_mb_ctr_run(struct dp_mb *mb, unsigned int n);
 
-/* --- HMAC-SHA1: DP_MB_SHA1_LEN bytes to 'tag'; the caller compares or copies the part it wants --- */
+/* --- HMAC-SHA1 --- */
 
-static inline void dp_mb_hmac_set(struct dp_mb *mb, unsigned int slot, const uint8_t *ipad, const uint8_t *opad,
-				  const uint8_t *data, size_t len, uint8_t *tag)
+/** The first 'tag_len' bytes (1 to DP_MB_SHA1_LEN) of the HMAC of data go to 'tag'. len above 0. */
+static inline void dp_mb_hmac_set(struct dp_mb *mb, unsigned int slot, const uint8_t *state, const uint8_t *data,
+				  size_t len, uint8_t *tag, unsigned int tag_len)
 {
-	IMB_JOB *job = &mb->hmac[slot];
+	struct dp_mb_hmac *job = &mb->hmac[slot];
 
-	job->u.HMAC._hashed_auth_key_xor_ipad = ipad;
-	job->u.HMAC._hashed_auth_key_xor_opad = opad;
-	job->src = data;
-	job->msg_len_to_hash_in_bytes = len;
-	job->auth_tag_output = tag;
+	job->state = state;
+	job->data = data;
+	job->tag = tag;
+	job->len = (uint32_t)len;
+	job->word_len = 0;
+	job->tag_len = (uint8_t)tag_len;
 }
 
-/** Run slots 0 .. n-1. n at most DP_MB_BURST; len of each job above 0. */
+/**
+ * The same with 32 bits that are not in the packet behind the data: SRTP's ROC, the high half of an ESN. The 4 bytes
+ * behind the data must be writable; they are left as they were, or hold the tag if it goes there.
+ */
+static inline void dp_mb_hmac_set_word(struct dp_mb *mb, unsigned int slot, const uint8_t *state, uint8_t *data,
+				       size_t len, uint32_t word, uint8_t *tag, unsigned int tag_len)
+{
+	struct dp_mb_hmac *job = &mb->hmac[slot];
+
+	job->state = state;
+	job->data = data;
+	job->tag = tag;
+	job->len = (uint32_t)len;
+	job->word = word;
+	job->word_len = 4;
+	job->tag_len = (uint8_t)tag_len;
+}
+
+/** Run slots 0 .. n-1. n at most DP_MB_BURST. No tag may lie in the data of another job of the burst. */
 void dp_mb_hmac_run(struct dp_mb *mb, unsigned int n);
 
 /* --- AES-128-CBC, no padding: len a multiple of 16, above 0; src and dst equal or apart --- */
@@ -121,32 +176,61 @@ static inline void dp_mb_cbc_set(struct dp_mb *mb, unsigned int slot, const uint
 /** Run slots 0 .. n-1, all in one direction. n at most DP_MB_BURST. */
 void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, bool encrypt);
 
-/* --- AES-128-GCM, one packet a call: as fast as a burst (12-byte nonce, 16-byte tag) --- */
+/* --- AES-GCM, keys of 16 or 32 bytes, one packet a call: as fast as a burst (12-byte nonce, 16-byte tag) --- */
 
-/** Key schedule and hash key powers. The struct is 16-byte aligned memory of the caller. */
-static inline void dp_mb_gcm128_key(struct dp_mb *mb, const uint8_t key[16], struct gcm_key_data *ret)
+/** Key schedule and hash key powers. The struct is 64-byte aligned memory of the caller. */
+static inline void dp_mb_gcm_key(struct dp_mb *mb, const uint8_t *key, size_t key_len, struct gcm_key_data *ret)
 {
-	IMB_AES128_GCM_PRE(mb->mgr, key, ret);
+	if (key_len == 16)
+		IMB_AES128_GCM_PRE(mb->mgr, key, ret);
+	else
+		IMB_AES256_GCM_PRE(mb->mgr, key, ret);
 }
 
 /** Encrypt 'len' bytes from src to dst (equal or apart; len may be 0), write the 16-byte tag. */
+static inline void dp_mb_gcm_enc(struct dp_mb *mb, size_t key_len, const struct gcm_key_data *key,
+				 const uint8_t nonce[12], const uint8_t *aad, size_t aad_len, const uint8_t *src,
+				 uint8_t *dst, size_t len, uint8_t tag[16])
+{
+	struct gcm_context_data ctx;
+
+	if (key_len == 16)
+		IMB_AES128_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+	else
+		IMB_AES256_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+}
+
+/** The reverse. Writes the tag that the packet should have had; the caller compares with dp_mb_equal(). */
+static inline void dp_mb_gcm_dec(struct dp_mb *mb, size_t key_len, const struct gcm_key_data *key,
+				 const uint8_t nonce[12], const uint8_t *aad, size_t aad_len, const uint8_t *src,
+				 uint8_t *dst, size_t len, uint8_t tag[16])
+{
+	struct gcm_context_data ctx;
+
+	if (key_len == 16)
+		IMB_AES128_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+	else
+		IMB_AES256_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+}
+
+/* ESP has GCM with 128-bit keys only. */
+static inline void dp_mb_gcm128_key(struct dp_mb *mb, const uint8_t key[16], struct gcm_key_data *ret)
+{
+	dp_mb_gcm_key(mb, key, 16, ret);
+}
+
 static inline void dp_mb_gcm128_enc(struct dp_mb *mb, const struct gcm_key_data *key, const uint8_t nonce[12],
 				    const uint8_t *aad, size_t aad_len, const uint8_t *src, uint8_t *dst,
 				    size_t len, uint8_t tag[16])
 {
-	struct gcm_context_data ctx;
-
-	IMB_AES128_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+	dp_mb_gcm_enc(mb, 16, key, nonce, aad, aad_len, src, dst, len, tag);
 }
 
-/** The reverse. Writes the tag that the packet should have had; the caller compares with dp_mb_equal(). */
 static inline void dp_mb_gcm128_dec(struct dp_mb *mb, const struct gcm_key_data *key, const uint8_t nonce[12],
 				    const uint8_t *aad, size_t aad_len, const uint8_t *src, uint8_t *dst,
 				    size_t len, uint8_t tag[16])
 {
-	struct gcm_context_data ctx;
-
-	IMB_AES128_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+	dp_mb_gcm_dec(mb, 16, key, nonce, aad, aad_len, src, dst, len, tag);
 }
 
 #endif

@@ -13,7 +13,8 @@
 #include "ipsec/iphdr.h"
 #include "ipsec/sa.h"
 
-#define CHUNK DP_MB_BURST
+#define CHUNK   DP_MB_BURST
+#define CBC_ICV 12 /* HMAC-SHA1-96, RFC 2404 */
 
 /* A packet between the steps. */
 struct esp_meta {
@@ -24,7 +25,7 @@ struct esp_meta {
 	uint64_t seq;      /* 64 bits, inferred ones included */
 	struct dp_iphdr ip; /* inbound: outer header */
 	uint8_t nonce[12], aad[12]; /* GCM */
-	uint8_t tag[DP_MB_SHA1_LEN], icv[16]; /* computed; inbound: received */
+	uint8_t tag[16], icv[16]; /* inbound: computed; received */
 };
 
 /* --- both directions --- */
@@ -53,19 +54,17 @@ static void gcm_fields(const struct dp_sa *sa, struct esp_meta *m)
 	}
 }
 
-/*
- * HMAC covers SPI to ciphertext, and with ESN the high half of the sequence, which is not on the wire: it is
- * put where the ICV goes (or was, saved by then) for as long as the hash runs. RFC 4303 s2.2.1.
- */
-static void hmac_set(struct dp_mb *mb, unsigned int slot, const struct dp_sa *sa, struct esp_meta *m)
+/* HMAC covers SPI to ciphertext, and with ESN the high half of the sequence, which is not on the wire. RFC 4303 s2.2.1. */
+static void hmac_set(struct dp_mb *mb, unsigned int slot, const struct dp_sa *sa, const struct esp_meta *m,
+		     uint8_t *tag)
 {
 	size_t len = 8u + sa->iv_len + m->text_len;
 
-	if (sa->esn) {
-		put_be32(m->esp + len, (uint32_t)(m->seq >> 32));
-		len += 4;
-	}
-	dp_mb_hmac_set(mb, slot, sa->key.cbc.ipad, sa->key.cbc.opad, m->esp, len, m->tag);
+	if (sa->esn)
+		dp_mb_hmac_set_word(mb, slot, sa->key.cbc.state, m->esp, len, (uint32_t)(m->seq >> 32), tag,
+				    CBC_ICV);
+	else
+		dp_mb_hmac_set(mb, slot, sa->key.cbc.state, m->esp, len, tag, CBC_ICV);
 }
 
 /* --- out --- */
@@ -226,13 +225,8 @@ static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 	if (cbc_n > 0) {
 		dp_mb_cbc_run(mb, cbc_n, true);
 		for (unsigned int j = 0; j < cbc_n; j++)
-			hmac_set(mb, j, pkts[cbc[j]].sa, &meta[cbc[j]]);
+			hmac_set(mb, j, pkts[cbc[j]].sa, &meta[cbc[j]], meta[cbc[j]].text + meta[cbc[j]].text_len);
 		dp_mb_hmac_run(mb, cbc_n);
-		for (unsigned int j = 0; j < cbc_n; j++) {
-			struct esp_meta *m = &meta[cbc[j]];
-
-			memcpy(m->text + m->text_len, m->tag, 12);
-		}
 	}
 	/* Over IPv4 the checksum is zero (RFC 3948 s2.1); over IPv6 UDP must have one (RFC 8200 s8.1). */
 	for (unsigned int i = 0; i < n; i++) {
@@ -522,7 +516,7 @@ static uint16_t decap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 			if (!dp_mb_equal(m->tag, m->icv, 16))
 				pkts[i].verdict = DP_DROP_ESP_AUTH;
 		} else {
-			hmac_set(mb, cbc_n, sa, m);
+			hmac_set(mb, cbc_n, sa, m, m->tag);
 			cbc[cbc_n++] = (uint8_t)i;
 		}
 	}
@@ -532,7 +526,7 @@ static uint16_t decap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 		for (unsigned int j = 0; j < cbc_n; j++) {
 			struct esp_meta *m = &meta[cbc[j]];
 
-			if (!dp_mb_equal(m->tag, m->icv, 12)) {
+			if (!dp_mb_equal(m->tag, m->icv, CBC_ICV)) {
 				pkts[cbc[j]].verdict = DP_DROP_ESP_AUTH;
 				continue;
 			}

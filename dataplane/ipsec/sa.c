@@ -212,7 +212,7 @@ int dp_sa_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set)
 	dp_mb_aes128_expand(mb, set->key, enc, dec);
 	memcpy(sa->key.cbc.rk, send ? enc : dec, DP_MB_AES128_RK);
 	memcpy(sa->key.cbc.kcv, enc, 16);
-	dp_mb_hmac_sha1_key(mb, set->auth, 20, sa->key.cbc.ipad, sa->key.cbc.opad);
+	dp_mb_hmac_sha1_key(mb, set->auth, 20, sa->key.cbc.state);
 	explicit_bzero(enc, sizeof(enc));
 	explicit_bzero(dec, sizeof(dec));
 	return 0;
@@ -231,8 +231,7 @@ static bool same_key(const struct dp_sa *a, const struct dp_sa *b)
 		return dp_mb_equal(a->key.gcm.expanded_keys, b->key.gcm.expanded_keys, 16) &&
 		       dp_mb_equal(a->salt, b->salt, 4);
 	return dp_mb_equal(a->key.cbc.kcv, b->key.cbc.kcv, 16) &&
-	       dp_mb_equal(a->key.cbc.ipad, b->key.cbc.ipad, sizeof(a->key.cbc.ipad)) &&
-	       dp_mb_equal(a->key.cbc.opad, b->key.cbc.opad, sizeof(a->key.cbc.opad));
+	       dp_mb_equal(a->key.cbc.state, b->key.cbc.state, sizeof(a->key.cbc.state));
 }
 
 bool dp_sa_inherit(struct dp_sa *sa, const struct dp_sa *old)

@@ -89,7 +89,7 @@ struct dp_sa {
 		struct gcm_key_data gcm;
 		struct {
 			uint8_t rk[DP_MB_AES128_RK]; /* of this direction */
-			uint8_t ipad[DP_MB_SHA1_STATE], opad[DP_MB_SHA1_STATE];
+			uint8_t state[DP_MB_HMAC_STATE];
 			uint8_t kcv[16]; /* first round key of the encryption schedule: the key itself */
 		} cbc;
 	} key __attribute__((aligned(64)));

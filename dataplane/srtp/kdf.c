@@ -18,7 +18,7 @@ void dp_srtp_kdf(struct dp_mb *mb, const uint8_t *master_rk, const uint8_t *salt
 	memcpy(iv, salt, MASTER_SALT);
 	iv[7] ^= (uint8_t)label;
 	memset(ret, 0, len);
-	dp_mb_ctr_set(mb, 0, master_rk, iv, ret, len);
+	dp_mb_ctr_set(mb, 0, master_rk, 10, iv, ret, len);
 	dp_mb_ctr_run(mb, 1);
 	explicit_bzero(iv, sizeof(iv));
 }
@@ -42,7 +42,7 @@ int dp_srtp_key_init(struct dp_mb *mb, struct dp_srtp_key *key, const struct dp_
 	dp_srtp_kdf(mb, master, par->salt, DP_SRTP_LABEL_KEY, tmp, 16);
 	dp_mb_aes128_expand(mb, tmp, key->rk, NULL);
 	dp_srtp_kdf(mb, master, par->salt, DP_SRTP_LABEL_AUTH, tmp, 20);
-	dp_mb_hmac_sha1_key(mb, tmp, 20, key->ipad, key->opad);
+	dp_mb_hmac_sha1_key(mb, tmp, 20, key->state);
 	dp_srtp_kdf(mb, master, par->salt, DP_SRTP_LABEL_SALT, key->salt, sizeof(key->salt));
 	dp_srtp_kdf(mb, master, par->salt, DP_SRTCP_LABEL_KEY, key->rtcp_key, sizeof(key->rtcp_key));
 	dp_srtp_kdf(mb, master, par->salt, DP_SRTCP_LABEL_AUTH, key->rtcp_auth, sizeof(key->rtcp_auth));
@@ -85,7 +85,7 @@ void dp_srtp_key_wipe(struct dp_srtp_key *key)
 bool dp_srtp_key_same(const struct dp_srtp_key *a, const struct dp_srtp_key *b)
 {
 	return a->suite == b->suite && a->dir == b->dir && dp_mb_equal(a->rk, b->rk, sizeof(a->rk)) &&
-	       dp_mb_equal(a->ipad, b->ipad, sizeof(a->ipad)) && dp_mb_equal(a->salt, b->salt, sizeof(a->salt)) &&
+	       dp_mb_equal(a->state, b->state, sizeof(a->state)) && dp_mb_equal(a->salt, b->salt, sizeof(a->salt)) &&
 	       dp_mb_equal(a->rtcp_key, b->rtcp_key, sizeof(a->rtcp_key)) &&
 	       dp_mb_equal(a->rtcp_auth, b->rtcp_auth, sizeof(a->rtcp_auth)) &&
 	       dp_mb_equal(a->rtcp_salt, b->rtcp_salt, sizeof(a->rtcp_salt));

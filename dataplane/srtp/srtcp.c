@@ -15,7 +15,7 @@
  */
 struct scratch {
 	uint8_t rk[CHUNK][DP_MB_AES128_RK] __attribute__((aligned(16)));
-	uint8_t state[CHUNK][2][DP_MB_SHA1_STATE] __attribute__((aligned(16)));
+	uint8_t state[CHUNK][DP_MB_HMAC_STATE] __attribute__((aligned(8)));
 	uint8_t iv[CHUNK][16] __attribute__((aligned(16)));
 	uint8_t tag[CHUNK][DP_MB_SHA1_LEN];
 	const struct dp_srtp_key *last;
@@ -27,8 +27,7 @@ static unsigned int expand(struct dp_mb *mb, struct scratch *s, const struct dp_
 {
 	if (s->last != key) {
 		dp_mb_aes128_expand(mb, key->rtcp_key, s->rk[s->keys], NULL);
-		dp_mb_hmac_sha1_key(mb, key->rtcp_auth, sizeof(key->rtcp_auth), s->state[s->keys][0],
-				    s->state[s->keys][1]);
+		dp_mb_hmac_sha1_key(mb, key->rtcp_auth, sizeof(key->rtcp_auth), s->state[s->keys]);
 		s->last = key;
 		s->keys++;
 	}
@@ -74,13 +73,13 @@ static uint16_t protect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16
 		k = expand(mb, &s, pkt->key);
 		if (pkt->len > RTCP_HDR) {
 			dp_srtp_iv(s.iv[ciphers], pkt->key->rtcp_salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, s.rk[k], s.iv[ciphers], pkt->data + RTCP_HDR,
+			dp_mb_ctr_set(mb, ciphers, s.rk[k], 10, s.iv[ciphers], pkt->data + RTCP_HDR,
 				      (size_t)pkt->len - RTCP_HDR);
 			ciphers++;
 		}
 		dp_srtp_put_be32(pkt->data + pkt->len, E_BIT | (uint32_t)pkt->index);
-		dp_mb_hmac_set(mb, macs, s.state[k][0], s.state[k][1], pkt->data, (size_t)pkt->len + 4,
-			       s.tag[macs]);
+		dp_mb_hmac_set(mb, macs, s.state[k], pkt->data, (size_t)pkt->len + 4,
+			       pkt->data + pkt->len + 4, TAG_LEN);
 		job[macs++] = (uint8_t)i;
 	}
 	dp_mb_ctr_run(mb, ciphers);
@@ -88,7 +87,6 @@ static uint16_t protect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16
 	for (uint16_t j = 0; j < macs; j++) {
 		struct dp_srtp_pkt *pkt = &pkts[job[j]];
 
-		memcpy(pkt->data + pkt->len + 4, s.tag[j], TAG_LEN);
 		pkt->len = (uint16_t)(pkt->len + DP_SRTCP_TRAILER);
 	}
 	if (s.keys > 0)
@@ -156,8 +154,7 @@ static uint16_t unprotect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint
 			continue;
 		k = expand(mb, &s, pkt->key);
 		s.slot[i] = (uint8_t)k;
-		dp_mb_hmac_set(mb, macs++, s.state[k][0], s.state[k][1], pkt->data, (size_t)pkt->len - TAG_LEN,
-			       s.tag[i]);
+		dp_mb_hmac_set(mb, macs++, s.state[k], pkt->data, (size_t)pkt->len - TAG_LEN, s.tag[i], TAG_LEN);
 		job[parsed++] = (uint8_t)i;
 	}
 	dp_mb_hmac_run(mb, macs);
@@ -173,7 +170,7 @@ static uint16_t unprotect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint
 		ok++;
 		if (pkt->enc && pkt->len > RTCP_HDR) {
 			dp_srtp_iv(s.iv[ciphers], pkt->key->rtcp_salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, s.rk[s.slot[i]], s.iv[ciphers], pkt->data + RTCP_HDR,
+			dp_mb_ctr_set(mb, ciphers, s.rk[s.slot[i]], 10, s.iv[ciphers], pkt->data + RTCP_HDR,
 				      (size_t)pkt->len - RTCP_HDR);
 			ciphers++;
 		}

@@ -81,7 +81,6 @@ static uint8_t protect_prepare(struct dp_srtp_pkt *pkt)
 uint16_t dp_srtp_protect_burst(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16_t n)
 {
 	uint8_t iv[DP_SRTP_BURST][16] __attribute__((aligned(64)));
-	uint8_t tag[DP_SRTP_BURST][DP_MB_SHA1_LEN];
 	uint8_t job[DP_SRTP_BURST];
 	uint16_t ciphers = 0, macs = 0;
 
@@ -97,24 +96,19 @@ uint16_t dp_srtp_protect_burst(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint1
 			continue;
 		if (pkt->len > pkt->hdr_len) {
 			dp_srtp_iv(iv[ciphers], key->salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, key->rk, iv[ciphers], pkt->data + pkt->hdr_len,
+			dp_mb_ctr_set(mb, ciphers, key->rk, 10, iv[ciphers], pkt->data + pkt->hdr_len,
 				      (size_t)pkt->len - pkt->hdr_len);
 			ciphers++;
 		}
-		/* The ROC stands where the tag will be; the MAC runs over both in one piece. */
-		dp_srtp_put_be32(pkt->data + pkt->len, (uint32_t)(pkt->index >> 16));
-		dp_mb_hmac_set(mb, macs, key->ipad, key->opad, pkt->data, (size_t)pkt->len + 4, tag[macs]);
+		dp_mb_hmac_set_word(mb, macs, key->state, pkt->data, pkt->len, (uint32_t)(pkt->index >> 16),
+				    pkt->data + pkt->len, key->tag_len);
 		job[macs++] = (uint8_t)i;
 	}
 	dp_mb_ctr_run(mb, ciphers);
 	dp_mb_hmac_run(mb, macs);
 	for (uint16_t j = 0; j < macs; j++) {
 		struct dp_srtp_pkt *pkt = &pkts[job[j]];
-		uint8_t *out = pkt->data + pkt->len;
 
-		memcpy(out, tag[j], 4);
-		if (pkt->key->tag_len == 10)
-			memcpy(out + 4, tag[j] + 4, 6);
 		pkt->len = (uint16_t)(pkt->len + pkt->key->tag_len);
 	}
 	return macs;
@@ -164,9 +158,7 @@ static inline void mac_job(struct dp_mb *mb, unsigned int slot, struct dp_srtp_p
 	const struct dp_srtp_key *key = pkt->key;
 	size_t len = (size_t)pkt->len - key->tag_len;
 
-	/* The ROC takes the place of the tag, of which there is a copy. */
-	dp_srtp_put_be32(pkt->data + len, (uint32_t)(pkt->index >> 16));
-	dp_mb_hmac_set(mb, slot, key->ipad, key->opad, pkt->data, len + 4, tag);
+	dp_mb_hmac_set_word(mb, slot, key->state, pkt->data, len, (uint32_t)(pkt->index >> 16), tag, DP_MB_SHA1_LEN);
 }
 
 static uint8_t accept_index(struct dp_srtp_pkt *pkt)
@@ -273,7 +265,7 @@ uint16_t dp_srtp_unprotect_burst(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uin
 		len = (size_t)pkt->len - key->tag_len;
 		if (len > pkt->hdr_len) {
 			dp_srtp_iv(iv[ciphers], key->salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, key->rk, iv[ciphers], pkt->data + pkt->hdr_len,
+			dp_mb_ctr_set(mb, ciphers, key->rk, 10, iv[ciphers], pkt->data + pkt->hdr_len,
 				      len - pkt->hdr_len);
 			ciphers++;
 		}

@@ -63,8 +63,7 @@ static_assert(sizeof(struct dp_srtp_stream) == 96, "a stream is small");
 struct dp_srtp_key {
 	/* read per packet: 5 cache lines with the stream */
 	uint8_t rk[176];     /* RTP session key, AES-128 encryption schedule */
-	uint8_t ipad[20];    /* RTP authentication key, HMAC-SHA1 states */
-	uint8_t opad[20];
+	uint8_t state[40];   /* RTP authentication key, HMAC-SHA1 states */
 	uint8_t salt[14];    /* RTP session salt */
 	uint8_t suite;       /* enum dp_srtp_suite */
 	uint8_t tag_len;     /* SRTP: 4 or 10 bytes */

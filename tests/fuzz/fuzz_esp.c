@@ -110,7 +110,7 @@ static uint8_t *seal(const struct dp_sa *sa, uint32_t seq, const uint8_t *text, 
 			dp_mb_cbc_set(mb, 0, sa->key.cbc.rk, e + 8, text, e + 8 + iv, len);
 			dp_mb_cbc_run(mb, 1, true);
 		}
-		dp_mb_hmac_set(mb, 0, sa->key.cbc.ipad, sa->key.cbc.opad, e, hash, tag);
+		dp_mb_hmac_set(mb, 0, sa->key.cbc.state, e, hash, tag, DP_MB_SHA1_LEN);
 		dp_mb_hmac_run(mb, 1);
 		memcpy(e + 8 + iv + len, tag, 12);
 	}

@@ -41,15 +41,15 @@ static const struct {
 static void test_rfc2202(void)
 {
 	for (size_t i = 0; i < sizeof(rfc2202) / sizeof(rfc2202[0]); i++) {
-		uint8_t key[64], data[64], want[20], ipad[20], opad[20], tag[20][20];
+		uint8_t key[64], data[64], want[20], st[DP_MB_HMAC_STATE], tag[20][20];
 		size_t klen = unhex(rfc2202[i].key, key), len = unhex(rfc2202[i].data, data);
 
 		unhex(rfc2202[i].digest, want);
-		dp_mb_hmac_sha1_key(mb, key, klen, ipad, opad);
+		dp_mb_hmac_sha1_key(mb, key, klen, st);
 		for (unsigned int n = 1; n <= 20; n++) {
 			memset(tag, 0, sizeof(tag));
 			for (unsigned int j = 0; j < n; j++)
-				dp_mb_hmac_set(mb, j, ipad, opad, data, len, tag[j]);
+				dp_mb_hmac_set(mb, j, st, data, len, tag[j], 20);
 			dp_mb_hmac_run(mb, n);
 			for (unsigned int j = 0; j < n; j++)
 				CU_ASSERT_EQUAL(memcmp(tag[j], want, 20), 0);
@@ -57,7 +57,7 @@ static void test_rfc2202(void)
 	}
 }
 
-#define LEN_MAX 1500
+#define LEN_MAX 2048
 
 /* Exact-size heap copies, so that a read behind the data shows under ASan. */
 static uint8_t *some(uint64_t *r, size_t len)
@@ -69,30 +69,61 @@ static uint8_t *some(uint64_t *r, size_t len)
 	return p;
 }
 
+/* Random lengths, with and without a word behind the data, tags of every length, in a row of their own or in the packet. */
 static void test_hmac_bursts(void)
 {
 	uint64_t r = 4711;
 	int wrong = 0;
 
 	for (unsigned int n = 1; n <= DP_MB_BURST; n++) {
-		uint8_t *data[DP_MB_BURST], key[DP_MB_BURST][20], st[DP_MB_BURST][2][20], tag[DP_MB_BURST][20];
-		size_t len[DP_MB_BURST];
+		uint8_t *data[DP_MB_BURST], *had[DP_MB_BURST], key[DP_MB_BURST][20], st[DP_MB_BURST][DP_MB_HMAC_STATE];
+		uint8_t tag[DP_MB_BURST][24];
+		unsigned int len[DP_MB_BURST], tag_len[DP_MB_BURST];
+		uint32_t word[DP_MB_BURST];
+		bool in[DP_MB_BURST], with[DP_MB_BURST];
 
+		memset(tag, 0xee, sizeof(tag));
 		for (unsigned int i = 0; i < n; i++) {
-			len[i] = 1 + rnd(&r) % (n % 3 == 0 ? 200 : LEN_MAX);
-			data[i] = some(&r, len[i]);
+			len[i] = 1 + (unsigned int)rnd(&r) % (n % 3 == 0 ? 200 : LEN_MAX);
+			with[i] = rnd(&r) % 2 != 0;
+			in[i] = rnd(&r) % 2 != 0;
+			tag_len[i] = 1 + (unsigned int)rnd(&r) % 20;
+			word[i] = (uint32_t)rnd(&r);
+			data[i] = some(&r, len[i] + 20);
+			had[i] = malloc(len[i] + 20);
+			memcpy(had[i], data[i], len[i] + 20);
 			for (int b = 0; b < 20; b++)
 				key[i][b] = (uint8_t)rnd(&r);
-			dp_mb_hmac_sha1_key(mb, key[i], 20, st[i][0], st[i][1]);
-			dp_mb_hmac_set(mb, i, st[i][0], st[i][1], data[i], len[i], tag[i]);
+			dp_mb_hmac_sha1_key(mb, key[i], 20, st[i]);
+			if (with[i])
+				dp_mb_hmac_set_word(mb, i, st[i], data[i], len[i], word[i],
+						    in[i] ? data[i] + len[i] : tag[i], tag_len[i]);
+			else
+				dp_mb_hmac_set(mb, i, st[i], data[i], len[i], in[i] ? data[i] + len[i] : tag[i],
+					       tag_len[i]);
 		}
 		dp_mb_hmac_run(mb, n);
 		for (unsigned int i = 0; i < n; i++) {
-			uint8_t want[20];
+			uint8_t want[20], *got = in[i] ? data[i] + len[i] : tag[i];
+			uint8_t *msg = malloc(len[i] + 4);
 
-			ref_mac(key[i], data[i], len[i], want);
-			wrong += memcmp(want, tag[i], 20) != 0;
+			memcpy(msg, had[i], len[i]);
+			for (int b = 0; b < 4; b++)
+				msg[len[i] + (unsigned int)b] = (uint8_t)(word[i] >> (24 - 8 * b));
+			ref_mac(key[i], msg, len[i] + (with[i] ? 4 : 0), want);
+			wrong += memcmp(want, got, tag_len[i]) != 0;
+			/* nothing else was written */
+			wrong += memcmp(data[i], had[i], len[i]) != 0;
+			if (in[i]) {
+				wrong += memcmp(got + tag_len[i], had[i] + len[i] + tag_len[i], 20 - tag_len[i]) != 0;
+			} else {
+				wrong += memcmp(data[i], had[i], len[i] + 20) != 0;
+				for (unsigned int b = tag_len[i]; b < 24; b++)
+					wrong += tag[i][b] != 0xee;
+			}
+			free(msg);
 			free(data[i]);
+			free(had[i]);
 		}
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
@@ -106,14 +137,14 @@ static void test_sha1ni_every_length(void)
 	if (!mb->shani)
 		return; /* the CPU has no SHA instructions: the lanes do all, tested above */
 	for (size_t len = 0; len <= 400; len++) {
-		uint8_t key[20] = {(uint8_t)len, 1, 2}, st[2][20], want[2][20], tag[2][20];
+		uint8_t key[20] = {(uint8_t)len, 1, 2}, st[2 * 20], want[2][20], tag[2][20];
 		size_t other = rnd(&r) % 3 == 0 ? len : rnd(&r) % 400;
 		uint8_t *a = some(&r, len), *b = some(&r, other);
 		struct dp_sha1ni_msg msg[2];
 
-		dp_mb_hmac_sha1_key(mb, key, 20, st[0], st[1]);
-		msg[0] = (struct dp_sha1ni_msg){st[0], st[1], a, len, tag[0]};
-		msg[1] = (struct dp_sha1ni_msg){st[0], st[1], b, other, tag[1]};
+		dp_mb_hmac_sha1_key(mb, key, 20, st);
+		msg[0] = (struct dp_sha1ni_msg){st, st + 20, a, len, tag[0]};
+		msg[1] = (struct dp_sha1ni_msg){st, st + 20, b, other, tag[1]};
 		ref_mac(key, a, len, want[0]);
 		ref_mac(key, b, other, want[1]);
 		dp_sha1ni_hmac(msg);
@@ -122,41 +153,6 @@ static void test_sha1ni_every_length(void)
 		wrong += memcmp(tag, want, 40) != 0;
 		free(a);
 		free(b);
-	}
-	CU_ASSERT_EQUAL(wrong, 0);
-}
-
-static void test_ctr_bursts(void)
-{
-	uint64_t r = 17;
-	int wrong = 0;
-
-	for (unsigned int n = 1; n <= DP_MB_BURST; n++) {
-		uint8_t *data[DP_MB_BURST], *want[DP_MB_BURST];
-		uint8_t iv[DP_MB_BURST][16], rk[DP_MB_BURST][DP_MB_AES128_RK] __attribute__((aligned(16)));
-		size_t len[DP_MB_BURST];
-
-		for (unsigned int i = 0; i < n; i++) {
-			uint8_t key[16];
-
-			len[i] = 1 + rnd(&r) % LEN_MAX;
-			data[i] = some(&r, len[i]);
-			want[i] = malloc(len[i]);
-			memcpy(want[i], data[i], len[i]);
-			for (int b = 0; b < 16; b++) {
-				key[b] = (uint8_t)rnd(&r);
-				iv[i][b] = b < 14 ? (uint8_t)rnd(&r) : 0;
-			}
-			ref_ctr(key, iv[i], want[i], len[i]);
-			dp_mb_aes128_expand(mb, key, rk[i], NULL);
-			dp_mb_ctr_set(mb, i, rk[i], iv[i], data[i], len[i]);
-		}
-		dp_mb_ctr_run(mb, n);
-		for (unsigned int i = 0; i < n; i++) {
-			wrong += memcmp(want[i], data[i], len[i]) != 0;
-			free(data[i]);
-			free(want[i]);
-		}
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
 }
@@ -177,6 +173,47 @@ static void evp(const EVP_CIPHER *alg, int enc, const uint8_t *key, const uint8_
 		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, 16, tag);
 	}
 	EVP_CIPHER_CTX_free(ctx);
+}
+
+static void test_ctr_bursts(void)
+{
+	const EVP_CIPHER *const algs[] = {EVP_aes_128_ctr(), EVP_aes_192_ctr(), EVP_aes_256_ctr()};
+	uint64_t r = 17;
+	int wrong = 0;
+
+	for (unsigned int n = 1; n <= DP_MB_BURST; n++) {
+		uint8_t *data[DP_MB_BURST], *want[DP_MB_BURST];
+		uint8_t iv[DP_MB_BURST][16], rk[DP_MB_BURST][DP_MB_AES_RK_MAX] __attribute__((aligned(16)));
+		size_t len[DP_MB_BURST];
+
+		for (unsigned int i = 0; i < n; i++) {
+			/* one key size, then runs of them, then any */
+			unsigned int size = n < 4 ? n - 1 : n < 24 ? i / 5 % 3 : (unsigned int)rnd(&r) % 3;
+			uint8_t key[32];
+
+			len[i] = 1 + rnd(&r) % LEN_MAX;
+			data[i] = some(&r, len[i]);
+			want[i] = malloc(len[i]);
+			for (int b = 0; b < 32; b++)
+				key[b] = (uint8_t)rnd(&r);
+			for (int b = 0; b < 16; b++)
+				iv[i][b] = b < 14 ? (uint8_t)rnd(&r) : 0;
+			if (n % 4 == 0) { /* a counter that begins anywhere */
+				iv[i][14] = (uint8_t)rnd(&r);
+				iv[i][15] = (uint8_t)(0xf0 | rnd(&r));
+			}
+			evp(algs[size], 1, key, iv[i], data[i], want[i], len[i], NULL, 0, NULL);
+			dp_mb_aes_expand(mb, key, 16 + 8 * size, rk[i], NULL);
+			dp_mb_ctr_set(mb, i, rk[i], dp_mb_aes_rounds(16 + 8 * size), iv[i], data[i], len[i]);
+		}
+		dp_mb_ctr_run(mb, n);
+		for (unsigned int i = 0; i < n; i++) {
+			wrong += memcmp(want[i], data[i], len[i]) != 0;
+			free(data[i]);
+			free(want[i]);
+		}
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
 }
 
 static void test_cbc_bursts(void)
@@ -227,25 +264,33 @@ static void test_gcm(void)
 	uint64_t r = 31;
 	int wrong = 0;
 
-	for (int t = 0; t < 300; t++) {
-		uint8_t key[16], nonce[12], aad[12], tag[16], want_tag[16];
-		size_t len = rnd(&r) % LEN_MAX, aad_len = t % 2 ? 8 : 12;
-		uint8_t *p = some(&r, len), *out = malloc(len + 1), *want = malloc(len + 16);
+	for (int t = 0; t < 600; t++) {
+		size_t key_len = t % 2 ? 16 : 32, len = t < 6 ? 0 : rnd(&r) % (LEN_MAX + 1), aad_len = rnd(&r) % 80;
+		const EVP_CIPHER *alg = key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+		uint8_t key[32], nonce[12], tag[16], want_tag[16];
+		uint8_t *p = some(&r, len), *aad = some(&r, aad_len), *out = malloc(len + 1), *want = malloc(len + 16);
 
-		if (t < 3)
-			len = 0;
-		for (int b = 0; b < 16; b++) {
+		for (int b = 0; b < 32; b++) {
 			key[b] = (uint8_t)rnd(&r);
 			nonce[b % 12] = (uint8_t)rnd(&r);
-			aad[b % 12] = (uint8_t)rnd(&r);
 		}
-		evp(EVP_aes_128_gcm(), 1, key, nonce, p, want, len, aad, aad_len, want_tag);
-		dp_mb_gcm128_key(mb, key, &gk);
-		dp_mb_gcm128_enc(mb, &gk, nonce, aad, aad_len, p, out, len, tag);
+		evp(alg, 1, key, nonce, p, want, len, aad, aad_len, want_tag);
+		dp_mb_gcm_key(mb, key, key_len, &gk);
+		dp_mb_gcm_enc(mb, key_len, &gk, nonce, aad, aad_len, p, out, len, tag);
 		wrong += memcmp(out, want, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
-		dp_mb_gcm128_dec(mb, &gk, nonce, aad, aad_len, out, out, len, tag);
+		dp_mb_gcm_dec(mb, key_len, &gk, nonce, aad, aad_len, out, out, len, tag);
 		wrong += memcmp(out, p, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
+		dp_mb_gcm_enc(mb, key_len, &gk, nonce, aad, aad_len, out, out, len, tag); /* in place */
+		wrong += memcmp(out, want, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
+		if (key_len == 16) {
+			dp_mb_gcm128_key(mb, key, &gk);
+			dp_mb_gcm128_dec(mb, &gk, nonce, aad, aad_len, out, out, len, tag);
+			wrong += memcmp(out, p, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
+			dp_mb_gcm128_enc(mb, &gk, nonce, aad, aad_len, out, out, len, tag);
+			wrong += memcmp(out, want, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
+		}
 		free(p);
+		free(aad);
 		free(out);
 		free(want);
 	}
@@ -294,11 +339,11 @@ static void test_every_isa(void)
 
 static CU_TestInfo tests[] = {
 	{"HMAC-SHA1 of RFC 2202, alone and in bursts", test_rfc2202},
-	{"HMAC-SHA1 bursts of every size equal OpenSSL's", test_hmac_bursts},
+	{"HMAC-SHA1 bursts of every size equal OpenSSL's, and write the tag alone", test_hmac_bursts},
 	{"SHA-NI HMAC of every length equals OpenSSL's", test_sha1ni_every_length},
-	{"CTR bursts of every size equal OpenSSL's", test_ctr_bursts},
+	{"CTR bursts of every size, key sizes mixed, equal OpenSSL's", test_ctr_bursts},
 	{"CBC bursts equal OpenSSL's, both ways", test_cbc_bursts},
-	{"GCM equals OpenSSL's, both ways", test_gcm},
+	{"GCM with both key sizes equals OpenSSL's, both ways", test_gcm},
 	{"all of this with every instruction set of this CPU", test_every_isa},
 	{"the compare sees every bit", test_equal},
 	CU_TEST_INFO_NULL,
