@@ -532,7 +532,7 @@ struct dp_mgcp_done {
 	uint32_t tries;
 	struct dp_mgcp_media media;      /* the gateway's description */
 	char conn_id[DP_MGCP_ID_MAX];
-	char comment[63];                /* of the response line, printable */
+	char comment[63];                /* of the response line, printable; BAD_ANSWER: what is wrong with its description */
 };
 static_assert(sizeof(struct dp_mgcp_done) == 216, "wire format");
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "dp_suite.h"
 #include "msg.h"
 #include "sdp.h"
 #include "txn.h"
@@ -287,6 +288,7 @@ static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct 
 {
 	const struct dp_mgcp_str *id = dp_mgcp_param_find(m, DP_MGCP_P_I);
 	bool success = m->code >= 200 && m->code < 300;
+	struct dp_sdp_no no;
 
 	dp_mgcp_str_copy(done->comment, sizeof(done->comment), &m->comment);
 	if (!success)
@@ -300,8 +302,14 @@ static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct 
 		return false; /* could be neither changed nor deleted */
 	if (m->sdp_cnt == 0 || (done->verb != DP_MGCP_CRCX && done->verb != DP_MGCP_MDCX))
 		return true;
-	if (dp_sdp_parse(m->sdp[0].s, m->sdp[0].len, &done->media) < 0)
+	if (dp_sdp_parse(m->sdp[0].s, m->sdp[0].len, &done->media, &no) < 0) {
+		/* T.38, DTLS-SRTP, ICE, a suite that we have not: whoever asked is told by name. */
+		static_assert(sizeof(done->comment) >= sizeof(no.text), "reason");
+		memset(done->comment, 0, sizeof(done->comment));
+		memcpy(done->comment, no.text, sizeof(no.text));
+		d->stats.media_refused++;
 		return false;
+	}
 	if (done->media.suite != DP_SRTP_NONE && d->rx_clear &&
 	    (gw->set.flags & DP_GW_F_KEYS_CLEAR) == 0) {
 		d->stats.policy++; /* others may have read that key */
@@ -476,8 +484,9 @@ static bool media_valid(const struct dp_mgcp_media *m)
 {
 	if (m->addr.family == 0)
 		return m->suite == DP_SRTP_NONE;
-	return addr_valid(&m->addr) && m->suite <= DP_AES_CM_128_HMAC_SHA1_32 && m->pt < 128 &&
-	       m->telephone_event < 128;
+	return addr_valid(&m->addr) && (m->suite == DP_SRTP_NONE || dp_suite(m->suite) != NULL) && m->pt < 128 &&
+	       m->telephone_event < 128 && m->mki_len <= sizeof(m->mki) && m->kdr <= 24 && m->lifetime <= 48 &&
+	       (m->flags & ~DP_MGCP_SRTP_ALL) == 0;
 }
 
 static bool cmd_valid(const struct dp_mgcp_cmd *c)

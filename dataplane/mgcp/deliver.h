@@ -65,6 +65,7 @@ struct dp_deliver_stats {    /* all since create; written by the worker */
 	uint64_t policy;     /* in clear where an SA is demanded; a key that came in clear */
 	uint64_t overload;   /* commands refused: too many wait for the gateway */
 	uint64_t bad_answer; /* answers that could not be used */
+	uint64_t media_refused; /* of these, because of what their description asks for */
 	uint64_t repeats;    /* of the gateways' commands, answered from the cache */
 	uint64_t keepalive;  /* bare NTFYs answered here */
 	uint64_t refused;    /* commands of gateways answered 504 or 528 */

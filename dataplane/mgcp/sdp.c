@@ -5,118 +5,28 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const suite_names[DP_SRTP_SUITE_MAX] = {
-	[DP_AES_CM_128_HMAC_SHA1_80] = "AES_CM_128_HMAC_SHA1_80",
-	[DP_AES_CM_128_HMAC_SHA1_32] = "AES_CM_128_HMAC_SHA1_32",
-};
+#include "dp_suite.h"
 
-#define KEY_LEN  16
-#define SALT_LEN 14
 #define TAGS_MAX 16 /* crypto lines of one stream whose tags are compared */
-static_assert(KEY_LEN + SALT_LEN == DP_SDP_INLINE_LEN, "AES-CM-128");
+static_assert(DP_SRTP_KEY_MAX + DP_SRTP_SALT_MAX <= DP_SDP_INLINE_MAX, "key and salt");
 
-const char *dp_sdp_suite_name(uint8_t suite)
+/* The first reason stays: it is what the owner of the description has to mend first. */
+static int refuse(struct dp_sdp_no *no, enum dp_sdp_why why, const char *text, const struct dp_mgcp_str *name)
 {
-	return suite < DP_SRTP_SUITE_MAX ? suite_names[suite] : NULL;
-}
+	size_t n = strlen(text);
 
-/* --- base64 in constant shape --- */
-
-/* All ones if lo <= c <= hi, else 0. c, lo, hi below 256. */
-static uint32_t in_range(uint32_t c, uint32_t lo, uint32_t hi)
-{
-	return (((c - lo) | (hi - c)) >> 31) - 1; /* bit 31: one of them is negative */
-}
-
-/* 6 bits -> character. */
-static char b64_char(uint32_t v)
-{
-	uint32_t c = 'A' + v;
-
-	c += in_range(v, 26, 63) & (uint32_t)('a' - 26 - 'A');
-	c += in_range(v, 52, 63) & (uint32_t)('0' - 52 - ('a' - 26));
-	c += in_range(v, 62, 62) & (uint32_t)('+' - 62 - ('0' - 52));
-	c += in_range(v, 63, 63) & (uint32_t)('/' - 63 - ('0' - 52));
-	return (char)c;
-}
-
-/* Character -> 6 bits; *bad gets bits set if it is none. */
-static uint32_t b64_value(char ch, uint32_t *bad)
-{
-	uint32_t c = (unsigned char)ch, v = 0, ok = 0, m;
-
-	m = in_range(c, 'A', 'Z');
-	ok |= m;
-	v |= m & (c - 'A');
-	m = in_range(c, 'a', 'z');
-	ok |= m;
-	v |= m & (c - 'a' + 26);
-	m = in_range(c, '0', '9');
-	ok |= m;
-	v |= m & (c - '0' + 52);
-	m = in_range(c, '+', '+');
-	ok |= m;
-	v |= m & 62;
-	m = in_range(c, '/', '/');
-	ok |= m;
-	v |= m & 63;
-	*bad |= ~ok;
-	return v & 63;
-}
-
-void dp_b64_encode(char *dst, const uint8_t *src, size_t n)
-{
-	for (size_t i = 0; i < n; i += 3) {
-		size_t left = n - i; /* lengths are public */
-		uint32_t v = (uint32_t)src[i] << 16;
-
-		if (left > 1)
-			v |= (uint32_t)src[i + 1] << 8;
-		if (left > 2)
-			v |= src[i + 2];
-		*dst++ = b64_char(v >> 18 & 63);
-		*dst++ = b64_char(v >> 12 & 63);
-		*dst++ = left > 1 ? b64_char(v >> 6 & 63) : '=';
-		*dst++ = left > 2 ? b64_char(v & 63) : '=';
+	if (no->why != DP_SDP_OK)
+		return -ENOTSUP;
+	no->why = why;
+	if (n >= sizeof(no->text))
+		n = sizeof(no->text) - 1;
+	memcpy(no->text, text, n);
+	no->text[n] = '\0';
+	if (name != NULL && n + 2 < sizeof(no->text)) {
+		no->text[n++] = ' ';
+		dp_mgcp_str_copy(no->text + n, sizeof(no->text) - n, name);
 	}
-}
-
-int dp_b64_decode(uint8_t *dst, size_t n, const char *src, size_t src_len)
-{
-	uint32_t bad = 0;
-
-	if (src_len != 4 * ((n + 2) / 3)) {
-		memset(dst, 0, n);
-		return -EBADMSG;
-	}
-	for (size_t i = 0; i < n; i += 3, src += 4) {
-		size_t left = n - i;
-		uint32_t v = b64_value(src[0], &bad) << 18 | b64_value(src[1], &bad) << 12;
-
-		if (left > 1)
-			v |= b64_value(src[2], &bad) << 6;
-		else
-			bad |= (uint32_t)(src[2] ^ '=');
-		if (left > 2)
-			v |= b64_value(src[3], &bad);
-		else
-			bad |= (uint32_t)(src[3] ^ '=');
-		dst[i] = (uint8_t)(v >> 16);
-		if (left > 1)
-			dst[i + 1] = (uint8_t)(v >> 8);
-		else
-			bad |= v &
-			       0xffff; /* bits that no byte takes must be 0: one encoding per key */
-		if (left > 2)
-			dst[i + 2] = (uint8_t)v;
-		else
-			bad |= v & 0xff;
-	}
-	if (bad != 0) {
-		explicit_bzero(dst, n);
-		return -EBADMSG;
-	}
-	return 0;
+	return -ENOTSUP;
 }
 
 /* --- parse --- */
@@ -201,67 +111,173 @@ static int parse_c(struct reader r, struct dp_sockaddr *ret)
 	return 0;
 }
 
-/* "|lifetime|MKI:length" behind the key. True if the key can be used: no MKI, lifetime well-formed.
- */
-static bool key_tail_usable(struct reader *r)
+static bool digits(const struct dp_mgcp_str *v, uint64_t *ret)
+{
+	uint64_t n = 0;
+
+	if (v->len == 0)
+		return false;
+	for (uint16_t i = 0; i < v->len; i++) {
+		uint64_t d = (uint64_t)(v->s[i] - '0');
+
+		if (v->s[i] < '0' || v->s[i] > '9' || n > (UINT64_MAX - d) / 10)
+			return false;
+		n = n * 10 + d;
+	}
+	*ret = n;
+	return true;
+}
+
+/* RFC 4568 s6.1: a power of two, or a number of packets: the power below it. 2^48 is SRTP's end. */
+static bool parse_lifetime(struct dp_mgcp_str v, struct dp_mgcp_media *m)
+{
+	bool power = v.len > 2 && v.s[0] == '2' && v.s[1] == '^';
+	struct dp_mgcp_str n = power ? (struct dp_mgcp_str){v.s + 2, (uint16_t)(v.len - 2)} : v;
+	uint64_t x;
+
+	if (!digits(&n, &x))
+		return false;
+	if (!power) {
+		if (x > (uint64_t)1 << 48)
+			return false;
+		x = x > 1 ? 63 - (uint64_t)__builtin_clzll(x) : 0;
+	}
+	if (x < 1 || x > 48)
+		return false; /* a key for one packet is none */
+	m->lifetime = (uint8_t)x;
+	return true;
+}
+
+/* RFC 4568 s6.1: value ":" bytes, the value in decimal. */
+static bool parse_mki(struct dp_mgcp_str v, struct dp_mgcp_media *m)
+{
+	const char *colon = memchr(v.s, ':', v.len);
+	struct dp_mgcp_str val = {v.s, (uint16_t)(colon - v.s)}, len = {colon + 1, (uint16_t)(v.len - val.len - 1)};
+	uint64_t mki, bytes;
+
+	if (!digits(&val, &mki) || !digits(&len, &bytes) || bytes == 0 || bytes > sizeof(m->mki) ||
+	    (bytes < sizeof(m->mki) && mki >> 8 * bytes != 0))
+		return false;
+	m->mki = mki;
+	m->mki_len = (uint8_t)bytes;
+	return true;
+}
+
+/* "|lifetime|MKI:length" behind the key; either may be missing, the old form's "||" has both empty. */
+static int key_tail(struct reader *r, struct dp_mgcp_media *m, struct dp_sdp_no *no)
 {
 	for (unsigned i = 0; i < 2 && r->len > 0 && *r->s == '|'; i++) {
-		uint32_t v;
+		struct dp_mgcp_str v;
 
 		r->s++;
 		r->len--;
-		if (r->len == 0 || *r->s == '|' || *r->s == ' ')
-			continue; /* empty field: old form's "||" */
-		if (take(r, "2^")) {
-			if (!take_u32(r, 48, &v))
-				return false;
-		} else {
-			struct dp_mgcp_str n = take_until(r, "|: \t;");
-
-			if (n.len == 0 || n.len > 15)
-				return false;
-			for (uint16_t k = 0; k < n.len; k++)
-				if (n.s[k] < '0' || n.s[k] > '9')
-					return false;
+		v = take_until(r, "| \t;");
+		if (v.len == 0)
+			continue;
+		if (memchr(v.s, ':', v.len) != NULL) {
+			if (!parse_mki(v, m))
+				return refuse(no, DP_SDP_KEY, "MKI", NULL);
+			break; /* it stands last */
 		}
-		if (r->len > 0 && *r->s == ':')
-			return false; /* MKI */
+		if (i != 0 || !parse_lifetime(v, m))
+			return refuse(no, DP_SDP_KEY, "key lifetime", NULL);
 	}
-	return r->len == 0 || *r->s == ' ' || *r->s == '\t';
+	if (r->len > 0 && *r->s == ';')
+		return refuse(no, DP_SDP_KEY, "several keys in one line", NULL);
+	if (r->len > 0 && *r->s != ' ' && *r->s != '\t')
+		return refuse(no, DP_SDP_KEY, "what follows the key", NULL);
+	return 0;
 }
 
-/* Session parameters that leave the packets as they are: WSH and optional ones ("-..."). */
-static bool session_params_usable(struct reader *r)
+/* May it be logged? Registered names are so; a key in a suite's place is not. */
+static bool loggable(const struct dp_mgcp_str *name)
 {
-	while (r->len > 0) {
-		uint32_t v;
-
-		if (*r->s == ' ' || *r->s == '\t') {
-			r->s++;
-			r->len--;
-		} else if (*r->s == '-') {
-			take_until(r, " \t");
-		} else if (take(r, "WSH=")) {
-			if (!take_u32(r, UINT32_MAX, &v) || v < 64)
-				return false;
-		} else {
+	if (name->len == 0 || name->len > 36)
+		return false;
+	for (uint16_t i = 0; i < name->len; i++)
+		if (!(name->s[i] >= 'A' && name->s[i] <= 'Z') && !(name->s[i] >= '0' && name->s[i] <= '9') &&
+		    name->s[i] != '_')
 			return false;
-		}
-	}
 	return true;
 }
 
 /*
- * Behind "a=crypto:" or "a=X-crypto:". 0: usable, suite, tag, key and salt are set in *m; -ENOTSUP:
- * passed over; -EBADMSG: the line breaks the description (a tag twice).
+ * RFC 4568 s6.3. What begins with '-' may be passed over, WSH only advises us; every other one that we do not do
+ * makes the line unusable. A NULL cipher for SRTP alone is not what our NULL suites are: both or none.
  */
-static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *m, uint32_t *tags,
-                        unsigned *tag_cnt)
+static int session_params(struct reader *r, struct dp_mgcp_media *m, struct dp_sdp_no *no)
 {
-	uint8_t raw[DP_SDP_INLINE_LEN];
+	bool plain = false;
+
+	for (;;) {
+		struct dp_mgcp_str p;
+		struct reader v;
+		const char *eq;
+		uint32_t n;
+
+		while (r->len > 0 && (*r->s == ' ' || *r->s == '\t')) {
+			r->s++;
+			r->len--;
+		}
+		if (r->len == 0)
+			break;
+		p = take_until(r, " \t");
+		if (*p.s == '-')
+			continue;
+		v = (struct reader){p.s, p.len};
+		eq = memchr(p.s, '=', p.len);
+		if (eq != NULL) /* what is logged is its name: FEC_KEY has a key behind it */
+			p.len = (uint16_t)(eq - p.s);
+		if (take(&v, "WSH=")) {
+			if (!take_u32(&v, UINT32_MAX, &n) || n < 64 || v.len != 0)
+				return refuse(no, DP_SDP_PARAM, "session parameter", loggable(&p) ? &p : NULL);
+		} else if (take(&v, "KDR=")) {
+			if (v.len == 0 || *v.s == '0' || !take_u32(&v, 24, &n) || v.len != 0 || m->kdr != 0)
+				return refuse(no, DP_SDP_PARAM, "session parameter", loggable(&p) ? &p : NULL);
+			m->kdr = (uint8_t)n;
+		} else if (dp_mgcp_str_is(&p, "UNENCRYPTED_SRTCP")) {
+			m->flags |= DP_MGCP_SRTP_RTCP_CLEAR;
+		} else if (dp_mgcp_str_is(&p, "UNENCRYPTED_SRTP")) {
+			plain = true;
+		} else { /* UNAUTHENTICATED_SRTP, FEC_ORDER, FEC_KEY, what is not known */
+			return refuse(no, DP_SDP_PARAM, "session parameter", loggable(&p) ? &p : NULL);
+		}
+	}
+	if (!plain)
+		return 0;
+	if ((m->flags & DP_MGCP_SRTP_RTCP_CLEAR) == 0)
+		return refuse(no, DP_SDP_PARAM, "UNENCRYPTED_SRTP without UNENCRYPTED_SRTCP", NULL);
+	if (m->suite == DP_AES_CM_128_HMAC_SHA1_80)
+		m->suite = DP_NULL_HMAC_SHA1_80;
+	else if (m->suite == DP_AES_CM_128_HMAC_SHA1_32)
+		m->suite = DP_NULL_HMAC_SHA1_32;
+	else
+		return refuse(no, DP_SDP_PARAM, "UNENCRYPTED_SRTP with a suite other than AES_CM_128", NULL);
+	return 0;
+}
+
+/* Suites by their names in SDP; the NULL suites have none there. */
+static uint8_t suite_of(const struct dp_mgcp_str *name)
+{
+	for (uint8_t s = DP_SRTP_NONE + 1; s < DP_SRTP_SUITE_MAX; s++)
+		if (!dp_suite(s)->null_cipher && dp_mgcp_str_is(name, dp_suite(s)->name))
+			return s;
+	return DP_SRTP_NONE;
+}
+
+/*
+ * Behind "a=crypto:" or "a=X-crypto:". 0: usable, what it says is set in *ret; -ENOTSUP: passed over, 'no' says why;
+ * -EBADMSG: the line breaks the description (a tag twice).
+ */
+static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *ret, uint32_t *tags, unsigned *tag_cnt,
+			struct dp_sdp_no *no)
+{
+	uint8_t raw[DP_SDP_INLINE_MAX];
+	struct dp_mgcp_media m = *ret;
 	struct dp_mgcp_str name, key;
-	uint8_t suite = DP_SRTP_NONE;
+	const struct dp_suite *suite;
 	uint32_t tag = 0;
+	int rc;
 
 	if (!old) {
 		if (!take_u32(&r, DP_MGCP_TID_MAX, &tag) || r.len == 0 || *r.s != ' ')
@@ -272,23 +288,29 @@ static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *m, uint
 		if (*tag_cnt < TAGS_MAX)
 			tags[(*tag_cnt)++] = tag;
 		skip_blanks(&r);
+		if (tag == 0 || tag > UINT8_MAX)
+			return refuse(no, DP_SDP_KEY, "crypto tag", NULL);
 	}
 	name = take_until(&r, " \t");
-	for (uint8_t i = 1; i < DP_SRTP_SUITE_MAX; i++)
-		if (suite_names[i] != NULL && dp_mgcp_str_is(&name, suite_names[i]))
-			suite = i;
+	m.suite = suite_of(&name);
+	suite = dp_suite(m.suite);
+	if (suite == NULL)
+		return refuse(no, DP_SDP_SUITE, loggable(&name) ? "suite" : "no suite's name", loggable(&name) ? &name : NULL);
 	skip_blanks(&r);
-	if (suite == DP_SRTP_NONE || tag > UINT8_MAX || (!old && tag == 0) || !take(&r, "inline:"))
-		return -ENOTSUP;
+	if (!take(&r, "inline:"))
+		return refuse(no, DP_SDP_KEY, "key method", NULL);
 	key = take_until(&r, "| \t;");
-	if (!key_tail_usable(&r) || !session_params_usable(&r) ||
-	    dp_b64_decode(raw, sizeof(raw), key.s, key.len) < 0)
+	if (key_tail(&r, &m, no) < 0 || session_params(&r, &m, no) < 0)
 		return -ENOTSUP;
-	m->suite = suite;
-	m->tag = (uint8_t)tag;
-	memcpy(m->key, raw, KEY_LEN);
-	memcpy(m->salt, raw + KEY_LEN, SALT_LEN);
+	rc = dp_b64_decode(raw, (size_t)suite->key_len + suite->salt_len, key.s, key.len);
+	if (rc < 0)
+		return refuse(no, DP_SDP_KEY, "a key that is not the suite's", NULL);
+	m.tag = (uint8_t)tag;
+	memcpy(m.key, raw, suite->key_len);
+	memcpy(m.salt, raw + suite->key_len, suite->salt_len);
+	*ret = m;
 	explicit_bzero(raw, sizeof(raw));
+	explicit_bzero(&m, sizeof(m));
 	return 0;
 }
 
@@ -300,35 +322,57 @@ struct parse {
 	bool other;  /* lines belong to a stream that we pass over */
 	bool secure; /* RTP/SAVP */
 	bool version;
+	bool ice, dtls, host_name; /* said of the session or of our stream */
 	uint32_t tags[TAGS_MAX];
 	unsigned tag_cnt;
+	struct dp_sdp_no no;     /* why no stream was taken */
+	struct dp_sdp_no crypto; /* why no crypto line was */
 };
 
-/* m=audio 18000 RTP/SAVP 0 101 */
+/* What stands behind the port of a stream that nobody here can carry. */
+static int refuse_profile(struct parse *p, const struct dp_mgcp_str *profile)
+{
+	if (dp_mgcp_str_is(profile, "udptl"))
+		return refuse(&p->no, DP_SDP_T38, "T.38 (udptl)", NULL);
+	if (dp_mgcp_str_is(profile, "UDP/TLS/RTP/SAVP") || dp_mgcp_str_is(profile, "UDP/TLS/RTP/SAVPF"))
+		return refuse(&p->no, DP_SDP_DTLS, "DTLS-SRTP", profile);
+	return refuse(&p->no, DP_SDP_PROFILE, "profile", profile);
+}
+
+/* m=audio 18000 RTP/SAVP 0 101. Streams that we pass over leave a reason for the case that none is ours. */
 static int parse_m(struct reader r, struct parse *p)
 {
+	struct dp_mgcp_str kind = take_until(&r, " "), profile;
+	bool audio = dp_mgcp_str_is(&kind, "audio");
 	uint32_t port, ports, pt;
-	bool audio = take(&r, "audio ");
 
 	p->within = false;
 	p->other = true;
-	if (!audio || p->audio)
+	if (p->audio)
 		return 0;
 	skip_blanks(&r);
 	if (!take_u32(&r, UINT16_MAX, &port))
-		return -EBADMSG;
-	if (take(&r, "/") && (!take_u32(&r, UINT16_MAX, &ports) || ports != 1))
-		return -ENOTSUP;
+		return audio ? -EBADMSG : 0;
+	if (take(&r, "/") && (!take_u32(&r, UINT16_MAX, &ports) || ports != 1)) {
+		if (audio)
+			refuse(&p->no, DP_SDP_PROFILE, "several ports of one stream", NULL);
+		return 0;
+	}
 	if (port == 0)
 		return 0;
 	skip_blanks(&r);
-	if (take(&r, "RTP/SAVP "))
-		p->secure = true;
-	else if (!take(&r, "RTP/AVP "))
-		return -ENOTSUP;
+	profile = take_until(&r, " ");
+	if (dp_mgcp_str_is(&profile, "udptl") || (audio && !dp_mgcp_str_is(&profile, "RTP/SAVP") &&
+						  !dp_mgcp_str_is(&profile, "RTP/AVP"))) {
+		refuse_profile(p, &profile);
+		return 0;
+	}
+	if (!audio)
+		return 0;
 	skip_blanks(&r);
 	if (!take_u32(&r, 127, &pt) || (r.len > 0 && *r.s != ' '))
 		return -EBADMSG;
+	p->secure = dp_mgcp_str_is(&profile, "RTP/SAVP");
 	p->media.addr.port = (uint16_t)port;
 	p->media.pt = (uint8_t)pt;
 	p->audio = true;
@@ -337,12 +381,27 @@ static int parse_m(struct reader r, struct parse *p)
 	return 0;
 }
 
+static bool begins(struct reader r, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (take(&r, *words))
+			return true;
+	return false;
+}
+
 static int parse_a(struct reader r, struct parse *p)
 {
+	static const char *const ice[] = {"ice-ufrag:", "ice-pwd:", "candidate:", "ice-lite", NULL};
+	static const char *const dtls[] = {"fingerprint:", "tls-id:", NULL};
 	struct dp_mgcp_str name;
 	uint32_t v;
+	int rc;
 	bool old;
 
+	if (!p->other) {
+		p->ice |= begins(r, ice);
+		p->dtls |= begins(r, dtls);
+	}
 	if (take(&r, "ptime:")) {
 		if (!take_u32(&r, 1000, &v))
 			return -EBADMSG;
@@ -366,13 +425,26 @@ static int parse_a(struct reader r, struct parse *p)
 		return 0;
 	if (!p->secure || p->media.suite != DP_SRTP_NONE)
 		return 0; /* keys of RTP/AVP are ignored; the first usable line is taken */
-	return parse_crypto(r, old, &p->media, p->tags, &p->tag_cnt) == -EBADMSG ? -EBADMSG : 0;
+	rc = parse_crypto(r, old, &p->media, p->tags, &p->tag_cnt, &p->crypto);
+	return rc == -EBADMSG ? rc : 0;
+}
+
+/* A host name is a reason only where an address is needed. */
+static int parse_conn(struct reader r, struct parse *p)
+{
+	struct dp_sockaddr ignored;
+	int rc = parse_c(r, p->within ? &p->media_c : p->other ? &ignored : &p->session_c);
+
+	if (rc != -ENOTSUP)
+		return rc;
+	if (!p->other)
+		p->host_name = true;
+	return 0;
 }
 
 static int parse_line(struct parse *p, const char *s, size_t n)
 {
 	struct reader r = {s + 2, n - 2};
-	struct dp_sockaddr ignored;
 
 	switch (s[0]) {
 	case 'v':
@@ -381,7 +453,7 @@ static int parse_line(struct parse *p, const char *s, size_t n)
 		p->version = true;
 		return 0;
 	case 'c':
-		return parse_c(r, p->within ? &p->media_c : p->other ? &ignored : &p->session_c);
+		return parse_conn(r, p);
 	case 'm':
 		return parse_m(r, p);
 	case 'a':
@@ -391,10 +463,32 @@ static int parse_line(struct parse *p, const char *s, size_t n)
 	}
 }
 
-int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media)
+/* All lines are read. Nothing of ICE or DTLS was offered: an answer that holds it is not an answer to us. */
+static int conclude(struct parse *p)
+{
+	uint16_t port = p->media.addr.port;
+
+	if (!p->audio)
+		return refuse(&p->no, DP_SDP_NO_AUDIO, "no audio stream", NULL);
+	p->no = (struct dp_sdp_no){0}; /* of streams that we passed over */
+	if (p->ice)
+		return refuse(&p->no, DP_SDP_ICE, "ICE", NULL);
+	if (p->dtls && p->media.suite == DP_SRTP_NONE)
+		return refuse(&p->no, DP_SDP_DTLS, "DTLS-SRTP", NULL);
+	if (p->secure && p->media.suite == DP_SRTP_NONE) {
+		p->no = p->crypto;
+		return refuse(&p->no, DP_SDP_KEY, "RTP/SAVP without a key", NULL);
+	}
+	p->media.addr = p->media_c.family != 0 ? p->media_c : p->session_c;
+	p->media.addr.port = port;
+	if (p->media.addr.family == 0 || p->host_name)
+		return refuse(&p->no, DP_SDP_ADDRESS, p->host_name ? "a host name as address" : "no address", NULL);
+	return 0;
+}
+
+int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media, struct dp_sdp_no *ret_no)
 {
 	struct parse p = {0};
-	uint16_t port;
 	int rc = 0;
 
 	for (size_t off = 0; off < len && rc == 0;) {
@@ -416,22 +510,18 @@ int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media)
 			rc = parse_line(&p, s + off, n);
 		off = (size_t)(nl - s) + 1;
 	}
-	if (rc < 0)
-		goto out;
-	rc = -EBADMSG;
-	if (!p.version)
-		goto out;
-	rc = -ENOTSUP;
-	if (!p.audio || (p.secure && p.media.suite == DP_SRTP_NONE))
-		goto out;
-	port = p.media.addr.port;
-	p.media.addr = p.media_c.family != 0 ? p.media_c : p.session_c;
-	p.media.addr.port = port;
-	if (p.media.addr.family == 0)
-		goto out;
-	*ret_media = p.media;
-	rc = 0;
-out:
+	if (rc == 0 && !p.version)
+		rc = -EBADMSG;
+	if (rc == 0)
+		rc = conclude(&p);
+	if (rc == -EBADMSG) {
+		p.no = (struct dp_sdp_no){0};
+		refuse(&p.no, DP_SDP_MALFORMED, "malformed description", NULL);
+	}
+	if (ret_no != NULL)
+		*ret_no = p.no;
+	if (rc == 0)
+		*ret_media = p.media;
 	explicit_bzero(&p, sizeof(p));
 	return rc;
 }
@@ -440,10 +530,7 @@ out:
 
 static void put_rtpmap(struct dp_mgcp_buf *b, uint8_t pt)
 {
-	const char *name = pt == 0    ? "PCMU/8000"
-	                   : pt == 8  ? "PCMA/8000"
-	                   : pt == 18 ? "G729/8000"
-	                              : NULL;
+	const char *name = pt == 0 ? "PCMU/8000" : pt == 8 ? "PCMA/8000" : pt == 18 ? "G729/8000" : NULL;
 
 	if (name == NULL)
 		return; /* dynamic types have no mapping here: the payload number alone */
@@ -454,10 +541,24 @@ static void put_rtpmap(struct dp_mgcp_buf *b, uint8_t pt)
 	dp_mgcp_put(b, "\r\n");
 }
 
+static void put_u64(struct dp_mgcp_buf *b, uint64_t v)
+{
+	char text[20];
+	size_t at = sizeof(text);
+
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	dp_mgcp_putn(b, text + at, sizeof(text) - at);
+}
+
 static void put_crypto(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, bool x_crypto)
 {
-	uint8_t raw[DP_SDP_INLINE_LEN];
-	char text[DP_SDP_INLINE_LEN / 3 * 4];
+	const struct dp_suite *suite = dp_suite(m->suite);
+	size_t len = (size_t)suite->key_len + suite->salt_len;
+	uint8_t raw[DP_SDP_INLINE_MAX];
+	char text[(DP_SDP_INLINE_MAX + 2) / 3 * 4];
 
 	if (x_crypto) {
 		dp_mgcp_put(b, "a=X-crypto:");
@@ -466,25 +567,47 @@ static void put_crypto(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, boo
 		dp_mgcp_put_u32(b, m->tag != 0 ? m->tag : 1);
 		dp_mgcp_put(b, " ");
 	}
-	dp_mgcp_put(b, suite_names[m->suite]);
+	dp_mgcp_put(b, m->suite == DP_NULL_HMAC_SHA1_80 ? "AES_CM_128_HMAC_SHA1_80" :
+		       m->suite == DP_NULL_HMAC_SHA1_32 ? "AES_CM_128_HMAC_SHA1_32" : suite->name);
 	dp_mgcp_put(b, " inline:");
-	memcpy(raw, m->key, KEY_LEN);
-	memcpy(raw + KEY_LEN, m->salt, SALT_LEN);
-	dp_b64_encode(text, raw, sizeof(raw));
-	dp_mgcp_putn(b, text, sizeof(text));
+	memcpy(raw, m->key, suite->key_len);
+	memcpy(raw + suite->key_len, m->salt, suite->salt_len);
+	dp_b64_encode(text, raw, len);
+	dp_mgcp_putn(b, text, (len + 2) / 3 * 4);
 	explicit_bzero(raw, sizeof(raw));
 	explicit_bzero(text, sizeof(text));
-	dp_mgcp_put(b, x_crypto ? "||\r\n" : "\r\n");
+	if (m->lifetime != 0 || x_crypto)
+		dp_mgcp_put(b, "|");
+	if (m->lifetime != 0) {
+		dp_mgcp_put(b, "2^");
+		dp_mgcp_put_u32(b, m->lifetime);
+	}
+	if (m->mki_len != 0 || x_crypto)
+		dp_mgcp_put(b, "|");
+	if (m->mki_len != 0) {
+		put_u64(b, m->mki);
+		dp_mgcp_put(b, ":");
+		dp_mgcp_put_u32(b, m->mki_len);
+	}
+	if (m->kdr != 0) {
+		dp_mgcp_put(b, " KDR=");
+		dp_mgcp_put_u32(b, m->kdr);
+	}
+	if (suite->null_cipher)
+		dp_mgcp_put(b, " UNENCRYPTED_SRTP");
+	if (suite->null_cipher || (m->flags & DP_MGCP_SRTP_RTCP_CLEAR) != 0)
+		dp_mgcp_put(b, " UNENCRYPTED_SRTCP");
+	dp_mgcp_put(b, "\r\n");
 }
 
-void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session,
-                  bool x_crypto)
+void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session, bool x_crypto)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
 	const char *net = m->addr.family == 6 ? "IN IP6 " : "IN IP4 ";
 
 	if ((m->addr.family != 4 && m->addr.family != 6) || m->addr.port == 0 || m->pt > 127 ||
-	    m->telephone_event > 127 || m->suite > DP_AES_CM_128_HMAC_SHA1_32 ||
+	    m->telephone_event > 127 || (m->suite != DP_SRTP_NONE && dp_suite(m->suite) == NULL) ||
+	    m->mki_len > sizeof(m->mki) || m->kdr > 24 || m->lifetime > 48 ||
 	    inet_ntop(m->addr.family == 6 ? AF_INET6 : AF_INET, m->addr.ip, ip, sizeof(ip)) == NULL)
 		b->bad = true;
 	if (b->bad)

@@ -16,28 +16,44 @@
 #include "dp_msg.h"
 #include "msg.h"
 
-#define DP_SDP_INLINE_LEN 30 /* key 16 and salt 14 of the AES-CM-128 suites: 40 base64 characters  \
-	                      */
+#define DP_SDP_INLINE_MAX 46 /* key 32 and salt 14: the longest */
+
+/* Why a description cannot be used. */
+enum dp_sdp_why {
+	DP_SDP_OK = 0,
+	DP_SDP_MALFORMED,
+	DP_SDP_NO_AUDIO,
+	DP_SDP_T38,     /* udptl */
+	DP_SDP_DTLS,    /* UDP/TLS/RTP/SAVP[F], or a fingerprint instead of a key */
+	DP_SDP_ICE,     /* none was offered: an answer with it is not one to us */
+	DP_SDP_PROFILE, /* RTP/AVPF, several ports, ... */
+	DP_SDP_ADDRESS,
+	DP_SDP_SUITE,   /* none of the crypto lines has one that we know: the first one is named */
+	DP_SDP_KEY,     /* no key, or a form of one that we do not take */
+	DP_SDP_PARAM,   /* a session parameter that we do not do */
+};
+
+struct dp_sdp_no {
+	enum dp_sdp_why why;
+	char text[60]; /* for people: "suite F8_128_HMAC_SHA1_80"; printable, never a key */
+};
 
 /**
- * Read a description: the first m=audio whose port is not 0. Of several keys the first that we can
- * use is taken (order of preference); lines with an unknown suite, an MKI, several keys or a
- * session parameter that changes the packets are passed over. RTP/AVP: suite NONE, keys in it are
- * ignored. 0; -EBADMSG: malformed; -ENOTSUP: well-formed, but no audio, no numeric address, another
- * profile, or RTP/SAVP without a usable key. *ret_media is set only on success; the caller wipes
- * it.
+ * Read a description: the first m=audio whose port is not 0. Of several crypto lines the first that we can use is
+ * taken (order of preference); lines with another suite, several keys, or a session parameter that we do not do are
+ * passed over. KDR, lifetime (rounded down to a power of two), an MKI of up to 8 bytes, UNENCRYPTED_SRTCP, and
+ * UNENCRYPTED_SRTP with it (the NULL suites) are taken. RTP/AVP: suite NONE, keys in it are ignored. 0; -EBADMSG:
+ * malformed; -ENOTSUP: well-formed, but not for us: *ret_no (may be NULL) says why. *ret_media is set only on success;
+ * the caller wipes it. RFC 4566, 4568, 6188, 7714.
  */
-int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media);
+int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media, struct dp_sdp_no *ret_no);
 
 /**
  * Write media's description (addr.family not 0). 'session' goes into o=. 'x_crypto': the old form.
- * What cannot be written (suite, payload type, address family) sets b->bad.
+ * What cannot be written (suite, payload type, address family) sets b->bad. The NULL suites are written as RFC 4568
+ * has them: AES_CM_128 with UNENCRYPTED_SRTP and UNENCRYPTED_SRTCP.
  */
-void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *media, uint32_t session,
-                  bool x_crypto);
-
-/** "AES_CM_128_HMAC_SHA1_80"; NULL for NONE and others. */
-const char *dp_sdp_suite_name(uint8_t suite);
+void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *media, uint32_t session, bool x_crypto);
 
 /**
  * Base64 (RFC 4648, padding as needed) without tables or branches on the data. encode: 'dst' gets

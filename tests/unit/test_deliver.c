@@ -221,23 +221,31 @@ static void test_answers(void)
 		const char *text;
 		uint8_t result, suite;
 		uint16_t code;
+		const char *refused; /* by name, with the connection to be deleted */
 	} cases[] = {
+		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=image 18000 udptl t38\n", DP_MGCP_BAD_ANSWER, 0, 200,
+		 "T.38 (udptl)"},
+		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\na=ice-ufrag:abcd\n",
+		 DP_MGCP_BAD_ANSWER, 0, 200, "ICE"},
+		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/SAVP 0\n"
+		 "a=crypto:1 F8_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\n",
+		 DP_MGCP_BAD_ANSWER, 0, 200, "suite F8_128_HMAC_SHA1_80"},
 		{"200 4711 OK\r\nI: 8C2\r\n\r\nv=0\r\nc=IN IP4 192.0.2.7\r\nm=audio 18000 RTP/SAVP 0\r\n"
 	         "a=X-crypto:AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz||\r\n",
-	         DP_MGCP_ANSWERED, DP_AES_CM_128_HMAC_SHA1_32, 200},
+	         DP_MGCP_ANSWERED, DP_AES_CM_128_HMAC_SHA1_32, 200, NULL},
 		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\n",
-	         DP_MGCP_ANSWERED, 0, 200},
-		{"200 4711 OK\nI: 8C2\n", DP_MGCP_ANSWERED, 0, 200},
+	         DP_MGCP_ANSWERED, 0, 200, NULL},
+		{"200 4711 OK\nI: 8C2\n", DP_MGCP_ANSWERED, 0, 200, NULL},
 		{"200 4711 OK\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/AVP 0\n",
-	         DP_MGCP_BAD_ANSWER, 0, 200}, /* no I */
-		{"200 4711 OK\nI: 8C2X\n", DP_MGCP_BAD_ANSWER, 0, 200},
-		{"200 4711 OK\nI: 123456789012345678901234567890123\n", DP_MGCP_BAD_ANSWER, 0, 200},
+	         DP_MGCP_BAD_ANSWER, 0, 200, NULL}, /* no I */
+		{"200 4711 OK\nI: 8C2X\n", DP_MGCP_BAD_ANSWER, 0, 200, NULL},
+		{"200 4711 OK\nI: 123456789012345678901234567890123\n", DP_MGCP_BAD_ANSWER, 0, 200, NULL},
 		{"200 4711 OK\nI: 8C2\n\nv=0\nc=IN IP4 192.0.2.7\nm=audio 18000 RTP/SAVP 0\n",
-	         DP_MGCP_BAD_ANSWER, 0, 200},
-		{"200 4711 OK\nI: 8C2\n\nv=7\n", DP_MGCP_BAD_ANSWER, 0, 200},
-		{"502 4711 no\001more\n", 255, 0, 0},
-		{"502 4711 none left\n", DP_MGCP_ANSWERED, 0, 502},
-		{"800 4711 /FM whatever\n", DP_MGCP_ANSWERED, 0, 800},
+	         DP_MGCP_BAD_ANSWER, 0, 200, NULL},
+		{"200 4711 OK\nI: 8C2\n\nv=7\n", DP_MGCP_BAD_ANSWER, 0, 200, NULL},
+		{"502 4711 no\001more\n", 255, 0, 0, NULL},
+		{"502 4711 none left\n", DP_MGCP_ANSWERED, 0, 502, NULL},
+		{"800 4711 /FM whatever\n", DP_MGCP_ANSWERED, 0, 800, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -262,7 +270,13 @@ static void test_answers(void)
 		CU_ASSERT_EQUAL(dp_deliver_txn_cnt(d), 0);
 		CU_ASSERT_EQUAL(rx(cases[i].text), DP_DROP_MGCP_UNKNOWN); /* a second time */
 		CU_ASSERT_EQUAL(t.dones, 1);
-		if (i == 0) {
+		CU_ASSERT_EQUAL(dp_deliver_stats(d)->media_refused,
+				cases[i].refused != NULL || t.done.comment[0] == 'm' || t.done.comment[0] == 'R');
+		if (cases[i].refused != NULL) {
+			CU_ASSERT_STRING_EQUAL(t.done.comment, cases[i].refused);
+			CU_ASSERT_STRING_EQUAL(t.done.conn_id, "8C2");
+		}
+		if (cases[i].suite != 0) {
 			CU_ASSERT_STRING_EQUAL(t.done.conn_id, "8C2");
 			CU_ASSERT_STRING_EQUAL(t.done.comment, "OK");
 			CU_ASSERT_EQUAL(t.done.media.addr.port, 18000);

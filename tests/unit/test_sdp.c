@@ -7,6 +7,7 @@
 
 #include <CUnit/CUnit.h>
 
+#include "dp_suite.h"
 #include "mgcp/sdp.h"
 
 /* Key strings printed in the examples of RFC 4568. */
@@ -35,6 +36,7 @@ static const struct {
 #define HEAD "v=0\r\nc=IN IP4 192.0.2.7\r\n"
 
 static struct dp_mgcp_media media;
+static struct dp_sdp_no no;
 
 static int parse(const char *text)
 {
@@ -44,7 +46,7 @@ static int parse(const char *text)
 
 	memcpy(copy, text, n);
 	memset(&media, 0x5a, sizeof(media));
-	rc = dp_sdp_parse(copy, n, &media);
+	rc = dp_sdp_parse(copy, n, &media, &no);
 	free(copy);
 	return rc;
 }
@@ -96,12 +98,10 @@ static const struct {
 	{SAVP C("7 aes_cm_128_hmac_sha1_32 inline:" KEY0 "|1048576|"), 0, 2, 7},
 	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("2 " S80 KEY0), 0, 1,
          2}, /* the first that we know */
-	{SAVP C("1 " S80 KEY0 "|2^20|1:4") C("2 AES_CM_128_HMAC_SHA1_32 inline:" KEY0), 0, 2,
-         2}, /* MKI */
-	{SAVP C("1 " S80 KEY0 "|1:4"), -ENOTSUP, 0, 0},
+	{SAVP C("1 " S80 KEY0 "|2^20|1:9") C("2 AES_CM_128_HMAC_SHA1_32 inline:" KEY0), 0, 2,
+         2}, /* an MKI longer than we write */
 	{SAVP C("1 " S80 KEY0 "|2^49"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0 ";inline:" KEY0), -ENOTSUP, 0, 0}, /* several keys */
-	{SAVP C("1 " S80 KEY0 " KDR=1"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0 " UNENCRYPTED_SRTP"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0 " UNAUTHENTICATED_SRTP"), -ENOTSUP, 0, 0},
 	{SAVP C("1 " S80 KEY0 " FUTURE=1"), -ENOTSUP, 0, 0},
@@ -123,7 +123,7 @@ static const struct {
 	{HEAD "m=video 5000 RTP/AVP 96\r\nm=audio 4000 RTP/AVP 0\r\n", 0, 0, 0},
 	{HEAD "m=audio 0 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
 	{HEAD "m=audio 65536 RTP/AVP 0\r\n", -EBADMSG, 0, 0},
-	{HEAD "m=audio 4000 RTP/AVP\r\n", -ENOTSUP, 0, 0},
+	{HEAD "m=audio 4000 RTP/AVP\r\n", -EBADMSG, 0, 0},
 	{HEAD "m=audio 4000 RTP/AVP 128\r\n", -EBADMSG, 0, 0},
 	{HEAD "m=audio 4000 UDP/TLS/RTP/SAVP 0\r\n", -ENOTSUP, 0, 0},
 	{HEAD "m=audio 4000/2 RTP/AVP 0\r\n", -ENOTSUP, 0, 0},
@@ -156,6 +156,140 @@ static void test_cases(void)
 	}
 }
 
+/* Everything behind the key: what it becomes, or why the line is none for us. */
+#define K32 "AES_256_CM_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLQ=="
+static const struct {
+	const char *line; /* behind a=crypto: */
+	uint8_t suite;    /* NONE: refused */
+	uint8_t lifetime, mki_len, kdr, flags;
+	uint64_t mki;
+	const char *why;
+} params[] = {
+	{"1 " S80 KEY0 "|2^20|1:4", 1, 20, 4, 0, 0, 1, NULL},
+	{"1 " S80 KEY0 "|1:4", 1, 0, 4, 0, 0, 1, NULL},
+	{"1 " S80 KEY0 "|255:1", 1, 0, 1, 0, 0, 255, NULL},
+	{"1 " S80 KEY0 "|256:1", 0, 0, 0, 0, 0, 0, "MKI"},
+	{"1 " S80 KEY0 "|18446744073709551615:8", 1, 0, 8, 0, 0, UINT64_MAX, NULL},
+	{"1 " S80 KEY0 "|18446744073709551616:8", 0, 0, 0, 0, 0, 0, "MKI"},
+	{"1 " S80 KEY0 "|1:0", 0, 0, 0, 0, 0, 0, "MKI"},
+	{"1 " S80 KEY0 "|1:128", 0, 0, 0, 0, 0, 0, "MKI"},
+	{"1 " S80 KEY0 "|:4", 0, 0, 0, 0, 0, 0, "MKI"},
+	{"1 " S80 KEY0 "|1:4|2^20", 0, 0, 0, 0, 0, 0, "what follows the key"},
+	{"1 " S80 KEY0 "|2^20|2^20", 0, 0, 0, 0, 0, 0, "key lifetime"},
+	{"1 " S80 KEY0 "|1048576", 1, 20, 0, 0, 0, 0, NULL},
+	{"1 " S80 KEY0 "|1048575", 1, 19, 0, 0, 0, 0, NULL}, /* never more than was said */
+	{"1 " S80 KEY0 "|281474976710656", 1, 48, 0, 0, 0, 0, NULL},
+	{"1 " S80 KEY0 "|281474976710657", 0, 0, 0, 0, 0, 0, "key lifetime"},
+	{"1 " S80 KEY0 "|2^48", 1, 48, 0, 0, 0, 0, NULL},
+	{"1 " S80 KEY0 "|2^0", 0, 0, 0, 0, 0, 0, "key lifetime"},
+	{"1 " S80 KEY0 "|2^", 0, 0, 0, 0, 0, 0, "key lifetime"},
+	{"1 " S80 KEY0 " KDR=24", 1, 0, 0, 24, 0, 0, NULL},
+	{"1 " S80 KEY0 " KDR=25", 0, 0, 0, 0, 0, 0, "session parameter KDR"},
+	{"1 " S80 KEY0 " KDR=0", 0, 0, 0, 0, 0, 0, "session parameter KDR"}, /* RFC 4568 s6.3.1: 1 to 24 */
+	{"1 " S80 KEY0 " KDR=01", 0, 0, 0, 0, 0, 0, "session parameter KDR"},
+	{"1 " S80 KEY0 " KDR=1 KDR=1", 0, 0, 0, 0, 0, 0, "session parameter KDR"},
+	{"1 " S80 KEY0 "|2^31|7:2 KDR=3 UNENCRYPTED_SRTCP WSH=4096 -X", 1, 31, 2, 3, 1, 7, NULL},
+	{"1 " S80 KEY0 " UNENCRYPTED_SRTP UNENCRYPTED_SRTCP", DP_NULL_HMAC_SHA1_80, 0, 0, 0, 1, 0, NULL},
+	{"1 AES_CM_128_HMAC_SHA1_32 inline:" KEY0 " UNENCRYPTED_SRTCP UNENCRYPTED_SRTP", DP_NULL_HMAC_SHA1_32, 0, 0, 0, 1,
+	 0, NULL},
+	{"1 " S80 KEY0 " UNENCRYPTED_SRTP", 0, 0, 0, 0, 0, 0, "UNENCRYPTED_SRTP without UNENCRYPTED_SRTCP"},
+	{"1 " K32 " UNENCRYPTED_SRTP UNENCRYPTED_SRTCP", 0, 0, 0, 0, 0, 0,
+	 "UNENCRYPTED_SRTP with a suite other than AES_CM_128"},
+	{"1 " K32, DP_AES_256_CM_HMAC_SHA1_80, 0, 0, 0, 0, 0, NULL},
+	{"1 AEAD_AES_128_GCM inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==", DP_AEAD_AES_128_GCM, 0, 0, 0, 0, 0, NULL},
+	{"1 AEAD_AES_128_GCM inline:" KEY0, 0, 0, 0, 0, 0, 0, "a key that is not the suite's"}, /* a salt of 14 bytes */
+	{"1 " S80 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==", 0, 0, 0, 0, 0, 0, "a key that is not the suite's"},
+	{"1 " S80 KEY0 " UNAUTHENTICATED_SRTP", 0, 0, 0, 0, 0, 0, "session parameter UNAUTHENTICATED_SRTP"},
+	{"1 " S80 KEY0 " " KEY0, 0, 0, 0, 0, 0, 0, "session parameter"},
+	{"1 " S80 KEY0 " FEC_ORDER=FEC_SRTP", 0, 0, 0, 0, 0, 0, "session parameter FEC_ORDER"},
+	{"1 " S80 KEY0 " FEC_KEY=inline:" KEY0, 0, 0, 0, 0, 0, 0, "session parameter FEC_KEY"},
+	{"1 " S80 KEY0 "|1:4;inline:" KEY0 "|2:4", 0, 0, 0, 0, 0, 0, "several keys in one line"},
+	{"1 F8_128_HMAC_SHA1_80 inline:" KEY0, 0, 0, 0, 0, 0, 0, "suite F8_128_HMAC_SHA1_80"},
+	{"1 AEAD_ARIA_128_GCM inline:" KEY0, 0, 0, 0, 0, 0, 0, "suite AEAD_ARIA_128_GCM"},
+	{"1 SEED_CTR_128_HMAC_SHA1_80 inline:" KEY0, 0, 0, 0, 0, 0, 0, "suite SEED_CTR_128_HMAC_SHA1_80"},
+	{"1 NULL_HMAC_SHA1_80 inline:" KEY0, 0, 0, 0, 0, 0, 0, "suite NULL_HMAC_SHA1_80"}, /* our name, not SDP's */
+	{"1 AEAD_AES_128_GCM_8 inline:" KEY0, 0, 0, 0, 0, 0, 0, "suite AEAD_AES_128_GCM_8"},
+	{"256 " S80 KEY0, 0, 0, 0, 0, 0, 0, "crypto tag"},
+};
+
+static void test_params(void)
+{
+	char text[400];
+
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
+		int rc;
+
+		snprintf(text, sizeof(text), SAVP "a=crypto:%s\r\n", params[i].line);
+		rc = parse(text);
+		CU_ASSERT_EQUAL(rc, params[i].suite != 0 ? 0 : -ENOTSUP);
+		if (rc == 0) {
+			bool same = media.suite == params[i].suite && media.lifetime == params[i].lifetime &&
+				    media.mki_len == params[i].mki_len && media.mki == params[i].mki &&
+				    media.kdr == params[i].kdr && media.flags == params[i].flags;
+
+			CU_ASSERT(same && no.why == DP_SDP_OK && params[i].suite != 0);
+			if (!same)
+				printf("%s\n", params[i].line);
+		} else {
+			bool same = params[i].why != NULL && strcmp(no.text, params[i].why) == 0;
+
+			CU_ASSERT(same && no.why >= DP_SDP_SUITE);
+			if (!same)
+				printf("%s: %s\n", params[i].line, no.text);
+			/* no part of the key is in the reason */
+			CU_ASSERT_PTR_NULL(strstr(no.text, "WVNf"));
+		}
+	}
+}
+
+static const struct {
+	const char *text;
+	enum dp_sdp_why why;
+	const char *says;
+} refused[] = {
+	{HEAD "m=image 4000 udptl t38\r\n", DP_SDP_T38, "T.38 (udptl)"},
+	{HEAD "m=audio 0 RTP/AVP 0\r\nm=image 4000 udptl t38\r\n", DP_SDP_T38, "T.38 (udptl)"},
+	{HEAD "m=image 4000 udptl t38\r\nm=audio 4000 RTP/AVP 0\r\n", DP_SDP_OK, NULL},
+	{HEAD "m=audio 4000 UDP/TLS/RTP/SAVP 0\r\na=fingerprint:sha-1 00\r\na=setup:actpass\r\n", DP_SDP_DTLS,
+	 "DTLS-SRTP UDP/TLS/RTP/SAVP"},
+	{HEAD "m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\n", DP_SDP_DTLS, "DTLS-SRTP UDP/TLS/RTP/SAVPF"},
+	{HEAD "m=audio 4000 RTP/AVP 0\r\na=fingerprint:sha-256 00\r\n", DP_SDP_DTLS, "DTLS-SRTP"},
+	{"v=0\r\na=fingerprint:sha-256 00\r\nc=IN IP4 192.0.2.7\r\nm=audio 4000 RTP/SAVP 0\r\n", DP_SDP_DTLS, "DTLS-SRTP"},
+	{SAVP "a=fingerprint:sha-256 00\r\na=crypto:1 " S80 KEY0 "\r\n", DP_SDP_OK, NULL}, /* a key is there too */
+	{HEAD "m=audio 4000 RTP/AVP 0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n", DP_SDP_ICE, "ICE"},
+	{HEAD "m=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.0.0.1 4000 typ host\r\n", DP_SDP_ICE, "ICE"},
+	{"v=0\r\na=ice-lite\r\nc=IN IP4 192.0.2.7\r\nm=audio 4000 RTP/AVP 0\r\n", DP_SDP_ICE, "ICE"},
+	{HEAD "m=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 96\r\na=ice-ufrag:abcd\r\n", DP_SDP_OK, NULL}, /* not of ours */
+	{HEAD "m=audio 4000 RTP/SAVPF 0\r\n", DP_SDP_PROFILE, "profile RTP/SAVPF"},
+	{HEAD "m=audio 4000/2 RTP/AVP 0\r\n", DP_SDP_PROFILE, "several ports of one stream"},
+	{HEAD "m=video 4000 RTP/AVP 96\r\n", DP_SDP_NO_AUDIO, "no audio stream"},
+	{SAVP, DP_SDP_KEY, "RTP/SAVP without a key"},
+	{SAVP C("1 F8_128_HMAC_SHA1_80 inline:" KEY0) C("2 " S80 KEY0 " FEC_ORDER=X"), DP_SDP_SUITE,
+	 "suite F8_128_HMAC_SHA1_80"}, /* the first reason */
+	{"v=0\r\nc=IN IP4 gw.example\r\nm=audio 4000 RTP/AVP 0\r\n", DP_SDP_ADDRESS, "a host name as address"},
+	{"v=0\r\nm=audio 4000 RTP/AVP 0\r\n", DP_SDP_ADDRESS, "no address"},
+	{"v=0\r\nx\r\n", DP_SDP_MALFORMED, "malformed description"},
+	{SAVP C("1 \x01\x7f\xff inline:" KEY0), DP_SDP_SUITE, "no suite's name"},
+	{SAVP "a=crypto:1 inline:" KEY0 "\r\n", DP_SDP_SUITE, "no suite's name"},
+	{SAVP "a=crypto:1 " KEY0 "\r\n", DP_SDP_SUITE, "no suite's name"},
+	{SAVP C("1 " S80 KEY0 "|" KEY0), DP_SDP_KEY, "key lifetime"},
+	{SAVP C("1 " S80 KEY0 "|" KEY0 ":4"), DP_SDP_KEY, "MKI"},
+};
+
+static void test_refused_by_name(void)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		int rc = parse(refused[i].text);
+
+		CU_ASSERT_EQUAL(rc == 0, refused[i].why == DP_SDP_OK);
+		CU_ASSERT_EQUAL(no.why, refused[i].why);
+		if (no.why != refused[i].why || (refused[i].says != NULL && strcmp(no.text, refused[i].says) != 0))
+			printf("%s\nis %d %s\n", refused[i].text, (int)no.why, no.text);
+		if (refused[i].says != NULL)
+			CU_ASSERT_STRING_EQUAL(no.text, refused[i].says);
+	}
+}
+
 static void test_media_level_wins(void)
 {
 	CU_ASSERT_EQUAL(
@@ -167,40 +301,59 @@ static void test_media_level_wins(void)
 	          media.ptime_ms == 30);
 }
 
+/* Every suite, both forms, without and with everything that may stand behind a key. */
 static void test_round_trip(void)
 {
-	for (int form = 0; form < 2; form++) {
-		for (uint8_t suite = 0; suite <= DP_AES_CM_128_HMAC_SHA1_32; suite++) {
-			struct dp_mgcp_media in = {
-				.addr = {.ip = {10, 1, 2, 3}, .port = 16384, .family = 4},
-				.suite = suite,
-				.pt = 8,
-				.ptime_ms = 20,
-				.telephone_event = 101};
-			uint8_t data[600];
-			struct dp_mgcp_buf b;
+	for (unsigned i = 0; i < 4 * DP_SRTP_SUITE_MAX; i++) {
+		bool old = i % 2 != 0, full = i / 2 % 2 != 0;
+		const struct dp_suite *suite = dp_suite(i / 4);
+		struct dp_mgcp_media in = {.addr = {.ip = {10, 1, 2, 3}, .port = 16384, .family = 4},
+					   .suite = (uint8_t)(i / 4),
+					   .pt = 8,
+					   .ptime_ms = 20,
+					   .telephone_event = 101};
+		uint8_t data[700];
+		struct dp_mgcp_buf b;
 
-			in.tag = suite != 0 && form == 0 ? 3 : 0;
-			for (int i = 0; i < 16 && suite != 0; i++)
-				in.key[i] = (uint8_t)(0xf0 ^ i * 37);
-			for (int i = 0; i < 14 && suite != 0; i++)
-				in.salt[i] = (uint8_t)(0x0f ^ i * 91);
-			dp_mgcp_buf_init(&b, data, sizeof(data));
-			dp_sdp_build(&b, &in, 77, form == 1);
-			CU_ASSERT_FALSE_FATAL(b.bad);
-			CU_ASSERT_EQUAL(dp_sdp_parse((char *)data, b.len, &media), 0);
-			CU_ASSERT_EQUAL(memcmp(&media, &in, sizeof(in)), 0);
-			/* every smaller buffer turns bad */
-			for (uint16_t size = 0; size < b.len; size++) {
-				uint8_t *small = malloc(size + 1u);
-				struct dp_mgcp_buf s;
-
-				small[size] = 0xee;
-				dp_mgcp_buf_init(&s, small, size);
-				dp_sdp_build(&s, &in, 77, form == 1);
-				CU_ASSERT(s.bad && small[size] == 0xee);
-				free(small);
+		if (suite != NULL) {
+			in.tag = old ? 0 : 3;
+			for (int k = 0; k < suite->key_len; k++)
+				in.key[k] = (uint8_t)(0xf0 ^ k * 37);
+			for (int k = 0; k < suite->salt_len; k++)
+				in.salt[k] = (uint8_t)(0x0f ^ k * 91);
+			if (suite->null_cipher)
+				in.flags = DP_MGCP_SRTP_RTCP_CLEAR;
+			if (full) {
+				in.mki_len = (uint8_t)(i % 8 + 1);
+				in.mki = UINT64_MAX >> (64 - 8 * in.mki_len);
+				in.kdr = 24;
+				in.lifetime = 48;
+				in.flags = DP_MGCP_SRTP_RTCP_CLEAR;
 			}
+		}
+		dp_mgcp_buf_init(&b, data, sizeof(data));
+		dp_sdp_build(&b, &in, 77, old);
+		CU_ASSERT_FALSE_FATAL(b.bad);
+		CU_ASSERT_EQUAL(dp_sdp_parse((char *)data, b.len, &media, &no), 0);
+		CU_ASSERT_EQUAL(memcmp(&media, &in, sizeof(in)), 0);
+		/* every smaller buffer turns bad */
+		for (uint16_t size = 0; size < b.len; size++) {
+			uint8_t *small = malloc(size + 1u);
+			struct dp_mgcp_buf s;
+
+			small[size] = 0xee;
+			dp_mgcp_buf_init(&s, small, size);
+			dp_sdp_build(&s, &in, 77, old);
+			CU_ASSERT(s.bad && small[size] == 0xee);
+			free(small);
+		}
+		/* cut anywhere: no key, or the whole of it */
+		for (size_t cut = 0; suite != NULL && cut < b.len; cut++) {
+			char *copy = malloc(cut + (cut == 0));
+
+			memcpy(copy, data, cut);
+			CU_ASSERT_NOT_EQUAL(dp_sdp_parse(copy, cut, &media, &no), 0);
+			free(copy);
 		}
 	}
 }
@@ -217,7 +370,7 @@ static void test_truncation(void)
 		int rc;
 
 		memcpy(copy, text, cut);
-		rc = dp_sdp_parse(copy, cut, &media);
+		rc = dp_sdp_parse(copy, cut, &media, NULL);
 		CU_ASSERT_EQUAL(rc == 0, cut >= keys_end && copy[cut - 1] == '\n');
 		free(copy);
 	}
@@ -273,6 +426,9 @@ static void test_refuses_to_build(void)
 		{.addr = {.family = 4, .port = 0}},
 		{.addr = {.family = 4, .port = 1}, .pt = 128},
 		{.addr = {.family = 4, .port = 1}, .suite = DP_SRTP_SUITE_MAX},
+		{.addr = {.family = 4, .port = 1}, .suite = 1, .mki_len = 9},
+		{.addr = {.family = 4, .port = 1}, .suite = 1, .kdr = 25},
+		{.addr = {.family = 4, .port = 1}, .suite = 1, .lifetime = 49},
 	};
 	uint8_t data[600];
 
@@ -289,6 +445,8 @@ static CU_TestInfo tests[] = {
 	{"RFC 4568 inline keys", test_rfc4568_vectors},
 	{"old form", test_old_form},
 	{"good and bad descriptions", test_cases},
+	{"what stands behind a key", test_params},
+	{"refused by name", test_refused_by_name},
 	{"media level before session level", test_media_level_wins},
 	{"round trip, small buffers", test_round_trip},
 	{"truncation at every length", test_truncation},
