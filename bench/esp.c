@@ -8,13 +8,11 @@
  * case is timed. 'size' is the inner IP packet. Timed is the work on a batch; inner packets (and, for decap, what
  * is on the wire) are made before.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA1_*: the peer is to be the fastest there is */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-#include <openssl/sha.h>
+#include "peer.h" /* first: see there */
 
 #include "bench.h"
 #include "crypto/mb.h"
@@ -39,7 +37,7 @@ struct peer_sa { /* of openssl and ipsec-mb */
 	uint32_t spi;
 	uint64_t seq[IMPLS]; /* outbound, per implementation */
 	EVP_CIPHER_CTX *enc, *dec;
-	SHA_CTX inner, outer;
+	struct bench_sha1 sha1;
 };
 
 static struct {
@@ -102,17 +100,6 @@ static void lay_out(struct peer_sa *s, unsigned int v, uint8_t *text)
 	text[size + pad + 1] = 4;
 }
 
-static void hmac_openssl(const struct peer_sa *s, const uint8_t *esp, size_t len, uint8_t md[20])
-{
-	SHA_CTX c = s->inner;
-
-	SHA1_Update(&c, esp, len);
-	SHA1_Final(md, &c);
-	c = s->outer;
-	SHA1_Update(&c, md, 20);
-	SHA1_Final(md, &c);
-}
-
 static void run_openssl(enum op op, unsigned int n, unsigned int burst)
 {
 	(void)burst;
@@ -138,10 +125,10 @@ static void run_openssl(enum op op, unsigned int n, unsigned int burst)
 		} else if (op == ENCAP) {
 			EVP_CipherInit_ex(c, NULL, NULL, NULL, s->mask, -1);
 			EVP_CipherUpdate(c, text - 16, &out, text - 16, (int)text_len + 16);
-			hmac_openssl(s, esp, 8 + 16 + text_len, md);
+			bench_sha1_mac(&s->sha1, esp, 8 + 16 + text_len, md);
 			memcpy(icv, md, 12);
 		} else {
-			hmac_openssl(s, esp, 8 + 16 + text_len, md);
+			bench_sha1_mac(&s->sha1, esp, 8 + 16 + text_len, md);
 			pool.bad += !dp_mb_equal(md, icv, 12);
 			EVP_CipherInit_ex(c, NULL, NULL, NULL, esp + 8, -1);
 			EVP_CipherUpdate(c, text, &out, text, (int)text_len);
@@ -210,14 +197,7 @@ static void run_raw(enum op op, unsigned int n, unsigned int burst)
 	}
 }
 
-static const struct {
-	const char *name;
-	void (*run)(enum op op, unsigned int n, unsigned int burst);
-} impls[IMPLS] = {
-	{"ours", run_ours},
-	{"openssl", run_openssl},
-	{"ipsec-mb", run_raw},
-};
+static void (*const impls[IMPLS])(enum op op, unsigned int n, unsigned int burst) = {run_ours, run_openssl, run_raw};
 
 static void peer_init(struct peer_sa *s, const struct dp_sa_set *set, const uint8_t mask[16])
 {
@@ -239,16 +219,7 @@ static void peer_init(struct peer_sa *s, const struct dp_sa_set *set, const uint
 	EVP_DecryptInit_ex(s->dec, EVP_aes_128_cbc(), NULL, set->key, NULL);
 	EVP_CIPHER_CTX_set_padding(s->enc, 0);
 	EVP_CIPHER_CTX_set_padding(s->dec, 0);
-	for (int outer = 0; outer < 2; outer++) {
-		SHA_CTX *c = outer ? &s->outer : &s->inner;
-		uint8_t pad[64];
-
-		memset(pad, outer ? 0x5c : 0x36, 64);
-		for (int i = 0; i < 20; i++)
-			pad[i] ^= set->auth[i];
-		SHA1_Init(c);
-		SHA1_Update(c, pad, 64);
-	}
+	bench_sha1_key(&s->sha1, set->auth, 20);
 }
 
 static int setup(unsigned int algorithm, unsigned int n)
@@ -333,38 +304,38 @@ static void make_wire(unsigned int n)
 	pool.bad += (uint64_t)(n - dp_esp_encap_burst(mb, pkts, (uint16_t)n));
 }
 
-static int cmp(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+struct timed {
+	unsigned int v, burst;
+	enum op op;
+};
 
-	return (x > y) - (x < y);
+static unsigned int prepare(void *arg)
+{
+	const struct timed *t = arg;
+
+	fill(BATCH);
+	if (t->op == DECAP)
+		make_wire(BATCH);
+	return BATCH;
 }
 
-/*
- * TSC ticks per packet: the median batch of about 'ticks' of work, so that a batch in which the core was taken
- * away (tens of microseconds beside milliseconds) does not make the figure.
- */
-static double measure(unsigned int v, enum op op, unsigned int burst, uint64_t ticks)
+static void work(void *arg)
 {
-	static uint64_t t[2048];
-	uint64_t spent = 0;
-	unsigned int n = 0;
+	const struct timed *t = arg;
 
-	while ((spent < ticks || n < 15) && n < sizeof(t) / sizeof(t[0])) {
-		fill(BATCH);
-		if (op == DECAP)
-			make_wire(BATCH);
-		t[n] = bench_tsc();
-		impls[v].run(op, BATCH, burst);
-		t[n] = bench_tsc() - t[n];
-		spent += t[n++];
-	}
-	qsort(t, n, sizeof(t[0]), cmp);
-	return (double)t[n / 2] / BATCH;
+	impls[t->v](t->op, BATCH, t->burst);
+}
+
+static double measure(unsigned int v, void *ctx, uint64_t ticks)
+{
+	struct timed t = *(const struct timed *)ctx;
+
+	t.v = v;
+	return bench_batches(prepare, work, &t, 15, ticks);
 }
 
 /* All make the same ESP of one batch, and each opens it. */
-static int verify(unsigned int burst)
+static int verify(unsigned int burst, bool spoil)
 {
 	static uint8_t plain[BATCH][SLOT], wire[BATCH][SLOT];
 	unsigned int esp_len = 8 + iv_len + text_len + icv_len, wrong = 0;
@@ -381,12 +352,13 @@ static int verify(unsigned int burst)
 	for (unsigned int v = 0; v < IMPLS; v++) {
 		for (unsigned int i = 0; i < BATCH; i++)
 			memcpy(pool.inner[i], plain[i], size);
-		impls[v].run(ENCAP, BATCH, burst);
+		impls[v](ENCAP, BATCH, burst);
 		for (unsigned int i = 0; i < BATCH; i++) {
 			uint8_t *esp = pool.inner[i] - iv_len - 8;
 
 			if (v == 0)
 				memcpy(wire[i], esp, esp_len);
+			wire[i][esp_len - 1] ^= (uint8_t)(spoil && v == 0 && i == 0);
 			wrong += memcmp(wire[i], esp, esp_len) != 0;
 		}
 	}
@@ -394,7 +366,7 @@ static int verify(unsigned int burst)
 		for (unsigned int i = 0; i < BATCH; i++)
 			memcpy(pool.inner[i], plain[i], size);
 		make_wire(BATCH);
-		impls[v].run(DECAP, BATCH, burst);
+		impls[v](DECAP, BATCH, burst);
 		for (unsigned int i = 0; i < BATCH; i++)
 			wrong += memcmp(pool.inner[i], plain[i], size) != 0;
 	}
@@ -413,51 +385,12 @@ static json_t *case_of(unsigned int algorithm, enum op op, unsigned int bytes, u
 
 static void run_case(const struct bench_opts *opts, enum op op, unsigned int burst)
 {
-	unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 5 : 9;
-	uint64_t ticks = (uint64_t)(opts->tsc_hz * (opts->quick ? 0.003 : 0.012));
-	double tsc[IMPLS][BENCH_RUNS_MAX], value[IMPLS][BENCH_RUNS_MAX];
+	static const char *const names[IMPLS] = {"ours", "openssl", "ipsec-mb"};
+	struct timed t = {.op = op, .burst = burst};
 
-	for (unsigned int v = 0; v < IMPLS; v++)
-		measure(v, op, burst, ticks / 4); /* warm */
-	for (unsigned int r = 0; r < runs; r++)
-		for (unsigned int v = 0; v < IMPLS; v++) {
-			tsc[v][r] = measure(v, op, burst, ticks);
-			value[v][r] = opts->tsc_hz / tsc[v][r];
-		}
-	for (unsigned int v = 1; v < IMPLS; v++)
-		bench_row(opts, &(struct bench_row){
-			.bench = "esp",
-			.kase = case_of(alg, op, size, sas),
-			.unit = "packet/s/core",
-			.peer = impls[v].name,
-			.value = value[0],
-			.peer_value = value[v],
-			.runs = runs,
-			.peer_runs = runs,
-			.cycles = bench_quantile(tsc[0], runs, 0.5),
-			.more = json_pack("{s:f, s:i}", "peer_cycles", bench_quantile(tsc[v], runs, 0.5), "burst",
-					  (int)burst),
-		});
-}
-
-static bool wanted(const struct bench_opts *opts, unsigned int algorithm, enum op op, unsigned int bytes,
-		   unsigned int n)
-{
-	json_t *k = case_of(algorithm, op, bytes, n);
-	bool yes = bench_wanted(opts, k);
-
-	json_decref(k);
-	return yes;
-}
-
-static void *array(size_t n, size_t bytes)
-{
-	void *p = aligned_alloc(64, (n * bytes + 63) / 64 * 64);
-
-	if (p == NULL)
-		abort();
-	memset(p, 0, n * bytes);
-	return p;
+	bench_contest_run(opts, &(struct bench_contest){.bench = "esp", .unit = "packet/s/core", .n = IMPLS, .names = names,
+							 .measure = measure, .ctx = &t, .raw = 2, .burst = burst},
+			  case_of(alg, op, size, sas));
 }
 
 int bench_esp(const struct bench_opts *opts)
@@ -477,13 +410,13 @@ int bench_esp(const struct bench_opts *opts)
 	if (mb == NULL || raw == NULL)
 		return 1;
 	pool.bad = 0;
-	pool.mem = array(BATCH, SLOT);
+	pool.mem = bench_array(BATCH, SLOT);
 	for (unsigned int i = 0; i < BATCH; i++)
 		pool.inner[i] = pool.mem + (size_t)i * SLOT + HEAD + (size_t)(i % 6) * 64; /* spread over cache sets */
-	tx = array(SAS, sizeof(*tx));
-	rx = array(SAS, sizeof(*rx));
-	gen = array(SAS, sizeof(*gen));
-	peer = array(SAS, sizeof(*peer));
+	tx = bench_array(SAS, sizeof(*tx));
+	rx = bench_array(SAS, sizeof(*rx));
+	gen = bench_array(SAS, sizeof(*gen));
+	peer = bench_array(SAS, sizeof(*peer));
 	for (unsigned int a = DP_ESP_AES_GCM_128; a < DP_ESP_ALG_MAX; a++)
 		for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
 			if (setup(a, counts[c]) != 0)
@@ -491,10 +424,10 @@ int bench_esp(const struct bench_opts *opts)
 			for (size_t k = 0; k < 2 * sizeof(sizes) / sizeof(*sizes); k++) {
 				enum op op = k % 2 == 0 ? ENCAP : DECAP;
 
-				if (!wanted(opts, a, op, sizes[k / 2], counts[c]))
+				if (!bench_wanted_free(opts, case_of(a, op, sizes[k / 2], counts[c])))
 					continue;
 				set_size(sizes[k / 2]);
-				rc |= verify(burst);
+				rc |= verify(burst, opts->spoil);
 				run_case(opts, op, burst);
 			}
 			teardown();

@@ -3,10 +3,12 @@
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,17 +23,21 @@ static const struct {
 	const char *name;
 	int (*run)(const struct bench_opts *opts);
 	const char *what;
+	bool eal;  /* starts EAL: in a process of its own */
+	bool rows; /* part of 'all' */
 } benches[] = {
-	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2"},
-	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP"},
-	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb"},
-	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls"},
-	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory"},
-	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake"},
+	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2", false, true},
+	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP", false, true},
+	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb", false, true},
+	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls", false, true},
+	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory", true, true},
+	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
+	 false, true},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 
 static json_t *baseline; /* array of rows, NULL without --baseline */
+static json_t *collected; /* where rows go instead of standard output */
 static bool table_head;
 
 double bench_now(void)
@@ -116,6 +122,16 @@ static long hugepages(void)
 	return n;
 }
 
+static void print_json(json_t *line)
+{
+	char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
+
+	puts(text);
+	free(text);
+	json_decref(line);
+	fflush(stdout);
+}
+
 static void environment(const struct bench_opts *opts)
 {
 	struct dp_mb *mb = dp_mb_create();
@@ -133,13 +149,7 @@ static void environment(const struct bench_opts *opts)
 			"libsrtp2", srtp_get_version_string());
 	dp_mb_destroy(mb);
 	if (opts->json) {
-		json_t *line = json_pack("{s:o}", "env", env);
-		char *text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
-
-		puts(text);
-		free(text);
-		json_decref(line);
-		fflush(stdout);
+		print_json(json_pack("{s:o}", "env", env));
 		return;
 	}
 	char *text = json_dumps(env, JSON_REAL_PRECISION(6));
@@ -173,6 +183,72 @@ bool bench_wanted(const struct bench_opts *opts, const json_t *kase)
 	}
 	free(list);
 	return ok;
+}
+
+bool bench_wanted_free(const struct bench_opts *opts, json_t *kase)
+{
+	bool yes = bench_wanted(opts, kase);
+
+	json_decref(kase);
+	return yes;
+}
+
+const json_t *bench_baseline(void)
+{
+	return baseline;
+}
+
+void bench_collect(json_t *rows)
+{
+	collected = rows;
+}
+
+void *bench_array(size_t n, size_t size)
+{
+	void *p = aligned_alloc(64, (n * size + 63) / 64 * 64);
+
+	if (p == NULL)
+		abort();
+	memset(p, 0, n * size);
+	return p;
+}
+
+void bench_note(const struct bench_opts *opts, const char *bench, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (collected != NULL)
+		return;
+	if (opts->json)
+		print_json(json_pack("{s:s, s:s}", "bench", bench, "note", text));
+	else
+		printf("%-5s %s\n", bench, text);
+}
+
+int bench_isolated(const struct bench_opts *opts, int (*run)(const struct bench_opts *opts))
+{
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		return 1;
+	if (pid == 0) {
+		int rc = run(opts);
+
+		json_decref(baseline);
+		exit(rc);
+	}
+	if (waitpid(pid, &status, 0) != pid)
+		return 1;
+	if (!WIFEXITED(status))
+		fprintf(stderr, "ravelin-bench: a bench died of signal %d\n", WTERMSIG(status));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 static const json_t *baseline_of(const struct bench_row *row)
@@ -234,14 +310,13 @@ void bench_row(const struct bench_opts *opts, const struct bench_row *row)
 	}
 	if (base != NULL)
 		change = value / json_number_value(json_object_get(base, "value"));
-	if (!opts->json) {
+	if (!opts->json && collected == NULL) {
 		print_table(row, value, peer, ratio, spread, change);
 		json_decref(row->kase);
 		json_decref(row->more);
 	} else {
 		json_t *line = json_pack("{s:s, s:o, s:f, s:s}", "bench", row->bench, "case", row->kase, "value", value,
 					 "unit", row->unit);
-		char *text;
 
 		if (row->cycles > 0)
 			json_object_set_new(line, "cycles", json_real(row->cycles));
@@ -257,10 +332,10 @@ void bench_row(const struct bench_opts *opts, const struct bench_row *row)
 			json_object_update_new(line, row->more);
 		if (!isnan(change))
 			json_object_set_new(line, "baseline_ratio", json_real(change));
-		text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6));
-		puts(text);
-		free(text);
-		json_decref(line);
+		if (collected != NULL)
+			json_array_append_new(collected, line);
+		else
+			print_json(line);
 	}
 	fflush(stdout);
 }
@@ -290,7 +365,7 @@ static int baseline_load(const char *file)
 static int usage(FILE *out)
 {
 	fprintf(out, "usage: ravelin-bench NAME|all [-j] [--quick] [--runs N] [--burst N] [--cpu N] [--only KEY=VALUE,...]\n"
-		     "                     [--baseline FILE]\n");
+		     "                     [--baseline FILE] [--spoil]\n");
 	for (size_t i = 0; i < BENCH_CNT; i++)
 		fprintf(out, "  %-8s %s\n", benches[i].name, benches[i].what);
 	return out == stderr ? 2 : 0;
@@ -303,6 +378,7 @@ int main(int argc, char **argv)
 		{"runs", required_argument, NULL, 'r'},     {"burst", required_argument, NULL, 'b'},
 		{"cpu", required_argument, NULL, 'c'},      {"only", required_argument, NULL, 'o'},
 		{"baseline", required_argument, NULL, 'B'}, {"help", no_argument, NULL, 'h'},
+		{"spoil", no_argument, NULL, 'S'},
 		{NULL, 0, NULL, 0},
 	};
 	struct bench_opts opts = {.cpu = -1};
@@ -333,6 +409,9 @@ int main(int argc, char **argv)
 			if (baseline_load(optarg) < 0)
 				return 2;
 			break;
+		case 'S':
+			opts.spoil = true;
+			break;
 		case 'h':
 			return usage(stdout);
 		default:
@@ -351,8 +430,8 @@ int main(int argc, char **argv)
 	opts.tsc_hz = tsc_hz();
 	environment(&opts);
 	for (size_t i = 0; i < BENCH_CNT; i++)
-		if (strcmp(name, "all") == 0 || strcmp(name, benches[i].name) == 0)
-			rc |= benches[i].run(&opts);
+		if ((strcmp(name, "all") == 0 && benches[i].rows) || strcmp(name, benches[i].name) == 0)
+			rc |= benches[i].eal ? bench_isolated(&opts, benches[i].run) : benches[i].run(&opts);
 	json_decref(baseline);
 	return rc;
 }
