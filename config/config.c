@@ -204,6 +204,61 @@ static char *prefix_of(struct ctx *c, const char *run)
 	return text(c, buf, NULL);
 }
 
+static bool mac_parse(const char *v, uint8_t *mac)
+{
+	char hex[13];
+	int n = 0;
+
+	if (strlen(v) != 17)
+		return false;
+	for (int i = 0; i < 17; i++) {
+		if (i % 3 == 2 ? v[i] != ':' : !isxdigit((unsigned char)v[i]))
+			return false;
+		if (i % 3 != 2)
+			hex[n++] = v[i];
+	}
+	hex[n] = '\0';
+	return cfg_hex_parse(hex, mac, 6) == 0 && (mac[0] & 1) == 0;
+}
+
+/* Device, VLAN, MTU, MAC and punt interface: what a port is made of. */
+static void do_link(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw_port *r)
+{
+	struct cfg_dp_port *p = &cfg->dataplane.ports[i];
+	bool first = true;
+	char path[80], why[120];
+
+	snprintf(path, sizeof(path), "dataplane.ports[%u].vlan", i);
+	p->vlan = (uint16_t)num(c, path, r->vlan, 0, 1, 4094);
+	snprintf(path, sizeof(path), "dataplane.ports[%u].mtu", i);
+	p->mtu = (uint16_t)num(c, path, r->mtu, 0, 576, 9000);
+	snprintf(path, sizeof(path), "dataplane.ports[%u].device", i);
+	if (cfg_device_check(p->device, why, sizeof(why)) < 0)
+		bad(c, path, "%s: %s", cfg_q(p->device), why);
+	if (strncmp(p->device, "pcap:", 5) == 0 && cfg->dataplane.worker_lcores_count > 1)
+		bad(c, path, "pcap replays for one worker, there are %u", cfg->dataplane.worker_lcores_count);
+	for (unsigned k = 0; k < i; k++) {
+		if (strcmp(cfg->dataplane.ports[k].device, p->device) != 0)
+			continue;
+		first = false;
+		if (cfg->dataplane.ports[k].vlan == p->vlan)
+			bad(c, path, "%s is given twice%s", cfg_q(p->device),
+			    p->vlan != 0 ? " with this vlan" : "");
+	}
+	snprintf(path, sizeof(path), "dataplane.ports[%u].mac", i);
+	if (p->mac != NULL && !mac_parse(p->mac, p->mac_addr))
+		bad(c, path, "%s is not six octets of a station, as 02:00:00:00:00:01", cfg_q(p->mac));
+	if (p->mac != NULL && !first)
+		bad(c, path, "belongs to the first entry of the device");
+	snprintf(path, sizeof(path), "dataplane.ports[%u].punt", i);
+	if (p->punt != NULL && !words_only(p->punt, 15))
+		bad(c, path, "%s is not 1 to 15 of A-Z a-z 0-9 . _ -", cfg_q(p->punt));
+	for (unsigned k = 0; p->punt != NULL && k < i; k++)
+		if (cfg->dataplane.ports[k].punt != NULL &&
+		    strcmp(cfg->dataplane.ports[k].punt, p->punt) == 0)
+			bad(c, path, "%s is given twice", p->punt);
+}
+
 static void do_port(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw_port *r)
 {
 	struct cfg_dp_port *p = &cfg->dataplane.ports[i];
@@ -212,17 +267,13 @@ static void do_port(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw
 	p->device = text(c, r->device, NULL);
 	p->gateway = text(c, r->gateway, NULL);
 	p->gateway6 = text(c, r->gateway6, NULL);
+	p->mac = text(c, r->mac, NULL);
+	p->punt = text(c, r->punt, NULL);
 	p->addresses = texts(c, r->addresses, r->addresses_count);
 	p->addresses_count = p->addresses != NULL ? r->addresses_count : 0;
 	if (c->rc != 0)
 		return;
-	snprintf(path, sizeof(path), "dataplane.ports[%u].device", i);
-	if ((strncmp(p->device, "af_packet:", 10) != 0 || p->device[10] == '\0') &&
-	    (strncmp(p->device, "pci:", 4) != 0 || p->device[4] == '\0'))
-		bad(c, path, "%s is neither af_packet:INTERFACE nor pci:ADDRESS", cfg_q(p->device));
-	for (unsigned k = 0; k < i; k++)
-		if (strcmp(cfg->dataplane.ports[k].device, p->device) == 0)
-			bad(c, path, "%s is given twice", cfg_q(p->device));
+	do_link(c, cfg, i, r);
 	snprintf(path, sizeof(path), "dataplane.ports[%u].addresses", i);
 	if (p->addresses_count > 8)
 		bad(c, path, "%u addresses, at most 8", p->addresses_count);
@@ -283,6 +334,7 @@ static void do_dataplane(struct ctx *c, struct cfg *cfg, const struct raw_datapl
 	NUM(dataplane, max_gateways, 1024, 1, 16384);
 	NUM(dataplane, mbufs, 16384, 1024, 4194304);
 	NUM(dataplane, ring_desc, 1024, 64, 32768);
+	NUM(dataplane, punt_pps, 20000, 100, 1000000);
 	if (c->rc == 0 && r->file_prefix != NULL && !words_only(r->file_prefix, 40))
 		bad(c, "dataplane.file_prefix", "%s is not 1 to 40 of A-Z a-z 0-9 . _ -",
 		    cfg_q(r->file_prefix));
@@ -651,6 +703,8 @@ void cfg_free(struct cfg *cfg)
 		free(p->device);
 		free(p->gateway);
 		free(p->gateway6);
+		free(p->mac);
+		free(p->punt);
 		free_texts(p->addresses, p->addresses_count);
 	}
 	free(cfg->dataplane.ports);

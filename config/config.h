@@ -27,6 +27,12 @@ int cfg_addr_parse(const char *text, struct cfg_addr *ret_addr);
 /** Print address, "/plen" if shorter than the family's, ":port" if set. Returns buf (at least 64 bytes). */
 const char *cfg_addr_print(const struct cfg_addr *addr, char *buf, size_t size);
 
+/**
+ * A port's device: "pci:ADDRESS", "af_packet:INTERFACE", "af_xdp:INTERFACE", "tap:INTERFACE", "memif:KEY=VALUE[,...]" (net_memif's
+ * own), "pcap:FILE[,tx=FILE][,infinite]", "ring[:LABEL]", "null[:LABEL]". 0, or -EINVAL and the reason in 'why'.
+ */
+int cfg_device_check(const char *device, char *why, size_t size);
+
 /** Parse hex digits into exactly 'len' bytes. 0 or -EINVAL; 'out' is unspecified then. */
 int cfg_hex_parse(const char *text, uint8_t *out, size_t len);
 
@@ -47,7 +53,11 @@ enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
 enum cfg_key_type { CFG_KEY_RSA_2048, CFG_KEY_EC_P256 };
 
 struct cfg_dp_port {
-	char *device;         /* af_packet:IF or pci:ADDR */
+	char *device;         /* KIND:REST, see cfg_device_check(); entries of one device differ by vlan */
+	uint16_t vlan;        /* 802.1Q identifier, 1 to 4094; 0: untagged */
+	uint16_t mtu;         /* bytes of the largest IP packet, 576 to 9000; 0: the driver's, at most 1500 */
+	char *mac;            /* set at the device and used by it; may be NULL: the device's own */
+	char *punt;           /* the kernel's interface for what is not the dataplane's; may be NULL: none */
 	char **addresses;     /* ADDRESS/PREFIX that the dataplane answers for on this port */
 	unsigned addresses_count;
 	char *gateway;        /* next hop for what is not on link; may be NULL */
@@ -55,6 +65,7 @@ struct cfg_dp_port {
 	/* parsed from the above */
 	struct cfg_addr addr[8];
 	struct cfg_addr gw4, gw6;
+	uint8_t mac_addr[6];
 };
 
 struct cfg_dataplane {
@@ -68,6 +79,7 @@ struct cfg_dataplane {
 	uint32_t max_gateways;      /* 1024 */
 	uint32_t mbufs;             /* 16384 */
 	uint16_t ring_desc;         /* 1024: receive and transmit descriptors per queue */
+	uint32_t punt_pps;          /* 20000: packets a second for the kernel, all ports together */
 	char *file_prefix;          /* EAL's; default made from paths.run */
 	struct cfg_dp_port *ports;
 	unsigned ports_count;

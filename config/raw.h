@@ -25,6 +25,7 @@ struct raw_port {
 	char **addresses;
 	unsigned addresses_count;
 	char *gateway, *gateway6;
+	char *vlan, *mtu, *mac, *punt;
 };
 
 struct raw_dataplane {
@@ -32,7 +33,7 @@ struct raw_dataplane {
 	char **worker_lcores;
 	unsigned worker_lcores_count;
 	char *huge_pages;
-	char *memory_mb, *max_legs, *max_sas, *max_gateways, *mbufs, *ring_desc;
+	char *memory_mb, *max_legs, *max_sas, *max_gateways, *mbufs, *ring_desc, *punt_pps;
 	char *file_prefix;
 	struct raw_port *ports;
 	unsigned ports_count;

@@ -44,6 +44,8 @@ static const cyaml_schema_field_t log_fields[] = {
 static const cyaml_schema_field_t port_fields[] = {
 	NEED(raw_port, device),  LIST(raw_port, addresses, &text_entry, 64),
 	TEXT(raw_port, gateway), TEXT(raw_port, gateway6),
+	TEXT(raw_port, vlan),    TEXT(raw_port, mtu),
+	TEXT(raw_port, mac),     TEXT(raw_port, punt),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t port_entry = {
@@ -60,6 +62,7 @@ static const cyaml_schema_field_t dataplane_fields[] = {
 	TEXT(raw_dataplane, max_gateways),
 	TEXT(raw_dataplane, mbufs),
 	TEXT(raw_dataplane, ring_desc),
+	TEXT(raw_dataplane, punt_pps),
 	TEXT(raw_dataplane, file_prefix),
 	LIST(raw_dataplane, ports, &port_entry, 32),
 	CYAML_FIELD_END,

@@ -134,8 +134,10 @@ static int start_eal(const struct cfg *cfg)
 	for (unsigned int i = 0; i < dc->ports_count; i++) {
 		char dev[ARG_LEN];
 
-		if (dp_port_eal_arg(dc->ports[i].device, i, (uint16_t)dc->worker_lcores_count, dc->ring_desc, dev,
-				    sizeof(dev)) < 0) {
+		if (dp_port_first(dc, i) != i)
+			continue;
+		if (dp_port_eal_arg(dc->ports[i].device, i, (uint16_t)dc->worker_lcores_count, dc->ring_desc,
+				    dp_port_dev_mtu(dc, dc->ports[i].device), dev, sizeof(dev)) < 0) {
 			cfg_log(CFG_LOG_ERR, "device-unknown", "device=%s", cfg_q(dc->ports[i].device));
 			return -EINVAL;
 		}
@@ -224,7 +226,7 @@ static int start(struct front *f, const struct cfg *cfg)
 	for (unsigned int i = 0; i < cfg->dataplane.ports_count && rc == 0; i++) {
 		uint16_t id;
 
-		rc = dp_port_ethdev(cfg->dataplane.ports[i].device, i, &id);
+		rc = dp_port_ethdev(cfg->dataplane.ports[i].device, dp_port_first(&cfg->dataplane, i), &id);
 		if (rc < 0)
 			cfg_log(CFG_LOG_ERR, "device-missing", "device=%s", cfg_q(cfg->dataplane.ports[i].device));
 		else

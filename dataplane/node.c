@@ -54,6 +54,7 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	const struct cfg_dataplane *dc = &cfg->dataplane;
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct dp_neigh *none;
+	uint16_t buf_size = RTE_MBUF_DEFAULT_BUF_SIZE;
 	size_t size;
 	int rc;
 
@@ -73,10 +74,16 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 
 	snprintf(name, sizeof(name), "mbuf%s", node->tag);
 	node->pool_size = dc->mbufs;
-	node->pool = rte_pktmbuf_pool_create(name, dc->mbufs, MBUF_CACHE, sizeof(struct dp_mbuf_priv),
-					     RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+	for (unsigned int i = 0; i < dc->ports_count; i++) {
+		uint16_t need = dp_port_buf_size(dc->ports[i].device, dp_port_dev_mtu(dc, dc->ports[i].device));
+
+		if (need > buf_size)
+			buf_size = need;
+	}
+	node->pool = rte_pktmbuf_pool_create(name, dc->mbufs, MBUF_CACHE, sizeof(struct dp_mbuf_priv), buf_size,
+					     (int)rte_socket_id());
 	if (node->pool == NULL)
-		return no_memory("mbufs", (size_t)dc->mbufs * RTE_MBUF_DEFAULT_BUF_SIZE);
+		return no_memory("mbufs", (size_t)dc->mbufs * buf_size);
 	rc = dp_page_create(worker_cnt, node->media_cnt * DP_LEGS_PER_ADDR, DP_SA_MAX, &node->page, &node->page_size,
 			    &node->page_fd);
 	if (rc < 0) {
@@ -118,6 +125,29 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	return node->nh != NULL ? 0 : -ENOMEM;
 }
 
+/* Start the ethdev, or share it with the entry that did. */
+static int start_port(struct dp_node *node, uint16_t id, uint8_t i, const struct cfg_dp_port *pc)
+{
+	struct dp_port *port = &node->ports[i];
+	int rc;
+
+	port->vlan = pc->vlan;
+	port->mtu = pc->mtu;
+	for (uint8_t k = 0; k < i; k++)
+		if (node->ports[k].id == id && node->ports[k].dev == k)
+			return dp_port_share(node->ports, k, i);
+	port->dev = i;
+	port->mtu = dp_port_dev_mtu(&node->cfg->dataplane, pc->device);
+	port->has_mac = pc->mac != NULL;
+	memcpy(port->mac, pc->mac_addr, 6);
+	rc = dp_port_start(port, id, node->worker_cnt, node->cfg->dataplane.ring_desc, node->pool);
+	if (rc == 0 && port->vlan != 0)
+		rc = dp_port_tagged(node->ports, i);
+	if (pc->mtu != 0 || port->mtu > DP_PORT_MTU)
+		port->mtu = pc->mtu != 0 ? pc->mtu : DP_PORT_MTU;
+	return rc;
+}
+
 int dp_node_port(struct dp_node *node, uint16_t id, const struct cfg_dp_port *pc)
 {
 	struct dp_port *port = &node->ports[node->port_cnt];
@@ -148,11 +178,12 @@ int dp_node_port(struct dp_node *node, uint16_t id, const struct cfg_dp_port *pc
 		}
 	}
 	node->port_cnt++;
-	rc = dp_port_start(port, id, node->worker_cnt, node->cfg->dataplane.ring_desc, node->pool);
+	rc = start_port(node, id, (uint8_t)(node->port_cnt - 1), pc);
 	if (rc < 0)
 		return rc;
-	cfg_log(CFG_LOG_INFO, "port-up", "device=%s mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u addresses=%u queues=%u",
-		port->device, port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5],
+	cfg_log(CFG_LOG_INFO, "port-up",
+		"device=%s vlan=%u mac=%02x:%02x:%02x:%02x:%02x:%02x mtu=%u addresses=%u queues=%u", port->device,
+		port->vlan, port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5],
 		port->mtu, port->addr_cnt, node->worker_cnt);
 	return 0;
 }

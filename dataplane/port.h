@@ -14,21 +14,28 @@
 
 #define DP_PORT_MAX      32
 #define DP_PORT_ADDR_MAX 8
+#define DP_PORT_NONE     UINT8_MAX
+#define DP_PORT_MTU      1500 /* where nothing else is configured */
 #define DP_LOCAL_MAX     (DP_PORT_MAX * DP_PORT_ADDR_MAX)
 #define DP_LOCAL_NONE    UINT16_MAX
 
 struct rte_mempool;
 
+/* One entry of dataplane.ports. Entries of one device share an ethdev and differ by VLAN. */
 struct dp_port {
 	uint16_t id;      /* ethdev */
 	uint8_t mac[6];
 	uint16_t mtu;     /* bytes of the largest IP packet */
+	uint16_t vlan;    /* 802.1Q identifier of its frames; 0: untagged */
+	uint8_t dev;      /* index of the device's first entry, which receives and sends for all of them */
 	bool kernel;      /* a socket of the kernel behind it: an idle worker may sleep */
-	bool started;
+	bool started;     /* this entry started the ethdev, and stops it */
+	bool has_mac;     /* configured: mac */
+	uint8_t *by_vlan; /* of a device with VLANs, at its first entry: [4096] index of the port or DP_PORT_NONE; else NULL */
 	uint8_t addr_cnt;
 	struct cfg_addr addr[DP_PORT_ADDR_MAX]; /* with prefix length */
 	struct cfg_addr gw4, gw6;
-	char device[64];  /* as configured, for the log */
+	char device[256]; /* as configured */
 };
 
 /* An address of ours. */
@@ -46,10 +53,20 @@ struct dp_locals {
 };
 
 /**
- * Print EAL's argument for a configured device into 'buf': "--vdev=..." or "--allow=...". 'n' numbers the vdevs.
- * 0; -EINVAL: unknown kind or unusable name.
+ * Print EAL's argument for a configured device into 'buf': "--vdev=..." or "--allow=...". 'n' numbers the vdevs, 'mtu'
+ * is the largest of the device's entries (0: DP_PORT_MTU). 0; -EINVAL: unknown kind or unusable name.
  */
-int dp_port_eal_arg(const char *device, unsigned int n, uint16_t queues, uint16_t ring_desc, char *buf, size_t size);
+int dp_port_eal_arg(const char *device, unsigned int n, uint16_t queues, uint16_t ring_desc, uint16_t mtu, char *buf,
+		    size_t size);
+
+/** Index of the first entry that names the device of entry i: it makes the ethdev. */
+unsigned int dp_port_first(const struct cfg_dataplane *dc, unsigned int i);
+
+/** The MTU to set at a device: the largest of its entries. 0: none says one. */
+uint16_t dp_port_dev_mtu(const struct cfg_dataplane *dc, const char *device);
+
+/** Bytes of a packet buffer, headroom included, that a device needs for 'mtu' (0: DP_PORT_MTU). Tags and new headers fit. */
+uint16_t dp_port_buf_size(const char *device, uint16_t mtu);
 
 /** Is a device of this kind a PCI device (then EAL must probe the bus)? */
 bool dp_port_is_pci(const char *device);
@@ -58,13 +75,23 @@ bool dp_port_is_pci(const char *device);
 int dp_port_ethdev(const char *device, unsigned int n, uint16_t *ret_id);
 
 /**
- * Configure and start ethdev 'id' with 'queues' queue pairs of 'desc' descriptors; fills id, mac, mtu, started.
+ * Configure and start ethdev 'id' with 'queues' queue pairs of 'desc' descriptors. On entry mtu (0: the driver's, at most
+ * DP_PORT_MTU) and mac with has_mac say what is wanted; fills id, kernel, mac, mtu, started.
  * 0 or the driver's negative errno, logged.
  */
 int dp_port_start(struct dp_port *port, uint16_t id, uint16_t queues, uint16_t desc, struct rte_mempool *pool);
 
-/** Stop and close: the driver gives its mbufs back. */
+/** Stop and close: the driver gives its mbufs back. Frees by_vlan. */
 void dp_port_stop(struct dp_port *port);
+
+/**
+ * Take ports[i], whose vlan is set, as a further entry of the ethdev that ports[first] has started: sets what they share
+ * and enters both VLANs in the first entry's table. 0, -EEXIST (that VLAN has an entry), -ENOMEM.
+ */
+int dp_port_share(struct dp_port *ports, uint8_t first, uint8_t i);
+
+/** ports[i], alone on its device so far, has a VLAN: make the table. 0, -ENOMEM. */
+int dp_port_tagged(struct dp_port *ports, uint8_t i);
 
 /** Enter an address; -EEXIST, -ENOSPC. */
 int dp_locals_add(struct dp_locals *l, uint8_t family, const uint8_t *ip, uint8_t port, int16_t media_idx);

@@ -94,11 +94,11 @@ static inline int harness_up(void)
 	cfg_addr_parse("10.0.0.1/24", &pcs[0].addr[0]);
 	cfg_addr_parse("fd00::1/64", &pcs[0].addr[1]);
 	pcs[0].addresses_count = 2;
-	pcs[0].device = (char *)(uintptr_t)"ring";
+	pcs[0].device = (char *)(uintptr_t)"ring:0";
 	cfg_addr_parse("10.1.0.1/24", &pcs[1].addr[0]);
 	cfg_addr_parse("10.1.0.254", &pcs[1].gw4);
 	pcs[1].addresses_count = 1;
-	pcs[1].device = (char *)(uintptr_t)"ring";
+	pcs[1].device = (char *)(uintptr_t)"ring:1";
 	cfg_addr_parse("10.0.0.1", &medias[0].addr);
 	cfg_addr_parse("10.1.0.1", &medias[1].addr);
 	cfg_addr_parse("fd00::1", &medias[2].addr);

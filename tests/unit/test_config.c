@@ -115,6 +115,24 @@ static const struct {
 	{"dataplane:\n  ports:\n    - device: eth0",
          "line 3: dataplane.ports[0].device: ", "af_packet"},
 	{PORT "    - device: af_packet:x", "line 5: dataplane.ports[1].device: ", "twice"},
+	{PORT "    - device: af_packet:x\n      vlan: 5\n    - device: af_packet:x\n      vlan: 5",
+         "line 7: dataplane.ports[2].device: ", "with this vlan"},
+	{PORT "      vlan: 0", "line 5: dataplane.ports[0].vlan: ", "1 to 4094"},
+	{PORT "      vlan: 4095", "line 5: dataplane.ports[0].vlan: ", "1 to 4094"},
+	{PORT "      mtu: 575", "line 5: dataplane.ports[0].mtu: ", "576 to 9000"},
+	{PORT "      mtu: 9001", "line 5: dataplane.ports[0].mtu: ", "576 to 9000"},
+	{PORT "      mac: 02:00:00:00:00", "line 5: dataplane.ports[0].mac: ", "six octets"},
+	{PORT "      mac: '02-00-00-00-00-01'", "line 5: dataplane.ports[0].mac: ", "six octets"},
+	{PORT "      mac: 02:00:00:00:00:0g", "line 5: dataplane.ports[0].mac: ", "six octets"},
+	{PORT "      mac: 01:00:5e:00:00:01", "line 5: dataplane.ports[0].mac: ", "station"},
+	{PORT "    - device: af_packet:x\n      vlan: 5\n      mac: 02:00:00:00:00:01",
+         "line 7: dataplane.ports[1].mac: ", "first entry"},
+	{PORT "      punt: abcdefghijklmnop", "line 5: dataplane.ports[0].punt: ", "1 to 15"},
+	{PORT "      punt: a/b", "line 5: dataplane.ports[0].punt: ", "1 to 15"},
+	{PORT "      punt: p\n    - device: af_packet:y\n      punt: p", "line 7: dataplane.ports[1].punt: ", "twice"},
+	{"dataplane:\n  punt_pps: 99", "line 2: dataplane.punt_pps: ", "100 to 1000000"},
+	{"dataplane:\n  worker_lcores: [1, 2]\n  ports:\n    - device: pcap:a", "line 4: dataplane.ports[0].device: ",
+         "one worker"},
 	{PORT "    - device: af_packet:y\n      addresses: [10.0.0.1/8]",
          "line 6: dataplane.ports[1].addresses[0]: ", "twice"},
 	{"dataplane:\n  ports:\n    - device: pci:1\n      addresses: [10.0.0.1/24, 10.0.0.1/24]",
@@ -229,6 +247,7 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->dataplane.max_gateways, 1024);
 	CU_ASSERT_EQUAL(c->dataplane.mbufs, 16384);
 	CU_ASSERT_EQUAL(c->dataplane.ring_desc, 1024);
+	CU_ASSERT_EQUAL(c->dataplane.punt_pps, 20000);
 	CU_ASSERT_STRING_EQUAL(c->dataplane.file_prefix, "run_ravelin");
 	CU_ASSERT_EQUAL(c->dataplane.ports_count, 0);
 	CU_ASSERT_EQUAL(c->media.base_port, 16384);
@@ -335,6 +354,11 @@ static void test_example_with_all_keys(void)
 	if (cfg != NULL) {
 		CU_ASSERT_EQUAL(cfg->dataplane.ports_count, 1);
 		CU_ASSERT_EQUAL(cfg->dataplane.ports[0].gw6.family, 6);
+		CU_ASSERT_EQUAL(cfg->dataplane.ports[0].vlan, 100);
+		CU_ASSERT_EQUAL(cfg->dataplane.ports[0].mtu, 9000);
+		CU_ASSERT_EQUAL(cfg->dataplane.ports[0].mac_addr[0], 2);
+		CU_ASSERT_EQUAL(cfg->dataplane.ports[0].mac_addr[5], 1);
+		CU_ASSERT_STRING_EQUAL(cfg->dataplane.ports[0].punt, "eth1p");
 		CU_ASSERT_EQUAL(cfg->media.addresses_count, 1);
 		CU_ASSERT_STRING_EQUAL(cfg->media.addresses[0].region, "default");
 		CU_ASSERT_EQUAL(cfg->mgcp_local.port, 2727);
@@ -431,7 +455,34 @@ static void test_addresses(void)
 		CU_ASSERT_EQUAL(cfg_addr_parse(wrong[i], &a), -EINVAL);
 }
 
+static void test_devices(void)
+{
+	static const char *const good[] = {
+		"pci:0000:3b:00.0", "pci:3b:00.1", "af_packet:eth0", "af_xdp:enp1s0f0.5", "tap:t0", "ring", "ring:a", "null",
+		"null:b_2", "pcap:/x/in.pcap", "pcap:in,tx=out", "pcap:in,infinite", "pcap:in,infinite,tx=/o",
+		"memif:socket=/run/m", "memif:id=1,socket=/run/m,role=client,secret=x", "memif:role=server,socket=@m",
+	};
+	static const char *const bad[] = {
+		"", ":", "eth0", "pci:", "pci:x", "pci:1,2", "af_packet:", "af_packet:a,b", "af_packet:a/b",
+		"af_packet:abcdefghijklmnop", "af_packet:a b", "af_xdp:", "tap:", "tap:..", "ring:", "ring:a,b", "rings",
+		"null:", "null:abcdefghijklmnop", "pcap:", "pcap:a,", "pcap:a,tx=", "pcap:a,tx=b,tx=c", "pcap:a,other",
+		"pcap:a b", "pcap:,tx=b", "pcap:a,infinite,infinite", "memif:", "memif:id=1", "memif:socket=",
+		"memif:socket=/m,", "memif:socket=/m,role=s", "memif:socket=/m,x=1", "memif:socket", "memif:socket=/m,,id=1",
+		"af_packet", "virtio:x", "pc:1", "af_packets:x",
+	};
+	char why[120];
+
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		CU_ASSERT_EQUAL(cfg_device_check(good[i], why, sizeof(why)), 0);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		why[0] = '\0';
+		CU_ASSERT_EQUAL(cfg_device_check(bad[i], why, sizeof(why)), -EINVAL);
+		CU_ASSERT_NOT_EQUAL(why[0], '\0');
+	}
+}
+
 static CU_TestInfo tests[] = {
+	{"devices of ports", test_devices},
 	{"what is wrong is named, with its line", test_refused},
 	{"each field of an SA is checked, no key is printed", test_sa},
 	{"an empty file is the defaults", test_empty_is_defaults},
