@@ -120,7 +120,7 @@ enum dp_drop dp_parse_frame(const uint8_t *data, uint16_t len, struct dp_frame *
 		return DP_DROP_L2_NOT_OURS;
 	f->etype = dp_get16(data + 12);
 	if (f->etype == DP_ETYPE_VLAN) {
-		/* A priority tag is no VLAN; real VLANs are not configured on any port. */
+		/* A priority tag is no VLAN; those of VLANs are taken off before (dp_vlan_untag). */
 		if (len < DP_ETH_LEN + 4 || (dp_get16(data + 14) & 0xfff) != 0)
 			return DP_DROP_L2_NOT_OURS;
 		f->etype = dp_get16(data + 16);
@@ -136,6 +136,23 @@ enum dp_drop dp_parse_frame(const uint8_t *data, uint16_t len, struct dp_frame *
 	if (f->etype != DP_ETYPE_IP4 && f->etype != DP_ETYPE_IP6)
 		return DP_DROP_L2_NOT_OURS;
 	return parse_l3(data, off, (uint16_t)(len - off), f);
+}
+
+uint16_t dp_vlan_untag(uint8_t *frame, uint16_t len, uint16_t *ret_vid)
+{
+	*ret_vid = 0;
+	if (len < DP_ETH_LEN + DP_VLAN_LEN || dp_get16(frame + 12) != DP_ETYPE_VLAN)
+		return 0;
+	*ret_vid = dp_get16(frame + 14) & DP_VLAN_MAX;
+	memmove(frame + DP_VLAN_LEN, frame, 12);
+	return DP_VLAN_LEN;
+}
+
+void dp_vlan_tag(uint8_t *frame, uint16_t vid)
+{
+	memmove(frame - DP_VLAN_LEN, frame, 12);
+	dp_put16(frame + 12 - DP_VLAN_LEN, DP_ETYPE_VLAN);
+	dp_put16(frame + 14 - DP_VLAN_LEN, vid);
 }
 
 enum dp_drop dp_parse_ip(const uint8_t *data, uint16_t len, struct dp_frame *f)

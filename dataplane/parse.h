@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Bounds-checked reading of received frames: Ethernet (802.3, one priority tag), ARP (RFC 826), IPv4 (RFC 791), IPv6
- * (RFC 8200) and UDP (RFC 768). Works on (pointer, length), never reads past the length, changes nothing.
+ * Bounds-checked reading of received frames: Ethernet (802.3, one 802.1Q tag), ARP (RFC 826), IPv4 (RFC 791), IPv6
+ * (RFC 8200) and UDP (RFC 768). Works on (pointer, length), never reads past the length, changes nothing but what its name says.
  * Fragments are reported, not reassembled; IPv6 hop-by-hop and destination options are walked (at most
  * DP_PARSE_EXT_MAX), routing headers refused (RFC 5095). UDP checksums are not verified: packets that come from a local
  * kernel over veth carry partial ones.
@@ -16,6 +16,8 @@
 #include "dp_page.h"
 
 #define DP_ETH_LEN       14
+#define DP_VLAN_LEN      4
+#define DP_VLAN_MAX      4095 /* of an identifier */
 #define DP_PARSE_EXT_MAX 4
 
 #define DP_ETYPE_IP4  0x0800
@@ -82,6 +84,16 @@ static inline void dp_put32(uint8_t *p, uint32_t v)
  * DP_DROP_L3_FRAGMENT, DP_DROP_L4_MALFORMED, DP_DROP_TTL; *f is then undefined. Any.
  */
 enum dp_drop dp_parse_frame(const uint8_t *data, uint16_t len, struct dp_frame *f);
+
+/**
+ * Take the 802.1Q tag (outermost, 0x8100) off a frame: moves the MAC addresses DP_VLAN_LEN bytes up, so that the frame now
+ * begins there. Returns the bytes that went (DP_VLAN_LEN or 0: there is none, or the frame ends in it) and the identifier
+ * in *ret_vid (0: none, or a priority tag).
+ */
+uint16_t dp_vlan_untag(uint8_t *frame, uint16_t len, uint16_t *ret_vid);
+
+/** Put a tag on a frame of at least DP_ETH_LEN bytes with DP_VLAN_LEN writable bytes in front of it: it now begins there. */
+void dp_vlan_tag(uint8_t *frame, uint16_t vid);
 
 /** The same from the IP header on (what comes out of an SA): l3_off is 0, etype by version. */
 enum dp_drop dp_parse_ip(const uint8_t *data, uint16_t len, struct dp_frame *f);

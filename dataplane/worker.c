@@ -54,6 +54,18 @@ static void flush_tx(struct dp_worker *w, uint16_t p)
 
 void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m)
 {
+	const struct dp_port *port = &w->node->ports[port_idx];
+
+	if (unlikely(port->vlan != 0)) {
+		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+
+		if (unlikely(rte_pktmbuf_prepend(m, DP_VLAN_LEN) == NULL)) {
+			dp_worker_drop(w, m, DP_DROP_NO_ROOM);
+			return;
+		}
+		dp_vlan_tag(frame, port->vlan);
+	}
+	port_idx = port->dev;
 	w->tx[port_idx].m[w->tx[port_idx].n++] = m;
 	if (w->tx[port_idx].n == DP_BURST)
 		flush_tx(w, port_idx);
@@ -171,11 +183,52 @@ static enum class classify_udp(const struct dp_worker *w, const struct dp_local 
 	return dp_deliver_is_local(w->deliver, &to) ? CL_MGCP : CL_DROP;
 }
 
+/*
+ * Which entry of the device is the frame's? By its tag, which goes (also where a driver or the kernel took it off before
+ * us). False: no entry has this VLAN. Tags within tags are nobody's.
+ */
+static bool find_port(struct dp_worker *w, struct dp_burst *b, uint16_t i)
+{
+	struct rte_mbuf *m = b->m[i];
+	struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
+	const struct dp_port *dev = &w->node->ports[priv->port];
+	uint16_t vid, tag = dp_vlan_untag(b->data[i], m->data_len, &vid);
+
+	if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (m->vlan_tci & DP_VLAN_MAX) != 0) {
+		if (vid != 0)
+			return false;
+		vid = m->vlan_tci & DP_VLAN_MAX;
+	}
+	if (tag != 0)
+		b->data[i] = (uint8_t *)rte_pktmbuf_adj(m, tag);
+	if (dev->by_vlan == NULL) {
+		if (vid != 0)
+			return false;
+	} else {
+		if (dev->by_vlan[vid] == DP_PORT_NONE)
+			return false;
+		priv->port = dev->by_vlan[vid];
+	}
+	priv->known = 1;
+	return true;
+}
+
+/* True of frames that find_port() has nothing to say to: most. */
+static bool plain(const struct dp_worker *w, const struct rte_mbuf *m, const uint8_t *data)
+{
+	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv((struct rte_mbuf *)(uintptr_t)m);
+
+	if (priv->known)
+		return true;
+	return (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0 && w->node->ports[priv->port].by_vlan == NULL &&
+	       (m->data_len < DP_ETH_LEN || data[12] != DP_ETYPE_VLAN >> 8);
+}
+
 /* One frame: verdict and class. Packets of another worker's shard are not told apart here. */
 static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 {
 	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
-	const struct dp_port *port = &w->node->ports[priv->port];
+	const struct dp_port *port;
 	struct dp_frame *f = &b->f[i];
 	enum class cl;
 
@@ -183,11 +236,11 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		b->verdict[i] = DP_DROP_CHAINED;
 		return CL_DROP;
 	}
-	/* A driver or the kernel may have taken the tag off; VLANs are not configured on any port. */
-	if (unlikely((b->m[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (b->m[i]->vlan_tci & 0xfff) != 0)) {
+	if (unlikely(!plain(w, b->m[i], b->data[i])) && !find_port(w, b, i)) {
 		b->verdict[i] = DP_DROP_L2_NOT_OURS;
 		return CL_DROP;
 	}
+	port = &w->node->ports[priv->port];
 	b->verdict[i] = (uint8_t)dp_parse_frame(b->data[i], b->m[i]->data_len, f);
 	if (b->verdict[i] != DP_OK) {
 		/* Not worth a reason of its own if it was not for us in the first place. */
@@ -296,9 +349,13 @@ static unsigned int receive(struct dp_worker *w)
 	unsigned int total = 0;
 
 	for (uint16_t p = 0; p < w->node->port_cnt; p++) {
-		uint64_t t0 = rte_rdtsc(), bytes = 0;
-		uint16_t n = rte_eth_rx_burst(w->node->ports[p].id, w->id, m, DP_BURST);
+		uint64_t t0, bytes = 0;
+		uint16_t n;
 
+		if (w->node->ports[p].dev != p) /* a further VLAN of a device that has had its turn */
+			continue;
+		t0 = rte_rdtsc();
+		n = rte_eth_rx_burst(w->node->ports[p].id, w->id, m, DP_BURST);
 		if (n == 0)
 			continue;
 		for (uint16_t i = 0; i < n; i++) {

@@ -108,8 +108,9 @@ struct dp_evt {
 struct dp_mbuf_priv {
 	uint8_t inner;  /* 1: an IP packet that came out of an SA, without Ethernet header */
 	uint8_t hops;   /* MGCP in clear: workers that did not know its gateway */
-	uint8_t port;   /* index of the port it came in on */
-	uint8_t zero[5];
+	uint8_t port;   /* index of the port it came in on; of its device's first one until 'known' */
+	uint8_t known;  /* 1: the VLAN was looked at, the tag is off */
+	uint8_t zero[4];
 	uint32_t gw_id; /* inner: the SA's gateway */
 	uint32_t zero2;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Received frames: Ethernet, ARP, IPv4, IPv6, UDP, ND and echo. What parse says must lie inside the frame. */
+/* Received frames: Ethernet, VLAN tags, ARP, IPv4, IPv6, UDP, ND and echo. What parse says must lie inside the frame. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,10 +16,34 @@ static void ip(const uint8_t *data, uint16_t len)
 		abort();
 }
 
+/* Off and on again is the same frame, but for priority and DEI; returns what parse is to see. */
+static uint8_t *vlan(uint8_t *frame, uint16_t *len)
+{
+	uint8_t before[DP_ETH_LEN + DP_VLAN_LEN];
+	uint16_t vid, n;
+
+	memcpy(before, frame, *len < sizeof(before) ? *len : sizeof(before));
+	n = dp_vlan_untag(frame, *len, &vid);
+	if (n == 0) {
+		if (vid != 0 || memcmp(before, frame, *len < sizeof(before) ? *len : sizeof(before)) != 0)
+			abort();
+		return frame;
+	}
+	if (n != DP_VLAN_LEN || *len < sizeof(before) || vid > DP_VLAN_MAX)
+		abort();
+	dp_vlan_tag(frame + n, vid);
+	before[14] &= 0x0f;
+	if (memcmp(before, frame, sizeof(before)) != 0)
+		abort();
+	(void)dp_vlan_untag(frame, *len, &vid);
+	*len = (uint16_t)(*len - n);
+	return frame + n;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
-	uint8_t *frame;
+	uint8_t *frame, *mem;
 	struct dp_frame f;
 	enum dp_drop why;
 	uint16_t len;
@@ -27,9 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 2048)
 		return 0;
 	len = (uint16_t)size;
-	frame = malloc(size + 1); /* exact, but for an empty one */
+	mem = frame = malloc(size > 0 ? size : 1); /* exact, but for an empty one */
 	memcpy(frame, data, size);
 	ip(frame, len);
+	frame = vlan(frame, &len);
 	if (dp_parse_frame(frame, len, &f) == DP_OK) {
 		if (f.l3_off + f.l3_len > len)
 			abort();
@@ -52,6 +77,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				(void)dp_neigh_echo_reply(frame, &f, mac, &why);
 		}
 	}
-	free(frame);
+	free(mem);
 	return 0;
 }

@@ -30,8 +30,9 @@
 #define PORTS   2
 
 static struct cfg cfg;
-static struct cfg_dp_port pcs[PORTS];
-static struct cfg_media_addr medias[3];
+static struct cfg_dp_port pcs[PORTS + 2];
+static struct cfg_media_addr medias[5];
+static unsigned int more_ports, more_medias; /* set before harness_up(): entries of pcs, on the same devices, and of medias */
 static struct dp_node node;
 static struct dp_objs *objs;
 static struct rte_ring *rx_ring[PORTS][WORKERS], *tx_ring[PORTS][WORKERS];
@@ -87,10 +88,10 @@ static inline int harness_up(void)
 	cfg.dataplane.mbufs = 2047;
 	cfg.dataplane.ring_desc = 64;
 	cfg.dataplane.ports = pcs;
-	cfg.dataplane.ports_count = PORTS;
+	cfg.dataplane.ports_count = PORTS + more_ports;
 	cfg.media.base_port = BASE;
 	cfg.media.addresses = medias;
-	cfg.media.addresses_count = 3;
+	cfg.media.addresses_count = 3 + more_medias;
 	cfg_addr_parse("10.0.0.1/24", &pcs[0].addr[0]);
 	cfg_addr_parse("fd00::1/64", &pcs[0].addr[1]);
 	pcs[0].addresses_count = 2;
@@ -119,6 +120,9 @@ static inline int harness_up(void)
 		if (dp_node_port(&node, eth[p], &pcs[p]) < 0)
 			return 1;
 	}
+	for (unsigned int p = PORTS; p < cfg.dataplane.ports_count; p++)
+		if (dp_node_port(&node, eth[dp_port_first(&cfg.dataplane, p)], &pcs[p]) < 0)
+			return 1;
 	if (dp_node_workers(&node, lcores) < 0)
 		return 1;
 	objs = dp_objs_create(&node, &(struct dp_objs_sink){.event = on_event});

@@ -179,6 +179,42 @@ static void test_l2(void)
 	CU_ASSERT_EQUAL(parse(len, &f), DP_DROP_L2_NOT_OURS);
 }
 
+/* A tag goes on and off; nothing that is cut within it is touched. */
+static void test_vlan(void)
+{
+	uint8_t plain[200];
+	struct dp_frame f;
+	uint16_t len = udp4(20), vid = 1;
+
+	memcpy(plain, frame, len);
+	memmove(frame + 4, frame, len);
+	dp_vlan_tag(frame + 4, 4094);
+	CU_ASSERT_EQUAL(memcmp(frame, plain, 12), 0);
+	CU_ASSERT_EQUAL(dp_get16(frame + 12), DP_ETYPE_VLAN);
+	CU_ASSERT_EQUAL(dp_get16(frame + 14), 4094);
+	CU_ASSERT_EQUAL(memcmp(frame + 16, plain + 12, len - 12), 0);
+	CU_ASSERT_EQUAL(parse((uint16_t)(len + 4), &f), DP_DROP_L2_NOT_OURS);
+	for (uint16_t cut = 0; cut < len + 4; cut++) {
+		uint8_t *copy = malloc(cut ? cut : 1);
+
+		memcpy(copy, frame, cut);
+		CU_ASSERT_EQUAL(dp_vlan_untag(copy, cut, &vid), cut < 18 ? 0 : 4);
+		CU_ASSERT_EQUAL(vid, cut < 18 ? 0 : 4094);
+		if (cut < 18)
+			CU_ASSERT_EQUAL(memcmp(copy, frame, cut), 0);
+		free(copy);
+	}
+	frame[14] |= 0xf0; /* priority and DEI are no part of the identifier */
+	CU_ASSERT_EQUAL(dp_vlan_untag(frame, (uint16_t)(len + 4), &vid), 4);
+	CU_ASSERT_EQUAL(vid, 4094);
+	CU_ASSERT_EQUAL(memcmp(frame + 4, plain, len), 0);
+	/* untagged, and one whose type only begins like a tag's */
+	CU_ASSERT_EQUAL(dp_vlan_untag(plain, len, &vid), 0);
+	CU_ASSERT_EQUAL(vid, 0);
+	dp_put16(plain + 12, 0x8101);
+	CU_ASSERT_EQUAL(dp_vlan_untag(plain, len, &vid), 0);
+}
+
 static void test_arp(void)
 {
 	uint8_t a[28] = {0, 1, 8, 0, 6, 4, 0, 1, 2, 1, 1, 1, 1, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
@@ -265,6 +301,7 @@ static CU_TestInfo tests[] = {
 	{"IPv4 fields that lie", test_bad_ip4},
 	{"IPv6 extension headers", test_ip6_extensions},
 	{"Ethernet and VLAN", test_l2},
+	{"VLAN tags on and off", test_vlan},
 	{"ARP", test_arp},
 	{"RTP headers", test_rtp},
 	{"RTCP compounds, and RTCP on RTP's port", test_rtcp},
