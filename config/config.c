@@ -95,6 +95,7 @@ static const char *const huges[] = {"auto", "never", "require", NULL};
 static const char *const modes[] = {"relay", "direct", NULL};
 static const char *const latches[] = {"strict", "address", "any", NULL};
 static const char *const fallbacks[] = {"rtp", "refuse", NULL};
+static const char *const plains[] = {"deny", "allow", NULL};
 static const char *const key_types[] = {"rsa-2048", "ec-p256", NULL};
 static const char *const truth[] = {"false", "true", NULL};
 
@@ -479,6 +480,28 @@ static void do_mgcp(struct ctx *c, struct cfg *cfg, const struct raw_mgcp *r)
 		bad(c, "mgcp.local", "%s is no address of dataplane.ports", cfg->mgcp.local);
 }
 
+static void do_capture(struct ctx *c, struct cfg *cfg, const struct raw_capture *r)
+{
+	struct cfg_capture *p = &cfg->capture;
+	char *dir = NULL;
+
+	WORD(capture, enabled, 0, truth);
+	WORD(capture, plain, CFG_CAPTURE_DENY, plains);
+	NUM(capture, max_s, 600, 1, 86400);
+	NUM(capture, max_mb, 256, 1, 1048576);
+	if (c->rc == 0 && r->directory == NULL && asprintf(&dir, "%s/captures", cfg->paths.state) < 0)
+		c->rc = -ENOMEM;
+	if (c->rc != 0)
+		return;
+	p->directory = dir != NULL ? dir : text(c, r->directory, NULL);
+	if (c->rc != 0)
+		return;
+	if (p->directory[0] != '/')
+		bad(c, "capture.directory", "%s is not an absolute path", cfg_q(p->directory));
+	if (p->plain == CFG_CAPTURE_ALLOW && !p->enabled)
+		bad(c, "capture.plain", "allow needs capture.enabled: true");
+}
+
 static void do_sa_keys(struct ctx *c, unsigned i, const struct cfg_sa *s)
 {
 	bool gcm = strcmp(s->algorithm, "aes-gcm-128") == 0;
@@ -574,6 +597,7 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		do_sccp(c, cfg, OR_NONE(sccp, raw_sccp));
 		do_signer(c, cfg, OR_NONE(signer, raw_signer));
 		do_mgcp(c, cfg, OR_NONE(mgcp, raw_mgcp));
+		do_capture(c, cfg, OR_NONE(capture, raw_capture));
 		do_ipsec(c, cfg, OR_NONE(ipsec, raw_ipsec));
 	}
 	if (ctx.rc != 0) {
@@ -725,5 +749,6 @@ void cfg_free(struct cfg *cfg)
 	free_texts(cfg->signer.server_names, cfg->signer.server_names_count);
 	free_texts(cfg->signer.trust, cfg->signer.trust_count);
 	free(cfg->mgcp.local);
+	free(cfg->capture.directory);
 	free(cfg);
 }

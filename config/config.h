@@ -50,6 +50,7 @@ enum cfg_huge { CFG_HUGE_AUTO, CFG_HUGE_NEVER, CFG_HUGE_REQUIRE };
 enum cfg_latch { CFG_LATCH_STRICT, CFG_LATCH_ADDRESS, CFG_LATCH_ANY };
 enum cfg_media_mode { CFG_MEDIA_RELAY, CFG_MEDIA_DIRECT };
 enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
+enum cfg_capture_plain { CFG_CAPTURE_DENY, CFG_CAPTURE_ALLOW };
 enum cfg_key_type { CFG_KEY_RSA_2048, CFG_KEY_EC_P256 };
 
 struct cfg_dp_port {
@@ -130,6 +131,14 @@ struct cfg_signer {
 	unsigned trust_count;
 };
 
+struct cfg_capture { /* packet capture of media legs */
+	bool enabled;            /* false: none can be started */
+	enum cfg_capture_plain plain; /* deny: of decrypted media */
+	char *directory;         /* STATE/captures */
+	uint32_t max_s;          /* 600: the longest one */
+	uint32_t max_mb;         /* 256: the largest file */
+};
+
 struct cfg_sa { /* a manual SA; both ends by hand */
 	char *gateway;    /* name of the gateway whose MGCP it carries */
 	char *direction;  /* in, out */
@@ -156,6 +165,7 @@ struct cfg {
 	struct cfg_sccp sccp;
 	struct cfg_signer signer;
 	struct cfg_mgcp mgcp;
+	struct cfg_capture capture;
 	struct cfg_sa *sas;
 	unsigned sas_count;
 	struct cfg_addr mgcp_local; /* parsed mgcp.local */

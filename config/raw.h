@@ -78,6 +78,11 @@ struct raw_mgcp {
 	char *answer_s;
 };
 
+struct raw_capture {
+	char *enabled, *plain, *directory;
+	char *max_s, *max_mb;
+};
+
 struct raw_sa {
 	char *gateway, *direction;
 	char *spi;
@@ -98,6 +103,7 @@ struct raw_cfg {
 	struct raw_sccp *sccp;
 	struct raw_signer *signer;
 	struct raw_mgcp *mgcp;
+	struct raw_capture *capture;
 	struct raw_ipsec *ipsec;
 };
 

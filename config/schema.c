@@ -112,6 +112,12 @@ static const cyaml_schema_field_t mgcp_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t capture_fields[] = {
+	TEXT(raw_capture, enabled),   TEXT(raw_capture, plain),
+	TEXT(raw_capture, directory), TEXT(raw_capture, max_s),
+	TEXT(raw_capture, max_mb),    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t sa_fields[] = {
 	NEED(raw_sa, gateway),  NEED(raw_sa, direction), NEED(raw_sa, spi),
 	NEED(raw_sa, mode),     NEED(raw_sa, algorithm), NEED(raw_sa, key),
@@ -128,7 +134,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
-	SECTION(signer), SECTION(mgcp), SECTION(ipsec),     CYAML_FIELD_END,
+	SECTION(signer), SECTION(mgcp), SECTION(capture),   SECTION(ipsec),  CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_cfg, top_fields),

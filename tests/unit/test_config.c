@@ -94,6 +94,12 @@ static const struct {
 	{"media:\n  plain_latch: x", "line 2: media.plain_latch: ", "strict"},
 	{"media:\n  rtcp_mux: 2", "line 2: media.rtcp_mux: ", "true"},
 	{"media:\n  fallback: x", "line 2: media.fallback: ", "refuse"},
+	{"capture:\n  enabled: 1", "line 2: capture.enabled: ", "true"},
+	{"capture:\n  plain: yes", "line 2: capture.plain: ", "allow"},
+	{"capture:\n  plain: allow", "line 2: capture.plain: ", "capture.enabled"},
+	{"capture:\n  directory: captures", "line 2: capture.directory: ", "absolute"},
+	{"capture:\n  max_s: 0", "line 2: capture.max_s: ", "86400"},
+	{"capture:\n  max_mb: 0", "line 2: capture.max_mb: ", "1048576"},
 	{"mgcp:\n  answer_s: 1", "line 2: mgcp.answer_s: ", "600"},
 	{"signer:\n  lsc_days: 0", "line 2: signer.lsc_days: ", "36500"},
 	{"signer:\n  ca_days: 36501", "line 2: signer.ca_days: ", "36500"},
@@ -279,6 +285,11 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->signer.trust_count, 0);
 	CU_ASSERT_PTR_NULL(c->mgcp.local);
 	CU_ASSERT_EQUAL(c->mgcp.answer_s, 60);
+	CU_ASSERT_FALSE(c->capture.enabled); /* PC-02, PC-03: nothing is captured unless the service allows it */
+	CU_ASSERT_EQUAL(c->capture.plain, CFG_CAPTURE_DENY);
+	CU_ASSERT_STRING_EQUAL(c->capture.directory, "/var/lib/ravelin/captures");
+	CU_ASSERT_EQUAL(c->capture.max_s, 600);
+	CU_ASSERT_EQUAL(c->capture.max_mb, 256);
 	CU_ASSERT_EQUAL(c->mgcp_local.family, 0);
 	CU_ASSERT_EQUAL(c->sas_count, 0);
 }
