@@ -326,6 +326,7 @@ int main(int argc, char **argv)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)setrlimit(RLIMIT_CORE, &no_core);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a capture over RLIMIT_FSIZE is an error of that capture */
 	if (start_eal(cfg) < 0) {
 		cfg_free(cfg);
 		return 1;

@@ -9,7 +9,9 @@
 
 #include <string.h>
 
+#include "capture.h"
 #include "rtp.h"
+#include "trace.h"
 #include "worker.h"
 
 struct media { /* one packet */
@@ -165,6 +167,8 @@ static void crypto(struct dp_worker *w, struct dp_burst *b, struct media *p, uin
 		return;
 	(void)fn(w->mb, sp, k);
 	for (uint16_t j = 0; j < k; j++) {
+		if (unlikely(w->watch != NULL) && !send && sp[j].verdict == DP_OK)
+			dp_trace_index(w, b->m[p[of[j]].i], sp[j].index);
 		p[of[j]].verdict = sp[j].verdict;
 		p[of[j]].len = sp[j].len;
 	}
@@ -268,6 +272,40 @@ static void leg_drop(struct dp_worker *w, const struct media *p)
 	}
 }
 
+/* A packet in clear, for captures of both its legs: as it came from one party, as it goes to the other. */
+static void see_clear(struct dp_worker *w, const struct dp_frame *f, const struct media *p)
+{
+	const struct dp_local *l = w->node->media[p->out->tx.addr_idx];
+	bool mux = (p->out->tx.flags & DP_LEG_F_RTCP_MUX) != 0;
+	struct dp_capture_path path = {.family = f->family, .src = f->src, .dst = f->dst, .src_port = f->src_port,
+				       .dst_port = f->dst_port};
+
+	dp_capture_clear(w, p->in->tx.leg_id, DP_DIR_RECV, &path, p->data, p->len);
+	path.family = l->family;
+	path.src = l->ip;
+	path.src_port = (uint16_t)(p->out->tx.local_port + (p->rtcp && !mux ? 1 : 0));
+	if (dp_leg_remote(w->legs, p->out, p->rtcp, &path.dst, &path.dst_port))
+		dp_capture_clear(w, p->out->tx.leg_id, DP_DIR_SEND, &path, p->data, p->len);
+}
+
+/* Somebody watches: what 'stage' (LOOKUP, UNPROTECT, PROTECT) let through. */
+static void see(struct dp_worker *w, const struct dp_burst *b, const struct media *p, uint16_t n, enum dp_stage stage)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		const struct rte_mbuf *m = b->m[p[i].i];
+
+		if (stage == DP_STAGE_LOOKUP) {
+			dp_capture_wire(w, leg_id_of(w, &b->f[p[i].i], b->local[p[i].i]), DP_DIR_RECV, m);
+			dp_trace_media(w, m, p[i].rtcp != 0, p[i].data, p[i].len);
+		}
+		if (p[i].verdict != DP_OK)
+			continue;
+		if (stage == DP_STAGE_UNPROTECT)
+			see_clear(w, &b->f[p[i].i], &p[i]);
+		dp_trace_pass(w, m, stage, p[i].out != NULL ? p[i].out->tx.leg_id : UINT32_MAX, UINT16_MAX);
+	}
+}
+
 void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n)
 {
 	struct media p[DP_BURST];
@@ -282,15 +320,21 @@ void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx
 				      .in_len = f->payload_len, .i = idx[i]};
 		p[i].verdict = lookup(w, f, b->local[idx[i]], &p[i]);
 	}
+	if (unlikely(w->watch != NULL))
+		see(w, b, p, n, DP_STAGE_LOOKUP);
 	t[1] = rte_rdtsc();
 	crypto(w, b, p, n, false, false, dp_srtp_unprotect_burst);
 	crypto(w, b, p, n, true, false, dp_srtcp_unprotect_burst);
 	for (uint16_t i = 0; i < n; i++)
 		if (p[i].verdict == DP_OK)
 			accept(w, b, &p[i]);
+	if (unlikely(w->watch != NULL))
+		see(w, b, p, n, DP_STAGE_UNPROTECT);
 	t[2] = rte_rdtsc();
 	crypto(w, b, p, n, false, true, dp_srtp_protect_burst);
 	crypto(w, b, p, n, true, true, dp_srtcp_protect_burst);
+	if (unlikely(w->watch != NULL))
+		see(w, b, p, n, DP_STAGE_PROTECT);
 	t[3] = rte_rdtsc();
 	for (uint16_t i = 0; i < n; i++) {
 		uint16_t port = 0;
@@ -298,6 +342,10 @@ void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx
 		if (p[i].verdict == DP_OK)
 			p[i].verdict = rewrite(w, b->m[p[i].i], &p[i], &port);
 		if (likely(p[i].verdict == DP_OK)) {
+			if (unlikely(w->watch != NULL)) {
+				dp_capture_wire(w, p[i].out->tx.leg_id, DP_DIR_SEND, b->m[p[i].i]);
+				dp_trace_pass(w, b->m[p[i].i], DP_STAGE_REWRITE, p[i].out->tx.leg_id, port);
+			}
 			dp_worker_send(w, port, b->m[p[i].i]);
 		} else {
 			leg_drop(w, &p[i]);

@@ -16,6 +16,7 @@
 #include "ipsec/sa.h"
 #include "log.h"
 #include "node.h"
+#include "see.h"
 
 static_assert(sizeof(struct dp_sa) <= DP_OBJS_SA_STRIDE, "an SA record");
 
@@ -52,6 +53,7 @@ struct dp_objs {
 	struct dp_objs_sink sink;
 	struct dp_mb *mb; /* the main lcore's */
 	struct dp_neigh *neigh;
+	struct dp_see *see; /* captures and the trace */
 	uint64_t epoch;
 	uint8_t gen;
 	bool sweeping; /* a SWEEP met a full ring */
@@ -368,6 +370,7 @@ static void leg_del_with(struct dp_objs *o, uint32_t id, uint16_t wi, struct dp_
 {
 	o->leg[id] = NO_SLOT;
 	o->leg_cnt--;
+	dp_see_leg_gone(o->see, id);
 	cmd->id = id;
 	submit(o, wi, cmd);
 }
@@ -661,6 +664,11 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 		return adopt(o, obj);
 	case DP_MSG_SWEEP:
 		return sweep(o, (const struct dp_sweep *)msg, ret_detail);
+	case DP_MSG_CAPTURE:
+		return dp_see_capture(o->see, (const struct dp_capture *)msg,
+				      o->leg[((const struct dp_capture *)msg)->leg_id] >> 24 != 0);
+	case DP_MSG_TRACE:
+		return dp_see_trace(o->see, (const struct dp_trace *)msg);
 	default:
 		return -EBADMSG;
 	}
@@ -697,6 +705,7 @@ int dp_objs_hello(struct dp_objs *o, uint64_t epoch, struct dp_hello_reply *ret)
 		o->gen = gen;
 		o->epoch = epoch;
 		o->sweeping = false; /* the new one adopts first */
+		dp_see_forget(o->see);
 		node->page->epoch = epoch;
 	}
 	ret->version = DP_MSG_VERSION;
@@ -732,6 +741,8 @@ static bool pass_on(struct dp_objs *o, struct dp_evt *evt)
 		hdr = &evt->u.sa.hdr;
 		*hdr = (struct dp_msg_hdr){.type = DP_MSG_SA_EVENT, .len = sizeof(evt->u.sa)};
 		break;
+	case DP_EVT_TRACE:
+		return dp_see_trace_pkt(o->see, &evt->u.trace);
 	default:
 		return true;
 	}
@@ -790,6 +801,7 @@ void dp_objs_poll(struct dp_objs *o)
 	}
 	if (o->sweeping)
 		sweep_on(o);
+	dp_see_poll(o->see);
 	neighbours(o, ms);
 }
 
@@ -896,7 +908,8 @@ struct dp_objs *dp_objs_create(struct dp_node *node, const struct dp_objs_sink *
 	o->mb = dp_mb_create();
 	o->neigh = dp_neigh_create(DP_NEIGH_MAX);
 	o->leg = malloc(sizeof(*o->leg) * (node->legs.id_cnt + 1));
-	if (o->mb == NULL || o->neigh == NULL || o->leg == NULL)
+	o->see = dp_see_create(node, sink);
+	if (o->mb == NULL || o->neigh == NULL || o->leg == NULL || o->see == NULL)
 		goto fail;
 	for (uint32_t i = 0; i < node->legs.id_cnt; i++)
 		o->leg[i] = NO_SLOT;
@@ -939,6 +952,7 @@ void dp_objs_destroy(struct dp_objs *o)
 	for (uint32_t k = 0; k < o->key_fresh; k++)
 		if (o->key_mem[k].suite != DP_SRTP_NONE)
 			dp_srtp_key_wipe(&o->key_mem[k]);
+	dp_see_destroy(o->see);
 	dp_neigh_destroy(o->neigh);
 	dp_mb_destroy(o->mb);
 	free(o->leg);

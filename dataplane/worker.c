@@ -22,6 +22,8 @@
 #include "ipsec/sa.h"
 #include "mgcp/deliver.h"
 #include "sad.h"
+#include "capring.h"
+#include "trace.h"
 
 __extension__ typedef unsigned __int128 u128;
 
@@ -30,6 +32,8 @@ __extension__ typedef unsigned __int128 u128;
 void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why)
 {
 	w->cnt->drop[why]++;
+	if (unlikely(w->watch != NULL))
+		dp_trace_drop(w, m, why);
 	rte_pktmbuf_free(m);
 }
 
@@ -44,6 +48,8 @@ static void flush_tx(struct dp_worker *w, uint16_t p)
 		bytes += w->tx[p].m[i]->pkt_len;
 	sent = rte_eth_tx_burst(w->node->ports[p].id, w->id, w->tx[p].m, n);
 	w->tx[p].n = 0;
+	if (unlikely(w->watch != NULL))
+		dp_trace_sent(w, w->tx[p].m, sent);
 	for (uint16_t i = sent; i < n; i++) {
 		bytes -= w->tx[p].m[i]->pkt_len;
 		dp_worker_drop(w, w->tx[p].m[i], DP_DROP_TX_FULL);
@@ -83,6 +89,8 @@ static void flush_handoff(struct dp_worker *w, uint16_t to)
 	w->cnt->in_flight += n;
 	done = rte_ring_sp_enqueue_burst(w->node->shard.ring[w->id][to], (void **)w->handoff[to].m, n, NULL);
 	w->handoff[to].n = 0;
+	if (unlikely(w->watch != NULL))
+		dp_trace_forget(w, w->handoff[to].m, (uint16_t)done);
 	for (unsigned int i = done; i < n; i++) {
 		w->cnt->handoff_out--;
 		w->cnt->in_flight--;
@@ -304,9 +312,13 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 		rte_prefetch0(b->data[i]);
 	}
 	for (uint16_t i = 0; i < n; i++) {
+		enum class cl;
 		uint16_t to;
 
-		switch (classify(w, b, i)) {
+		cl = classify(w, b, i);
+		if (unlikely(w->watch != NULL))
+			dp_trace_begin(w, b, i, cl == CL_MEDIA);
+		switch (cl) {
 		case CL_MEDIA:
 			to = owner_of_media(w, &b->f[i]);
 			if (likely(to == w->id))
@@ -449,6 +461,7 @@ unsigned int dp_worker_round(struct dp_worker *w)
 	w->now_cyc = rte_rdtsc();
 	w->now_us = (uint64_t)(((u128)(w->now_cyc - w->node->start_cyc) * w->us_mult) >> 32);
 	w->nh = __atomic_load_n(&w->node->nh, __ATOMIC_ACQUIRE);
+	w->watch = __atomic_load_n(&w->node->watch, __ATOMIC_ACQUIRE);
 	while (w->now_us >= (uint64_t)(w->now_s + 1) * 1000000)
 		w->now_s++;
 	cmds = commands(w);
@@ -466,6 +479,8 @@ unsigned int dp_worker_round(struct dp_worker *w)
 	for (uint16_t to = 0; to < w->node->worker_cnt; to++)
 		if (to != w->id)
 			flush_handoff(w, to);
+	if (unlikely(w->watch != NULL))
+		dp_trace_flush(w);
 	w->cnt->polls++;
 	if (n > 0 || cmds > 0) {
 		uint64_t end = rte_rdtsc();
@@ -500,6 +515,7 @@ int dp_worker_main(void *arg)
 		}
 	}
 	/* What is in the queues is not read any more; what is in our hands goes out. */
+	w->watch = NULL;
 	(void)commands(w);
 	for (uint16_t p = 0; p < w->node->port_cnt; p++)
 		flush_tx(w, p);
@@ -537,12 +553,14 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->mb = dp_mb_create();
 	w->sad = dp_sad_create();
 	w->deliver = dp_local_deliver_create(w);
+	w->tracer = dp_tracer_create();
+	w->cap_ring = dp_capring_create(DP_CAPRING_BYTES);
 	w->cmd = ring(w, "cmd", DP_CMD_DEPTH);
 	w->done = ring(w, "done", DP_CMD_DEPTH);
 	w->evt = ring(w, "evt", DP_EVT_DEPTH);
 	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
 	w->evt_mem = rte_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), 64);
-	if (w->mb == NULL || w->evt_mem == NULL || w->sad == NULL || w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
+	if (w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL || w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
 	    w->evt == NULL || w->evt_free == NULL) {
 		dp_worker_destroy(w);
 		return NULL;
@@ -563,6 +581,8 @@ void dp_worker_destroy(struct dp_worker *w)
 	dp_deliver_destroy(w->deliver);
 	dp_sad_destroy(w->sad);
 	dp_mb_destroy(w->mb);
+	dp_tracer_destroy(w->tracer);
+	dp_capring_destroy(w->cap_ring);
 	rte_ring_free(w->cmd);
 	rte_ring_free(w->done);
 	rte_ring_free(w->evt);

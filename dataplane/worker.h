@@ -39,6 +39,7 @@
 
 static_assert(DP_EVT_DEPTH >= 2 * DP_MGCP_TXN_MAX, "a buffer for each result, and some for the rest");
 
+struct dp_capring;
 struct dp_deliver;
 struct dp_mb;
 struct dp_node;
@@ -48,6 +49,9 @@ struct rte_mbuf;
 struct rte_mempool;
 struct rte_rcu_qsbr;
 struct rte_ring;
+struct dp_see;
+struct dp_tracer;
+struct dp_watch;
 
 enum dp_op {
 	DP_OP_LEG_SET,
@@ -91,6 +95,7 @@ enum dp_evt_type {
 	DP_EVT_MGCP_EVENT,
 	DP_EVT_SA,
 	DP_EVT_NEIGH_HEARD, /* nh: address, MAC and port of somebody who spoke */
+	DP_EVT_TRACE,       /* trace: what each stage said of a packet */
 	DP_EVT_NEIGH_WANT,  /* nh: address and port of a next hop without entry, or without MAC */
 };
 
@@ -100,6 +105,7 @@ struct dp_evt {
 		struct dp_mgcp_done done; /* may hold a key: the main lcore wipes it */
 		struct dp_mgcp_event event;
 		struct dp_sa_event sa;
+		struct dp_trace_pkt trace;
 		struct dp_nh nh;
 	} u;
 };
@@ -137,6 +143,7 @@ struct dp_worker {
 	struct dp_sad *sad;
 	struct dp_leg_tab *legs;
 	const struct dp_nh_snap *nh; /* of this round */
+	const struct dp_watch *watch; /* of this round; NULL: nobody looks (watch.h) */
 	struct rte_ring *cmd, *done, *evt, *evt_free;
 	struct dp_evt *evt_mem;   /* DP_EVT_DEPTH - 1 */
 	uint64_t us_mult; /* microseconds per cycle, 2^-32 */
@@ -152,6 +159,10 @@ struct dp_worker {
 		struct rte_mbuf *m[DP_BURST];
 	} tx[DP_PORT_MAX], handoff[DP_WORKER_MAX];
 	struct dp_burst burst;
+	/* used while w->watch is set */
+	struct dp_tracer *tracer;
+	struct dp_capring *cap_ring;
+	uint64_t cap_lost[DP_CAPTURE_MAX]; /* packets that found the ring full; only ever counted up */
 };
 
 struct dp_node {
@@ -172,6 +183,7 @@ struct dp_node {
 	int page_fd;
 	uint8_t *gw_shard;             /* by gw_id; main writes, workers read */
 	struct dp_nh_snap *nh;         /* current snapshot: atomic pointer */
+	struct dp_watch *watch;        /* what workers look at, or NULL: atomic pointer */
 	struct rte_rcu_qsbr *qs;       /* reader i is worker i */
 	uint16_t worker_cnt;
 	struct dp_worker *worker[DP_WORKER_MAX];

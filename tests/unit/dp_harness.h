@@ -43,6 +43,10 @@ static struct dp_mgcp_event last_event;
 static struct dp_sa_event last_sa_event;
 static int sink_rc; /* what the controlplane's end says to events: 0, -EAGAIN or -ENOTCONN */
 static unsigned int aged_cnt, done_cnt, mgcp_event_cnt, sa_event_cnt;
+#define TRACES 64
+static struct dp_capture_done last_capture;
+static struct dp_trace_pkt traced[TRACES];
+static unsigned int capture_cnt, trace_cnt;
 
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 0x99};
 
@@ -67,6 +71,15 @@ static inline int on_event(void *ctx, const struct dp_msg_hdr *msg)
 	case DP_MSG_SA_EVENT:
 		memcpy(&last_sa_event, msg, sizeof(last_sa_event));
 		sa_event_cnt++;
+		break;
+	case DP_MSG_CAPTURE_DONE:
+		memcpy(&last_capture, msg, sizeof(last_capture));
+		capture_cnt++;
+		break;
+	case DP_MSG_TRACE_PKT:
+		if (trace_cnt < TRACES)
+			memcpy(&traced[trace_cnt], msg, sizeof(traced[0]));
+		trace_cnt++;
 		break;
 	default:
 		CU_FAIL("unknown event");
