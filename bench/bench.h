@@ -23,6 +23,11 @@ struct bench_opts {
 	bool spoil;         /* flip a bit of one packet of ours before it is checked: the bench must fail */
 	const char *only;   /* "key=value[,key=value]": cases to run; NULL: all */
 	double tsc_hz;
+	struct bench_plan_opts {
+		unsigned int calls, ptime_ms, port_gbit;
+		const char *codec, *suite;
+		bool both_legs, rtcp;
+	} plan;
 };
 
 /* One case against one peer. 'kase' is taken over by bench_row(). */
@@ -120,5 +125,9 @@ int bench_esp(const struct bench_opts *opts);
 int bench_register(const struct bench_opts *opts);
 int bench_media(const struct bench_opts *opts);
 int bench_store(const struct bench_opts *opts);
+int bench_overload(const struct bench_opts *opts);
+int bench_latency(const struct bench_opts *opts);
+int bench_scaling(const struct bench_opts *opts);
+int bench_plan(const struct bench_opts *opts);
 
 #endif

@@ -31,8 +31,12 @@ static const struct {
 	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb", false, true},
 	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls", false, true},
 	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory", true, true},
+	{"overload", bench_overload, "a worker that is offered twice what it can: what it delivers, and every drop by cause", true, true},
+	{"latency", bench_latency, "microseconds through a worker at 70 % of its load", true, true},
+	{"scaling", bench_scaling, "N workers on N cores: the rate of each, and of all", false, true},
 	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
 	 false, true},
+	{"plan", bench_plan, "cores, memory and NIC for so many calls, from this machine's own rates", false, false},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
 
@@ -365,7 +369,9 @@ static int baseline_load(const char *file)
 static int usage(FILE *out)
 {
 	fprintf(out, "usage: ravelin-bench NAME|all [-j] [--quick] [--runs N] [--burst N] [--cpu N] [--only KEY=VALUE,...]\n"
-		     "                     [--baseline FILE] [--spoil]\n");
+		     "                     [--baseline FILE] [--spoil]\n"
+		     "       ravelin-bench plan --calls N [--codec NAME] [--ptime MS] [--suite NAME|RTP] [--both-legs-srtp] [--rtcp]\n"
+		     "                     [--port-gbit N] [-j] [--baseline FILE]\n");
 	for (size_t i = 0; i < BENCH_CNT; i++)
 		fprintf(out, "  %-8s %s\n", benches[i].name, benches[i].what);
 	return out == stderr ? 2 : 0;
@@ -378,10 +384,14 @@ int main(int argc, char **argv)
 		{"runs", required_argument, NULL, 'r'},     {"burst", required_argument, NULL, 'b'},
 		{"cpu", required_argument, NULL, 'c'},      {"only", required_argument, NULL, 'o'},
 		{"baseline", required_argument, NULL, 'B'}, {"help", no_argument, NULL, 'h'},
-		{"spoil", no_argument, NULL, 'S'},
+		{"spoil", no_argument, NULL, 'S'},          {"calls", required_argument, NULL, 'n'},
+		{"codec", required_argument, NULL, 'C'},    {"ptime", required_argument, NULL, 'p'},
+		{"suite", required_argument, NULL, 's'},    {"both-legs-srtp", no_argument, NULL, '2'},
+		{"rtcp", no_argument, NULL, 'R'},           {"port-gbit", required_argument, NULL, 'g'},
 		{NULL, 0, NULL, 0},
 	};
-	struct bench_opts opts = {.cpu = -1};
+	struct bench_opts opts = {.cpu = -1, .plan = {.ptime_ms = 20, .port_gbit = 10, .codec = "g711",
+						       .suite = "AES_CM_128_HMAC_SHA1_80"}};
 	const char *name;
 	int opt, rc = 0, found = 0;
 
@@ -411,6 +421,27 @@ int main(int argc, char **argv)
 			break;
 		case 'S':
 			opts.spoil = true;
+			break;
+		case 'n':
+			opts.plan.calls = (unsigned int)atoi(optarg);
+			break;
+		case 'C':
+			opts.plan.codec = optarg;
+			break;
+		case 'p':
+			opts.plan.ptime_ms = (unsigned int)atoi(optarg);
+			break;
+		case 's':
+			opts.plan.suite = optarg;
+			break;
+		case '2':
+			opts.plan.both_legs = true;
+			break;
+		case 'R':
+			opts.plan.rtcp = true;
+			break;
+		case 'g':
+			opts.plan.port_gbit = (unsigned int)atoi(optarg);
 			break;
 		case 'h':
 			return usage(stdout);
