@@ -98,8 +98,8 @@ void dp_local_arp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		heard(w, pi, 4, spa, arp.sha, arp.op == 2);
 	if (for_us && arp.op == 1)
 		answer(w, b->m[i], pi, dp_neigh_arp_reply(b->data[i], &b->f[i], &arp, mac));
-	else
-		dp_worker_drop(w, b->m[i], for_us ? DP_DROP_CONSUMED : DP_DROP_L3_NOT_OURS);
+	else /* an answer may be the kernel's as well, if it owns the same address for IKE */
+		dp_punt_frame(w, b->m[i], for_us ? DP_DROP_CONSUMED : DP_DROP_L3_NOT_OURS);
 }
 
 /* NS and NA. True if it was one. */
@@ -120,11 +120,11 @@ static bool nd(struct dp_worker *w, struct dp_burst *b, uint16_t i, uint8_t pi)
 	if (msg.type == 136) {
 		if (msg.has_mac)
 			heard(w, pi, 6, msg.target, msg.mac, true);
-		dp_worker_drop(w, m, DP_DROP_CONSUMED);
+		dp_punt_frame(w, m, DP_DROP_CONSUMED);
 		return true;
 	}
 	if (!ours_here(w, pi, 6, msg.target)) {
-		dp_worker_drop(w, m, DP_DROP_L3_NOT_OURS);
+		dp_punt_frame(w, m, DP_DROP_L3_NOT_OURS);
 		return true;
 	}
 	if (msg.has_mac)
@@ -149,6 +149,8 @@ void dp_local_icmp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		len = dp_neigh_echo_reply(b->data[i], &b->f[i], w->node->ports[pi].mac, &why);
 	if (len > 0)
 		answer(w, b->m[i], pi, len);
+	else if (b->local[i] == NULL) /* to a group: router discovery, listeners, ... */
+		dp_punt_frame(w, b->m[i], why);
 	else
 		dp_worker_drop(w, b->m[i], why);
 }
@@ -294,7 +296,11 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 		if (why == DP_OK && kind == DP_ESP_KIND_KEEPALIVE)
 			why = DP_DROP_CONSUMED;
 		else if (why == DP_OK && kind != DP_ESP_KIND_IP && kind != DP_ESP_KIND_UDP)
-			why = DP_DROP_L4_PROTO; /* IKE is not punted yet */
+			why = DP_DROP_L4_PROTO;
+		if (kind == DP_ESP_KIND_IKE) {
+			dp_punt_frame(w, b->m[i], why);
+			continue;
+		}
 		if (why != DP_OK) {
 			dp_worker_drop(w, b->m[i], why);
 			continue;

@@ -188,6 +188,30 @@ int dp_node_port(struct dp_node *node, uint16_t id, const struct cfg_dp_port *pc
 	return 0;
 }
 
+/* The kernel's interfaces, and the thread that serves them. */
+static int start_punt(struct dp_node *node)
+{
+	const struct cfg_dataplane *dc = &node->cfg->dataplane;
+
+	for (uint8_t i = 0; i < node->port_cnt && i < dc->ports_count; i++) {
+		const char *name = dc->ports[i].punt;
+		int fd;
+
+		if (name == NULL)
+			continue;
+		if (node->punt == NULL && (node->punt = dp_punt_create(node)) == NULL)
+			return no_memory("punt", 0);
+		fd = dp_punt_tap(name, node->ports[i].mac, node->ports[i].mtu);
+		if (fd < 0) {
+			cfg_log(CFG_LOG_ERR, "punt-failed", "interface=%s error=%s", cfg_q(name), strerror(-fd));
+			return fd;
+		}
+		(void)dp_punt_add(node->punt, i, fd); /* there is room for every port */
+		cfg_log(CFG_LOG_INFO, "punt-up", "device=%s interface=%s pps=%u", node->ports[i].device, name, dc->punt_pps);
+	}
+	return node->punt != NULL ? dp_punt_start(node->punt) : 0;
+}
+
 int dp_node_workers(struct dp_node *node, const uint16_t *lcores)
 {
 	for (uint16_t k = 0; k < node->media_cnt; k++) {
@@ -205,7 +229,7 @@ int dp_node_workers(struct dp_node *node, const uint16_t *lcores)
 		if (node->worker[i] == NULL)
 			return no_memory("worker", sizeof(struct dp_worker));
 	}
-	return 0;
+	return start_punt(node);
 }
 
 void dp_node_publish(struct dp_node *node, struct dp_nh_snap *snap)
@@ -226,6 +250,8 @@ uint32_t dp_node_fini(struct dp_node *node)
 		dp_worker_destroy(node->worker[i]);
 		node->worker[i] = NULL;
 	}
+	dp_punt_destroy(node->punt);
+	node->punt = NULL;
 	for (uint16_t p = 0; p < node->port_cnt; p++)
 		dp_port_stop(&node->ports[p]);
 	dp_shard_fini(&node->shard);

@@ -31,6 +31,7 @@ struct dp_port {
 	bool kernel;      /* a socket of the kernel behind it: an idle worker may sleep */
 	bool started;     /* this entry started the ethdev, and stops it */
 	bool has_mac;     /* configured: mac */
+	bool punt;        /* what is not ours goes to the kernel: punt.h */
 	uint8_t *by_vlan; /* of a device with VLANs, at its first entry: [4096] index of the port or DP_PORT_NONE; else NULL */
 	uint8_t addr_cnt;
 	struct cfg_addr addr[DP_PORT_ADDR_MAX]; /* with prefix length */

@@ -160,7 +160,8 @@ const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t fam
 
 /* --- what comes in --- */
 
-enum class { CL_DROP, CL_MEDIA, CL_ESP, CL_ARP, CL_ICMP, CL_MGCP };
+/* REFUSED: not the dataplane's, perhaps the kernel's. */
+enum class { CL_DROP, CL_REFUSED, CL_MEDIA, CL_ESP, CL_ARP, CL_ICMP, CL_MGCP };
 
 /* Is the frame addressed to this port? Multicast only for what may be neighbour discovery. */
 static bool mac_ours(const struct dp_port *port, const uint8_t *frame, const struct dp_frame *f)
@@ -254,11 +255,11 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		/* Not worth a reason of its own if it was not for us in the first place. */
 		if (b->m[i]->data_len >= DP_ETH_LEN && memcmp(b->data[i], port->mac, 6) != 0)
 			b->verdict[i] = DP_DROP_L2_NOT_OURS;
-		return CL_DROP;
+		return CL_REFUSED;
 	}
 	if (!mac_ours(port, b->data[i], f)) {
 		b->verdict[i] = DP_DROP_L2_NOT_OURS;
-		return CL_DROP;
+		return CL_REFUSED;
 	}
 	b->local[i] = NULL;
 	if (f->etype == DP_ETYPE_ARP)
@@ -267,12 +268,12 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		if (f->proto == DP_PROTO_ICMP6)
 			return CL_ICMP;
 		b->verdict[i] = DP_DROP_L3_NOT_OURS;
-		return CL_DROP;
+		return CL_REFUSED;
 	}
 	b->local[i] = dp_locals_find(&w->node->locals, f->family, f->dst);
 	if (b->local[i] == NULL || b->local[i]->port != priv->port) {
 		b->verdict[i] = DP_DROP_L3_NOT_OURS;
-		return CL_DROP;
+		return CL_REFUSED;
 	}
 	switch (f->proto) {
 	case DP_PROTO_UDP:
@@ -289,9 +290,10 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 	default:
 		cl = CL_DROP;
 	}
-	if (cl == CL_DROP)
-		b->verdict[i] = DP_DROP_L4_PROTO;
-	return cl;
+	if (cl != CL_DROP)
+		return cl;
+	b->verdict[i] = DP_DROP_L4_PROTO;
+	return CL_REFUSED;
 }
 
 static uint16_t owner_of_media(const struct dp_worker *w, const struct dp_frame *f)
@@ -338,6 +340,13 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 		case CL_MGCP:
 			dp_local_mgcp(w, b, i);
 			break;
+		case CL_REFUSED:
+			if (w->node->punt != NULL) {
+				dp_punt_refused(w, b->m[i], b->verdict[i] == DP_DROP_L4_PROTO ? &b->f[i] : NULL,
+						b->verdict[i]);
+				break;
+			}
+			/* fall through */
 		default:
 			dp_worker_drop(w, b->m[i], b->verdict[i]);
 		}
@@ -400,6 +409,8 @@ static unsigned int receive(struct dp_worker *w)
 
 			if (priv->inner)
 				dp_local_inner(w, in[i]);
+			else if (priv->punt)
+				dp_punt_handed(w, in[i]);
 			else
 				m[frames++] = in[i];
 		}
@@ -466,6 +477,8 @@ unsigned int dp_worker_round(struct dp_worker *w)
 		w->now_s++;
 	cmds = commands(w);
 	n = receive(w);
+	if (w->id == 0 && w->node->punt != NULL)
+		n += dp_punt_poll(w);
 	timers(w);
 	t = rte_rdtsc();
 	for (uint16_t p = 0; p < w->node->port_cnt; p++) {

@@ -26,6 +26,7 @@
 #include "leg.h"
 #include "neigh.h"
 #include "port.h"
+#include "punt.h"
 #include "shard.h"
 #include "srtp/srtp.h"
 
@@ -116,7 +117,9 @@ struct dp_mbuf_priv {
 	uint8_t hops;   /* MGCP in clear: workers that did not know its gateway */
 	uint8_t port;   /* index of the port it came in on; of its device's first one until 'known' */
 	uint8_t known;  /* 1: the VLAN was looked at, the tag is off */
-	uint8_t zero[4];
+	uint8_t punt;   /* 1: for the kernel */
+	uint8_t refused; /* punt: 1: the kernel did not take it */
+	uint8_t zero[2];
 	uint32_t gw_id; /* inner: the SA's gateway */
 	uint32_t zero2;
 };
@@ -153,6 +156,7 @@ struct dp_worker {
 	uint32_t now_s;
 	uint32_t neigh_budget;
 	uint32_t idle_polls;
+	struct dp_punt_rate punt_rate;
 	/* packets on their way out */
 	struct {
 		uint16_t n;
@@ -181,6 +185,7 @@ struct dp_node {
 	struct dp_page *page;
 	size_t page_size;
 	int page_fd;
+	struct dp_punt *punt;          /* NULL: no port has a punt interface */
 	uint8_t *gw_shard;             /* by gw_id; main writes, workers read */
 	struct dp_nh_snap *nh;         /* current snapshot: atomic pointer */
 	struct dp_watch *watch;        /* what workers look at, or NULL: atomic pointer */
