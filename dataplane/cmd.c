@@ -20,6 +20,8 @@ static void leg_key(struct dp_worker *w, struct dp_cmd *cmd)
 		return;
 	mine = cmd->key[0];
 	cmd->key[0] = dp_leg_set_key(leg, cmd->dir, mine);
+	if (cmd->key[0] != NULL)
+		dp_srtp_key_leave(cmd->key[0]);
 	if (cmd->dir == DP_DIR_SEND && cmd->key[0] != mine) {
 		/* What is reserved is reserved under this key. */
 		struct dp_page_leg *pl = &w->page_leg[cmd->id];
@@ -48,6 +50,9 @@ static void leg_del(struct dp_worker *w, struct dp_cmd *cmd)
 		return;
 	cmd->key[0] = cmd->leg->rx.key;
 	cmd->key[1] = cmd->leg->tx.key;
+	for (int i = 0; i < 2; i++)
+		if (cmd->key[i] != NULL)
+			dp_srtp_key_leave(cmd->key[i]);
 	cmd->leg->rx.key = NULL;
 	cmd->leg->tx.key = NULL;
 	w->page_leg[cmd->id].state = DP_PAGE_LEG_FREE; /* its counters stay to be read until the next one comes */

@@ -6,7 +6,7 @@
  *
  * A relayed packet reads two lines of leg records: 'rx' of the leg it came in on, 'tx' of the leg it goes out of; its
  * key state comes after that. What is seldom read (RTCP's own address, ageing, the peer's number) is in a second array.
- * Memory per leg: 128 + 32 bytes here, two keys of 416, 4 bytes of table, 4 of the main lcore: 1,000.
+ * Memory per leg: 128 + 32 bytes here, two keys of 448, 4 bytes of table, 4 of the main lcore: 1,064.
  *
  * Rules for a packet's source: enum dp_latch. A latched address replaces the signalled one until the leg is set with
  * another signalled address.

@@ -105,7 +105,7 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	/* Replacing an SA needs the new one beside the old one for a moment. */
 	node->sa_mem = take("sas", ((size_t)dc->max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
 	for (uint16_t i = 0; i < worker_cnt; i++) {
-		node->streams[i] = dp_srtp_pool_create(dc->max_legs / 4 / worker_cnt + 64);
+		node->streams[i] = dp_srtp_pool_create(dc->max_legs / 4 / worker_cnt + 64, 0);
 		if (node->streams[i] == NULL)
 			return no_memory("streams", dc->max_legs / 4 * sizeof(struct dp_srtp_stream));
 	}

@@ -340,7 +340,7 @@ static int leg_key(struct dp_objs *o, const struct dp_leg_key *m, uint32_t *ret_
 
 	if (o->leg[m->leg_id] >> 24 == 0)
 		return -ENOENT;
-	if (m->kdr != 0 || m->lifetime != 0 || m->to != 0 || (m->flags & ~DP_KEY_F_KEEP_ROC) != 0) {
+	if (m->mki_len != 0 || m->kdr != 0 || m->lifetime != 0 || m->to != 0 || (m->flags & ~DP_KEY_F_KEEP_ROC) != 0) {
 		*ret_detail = DETAIL(dp_leg_key, flags);
 		return -EBADMSG;
 	}

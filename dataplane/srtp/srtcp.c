@@ -1,200 +1,264 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * SRTCP, packet by packet: one in seconds per leg. Its session keys are expanded when a packet comes, against 216 bytes
+ * in each key; packets of one key that follow each other share an expansion. RFC 3711 s3.4, RFC 7714 s9.
+ */
 #include <string.h>
 
-#include "crypto/mb.h"
-#include "srtp/stream.h"
+#include "srtp/one.h"
 
 #define RTCP_HDR 8
-#define TAG_LEN  10
+#define WORD     4 /* E and index */
+#define HMAC_TAG 10
+#define GCM_TAG  16
 #define E_BIT    0x80000000u
-#define CHUNK    16 /* packets whose keys are expanded at a time */
 
-/*
- * SRTCP's keys are expanded when a packet comes: one in seconds per leg, against 216 bytes in each key. Packets of one
- * key that follow each other share an expansion.
- */
-struct scratch {
-	uint8_t rk[CHUNK][DP_MB_AES128_RK] __attribute__((aligned(16)));
-	uint8_t state[CHUNK][DP_MB_HMAC_STATE] __attribute__((aligned(8)));
-	uint8_t iv[CHUNK][16] __attribute__((aligned(16)));
-	uint8_t tag[CHUNK][DP_MB_SHA1_LEN];
-	const struct dp_srtp_key *last;
-	unsigned int keys; /* expanded */
-	uint8_t slot[CHUNK]; /* of packet i */
+struct work {
+	struct dp_mb *mb;
+	struct dp_srtp_scratch scratch;
+	struct dp_srtp_sess sess;
+	const struct dp_srtp_key *last; /* whose keys are expanded; NULL: nobody's, or those of one period */
+	bool dirty;
 };
 
-static unsigned int expand(struct dp_mb *mb, struct scratch *s, const struct dp_srtp_key *key)
+static inline bool is_gcm(const struct dp_srtp_key *key)
 {
-	if (s->last != key) {
-		dp_mb_aes128_expand(mb, key->rtcp_key, s->rk[s->keys], NULL);
-		dp_mb_hmac_sha1_key(mb, key->rtcp_auth, sizeof(key->rtcp_auth), s->state[s->keys]);
-		s->last = key;
-		s->keys++;
-	}
-	return s->keys - 1;
+	return key->kind >= DP_SRTP_K_GCM128;
 }
 
-static uint8_t protect_prepare(struct dp_srtp_pkt *pkt)
+/* Bytes that an SRTCP packet has more than its RTCP packet. */
+static inline uint32_t trailer_of(const struct dp_srtp_key *key)
 {
-	struct dp_srtp_key *key = pkt->key;
+	return WORD + key->mki_len + (is_gcm(key) ? GCM_TAG : HMAC_TAG);
+}
 
-	if (key == NULL)
+static void expand(struct work *w, struct dp_srtp_key *key, uint64_t index)
+{
+	w->dirty = true;
+	if ((key->flags & DP_SRTP_F_KDR) != 0) {
+		w->last = NULL;
+		dp_srtp_sess_at(w->mb, key, true, index, &w->scratch, &w->sess);
+		return;
+	}
+	if (w->last == key)
+		return;
+	w->last = key;
+	memcpy(w->scratch.raw.key, dp_srtp_rtcp_key(key), dp_srtp_key_len(key->kind));
+	memcpy(w->scratch.raw.auth, key->rtcp_auth, sizeof(key->rtcp_auth));
+	memcpy(w->scratch.raw.salt, key->rtcp_salt, sizeof(key->rtcp_salt));
+	dp_srtp_sess_expand(w->mb, key->kind, &w->scratch, &w->sess);
+}
+
+/* With a packet made or accepted. */
+static void count(struct work *w, struct dp_srtp_key *head, struct dp_srtp_key *key, uint64_t index)
+{
+	if (--key->rtcp_until == 0)
+		dp_srtp_due(head, key, true);
+	if (index > DP_SRTCP_INDEX_SOON)
+		dp_srtp_mark(head, key, DP_SRTP_P_RTCP_SOON);
+	if ((key->flags & DP_SRTP_F_KDR) != 0)
+		dp_srtp_sess_keep(key, true, &w->scratch);
+}
+
+/*
+ * AEAD over an RTCP packet of 'len' bytes at p (RFC 7714 s9.2, s9.3). E: the first eight bytes and the word are
+ * authenticated, the rest is encrypted. No E: all is authenticated, nothing encrypted; the word is put behind the packet
+ * for that, where four bytes must be writable. The tag goes to 'tag'.
+ */
+static void gcm(struct work *w, const struct dp_srtp_key *key, uint8_t *p, uint32_t len, uint32_t ssrc, uint32_t word,
+		bool seal, uint8_t *tag)
+{
+	uint8_t iv[12], aad[RTCP_HDR + WORD], *body = p + RTCP_HDR;
+	size_t klen = dp_srtp_key_len(key->kind), n = len - RTCP_HDR;
+	const void *enc = w->sess.enc;
+
+	dp_srtp_gcm_iv(iv, w->sess.salt, ssrc, word & ~E_BIT);
+	if ((word & E_BIT) == 0) {
+		dp_srtp_put_be32(p + len, word);
+		dp_mb_gcm_enc(w->mb, klen, enc, iv, p, len + WORD, p, p, 0, tag);
+		return;
+	}
+	memcpy(aad, p, RTCP_HDR);
+	dp_srtp_put_be32(aad + RTCP_HDR, word);
+	if (seal)
+		dp_mb_gcm_enc(w->mb, klen, enc, iv, aad, sizeof(aad), body, body, n, tag);
+	else
+		dp_mb_gcm_dec(w->mb, klen, enc, iv, aad, sizeof(aad), body, body, n, tag);
+}
+
+static uint8_t protect_one(struct work *w, struct dp_srtp_pkt *pkt)
+{
+	struct dp_srtp_key *head = pkt->key, *key;
+	uint8_t *p = pkt->data, *at = p + pkt->len;
+	uint32_t trailer, word;
+
+	if (head == NULL)
 		return DP_DROP_NO_KEY;
-	if (pkt->len < RTCP_HDR || pkt->data[0] >> 6 != 2)
+	if (pkt->len < RTCP_HDR || p[0] >> 6 != 2)
 		return DP_DROP_RTCP_MALFORMED;
-	if (pkt->room < DP_SRTCP_TRAILER || pkt->len > UINT16_MAX - DP_SRTCP_TRAILER)
+	for (key = head; key->rtcp_until == 0; key = key->next)
+		if (key->next == NULL) {
+			dp_srtp_mark(head, head, DP_SRTP_P_RTCP_EXPIRED);
+			return DP_DROP_KEY_LIMIT;
+		}
+	trailer = trailer_of(key);
+	if (pkt->room < trailer || pkt->len > UINT16_MAX - trailer)
 		return DP_DROP_NO_ROOM;
-	if (key->rtcp_next > DP_SRTCP_INDEX_MAX)
+	if (head->rtcp_next > DP_SRTCP_INDEX_MAX) {
+		dp_srtp_mark(head, head, DP_SRTP_P_RTCP_EXPIRED);
 		return DP_DROP_KEY_LIMIT;
-	pkt->ssrc = dp_srtp_be32(pkt->data + 4);
-	pkt->index = key->rtcp_next++;
-	pkt->enc = 1;
+	}
+	pkt->ssrc = dp_srtp_be32(p + 4);
+	pkt->index = head->rtcp_next++;
+	pkt->used = key;
+	pkt->enc = pkt->clear == 0;
 	dp_srtp_reserve(pkt->tx_reserved, pkt->index, DP_SRTCP_INDEX_MAX);
+	word = (uint32_t)pkt->index | (pkt->enc ? E_BIT : 0);
+	expand(w, key, pkt->index);
+	if (is_gcm(key)) {
+		uint8_t tag[GCM_TAG];
+
+		gcm(w, key, p, pkt->len, pkt->ssrc, word, true, tag);
+		memcpy(at, tag, GCM_TAG);
+		at += GCM_TAG;
+	} else if (pkt->enc) {
+		dp_srtp_one_ctr(w->mb, &w->sess, pkt->ssrc, pkt->index, p + RTCP_HDR, (size_t)pkt->len - RTCP_HDR);
+	}
+	dp_srtp_put_be32(at, word);
+	at += WORD;
+	if (!is_gcm(key)) {
+		dp_mb_hmac_set(w->mb, 0, w->sess.state, p, (size_t)pkt->len + WORD, at + key->mki_len, HMAC_TAG);
+		dp_mb_hmac_run(w->mb, 1);
+	}
+	if (key->mki_len > 0)
+		memcpy(at, dp_srtp_more(key)->mki, key->mki_len);
+	pkt->len = (uint16_t)(pkt->len + trailer);
+	count(w, head, key, pkt->index);
 	return DP_OK;
 }
 
-static uint16_t protect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16_t n)
+/* Is the packet authentic? It is decrypted then, else as it was. 'len' of the RTCP packet. */
+static bool open_with(struct work *w, const struct dp_srtp_key *key, struct dp_srtp_pkt *pkt, uint32_t len, uint32_t word)
 {
-	struct scratch s;
-	uint8_t job[CHUNK];
-	uint16_t macs = 0, ciphers = 0;
+	uint8_t tag[GCM_TAG], *p = pkt->data, wire[GCM_TAG];
+	bool ok;
 
-	s.last = NULL;
-	s.keys = 0;
-	for (uint16_t i = 0; i < n; i++) {
-		struct dp_srtp_pkt *pkt = &pkts[i];
-		unsigned int k;
-
-		if (pkt->verdict != DP_OK)
-			continue;
-		pkt->verdict = protect_prepare(pkt);
-		if (pkt->verdict != DP_OK)
-			continue;
-		k = expand(mb, &s, pkt->key);
-		if (pkt->len > RTCP_HDR) {
-			dp_srtp_iv(s.iv[ciphers], pkt->key->rtcp_salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, s.rk[k], 10, s.iv[ciphers], pkt->data + RTCP_HDR,
-				      (size_t)pkt->len - RTCP_HDR);
-			ciphers++;
-		}
-		dp_srtp_put_be32(pkt->data + pkt->len, E_BIT | (uint32_t)pkt->index);
-		dp_mb_hmac_set(mb, macs, s.state[k], pkt->data, (size_t)pkt->len + 4,
-			       pkt->data + pkt->len + 4, TAG_LEN);
-		job[macs++] = (uint8_t)i;
+	if (!is_gcm(key)) {
+		dp_mb_hmac_set(w->mb, 0, w->sess.state, p, len + WORD, tag, HMAC_TAG);
+		dp_mb_hmac_run(w->mb, 1);
+		if (!dp_srtp_tag_equal(tag, p + len + WORD + key->mki_len, HMAC_TAG))
+			return false;
+		if ((word & E_BIT) != 0)
+			dp_srtp_one_ctr(w->mb, &w->sess, pkt->ssrc, word & ~E_BIT, p + RTCP_HDR, len - RTCP_HDR);
+		return true;
 	}
-	dp_mb_ctr_run(mb, ciphers);
-	dp_mb_hmac_run(mb, macs);
-	for (uint16_t j = 0; j < macs; j++) {
-		struct dp_srtp_pkt *pkt = &pkts[job[j]];
-
-		pkt->len = (uint16_t)(pkt->len + DP_SRTCP_TRAILER);
-	}
-	if (s.keys > 0)
-		explicit_bzero(&s, sizeof(s));
-	return macs;
+	memcpy(wire, p + len, GCM_TAG); /* the word takes its place with E = 0 */
+	gcm(w, key, p, len, pkt->ssrc, word, false, tag);
+	ok = dp_srtp_tag_equal(tag, wire, GCM_TAG);
+	memcpy(p + len, wire, GCM_TAG);
+	if (!ok && (word & E_BIT) != 0)
+		gcm(w, key, p, len, pkt->ssrc, word, true, tag);
+	return ok;
 }
 
-static uint8_t unprotect_check(struct dp_srtp_pkt *pkt)
+static uint8_t with_key(struct work *w, struct dp_srtp_pkt *pkt, struct dp_srtp_key *key, struct dp_srtp_key *own)
 {
-	struct dp_srtp_key *key = pkt->key;
-	uint32_t word;
+	uint32_t len = pkt->len - trailer_of(key), word;
+	struct dp_srtp_stream *stream;
+	uint64_t index;
+	uint8_t verdict;
 
-	if (key == NULL)
-		return DP_DROP_NO_KEY;
-	if (pkt->len < RTCP_HDR + DP_SRTCP_TRAILER || pkt->data[0] >> 6 != 2)
-		return DP_DROP_RTCP_MALFORMED;
-	word = dp_srtp_be32(pkt->data + pkt->len - DP_SRTCP_TRAILER);
-	pkt->enc = (word & E_BIT) != 0;
-	if (!pkt->enc && (key->flags & DP_SRTP_F_RTCP_CLEAR) == 0)
+	word = dp_srtp_be32(pkt->data + len + (is_gcm(key) ? GCM_TAG : 0));
+	index = word & ~E_BIT;
+	if ((word & E_BIT) == 0 && pkt->clear == 0)
 		return DP_DROP_POLICY;
-	pkt->index = word & ~E_BIT;
-	pkt->ssrc = dp_srtp_be32(pkt->data + 4);
-	pkt->stream = dp_srtp_stream_find(key, pkt->ssrc);
-	if (pkt->stream != NULL)
-		return dp_srtp_replay_verdict(dp_replay_check(&pkt->stream->rtcp, pkt->index));
-	if (key->rtcp_next > 0 && pkt->index <= key->rtcp_next)
+	if (key->rtcp_until == 0)
+		return DP_DROP_KEY_LIMIT;
+	stream = dp_srtp_stream_find(own, pkt->ssrc);
+	if (stream != NULL) {
+		verdict = dp_srtp_replay_verdict(dp_replay_check(&stream->rtcp, index));
+		if (verdict != DP_OK)
+			return verdict;
+	} else if (own->rtcp_next > 0 && index <= own->rtcp_next) {
 		return DP_DROP_STALE;
-	return dp_srtp_stream_room(key) ? DP_OK : DP_DROP_NO_STREAM;
-}
-
-/* In the packet's turn: streams and windows may have moved since unprotect_check(), the index is its own. */
-static uint8_t judge(struct dp_srtp_pkt *pkt, const uint8_t *tag)
-{
-	uint8_t verdict = unprotect_check(pkt);
-
-	if (verdict != DP_OK)
-		return verdict;
-	if (!dp_mb_equal(tag, pkt->data + pkt->len - TAG_LEN, TAG_LEN))
+	}
+	expand(w, key, index);
+	if (!open_with(w, key, pkt, len, word))
 		return DP_DROP_AUTH;
-	if (pkt->stream == NULL)
-		pkt->stream = dp_srtp_stream_begin(pkt->key, pkt->ssrc);
-	if (pkt->stream == NULL)
+	if (stream == NULL)
+		stream = dp_srtp_stream_begin(own, pkt->ssrc);
+	if (stream == NULL) {
+		dp_srtp_refused(pkt->key, pkt->ssrc);
 		return DP_DROP_NO_STREAM;
-	return dp_srtp_replay_verdict(dp_replay_commit(&pkt->stream->rtcp, pkt->index));
+	}
+	(void)dp_replay_commit(&stream->rtcp, index); /* checked above, and nothing came between */
+	pkt->stream = stream;
+	pkt->index = index;
+	pkt->used = key;
+	pkt->enc = (word & E_BIT) != 0;
+	pkt->len = (uint16_t)len;
+	count(w, pkt->key, key, index);
+	return DP_OK;
 }
 
-static uint16_t unprotect_chunk(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16_t n)
+static uint8_t unprotect_one(struct work *w, struct dp_srtp_pkt *pkt)
 {
-	struct scratch s;
-	uint8_t job[CHUNK];
-	uint16_t parsed = 0, macs = 0, ciphers = 0, ok = 0;
+	struct dp_srtp_key *own = pkt->key;
+	uint8_t verdict = DP_OK;
+	bool fits = false;
 
-	s.last = NULL;
-	s.keys = 0;
+	if (pkt->key == NULL)
+		return DP_DROP_NO_KEY;
+	if (pkt->len < RTCP_HDR || pkt->data[0] >> 6 != 2)
+		return DP_DROP_RTCP_MALFORMED;
+	pkt->ssrc = dp_srtp_be32(pkt->data + 4);
+	for (struct dp_srtp_key *key = pkt->key; key != NULL; key = key->next) {
+		uint32_t trailer = trailer_of(key);
+		uint8_t v;
+
+		if ((key->flags & DP_SRTP_F_SHARES) == 0)
+			own = key;
+		if (pkt->len < RTCP_HDR + trailer)
+			continue;
+		fits = true;
+		if (!dp_srtp_mki_is(key, pkt->data + pkt->len - key->mki_len - (is_gcm(key) ? 0 : HMAC_TAG)))
+			continue;
+		v = with_key(w, pkt, key, own);
+		if (v == DP_OK)
+			return DP_OK;
+		verdict = dp_srtp_worse(verdict, v);
+	}
+	if (!fits)
+		return DP_DROP_RTCP_MALFORMED;
+	return verdict != DP_OK ? verdict : DP_DROP_NO_KEY;
+}
+
+static uint16_t burst(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16_t n,
+		      uint8_t (*fn)(struct work *, struct dp_srtp_pkt *))
+{
+	struct work w;
+	uint16_t ok = 0;
+
+	w.mb = mb;
+	w.last = NULL;
+	w.dirty = false;
 	for (uint16_t i = 0; i < n; i++) {
-		struct dp_srtp_pkt *pkt = &pkts[i];
-		unsigned int k;
-
-		if (pkt->verdict != DP_OK)
+		if (pkts[i].verdict != DP_OK)
 			continue;
-		pkt->verdict = unprotect_check(pkt);
-		if (pkt->verdict == DP_DROP_REPLAY) /* or too old by its turn: the reason is counted */
-			job[parsed++] = (uint8_t)i;
-		if (pkt->verdict != DP_OK)
-			continue;
-		k = expand(mb, &s, pkt->key);
-		s.slot[i] = (uint8_t)k;
-		dp_mb_hmac_set(mb, macs++, s.state[k], pkt->data, (size_t)pkt->len - TAG_LEN, s.tag[i], TAG_LEN);
-		job[parsed++] = (uint8_t)i;
+		pkts[i].verdict = fn(&w, &pkts[i]);
+		ok = (uint16_t)(ok + (pkts[i].verdict == DP_OK));
 	}
-	dp_mb_hmac_run(mb, macs);
-	for (uint16_t j = 0; j < parsed; j++) {
-		unsigned int i = job[j];
-		struct dp_srtp_pkt *pkt = &pkts[i];
-
-		/* An index once refused stays refused: judge() looks at no tag that was not made. */
-		pkt->verdict = judge(pkt, s.tag[i]);
-		if (pkt->verdict != DP_OK)
-			continue;
-		pkt->len = (uint16_t)(pkt->len - DP_SRTCP_TRAILER);
-		ok++;
-		if (pkt->enc && pkt->len > RTCP_HDR) {
-			dp_srtp_iv(s.iv[ciphers], pkt->key->rtcp_salt, pkt->ssrc, pkt->index);
-			dp_mb_ctr_set(mb, ciphers, s.rk[s.slot[i]], 10, s.iv[ciphers], pkt->data + RTCP_HDR,
-				      (size_t)pkt->len - RTCP_HDR);
-			ciphers++;
-		}
-	}
-	dp_mb_ctr_run(mb, ciphers);
-	if (s.keys > 0)
-		explicit_bzero(&s, sizeof(s));
+	if (w.dirty)
+		explicit_bzero(&w, sizeof(w));
 	return ok;
 }
 
 uint16_t dp_srtcp_protect_burst(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16_t n)
 {
-	uint16_t ok = 0;
-
-	for (uint16_t i = 0; i < n; i += CHUNK)
-		ok = (uint16_t)(ok + protect_chunk(mb, pkts + i, n - i < CHUNK ? (uint16_t)(n - i) : CHUNK));
-	return ok;
+	return burst(mb, pkts, n, protect_one);
 }
 
 uint16_t dp_srtcp_unprotect_burst(struct dp_mb *mb, struct dp_srtp_pkt *pkts, uint16_t n)
 {
-	uint16_t ok = 0;
-
-	for (uint16_t i = 0; i < n; i += CHUNK)
-		ok = (uint16_t)(ok + unprotect_chunk(mb, pkts + i, n - i < CHUNK ? (uint16_t)(n - i) : CHUNK));
-	return ok;
+	return burst(mb, pkts, n, unprotect_one);
 }

@@ -42,23 +42,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct dp_srtp_key rx, tx;
 	struct dp_srtp_params par = {.dir = DP_DIR_RECV, .key = master, .salt = master + 16};
 	uint16_t n[2] = {0, 0};
+	uint8_t clear;
 
 	if (mb == NULL) {
 		mb = dp_mb_create();
-		pool = dp_srtp_pool_create(16);
+		pool = dp_srtp_pool_create(16, 0);
 		if (mb == NULL || pool == NULL)
 			abort();
 	}
 	if (size < 1)
 		return 0;
 	par.suite = (data[0] & 1) != 0 ? DP_AES_CM_128_HMAC_SHA1_32 : DP_AES_CM_128_HMAC_SHA1_80;
-	par.flags = (data[0] & 2) != 0 ? DP_SRTP_F_RTCP_CLEAR : 0;
+	clear = (data[0] & 2) != 0;
 	par.ssrc = (data[0] & 4) != 0 ? 0x01020304 : 0;
 	par.pool = pool;
 	if (dp_srtp_key_init(mb, &rx, &par) != 0)
 		abort();
 	par.dir = DP_DIR_SEND;
-	par.flags = 0;
 	if (dp_srtp_key_init(mb, &tx, &par) != 0)
 		abort();
 	data++;
@@ -84,7 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				wire[(size_t)flags * 7 % pkt->len] ^= (uint8_t)(flags | 1);
 		}
 		len = pkt->len;
-		*pkt = (struct dp_srtp_pkt){.data = malloc(len > 0 ? len : 1), .len = (uint16_t)len, .key = &rx};
+		*pkt = (struct dp_srtp_pkt){.data = malloc(len > 0 ? len : 1), .len = (uint16_t)len, .key = &rx,
+					    .clear = clear};
 		memcpy(pkt->data, wire, len);
 		free(wire);
 		if (++n[r] == DP_SRTP_BURST) {

@@ -53,7 +53,7 @@ static void test_derivation(void)
 	for (size_t i = 0; i < sizeof(srtp_b3) / sizeof(srtp_b3[0]); i++) {
 		size_t n = unhex(srtp_b3[i].out, want);
 
-		dp_srtp_kdf(mb, rk, salt, (enum dp_srtp_label)srtp_b3[i].label, out, n);
+		dp_srtp_kdf(mb, rk, 16, salt, (enum dp_srtp_label)srtp_b3[i].label, 0, out, n);
 		CU_ASSERT_EQUAL(memcmp(out, want, n), 0);
 	}
 }
@@ -114,16 +114,24 @@ static void test_refused_parameters(void)
 	uint8_t bytes[16] = {0};
 	const struct dp_srtp_params good = {.suite = DP_AES_CM_128_HMAC_SHA1_80, .dir = DP_DIR_RECV, .key = bytes,
 					    .salt = bytes};
-	struct dp_srtp_params bad[] = {good, good, good, good, good, good, good};
+	struct dp_srtp_params bad[] = {good, good, good, good, good, good, good, good, good, good, good, good, good, good};
 	struct dp_srtp_key key, before;
 
 	bad[0].suite = DP_SRTP_NONE;
 	bad[1].suite = DP_SRTP_SUITE_MAX;
 	bad[2].dir = 2;
-	bad[3].mki_len = 1;
-	bad[4].flags = 2;
+	bad[3].mki_len = DP_SRTP_MKI_MAX + 1;
+	bad[4].flags = DP_KEY_F_ADD;
 	bad[5].index_floor = (uint64_t)1 << 48;
 	bad[6].rtcp_floor = (uint64_t)1 << 31;
+	bad[7].kdr = 25;
+	bad[8].lifetime = ((uint64_t)1 << 48) + 1;
+	bad[9].from = 2;
+	bad[9].to = 1;
+	bad[10].to = (uint64_t)1 << 48;
+	bad[11].window = DP_REPLAY_MIN - 1;
+	bad[12].window = DP_REPLAY_MAX + 1;
+	bad[13].ssrc_max = DP_SRTP_SSRCS_MAX + 1;
 	memset(&key, 0x5a, sizeof(key));
 	before = key;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -14,11 +14,12 @@ static struct dp_mb *mb;
 static struct dp_srtp_pool *pool;
 static uint8_t mkey[16], msalt[14];
 static struct ref ref;
+static const struct dp_srtp_key *clear_for; /* E = 0 is policy with this key */
 
 static int setup(void)
 {
 	mb = dp_mb_create();
-	pool = dp_srtp_pool_create(64);
+	pool = dp_srtp_pool_create(64, 0);
 	unhex(srtp_b3_key, mkey);
 	unhex(srtp_b3_salt, msalt);
 	ref_init(&ref, mkey, msalt, 10);
@@ -32,11 +33,10 @@ static int teardown(void)
 	return 0;
 }
 
-static struct dp_srtp_key key_new(int suite, int dir, uint64_t floor, uint8_t flags)
+static struct dp_srtp_key key_new(int suite, int dir, uint64_t floor)
 {
 	struct dp_srtp_key key;
-	struct dp_srtp_params par = {.suite = (uint8_t)suite, .dir = (uint8_t)dir, .rtcp_floor = floor,
-				     .flags = flags, .key = mkey, .salt = msalt, .pool = pool};
+	struct dp_srtp_params par = {.suite = (uint8_t)suite, .dir = (uint8_t)dir, .rtcp_floor = floor, .key = mkey, .salt = msalt, .pool = pool};
 
 	CU_ASSERT_EQUAL_FATAL(dp_srtp_key_init(mb, &key, &par), 0);
 	return key;
@@ -57,7 +57,7 @@ static size_t rtcp_make(uint8_t *p, uint32_t ssrc, size_t len, uint8_t fill)
 static uint8_t one(struct dp_srtp_key *key, uint8_t *data, size_t *len, uint64_t *reserved)
 {
 	struct dp_srtp_pkt pkt = {.data = data, .len = (uint16_t)*len, .room = 14, .key = key,
-				  .tx_reserved = reserved};
+				  .tx_reserved = reserved, .clear = key == clear_for};
 	uint16_t ok = key->dir == DP_DIR_SEND ? dp_srtcp_protect_burst(mb, &pkt, 1)
 					      : dp_srtcp_unprotect_burst(mb, &pkt, 1);
 
@@ -71,7 +71,7 @@ static uint8_t one(struct dp_srtp_key *key, uint8_t *data, size_t *len, uint64_t
 static void test_published(void)
 {
 	for (int suite = 1; suite <= 2; suite++) { /* the tag is 80 bits with both */
-		struct dp_srtp_key tx = key_new(suite, DP_DIR_SEND, 0, 0), rx = key_new(suite, DP_DIR_RECV, 0, 0);
+		struct dp_srtp_key tx = key_new(suite, DP_DIR_SEND, 0), rx = key_new(suite, DP_DIR_RECV, 0);
 		uint8_t p[64], plain[64], wire[64];
 		size_t len = unhex(srtcp_packet.plain, plain), wlen = unhex(srtcp_packet.wire, wire), n = len;
 
@@ -94,7 +94,7 @@ static void test_published(void)
 
 static void test_index_zero_and_lengths(void)
 {
-	struct dp_srtp_key rx = key_new(1, DP_DIR_RECV, 0, 0), tx = key_new(1, DP_DIR_SEND, 0, 0);
+	struct dp_srtp_key rx = key_new(1, DP_DIR_RECV, 0), tx = key_new(1, DP_DIR_SEND, 0);
 	uint8_t p[400], q[400], plain[400];
 	uint32_t index = 0;
 
@@ -115,10 +115,11 @@ static void test_index_zero_and_lengths(void)
 
 static void test_e_bit(void)
 {
-	struct dp_srtp_key strict = key_new(1, DP_DIR_RECV, 0, 0), lax = key_new(1, DP_DIR_RECV, 0, DP_SRTP_F_RTCP_CLEAR);
+	struct dp_srtp_key strict = key_new(1, DP_DIR_RECV, 0), lax = key_new(1, DP_DIR_RECV, 0);
 	uint8_t p[64], plain[64];
 	size_t n;
 
+	clear_for = &lax;
 	rtcp_make(plain, 1, 24, 9);
 	n = ref_rtcp_protect(&ref, p, rtcp_make(p, 1, 24, 9), 5, 0);
 	CU_ASSERT_EQUAL(one(&strict, p, &n, NULL), DP_DROP_POLICY);
@@ -140,13 +141,14 @@ static void test_e_bit(void)
 	CU_ASSERT_EQUAL(one(&lax, p, &n, NULL), DP_OK); /* both kinds share a window */
 	n = ref_rtcp_protect(&ref, p, rtcp_make(p, 1, 24, 9), 6, 0);
 	CU_ASSERT_EQUAL(one(&lax, p, &n, NULL), DP_DROP_REPLAY);
+	clear_for = NULL;
 	dp_srtp_key_wipe(&strict);
 	dp_srtp_key_wipe(&lax);
 }
 
 static void test_truncated_and_forged(void)
 {
-	struct dp_srtp_key rx = key_new(1, DP_DIR_RECV, 0, 0), tx = key_new(1, DP_DIR_SEND, 0, 0), untouched = rx;
+	struct dp_srtp_key rx = key_new(1, DP_DIR_RECV, 0), tx = key_new(1, DP_DIR_SEND, 0), untouched = rx;
 	uint8_t full[64], p[64];
 	size_t len = ref_rtcp_protect(&ref, full, rtcp_make(full, 1, 28, 4), 3, 1);
 	int wrong = 0;
@@ -202,7 +204,7 @@ static void test_bursts(void)
 	for (int k = 0; k < KEYS; k++) {
 		mkey[0] = (uint8_t)k;
 		ref_init(&refs[k], mkey, msalt, 10);
-		rx[k] = key_new(1, DP_DIR_RECV, 0, 0);
+		rx[k] = key_new(1, DP_DIR_RECV, 0);
 	}
 	unhex(srtp_b3_key, mkey);
 	memset(seen, 0, sizeof(seen));
@@ -255,7 +257,7 @@ static void test_bursts(void)
 
 static void test_protect_bursts(void)
 {
-	struct dp_srtp_key tx[2] = {key_new(1, DP_DIR_SEND, 0, 0), key_new(2, DP_DIR_SEND, 7, 0)};
+	struct dp_srtp_key tx[2] = {key_new(1, DP_DIR_SEND, 0), key_new(2, DP_DIR_SEND, 7)};
 	static uint8_t data[DP_SRTP_BURST][64];
 	struct dp_srtp_pkt pkts[DP_SRTP_BURST];
 	uint32_t next[2] = {1, 8};
@@ -284,7 +286,7 @@ static void test_protect_bursts(void)
 static void test_limits_and_floor(void)
 {
 	const uint64_t end = ((uint64_t)1 << 31) - 1;
-	struct dp_srtp_key tx = key_new(1, DP_DIR_SEND, end - 2, 0), rx = key_new(1, DP_DIR_RECV, end - 2, 0);
+	struct dp_srtp_key tx = key_new(1, DP_DIR_SEND, end - 2), rx = key_new(1, DP_DIR_RECV, end - 2);
 	uint64_t reserved = 0;
 	uint8_t p[64], q[64];
 	size_t n;
@@ -305,11 +307,11 @@ static void test_limits_and_floor(void)
 	CU_ASSERT_NOT_EQUAL(one(&rx, q, &n, NULL), DP_OK);
 	dp_srtp_key_wipe(&tx);
 	dp_srtp_key_wipe(&rx);
-	tx = key_new(1, DP_DIR_SEND, end, 0);
+	tx = key_new(1, DP_DIR_SEND, end);
 	n = rtcp_make(p, 1, 20, 1);
 	CU_ASSERT_EQUAL(one(&tx, p, &n, NULL), DP_DROP_KEY_LIMIT);
 	dp_srtp_key_wipe(&tx);
-	tx = key_new(1, DP_DIR_SEND, 0, 0);
+	tx = key_new(1, DP_DIR_SEND, 0);
 	reserved = 0;
 	n = rtcp_make(p, 1, 20, 1);
 	CU_ASSERT_EQUAL(one(&tx, p, &n, &reserved), DP_OK);

@@ -74,7 +74,7 @@ static void fail(const char *what, const struct sent *s, int ours, int lib)
 static void start(void)
 {
 	mb = dp_mb_create();
-	pool = dp_srtp_pool_create(KEYS * 2 * SSRCS);
+	pool = dp_srtp_pool_create(KEYS * 2 * SSRCS, 0);
 	if (mb == NULL || pool == NULL || srtp_init() != srtp_err_status_ok)
 		abort();
 	for (unsigned int k = 0; k < KEYS; k++) {
