@@ -369,6 +369,8 @@ static void do_media(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
 	NUM(media, idle_s, 300, 0, 86400);
 	WORD(media, plain_latch, CFG_LATCH_ADDRESS, latches);
 	WORD(media, rtcp_mux, 0, truth);
+	NUM(media, rate_pps, 1000, 0, 10000000);
+	NUM(media, source_pps, 500, 0, 10000000);
 	NUM(media, dscp, 46, 0, 63);
 	NUM(media, ptime_ms, 20, 10, 60);
 	if (m->ptime_ms % 10 != 0)

@@ -100,6 +100,8 @@ struct cfg_media {
 	uint32_t idle_s;             /* 300: a leg without media ends after so long; 0 never */
 	enum cfg_latch plain_latch;  /* address */
 	bool rtcp_mux;               /* false */
+	uint32_t rate_pps;           /* 1000: packets a second that a leg's party may send; 0 no limit */
+	uint32_t source_pps;         /* 500: and that a source which is not a leg's known one may try; 0 no limit */
 	uint8_t dscp;                /* 46 */
 	uint8_t ptime_ms;            /* 20 */
 	enum cfg_fallback fallback;  /* rtp: when one party cannot encrypt */

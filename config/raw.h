@@ -51,6 +51,7 @@ struct raw_media {
 	char *idle_s;
 	char *plain_latch;
 	char *rtcp_mux;
+	char *rate_pps, *source_pps;
 	char *dscp, *ptime_ms;
 	char *fallback;
 };

@@ -82,6 +82,7 @@ static const cyaml_schema_field_t media_fields[] = {
 	TEXT(raw_media, mode),        TEXT(raw_media, idle_s),
 	TEXT(raw_media, plain_latch), TEXT(raw_media, rtcp_mux),
 	TEXT(raw_media, dscp),        TEXT(raw_media, ptime_ms),
+	TEXT(raw_media, rate_pps),    TEXT(raw_media, source_pps),
 	TEXT(raw_media, fallback),    CYAML_FIELD_END,
 };
 

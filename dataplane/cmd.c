@@ -14,6 +14,7 @@
 static void leg_key(struct dp_worker *w, struct dp_cmd *cmd)
 {
 	struct dp_leg *leg = dp_leg_find(w->legs, cmd->id);
+	struct dp_page_leg *pl = &w->page_leg[cmd->id];
 	struct dp_srtp_key *mine;
 
 	if (leg == NULL) /* deleted in the meantime: the new key goes back */
@@ -22,10 +23,12 @@ static void leg_key(struct dp_worker *w, struct dp_cmd *cmd)
 	cmd->key[0] = dp_leg_set_key(leg, cmd->dir, mine);
 	if (cmd->key[0] != NULL)
 		dp_srtp_key_leave(cmd->key[0]);
-	if (cmd->dir == DP_DIR_SEND && cmd->key[0] != mine) {
+	if (cmd->key[0] == mine)
+		return;
+	*(cmd->dir == DP_DIR_SEND ? &pl->tx_key_s : &pl->rx_key_s) = w->now_s > 0 ? w->now_s : 1;
+	if (cmd->dir == DP_DIR_SEND) {
 		/* What is reserved is reserved under this key. */
-		struct dp_page_leg *pl = &w->page_leg[cmd->id];
-
+		leg->tx.reserved = mine->index_floor;
 		pl->tx_reserved = mine->index_floor;
 		pl->tx_rtcp_reserved = mine->rtcp_next > 0 ? mine->rtcp_next - 1 : 0;
 	}
@@ -33,14 +36,23 @@ static void leg_key(struct dp_worker *w, struct dp_cmd *cmd)
 
 static void leg_set(struct dp_worker *w, struct dp_cmd *cmd)
 {
-	struct dp_page_leg *pl = &w->page_leg[cmd->u.leg_set.leg_id];
+	const struct dp_leg_set *m = &cmd->u.leg_set;
+	struct dp_page_leg *pl = &w->page_leg[m->leg_id];
 
-	if (dp_leg_apply(w->legs, &cmd->u.leg_set, cmd->leg, w->now_s)) {
-		cmd->leg = NULL;
+	if (dp_leg_find(w->legs, m->leg_id) == NULL) {
+		/* Before the leg is up: from then on the main lcore counts on from what stands here. */
 		memset(pl, 0, sizeof(*pl));
 		pl->state = DP_PAGE_LEG_UP;
 	}
-	pl->session = cmd->u.leg_set.session;
+	pl->session = m->session;
+	pl->peer = m->peer_id;
+	pl->rx_suite = m->rx_suite;
+	pl->tx_suite = m->tx_suite;
+	pl->codec = m->codec;
+	pl->clock_hz = m->clock_hz != 0 ? m->clock_hz : 8000;
+	pl->ptime_ms = m->ptime_ms;
+	if (dp_leg_apply(w->legs, m, cmd->leg, w->now_s, w->now_cyc))
+		cmd->leg = NULL;
 }
 
 static void leg_del(struct dp_worker *w, struct dp_cmd *cmd)

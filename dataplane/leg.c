@@ -9,8 +9,8 @@
 
 size_t dp_leg_tab_size(uint32_t addr_cnt, uint32_t max)
 {
-	return UP64(sizeof(struct dp_leg) * (size_t)max) + UP64(sizeof(struct dp_leg_cold) * (size_t)max) +
-	       UP64(sizeof(uint32_t) * (size_t)addr_cnt * DP_LEGS_PER_ADDR);
+	return UP64(sizeof(struct dp_leg) * (size_t)max) + UP64(sizeof(struct dp_leg_aux) * (size_t)max) +
+	       UP64(sizeof(struct dp_leg_cold) * (size_t)max) + UP64(sizeof(uint32_t) * (size_t)addr_cnt * DP_LEGS_PER_ADDR);
 }
 
 void dp_leg_tab_init(struct dp_leg_tab *tab, void *mem, uint32_t addr_cnt, uint32_t max, uint16_t base_port)
@@ -19,6 +19,8 @@ void dp_leg_tab_init(struct dp_leg_tab *tab, void *mem, uint32_t addr_cnt, uint3
 
 	tab->legs = (void *)p;
 	p += UP64(sizeof(struct dp_leg) * (size_t)max);
+	tab->aux = (void *)p;
+	p += UP64(sizeof(struct dp_leg_aux) * (size_t)max);
 	tab->cold = (void *)p;
 	p += UP64(sizeof(struct dp_leg_cold) * (size_t)max);
 	tab->slot = (void *)p;
@@ -60,7 +62,6 @@ static void set_rtcp(struct dp_leg *leg, struct dp_leg_cold *cold, const uint8_t
 {
 	memcpy(cold->rtcp_ip, ip, 16);
 	leg->rx.rtcp_port = port;
-	leg->tx.rtcp_port = port;
 }
 
 /* RTCP follows RTP: the same port, or the next one. */
@@ -78,10 +79,33 @@ static void unlink_peer(struct dp_leg *leg)
 	leg->rx.peer = NULL;
 }
 
-bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct dp_leg *fresh, uint32_t now_s)
+/* A rate that stays keeps its bucket. */
+static void set_rate(const struct dp_leg_tab *tab, struct dp_leg_aux *aux, uint32_t pps, uint64_t now_cyc)
+{
+	struct dp_rate r = dp_rate_of(pps != 0 ? pps : tab->rate_pps, tab->hz);
+
+	if (r.period != aux->meter_period || r.burst != aux->meter_burst)
+		dp_rate_start(&aux->meter, &r, now_cyc);
+	aux->meter_period = r.period;
+	aux->meter_burst = (uint16_t)r.burst;
+}
+
+static void set_pt_map(struct dp_leg *leg, struct dp_leg_aux *aux, const struct dp_leg_set *set)
+{
+	memset(aux->pt_from, DP_PT_NONE, sizeof(aux->pt_from));
+	for (unsigned int i = 0; i < set->pt_map_cnt && i < DP_PT_MAP_MAX; i++) {
+		aux->pt_from[i] = set->pt_map[i].from;
+		aux->pt_to[i] = set->pt_map[i].to;
+	}
+	leg->tx.more = set->pt_map_cnt > 0 ? DP_LEG_T_PT : 0;
+}
+
+bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct dp_leg *fresh, uint32_t now_s,
+		  uint64_t now_cyc)
 {
 	struct dp_leg *leg = dp_leg_find(tab, set->leg_id);
 	struct dp_leg_cold *cold;
+	struct dp_leg_aux *aux;
 	struct dp_leg *peer;
 	uint64_t sig = digest(set);
 	bool made = leg == NULL;
@@ -90,12 +114,17 @@ bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct d
 		leg = fresh;
 		memset(leg, 0, sizeof(*leg));
 		memset(dp_leg_cold(tab, leg), 0, sizeof(struct dp_leg_cold));
+		memset(dp_leg_aux(tab, leg), 0, sizeof(struct dp_leg_aux));
 		leg->tx.nh = DP_NH_NONE;
 		leg->tx.leg_id = set->leg_id;
-		leg->tx.addr_idx = (uint16_t)DP_LEG_ADDR(set->leg_id);
+		leg->tx.addr_idx = (uint8_t)DP_LEG_ADDR(set->leg_id);
 		leg->tx.local_port = DP_LEG_PORT(set->leg_id, tab->base_port);
 	}
 	cold = dp_leg_cold(tab, leg);
+	aux = dp_leg_aux(tab, leg);
+	dp_stat_clock(&aux->stat, set->clock_hz);
+	set_rate(tab, aux, set->rate_pps, now_cyc);
+	set_pt_map(leg, aux, set);
 	leg->rx.suite = set->rx_suite;
 	leg->tx.suite = set->tx_suite;
 	leg->rx.latch = set->latch;
@@ -106,6 +135,7 @@ bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct d
 	leg->rx.last_s = now_s; /* asserting a leg is a sign of life */
 	if (made || cold->sig != sig) {
 		cold->sig = sig;
+		aux->latch_left = set->latch_max > 0 ? set->latch_max : 1;
 		leg->rx.state &= ~(uint32_t)(DP_LEG_S_LATCHED | DP_LEG_S_RTCP_LATCHED | DP_LEG_S_RTCP_OWN);
 		set_remote(leg, set->remote.family, set->remote.ip, set->remote.port);
 		if (set->remote_rtcp.family != 0) {
@@ -125,8 +155,9 @@ bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct d
 		leg->rx.peer = peer;
 	}
 	if (made) {
-		leg->rx.state |= DP_LEG_S_UP;
 		tab->slot[set->leg_id] = dp_leg_num(tab, leg);
+		/* From now on the main lcore reads it. */
+		__atomic_store_n(&leg->rx.state, leg->rx.state | DP_LEG_S_UP, __ATOMIC_RELEASE);
 	}
 	return made;
 }
@@ -143,49 +174,64 @@ struct dp_leg *dp_leg_remove(struct dp_leg_tab *tab, uint32_t leg_id)
 	return leg;
 }
 
-enum dp_leg_src dp_leg_source(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint8_t family, const uint8_t *src,
-			      uint16_t src_port, bool rtcp)
+enum dp_leg_src dp_leg_source_other(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint8_t family,
+				    const uint8_t *src, uint16_t src_port, bool rtcp, uint32_t now_s)
 {
 	const struct dp_leg_rx *rx = &leg->rx;
-	bool mux = (rx->flags & DP_LEG_F_RTCP_MUX) != 0;
-	/* On one port there is one source for both. */
-	uint32_t latched = rtcp && !mux ? DP_LEG_S_RTCP_LATCHED : DP_LEG_S_LATCHED;
+	bool own = rtcp && (rx->flags & DP_LEG_F_RTCP_MUX) == 0; /* on one port there is one source for both */
 	const uint8_t *ip = rx->ip;
 	uint16_t port = rx->rtp_port;
-	bool same_ip;
+	bool same_ip, may;
 
-	if (rtcp && (!mux || (rx->state & DP_LEG_S_RTCP_OWN) != 0)) {
+	if (own || (rtcp && (rx->state & DP_LEG_S_RTCP_OWN) != 0)) {
 		ip = dp_leg_cold(tab, leg)->rtcp_ip;
 		port = rx->rtcp_port;
 	}
 	same_ip = rx->family == family && memcmp(ip, src, 16) == 0;
 	if (same_ip && port == src_port)
 		return DP_LEG_SRC_KNOWN;
+	if (own)
+		may = (rx->state & DP_LEG_S_RTCP_LATCHED) == 0;
+	else
+		may = dp_leg_aux(tab, leg)->latch_left > 0 &&
+		      ((rx->state & DP_LEG_S_LATCHED) == 0 ||
+		       (now_s > rx->last_s && now_s - rx->last_s > DP_LATCH_QUIET_S));
 	switch (rx->latch) {
 	case DP_LATCH_AUTH:
 		return rx->suite != DP_SRTP_NONE ? DP_LEG_SRC_LATCH : DP_LEG_SRC_BAD;
 	case DP_LATCH_ADDRESS:
-		return same_ip && (rx->state & latched) == 0 ? DP_LEG_SRC_LATCH : DP_LEG_SRC_BAD;
+		return same_ip && may ? DP_LEG_SRC_LATCH : DP_LEG_SRC_BAD;
 	case DP_LATCH_ANY:
-		return (rx->state & latched) == 0 ? DP_LEG_SRC_LATCH : DP_LEG_SRC_BAD;
+		/* Where RTP has come from RTCP must come from, too. */
+		if (own && (rx->state & DP_LEG_S_LATCHED) != 0 && (rx->family != family || memcmp(rx->ip, src, 16) != 0))
+			return DP_LEG_SRC_BAD;
+		return may ? DP_LEG_SRC_LATCH : DP_LEG_SRC_BAD;
 	default:
 		return DP_LEG_SRC_BAD;
 	}
 }
 
-void dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, const uint8_t *src, uint16_t src_port,
+bool dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, const uint8_t *src, uint16_t src_port,
 		  bool rtcp)
 {
 	struct dp_leg_cold *cold = dp_leg_cold(tab, leg);
+	struct dp_leg_aux *aux = dp_leg_aux(tab, leg);
 	bool mux = (leg->rx.flags & DP_LEG_F_RTCP_MUX) != 0;
 
 	if (rtcp && !mux) {
 		/* Another family than RTP's: the leg sends from one local address, so it cannot be. */
 		if (leg->rx.family != 0 && leg->rx.family != family)
-			return;
+			return false;
 		set_rtcp(leg, cold, src, src_port);
 		leg->rx.state |= DP_LEG_S_RTCP_LATCHED;
-		return;
+		return true;
+	}
+	if (leg->rx.latch != DP_LATCH_AUTH) {
+		if (aux->latch_left > 0)
+			aux->latch_left--;
+		/* Another source of RTP: its RTCP is found anew. */
+		if ((leg->rx.state & DP_LEG_S_LATCHED) != 0)
+			leg->rx.state &= ~(uint32_t)DP_LEG_S_RTCP_LATCHED;
 	}
 	set_remote(leg, family, src, src_port);
 	leg->rx.state |= DP_LEG_S_LATCHED;
@@ -195,6 +241,7 @@ void dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, co
 	} else if ((leg->rx.state & (DP_LEG_S_RTCP_OWN | DP_LEG_S_RTCP_LATCHED)) == 0) {
 		derive_rtcp(leg, cold);
 	}
+	return true;
 }
 
 bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool rtcp, const uint8_t **ret_ip,
@@ -203,7 +250,7 @@ bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool 
 	if (leg->tx.family == 0)
 		return false;
 	*ret_ip = rtcp ? dp_leg_cold(tab, leg)->rtcp_ip : leg->tx.ip;
-	*ret_port = rtcp ? leg->tx.rtcp_port : leg->tx.rtp_port;
+	*ret_port = rtcp ? leg->rx.rtcp_port : leg->tx.rtp_port;
 	return true;
 }
 

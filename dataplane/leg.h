@@ -5,11 +5,14 @@
  * shard; the main lcore only hands out records and takes them back, and reads counters.
  *
  * A relayed packet reads two lines of leg records: 'rx' of the leg it came in on, 'tx' of the leg it goes out of; its
- * key state comes after that. What is seldom read (RTCP's own address, ageing, the peer's number) is in a second array.
- * Memory per leg: 128 + 32 bytes here, two keys of 448, 4 bytes of table, 4 of the main lcore: 1,064.
+ * key state comes after that. What is seldom read (RTCP's own address, ageing, the peer's number) is in a second array,
+ * what is measured and policed in a third: two lines of the leg that a packet came in on.
+ * Memory per leg: 128 + 32 bytes here, two keys of 448, 4 bytes of table, 4 of the main lcore: 1,064; and 128 of the third
+ * array.
  *
  * Rules for a packet's source: enum dp_latch. A latched address replaces the signalled one until the leg is set with
- * another signalled address.
+ * another signalled address. Where the first source wins (ADDRESS, ANY), a further one is taken only as far as latch_max
+ * goes, and only after the one before has been silent for DP_LATCH_QUIET_S.
  */
 #ifndef DP_LEG_H
 #define DP_LEG_H
@@ -21,6 +24,8 @@
 
 #include "dp_msg.h"
 #include "dp_page.h"
+#include "police.h"
+#include "stat.h"
 
 struct dp_srtp_key;
 struct dp_leg;
@@ -35,6 +40,12 @@ enum { /* dp_leg_rx.state */
 };
 
 #define DP_NH_NONE UINT16_MAX /* next hop not looked up */
+#define DP_LATCH_QUIET_S 2    /* seconds without an accepted packet before another source may take a latched one's place */
+#define DP_PT_NONE 0xff       /* in dp_leg_aux.pt_from: no entry */
+
+enum { /* dp_leg_tx.more */
+	DP_LEG_T_PT = 1 << 0, /* has a map of payload types */
+};
 
 /* Read and written when a packet comes in on this leg. One cache line. */
 struct dp_leg_rx {
@@ -56,17 +67,18 @@ static_assert(sizeof(struct dp_leg_rx) == 64, "one cache line");
 struct dp_leg_tx {
 	struct dp_srtp_key *key;
 	uint8_t ip[16];             /* as rx.ip: each side in its own line */
-	uint16_t rtp_port, rtcp_port;
+	uint64_t pkts, bytes;       /* sent: RTP and RTCP, UDP payload bytes */
+	uint64_t reserved;          /* what tx_reserved in the counter page says: read for each packet, the page is not */
+	uint32_t leg_id;
+	uint16_t rtp_port;          /* RTCP's is in rx */
 	uint16_t nh;                /* next hop of ip, DP_NH_NONE */
+	uint16_t local_port;        /* even */
 	uint8_t family;
 	uint8_t suite;
 	uint8_t flags;
 	uint8_t dscp;
-	uint16_t local_port;        /* even */
-	uint32_t leg_id;
-	uint16_t addr_idx;          /* media address */
-	uint16_t zero;
-	uint64_t pkts, bytes;       /* sent: RTP and RTCP, UDP payload bytes */
+	uint8_t addr_idx;           /* media address */
+	uint8_t more;               /* DP_LEG_T_* */
 };
 static_assert(sizeof(struct dp_leg_tx) == 64, "one cache line");
 
@@ -83,13 +95,31 @@ struct dp_leg_cold {
 };
 static_assert(sizeof(struct dp_leg_cold) == 32, "counted in leg_bytes");
 
+/* Two cache lines: of every packet that comes in; of those of legs with a rate, and what is seldom used. */
+struct dp_leg_aux {
+	struct dp_stat stat;
+	struct rte_meter_srtcm meter;
+	uint32_t meter_period;      /* struct dp_rate; 0: no limit */
+	uint16_t meter_burst;
+	uint16_t latch_left;        /* sources that may still be taken by ADDRESS and ANY */
+	uint64_t sr_us;             /* when an SR last went to the party; 0: never */
+	uint32_t sr_mid;            /* the middle of its NTP time */
+	uint16_t moved_s;           /* second and minute of the last event of the kind, one more than that: 0 none */
+	uint16_t policed_min;
+	uint8_t pt_from[DP_PT_MAP_MAX], pt_to[DP_PT_MAP_MAX]; /* of what is sent to the party */
+} __attribute__((aligned(64)));
+static_assert(sizeof(struct dp_leg_aux) == 128, "two cache lines");
+
 struct dp_leg_tab {
 	struct dp_leg *legs;        /* max records */
-	struct dp_leg_cold *cold;   /* by the same number */
+	struct dp_leg_aux *aux;     /* by the same number */
+	struct dp_leg_cold *cold;
 	uint32_t *slot;             /* by leg identifier: record number, DP_LEG_NONE */
 	uint32_t id_cnt;            /* addresses * DP_LEGS_PER_ADDR */
 	uint32_t max;
 	uint16_t base_port;
+	uint32_t rate_pps;          /* of legs that say nothing; 0: no limit */
+	uint64_t hz;                /* TSC; the owner of the table sets both after init */
 };
 
 /** Bytes of memory a table wants, 64-byte aligned: for 'addr_cnt' media addresses and 'max' records. */
@@ -108,6 +138,11 @@ static inline struct dp_leg_cold *dp_leg_cold(const struct dp_leg_tab *tab, cons
 	return &tab->cold[dp_leg_num(tab, leg)];
 }
 
+static inline struct dp_leg_aux *dp_leg_aux(const struct dp_leg_tab *tab, const struct dp_leg *leg)
+{
+	return &tab->aux[dp_leg_num(tab, leg)];
+}
+
 /** The live leg of an identifier (below id_cnt), or NULL. Its worker. */
 static inline struct dp_leg *dp_leg_find(const struct dp_leg_tab *tab, uint32_t leg_id)
 {
@@ -121,7 +156,8 @@ static inline struct dp_leg *dp_leg_find(const struct dp_leg_tab *tab, uint32_t 
  * they name each other. An equal signalled address keeps what was latched; keys, counters and windows are kept
  * always. Its worker. Returns true if 'fresh' was taken.
  */
-bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct dp_leg *fresh, uint32_t now_s);
+bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct dp_leg *fresh, uint32_t now_s,
+		  uint64_t now_cyc);
 
 /** Take a leg out: unlinks its peer, clears the table entry and 'up'. Returns the record with its keys, or NULL. Its worker. */
 struct dp_leg *dp_leg_remove(struct dp_leg_tab *tab, uint32_t leg_id);
@@ -133,11 +169,37 @@ enum dp_leg_src {
 };
 
 /** May a packet come from there? 'src' as in struct dp_frame. Changes nothing. Its worker. */
-enum dp_leg_src dp_leg_source(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint8_t family, const uint8_t *src,
-			      uint16_t src_port, bool rtcp);
+enum dp_leg_src dp_leg_source_other(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint8_t family,
+				    const uint8_t *src, uint16_t src_port, bool rtcp, uint32_t now_s);
 
-/** Latch a source after its packet was accepted (authenticated, on a secure leg). Its worker. */
-void dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, const uint8_t *src, uint16_t src_port,
+/** The same, quick for RTP from the known source. */
+static inline enum dp_leg_src dp_leg_source(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint8_t family,
+					    const uint8_t *src, uint16_t src_port, bool rtcp, uint32_t now_s)
+{
+	uint64_t a[2], b[2];
+
+	memcpy(a, leg->rx.ip, 16);
+	memcpy(b, src, 16);
+	if (__builtin_expect(!rtcp && ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0 && leg->rx.rtp_port == src_port &&
+			     leg->rx.family == family, 1))
+		return DP_LEG_SRC_KNOWN;
+	return dp_leg_source_other(tab, leg, family, src, src_port, rtcp, now_s);
+}
+
+/** Payload type to send to the party for 'pt'. Its worker. */
+static inline uint8_t dp_leg_pt(const struct dp_leg_aux *aux, uint8_t pt)
+{
+	for (unsigned int i = 0; i < DP_PT_MAP_MAX; i++)
+		if (aux->pt_from[i] == pt)
+			return aux->pt_to[i];
+	return pt;
+}
+
+/**
+ * Latch a source after its packet was accepted (authenticated, on a secure leg). Its worker. False: it cannot be (RTCP of
+ * another family than RTP's).
+ */
+bool dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, const uint8_t *src, uint16_t src_port,
 		  bool rtcp);
 
 /**

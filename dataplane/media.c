@@ -11,6 +11,8 @@
 
 #include "capture.h"
 #include "rtp.h"
+#include "srtp/stream.h"
+#include "stat.h"
 #include "trace.h"
 #include "worker.h"
 
@@ -24,6 +26,12 @@ struct media { /* one packet */
 	enum dp_drop hold; /* why it goes no further once it is accepted; DP_OK: it does */
 	uint8_t rtcp;      /* bool */
 	uint8_t latch;     /* bool: take the source over once the packet is accepted */
+};
+
+/* Packets of a burst, by their number in it. */
+struct list {
+	uint16_t n;
+	uint8_t i[DP_BURST];
 };
 
 static bool key_ready(const struct dp_srtp_key *key, uint8_t suite)
@@ -47,74 +55,117 @@ static void prefetch_key(const struct dp_srtp_key *key)
  * Among many legs each step to a packet's state is a cache miss that the next one waits for: table entry, leg, peer and
  * key. A pass over the burst for each step lets the misses of all packets overlap.
  */
-static void prefetch(struct dp_worker *w, const struct dp_burst *b, const uint16_t *idx, uint16_t n)
+static void prefetch(struct dp_worker *w, const struct dp_burst *b, const uint16_t *idx, uint16_t n, struct media *p)
 {
 	const struct dp_leg_tab *tab = w->legs;
-	const struct dp_leg *leg[DP_BURST];
 	uint32_t id[DP_BURST];
 
 	for (uint16_t i = 0; i < n; i++) {
-		id[i] = leg_id_of(w, &b->f[idx[i]], b->local[idx[i]]);
-		rte_prefetch0(&tab->slot[id[i]]);
-	}
-	for (uint16_t i = 0; i < n; i++) {
-		leg[i] = dp_leg_find(tab, id[i]);
-		if (leg[i] != NULL)
-			rte_prefetch0(&leg[i]->rx);
-	}
-	for (uint16_t i = 0; i < n; i++) {
-		if (leg[i] == NULL)
-			continue;
-		if (leg[i]->rx.peer != NULL)
-			rte_prefetch0(&leg[i]->rx.peer->tx);
-		if (leg[i]->rx.suite != DP_SRTP_NONE)
-			prefetch_key(leg[i]->rx.key);
-	}
-	for (uint16_t i = 0; i < n; i++) {
-		const struct dp_leg_tx *out;
+		const struct dp_frame *f = &b->f[idx[i]];
+		const uint8_t *data = b->data[idx[i]];
 
-		if (leg[i] == NULL || leg[i]->rx.peer == NULL)
-			continue;
-		out = &leg[i]->rx.peer->tx;
-		if (out->suite == DP_SRTP_NONE)
-			continue;
-		prefetch_key(out->key);
-		rte_prefetch0(&w->page_leg[out->leg_id].tx_reserved);
+		id[i] = leg_id_of(w, f, b->local[idx[i]]);
+		rte_prefetch0(&tab->slot[id[i]]);
+		for (uint16_t at = 64; at < f->payload_off + f->payload_len && at < 256; at += 64)
+			rte_prefetch0(data + at);
 	}
+	for (uint16_t i = 0; i < n; i++) {
+		const uint8_t *aux;
+
+		p[i].in = dp_leg_find(tab, id[i]);
+		if (unlikely(p[i].in == NULL))
+			continue;
+		rte_prefetch0(&p[i].in->rx);
+		aux = (const uint8_t *)dp_leg_aux(tab, p[i].in);
+		rte_prefetch0(aux);
+		rte_prefetch0(aux + 64);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		const struct dp_leg *leg = p[i].in;
+
+		if (unlikely(leg == NULL))
+			continue;
+		if (leg->rx.peer != NULL)
+			rte_prefetch0(&leg->rx.peer->tx);
+		if (leg->rx.suite != DP_SRTP_NONE)
+			prefetch_key(leg->rx.key);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		const struct dp_leg *leg = p[i].in;
+
+		if (likely(leg != NULL && leg->rx.peer != NULL) && leg->rx.peer->tx.suite != DP_SRTP_NONE)
+			prefetch_key(leg->rx.peer->tx.key);
+	}
+}
+
+/* Something that the controlplane should hear of a leg; when there is no event left it is counted. */
+static void leg_event(struct dp_worker *w, const struct dp_leg *leg, enum dp_leg_event_kind kind,
+		      const struct dp_frame *f)
+{
+	struct dp_evt *evt = dp_worker_evt(w);
+
+	if (evt == NULL)
+		return;
+	evt->type = DP_EVT_LEG;
+	evt->u.leg = (struct dp_leg_event){.leg_id = leg->tx.leg_id, .kind = (uint8_t)kind, .dir = DP_DIR_RECV,
+					   .session = w->page_leg[leg->tx.leg_id].session};
+	if (f != NULL) {
+		evt->u.leg.addr.family = f->family;
+		evt->u.leg.addr.port = f->src_port;
+		memcpy(evt->u.leg.addr.ip, f->src, 16);
+	}
+	dp_worker_post(w, evt);
+}
+
+/* Within what its leg, or its source, may send? Only packets that would cost something come here. */
+static bool within_rate(struct dp_worker *w, struct dp_leg *leg, const struct dp_frame *f, bool known)
+{
+	struct dp_leg_aux *aux = dp_leg_aux(w->legs, leg);
+	uint16_t minute = (uint16_t)(w->now_s / 60 + 1);
+
+	if (unlikely(!known))
+		return dp_police_source(w->police, f->family, f->src, w->now_cyc);
+	if (aux->meter_period == 0 || likely(dp_rate_pass(&aux->meter, aux->meter_period, aux->meter_burst, w->now_cyc)))
+		return true;
+	if (aux->policed_min != minute) {
+		aux->policed_min = minute;
+		leg_event(w, leg, DP_LEG_POLICED, f);
+	}
+	return false;
 }
 
 /*
  * Leg, port, source and header of one packet. A secure leg's packet that has nowhere to go (call on hold, peer without
  * key) is authenticated nevertheless: after 2^15 packets that its ROC did not see it would never find it again.
  */
-static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const struct dp_local *l, struct media *p)
+static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, struct media *p)
 {
 	uint32_t at = (uint32_t)f->dst_port - w->node->base_port;
-	struct dp_leg *leg = dp_leg_find(w->legs, leg_id_of(w, f, l));
+	struct dp_leg *leg = p->in;
 	enum dp_leg_src src;
 	bool odd = (at & 1) != 0, mux, is_rtcp;
 	enum dp_drop why;
 
 	if (unlikely(leg == NULL))
 		return DP_DROP_NO_LEG;
-	p->in = leg;
 	mux = (leg->rx.flags & DP_LEG_F_RTCP_MUX) != 0;
 	is_rtcp = dp_rtp_is_rtcp(p->data, p->len);
 	if (odd && mux)
 		return DP_DROP_NO_LEG;
 	p->rtcp = odd || (mux && is_rtcp);
-	src = dp_leg_source(w->legs, leg, f->family, f->src, f->src_port, p->rtcp);
+	src = dp_leg_source(w->legs, leg, f->family, f->src, f->src_port, p->rtcp, w->now_s);
 	if (unlikely(src == DP_LEG_SRC_BAD))
 		return DP_DROP_SOURCE;
 	p->latch = src == DP_LEG_SRC_LATCH;
 	p->out = leg->rx.peer;
-	if ((leg->rx.flags & DP_LEG_F_RECV) == 0 || p->out == NULL || (p->out->tx.flags & DP_LEG_F_SEND) == 0)
+	if (unlikely((leg->rx.flags & DP_LEG_F_RECV) == 0 || p->out == NULL ||
+		     (p->out->tx.flags & DP_LEG_F_SEND) == 0))
 		p->hold = DP_DROP_LEG_INACTIVE;
 	else if (p->out->tx.suite != DP_SRTP_NONE && !key_ready(p->out->tx.key, p->out->tx.suite))
 		p->hold = DP_DROP_NO_KEY;
 	if (unlikely(p->hold != DP_OK) && leg->rx.suite == DP_SRTP_NONE)
 		return p->hold;
-	if (p->rtcp)
+	if (unlikely(p->rtcp))
 		why = leg->rx.suite == DP_SRTP_NONE ? dp_rtcp_check(p->data, p->len)
 						    : dp_srtcp_check(p->data, p->len);
 	else if (unlikely(is_rtcp)) /* RTCP on RTP's own port, which was not agreed */
@@ -125,53 +176,139 @@ static enum dp_drop lookup(struct dp_worker *w, const struct dp_frame *f, const 
 		return why;
 	if (leg->rx.suite != DP_SRTP_NONE && !key_ready(leg->rx.key, leg->rx.suite))
 		return DP_DROP_NO_KEY;
-	return DP_OK;
+	return within_rate(w, leg, f, src == DP_LEG_SRC_KNOWN) ? DP_OK : DP_DROP_POLICED;
 }
 
 typedef uint16_t (*srtp_fn)(struct dp_mb *, struct dp_srtp_pkt *, uint16_t);
 
-/* Run the packets of one kind (RTP or RTCP) that need it through one of srtp's bursts. */
-static void crypto(struct dp_worker *w, struct dp_burst *b, struct media *p, uint16_t n, bool rtcp, bool send,
+/* Run the packets of a list through one of srtp's bursts, with the keys of the legs they go to or came from. */
+static void crypto(struct dp_worker *w, struct dp_burst *b, struct media *p, const struct list *l, bool rtcp, bool send,
 		   srtp_fn fn)
 {
 	struct dp_srtp_pkt sp[DP_BURST];
-	uint16_t of[DP_BURST], k = 0;
+	uint64_t before[DP_BURST];
 
-	for (uint16_t i = 0; i < n; i++) {
-		uint8_t suite;
+	if (l->n == 0)
+		return;
+	for (uint16_t k = 0; k < l->n; k++) {
+		struct media *m = &p[l->i[k]];
 
-		if (p[i].verdict != DP_OK || p[i].rtcp != rtcp)
-			continue;
-		suite = send ? p[i].out->tx.suite : p[i].in->rx.suite;
-		if (suite == DP_SRTP_NONE)
-			continue;
-		sp[k].data = p[i].data;
-		sp[k].len = p[i].len;
+		sp[k].data = m->data;
+		sp[k].len = m->len;
 		sp[k].verdict = DP_OK;
 		if (send) {
-			struct rte_mbuf *m = b->m[p[i].i];
-			struct dp_page_leg *pl = &w->page_leg[p[i].out->tx.leg_id];
-			const uint8_t *end = (const uint8_t *)m->buf_addr + m->buf_len;
+			const struct rte_mbuf *mb = b->m[m->i];
+			struct dp_leg_tx *tx = &m->out->tx;
+			const uint8_t *end = (const uint8_t *)mb->buf_addr + mb->buf_len;
 
-			sp[k].key = p[i].out->tx.key;
-			sp[k].tx_reserved = rtcp ? &pl->tx_rtcp_reserved : &pl->tx_reserved;
-			sp[k].room = (uint16_t)(end - (p[i].data + p[i].len));
+			sp[k].key = tx->key;
+			sp[k].tx_reserved = rtcp ? &w->page_leg[tx->leg_id].tx_rtcp_reserved : &tx->reserved;
+			sp[k].room = (uint16_t)(end - (m->data + m->len));
+			before[k] = tx->reserved;
 		} else {
-			sp[k].key = p[i].in->rx.key;
+			sp[k].key = m->in->rx.key;
 			sp[k].tx_reserved = NULL;
 			sp[k].room = 0;
 		}
-		of[k++] = i;
 	}
-	if (k == 0)
+	(void)fn(w->mb, sp, l->n);
+	for (uint16_t k = 0; k < l->n; k++) {
+		struct media *m = &p[l->i[k]];
+
+		if (unlikely(w->watch != NULL) && !send && sp[k].verdict == DP_OK)
+			dp_trace_index(w, b->m[m->i], sp[k].index);
+		m->verdict = sp[k].verdict;
+		m->len = sp[k].len;
+		/* Before the packet leaves the page says that its index may have been used; once in DP_TX_RESERVE. */
+		if (send && !rtcp && unlikely(m->out->tx.reserved != before[k]))
+			__atomic_store_n(&w->page_leg[m->out->tx.leg_id].tx_reserved, m->out->tx.reserved,
+					 __ATOMIC_RELEASE);
+	}
+}
+
+/*
+ * A party without SRTP that began its sequence anew under the same SSRC (a restarted phone, a transfer inside a gateway)
+ * would send indices that were used under the peer's key already: refused for hours. So the peer gets the sequence
+ * numbers of this stream shifted, to go on where it was. Returns the shift; 0: none is needed.
+ */
+static uint16_t shift_of(struct dp_srtp_key *key, const uint8_t *rtp)
+{
+	const struct dp_srtp_stream *stream = dp_srtp_stream_find(key, dp_get32(rtp + 8));
+	uint16_t seq = dp_get16(rtp + 2);
+	uint64_t top = stream != NULL ? stream->rtp.top : 0;
+
+	if (stream == NULL || dp_srtp_guess(top, seq) + DP_STAT_MISORDER > top)
+		return 0;
+	return (uint16_t)(top + 1 - seq);
+}
+
+/* Statistics of an accepted RTP packet, and what is changed in it for its peer. */
+static void accept_rtp(struct dp_worker *w, struct media *p, struct dp_leg_aux *aux)
+{
+	enum dp_stat_seq seq = dp_stat_rtp(&aux->stat, p->data, w->now_us);
+	const struct dp_leg_tx *out;
+
+	if (unlikely(p->hold != DP_OK))
 		return;
-	(void)fn(w->mb, sp, k);
-	for (uint16_t j = 0; j < k; j++) {
-		if (unlikely(w->watch != NULL) && !send && sp[j].verdict == DP_OK)
-			dp_trace_index(w, b->m[p[of[j]].i], sp[j].index);
-		p[of[j]].verdict = sp[j].verdict;
-		p[of[j]].len = sp[j].len;
+	out = &p->out->tx;
+	if (p->in->rx.suite == DP_SRTP_NONE && out->suite != DP_SRTP_NONE) {
+		if (unlikely(seq == DP_STAT_BEGIN))
+			aux->stat.seq_off = shift_of(out->key, p->data);
+		if (unlikely(aux->stat.seq_off != 0))
+			dp_put16(p->data + 2, (uint16_t)(dp_get16(p->data + 2) + aux->stat.seq_off));
 	}
+	if (unlikely((out->more & DP_LEG_T_PT) != 0))
+		p->data[1] = (uint8_t)((p->data[1] & 0x80) |
+				       dp_leg_pt(dp_leg_aux(w->legs, p->out), p->data[1] & 0x7f));
+}
+
+/* What the party reports of what it hears, and the SR that its peer will answer to. */
+static void accept_rtcp(struct dp_worker *w, struct media *p, struct dp_leg_aux *aux)
+{
+	struct dp_page_leg *pl = &w->page_leg[p->in->tx.leg_id];
+	struct dp_leg_aux *peer;
+	struct dp_rtcp_seen seen;
+	uint64_t rtt;
+
+	pl->rx_rtcp++;
+	if (p->out == NULL)
+		return;
+	peer = dp_leg_aux(w->legs, p->out);
+	dp_rtcp_read(p->data, p->len, peer->stat.ssrc, &seen);
+	if (seen.block && peer->stat.begun) {
+		pl->rtcp.reports++;
+		pl->rtcp.lost = (uint64_t)(int64_t)seen.lost;
+		pl->rtcp.fraction = seen.fraction;
+		pl->rtcp.jitter = seen.jitter;
+		rtt = dp_rtcp_rtt(&seen, aux->sr_mid, aux->sr_us, w->now_us);
+		if (rtt != 0)
+			pl->rtcp.rtt_us = rtt;
+		/* It heard shifted numbers; the sender knows its own. The count of cycles above them stays. */
+		if (unlikely(peer->stat.seq_off != 0)) {
+			uint8_t *seq = p->data + seen.ext_off + 2;
+
+			dp_put16(seq, (uint16_t)(dp_get16(seq) - peer->stat.seq_off));
+		}
+	}
+	if (seen.sr && p->hold == DP_OK) {
+		peer->sr_mid = seen.sr_mid;
+		peer->sr_us = w->now_us;
+	}
+}
+
+/* A source was latched. A party that keeps moving is one event a second. */
+static void moved(struct dp_worker *w, const struct dp_leg *leg, const struct dp_frame *f, bool rtcp)
+{
+	struct dp_leg_aux *aux = dp_leg_aux(w->legs, leg);
+	uint16_t second = (uint16_t)(w->now_s + 1);
+
+	if (rtcp && (leg->rx.flags & DP_LEG_F_RTCP_MUX) == 0)
+		return;
+	w->page_leg[leg->tx.leg_id].latches++;
+	if (aux->moved_s == second)
+		return;
+	aux->moved_s = second;
+	leg_event(w, leg, DP_LEG_MOVED, f);
 }
 
 /* Accepted from its leg: only now may the packet change anything of it. */
@@ -182,26 +319,29 @@ static void accept(struct dp_worker *w, const struct dp_burst *b, struct media *
 	if (leg->rx.suite != DP_SRTP_NONE) {
 		/* What was encrypted can be checked now: an authentic party may still send nonsense. */
 		p->verdict = p->rtcp ? dp_rtcp_check(p->data, p->len) : dp_rtp_check(p->data, p->len, true);
-		if (p->verdict != DP_OK)
+		if (unlikely(p->verdict != DP_OK))
 			return;
 	}
 	if (unlikely(p->latch)) {
 		const struct dp_frame *f = &b->f[p->i];
 		/* An earlier packet of this burst may have taken the place. */
-		enum dp_leg_src src = dp_leg_source(w->legs, leg, f->family, f->src, f->src_port, p->rtcp);
+		enum dp_leg_src src = dp_leg_source(w->legs, leg, f->family, f->src, f->src_port, p->rtcp, w->now_s);
 
 		if (src == DP_LEG_SRC_BAD) {
 			p->verdict = DP_DROP_SOURCE;
 			return;
 		}
-		if (src == DP_LEG_SRC_LATCH)
-			dp_leg_latch(w->legs, leg, f->family, f->src, f->src_port, p->rtcp);
+		if (src == DP_LEG_SRC_LATCH &&
+		    dp_leg_latch(w->legs, leg, f->family, f->src, f->src_port, p->rtcp))
+			moved(w, leg, f, p->rtcp);
 	}
 	leg->rx.pkts++;
 	leg->rx.bytes += p->in_len;
 	leg->rx.last_s = w->now_s;
-	if (p->rtcp)
-		w->page_leg[leg->tx.leg_id].rx_rtcp++;
+	if (unlikely(p->rtcp))
+		accept_rtcp(w, p, dp_leg_aux(w->legs, leg));
+	else
+		accept_rtp(w, p, dp_leg_aux(w->legs, leg));
 	p->verdict = p->hold;
 }
 
@@ -267,6 +407,9 @@ static void leg_drop(struct dp_worker *w, const struct media *p)
 	case DP_DROP_STALE:
 		pl->replayed++;
 		break;
+	case DP_DROP_POLICED:
+		pl->policed++;
+		break;
 	default:
 		pl->other_drop++;
 	}
@@ -309,30 +452,49 @@ static void see(struct dp_worker *w, const struct dp_burst *b, const struct medi
 void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n)
 {
 	struct media p[DP_BURST];
+	struct list in[2], out[2]; /* to unprotect, to protect: RTP, RTCP */
 	uint64_t t[6], *cyc = w->cnt->stage_cyc, *pkts = w->cnt->stage_pkts;
 
 	t[0] = rte_rdtsc();
-	prefetch(w, b, idx, n);
+	in[0].n = in[1].n = out[0].n = out[1].n = 0;
+	prefetch(w, b, idx, n, p);
 	for (uint16_t i = 0; i < n; i++) {
 		const struct dp_frame *f = &b->f[idx[i]];
 
-		p[i] = (struct media){.data = b->data[idx[i]] + f->payload_off, .len = f->payload_len,
-				      .in_len = f->payload_len, .i = idx[i]};
-		p[i].verdict = lookup(w, f, b->local[idx[i]], &p[i]);
+		p[i].out = NULL;
+		p[i].data = b->data[idx[i]] + f->payload_off;
+		p[i].len = f->payload_len;
+		p[i].in_len = f->payload_len;
+		p[i].i = idx[i];
+		p[i].hold = DP_OK;
+		p[i].rtcp = 0;
+		p[i].latch = 0;
+		p[i].verdict = lookup(w, f, &p[i]);
+		if (p[i].verdict == DP_OK && p[i].in->rx.suite != DP_SRTP_NONE) {
+			struct list *l = &in[p[i].rtcp];
+
+			l->i[l->n++] = (uint8_t)i;
+		}
 	}
 	if (unlikely(w->watch != NULL))
 		see(w, b, p, n, DP_STAGE_LOOKUP);
 	t[1] = rte_rdtsc();
-	crypto(w, b, p, n, false, false, dp_srtp_unprotect_burst);
-	crypto(w, b, p, n, true, false, dp_srtcp_unprotect_burst);
-	for (uint16_t i = 0; i < n; i++)
+	crypto(w, b, p, &in[0], false, false, dp_srtp_unprotect_burst);
+	crypto(w, b, p, &in[1], true, false, dp_srtcp_unprotect_burst);
+	for (uint16_t i = 0; i < n; i++) {
 		if (p[i].verdict == DP_OK)
 			accept(w, b, &p[i]);
+		if (p[i].verdict == DP_OK && p[i].out->tx.suite != DP_SRTP_NONE) {
+			struct list *l = &out[p[i].rtcp];
+
+			l->i[l->n++] = (uint8_t)i;
+		}
+	}
 	if (unlikely(w->watch != NULL))
 		see(w, b, p, n, DP_STAGE_UNPROTECT);
 	t[2] = rte_rdtsc();
-	crypto(w, b, p, n, false, true, dp_srtp_protect_burst);
-	crypto(w, b, p, n, true, true, dp_srtcp_protect_burst);
+	crypto(w, b, p, &out[0], false, true, dp_srtp_protect_burst);
+	crypto(w, b, p, &out[1], true, true, dp_srtcp_protect_burst);
 	if (unlikely(w->watch != NULL))
 		see(w, b, p, n, DP_STAGE_PROTECT);
 	t[3] = rte_rdtsc();

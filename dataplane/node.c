@@ -116,6 +116,8 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	    node->gw_shard == NULL || node->qs == NULL)
 		return -ENOMEM;
 	dp_leg_tab_init(&node->legs, node->leg_mem, node->media_cnt, dc->max_legs, node->base_port);
+	node->legs.rate_pps = cfg->media.rate_pps;
+	node->legs.hz = node->hz;
 	rte_rcu_qsbr_init(node->qs, worker_cnt);
 	for (uint16_t i = 0; i < worker_cnt; i++)
 		rte_rcu_qsbr_thread_register(node->qs, i);

@@ -168,13 +168,14 @@ static void sa_gone(struct dp_objs *o, struct dp_sa *sa)
 	sa_give(o, sa);
 }
 
-static void leg_count(struct dp_page_leg *pl, const struct dp_leg *leg)
+static void leg_count(struct dp_page_leg *pl, const struct dp_leg_tab *tab, const struct dp_leg *leg)
 {
 	pl->rx_pkts = leg->rx.pkts;
 	pl->rx_bytes = leg->rx.bytes;
 	pl->tx_pkts = leg->tx.pkts;
 	pl->tx_bytes = leg->tx.bytes;
 	pl->last_rx_s = leg->rx.pkts > 0 ? leg->rx.last_s : 0;
+	dp_stat_page(&dp_leg_aux(tab, leg)->stat, &pl->rtp);
 }
 
 static void drain_done(struct dp_objs *o, uint16_t wi)
@@ -191,7 +192,7 @@ static void drain_done(struct dp_objs *o, uint16_t wi)
 				struct dp_page_leg *pl = &dp_page_legs(o->node->page)[cmd->id];
 
 				if (pl->state == DP_PAGE_LEG_FREE) /* nobody new there: the last word */
-					leg_count(pl, cmd->leg);
+					leg_count(pl, &o->node->legs, cmd->leg);
 			}
 			leg_give(o, cmd->leg);
 			key_give(o, cmd->key[0]);
@@ -743,6 +744,10 @@ static bool pass_on(struct dp_objs *o, struct dp_evt *evt)
 		break;
 	case DP_EVT_TRACE:
 		return dp_see_trace_pkt(o->see, &evt->u.trace);
+	case DP_EVT_LEG:
+		hdr = &evt->u.leg.hdr;
+		*hdr = (struct dp_msg_hdr){.type = DP_MSG_LEG_EVENT, .len = sizeof(evt->u.leg)};
+		break;
 	default:
 		return true;
 	}
@@ -822,7 +827,7 @@ static void legs(struct dp_objs *o, uint32_t now_s)
 		    o->leg[id] >> 24 == 0 || (o->leg[id] & NO_SLOT) != n)
 			continue;
 		p = &pl[id];
-		leg_count(p, leg);
+		leg_count(p, tab, leg);
 		p->state = (leg->rx.state & DP_LEG_S_LATCHED) != 0 ? DP_PAGE_LEG_LATCHED : DP_PAGE_LEG_UP;
 		if (leg->rx.key != NULL) { /* only we free keys */
 			p->rx_top = dp_srtp_key_top(leg->rx.key);

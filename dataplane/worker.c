@@ -563,6 +563,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	for (uint16_t p = 0; p < node->port_cnt; p++)
 		w->may_nap = w->may_nap && node->ports[p].kernel;
 	w->neigh_budget = DP_NEIGH_PER_MS;
+	w->police = rte_zmalloc("police", sizeof(*w->police), 64);
 	w->mb = dp_mb_create();
 	w->sad = dp_sad_create();
 	w->deliver = dp_local_deliver_create(w);
@@ -573,7 +574,9 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->evt = ring(w, "evt", DP_EVT_DEPTH);
 	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
 	w->evt_mem = rte_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), 64);
-	if (w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL || w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
+	if (w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
+	    w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL ||
+	    w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
 	    w->evt == NULL || w->evt_free == NULL) {
 		dp_worker_destroy(w);
 		return NULL;
@@ -596,6 +599,7 @@ void dp_worker_destroy(struct dp_worker *w)
 	dp_mb_destroy(w->mb);
 	dp_tracer_destroy(w->tracer);
 	dp_capring_destroy(w->cap_ring);
+	rte_free(w->police);
 	rte_ring_free(w->cmd);
 	rte_ring_free(w->done);
 	rte_ring_free(w->evt);

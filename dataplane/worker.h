@@ -95,6 +95,7 @@ enum dp_evt_type {
 	DP_EVT_MGCP_DONE,
 	DP_EVT_MGCP_EVENT,
 	DP_EVT_SA,
+	DP_EVT_LEG,
 	DP_EVT_NEIGH_HEARD, /* nh: address, MAC and port of somebody who spoke */
 	DP_EVT_TRACE,       /* trace: what each stage said of a packet */
 	DP_EVT_NEIGH_WANT,  /* nh: address and port of a next hop without entry, or without MAC */
@@ -107,6 +108,7 @@ struct dp_evt {
 		struct dp_mgcp_event event;
 		struct dp_sa_event sa;
 		struct dp_trace_pkt trace;
+		struct dp_leg_event leg;
 		struct dp_nh nh;
 	} u;
 };
@@ -145,6 +147,7 @@ struct dp_worker {
 	struct dp_deliver *deliver;
 	struct dp_sad *sad;
 	struct dp_leg_tab *legs;
+	struct dp_police *police; /* of sources that are not known */
 	const struct dp_nh_snap *nh; /* of this round */
 	const struct dp_watch *watch; /* of this round; NULL: nobody looks (watch.h) */
 	struct rte_ring *cmd, *done, *evt, *evt_free;

@@ -41,6 +41,8 @@ static struct dp_leg_aged last_aged;
 static struct dp_mgcp_done last_done;
 static struct dp_mgcp_event last_event;
 static struct dp_sa_event last_sa_event;
+static struct dp_leg_event last_leg_event;
+static unsigned int leg_event_cnt;
 static int sink_rc; /* what the controlplane's end says to events: 0, -EAGAIN or -ENOTCONN */
 static unsigned int aged_cnt, done_cnt, mgcp_event_cnt, sa_event_cnt;
 #define TRACES 64
@@ -80,6 +82,10 @@ static inline int on_event(void *ctx, const struct dp_msg_hdr *msg)
 		if (trace_cnt < TRACES)
 			memcpy(&traced[trace_cnt], msg, sizeof(traced[0]));
 		trace_cnt++;
+		break;
+	case DP_MSG_LEG_EVENT:
+		memcpy(&last_leg_event, msg, sizeof(last_leg_event));
+		leg_event_cnt++;
 		break;
 	default:
 		CU_FAIL("unknown event");

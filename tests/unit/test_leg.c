@@ -41,7 +41,7 @@ static struct dp_leg *put(struct dp_leg_set *m)
 {
 	struct dp_leg *fresh = &tab.legs[next_free % MAX];
 
-	if (dp_leg_apply(&tab, m, fresh, 1))
+	if (dp_leg_apply(&tab, m, fresh, 1, 0))
 		next_free++;
 	return dp_leg_find(&tab, m->leg_id);
 }
@@ -152,14 +152,14 @@ static void test_rules(void)
 			struct dp_leg *leg = put(&m);
 			struct dp_sockaddr s = at(2, 4000 + rtcp), p = at(2, 5000), o = at(3, 4000 + rtcp);
 
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, s.ip, s.port, rtcp), rules[i].s0);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp), rules[i].p0);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, o.ip, o.port, rtcp), rules[i].o0);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 6, s.ip, s.port, rtcp) == DP_LEG_SRC_KNOWN, false);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, s.ip, s.port, rtcp, 1), rules[i].s0);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp, 1), rules[i].p0);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, o.ip, o.port, rtcp, 1), rules[i].o0);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 6, s.ip, s.port, rtcp, 1) == DP_LEG_SRC_KNOWN, false);
 			dp_leg_latch(&tab, leg, 4, p.ip, p.port, rtcp);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, s.ip, s.port, rtcp), rules[i].s1);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp), rules[i].p1);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, o.ip, o.port, rtcp), rules[i].o1);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, s.ip, s.port, rtcp, 1), rules[i].s1);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp, 1), rules[i].p1);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, o.ip, o.port, rtcp, 1), rules[i].o1);
 			/* RTP and RTCP latch apart, but RTCP follows RTP until it latches itself */
 			const uint8_t *ip;
 			uint16_t port;
@@ -168,10 +168,10 @@ static void test_rules(void)
 			CU_ASSERT_EQUAL(port, rtcp ? 4000 : 5001);
 			/* the same signalled address again keeps what was latched, another one does not */
 			put(&m);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp), DP_LEG_SRC_KNOWN);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp, 1), DP_LEG_SRC_KNOWN);
 			m.remote = at(2, 4100);
 			put(&m);
-			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp), rules[i].p0);
+			CU_ASSERT_EQUAL(dp_leg_source(&tab, leg, 4, p.ip, p.port, rtcp, 1), rules[i].p0);
 			dp_leg_remove(&tab, 5);
 			next_free = 0;
 		}

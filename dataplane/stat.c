@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "stat.h"
+
+#include "parse.h"
+
+#define NO_BAD 65536u
+
+void dp_stat_begin(struct dp_stat *s, uint32_t ssrc, uint16_t seq, uint32_t transit)
+{
+	if (s->begun) {
+		s->before += s->ext - s->base + 1;
+		s->changes = (uint16_t)(s->changes + (ssrc != s->ssrc));
+	}
+	s->begun = 1;
+	s->ssrc = ssrc;
+	s->ext = seq;
+	s->base = seq;
+	s->bad = NO_BAD;
+	s->seen = 1;
+	s->transit = transit; /* jitter goes on: it is the way's, not the SSRC's */
+	s->received++;
+}
+
+enum dp_stat_seq dp_stat_jump(struct dp_stat *s, uint16_t seq, uint32_t transit)
+{
+	if (seq != s->bad) {
+		s->bad = (seq + 1u) & 0xffff;
+		return DP_STAT_JUMP;
+	}
+	dp_stat_begin(s, s->ssrc, (uint16_t)(seq - 1), transit);
+	s->ext = s->base + 1;
+	s->seen = 3;
+	s->received++; /* the one before, too */
+	return DP_STAT_BEGIN;
+}
+
+/* Go on in 64 bits where a counter of 32 wraps. */
+static void extend(uint64_t *at, uint32_t now)
+{
+	*at += (uint32_t)(now - (uint32_t)*at);
+}
+
+void dp_stat_page(const struct dp_stat *s, struct dp_page_rtp *ret)
+{
+	if (!s->begun)
+		return;
+	ret->ssrc = s->ssrc;
+	ret->ssrc_changes += (uint16_t)(s->changes - (uint16_t)ret->ssrc_changes);
+	extend(&ret->expected, s->before + (s->ext - s->base + 1));
+	extend(&ret->received, s->received);
+	extend(&ret->reordered, s->reordered);
+	ret->jitter = s->jitter;
+	ret->gap_max_us = s->gap_us;
+	ret->ext_seq = s->ext;
+}
+
+void dp_rtcp_read(const uint8_t *data, uint16_t len, uint32_t ssrc, struct dp_rtcp_seen *ret)
+{
+	uint32_t at = 0;
+
+	memset(ret, 0, sizeof(*ret));
+	while (at + 8 <= len && data[at] >> 6 == 2) {
+		const uint8_t *p = data + at;
+		uint32_t plen = (dp_get16(p + 2) + 1u) * 4u, off = 8;
+
+		if (plen > len - at)
+			return;
+		if (p[1] == 200) {
+			if (plen < 28)
+				return;
+			if (!ret->sr) {
+				ret->sr = true;
+				ret->sr_ssrc = dp_get32(p + 4);
+				ret->sr_mid = dp_get32(p + 10);
+			}
+			off = 28;
+		}
+		for (unsigned int i = 0; (p[1] == 200 || p[1] == 201) && i < (p[0] & 31u) && off + 24 <= plen; i++, off += 24) {
+			const uint8_t *b = p + off;
+
+			if (dp_get32(b) != ssrc)
+				continue;
+			ret->block = true;
+			ret->fraction = b[4];
+			ret->lost = (int32_t)((uint32_t)b[5] << 24 | (uint32_t)b[6] << 16 | (uint32_t)b[7] << 8) >> 8;
+			ret->ext_off = (uint16_t)(at + off + 8);
+			ret->jitter = dp_get32(b + 12);
+			ret->lsr = dp_get32(b + 16);
+			ret->dlsr = dp_get32(b + 20);
+		}
+		at += plen;
+	}
+}
+
+uint64_t dp_rtcp_rtt(const struct dp_rtcp_seen *seen, uint32_t sr_mid, uint64_t sr_us, uint64_t now_us)
+{
+	uint64_t held = ((uint64_t)seen->dlsr * 1000000) >> 16, took = now_us - sr_us;
+
+	if (!seen->block || seen->lsr == 0 || seen->lsr != sr_mid || sr_us == 0)
+		return 0;
+	/* Clocks of two machines: what comes out below zero is a very short one. */
+	return took > held ? took - held : 1;
+}
