@@ -358,6 +358,55 @@ static bool is_port_addr(const struct cfg *cfg, const struct cfg_addr *a)
 	return false;
 }
 
+static void do_regions(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
+{
+	struct cfg_media *m = &cfg->media;
+
+	m->regions = array(c, r->regions_count, sizeof(*m->regions));
+	for (unsigned i = 0; c->rc == 0 && i < r->regions_count; i++) {
+		char path[60];
+
+		m->regions_count = i + 1;
+		m->regions[i].name = text(c, r->regions[i].name, NULL);
+		snprintf(path, sizeof(path), "media.regions[%u].mode", i);
+		m->regions[i].mode = (enum cfg_media_mode)word(c, path, r->regions[i].mode, CFG_MEDIA_RELAY, modes);
+		if (c->rc != 0)
+			return;
+		snprintf(path, sizeof(path), "media.regions[%u].name", i);
+		if (!words_only(m->regions[i].name, 63))
+			bad(c, path, "%s is not 1 to 63 of A-Z a-z 0-9 . _ -", cfg_q(m->regions[i].name));
+		for (unsigned k = 0; k < i; k++)
+			if (strcmp(m->regions[k].name, m->regions[i].name) == 0)
+				bad(c, path, "%s is given twice", m->regions[i].name);
+	}
+}
+
+/* Which suites there are is the controlplane's to know. */
+static void do_suites(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
+{
+	static char dflt[2][24] = {"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"};
+	char *words[] = {dflt[0], dflt[1]};
+	bool given = r->suites_count > 0;
+	struct cfg_media *m = &cfg->media;
+
+	if (!given && cfg_scan_has(c->scan, "media.suites"))
+		bad(c, "media.suites", "at least one is needed");
+	if (c->rc != 0)
+		return;
+	m->suites = texts(c, given ? r->suites : words, given ? r->suites_count : 2);
+	m->suites_count = m->suites == NULL ? 0 : given ? r->suites_count : 2;
+	for (unsigned i = 0; c->rc == 0 && i < m->suites_count; i++) {
+		char path[60];
+
+		snprintf(path, sizeof(path), "media.suites[%u]", i);
+		if (!words_only(m->suites[i], 63))
+			bad(c, path, "%s is not a suite's name", cfg_q(m->suites[i]));
+		for (unsigned k = 0; k < i; k++)
+			if (strcmp(m->suites[k], m->suites[i]) == 0)
+				bad(c, path, "%s is given twice", m->suites[i]);
+	}
+}
+
 static void do_media(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
 {
 	struct cfg_media *m = &cfg->media;
@@ -376,6 +425,10 @@ static void do_media(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
 	if (m->ptime_ms % 10 != 0)
 		bad(c, "media.ptime_ms", "%u is not a multiple of 10", m->ptime_ms);
 	WORD(media, fallback, CFG_FALLBACK_RTP, fallbacks);
+	do_regions(c, cfg, r);
+	do_suites(c, cfg, r);
+	NUM(media, rekey_s, 0, 0, 86400 * 7);
+	NUM(media, latch_max, 1, 1, 65535);
 	m->addresses = array(c, r->addresses_count, sizeof(*m->addresses));
 	for (unsigned i = 0; c->rc == 0 && i < r->addresses_count; i++) {
 		struct cfg_media_addr *a = &m->addresses[i];
@@ -741,6 +794,10 @@ void cfg_free(struct cfg *cfg)
 		free(cfg->media.addresses[i].region);
 	}
 	free(cfg->media.addresses);
+	for (unsigned i = 0; i < cfg->media.regions_count; i++)
+		free(cfg->media.regions[i].name);
+	free(cfg->media.regions);
+	free_texts(cfg->media.suites, cfg->media.suites_count);
 	free(cfg->paths.state);
 	free(cfg->paths.run);
 	free(cfg->sccp.listen);

@@ -92,11 +92,22 @@ struct cfg_media_addr {
 	struct cfg_addr addr;
 };
 
+struct cfg_region {
+	char *name;
+	enum cfg_media_mode mode;
+};
+
 struct cfg_media {
 	uint16_t base_port;          /* 16384; 16384, 32768 or 49152 */
 	struct cfg_media_addr *addresses;
 	unsigned addresses_count;
-	enum cfg_media_mode mode;    /* relay */
+	enum cfg_media_mode mode;    /* relay; of a region that 'regions' does not name */
+	struct cfg_region *regions;
+	unsigned regions_count;
+	char **suites;               /* SRTP suites offered, in this order; names as in SDP, checked by the controlplane */
+	unsigned suites_count;
+	uint32_t rekey_s;            /* 0: keys of gateways' legs are renewed after so long; 0 only when they must be */
+	uint16_t latch_max;          /* 1: sources that plain_latch: any takes in a leg's life */
 	uint32_t idle_s;             /* 300: a leg without media ends after so long; 0 never */
 	enum cfg_latch plain_latch;  /* address */
 	bool rtcp_mux;               /* false */

@@ -43,11 +43,20 @@ struct raw_media_addr {
 	char *address, *region;
 };
 
+struct raw_region {
+	char *name, *mode;
+};
+
 struct raw_media {
 	char *base_port;
 	struct raw_media_addr *addresses;
 	unsigned addresses_count;
 	char *mode;
+	struct raw_region *regions;
+	unsigned regions_count;
+	char **suites;
+	unsigned suites_count;
+	char *rekey_s, *latch_max;
 	char *idle_s;
 	char *plain_latch;
 	char *rtcp_mux;

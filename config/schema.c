@@ -77,13 +77,24 @@ static const cyaml_schema_value_t media_addr_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_media_addr, media_addr_fields),
 };
 
+static const cyaml_schema_field_t region_fields[] = {
+	NEED(raw_region, name),
+	NEED(raw_region, mode),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t region_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_region, region_fields),
+};
+
 static const cyaml_schema_field_t media_fields[] = {
 	TEXT(raw_media, base_port),   LIST(raw_media, addresses, &media_addr_entry, 64),
 	TEXT(raw_media, mode),        TEXT(raw_media, idle_s),
 	TEXT(raw_media, plain_latch), TEXT(raw_media, rtcp_mux),
 	TEXT(raw_media, dscp),        TEXT(raw_media, ptime_ms),
 	TEXT(raw_media, rate_pps),    TEXT(raw_media, source_pps),
-	TEXT(raw_media, fallback),    CYAML_FIELD_END,
+	TEXT(raw_media, fallback),    LIST(raw_media, regions, &region_entry, 256),
+	TEXT(raw_media, rekey_s),     LIST(raw_media, suites, &text_entry, 16),
+	TEXT(raw_media, latch_max),   CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t sccp_fields[] = {

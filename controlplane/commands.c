@@ -138,6 +138,31 @@ static void call_hangup(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_reply(req, NULL);
 }
 
+static void rekey_done(void *ctx, int rc, const char *why, json_t *result)
+{
+	if (rc < 0)
+		cp_admin_fail_rc(ctx, rc, "%s", why);
+	else
+		cp_admin_reply(ctx, result);
+}
+
+static void call_rekey(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"id", "party", NULL};
+	struct cp_app *app = ctx;
+	const char *party = "gateway";
+	int64_t id = 0;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_int(req, args, "id", true, 1, UINT32_MAX, &id) < 0 ||
+	    cp_admin_arg_str(req, args, "party", false, &party) < 0)
+		return;
+	if (strcmp(party, "gateway") != 0 && strcmp(party, "phone") != 0 && strcmp(party, "both") != 0) {
+		cp_admin_fail(req, "invalid", "party must be gateway, phone or both");
+		return;
+	}
+	cp_calls_rekey(app->calls, (uint32_t)id, party, rekey_done, req);
+}
+
 static void session_done(void *ctx, int rc, const char *why, json_t *result)
 {
 	if (rc < 0)
@@ -328,6 +353,7 @@ int cp_app_commands(struct cp_app *app)
 		{"show.registrations", show_registrations},
 		{"show.counters", show_counters},
 		{"call.hangup", call_hangup},
+		{"call.rekey", call_rekey},
 		{"session.add", session_add},
 		{"session.del", call_hangup},
 		{"sa.add", sa_add},

@@ -193,6 +193,7 @@ union cp_dp_any {
 	struct dp_reply reply;
 	struct dp_hello_reply hello;
 	struct dp_leg_aged aged;
+	struct dp_leg_event leg_event;
 	struct dp_mgcp_done done;
 	struct dp_mgcp_event event;
 	struct dp_sa_event sa;
@@ -216,6 +217,9 @@ static int input_one(struct cp_dp *dp, union cp_dp_any *m, int fd)
 			cfg_log_limited(CFG_LOG_ERR, "dataplane-refused-command", "field_at=%u", m->reply.detail);
 		if (p.fn != NULL)
 			p.fn(p.ctx, m->reply.rc);
+		return 0;
+	case DP_MSG_LEG_EVENT:
+		dp->ops->leg_event(dp->ctx, &m->leg_event);
 		return 0;
 	case DP_MSG_LEG_AGED:
 		dp->ops->leg_aged(dp->ctx, &m->aged);

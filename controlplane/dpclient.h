@@ -27,6 +27,7 @@ struct cp_dp_ops {
 	void (*up)(void *ctx, bool fresh);
 	void (*down)(void *ctx);
 	void (*leg_aged)(void *ctx, const struct dp_leg_aged *ev);
+	void (*leg_event)(void *ctx, const struct dp_leg_event *ev);
 	void (*mgcp_done)(void *ctx, struct dp_mgcp_done *ev); /* wiped after the call: may hold a key */
 	void (*mgcp_event)(void *ctx, const struct dp_mgcp_event *ev);
 	void (*sa_event)(void *ctx, const struct dp_sa_event *ev);

@@ -80,6 +80,13 @@ static void dp_leg_aged(void *ctx, const struct dp_leg_aged *ev)
 	cp_calls_leg_aged(app->calls, ev);
 }
 
+static void dp_leg_event(void *ctx, const struct dp_leg_event *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_calls_leg_event(app->calls, ev);
+}
+
 static void dp_mgcp_done(void *ctx, struct dp_mgcp_done *ev)
 {
 	struct cp_app *app = ctx;
@@ -105,6 +112,7 @@ static const struct cp_dp_ops dp_ops = {
 	.up = dp_up,
 	.down = dp_down,
 	.leg_aged = dp_leg_aged,
+	.leg_event = dp_leg_event,
 	.mgcp_done = dp_mgcp_done,
 	.mgcp_event = dp_mgcp_event,
 	.sa_event = dp_sa_event,
@@ -450,6 +458,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", path, err);
 		return 2;
 	}
+	if (cp_calls_config(&app.cfg->media, err, sizeof(err)) < 0) {
+		fprintf(stderr, "%s: %s\n", path, err);
+		return 2;
+	}
 	if (check) {
 		cfg_free(app.cfg);
 		return 0;
@@ -463,10 +475,6 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
-	if (app.cfg->media.mode == CFG_MEDIA_DIRECT) {
-		fprintf(stderr, "%s: media.mode: direct is not supported by this release\n", path);
-		return 2;
-	}
 	rc = signer_wait(&app);
 	if (rc < 0) {
 		cfg_free(app.cfg);

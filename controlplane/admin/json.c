@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/dp_msg.h"
+#include "api/dp_suite.h"
 #include "call/keys.h"
 #include "internal.h"
 #include "log.h"
@@ -79,6 +79,20 @@ static bool flag(struct from *f, const char *name, bool otherwise)
 	return v == NULL ? otherwise : json_is_true(v);
 }
 
+/* A whole number in a range; 0 where it is not said. */
+static int64_t number(struct from *f, const char *name, int64_t min, int64_t max)
+{
+	const json_t *v = json_object_get(f->o, name);
+
+	if (v == NULL)
+		return 0;
+	if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max) {
+		no(f, "%s is not a whole number from %lld to %lld", name, (long long)min, (long long)max);
+		return 0;
+	}
+	return json_integer_value(v);
+}
+
 static json_t *array(struct from *f, const char *name, size_t max)
 {
 	json_t *v = json_object_get(f->o, name);
@@ -131,7 +145,8 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 	text(&f, "region", false, ret->region, sizeof(ret->region));
 	ret->srtp = flag(&f, "srtp", true);
 	text(&f, "suite", false, suite, sizeof(suite));
-	if (f.rc == 0 && suite[0] != '\0' && (cp_suite_parse(suite, &ret->suite) < 0 || ret->suite == DP_SRTP_NONE))
+	if (f.rc == 0 && suite[0] != '\0' && (cp_suite_parse(suite, &ret->suite) < 0 || ret->suite == DP_SRTP_NONE ||
+					      ret->suite > DP_AES_CM_128_HMAC_SHA1_32))
 		no(&f, "suite %s is not AES_CM_128_HMAC_SHA1_80 or AES_CM_128_HMAC_SHA1_32", cfg_q(suite));
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	if (f.rc == 0 && cp_device_mode_parse(mode, &ret->mode) < 0)
@@ -211,9 +226,10 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 		    struct cp_gw_number nums[CP_GW_NUMBERS_MAX], bool *ret_replace, char *why, size_t size)
 {
 	static const char *const known[] = {"name", "address", "region", "endpoints", "numbers", "version", "crypto",
-					    "keys_without_ipsec", "clear", "replace", NULL};
+					    "keys_without_ipsec", "clear", "suite", "mki", "lifetime", "srtcp_clear",
+					    "replace", NULL};
 	struct from f = begin(o, known, why, size);
-	char address[80] = "", version[16] = "1.0", form[16] = "rfc";
+	char address[80] = "", version[16] = "1.0", form[16] = "rfc", suite[64] = "";
 	json_t *list, *v;
 	size_t i;
 
@@ -244,6 +260,14 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 		ret->flags |= CP_GW_KEYS_WITHOUT_IPSEC;
 	if (flag(&f, "clear", false))
 		ret->flags |= CP_GW_CLEAR;
+	text(&f, "suite", false, suite, sizeof(suite));
+	if (f.rc == 0 && suite[0] != '\0' && (cp_suite_parse(suite, &ret->suite) < 0 || ret->suite == DP_SRTP_NONE ||
+					      dp_suite(ret->suite)->null_cipher))
+		no(&f, "suite %s is none that a gateway can be offered", cfg_q(suite));
+	if (flag(&f, "srtcp_clear", false))
+		ret->flags |= CP_GW_SRTCP_CLEAR;
+	ret->mki_len = (uint8_t)number(&f, "mki", 0, 8);
+	ret->lifetime = (uint8_t)number(&f, "lifetime", 0, 48);
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	list = array(&f, "endpoints", CP_GW_ENDPOINTS_MAX);
 	json_array_foreach(list, i, v) {
@@ -281,11 +305,12 @@ json_t *gateway_to_json(const struct cp_gateway *gw)
 	for (unsigned i = 0; i < gw->number_cnt; i++)
 		json_array_append_new(nums, json_pack("{s:s,s:b,s:s}", "number", gw->numbers[i].number, "prefix",
 						      (int)gw->numbers[i].prefix, "endpoint", gw->numbers[i].endpoint));
-	return json_pack("{s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:I}", "name", gw->name, "gw_id", (int)gw->gw_id,
+	return json_pack("{s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:I}", "name", gw->name, "gw_id", (int)gw->gw_id,
 			 "address", cfg_addr_print(&gw->address, address, sizeof(address)), "region", gw->region,
 			 "endpoints", eps, "numbers", nums, "version",
 			 (gw->flags & CP_GW_MGCP_01) != 0 ? "0.1" : "1.0", "crypto",
 			 (gw->flags & CP_GW_X_CRYPTO) != 0 ? "x" : "rfc", "keys_without_ipsec",
 			 (gw->flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0, "clear", (gw->flags & CP_GW_CLEAR) != 0,
-			 "changed_us", (json_int_t)gw->changed_us);
+			 "suite", gw->suite != 0 ? cp_suite_name(gw->suite) : NULL, "mki", (int)gw->mki_len, "lifetime",
+			 (int)gw->lifetime, "srtcp_clear", (gw->flags & CP_GW_SRTCP_CLEAR) != 0, "changed_us", (json_int_t)gw->changed_us);
 }

@@ -13,21 +13,34 @@
 #define INTERDIGIT_MS 4000  /* after the last digit, when more could follow */
 #define FIRST_MS      15000 /* to the first digit */
 #define FAILED_MS     30000 /* how long a failed call's tone plays */
+#define RENEWALS_MAX  1024  /* sets of re-keys at a time */
 #define CONNECT_MS    10000 /* from the answer to confirmed media */
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	rekey_tick(arg);
+}
 
 struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
 {
 	struct cp_calls *c = calloc(1, sizeof(*c));
 	uint32_t rnd;
+	struct timeval second = {1, 0};
 	int locked = 0;
 
 	if (c == NULL)
 		return NULL;
 	c->env = *env;
+	for (unsigned i = 0; i < env->cfg->media.suites_count && c->suite_cnt < DP_SRTP_SUITE_MAX; i++)
+		if (cp_suite_parse(env->cfg->media.suites[i], &c->suites[c->suite_cnt]) == 0)
+			c->suite_cnt++;
+	c->tick = event_new(env->base, -1, EV_PERSIST, on_tick, c);
 	c->ports = cp_ports_create(&env->cfg->media);
-	/* two sets per leg; every leg of the dataplane may be secure */
-	c->keys = cp_keys_create((size_t)env->cfg->dataplane.max_legs * 2, &locked);
-	if (c->ports == NULL || c->keys == NULL || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
+	/* two sets per leg, every leg of the dataplane may be secure; and those on their way to replace others */
+	c->keys = cp_keys_create((size_t)env->cfg->dataplane.max_legs * 2 + RENEWALS_MAX, &locked);
+	if (c->ports == NULL || c->keys == NULL || c->tick == NULL || event_add(c->tick, &second) < 0 || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
 		cp_calls_destroy(c);
 		return NULL;
 	}
@@ -47,6 +60,7 @@ static void call_free(struct cp_call *call)
 {
 	struct cp_calls *calls = call->calls;
 
+	rekey_drop(call, "the call ended");
 	for (unsigned s = 0; s < 2; s++) {
 		struct party *p = &call->p[s];
 
@@ -77,6 +91,8 @@ void cp_calls_destroy(struct cp_calls *calls)
 			free(a);
 		}
 	}
+	if (calls->tick != NULL)
+		event_free(calls->tick);
 	cp_ports_destroy(calls->ports);
 	cp_keys_destroy(calls->keys);
 	free(calls);
@@ -251,6 +267,16 @@ static void fill_phone(struct party *p, struct agent *a, uint32_t line)
 	p->signal_enc = cp_phone_security(a->phone) == CP_PHONE_ENCRYPTED;
 }
 
+/* RFC 2833 events, if both can: a gateway says in its answer whether it does. */
+static void events_between(struct party *a, struct party *b)
+{
+	bool both = cp_phone_has_codec(party_phone(a), CP_SCCP_RFC2833) &&
+		    (b->kind == PARTY_GATEWAY || cp_phone_has_codec(party_phone(b), CP_SCCP_RFC2833));
+
+	a->event_pt = both ? EVENT_PT : 0;
+	b->event_pt = both && b->kind == PARTY_PHONE ? EVENT_PT : 0;
+}
+
 static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 {
 	struct cp_calls *calls = call->calls;
@@ -280,7 +306,11 @@ static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
-	rc = legs_take(call);
+	events_between(pa, pb);
+	call->direct = policy_direct(calls, pa, pb) &&
+		       cp_phone_peer(pa->agent->phone)->family == cp_phone_peer(b->phone)->family &&
+		       (!call->secure || device_suite(pa->agent->phone) == device_suite(b->phone));
+	rc = call->direct ? 0 : legs_take(call);
 	if (rc < 0) {
 		party_clear(call, 1);
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
@@ -345,23 +375,20 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
-	if (legs_take(call) < 0) {
+	events_between(pa, pb);
+	pb->suite = device_suite(pa->agent->phone);
+	call->direct = policy_direct(calls, pa, pb) &&
+		       cp_phone_peer(pa->agent->phone)->family == cp_gw_rec(gw)->address.family &&
+		       (!call->secure || policy_direct_suite(call, cp_gw_rec(gw), pb->suite) != DP_SRTP_NONE);
+	if (!call->direct && legs_take(call) < 0) {
 		party_clear(call, 1);
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
 		return;
 	}
-	if (call->secure) {
-		pb->suite = DP_AES_CM_128_HMAC_SHA1_80;
-		pb->tx = cp_keys_draw(calls->keys, pb->suite);
-		if (pb->tx == NULL) {
-			call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No key");
-			return;
-		}
-	}
 	call->state = CALL_ROUTING;
 	ui_proceeding(call);
 	call_timer(call, 25000); /* T-MAX of MGCP and some: the dataplane always answers before */
-	if (trunk_open(call) < 0) {
+	if (trunk_offer(call, 1) < 0) {
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
 		return;
 	}
@@ -393,7 +420,16 @@ void call_answered(struct cp_call *call)
 {
 	call->state = CALL_CONNECTING;
 	call_timer(call, CONNECT_MS);
-	if (call->secure) {
+	if (call->secure && party_phone(&call->p[0]) == NULL) {
+		call_end(call, "phone lost");
+		return;
+	}
+	call->p[0].suite = call->secure ? device_suite(party_phone(&call->p[0])) : DP_SRTP_NONE;
+	if (call->direct && direct_keys(call) < 0) {
+		call_end(call, "no key");
+		return;
+	}
+	if (call->secure && !call->direct) {
 		for (unsigned s = 0; s < 2; s++) {
 			struct party *p = &call->p[s];
 
@@ -419,6 +455,7 @@ void call_media_ready(struct cp_call *call)
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)));
 	for (unsigned s = 0; s < 2; s++)
 		ui_callinfo(call, s);
+	direct_watch(call);
 	if (record_write(call, NULL, NULL) < 0)
 		cfg_log(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);
 }
@@ -482,6 +519,7 @@ static void on_registered(void *ctx, struct cp_phone *phone)
 			cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, call->ref);
 			cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, call->ref);
 			ui_callinfo(call, side);
+			direct_watch(call);
 		}
 	}
 }
@@ -501,7 +539,9 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 		return;
 	}
 	/* Media does not hang on the signalling connection: an established call goes on. */
-	if (call->state == CALL_CONNECTED &&
+	if (call->state == CALL_CONNECTED && !call->p[call->p[0].agent == a ? 0 : 1].rekeying)
+		direct_watch(call);
+	if (call->state == CALL_CONNECTED && !call->p[call->p[0].agent == a ? 0 : 1].rekeying &&
 	    (calls->stopping || (why != CP_GONE_UNREGISTERED && why != CP_GONE_REMOVED)))
 		return;
 	call_end(call, why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
@@ -662,13 +702,18 @@ static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const
 		call_end(call, "phone opened no receive channel");
 		return;
 	}
+	if (call->direct && call->p[side].ready)
+		return; /* told already: the other party sends there */
 	call->p[side].remote = *media;
 	call->p[side].ready = true;
-	if (legs_assert(call, side, false) < 0) {
-		call_end(call, "dataplane not reachable");
+	if (call->direct ? direct_confirmed(call, side) < 0 : legs_assert(call, side, false) < 0) {
+		call_end(call, call->direct ? "phone lost" : "dataplane not reachable");
 		return;
 	}
-	call_media_ready(call);
+	if (call->p[side].rekeying)
+		rekey_confirmed(call, side);
+	else
+		call_media_ready(call);
 }
 
 static void on_smt_ack(void *ctx, struct cp_phone *phone, uint32_t status, uint32_t party, uint32_t callref)

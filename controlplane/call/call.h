@@ -25,6 +25,7 @@ struct cp_calls;
 struct cp_dp;
 struct cp_store;
 struct dp_leg_aged;
+struct dp_leg_event;
 
 struct cp_calls_env {
 	struct event_base *base;
@@ -33,6 +34,9 @@ struct cp_calls_env {
 	struct cp_alarms *alarms;
 	struct cp_dp *dp;
 };
+
+/** What the configuration's own check cannot know: the suites' names. 0, or -EINVAL with one line in 'err'. */
+int cp_calls_config(const struct cfg_media *media, char *err, size_t err_size);
 
 /** Make call control; the store is open. NULL on no memory. */
 struct cp_calls *cp_calls_create(const struct cp_calls_env *env);
@@ -51,6 +55,8 @@ void cp_calls_up(struct cp_calls *calls, bool fresh);
 /** The channel is about to go: the page is still mapped. */
 void cp_calls_down(struct cp_calls *calls);
 void cp_calls_leg_aged(struct cp_calls *calls, const struct dp_leg_aged *ev);
+/** A key that ends, a source that moved, a limit that was met: re-keyed where that can be done, else an alarm. */
+void cp_calls_leg_event(struct cp_calls *calls, const struct dp_leg_event *ev);
 
 /**
  * The service is about to stop, channel and phones are still there: what is not established ends now, so that no
@@ -67,6 +73,12 @@ int cp_calls_hangup(struct cp_calls *calls, uint32_t callref);
  */
 typedef void (*cp_session_fn)(void *ctx, int rc, const char *why, json_t *result /* taken */);
 void cp_calls_session_add(struct cp_calls *calls, const json_t *spec, cp_session_fn fn, void *ctx);
+
+/**
+ * New keys for a running call's gateway ("gateway"), its phones ("phone"), or all ("both"). 'fn' as above, once all are
+ * done: an array of {party, rc, text}. -ENOENT: no such call; -EINVAL, -EBUSY, -EPROTO (direct media): with a reason.
+ */
+void cp_calls_rekey(struct cp_calls *calls, uint32_t callref, const char *which, cp_session_fn fn, void *ctx);
 
 json_t *cp_calls_show(struct cp_calls *calls);
 json_t *cp_calls_show_legs(struct cp_calls *calls);

@@ -60,10 +60,20 @@ struct party {
 	bool media_on;                 /* phone: ORC and SMT are out. gateway: connection is sendrecv */
 	bool ready;                    /* its side of the media has been confirmed */
 	struct dp_page_leg page;       /* counters of the leg when the channel was lost */
+	uint8_t ptime_ms;              /* of what it sends, 0: not known */
+	uint8_t event_pt;              /* payload type of the events (RFC 2833) that it wants to get, 0: none */
+	/* re-keying */
+	bool rekeying;
+	struct cp_keyset *next_rx, *next_tx; /* on their way; what was before is good until they are there */
+	int64_t keyed_s, rekey_s;      /* monotonic: last new keys, last begin */
+	uint64_t rekeys, mki;          /* mki: of the last key drawn for it */
+	unsigned alarms;               /* bits of enum dp_leg_event_kind: raised */
 	/* gateway */
 	char endpoint[DP_MGCP_NAME_MAX];
 	char conn_id[DP_MGCP_ID_MAX];
 	char request_id[DP_MGCP_ID_MAX];
+	uint8_t offer;                 /* which of its suites was offered last: policy_suite() */
+	uint8_t tag;                   /* of the crypto line that was offered last */
 	struct party *ep_next; /* chain of the endpoint index */
 	struct cp_call *call;  /* set while in that index */
 };
@@ -75,6 +85,7 @@ struct cp_call {
 	bool stored;        /* a record of it is in the store or on its way */
 	bool secure;        /* SRTP was agreed */
 	bool is_static;     /* operator's session */
+	bool direct;        /* media goes between the parties: no legs */
 	uint8_t pending;    /* answers outstanding before media may start */
 	bool media_started;
 	int64_t since_s;    /* connected, wall clock */
@@ -85,6 +96,10 @@ struct cp_call {
 	struct party p[2];  /* 0: caller */
 	cp_session_fn session_fn;
 	void *session_ctx;
+	cp_session_fn rekey_fn; /* waits for 'rekey_left' parties */
+	void *rekey_ctx;
+	unsigned rekey_left;
+	json_t *rekey_list;
 };
 
 struct cp_calls {
@@ -98,9 +113,14 @@ struct cp_calls {
 	struct cp_call *slot[CALL_SLOTS];
 	uint32_t next_slot, generation, count;
 	uint64_t total, failed, dropped_adopt;
+	uint8_t suites[DP_SRTP_SUITE_MAX]; /* media.suites */
+	unsigned suite_cnt;
+	struct event *tick;
 };
 
-enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX };
+enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX, GW_OP_REKEY };
+
+#define EVENT_PT 101 /* of RFC 2833 events, as we declare it to every party */
 
 /* call.c */
 struct cp_call *call_find(struct cp_calls *calls, uint32_t ref);
@@ -124,6 +144,8 @@ void party_clear(struct cp_call *call, unsigned side);           /* nobody is on
 int legs_take(struct cp_call *call);
 int legs_keys(struct cp_call *call, unsigned side, uint8_t suite);
 int legs_assert(struct cp_call *call, unsigned side, bool with_keys);
+int legs_key(struct cp_call *call, unsigned side, uint8_t dir, uint8_t flags, uint32_t overlap_ms, cp_dp_reply_fn fn,
+	     void *ctx); /* ctx is the caller's: its own on -errno too */
 void legs_start(struct cp_call *call);
 void legs_drop(struct cp_call *call);
 int record_write(struct cp_call *call, cp_store_fn fn, void *ctx);
@@ -141,9 +163,35 @@ void ui_callinfo(struct cp_call *call, unsigned side);
 void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
 void ui_idle(struct cp_call *call, unsigned side);
 int ui_media_start(struct cp_call *call, unsigned side);
+int ui_media_receive(struct cp_call *call, unsigned side); /* the first half of it: OpenReceiveChannel */
+int ui_media_send(struct cp_call *call, unsigned side);    /* the other: StartMediaTransmission */
 void ui_media_stop(struct cp_call *call, unsigned side);
 
+/* policy.c: what is offered to whom, and who may speak directly */
+uint8_t policy_suite(const struct cp_call *call, const struct cp_gateway *gw, unsigned n); /* n-th offer; NONE: no more */
+struct cp_keyset *policy_draw(struct cp_call *call, struct party *p, uint8_t suite); /* with the gateway's MKI, lifetime */
+bool policy_direct(const struct cp_calls *calls, const struct party *a, const struct party *b);
+uint8_t policy_direct_suite(const struct cp_call *call, const struct cp_gateway *gw, uint8_t phone);
+
+/* direct.c: media between the parties */
+int direct_keys(struct cp_call *call); /* the two sets, each at both parties */
+void direct_start(struct cp_call *call);
+int direct_confirmed(struct cp_call *call, unsigned side); /* 'remote' is known now */
+void direct_watch(struct cp_call *call); /* no leg ages here: ends when no phone is there any more */
+
+/* rekey.c */
+int rekey_party(struct cp_call *call, unsigned side, const char **why);
+void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_done *done, bool ok);
+void rekey_confirmed(struct cp_call *call, unsigned side); /* the phone opened its channel with the new key */
+void rekey_drop(struct cp_call *call, const char *why);    /* the call ends */
+void rekey_tick(struct cp_calls *calls);
+int64_t rekey_now(void); /* monotonic seconds */
+
 /* trunk.c: the gateway's side of a call */
+int trunk_offer(struct cp_call *call, unsigned side); /* CRCX with the next suite; -ENOENT: none is left */
+int trunk_rekey(struct cp_call *call, unsigned side); /* MDCX with 'next_tx' */
+int trunk_take_key(struct cp_call *call, struct party *p, const struct dp_mgcp_media *m, const struct cp_keyset *offered,
+		   struct cp_keyset **ret); /* checked; -EACCES with a log line */
 int trunk_open(struct cp_call *call);
 void trunk_ring(struct cp_call *call);
 void trunk_connect(struct cp_call *call);

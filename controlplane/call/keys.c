@@ -15,28 +15,9 @@ struct cp_keys {
 	uint32_t *free_idx;     /* stack of free places */
 };
 
-size_t cp_suite_key_len(uint8_t suite)
-{
-	return suite == DP_AES_CM_128_HMAC_SHA1_80 || suite == DP_AES_CM_128_HMAC_SHA1_32 ? 16 : 0;
-}
-
-size_t cp_suite_salt_len(uint8_t suite)
-{
-	return suite == DP_AES_CM_128_HMAC_SHA1_80 || suite == DP_AES_CM_128_HMAC_SHA1_32 ? 14 : 0;
-}
-
 const char *cp_suite_name(uint8_t suite)
 {
-	switch (suite) {
-	case DP_SRTP_NONE:
-		return "RTP";
-	case DP_AES_CM_128_HMAC_SHA1_80:
-		return "AES_CM_128_HMAC_SHA1_80";
-	case DP_AES_CM_128_HMAC_SHA1_32:
-		return "AES_CM_128_HMAC_SHA1_32";
-	default:
-		return "unknown";
-	}
+	return suite == DP_SRTP_NONE ? "RTP" : dp_suite(suite) != NULL ? dp_suite(suite)->name : "unknown";
 }
 
 int cp_suite_parse(const char *name, uint8_t *ret_suite)
@@ -94,16 +75,13 @@ static struct cp_keyset *place(struct cp_keys *keys)
 
 struct cp_keyset *cp_keys_draw(struct cp_keys *keys, uint8_t suite)
 {
-	size_t klen = cp_suite_key_len(suite), slen = cp_suite_salt_len(suite);
-	struct cp_keyset *set;
+	const struct dp_suite *info = dp_suite(suite);
+	struct cp_keyset *set = info != NULL ? place(keys) : NULL;
 
-	if (klen == 0)
-		return NULL;
-	set = place(keys);
 	if (set == NULL)
 		return NULL;
 	set->suite = suite;
-	if (RAND_priv_bytes(set->key, (int)klen) != 1 || RAND_priv_bytes(set->salt, (int)slen) != 1) {
+	if (RAND_priv_bytes(set->key, info->key_len) != 1 || RAND_priv_bytes(set->salt, info->salt_len) != 1) {
 		cp_keys_put(keys, set);
 		return NULL;
 	}
@@ -112,18 +90,30 @@ struct cp_keyset *cp_keys_draw(struct cp_keys *keys, uint8_t suite)
 
 struct cp_keyset *cp_keys_take(struct cp_keys *keys, uint8_t suite, const uint8_t *key, const uint8_t *salt)
 {
-	size_t klen = cp_suite_key_len(suite);
-	struct cp_keyset *set;
+	const struct dp_suite *info = dp_suite(suite);
+	struct cp_keyset *set = info != NULL ? place(keys) : NULL;
 
-	if (klen == 0)
-		return NULL;
-	set = place(keys);
 	if (set == NULL)
 		return NULL;
 	set->suite = suite;
-	memcpy(set->key, key, klen);
-	memcpy(set->salt, salt, cp_suite_salt_len(suite));
+	memcpy(set->key, key, info->key_len);
+	memcpy(set->salt, salt, info->salt_len);
 	return set;
+}
+
+struct cp_keyset *cp_keys_copy(struct cp_keys *keys, const struct cp_keyset *set)
+{
+	struct cp_keyset *copy = place(keys);
+
+	if (copy != NULL)
+		*copy = *set;
+	return copy;
+}
+
+bool cp_keys_equal(const struct cp_keyset *a, const struct cp_keyset *b)
+{
+	return a->suite == b->suite && CRYPTO_memcmp(a->key, b->key, sizeof(a->key)) == 0 &&
+	       CRYPTO_memcmp(a->salt, b->salt, sizeof(a->salt)) == 0;
 }
 
 void cp_keys_put(struct cp_keys *keys, struct cp_keyset *set)

@@ -33,8 +33,8 @@ int legs_keys(struct cp_call *call, unsigned side, uint8_t suite)
 {
 	struct party *p = &call->p[side];
 
-	p->rx = cp_keys_draw(call->calls->keys, suite);
-	p->tx = cp_keys_draw(call->calls->keys, suite);
+	p->rx = policy_draw(call, p, suite);
+	p->tx = policy_draw(call, p, suite);
 	if (p->rx == NULL || p->tx == NULL) /* call_free() returns the one that was drawn */
 		return -ENOSPC;
 	p->suite = suite;
@@ -98,21 +98,46 @@ static int post(struct cp_call *call, enum dp_msg_type type, const void *msg, cp
 	return rc;
 }
 
-static int send_key(struct cp_call *call, struct party *p, uint8_t dir, cp_dp_reply_fn fn)
+static void fill_key(struct dp_leg_key *msg, const struct party *p, uint8_t dir)
 {
 	const struct cp_keyset *set = dir == DP_DIR_RECV ? p->rx : p->tx;
-	struct dp_leg_key msg = {.leg_id = p->leg_id, .dir = dir};
+
+	*msg = (struct dp_leg_key){.leg_id = p->leg_id, .dir = dir, .suite = set->suite, .mki_len = set->mki_len,
+				   .kdr = set->kdr};
+	if (set->lifetime != 0)
+		msg->lifetime = UINT64_C(1) << set->lifetime;
+	for (unsigned i = 0; i < set->mki_len; i++)
+		msg->mki[i] = (uint8_t)(set->mki >> 8 * (set->mki_len - 1 - i));
+	memcpy(msg->key, set->key, dp_suite(set->suite)->key_len);
+	memcpy(msg->salt, set->salt, dp_suite(set->suite)->salt_len);
+}
+
+static int send_key(struct cp_call *call, struct party *p, uint8_t dir, cp_dp_reply_fn fn)
+{
+	struct dp_leg_key msg;
 	int rc;
 
-	if (set == NULL)
+	if ((dir == DP_DIR_RECV ? p->rx : p->tx) == NULL)
 		return 0;
-	msg.suite = set->suite;
+	fill_key(&msg, p, dir);
 	/* Ignored where the dataplane still has the key; after its restart the stream resumes above. */
 	msg.index_floor = floor_of(dir == DP_DIR_SEND ? p->page.tx_reserved : p->page.rx_top, call);
 	msg.rtcp_floor = floor_of(dir == DP_DIR_SEND ? p->page.tx_rtcp_reserved : p->page.rx_rtcp_top, call);
-	memcpy(msg.key, set->key, cp_suite_key_len(set->suite));
-	memcpy(msg.salt, set->salt, cp_suite_salt_len(set->suite));
 	rc = post(call, DP_MSG_LEG_KEY, &msg, fn);
+	OPENSSL_cleanse(&msg, sizeof(msg));
+	return rc;
+}
+
+int legs_key(struct cp_call *call, unsigned side, uint8_t dir, uint8_t flags, uint32_t overlap_ms, cp_dp_reply_fn fn,
+	     void *ctx)
+{
+	struct dp_leg_key msg;
+	int rc;
+
+	fill_key(&msg, &call->p[side], dir);
+	msg.flags = flags;
+	msg.overlap_ms = overlap_ms;
+	rc = cp_dp_send(call->calls->env.dp, DP_MSG_LEG_KEY, &msg, fn, ctx);
 	OPENSSL_cleanse(&msg, sizeof(msg));
 	return rc;
 }
@@ -131,9 +156,24 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 		.latch = latch_of(call, p),
 		.flags = DP_LEG_F_RECV | DP_LEG_F_SEND | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
 		.dscp = cfg->dscp,
+		.codec = p->kind == PARTY_STATIC ? DP_CODEC_OTHER : DP_CODEC_G711,
+		.ptime_ms = p->ptime_ms,
+		.clock_hz = 8000,
+		.latch_max = cfg->latch_max,
 	};
 	int rc;
 
+	/* SRTCP without encryption: as its party's description says, each way for itself. */
+	if (p->rx != NULL && p->rx->rtcp_clear)
+		msg.flags |= DP_LEG_F_RTCP_CLEAR_RX;
+	if (p->tx != NULL && p->tx->rtcp_clear)
+		msg.flags |= DP_LEG_F_RTCP_CLEAR_TX;
+	/* Events come with the number that we declared, and leave with the one that the party did. */
+	if (p->event_pt != 0 && p->event_pt != EVENT_PT) {
+		msg.pt_map[0].from = EVENT_PT;
+		msg.pt_map[0].to = p->event_pt;
+		msg.pt_map_cnt = 1;
+	}
 	cp_to_dp_addr(&msg.remote, &p->remote);
 	rc = post(call, DP_MSG_LEG_SET, &msg, fn);
 	if (rc == 0 && with_keys)
@@ -191,6 +231,10 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 		session_answer(call);
 		return;
 	}
+	if (call->direct) {
+		direct_start(call);
+		return;
+	}
 	for (unsigned s = 0; s < 2; s++) {
 		if (call->p[s].kind == PARTY_PHONE) {
 			ui_connected(call, s);
@@ -232,10 +276,12 @@ void legs_start(struct cp_call *call)
 	struct later *l = later_new(call);
 	int rc = l != NULL ? 0 : -ENOMEM;
 
-	call->pending = 3; /* two legs, the record; and a key per direction */
-	for (unsigned s = 0; s < 2; s++)
+	call->pending = call->direct ? 1 : 3; /* two legs, the record; and a key per direction */
+	for (unsigned s = 0; !call->direct && s < 2; s++) {
+		call->p[s].keyed_s = rekey_now();
 		call->pending = (uint8_t)(call->pending + (call->p[s].rx != NULL) + (call->p[s].tx != NULL));
-	for (unsigned s = 0; rc == 0 && s < 2; s++)
+	}
+	for (unsigned s = 0; !call->direct && rc == 0 && s < 2; s++)
 		rc = send_leg(call, s, true, on_leg);
 	if (rc < 0) {
 		free(l);
@@ -297,6 +343,8 @@ int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
 		l->callref = call->ref;
 		l->rx_suite = l->tx_suite = p->suite;
 		l->remote = p->remote;
+		l->codec = p->codec;
+		l->event_pt = p->event_pt;
 	}
 	call->stored = true;
 	return cp_store_put_call(call->calls->env.store, &rec, fn, ctx);
@@ -352,6 +400,9 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->line = l->line;
 		p->suite = l->rx_suite;
 		p->remote = l->remote;
+		p->codec = l->codec;
+		p->event_pt = l->event_pt;
+		p->keyed_s = rekey_now();
 		p->ready = true;
 		/* As it was shown to the parties: the record's status is the proof that it was so. */
 		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;
@@ -364,6 +415,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		}
 		if (cp_ports_claim(calls->ports, l->leg_id) == 0)
 			p->leg_id = l->leg_id;
+		call->direct = rec->leg[0].leg_id == NO_LEG && rec->leg[1].leg_id == NO_LEG;
 		if (p->kind == PARTY_PHONE) {
 			p->agent = agent_find(calls, p->name, true);
 			if (p->agent != NULL && p->agent->callref == 0)
@@ -431,7 +483,7 @@ void cp_calls_down(struct cp_calls *calls)
 			if (pl != NULL && pl->session == call->ref)
 				call->p[s].page = *pl;
 		}
-		if (call != NULL && call->pending > 0)
+		if (call != NULL && call->pending > 0 && !call->direct)
 			call_end(call, "dataplane lost");
 	}
 }
@@ -450,6 +502,8 @@ static void load_one(void *ctx, const struct cp_call_rec *rec)
 	/* Its parties were not all told: nobody would ever hear anything in it. */
 	if (!call->is_static && rec->state != CALL_CONNECTED)
 		call_end(call, "interrupted while it was set up");
+	else
+		direct_watch(call);
 }
 
 void cp_calls_load(struct cp_calls *calls)

@@ -146,10 +146,15 @@ static uint32_t party_id(const struct cp_call *call, unsigned side)
 	return call->ref << 1 | side;
 }
 
-int ui_media_start(struct cp_call *call, unsigned side)
+/*
+ * One direction of the phone's stream. Where it sends to is the leg, or with direct media the other party; so is where it
+ * hears from. SCCP's keys are AES_CM_128's: other suites are never chosen for a phone.
+ */
+static int media_half(struct cp_call *call, unsigned side, bool receive)
 {
-	struct party *p = &call->p[side];
+	struct party *p = &call->p[side], *other = &call->p[1 - side];
 	struct cp_phone *phone = party_phone(p);
+	const struct cp_keyset *set = receive ? p->tx : p->rx; /* what it is sent is what it receives with */
 	const struct cfg_media *cfg = &call->calls->env.cfg->media;
 	struct cp_phone_media m = {
 		.conference = call->ref,
@@ -159,25 +164,49 @@ int ui_media_start(struct cp_call *call, unsigned side)
 		.packet_ms = cfg->ptime_ms,
 		.dscp = cfg->dscp,
 		.suite = p->suite,
+		.dtmf_pt = p->event_pt == 0 || other->event_pt == 0 ? 0 :
+			   receive || !call->direct		    ? EVENT_PT :
+								      other->event_pt,
 	};
 	int rc;
 
 	if (phone == NULL)
 		return -1;
-	cp_ports_addr(call->calls->ports, p->leg_id, &m.remote);
-	if (p->suite != DP_SRTP_NONE) { /* what it is sent is what it receives with */
-		memcpy(m.key, p->tx->key, sizeof(m.key));
-		memcpy(m.salt, p->tx->salt, sizeof(m.salt));
+	if (!call->direct)
+		cp_ports_addr(call->calls->ports, p->leg_id, &m.remote);
+	else if (other->remote.family != 0)
+		m.remote = other->remote;
+	else
+		m.remote.family = cp_phone_peer(phone)->family; /* not known yet: of what kind it will be */
+	if (p->suite != DP_SRTP_NONE) {
+		memcpy(m.key, set->key, sizeof(m.key));
+		memcpy(m.salt, set->salt, sizeof(m.salt));
 	}
-	rc = cp_phone_orc(phone, &m);
-	if (rc == 0 && p->suite != DP_SRTP_NONE) {
-		memcpy(m.key, p->rx->key, sizeof(m.key));
-		memcpy(m.salt, p->rx->salt, sizeof(m.salt));
-	}
-	if (rc == 0)
-		rc = cp_phone_smt(phone, &m);
+	rc = receive ? cp_phone_orc(phone, &m) : cp_phone_smt(phone, &m);
 	OPENSSL_cleanse(&m, sizeof(m));
-	p->media_on = rc == 0;
+	return rc;
+}
+
+int ui_media_receive(struct cp_call *call, unsigned side)
+{
+	int rc = media_half(call, side, true);
+
+	call->p[side].media_on = rc == 0;
+	return rc;
+}
+
+int ui_media_send(struct cp_call *call, unsigned side)
+{
+	return media_half(call, side, false);
+}
+
+int ui_media_start(struct cp_call *call, unsigned side)
+{
+	int rc = ui_media_receive(call, side);
+
+	if (rc == 0)
+		rc = ui_media_send(call, side);
+	call->p[side].media_on = rc == 0;
 	return rc;
 }
 

@@ -14,7 +14,7 @@
 /* Base64 of master key and salt, as after "inline:" in RFC 4568. Constant length, so nothing is guessed. */
 static int key_parse(struct cp_keys *keys, uint8_t suite, const char *b64, struct cp_keyset **ret)
 {
-	size_t klen = cp_suite_key_len(suite), slen = cp_suite_salt_len(suite);
+	size_t klen = dp_suite(suite)->key_len, slen = dp_suite(suite)->salt_len;
 	uint8_t raw[64];
 	int n;
 
@@ -68,7 +68,8 @@ static int leg_spec(struct cp_calls *calls, const json_t *spec, struct party *p,
 		return -EINVAL;
 	}
 	if (suite != NULL && cp_suite_parse(suite, &p->suite) < 0) {
-		*why = "suite must be RTP, AES_CM_128_HMAC_SHA1_80 or AES_CM_128_HMAC_SHA1_32";
+		*why = "suite must be RTP, AES_CM_128_HMAC_SHA1_80 or _32, AES_192_CM_..., AES_256_CM_..., AEAD_AES_128_GCM, "
+		       "AEAD_AES_256_GCM, NULL_HMAC_SHA1_80 or _32";
 		return -EINVAL;
 	}
 	if (latch == NULL)
@@ -92,15 +93,14 @@ static int leg_spec(struct cp_calls *calls, const json_t *spec, struct party *p,
 		}
 		return 0;
 	}
-	*why = "rx_key and tx_key must be base64 of 16 bytes key and 14 bytes salt";
+	*why = "rx_key and tx_key must be base64 of the suite's key (16, 24 or 32 bytes) and salt (14; GCM: 12)";
 	rc = key_parse(calls->keys, p->suite, rx, &p->rx);
 	if (rc == 0)
 		rc = key_parse(calls->keys, p->suite, tx, &p->tx);
 	if (rc == -ENOSPC)
 		*why = "no place for more keys";
 	/* The same key for both directions would use one keystream twice (RFC 3711 s9.1). */
-	if (rc == 0 && memcmp(p->rx->key, p->tx->key, cp_suite_key_len(p->suite)) == 0 &&
-	    memcmp(p->rx->salt, p->tx->salt, cp_suite_salt_len(p->suite)) == 0) {
+	if (rc == 0 && cp_keys_equal(p->rx, p->tx)) {
 		*why = "rx_key and tx_key must differ";
 		rc = -EINVAL;
 	}
@@ -198,11 +198,11 @@ json_t *cp_calls_show(struct cp_calls *calls)
 		if (c == NULL)
 			continue;
 		json_array_append_new(
-			list, json_pack("{s:I, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:o, s:o}", "id", (json_int_t)c->ref,
+			list, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:o, s:o}", "id", (json_int_t)c->ref,
 					"state", states[c->state], "from", c->p[0].number, "to",
 					c->p[1].kind != PARTY_NONE ? c->p[1].number : c->digits, "security",
 					c->is_static ? (c->secure ? "srtp" : "rtp") : cp_security_name(call_security(c)),
-					"session", c->is_static, "adopted", c->adopted, "since", (json_int_t)c->since_s,
+					"media", c->direct ? "direct" : "relay", "session", c->is_static, "adopted", c->adopted, "since", (json_int_t)c->since_s,
 					"a", show_party(&c->p[0]), "b", show_party(&c->p[1])));
 	}
 	return list;

@@ -4,6 +4,7 @@
  * waits for the answer, MDCX opens it, DLCX ends it. The gateway's key comes in its answer (RFC 4568: each
  * side's line carries the key it encrypts with). An answer without crypto to an offer with it means RTP.
  */
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,20 +24,36 @@ static void command(const struct cp_call *call, const struct party *p, uint8_t v
 		snprintf(cmd->conn_id, sizeof(cmd->conn_id), "%s", p->conn_id);
 }
 
-static void describe(const struct cp_call *call, const struct party *p, struct dp_mgcp_media *m)
-{
-	struct cfg_addr local;
+#define DISCARD_PORT 9 /* RFC 863: where nothing is sent to */
 
-	cp_ports_addr(call->calls->ports, p->leg_id, &local);
-	cp_to_dp_addr(&m->addr, &local);
+/* What the gateway is told: where it sends to, and the key that it gets media under. */
+static void describe(const struct cp_call *call, const struct party *p, const struct cp_keyset *set,
+		     struct dp_mgcp_media *m)
+{
+	const struct party *other = &call->p[1 - party_side(call, p)];
+	struct cfg_addr addr = other->remote;
+
+	if (!call->direct) {
+		cp_ports_addr(call->calls->ports, p->leg_id, &addr);
+	} else if (addr.family == 0) {
+		addr = *cp_phone_peer(party_phone(other));
+		addr.port = DISCARD_PORT;
+	}
+	cp_to_dp_addr(&m->addr, &addr);
 	m->pt = p->codec == CP_SCCP_G711A ? 8 : 0;
 	m->ptime_ms = call->calls->env.cfg->media.ptime_ms;
-	if (p->suite != DP_SRTP_NONE) {
-		m->suite = p->suite;
-		m->tag = 1;
-		memcpy(m->key, p->tx->key, cp_suite_key_len(p->suite));
-		memcpy(m->salt, p->tx->salt, cp_suite_salt_len(p->suite));
-	}
+	m->telephone_event = other->event_pt != 0 ? EVENT_PT : 0;
+	if (p->suite == DP_SRTP_NONE)
+		return;
+	m->suite = p->suite;
+	m->tag = p->tag;
+	m->mki_len = set->mki_len;
+	m->mki = set->mki;
+	m->kdr = set->kdr;
+	m->lifetime = set->lifetime;
+	m->flags = set->rtcp_clear ? DP_MGCP_SRTP_RTCP_CLEAR : 0;
+	memcpy(m->key, set->key, dp_suite(set->suite)->key_len);
+	memcpy(m->salt, set->salt, dp_suite(set->suite)->salt_len);
 }
 
 static int send_cmd(struct cp_call *call, struct party *p, struct dp_mgcp_cmd *cmd, enum gw_op op);
@@ -52,30 +69,63 @@ static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const cha
 	cp_gw_cmd(gw, &cmd, tag, NULL, NULL);
 }
 
-/* What the gateway described becomes the party's: its address, and its key if both sides want SRTP. */
+int trunk_take_key(struct cp_call *call, struct party *p, const struct dp_mgcp_media *m, const struct cp_keyset *offered,
+		   struct cp_keyset **ret)
+{
+	struct cp_keyset *set = cp_keys_take(call->calls->keys, m->suite, m->key, m->salt);
+	const char *why = NULL;
+
+	if (set == NULL)
+		return -ENOSPC;
+	set->mki_len = m->mki_len;
+	set->mki = m->mki;
+	set->kdr = m->kdr;
+	set->lifetime = m->lifetime;
+	set->rtcp_clear = (m->flags & DP_MGCP_SRTP_RTCP_CLEAR) != 0;
+	/* RFC 4568 s5.1.2: the answer names the line that it takes. The old form has no tags. */
+	if (m->tag != 0 && m->tag != p->tag)
+		why = "its tag is not the offered one";
+	else if (cp_keys_equal(set, offered)) /* one keystream for two streams: RFC 3711 s9.1 */
+		why = "it sends our own key back";
+	else if (set->rtcp_clear && !offered->rtcp_clear)
+		why = "UNENCRYPTED_SRTCP was not offered";
+	if (why != NULL) {
+		cfg_log(CFG_LOG_WARN, "gateway-key-refused", "gateway=%s call=%u reason=%s", p->name, call->ref, cfg_q(why));
+		cp_keys_put(call->calls->keys, set);
+		return -EACCES;
+	}
+	*ret = set;
+	return 0;
+}
+
+/*
+ * What the gateway described becomes the party's: its address, and its key if both sides want SRTP. -EPROTO: it wants
+ * of the key what a phone cannot do, and media was to go directly; others: of no use.
+ */
 static int take_answer(struct cp_call *call, struct party *p, const struct dp_mgcp_done *done)
 {
 	struct cp_calls *calls = call->calls;
-
 	struct party *other = &call->p[1 - party_side(call, p)];
 	uint32_t codec = done->media.pt == 8 ? CP_SCCP_G711A : CP_SCCP_G711U;
 
 	if (done->media.addr.family == 0 || done->media.addr.port == 0 || (done->media.pt != 0 && done->media.pt != 8))
-		return -1;
+		return -EINVAL;
 	/* Nothing is transcoded: the other side speaks what this one chose, or there is no call. */
 	if (other->codec != codec) {
 		if (party_phone(other) == NULL || !cp_phone_has_codec(party_phone(other), codec))
-			return -1;
+			return -EINVAL;
 		other->codec = codec;
 	}
 	p->codec = codec;
+	p->ptime_ms = done->media.ptime_ms;
+	p->event_pt = other->event_pt != 0 ? done->media.telephone_event : 0;
 	cp_from_dp_addr(&p->remote, &done->media.addr);
 	if (p->suite == DP_SRTP_NONE)
-		return done->media.suite == DP_SRTP_NONE ? 0 : -1;
+		return done->media.suite == DP_SRTP_NONE ? 0 : -EINVAL;
 	if (done->media.suite == DP_SRTP_NONE) {
 		cfg_log(CFG_LOG_NOTICE, "gateway-declined-srtp", "gateway=%s call=%u", p->name, call->ref);
 		if (calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
-			return -1;
+			return -EACCES;
 		call->secure = false;
 		p->suite = DP_SRTP_NONE;
 		cp_keys_put(calls->keys, p->tx);
@@ -83,10 +133,64 @@ static int take_answer(struct cp_call *call, struct party *p, const struct dp_mg
 		return 0;
 	}
 	if (done->media.suite != p->suite)
-		return -1;
+		return -EINVAL;
+	if (call->direct && (done->media.mki_len != 0 || done->media.kdr != 0 || done->media.flags != 0))
+		return -EPROTO;
 	cp_keys_put(calls->keys, p->rx);
-	p->rx = cp_keys_take(calls->keys, p->suite, done->media.key, done->media.salt);
-	return p->rx != NULL ? 0 : -1;
+	p->rx = NULL;
+	if (trunk_take_key(call, p, &done->media, p->tx, &p->rx) < 0)
+		return -EACCES;
+	if (!p->rx->rtcp_clear) /* negotiated: both ways or none */
+		p->tx->rtcp_clear = false;
+	return 0;
+}
+
+int trunk_offer(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_gw *gw = cp_gws_find(call->calls->gws, p->name);
+
+	if (gw == NULL)
+		return -ENOTCONN;
+	if (!call->secure) {
+		p->suite = DP_SRTP_NONE;
+	} else {
+		if (!call->direct)
+			p->suite = policy_suite(call, cp_gw_rec(gw), p->offer);
+		else if (p->offer > 0)
+			return -ENOENT;
+		if (p->suite == DP_SRTP_NONE)
+			return -ENOENT;
+		p->tag = ++p->offer;
+		cp_keys_put(call->calls->keys, p->tx);
+		p->tx = policy_draw(call, p, p->suite);
+		if (p->tx == NULL)
+			return -ENOSPC;
+	}
+	return trunk_open(call);
+}
+
+/* The description was refused, or cannot be used: the next suite; directly there is one, then through us. */
+static int offer_again(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+
+	if (!call->secure)
+		return -ENOENT;
+	p->conn_id[0] = '\0';
+	if (call->direct) {
+		call->direct = false;
+		p->offer = 0;
+		if (legs_take(call) < 0)
+			return -ENOSPC;
+	}
+	return trunk_offer(call, side);
+}
+
+/* RFC 3435 s2.4: what says that another description might do. */
+static bool description_refused(const struct dp_mgcp_done *done)
+{
+	return done->result == DP_MGCP_ANSWERED && (done->code == 505 || done->code == 509 || done->code == 534);
 }
 
 static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done)
@@ -95,6 +199,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	struct cp_call *call = call_find(calls, tag->callref);
 	bool ok = done->result == DP_MGCP_ANSWERED && done->code >= 200 && done->code < 300;
 	struct party *p;
+	int rc;
 
 	bool gone = call == NULL || call->p[tag->side].kind != PARTY_GATEWAY;
 	/* No answer, or one without a name for the connection: there may be one. */
@@ -119,16 +224,23 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 			/* Keys were held back. Without them the call may go on only as policy says. */
 			if (p->suite != DP_SRTP_NONE && calls->env.cfg->media.fallback == CFG_FALLBACK_RTP) {
 				call->secure = false;
-				p->suite = DP_SRTP_NONE;
 				cp_keys_put(calls->keys, p->tx);
 				p->tx = NULL;
-				if (trunk_open(call) == 0)
+				if (trunk_offer(call, tag->side) == 0)
 					break;
 			}
 			call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No secure path");
 			break;
 		}
-		if (!ok || p->conn_id[0] == '\0' || take_answer(call, p, done) < 0) {
+		if (description_refused(done) && offer_again(call, tag->side) == 0)
+			break;
+		rc = ok && p->conn_id[0] != '\0' ? take_answer(call, p, done) : -EINVAL;
+		if (rc == -EPROTO) {
+			orphan_dlcx(gw, tag, p->conn_id);
+			if (offer_again(call, tag->side) == 0)
+				break;
+		}
+		if (rc < 0) {
 			call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER,
 				  done->code == 401 || done->code == 403 ? "Busy" : "Gateway refused");
 			break;
@@ -153,8 +265,17 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 			call_end(call, "gateway refused to open the connection");
 			break;
 		}
+		/* The phone has its key already: one that is new now was of no use to anybody. */
+		if (call->direct && p->rx != NULL && done->media.suite != DP_SRTP_NONE &&
+		    CRYPTO_memcmp(p->rx->key, done->media.key, sizeof(p->rx->key)) != 0) {
+			call_end(call, "gateway changed its key");
+			break;
+		}
 		p->ready = true;
 		call_media_ready(call);
+		break;
+	case GW_OP_REKEY:
+		rekey_answered(call, tag->side, done, ok);
 		break;
 	default:
 		break;
@@ -178,8 +299,19 @@ int trunk_open(struct cp_call *call)
 
 	command(call, p, DP_MGCP_CRCX, &cmd);
 	cmd.mode = DP_MGCP_M_RECVONLY;
-	describe(call, p, &cmd.media);
+	describe(call, p, p->tx, &cmd.media);
 	return send_cmd(call, p, &cmd, GW_OP_CRCX);
+}
+
+int trunk_rekey(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct dp_mgcp_cmd cmd;
+
+	p->tag = (uint8_t)(p->tag % 255 + 1); /* a new line: not the one that is in force */
+	command(call, p, DP_MGCP_MDCX, &cmd);
+	describe(call, p, p->next_tx, &cmd.media);
+	return send_cmd(call, p, &cmd, GW_OP_REKEY);
 }
 
 void trunk_ring(struct cp_call *call)
@@ -210,6 +342,8 @@ void trunk_connect(struct cp_call *call)
 
 	command(call, p, DP_MGCP_MDCX, &cmd);
 	cmd.mode = DP_MGCP_M_SENDRECV;
+	if (call->direct) /* the phone has said where it receives */
+		describe(call, p, p->tx, &cmd.media);
 	if (send_cmd(call, p, &cmd, GW_OP_MDCX) < 0)
 		call_end(call, "gateway not reachable");
 	else

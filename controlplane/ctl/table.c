@@ -36,6 +36,10 @@ static const struct ctl_opt gateway_opts[] = {
 	 "a number, or every number with a prefix; may be repeated"},
 	{"--version", "V", CTL_STR, "version", NULL, false, "MGCP 1.0 (default) or 0.1"},
 	{"--crypto", "FORM", CTL_STR, "crypto", NULL, false, "rfc: a=crypto (default); x: a=X-crypto"},
+	{"--suite", "SUITE", CTL_STR, "suite", NULL, false, "offered first, before media.suites: AEAD_AES_256_GCM, ..."},
+	{"--mki", "BYTES", CTL_INT, "mki", NULL, false, "keys sent to it carry an MKI of so many bytes, 1 to 8 (default: none)"},
+	{"--lifetime", "N", CTL_INT, "lifetime", NULL, false, "keys sent to it are good for 2^N packets, 16 to 48"},
+	{"--srtcp-clear", NULL, CTL_TRUE, "srtcp_clear", NULL, false, "SRTCP unencrypted, both ways (UNENCRYPTED_SRTCP)"},
 	{"--keys-without-ipsec", NULL, CTL_TRUE, "keys_without_ipsec", NULL, false,
 	 "DANGEROUS: media keys may go to it in clear"},
 	{"--clear", NULL, CTL_TRUE, "clear", NULL, false, "commands without keys may go to it in clear"},
@@ -59,6 +63,11 @@ static const struct ctl_opt session_opts[] = {
 	{"--leg-a", "SPEC", CTL_PAIRS, "leg_a", NULL, true,
 	 "remote=IP:PORT,suite=SUITE|RTP,rx-key=BASE64,tx-key=BASE64,region=R,latch=L"},
 	{"--leg-b", "SPEC", CTL_PAIRS, "leg_b", NULL, true, "the other party, the same way"},
+	END,
+};
+static const struct ctl_opt rekey_opts[] = {
+	{"--party", "WHO", CTL_STR, "party", NULL, false,
+	 "gateway (default): without a gap; phone: with one, SCCP opens its streams anew; both"},
 	END,
 };
 static const struct ctl_opt cert_opts[] = {
@@ -105,6 +114,8 @@ const struct ctl_cmd ctl_commands[] = {
 	 "end such a session"},
 	{"call hangup", "call.hangup", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
 	 "end a call"},
+	{"rekey", "call.rekey", {{"CALL", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, rekey_opts, CTL_PLAIN,
+	 "new media keys for a running call"},
 	{"cert issue", "cert.issue", POS("NAME", "device"), cert_opts, CTL_CERT, "issue a key and an LSC for a phone"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines and gateways from a JSON file, all or nothing"},

@@ -45,7 +45,7 @@ struct cp_gw {
 	bool asserted;
 	enum cp_gw_state state;
 	bool sa_live;
-	uint64_t cmds, answers, timeouts, no_sa, events, restarts;
+	uint64_t cmds, answers, timeouts, no_sa, events, restarts, media_refused;
 	uint32_t rtt_us;
 	uint32_t audits;
 	struct backlog *backlog;
@@ -485,6 +485,11 @@ const char *cp_gw_name(const struct cp_gw *gw)
 	return gw->rec.name;
 }
 
+const struct cp_gateway *cp_gw_rec(const struct cp_gw *gw)
+{
+	return &gw->rec;
+}
+
 uint32_t cp_gw_id(const struct cp_gw *gw)
 {
 	return gw->rec.gw_id;
@@ -541,6 +546,11 @@ void cp_gws_mgcp_done(struct cp_gws *gws, struct dp_mgcp_done *ev)
 		case DP_MGCP_BAD_ANSWER:
 			gw->answers++;
 			gw->rtt_us = ev->rtt_us;
+			if (ev->result == DP_MGCP_BAD_ANSWER && ev->comment[0] != '\0') {
+				gw->media_refused++;
+				cfg_log_limited(CFG_LOG_WARN, "gateway-media-refused", "gateway=%s code=%u reason=%s",
+						gw->rec.name, ev->code, cfg_q(ev->comment));
+			}
 			set_state(gw, CP_GW_UP);
 			break;
 		case DP_MGCP_TIMEOUT:
@@ -648,14 +658,14 @@ json_t *cp_gws_show(struct cp_gws *gws)
 		if (gw == NULL)
 			continue;
 		json_array_append_new(
-			list, json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
+			list, json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
 					gw->rec.name, "id", (int)gw->rec.gw_id, "address",
 					cfg_addr_print(&gw->rec.address, buf, sizeof(buf)), "region", gw->rec.region,
 					"state", names[gw->state], "sa", gw->sa_live, "keys_without_ipsec",
 					(gw->rec.flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0, "endpoints",
 					(int)gw->rec.endpoint_cnt, "commands", (json_int_t)gw->cmds, "answers",
 					(json_int_t)gw->answers, "timeouts", (json_int_t)gw->timeouts, "no_sa",
-					(json_int_t)gw->no_sa, "events", (json_int_t)gw->events, "rtt_us",
+					(json_int_t)gw->no_sa, "media_refused", (json_int_t)gw->media_refused, "events", (json_int_t)gw->events, "rtt_us",
 					(int)gw->rtt_us));
 	}
 	return list;

@@ -18,6 +18,7 @@ struct event_base;
 struct cp_dp;
 struct cp_store;
 struct cp_alarms;
+struct cp_gateway;
 struct cp_gws;
 struct cp_gw; /* one gateway; lives until its record is deleted and no call uses it */
 
@@ -64,6 +65,8 @@ struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name);
 /** True if an endpoint is meant: "*" as a whole term stands for any term, at the end for all that follow (RFC 3435 s2.1.2). */
 bool cp_gw_endpoint_match(const char *pattern, const char *endpoint);
 const char *cp_gw_name(const struct cp_gw *gw);
+/** Its record as it is now: borrowed, not to be kept. */
+const struct cp_gateway *cp_gw_rec(const struct cp_gw *gw);
 uint32_t cp_gw_id(const struct cp_gw *gw);
 enum cp_gw_state cp_gw_state(const struct cp_gw *gw);
 /** Media address family and region of the gateway's record. */

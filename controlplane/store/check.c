@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/dp_msg.h"
+#include "api/dp_suite.h"
 #include "log.h"
 #include "records.h"
 
@@ -117,7 +117,7 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits", cfg_q(dev->name));
 	if (dev->mode < CP_DEVICE_NONSECURE || dev->mode > CP_DEVICE_ENCRYPTED)
 		return bad(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
-	if (dev->suite >= DP_SRTP_SUITE_MAX)
+	if (dev->suite > DP_AES_CM_128_HMAC_SHA1_32) /* SCCP has no number for others */
 		return bad(why, size, "%s: unknown suite %d", dev->name, (int)dev->suite);
 	if (!cp_text_ok(dev->description) || !cp_text_ok(dev->model))
 		return bad(why, size, "%s: description or model is not printable UTF-8 below %d bytes", dev->name,
@@ -163,6 +163,12 @@ int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
 		return bad(why, size, "%s: region is empty or not printable", gw->name);
 	if ((gw->flags & ~(uint32_t)CP_GW_FLAGS_ALL) != 0)
 		return bad(why, size, "%s: unknown flags %x", gw->name, gw->flags);
+	if (gw->suite != 0 && (dp_suite(gw->suite) == NULL || dp_suite(gw->suite)->null_cipher))
+		return bad(why, size, "%s: unknown suite %d", gw->name, (int)gw->suite);
+	if (gw->mki_len > 8)
+		return bad(why, size, "%s: an MKI of %d bytes, at most 8", gw->name, (int)gw->mki_len);
+	if (gw->lifetime != 0 && (gw->lifetime < 16 || gw->lifetime > 48))
+		return bad(why, size, "%s: lifetime 2^%d is not 2^16 to 2^48", gw->name, (int)gw->lifetime);
 	if (gw->endpoint_cnt > CP_GW_ENDPOINTS_MAX || gw->number_cnt > CP_GW_NUMBERS_MAX)
 		return bad(why, size, "%s: more than %d endpoints or %d numbers", gw->name, CP_GW_ENDPOINTS_MAX,
 			   CP_GW_NUMBERS_MAX);

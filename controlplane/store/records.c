@@ -56,6 +56,9 @@ static const struct cp_field gateway_fields[] = {
 	L(6, cp_gateway, endpoints, &endpoint_list),
 	L(7, cp_gateway, numbers, &gw_number_list),
 	F(8, CP_F_UINT, cp_gateway, changed_us),
+	F(9, CP_F_UINT, cp_gateway, suite),
+	F(10, CP_F_UINT, cp_gateway, mki_len),
+	F(11, CP_F_UINT, cp_gateway, lifetime),
 	END,
 };
 
@@ -90,6 +93,8 @@ static const struct cp_field leg_fields[] = {
 	F(9, CP_F_UINT, cp_call_leg, rx_suite),
 	F(10, CP_F_UINT, cp_call_leg, tx_suite),
 	F(11, CP_F_ADDR, cp_call_leg, remote),
+	F(12, CP_F_UINT, cp_call_leg, codec),
+	F(13, CP_F_UINT, cp_call_leg, event_pt),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,

@@ -58,12 +58,13 @@ struct cp_device { /* key: name */
 	struct cp_buf unknown;
 };
 
-enum { /* struct cp_gateway.flags: the values of DP_GW_F_* */
+enum { /* struct cp_gateway.flags */
 	CP_GW_KEYS_WITHOUT_IPSEC = 1 << 0, /* mgcp.keys_without_ipsec: allow */
 	CP_GW_CLEAR = 1 << 1,      /* no SA needed for commands without keys */
 	CP_GW_X_CRYPTO = 1 << 2,   /* a=X-crypto instead of a=crypto */
 	CP_GW_MGCP_01 = 1 << 3,    /* MGCP 0.1 */
-	CP_GW_FLAGS_ALL = (1 << 4) - 1,
+	CP_GW_SRTCP_CLEAR = 1 << 4, /* SRTCP is offered and taken unencrypted (UNENCRYPTED_SRTCP) */
+	CP_GW_FLAGS_ALL = (1 << 5) - 1,
 };
 
 struct cp_endpoint {
@@ -82,6 +83,9 @@ struct cp_gateway { /* key: name */
 	struct cfg_addr address; /* MGCP address and port (2427 unless said) */
 	char region[CP_TEXT_MAX];
 	uint32_t flags;          /* CP_GW_* */
+	uint8_t suite;           /* enum dp_srtp_suite offered first; 0: as media.suites has it */
+	uint8_t mki_len;         /* bytes of the MKI of keys that it is sent, 0 to 8; 0: none */
+	uint8_t lifetime;        /* 2^lifetime packets for each of them, 16 to 48; 0: not said */
 	unsigned endpoint_cnt;
 	struct cp_endpoint *endpoints;
 	unsigned number_cnt;
@@ -118,6 +122,8 @@ struct cp_call_leg {
 	uint32_t callref;          /* phone party's call reference */
 	uint8_t rx_suite, tx_suite; /* enum dp_srtp_suite */
 	struct cfg_addr remote;
+	uint32_t codec;            /* call control's number of it */
+	uint8_t event_pt;          /* payload type of RFC 2833 events that the party wants; 0: none */
 };
 
 struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, without keys */

@@ -16,6 +16,7 @@ static bool up;
 static void on_up(void *ctx, bool fresh) { (void)ctx; (void)fresh; up = true; }
 static void on_down(void *ctx) { (void)ctx; }
 static void on_aged(void *ctx, const struct dp_leg_aged *ev) { (void)ctx; sink += ev->leg_id; }
+static void on_leg(void *ctx, const struct dp_leg_event *ev) { (void)ctx; sink += ev->kind; }
 static void on_sa(void *ctx, const struct dp_sa_event *ev) { (void)ctx; sink += ev->kind; }
 
 static void on_done(void *ctx, struct dp_mgcp_done *ev)
@@ -31,7 +32,8 @@ static void on_event(void *ctx, const struct dp_mgcp_event *ev)
 		strlen(ev->restart_method) + strlen(ev->observed) + strlen(ev->reason);
 }
 
-static const struct cp_dp_ops ops = {on_up, on_down, on_aged, on_done, on_event, on_sa};
+static const struct cp_dp_ops ops = {.up = on_up, .down = on_down, .leg_aged = on_aged, .leg_event = on_leg,
+					 .mgcp_done = on_done, .mgcp_event = on_event, .sa_event = on_sa};
 
 static void on_reply(void *ctx, int rc)
 {

@@ -95,6 +95,14 @@ static const struct {
 	{"media:\n  rtcp_mux: 2", "line 2: media.rtcp_mux: ", "true"},
 	{"media:\n  rate_pps: -1", "line 2: media.rate_pps: ", "10000000"},
 	{"media:\n  source_pps: 10000001", "line 2: media.source_pps: ", "10000000"},
+	{"media:\n  rekey_s: 604801", "line 2: media.rekey_s: ", "604800"},
+	{"media:\n  latch_max: 0", "line 2: media.latch_max: ", "65535"},
+	{"media:\n  suites: []", "line 2: media.suites: ", "at least one"},
+	{"media:\n  suites: [AEAD_AES_128_GCM, AEAD_AES_128_GCM]", "line 2: media.suites[1]: ", "twice"},
+	{"media:\n  suites: [a b]", "line 2: media.suites[0]: ", "not a suite"},
+	{"media:\n  regions:\n  - name: a\n    mode: x", "line 4: media.regions[0].mode: ", "direct"},
+	{"media:\n  regions:\n  - name: a\n    mode: direct\n  - name: a\n    mode: relay", "line 5: media.regions[1].name: ", "twice"},
+	{"media:\n  regions:\n  - name: a/b\n    mode: direct", "line 3: media.regions[0].name: ", "A-Z"},
 	{"media:\n  fallback: x", "line 2: media.fallback: ", "refuse"},
 	{"capture:\n  enabled: 1", "line 2: capture.enabled: ", "true"},
 	{"capture:\n  plain: yes", "line 2: capture.plain: ", "allow"},
@@ -269,6 +277,12 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->media.dscp, 46);
 	CU_ASSERT_EQUAL(c->media.ptime_ms, 20);
 	CU_ASSERT_EQUAL(c->media.fallback, CFG_FALLBACK_RTP);
+	CU_ASSERT_EQUAL(c->media.regions_count, 0);
+	CU_ASSERT_EQUAL_FATAL(c->media.suites_count, 2);
+	CU_ASSERT_STRING_EQUAL(c->media.suites[0], "AES_CM_128_HMAC_SHA1_80");
+	CU_ASSERT_STRING_EQUAL(c->media.suites[1], "AES_CM_128_HMAC_SHA1_32");
+	CU_ASSERT_EQUAL(c->media.rekey_s, 0);
+	CU_ASSERT_EQUAL(c->media.latch_max, 1);
 	CU_ASSERT_STRING_EQUAL(c->sccp.listen, "0.0.0.0");
 	CU_ASSERT_EQUAL(c->sccp.port, 2000);
 	CU_ASSERT_EQUAL(c->sccp.tls_port, 2443);

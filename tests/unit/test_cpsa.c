@@ -118,7 +118,8 @@ static void sa_event(void *ctx, const struct dp_sa_event *ev)
 	cp_sas_event(sas, ev);
 }
 
-static const struct cp_dp_ops sa_ops = {sa_up, sa_down, world_aged, world_done, world_event, sa_event};
+static const struct cp_dp_ops sa_ops = {.up = sa_up, .down = sa_down, .leg_aged = world_aged, .leg_event = world_leg,
+					 .mgcp_done = world_done, .mgcp_event = world_event, .sa_event = sa_event};
 
 static unsigned cp_up(void)
 {

@@ -10,7 +10,7 @@ static struct event_base *base;
 static struct fake_dp dp;
 static char dir[] = "/tmp/rv-dpclient-XXXXXX";
 static struct cp_dp *client;
-static int ups, downs, fresh_ups, aged, dones, events, answers, last_rc, gone;
+static int ups, downs, fresh_ups, aged, leg_events, dones, events, answers, last_rc, gone;
 
 static void on_up(void *ctx, bool fresh)
 {
@@ -32,6 +32,12 @@ static void on_aged(void *ctx, const struct dp_leg_aged *ev)
 	aged += ev->leg_id == 77;
 }
 
+static void on_leg(void *ctx, const struct dp_leg_event *ev)
+{
+	(void)ctx;
+	leg_events += ev->leg_id == 78 && ev->kind == DP_LEG_MOVED;
+}
+
 static void on_done(void *ctx, struct dp_mgcp_done *ev)
 {
 	(void)ctx;
@@ -50,7 +56,8 @@ static void on_sa(void *ctx, const struct dp_sa_event *ev)
 	(void)ev;
 }
 
-static const struct cp_dp_ops ops = {on_up, on_down, on_aged, on_done, on_event, on_sa};
+static const struct cp_dp_ops ops = {.up = on_up, .down = on_down, .leg_aged = on_aged, .leg_event = on_leg,
+					 .mgcp_done = on_done, .mgcp_event = on_event, .sa_event = on_sa};
 
 static void on_answer(void *ctx, int rc)
 {
@@ -68,7 +75,7 @@ static int refuse_deletes(struct fake_dp *f, const union fake_msg *m)
 
 static void begin(uint32_t media_addrs)
 {
-	ups = downs = fresh_ups = aged = dones = events = answers = last_rc = gone = 0;
+	ups = downs = fresh_ups = aged = leg_events = dones = events = answers = last_rc = gone = 0;
 	memset(&dp, 0, sizeof(dp));
 	dp.media_addrs = media_addrs;
 	base = event_base_new();
@@ -148,16 +155,19 @@ static void test_other_configuration_is_refused(void)
 static void test_events(void)
 {
 	struct dp_leg_aged a = {.leg_id = 77};
+	struct dp_leg_event l = {.leg_id = 78, .kind = DP_LEG_MOVED};
 	struct dp_mgcp_done d = {.code = 200};
 	struct dp_mgcp_event e = {.endpoint = "aaln/1"};
 
 	begin(3);
 	LOOP_UNTIL(base, ups == 1, 2000);
 	fake_send(&dp, &a, DP_MSG_LEG_AGED, sizeof(a), 0);
+	fake_send(&dp, &l, DP_MSG_LEG_EVENT, sizeof(l), 0);
 	fake_send(&dp, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
 	fake_send(&dp, &e, DP_MSG_MGCP_EVENT, sizeof(e), 0);
 	LOOP_UNTIL(base, events == 1, 2000);
 	CU_ASSERT_EQUAL(aged, 1);
+	CU_ASSERT_EQUAL(leg_events, 1);
 	CU_ASSERT_EQUAL(dones, 1);
 	CU_ASSERT_EQUAL(events, 1);
 	end();
@@ -185,7 +195,7 @@ static void test_bad_messages_change_nothing(void)
 	}
 	memset(e.endpoint, 'a', sizeof(e.endpoint)); /* no end of text */
 	CU_ASSERT_EQUAL(cp_dp_input(client, (uint8_t *)&e, sizeof(e)), 1);
-	CU_ASSERT_EQUAL(aged + dones + events + answers, 0);
+	CU_ASSERT_EQUAL(aged + leg_events + dones + events + answers, 0);
 	CU_ASSERT_TRUE(cp_dp_up(client));
 	end();
 }

@@ -56,6 +56,34 @@ static void test_suites(void)
 	CU_ASSERT_EQUAL(cp_suite_parse("rtp", &s), 0);
 	CU_ASSERT(cp_suite_parse("F8_128_HMAC_SHA1_80", &s) < 0);
 	CU_ASSERT(cp_suite_parse(NULL, &s) < 0);
+	/* every suite: key and salt as long as it needs them, no byte more; copies are the same, another draw is not */
+	for (s = DP_SRTP_NONE + 1; s < DP_SRTP_SUITE_MAX; s++) {
+		struct cp_keyset *a = cp_keys_draw(k, s), *b = cp_keys_copy(k, a), *c = cp_keys_take(k, s, a->key, a->salt),
+				 *d = cp_keys_draw(k, s);
+		uint8_t seen[DP_SRTP_KEY_MAX + DP_SRTP_SALT_MAX] = {0}, parsed;
+
+		CU_ASSERT(cp_keys_equal(a, b) && cp_keys_equal(a, c) && !cp_keys_equal(a, d));
+		CU_ASSERT_PTR_NULL(cp_keys_copy(k, a)); /* full */
+		for (int i = 0; i < 64; i++) { /* each byte is drawn at some time */
+			for (int j = 0; j < DP_SRTP_KEY_MAX; j++)
+				seen[j] |= d->key[j];
+			for (int j = 0; j < DP_SRTP_SALT_MAX; j++)
+				seen[DP_SRTP_KEY_MAX + j] |= d->salt[j];
+			cp_keys_put(k, d);
+			d = cp_keys_draw(k, s);
+		}
+		for (int j = 0; j < DP_SRTP_KEY_MAX; j++)
+			CU_ASSERT_EQUAL(seen[j] != 0, j < dp_suite(s)->key_len);
+		for (int j = 0; j < DP_SRTP_SALT_MAX; j++)
+			CU_ASSERT_EQUAL(seen[DP_SRTP_KEY_MAX + j] != 0, j < dp_suite(s)->salt_len);
+		d->salt[0] ^= 1;
+		CU_ASSERT_FALSE(cp_keys_equal(a, d));
+		CU_ASSERT(cp_suite_parse(cp_suite_name(s), &parsed) == 0 && parsed == s);
+		cp_keys_put(k, a);
+		cp_keys_put(k, b);
+		cp_keys_put(k, c);
+		cp_keys_put(k, d);
+	}
 	cp_keys_destroy(k);
 	cp_keys_destroy(NULL);
 }
