@@ -49,12 +49,32 @@ static void *take(const char *what, size_t bytes)
 	return mem;
 }
 
+/* A pool of dataplane.mbufs buffers that fit every port. */
+static struct rte_mempool *buffers(const struct dp_node *node, const char *what)
+{
+	const struct cfg_dataplane *dc = &node->cfg->dataplane;
+	uint16_t size = RTE_MBUF_DEFAULT_BUF_SIZE;
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *pool;
+
+	for (unsigned int i = 0; i < dc->ports_count; i++) {
+		uint16_t need = dp_port_buf_size(dc->ports[i].device, dp_port_dev_mtu(dc, dc->ports[i].device));
+
+		if (need > size)
+			size = need;
+	}
+	snprintf(name, sizeof(name), "%s%s", what, node->tag);
+	pool = rte_pktmbuf_pool_create(name, dc->mbufs, MBUF_CACHE, sizeof(struct dp_mbuf_priv), size,
+				       (int)rte_socket_id());
+	if (pool == NULL)
+		(void)no_memory("mbufs", (size_t)dc->mbufs * size);
+	return pool;
+}
+
 int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cnt, const char *tag)
 {
 	const struct cfg_dataplane *dc = &cfg->dataplane;
-	char name[RTE_MEMPOOL_NAMESIZE];
 	struct dp_neigh *none;
-	uint16_t buf_size = RTE_MBUF_DEFAULT_BUF_SIZE;
 	size_t size;
 	int rc;
 
@@ -72,18 +92,10 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	if (worker_cnt == 0 || worker_cnt > DP_WORKER_MAX || node->media_cnt > DP_MEDIA_ADDR_MAX)
 		return -EINVAL;
 
-	snprintf(name, sizeof(name), "mbuf%s", node->tag);
 	node->pool_size = dc->mbufs;
-	for (unsigned int i = 0; i < dc->ports_count; i++) {
-		uint16_t need = dp_port_buf_size(dc->ports[i].device, dp_port_dev_mtu(dc, dc->ports[i].device));
-
-		if (need > buf_size)
-			buf_size = need;
-	}
-	node->pool = rte_pktmbuf_pool_create(name, dc->mbufs, MBUF_CACHE, sizeof(struct dp_mbuf_priv), buf_size,
-					     (int)rte_socket_id());
+	node->pool = buffers(node, "mbuf");
 	if (node->pool == NULL)
-		return no_memory("mbufs", (size_t)dc->mbufs * buf_size);
+		return -ENOMEM;
 	rc = dp_page_create(worker_cnt, node->media_cnt * DP_LEGS_PER_ADDR, DP_SA_MAX, &node->page, &node->page_size,
 			    &node->page_fd);
 	if (rc < 0) {
@@ -131,6 +143,7 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 static int start_port(struct dp_node *node, uint16_t id, uint8_t i, const struct cfg_dp_port *pc)
 {
 	struct dp_port *port = &node->ports[i];
+	struct rte_mempool *pool = node->pool;
 	int rc;
 
 	port->vlan = pc->vlan;
@@ -142,7 +155,12 @@ static int start_port(struct dp_node *node, uint16_t id, uint8_t i, const struct
 	port->mtu = dp_port_dev_mtu(&node->cfg->dataplane, pc->device);
 	port->has_mac = pc->mac != NULL;
 	memcpy(port->mac, pc->mac_addr, 6);
-	rc = dp_port_start(port, id, node->worker_cnt, node->cfg->dataplane.ring_desc, node->pool);
+	if (dp_port_keeps_buffers(pc->device)) {
+		if (node->kept_pool == NULL && (node->kept_pool = buffers(node, "kept")) == NULL)
+			return -ENOMEM;
+		pool = node->kept_pool;
+	}
+	rc = dp_port_start(port, id, node->worker_cnt, node->cfg->dataplane.ring_desc, pool);
 	if (rc == 0 && port->vlan != 0)
 		rc = dp_port_tagged(node->ports, i);
 	if (pc->mtu != 0 || port->mtu > DP_PORT_MTU)
@@ -261,6 +279,7 @@ uint32_t dp_node_fini(struct dp_node *node)
 		lost = node->pool_size - rte_mempool_avail_count(node->pool);
 		rte_mempool_free(node->pool);
 	}
+	rte_mempool_free(node->kept_pool); /* takes NULL */
 	rte_free(node->leg_mem);
 	if (node->key_mem != NULL)
 		explicit_bzero(node->key_mem, key_bytes(&node->cfg->dataplane));

@@ -173,6 +173,13 @@ bool dp_port_is_pci(const char *device)
 	return kind_of(device, &rest) == K_PCI;
 }
 
+bool dp_port_keeps_buffers(const char *device)
+{
+	const char *rest;
+
+	return kind_of(device, &rest) == K_XDP;
+}
+
 int dp_port_ethdev(const char *device, unsigned int n, uint16_t *ret_id)
 {
 	const char *rest;

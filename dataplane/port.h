@@ -72,6 +72,12 @@ uint16_t dp_port_buf_size(const char *device, uint16_t mtu);
 /** Is a device of this kind a PCI device (then EAL must probe the bus)? */
 bool dp_port_is_pci(const char *device);
 
+/**
+ * Does the driver keep the buffers of its receive ring for ever, even when it is closed (af_xdp of DPDK 22.11)? Then it gets a
+ * pool of its own, which nobody expects to be full at the end.
+ */
+bool dp_port_keeps_buffers(const char *device);
+
 /** The ethdev that EAL made for device number 'n'. 0, -EINVAL, -ENODEV. */
 int dp_port_ethdev(const char *device, unsigned int n, uint16_t *ret_id);
 

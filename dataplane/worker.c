@@ -145,7 +145,8 @@ const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t fam
 			*ret_nh = i;
 		return w->nh->nh[i].mac;
 	}
-	if (w->neigh_budget > 0) {
+	/* Half of it is kept for who answers: a fast stream to an unknown hop would ask for ever and hear nothing. */
+	if (w->neigh_budget > DP_NEIGH_PER_MS / 2) {
 		w->neigh_budget--;
 		evt = dp_worker_evt(w);
 		if (evt != NULL) {

@@ -175,6 +175,7 @@ struct dp_worker {
 struct dp_node {
 	const struct cfg *cfg;
 	struct rte_mempool *pool;
+	struct rte_mempool *kept_pool; /* of drivers that keep what they have; NULL: there is none */
 	uint32_t pool_size;
 	uint16_t port_cnt;
 	struct dp_port ports[DP_PORT_MAX];

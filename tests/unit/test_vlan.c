@@ -223,6 +223,37 @@ static void test_relay(void)
 	assert_accounts();
 }
 
+/* A fast stream to a next hop that is not known asks for it, and the answer in the middle of it is heard. */
+static void test_answer_in_a_flood(void)
+{
+	uint32_t a = leg(0, BASE + 60, DP_LEG_ID(1, BASE + 60, BASE), "10.0.0.7", 4000, 0, 0, DP_LATCH_NONE, 0);
+	uint64_t before = drops(DP_DROP_NO_NEIGH);
+	uint8_t p[200], f[128];
+	struct dp_sockaddr host;
+	struct out o;
+
+	leg(1, BASE + 60, a, "10.1.0.77", 5000, 0, 0, DP_LATCH_NONE, 0);
+	rounds(2);
+	usleep(3000);
+	rounds(2);
+	drain_tx();
+	ip_of("10.1.0.77", &host, 0);
+	for (uint16_t i = 0; i < 60; i++)
+		send_udp(0, 0, "10.0.0.7", 4000, "10.0.0.1", BASE + 60, p, rtp(p, i, 5, 160));
+	inject(1, 0, f, dp_neigh_solicit(f, 4, peer_mac, host.ip, pcs[1].addr[0].ip));
+	rounds(1); /* both in one round: 60 packets without a next hop, then the answer */
+	CU_ASSERT_EQUAL(drops(DP_DROP_NO_NEIGH), before + 60);
+	rounds(1);
+	usleep(3000);
+	rounds(2);
+	drain_tx();
+	send_udp(0, 0, "10.0.0.7", 4000, "10.0.0.1", BASE + 60, p, rtp(p, 60, 5, 160));
+	rounds(2);
+	CU_ASSERT_TRUE(next_out(&o));
+	CU_ASSERT_EQUAL(drops(DP_DROP_NO_NEIGH), before + 60);
+	assert_accounts();
+}
+
 /* Tagged frames cut at every length: counted, never answered with more than there was. */
 static void test_truncation(void)
 {
@@ -262,6 +293,7 @@ static CU_TestInfo tests[] = {
 	{"tags that a driver took off", test_driver_took_it_off},
 	{"ND and echo with tags", test_ipv6_and_echo},
 	{"media between a VLAN and a network without", test_relay},
+	{"an answer in a flood", test_answer_in_a_flood},
 	{"truncation", test_truncation},
 	{"all buffers come back", test_all_buffers_back},
 	CU_TEST_INFO_NULL,
