@@ -142,7 +142,7 @@ def main():
 
     # malformed messages: answered, counted, nothing else
     before = dp.head()["chan_bad"]
-    check("bad field", dp.call(dp.hdr(2, 88) + bytes([255] * 80), True) == -74)
+    check("bad field", dp.call(dp.hdr(2, 112) + bytes([255] * 104), True) == -74)
     dp.sock.send(os.urandom(100))
     time.sleep(0.2)
     check("counted", dp.head()["chan_bad"] >= before + 2)
