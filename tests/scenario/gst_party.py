@@ -83,7 +83,7 @@ def send(args):
     msg = bus.timed_pop_filtered(10 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
     pipe.set_state(Gst.State.NULL)
     if msg is None or msg.type == Gst.MessageType.ERROR:
-        fail("send: %s" % (msg.parse_error() if msg else "no end"))
+        fail("send: %s" % (msg.parse_error().gerror if msg else "no end"))
 
 
 def receive(args):

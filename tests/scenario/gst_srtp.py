@@ -114,7 +114,7 @@ def main():
         f.write(os.urandom(160 * PACKETS))
 
     for sin, sout in (("GCM_128", "AES_256_CM_80"), ("AES_256_CM_32", "GCM_256"), ("GCM_256", "GCM_128"),
-                      ("AES_CM_128_80", "NULL_80"), ("NULL_80", "AES_CM_128_32"), ("GCM_128", "GCM_128")):
+                      ("AES_CM_128_80", "NULL_80"), ("AES_CM_128_32", "AES_CM_128_32"), ("GCM_128", "GCM_128")):
         c = Case(dp, nets, work, "%s to %s" % (sin, sout), sin, sout)
         c.key(c.la, RECV, c.k_in)
         c.key(c.lb, SEND, c.k_out)

@@ -131,7 +131,7 @@ def call(dp, eng, nets, work, suite, n, towards):
     def there(netns, *args):
         return ["ip", "netns", "exec", netns, "timeout", "60", sys.executable, party, *map(str, args)]
 
-    p = subprocess.Popen(there(rx[0], "receive", *rx[1:], heard))
+    p = subprocess.Popen(there(rx[0], "receive", *rx[1:], heard), stderr=open(heard + ".log", "w"))
     until = time.monotonic() + 10
     while time.monotonic() < until and not subprocess.run(
             ["ip", "netns", "exec", rx[0], "ss", "-Hlun", "sport = :%d" % rx[2]], capture_output=True, timeout=10).stdout.strip():

@@ -17,7 +17,7 @@ RC=1
 cleanup() {
 	trap - EXIT INT TERM
 	[ -z "$PID" ] || kill -KILL "$PID" 2>/dev/null
-	[ -z "$ENGINE" ] || kill -KILL "$ENGINE" 2>/dev/null
+	[ -z "$ENGINE" ] || { kill -KILL "$ENGINE"; wait "$ENGINE"; } 2>/dev/null
 	for n in a b d; do ip netns del "$NS$n" 2>/dev/null; done
 	[ $RC = 0 ] && rm -rf "$WORK" || say "logs are in $WORK"
 	exit $RC
