@@ -5,9 +5,9 @@
 gst_party.py send IP PORT TO FILE --cipher C --auth A --key HEX [--mki HEX] [--rekey N,KEY[,MKI]]... [--speed X]
     G.711 in 160-byte packets to ADDRESS:PORT; after N packets another key
 gst_party.py receive IP PORT FILE --cipher C --auth A --key HEX [--mki HEX] [--key2 HEX --mki2 HEX] [--roc N]
-    payloads to FILE in order of arrival, until SIGINT; what was refused is in srtpdec's statistics, printed at the end
+    payloads to FILE in order of arrival, until SIGTERM; what was refused is in srtpdec's statistics, printed at the end
 
-C: null aes-128-icm aes-256-icm aes-128-gcm aes-256-gcm. A: null hmac-sha1-32 hmac-sha1-80. SRTCP's tag has 80 bits.
+C: aes-128-icm aes-256-icm aes-128-gcm aes-256-gcm. A: null hmac-sha1-32 hmac-sha1-80. SRTCP's tag has 80 bits.
 KEY: master key and salt.
 """
 import argparse
@@ -124,7 +124,6 @@ def receive(args):
     sink.connect("new-sample", sample)
     loop, errors = GLib.MainLoop(), []
     on_error(pipe.get_bus(), loop, errors)
-    GLib.unix_signal_add(GLib.PRIORITY_HIGH, signal.SIGINT, loop.quit)
     GLib.unix_signal_add(GLib.PRIORITY_HIGH, signal.SIGTERM, loop.quit)
     pipe.set_state(Gst.State.PLAYING)
     loop.run()
