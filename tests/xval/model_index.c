@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * model_index [TRIALS] [SEED]: ROC, index guess and replay list of dataplane/srtp, sending and receiving, against a model
+ * model_index [TRIALS] [SEED]: (10^8 trials with RAVELIN_FULL=1) ROC, index guess and replay list of dataplane/srtp, sending and receiving, against a model
  * that knows the definition only: the index is the one that ends in SEQ and is nearest to the highest one so far (RFC 3711
  * s3.3.1, appendix A), an accepted index is never accepted again, and what lies a window or more behind is too old. Packets go
  * through the production bursts (NULL cipher, no payload, so that nearly all of the time goes into this) in sizes of 1 to
@@ -38,6 +38,7 @@ struct dir {
 	uint64_t start; /* of streams that begin */
 	bool floor;     /* start is an index below which nothing may be used again, not a mere ROC */
 	bool roc;       /* start is the ROC that signalling gave */
+	uint64_t left;  /* packets until the key has had 2^48, those before the floor counted in (s9.2) */
 	struct stream s[SSRCS];
 };
 
@@ -86,7 +87,7 @@ static uint8_t model_check(const struct dir *d, const struct stream *s, uint64_t
 {
 	uint64_t top = s->begun ? s->top : d->start;
 
-	if (idx >= INDICES)
+	if (idx >= INDICES || d->left == 0)
 		return DP_DROP_KEY_LIMIT;
 	if (!s->begun)
 		return d->floor && idx <= d->start ? DP_DROP_STALE : DP_OK;
@@ -204,6 +205,7 @@ static bool setup(struct dir *d, uint8_t dir, unsigned int k)
 		par.flags = DP_KEY_F_HAVE_ROC;
 		d->start = (uint64_t)par.roc << 16;
 	}
+	d->left = INDICES - (d->floor ? d->start : 0);
 	par.pool = dp_srtp_pool_create(SSRCS * 2, par.window);
 	return par.pool != NULL && dp_srtp_key_init(mb, &d->key, &par) == 0;
 }
@@ -215,6 +217,8 @@ int main(int argc, char **argv)
 	uint64_t trials = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000000, done = 0, bad = 0;
 
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 20261121;
+	if (getenv("RAVELIN_FULL") != NULL && strcmp(getenv("RAVELIN_FULL"), "1") == 0)
+		trials = 100000000;
 	printf("seed %lu\n", seed);
 	mb = dp_mb_create();
 	if (mb == NULL)
@@ -273,8 +277,10 @@ int main(int argc, char **argv)
 			} else if (want[i] == DP_OK) {
 				tag_of(d, p, (uint32_t)(guess >> 16), tag[i]);
 			}
-			if (want[i] == DP_OK)
+			if (want[i] == DP_OK) {
 				model_accept(s, guess);
+				d->left--;
+			}
 		}
 		if (dir == 0)
 			dp_srtp_unprotect_burst(mb, pkt, (uint16_t)n);
