@@ -8,8 +8,7 @@
 
 struct sa_state {
 	struct dp_replay win;
-	uint64_t seq, pkts, bytes;
-	uint8_t dead;
+	uint64_t seq, pkts, bytes, dead; /* no padding: compared as a whole */
 };
 
 static struct sa_state state(const struct dp_sa *sa)
