@@ -407,6 +407,8 @@ int bench_esp(const struct bench_opts *opts)
 	bench_pin(opts->cpu);
 	mb = dp_mb_create();
 	raw = dp_mb_create();
+	if (raw != NULL)
+		dp_mb_own(raw, false, false);
 	if (mb == NULL || raw == NULL)
 		return 1;
 	pool.bad = 0;

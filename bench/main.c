@@ -145,8 +145,9 @@ static void environment(const struct bench_opts *opts)
 
 	cpu_model(cpu, sizeof(cpu));
 	uname(&un);
-	env = json_pack("{s:s, s:i, s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:f, s:{s:s, s:s, s:s, s:s}}", "cpu", cpu, "cores",
-			(int)sysconf(_SC_NPROCESSORS_ONLN), "isa", mb != NULL ? dp_mb_isa(mb) : "none", "kernel",
+	env = json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:f, s:{s:s, s:s, s:s, s:s}}", "cpu", cpu, "cores",
+			(int)sysconf(_SC_NPROCESSORS_ONLN), "isa", mb != NULL ? dp_mb_isa(mb) : "none", "hmac",
+			mb != NULL ? dp_mb_hmac_name(mb) : "none", "ctr", mb != NULL ? dp_mb_ctr_name(mb) : "none", "kernel",
 			un.release, "hugepages", (int)hugepages(), "build", "type", RV_BUILDTYPE, "march", RV_MARCH,
 			"compiler", __VERSION__, "tsc_hz", round(opts->tsc_hz / 1e6) * 1e6, "versions", "ravelin",
 			RV_VERSION, "ipsec-mb", imb_get_version_str(), "openssl", OpenSSL_version(OPENSSL_VERSION_STRING),

@@ -605,6 +605,8 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	}
 	for (uint32_t i = 0; i < DP_EVT_DEPTH - 1; i++)
 		(void)rte_ring_sp_enqueue(w->evt_free, &w->evt_mem[i]);
+	cfg_log(CFG_LOG_INFO, "crypto", "worker=%u isa=%s hmac=%s ctr=%s", id, dp_mb_isa(w->mb), dp_mb_hmac_name(w->mb),
+		dp_mb_ctr_name(w->mb));
 	return w;
 }
 

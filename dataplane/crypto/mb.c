@@ -3,10 +3,12 @@
 #include <string.h>
 #include <x86intrin.h>
 
+#include "crypto/ctrvaes.h"
+#include "crypto/hmac16.h"
 #include "crypto/mb.h"
 #include "crypto/sha1ni.h"
 
-/* Below so many jobs the SHA instructions beat lanes that would run mostly empty: bench/README.md, "short bursts". */
+/* Below so many jobs the SHA instructions beat ipsec-mb's lanes run mostly empty: bench/README.md, "short bursts". */
 #define HMAC_SHORT 8
 
 static const struct isa {
@@ -45,25 +47,45 @@ static void templates(struct dp_mb *mb)
 	}
 }
 
-/* Cycles of the best of some bursts of 32 media packets: 160 bytes encrypted, 176 authenticated. */
-static uint64_t measure(struct dp_mb *mb, uint8_t *data)
+static void hmac_short(const struct dp_mb_hmac *b, unsigned int i, unsigned int end)
 {
-	static const uint8_t state[DP_MB_HMAC_STATE] __attribute__((aligned(64)));
-	static const uint8_t iv[16] __attribute__((aligned(16)));
+	for (; i + 2 <= end; i += 2)
+		dp_sha1ni_hmac_pair(b, i, i + 1, NULL, NULL, 0);
+	if (i < end)
+		dp_sha1ni_hmac(b, i, NULL, 0);
+}
+
+#define MEASURE_JOBS 32 /* media packets: 160 bytes encrypted, 172 and the ROC authenticated */
+#define MEASURE_STEP 192
+
+struct measure {
+	uint8_t data[MEASURE_JOBS * MEASURE_STEP] __attribute__((aligned(64)));
+	uint8_t state[DP_MB_HMAC_STATE] __attribute__((aligned(64)));
 	uint8_t rk[DP_MB_AES128_RK] __attribute__((aligned(16)));
-	uint8_t tag[32][DP_MB_SHA1_LEN];
+	uint8_t iv[16] __attribute__((aligned(16)));
+	uint8_t tag[MEASURE_JOBS][DP_MB_SHA1_LEN];
+};
+
+enum op { HMAC, HMAC_SHANI, CTR };
+
+/* Cycles of the best of some bursts of n jobs. */
+static uint64_t measure(struct dp_mb *mb, struct measure *m, enum op op, unsigned int n)
+{
 	uint64_t best = UINT64_MAX;
 
-	dp_mb_aes128_expand(mb, iv, rk, NULL);
+	for (unsigned int i = 0; i < n; i++) {
+		dp_mb_ctr_set(mb, i, m->rk, 10, m->iv, m->data + i * MEASURE_STEP + 12, 160);
+		dp_mb_hmac_set_word(mb, i, m->state, m->data + i * MEASURE_STEP, 172, 0, m->tag[i], 10);
+	}
 	for (unsigned int round = 0; round < 12; round++) {
 		uint64_t t = __rdtsc();
 
-		for (unsigned int i = 0; i < 32; i++) {
-			dp_mb_ctr_set(mb, i, rk, 10, iv, data + i * 192, 160);
-			dp_mb_hmac_set(mb, i, state, data + i * 192, 176, tag[i], DP_MB_SHA1_LEN);
-		}
-		dp_mb_ctr_run(mb, 32);
-		dp_mb_hmac_run(mb, 32);
+		if (op == HMAC)
+			dp_mb_hmac_run(mb, n);
+		else if (op == CTR)
+			dp_mb_ctr_run(mb, n);
+		else
+			hmac_short(&mb->hmac, 0, n);
 		t = __rdtsc() - t;
 		if (t < best)
 			best = t;
@@ -71,22 +93,12 @@ static uint64_t measure(struct dp_mb *mb, uint8_t *data)
 	return best;
 }
 
-struct dp_mb *dp_mb_create_isa(const char *name)
+/* ipsec-mb's instruction set. */
+static bool isa_choose(struct dp_mb *mb, struct measure *m, const char *name)
 {
-	struct dp_mb *mb = aligned_alloc(64, (sizeof(*mb) + 63) / 64 * 64);
-	uint8_t *data = calloc(32, 192);
 	const struct isa *best = NULL;
-	uint64_t best_cyc = UINT64_MAX, features;
+	uint64_t best_cyc = UINT64_MAX, features = mb->mgr->features;
 
-	if (mb == NULL || data == NULL)
-		goto fail;
-	memset(mb, 0, sizeof(*mb));
-	mb->lanes = DP_MB_BURST;
-	mb->mgr = alloc_mb_mgr(0);
-	if (mb->mgr == NULL)
-		goto fail;
-	features = mb->mgr->features;
-	templates(mb);
 	for (unsigned int i = 0; i < ISA_CNT; i++) {
 		uint64_t cyc;
 
@@ -96,31 +108,85 @@ struct dp_mb *dp_mb_create_isa(const char *name)
 		isas[i].init(mb->mgr);
 		if (imb_get_errno(mb->mgr) != 0 || mb->mgr->used_arch != isas[i].arch)
 			continue;
-		cyc = measure(mb, data);
+		cyc = measure(mb, m, HMAC, MEASURE_JOBS) + measure(mb, m, CTR, MEASURE_JOBS);
 		if (cyc < best_cyc) {
 			best_cyc = cyc;
 			best = &isas[i];
 		}
 	}
 	if (best == NULL)
-		goto fail;
+		return false;
 	best->init(mb->mgr);
-	if (imb_get_errno(mb->mgr) != 0)
-		goto fail;
-	templates(mb); /* the measurement's pointers are gone */
 	mb->lanes = best->lanes;
 	mb->shani = (features & IMB_FEATURE_SHANI) != 0;
-	free(data);
+	return imb_get_errno(mb->mgr) == 0;
+}
+
+bool dp_mb_own(struct dp_mb *mb, bool hmac, bool ctr)
+{
+	if ((hmac && !dp_hmac16_usable()) || (ctr && !dp_ctrvaes_usable()))
+		return false;
+	mb->own_hmac = hmac;
+	mb->own_ctr = ctr;
+	return true;
+}
+
+/* Kernels of ours, where they are faster. */
+static void own_choose(struct dp_mb *mb, struct measure *m)
+{
+	uint64_t imb_hmac = measure(mb, m, HMAC, MEASURE_JOBS), imb_ctr = measure(mb, m, CTR, MEASURE_JOBS);
+	bool hmac = dp_mb_own(mb, true, false) && measure(mb, m, HMAC, MEASURE_JOBS) < imb_hmac;
+	bool ctr = dp_mb_own(mb, false, true) && measure(mb, m, CTR, MEASURE_JOBS) < imb_ctr;
+
+	dp_mb_own(mb, hmac, ctr);
+	if (hmac && mb->shani) {
+		/* 16 lanes take the same time for 1 job as for 16 */
+		uint64_t lanes = measure(mb, m, HMAC, 16), single = measure(mb, m, HMAC_SHANI, 16);
+
+		mb->few = (unsigned int)(16 * lanes / single) + 1;
+		mb->few = mb->few < 16 ? mb->few : 16;
+	}
+}
+
+static struct dp_mb *create(const char *name, bool own)
+{
+	struct dp_mb *mb = aligned_alloc(64, (sizeof(*mb) + 63) / 64 * 64);
+	struct measure *m = aligned_alloc(64, (sizeof(*m) + 63) / 64 * 64);
+
+	if (mb != NULL)
+		memset(mb, 0, sizeof(*mb));
+	if (mb == NULL || m == NULL)
+		goto fail;
+	memset(m, 0, sizeof(*m));
+	mb->lanes = DP_MB_BURST;
+	mb->mgr = alloc_mb_mgr(0);
+	if (mb->mgr == NULL)
+		goto fail;
+	templates(mb);
+	if (!isa_choose(mb, m, name))
+		goto fail;
+	if (own)
+		own_choose(mb, m);
+	/* the measurement's pointers go */
+	templates(mb);
+	memset(&mb->hmac, 0, sizeof(mb->hmac));
+	memset(mb->ctr, 0, sizeof(mb->ctr));
+	free(m);
 	return mb;
 fail:
-	free(data);
+	free(m);
 	dp_mb_destroy(mb);
 	return NULL;
 }
 
 struct dp_mb *dp_mb_create(void)
 {
-	return dp_mb_create_isa(NULL);
+	return create(NULL, true);
+}
+
+struct dp_mb *dp_mb_create_isa(const char *name)
+{
+	return create(name, false);
 }
 
 void dp_mb_destroy(struct dp_mb *mb)
@@ -144,6 +210,16 @@ const char *dp_mb_isa(const struct dp_mb *mb)
 		if (mb->mgr->used_arch == isas[i].arch)
 			return isas[i].name;
 	return "unknown";
+}
+
+const char *dp_mb_hmac_name(const struct dp_mb *mb)
+{
+	return mb->own_hmac ? "own16" : "ipsec-mb";
+}
+
+const char *dp_mb_ctr_name(const struct dp_mb *mb)
+{
+	return mb->own_ctr ? "own" : "ipsec-mb";
 }
 
 void dp_mb_aes_expand(struct dp_mb *mb, const uint8_t *key, size_t key_len, uint8_t *enc, uint8_t *dec)
@@ -179,7 +255,7 @@ void dp_mb_hmac_sha1_key(struct dp_mb *mb, const uint8_t *key, size_t len, uint8
  * The "nocheck" calls are right here: every field that the checks look at is a template's or set by us, and
  * bursts of the synchronous kind cannot be half done: the manager's lanes are empty before and after.
  */
-void dp_mb_ctr_run(struct dp_mb *mb, unsigned int n)
+static void ctr_imb(struct dp_mb *mb, unsigned int n)
 {
 	/* A burst of the manager's has one key length. */
 	for (unsigned int first = 0, end; first < n; first = end) {
@@ -202,64 +278,45 @@ void dp_mb_ctr_run(struct dp_mb *mb, unsigned int n)
 	}
 }
 
-/* What an HMAC burst's code that wants its message in one piece needs: the words put behind it, and whole tags. */
-struct scratch {
-	uint32_t had[DP_MB_BURST]; /* where a job's word went */
-	uint8_t tag[DP_MB_BURST][DP_MB_SHA1_LEN];
-};
-
-/* The job has a word, so its data is writable: dp_mb_hmac_set_word(). */
-static inline uint8_t *word_at(const struct dp_mb_hmac *job)
+void dp_mb_ctr_run(struct dp_mb *mb, unsigned int n)
 {
-	return (uint8_t *)(uintptr_t)job->data + job->len;
+	if (mb->own_ctr)
+		dp_ctrvaes_run(mb->ctr, n);
+	else
+		ctr_imb(mb, n);
 }
 
-static void hmac_imb(struct dp_mb *mb, struct scratch *s, unsigned int n)
+/* Jobs with a word have writable data: dp_mb_hmac_set_word(). */
+static inline uint8_t *word_at(const struct dp_mb_hmac *b, unsigned int i)
 {
+	return (uint8_t *)(uintptr_t)b->data[i] + b->len[i];
+}
+
+/* ipsec-mb wants messages in one piece: words are put behind the data for as long as it takes. */
+static void hmac_imb(struct dp_mb *mb, unsigned int n)
+{
+	const struct dp_mb_hmac *b = &mb->hmac;
+	uint8_t tag[DP_MB_BURST][DP_MB_SHA1_LEN];
+	uint32_t had[DP_MB_BURST];
+
 	for (unsigned int i = 0; i < n; i++) {
-		const struct dp_mb_hmac *job = &mb->hmac[i];
 		IMB_JOB *imb = &mb->imb_hmac[i];
 
-		imb->u.HMAC._hashed_auth_key_xor_ipad = job->state;
-		imb->u.HMAC._hashed_auth_key_xor_opad = job->state + DP_MB_HMAC_STATE / 2;
-		imb->src = job->data;
-		imb->msg_len_to_hash_in_bytes = job->len + job->word_len;
-		imb->auth_tag_output = s->tag[i];
+		if (b->total[i] != b->len[i]) {
+			memcpy(&had[i], word_at(b, i), 4);
+			memcpy(word_at(b, i), &b->end[i], 4);
+		}
+		imb->u.HMAC._hashed_auth_key_xor_ipad = b->state[i];
+		imb->u.HMAC._hashed_auth_key_xor_opad = b->state[i] + DP_MB_HMAC_STATE / 2;
+		imb->src = b->data[i];
+		imb->msg_len_to_hash_in_bytes = b->total[i];
+		imb->auth_tag_output = tag[i];
 	}
 	IMB_SUBMIT_HASH_BURST_NOCHECK(mb->mgr, mb->imb_hmac, n, IMB_AUTH_HMAC_SHA_1);
-}
-
-/* memcpy(), without the call for the lengths that protocols have. */
-static inline void tag_out(uint8_t *dst, const uint8_t *tag, unsigned int len)
-{
-	memcpy(dst, tag, len < 4 ? len : 4);
-	if (len == 10)
-		memcpy(dst + 4, tag + 4, 6);
-	else if (len == 12)
-		memcpy(dst + 4, tag + 4, 8);
-	else if (len > 4)
-		memcpy(dst + 4, tag + 4, len - 4);
-}
-
-static void hmac_short(struct dp_mb *mb, struct scratch *s, unsigned int first, unsigned int n)
-{
-	struct dp_sha1ni_msg msg[2];
-
-	for (unsigned int i = first; i < n; i++) {
-		const struct dp_mb_hmac *job = &mb->hmac[i];
-		unsigned int at = (i - first) & 1;
-
-		msg[at] = (struct dp_sha1ni_msg){
-			.ipad = job->state,
-			.opad = job->state + DP_MB_HMAC_STATE / 2,
-			.data = job->data,
-			.len = job->len + job->word_len,
-			.tag = s->tag[i],
-		};
-		if (at == 1)
-			dp_sha1ni_hmac_pair(msg);
-		else if (i + 1 == n)
-			dp_sha1ni_hmac(msg);
+	for (unsigned int i = 0; i < n; i++) {
+		if (b->total[i] != b->len[i])
+			memcpy(word_at(b, i), &had[i], 4);
+		dp_mb_tag_out(b->tag[i], tag[i], b->tag_len[i]);
 	}
 }
 
@@ -267,29 +324,16 @@ void dp_mb_hmac_run(struct dp_mb *mb, unsigned int n)
 {
 	/* A few jobs behind full sets of lanes would cost as much as another full set. */
 	unsigned int few = n % mb->lanes;
-	struct scratch s;
 
+	if (mb->own_hmac) {
+		dp_hmac16_run(&mb->hmac, n, mb->few);
+		return;
+	}
 	if (few >= HMAC_SHORT || !mb->shani)
 		few = 0;
-	for (unsigned int i = 0; i < n; i++) {
-		const struct dp_mb_hmac *job = &mb->hmac[i];
-		uint32_t word = __builtin_bswap32(job->word);
-
-		if (job->word_len == 0)
-			continue;
-		memcpy(&s.had[i], word_at(job), 4);
-		memcpy(word_at(job), &word, 4);
-	}
 	if (n > few)
-		hmac_imb(mb, &s, n - few);
-	hmac_short(mb, &s, n - few, n);
-	for (unsigned int i = 0; i < n; i++) {
-		const struct dp_mb_hmac *job = &mb->hmac[i];
-
-		if (job->word_len != 0)
-			memcpy(word_at(job), &s.had[i], 4);
-		tag_out(job->tag, s.tag[i], job->tag_len);
-	}
+		hmac_imb(mb, n - few);
+	hmac_short(&mb->hmac, n - few, n);
 }
 
 void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, bool encrypt)

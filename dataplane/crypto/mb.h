@@ -11,7 +11,9 @@
  * to the caller and must stay until run returned. Nothing here allocates after create. A manager and all its
  * functions belong to one thread (a worker, or the main lcore for its key schedules).
  *
- * The work is intel-ipsec-mb's; SHA-NI code of our own does the HMACs of short bursts.
+ * HMAC and CTR bursts run in kernels of our own (hmac16.h, ctrvaes.h) where the CPU has what they need and they were
+ * faster in a measurement at the start, and in intel-ipsec-mb otherwise; GCM and CBC are always the latter's. SHA-NI code of
+ * our own does the HMACs of short bursts.
  */
 #ifndef DP_CRYPTO_MB_H
 #define DP_CRYPTO_MB_H
@@ -22,54 +24,45 @@
 
 #include <intel-ipsec-mb.h>
 
-#define DP_MB_BURST      64  /* slots of each kind */
+#include "crypto/job.h"
+
 #define DP_MB_AES128_RK  176 /* bytes of an expanded AES key, one direction; 16-byte aligned */
 #define DP_MB_AES192_RK  208
 #define DP_MB_AES256_RK  240
 #define DP_MB_AES_RK_MAX DP_MB_AES256_RK
-#define DP_MB_HMAC_STATE 40  /* bytes: inner, then outer HMAC-SHA1 state; 4-byte aligned, at best in one cache line */
-#define DP_MB_SHA1_LEN   20  /* bytes of a whole tag */
-
-/* A job of a burst. Filled by the functions below. */
-struct dp_mb_ctr {
-	const uint8_t *rk, *iv;
-	uint8_t *data;
-	uint32_t len;
-	uint32_t rounds;
-};
-
-struct dp_mb_hmac {
-	const uint8_t *state, *data;
-	uint8_t *tag;
-	uint32_t len;
-	uint32_t word; /* behind the data, as 4 bytes in network order */
-	uint8_t word_len; /* 0 or 4 */
-	uint8_t tag_len;
-};
 
 struct dp_mb {
 	IMB_MGR *mgr; /* for what has no function here; no job may be left in it */
 	bool shani;   /* own single-buffer HMAC in use for short bursts, and for what is left of longer ones */
-	unsigned int lanes; /* HMAC jobs that the manager works on side by side */
+	bool own_hmac, own_ctr; /* kernels of our own chosen: dp_mb_own() */
+	unsigned int lanes;     /* HMAC jobs that ipsec-mb works on side by side */
+	unsigned int few;       /* HMAC jobs that are better done with SHA-NI than in half empty lanes of ours */
 	struct dp_mb_ctr ctr[DP_MB_BURST];
-	struct dp_mb_hmac hmac[DP_MB_BURST];
+	struct dp_mb_hmac hmac;
 	IMB_JOB imb_ctr[DP_MB_BURST], imb_hmac[DP_MB_BURST], cbc[DP_MB_BURST]; /* templates, filled from the above */
 };
 
 /**
- * A manager for the calling thread's use, with the fastest instruction set of those this CPU has, as measured
- * (about a millisecond). NULL: no memory, or the CPU lacks SSE4.2, AES-NI or PCLMULQDQ.
+ * A manager for the calling thread's use, with the fastest instruction set and kernels of those this CPU has, as measured
+ * (about two milliseconds). NULL: no memory, or the CPU lacks SSE4.2, AES-NI or PCLMULQDQ.
  */
 struct dp_mb *dp_mb_create(void);
 
-/** The same with the instruction set of that name, for tests. NULL also: this CPU has it not. */
+/** ipsec-mb with the instruction set of that name, no kernel of ours: for tests and comparisons. NULL also: this CPU has it not. */
 struct dp_mb *dp_mb_create_isa(const char *name);
 
 /** Clears key material that the manager still holds, frees. Takes NULL. */
 void dp_mb_destroy(struct dp_mb *mb);
 
-/** Name of the instruction set chosen: "avx512", "avx2", "avx", "sse". */
+/** Name of the instruction set that ipsec-mb uses: "avx512", "avx2", "avx", "sse". */
 const char *dp_mb_isa(const struct dp_mb *mb);
+
+/** Who does HMAC and CTR bursts: "own16" or "ipsec-mb", "own" or "ipsec-mb". */
+const char *dp_mb_hmac_name(const struct dp_mb *mb);
+const char *dp_mb_ctr_name(const struct dp_mb *mb);
+
+/** Use our kernels for HMAC, for CTR: for tests and comparisons. false, and nothing changed: this CPU cannot run them. */
+bool dp_mb_own(struct dp_mb *mb, bool hmac, bool ctr);
 
 /** Rounds of AES with a key of 16, 24 or 32 bytes: 10, 12 or 14. A schedule has 16 bytes more than 16 for each. */
 static inline unsigned int dp_mb_aes_rounds(size_t key_len)
@@ -126,14 +119,15 @@ void dp_mb_ctr_run(struct dp_mb *mb, unsigned int n);
 static inline void dp_mb_hmac_set(struct dp_mb *mb, unsigned int slot, const uint8_t *state, const uint8_t *data,
 				  size_t len, uint8_t *tag, unsigned int tag_len)
 {
-	struct dp_mb_hmac *job = &mb->hmac[slot];
+	struct dp_mb_hmac *b = &mb->hmac;
 
-	job->state = state;
-	job->data = data;
-	job->tag = tag;
-	job->len = (uint32_t)len;
-	job->word_len = 0;
-	job->tag_len = (uint8_t)tag_len;
+	b->state[slot] = state;
+	b->data[slot] = data;
+	b->tag[slot] = tag;
+	b->end[slot] = 0x80;
+	b->len[slot] = (uint32_t)len;
+	b->total[slot] = (uint32_t)len;
+	b->tag_len[slot] = (uint8_t)tag_len;
 }
 
 /**
@@ -143,15 +137,15 @@ static inline void dp_mb_hmac_set(struct dp_mb *mb, unsigned int slot, const uin
 static inline void dp_mb_hmac_set_word(struct dp_mb *mb, unsigned int slot, const uint8_t *state, uint8_t *data,
 				       size_t len, uint32_t word, uint8_t *tag, unsigned int tag_len)
 {
-	struct dp_mb_hmac *job = &mb->hmac[slot];
+	struct dp_mb_hmac *b = &mb->hmac;
 
-	job->state = state;
-	job->data = data;
-	job->tag = tag;
-	job->len = (uint32_t)len;
-	job->word = word;
-	job->word_len = 4;
-	job->tag_len = (uint8_t)tag_len;
+	b->state[slot] = state;
+	b->data[slot] = data;
+	b->tag[slot] = tag;
+	b->end[slot] = (uint64_t)0x80 << 32 | __builtin_bswap32(word);
+	b->len[slot] = (uint32_t)len;
+	b->total[slot] = (uint32_t)len + 4;
+	b->tag_len[slot] = (uint8_t)tag_len;
 }
 
 /** Run slots 0 .. n-1. n at most DP_MB_BURST. No tag may lie in the data of another job of the burst. */

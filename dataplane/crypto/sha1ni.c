@@ -46,11 +46,11 @@ SHANI_INLINE void compress(struct lane *l, const int n)
 	}
 }
 
-SHANI_INLINE void state_load(struct lane *l, const uint8_t *state)
+SHANI_INLINE void state_load(struct lane *l, const void *state)
 {
 	uint32_t e;
 
-	memcpy(&e, state + 16, 4);
+	memcpy(&e, (const uint8_t *)state + 16, 4);
 	l->abcd = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0x1b);
 	l->e = _mm_set_epi32((int)e, 0, 0, 0);
 }
@@ -64,20 +64,20 @@ SHANI_INLINE void block_load(struct lane *l, const uint8_t *p)
 }
 
 /* What is left of the message behind its whole blocks, padded: 64 or 128 bytes. Returns blocks. */
-SHANI_INLINE unsigned int tail_make(uint8_t tail[128], const uint8_t *data, size_t len)
+SHANI_INLINE unsigned int tail_make(uint8_t tail[128], const struct dp_mb_hmac *b, unsigned int i)
 {
-	size_t left = len % 64, blocks = left < 56 ? 1 : 2;
-	uint64_t bits = __builtin_bswap64((64 + (uint64_t)len) * 8);
+	size_t left = b->len[i] % 64, blocks = left + (b->total[i] - b->len[i]) < 56 ? 1 : 2;
+	uint64_t bits = __builtin_bswap64((64 + (uint64_t)b->total[i]) * 8);
 
-	memcpy(tail, data + len - left, left);
-	memset(tail + left, 0, blocks * 64 - left);
-	tail[left] = 0x80;
+	memcpy(tail, b->data[i] + b->len[i] - left, left);
+	memset(tail + left, 0, 128 - left);
+	memcpy(tail + left, &b->end[i], 8);
 	memcpy(tail + blocks * 64 - 8, &bits, 8);
 	return (unsigned int)blocks;
 }
 
 /* The outer hash of what the lanes hold, and the tags. */
-SHANI_INLINE void finish(struct lane *l, const int n, const struct dp_sha1ni_msg *msg)
+SHANI_INLINE void finish(struct lane *l, const int n, const struct dp_mb_hmac *b, const unsigned int *job)
 {
 	const __m128i swap = _mm_set_epi64x(0x0001020304050607ll, 0x08090a0b0c0d0e0fll);
 
@@ -86,70 +86,84 @@ SHANI_INLINE void finish(struct lane *l, const int n, const struct dp_sha1ni_msg
 		l[z].w[1] = _mm_set_epi32(_mm_extract_epi32(l[z].e, 3), (int)0x80000000u, 0, 0);
 		l[z].w[2] = _mm_setzero_si128();
 		l[z].w[3] = _mm_set_epi32(0, 0, 0, (64 + 20) * 8);
-		state_load(&l[z], msg[z].opad);
+		state_load(&l[z], b->state[job[z]] + DP_MB_HMAC_STATE / 2);
 	}
 	compress(l, n);
 	for (int z = 0; z < n; z++) {
 		uint32_t e = __builtin_bswap32((uint32_t)_mm_extract_epi32(l[z].e, 3));
+		uint8_t tag[DP_MB_SHA1_LEN];
 
-		_mm_storeu_si128((__m128i *)msg[z].tag, _mm_shuffle_epi8(l[z].abcd, swap));
-		memcpy(msg[z].tag + 16, &e, 4);
+		_mm_storeu_si128((__m128i *)tag, _mm_shuffle_epi8(l[z].abcd, swap));
+		memcpy(tag + 16, &e, 4);
+		dp_mb_tag_out(b->tag[job[z]], tag, b->tag_len[job[z]]);
 	}
 }
 
-/* Inner hash of lane z from block 'from' on. */
-SHANI_INLINE void rest(struct lane *l, const struct dp_sha1ni_msg *msg, size_t from)
+/* Inner hash of a lane from block 'from' on. */
+SHANI_INLINE void rest(struct lane *l, const struct dp_mb_hmac *b, unsigned int i, size_t from)
 {
+	size_t full = b->len[i] / 64;
 	uint8_t tail[128];
-	unsigned int blocks = tail_make(tail, msg->data, msg->len);
+	unsigned int blocks = tail_make(tail, b, i);
 
-	for (size_t b = from; b < msg->len / 64; b++) {
-		block_load(l, msg->data + b * 64);
+	for (size_t k = from; k < full; k++) {
+		block_load(l, b->data[i] + k * 64);
 		compress(l, 1);
 	}
-	for (unsigned int b = 0; b < blocks; b++) {
-		block_load(l, tail + b * 64);
+	/* 'from' may lie behind the data: a tail of two blocks, half done */
+	for (size_t k = from > full ? from - full : 0; k < blocks; k++) {
+		block_load(l, tail + k * 64);
 		compress(l, 1);
 	}
 }
 
-SHANI void dp_sha1ni_hmac(const struct dp_sha1ni_msg *msg)
+SHANI_INLINE void begin(struct lane *l, const struct dp_mb_hmac *b, unsigned int i, const uint32_t *inner)
+{
+	if (inner != NULL)
+		state_load(l, inner);
+	else
+		state_load(l, b->state[i]);
+}
+
+SHANI void dp_sha1ni_hmac(const struct dp_mb_hmac *b, unsigned int i, const uint32_t *inner, uint32_t from)
 {
 	struct lane l[1];
 
-	state_load(&l[0], msg->ipad);
-	rest(&l[0], msg, 0);
-	finish(l, 1, msg);
+	begin(&l[0], b, i, inner);
+	rest(&l[0], b, i, from);
+	finish(l, 1, b, &i);
 }
 
-SHANI void dp_sha1ni_hmac_pair(const struct dp_sha1ni_msg msg[2])
+SHANI void dp_sha1ni_hmac_pair(const struct dp_mb_hmac *b, unsigned int i, unsigned int j, const uint32_t *inner_i,
+			       const uint32_t *inner_j, uint32_t from)
 {
+	const size_t full[2] = {b->len[i] / 64, b->len[j] / 64};
+	const unsigned int job[2] = {i, j};
+	size_t both = full[0] < full[1] ? full[0] : full[1], k = from;
 	struct lane l[2];
-	size_t both = msg[0].len / 64 < msg[1].len / 64 ? msg[0].len / 64 : msg[1].len / 64;
 
-	state_load(&l[0], msg[0].ipad);
-	state_load(&l[1], msg[1].ipad);
-	for (size_t b = 0; b < both; b++) {
-		block_load(&l[0], msg[0].data + b * 64);
-		block_load(&l[1], msg[1].data + b * 64);
+	begin(&l[0], b, i, inner_i);
+	begin(&l[1], b, j, inner_j);
+	for (; k < both; k++) {
+		block_load(&l[0], b->data[i] + k * 64);
+		block_load(&l[1], b->data[j] + k * 64);
 		compress(l, 2);
 	}
-	if (msg[0].len / 64 == both && msg[1].len / 64 == both) {
+	if (full[0] == both && full[1] == both) {
 		uint8_t tail[2][128];
-		unsigned int n0 = tail_make(tail[0], msg[0].data, msg[0].len);
-		unsigned int n1 = tail_make(tail[1], msg[1].data, msg[1].len);
+		unsigned int blocks = tail_make(tail[0], b, i);
 
-		if (n0 == n1) {
-			for (unsigned int b = 0; b < n0; b++) {
-				block_load(&l[0], tail[0] + b * 64);
-				block_load(&l[1], tail[1] + b * 64);
+		if (tail_make(tail[1], b, j) == blocks) {
+			for (size_t t = k - both; t < blocks; t++) {
+				block_load(&l[0], tail[0] + t * 64);
+				block_load(&l[1], tail[1] + t * 64);
 				compress(l, 2);
 			}
-			finish(l, 2, msg);
+			finish(l, 2, b, job);
 			return;
 		}
 	}
-	rest(&l[0], &msg[0], both);
-	rest(&l[1], &msg[1], both);
-	finish(l, 2, msg);
+	rest(&l[0], b, i, k);
+	rest(&l[1], b, j, k);
+	finish(l, 2, b, job);
 }

@@ -140,16 +140,15 @@ static void test_sha1ni_every_length(void)
 		uint8_t key[20] = {(uint8_t)len, 1, 2}, st[2 * 20], want[2][20], tag[2][20];
 		size_t other = rnd(&r) % 3 == 0 ? len : rnd(&r) % 400;
 		uint8_t *a = some(&r, len), *b = some(&r, other);
-		struct dp_sha1ni_msg msg[2];
 
 		dp_mb_hmac_sha1_key(mb, key, 20, st);
-		msg[0] = (struct dp_sha1ni_msg){st, st + 20, a, len, tag[0]};
-		msg[1] = (struct dp_sha1ni_msg){st, st + 20, b, other, tag[1]};
+		dp_mb_hmac_set(mb, 0, st, a, len, tag[0], 20);
+		dp_mb_hmac_set(mb, 1, st, b, other, tag[1], 20);
 		ref_mac(key, a, len, want[0]);
 		ref_mac(key, b, other, want[1]);
-		dp_sha1ni_hmac(msg);
+		dp_sha1ni_hmac(&mb->hmac, 0, NULL, 0);
 		wrong += memcmp(tag[0], want[0], 20) != 0;
-		dp_sha1ni_hmac_pair(msg);
+		dp_sha1ni_hmac_pair(&mb->hmac, 0, 1, NULL, NULL, 0);
 		wrong += memcmp(tag, want, 40) != 0;
 		free(a);
 		free(b);
@@ -322,6 +321,8 @@ static void test_every_isa(void)
 		if (mb == NULL)
 			continue;
 		CU_ASSERT_STRING_EQUAL(dp_mb_isa(mb), names[i]);
+		CU_ASSERT_STRING_EQUAL(dp_mb_hmac_name(mb), "ipsec-mb");
+		CU_ASSERT_STRING_EQUAL(dp_mb_ctr_name(mb), "ipsec-mb");
 		test_rfc2202();
 		test_hmac_bursts();
 		test_ctr_bursts();
