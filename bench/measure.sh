@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Every table of bench/README.md in one go, on a quiet machine: measure.sh [--quick] [--update] [--out DIR] [NAME...]
+# runs the benches named (all, and rtpengine, if none), keeps their JSON lines as DIR/NAME.json and prints the tables as
+# Markdown; --update puts them into README.md. About 40 minutes; --quick 5. rtpengine needs root.
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$(cd "${RAVELIN_BUILD:-$here/../build}" && pwd) || exit 1
+bench=$build/bench/ravelin-bench
+[ -x "$bench" ] || {
+	echo "error: $bench is not there: build first" >&2
+	exit 1
+}
+quick= update= out=$build/bench-rows names=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) quick=--quick ;;
+	--update) update=1 ;;
+	--out)
+		out=$2
+		shift
+		;;
+	-*)
+		echo "usage: $0 [--quick] [--update] [--out DIR] [NAME...]" >&2
+		exit 2
+		;;
+	*) names+=("$1") ;;
+	esac
+	shift
+done
+[ ${#names[@]} -gt 0 ] || names=(srtp media overload latency scaling esp mgcp store register rtpengine)
+mkdir -p "$out"
+rc=0 files=()
+for name in "${names[@]}"; do
+	echo "$(date +%T) $name, load $(cut -d' ' -f1-3 /proc/loadavg)" >&2
+	if [ "$name" = rtpengine ]; then
+		[ -z "$quick" ] || export RUNS=1 STEPS=6
+		TRIALS=$out/rtpengine.trials timeout -k 10 1800 "$here/peer-rtpengine.sh" >"$out/$name.json"
+	else
+		timeout -k 10 3600 "$bench" "$name" -j $quick >"$out/$name.json"
+	fi || {
+		echo "error: $name failed; its rows are in $out/$name.json" >&2
+		rc=1
+		continue
+	}
+	files+=("$out/$name.json")
+done
+[ ${#files[@]} -gt 0 ] || exit 1
+if [ -n "$update" ]; then
+	python3 "$here/tables.py" "${files[@]}" --update "$here/README.md" || rc=1
+else
+	python3 "$here/tables.py" "${files[@]}" || rc=1
+fi
+exit $rc

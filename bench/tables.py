@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# The tables of bench/README.md from ravelin-bench's JSON lines: tables.py FILE... [--update README.md]. Printed as Markdown,
+# or put between the file's <!-- table NAME --> and <!-- end --> lines (a table without rows is left as it is).
+import json
+import re
+import sys
+
+STAGES = ("rx", "parse", "lookup", "unprotect", "protect", "rewrite", "tx", "other")
+SHORT = {"RTP": "RTP", "AES_CM_128_HMAC_SHA1_80": "CM-128 _80", "AES_CM_128_HMAC_SHA1_32": "CM-128 _32",
+         "AES_192_CM_HMAC_SHA1_80": "CM-192 _80", "AES_192_CM_HMAC_SHA1_32": "CM-192 _32",
+         "AES_256_CM_HMAC_SHA1_80": "CM-256 _80", "AES_256_CM_HMAC_SHA1_32": "CM-256 _32",
+         "AEAD_AES_128_GCM": "GCM-128", "AEAD_AES_256_GCM": "GCM-256", "NULL_HMAC_SHA1_80": "NULL _80",
+         "NULL_HMAC_SHA1_32": "NULL _32"}
+
+
+def num(v, digits=0):
+    return "–" if v is None else "{:,.{}f}".format(v, digits)
+
+
+def percent(v):
+    return "–" if v is None else "%.0f %%" % (100 * v)
+
+
+def table(head, align, rows):
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(head) + " |", "|" + "|".join("--:" if a == "r" else "---" for a in align) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(r) + " |" for r in rows]) + "\n"
+
+
+def cases(rows, bench):
+    """One entry per case, in order: (case, its first row, rows by peer)."""
+    out = {}
+    for r in rows:
+        if r.get("bench") == bench and "case" in r:
+            out.setdefault(json.dumps(r["case"], sort_keys=True), []).append(r)
+    return [(v[0]["case"], v[0], {r.get("peer"): r for r in v}) for v in out.values()]
+
+
+def against(peers, name, cycles=True):
+    r = peers.get(name)
+    if r is None:
+        return "–"
+    text = num(r["ratio"], 2 if r["ratio"] < 10 else 0)
+    return text + " (%s)" % num(r["peer_cycles"]) if cycles and "peer_cycles" in r else text
+
+
+def payload(case):
+    return case["payload"] if isinstance(case["payload"], str) else num(case["payload"])
+
+
+def srtp(rows):
+    out = [[SHORT[k["suite"]], k["op"], payload(k), num(k["streams"]), num(r["value"] / 1e6, 2), num(r["cycles"]),
+            percent(r["spread"]), against(p, "openssl"), against(p, "ipsec-mb"), num(r.get("over_raw")),
+            against(p, "libsrtp2", False)] for k, r, p in cases(rows, "srtp") if "burst" not in k]
+    return table(["suite", "op", "payload", "streams", "Mpps", "cycles", "spread", "× openssl", "× ipsec-mb", "over raw",
+                  "× libsrtp2"], "llrrrrrrrrr", out)
+
+
+def bursts(rows):
+    grid, sizes = {}, set()
+    for k, r, p in cases(rows, "srtp"):
+        if k["payload"] != 160 or k["streams"] != 1000:
+            continue
+        n = k.get("burst", 32)
+        sizes.add(n)
+        mb, ssl = p.get("ipsec-mb"), p.get("openssl")
+        grid.setdefault((k["suite"], k["op"]), {})[n] = (r["cycles"], ssl and ssl["peer_cycles"], mb and mb["peer_cycles"])
+    sizes = sorted(sizes)
+    if len(sizes) < 2:
+        return ""
+    out = [[SHORT[s], op, who] + [num(v[n][i]) if n in v else "–" for n in sizes]
+           for (s, op), v in grid.items() for i, who in enumerate(("ours", "openssl", "raw ipsec-mb"))]
+    return table(["suite", "op", ""] + ["%d" % n for n in sizes], "lll" + "r" * len(sizes), out)
+
+
+def media(rows):
+    out = [[SHORT[k["from"]], SHORT[k["to"]], k.get("ip", "4"), num(k["payload"]), num(k["legs"]), num(r["value"] / 1e6, 2),
+            num(r["cycles"])] + [num(r["stage_cycles"].get(s)) for s in STAGES] + [percent(r["spread"])]
+           for k, r, _ in cases(rows, "media") if "stage_cycles" in r]
+    return table(["from", "to", "IP", "payload", "legs", "Mpps", "cycles"] + list(STAGES) + ["spread"], "ll" + "r" * 14, out)
+
+
+def rtpengine(rows):
+    out = [[k["path"], num(k["legs"] // 2), num(r["value"] / 1e6, 3), num(r["peer_value"] / 1e6, 3), num(r["ratio"], 2),
+            r["peer_path"], num(r["testpmd_mac"] / 1e6, 2) if r.get("testpmd_mac") else "–",
+            "yes" if r.get("sender_limited") else "no", "%d" % r["runs"], percent(r["spread"])]
+           for k, r, _ in cases(rows, "media") if r.get("peer") == "rtpengine"]
+    return table(["our path", "calls", "ours Mpps", "rtpengine Mpps", "ratio", "its path", "testpmd mac Mpps", "limited by the sender",
+                  "runs", "spread"], "lrrrrlrrrr", out)
+
+
+def overload(rows):
+    out = [[SHORT[k["from"]], SHORT[k["to"]], num(k["legs"]), num(r["peak"] / 1e6, 2), num(r["offered_times"], 2),
+            num(r["value"] / 1e6, 2), "%.1f %%" % (100 * r["share"]), percent(r["rx_missed"] / r["offered"]),
+            ", ".join("%s %s" % (n, num(v)) for n, v in r["drops"].items()) or "none", percent(r["spread"])]
+           for k, r, _ in cases(rows, "overload")]
+    return table(["from", "to", "legs", "peak Mpps", "offered ×", "delivered Mpps", "share", "missed at the ring", "drops", "spread"],
+                 "llrrrrrrlr", out)
+
+
+def latency(rows):
+    out = [[SHORT[k["from"]], SHORT[k["to"]], num(k["legs"]), num(r["rate"] / 1e6, 2), num(r["p50_us"], 1), num(r["p99_us"], 1),
+            num(r["p999_us"], 1), num(r["max_us"], 0), percent(r["spread"])] for k, r, _ in cases(rows, "latency")]
+    return table(["from", "to", "legs", "Mpps", "p50 us", "p99 us", "p99.9 us", "max us", "spread of p99"], "llrrrrrrr", out)
+
+
+def scaling(rows):
+    out = [[SHORT[k["from"]], SHORT[k["to"]], num(k["legs"]), num(k["workers"]), num(r["value"] / 1e6, 2), num(r["total"] / 1e6, 2),
+            num(r["cycles"]), percent(r["spread"])] for k, r, _ in cases(rows, "scaling")]
+    return table(["from", "to", "legs", "workers", "Mpps each", "Mpps in all", "cycles", "spread"], "llrrrrrr", out)
+
+
+def esp(rows):
+    out = [[k["suite"], k["op"], num(k["size"]), num(k["sas"]), num(r["value"] / 1e6, 2), num(r["cycles"]), percent(r["spread"]),
+            against(p, "openssl", False), against(p, "ipsec-mb", False), num(r.get("over_raw"))] for k, r, p in cases(rows, "esp")]
+    return table(["suite", "op", "size", "SAs", "Mpps", "cycles", "spread", "× openssl", "× ipsec-mb", "over raw"], "llrrrrrrrr", out)
+
+
+def mgcp(rows):
+    out = [[num(k["gateways"]), num(r["value"]), num(r["cycles"]), num(r["ratio"], 2), percent(r["spread"])]
+           for k, r, _ in cases(rows, "mgcp")]
+    return table(["gateways", "commands/s/core", "cycles", "× kernel-udp", "spread"], "rrrrr", out)
+
+
+def store(rows):
+    out = [["yes" if k["sync"] else "no", num(k["in_flight"]), num(k["batch"]), num(r["value"]), num(r["peer_value"]),
+            num(r["ratio"], 1), percent(r["spread"])] for k, r, _ in cases(rows, "store")]
+    return table(["sync", "in_flight", "batch", "put/s", "rocksdb put/s", "ratio", "spread"], "lrrrrrr", out)
+
+
+def register(rows):
+    out = [[k["key"], num(k["phones"]), num(r["value"]), num(r["ratio"], 2), num(r["registrations_per_s"]), "%.0f ms" % r["p50_ms"],
+            "%.0f ms" % r["p99_ms"], num(r["bytes_per_phone"])] for k, r, _ in cases(rows, "register")]
+    return table(["key", "phones", "registrations/s/core", "× openssl", "registrations/s seen", "p50", "p99", "bytes per phone"],
+                 "lrrrrrrr", out)
+
+
+TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
+          "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "register": register}
+
+
+def main():
+    args, update, rows = sys.argv[1:], None, []
+    if "--update" in args:
+        update = args[args.index("--update") + 1]
+        del args[args.index("--update"):args.index("--update") + 2]
+    for name in args:
+        with open(name) as f:
+            rows += [json.loads(line) for line in f if line.startswith("{")]
+    made = {name: make(rows) for name, make in TABLES.items()}
+    if update is None:
+        for name, text in made.items():
+            if text:
+                print("<!-- table %s -->\n%s<!-- end -->\n" % (name, text))
+        return
+    with open(update) as f:
+        page = f.read()
+    for name, text in made.items():
+        if text:
+            page, n = re.subn(r"(<!-- table %s -->\n).*?(<!-- end -->)" % name, lambda m: m.group(1) + text + m.group(2), page,
+                              flags=re.S)
+            if n != 1:
+                sys.exit("%s: no place for table %s" % (update, name))
+    with open(update, "w") as f:
+        f.write(page)
+
+
+if __name__ == "__main__":
+    main()
