@@ -1,0 +1,110 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# ravelin-bench: each bench with its shortest settings says valid JSON with the keys of the architecture page, every suite is
+# compared with its peers, a spoiled packet is found, a baseline is read; plan answers; tables are made. No rate is judged.
+# RAVELIN_BUILD: build directory. As root (EAL).
+set -u
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$(cd "${RAVELIN_BUILD:-$here/../../build}" && pwd) || exit 1
+bench=$build/bench/ravelin-bench
+[ -x "$bench" ] || {
+	echo "error: $bench is not there" >&2
+	exit 1
+}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$here/lsan.supp:print_suppressions=0}
+dir=$(mktemp -d "${TMPDIR:-/tmp}/ravelin-bench.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+trap 'exit 1' INT TERM
+export RAVELIN_BENCH_DIR=$dir
+failed=0
+ok() { printf 'ok    %s\n' "$1"; }
+bad() {
+	printf 'FAIL  %s\n' "$1"
+	failed=1
+}
+run() { timeout -k 5 240 "$bench" "$@" 2>"$dir/stderr"; }
+
+# rows NAME KEYS UNIT [options]: runs it; every row has the keys, the case has its own, numbers are numbers.
+rows() {
+	local name=$1 keys=$2 unit=$3 out=$dir/$1.json
+	shift 3
+	if ! run "$name" -j --quick --runs 1 "$@" >"$out"; then
+		bad "$name runs ($(tail -2 "$dir/stderr" | tr '\n' ' '))"
+		return
+	fi
+	if jq -es --arg name "$name" --argjson keys "$keys" --arg unit "$unit" '
+		(.[0].env | has("cpu") and has("cores") and has("isa") and has("kernel") and has("hugepages") and has("build") and
+			has("versions") and .tsc_hz > 0) and
+		(.[1:] | length > 0) and
+		([.[1:][] | select(has("note") | not)] | length > 0 and all(.[];
+			.bench == $name and (.case | keys_unsorted as $k | $keys - $k == []) and .unit == $unit and
+			(.value | type == "number" and . > 0) and .runs >= 1 and (.spread | type == "number") and
+			(if has("peer") then .peer_value > 0 and .ratio > 0 else true end)))' "$out" >/dev/null 2>"$dir/jq"; then
+		ok "$name: $(grep -c '"value"' "$out") rows"
+	else
+		bad "$name: keys ($(cat "$dir/jq"; head -c 300 "$out" | tail -1))"
+	fi
+}
+spoiled() {
+	local name=$1
+	shift
+	if run "$name" -j --quick --runs 1 --spoil "$@" >/dev/null; then
+		bad "$name finds a spoiled packet"
+	else
+		# It must have been the comparison that failed.
+		grep -q -E 'results differ|a wrong one' "$dir/stderr" && ok "$name finds a spoiled packet" ||
+			bad "$name failed for another reason: $(tail -1 "$dir/stderr")"
+	fi
+}
+truth() { # TEXT FILE FILTER
+	[ "$(jq -s "$3" "$2" 2>&1 | tail -1)" = true ] && ok "$1" || bad "$1"
+}
+
+rows srtp '["suite","op","payload","streams"]' packet/s/core --only payload=160,streams=1000
+truth "srtp: every suite, both ways, with over_raw" "$dir/srtp.json" \
+	'[.[] | select(.peer == "ipsec-mb" and (.case | has("burst") | not) and has("over_raw")) | .case.suite + .case.op] | unique | length == 20'
+truth "srtp: bursts" "$dir/srtp.json" '[.[] | .case.burst // 32] | unique - [1, 2, 4, 8, 16, 32, 64] == []'
+rows esp '["suite","op","size","sas"]' packet/s/core --only size=200,sas=1
+rows media '["from","to","payload","legs"]' packet/s/core --only legs=10000,payload=160
+truth "media: stages, IPv6 and between the two" "$dir/media.json" \
+	'(.[1:] | all(.[]; (.stage_cycles | has("lookup") and has("protect")) and .leg_bytes > 0)) and
+	 ([.[1:][].case | .ip // "4"] | unique == ["4", "4-6", "6", "6-4"])'
+rows overload '["from","to","payload","legs","offered"]' packet/s/core --only to=AES_CM_128_HMAC_SHA1_80
+truth "overload: all is accounted for" "$dir/overload.json" \
+	'.[1:] | all(.[]; .accounted and .offered >= .rx_missed + ([.drops[]] | add // 0) and (.share | type == "number"))'
+rows latency '["from","to","payload","legs","load"]' "us p99" --only from=RTP,to=AES_CM_128_HMAC_SHA1_80
+truth "latency: quantiles in order" "$dir/latency.json" \
+	'.[1:] | all(.[]; .p50_us > 0 and .p50_us <= .p99_us and .p99_us <= .p999_us and .p999_us <= .max_us)'
+rows scaling '["from","to","payload","legs","workers"]' packet/s/core --only from=RTP
+truth "scaling: from one worker to one on each core" "$dir/scaling.json" \
+	'(.[1:] | map(.case.workers)) as $w | $w[0] == 1 and ($w | max) == ([.[0].env.cores, 32] | min)'
+rows mgcp '["op","esp","gateways"]' command/s/core --only gateways=1
+rows store '["op","sync","in_flight","batch"]' put/s --only in_flight=64,batch=1,sync=0
+
+spoiled srtp --only payload=160,streams=1
+spoiled esp --only size=200,sas=1
+spoiled media --only from=RTP,to=AES_CM_128_HMAC_SHA1_80,legs=1000,payload=160
+spoiled media --only from=RTP,to=RTP,legs=1000,payload=160
+spoiled overload --only to=AES_CM_128_HMAC_SHA1_80
+spoiled scaling --only workers=1
+
+# A baseline is compared by case and peer.
+run srtp -j --quick --runs 1 --only payload=160,streams=1000,op=protect,suite=AEAD_AES_128_GCM \
+	--baseline "$dir/srtp.json" >"$dir/again.json"
+truth "baseline_ratio" "$dir/again.json" '.[1:] | length >= 3 and all(.[]; .baseline_ratio > 0)'
+
+run plan -j --calls 1000 --codec g729 --suite AES_CM_128_HMAC_SHA1_80 --both-legs-srtp --rtcp >"$dir/plan.json"
+truth "plan from rates measured now" "$dir/plan.json" '.[1] | .bench == "plan" and .value >= 1 and .max_legs == 2000 and .memory_mb > 0 and .ports == 1'
+run plan -j --calls 50000 --baseline "$dir/media.json" >"$dir/plan.json"
+truth "plan from a baseline" "$dir/plan.json" '.[1] | .rates == "of the baseline" and .rx_pps == 5000000 and .media_addresses == 13'
+for wrong in "--calls 0" "--calls 10 --codec opus" "--calls 10 --suite F8_128_HMAC_SHA1_80" "--calls 10 --codec g729 --ptime 25"; do
+	run plan $wrong >/dev/null
+	[ $? = 2 ] && ok "plan refuses $wrong" || bad "plan refuses $wrong"
+done
+
+python3 "$here/../../bench/tables.py" "$dir"/{srtp,esp,media,overload,latency,scaling,mgcp,store}.json >"$dir/tables" || bad "tables"
+for t in srtp bursts media overload latency scaling esp mgcp store; do
+	sed -n "/<!-- table $t -->/,/<!-- end -->/p" "$dir/tables" | grep -q '^| .*[0-9]' && ok "table $t" || bad "table $t"
+	grep -q "<!-- table $t -->" "$here/../../bench/README.md" || bad "README has a place for table $t"
+done
+exit $failed
