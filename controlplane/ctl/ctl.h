@@ -40,7 +40,7 @@ struct ctl_pos {
 	bool optional;
 };
 
-enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY };
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */

@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "ctl.h"
+#include "doctor.h"
 
 #define DEFAULT_CONFIG "/etc/ravelin/ravelin.yaml"
 #define ANSWER_S       120 /* an import of a hundred thousand devices, and a slow disk */
@@ -317,15 +318,46 @@ static int run(struct ctl_request *r, const char *socket_path)
 	return status;
 }
 
-static int default_socket(const char *config, char *path, size_t size, char *why, size_t why_size)
+/* The configuration that was named, the usual one, or where there is none the defaults. */
+static int load_config(const char *config, struct cfg **ret_cfg, char *why, size_t why_size)
 {
 	const char *file = config != NULL ? config : DEFAULT_CONFIG;
-	struct cfg *cfg = NULL;
-	int rc;
 
 	if (config == NULL && access(file, F_OK) < 0)
-		file = NULL; /* nothing configured: the defaults */
-	rc = cfg_load(file, &cfg, why, why_size);
+		file = NULL;
+	return cfg_load(file, ret_cfg, why, why_size);
+}
+
+static int doctor(const char *config, const char *root)
+{
+	const struct ctl_doctor_env env = {.root = root != NULL ? root : "", .sync_us = ctl_doctor_sync_us};
+	struct cfg *cfg = NULL;
+	unsigned int bad;
+	char why[512];
+	json_t *list;
+
+	if (load_config(config, &cfg, why, sizeof(why)) < 0)
+		return fail(CTL_USAGE, "configuration", why, NULL);
+	list = ctl_doctor(cfg, &env);
+	cfg_free(cfg);
+	if (list == NULL)
+		return fail(CTL_REFUSED, "failed", "out of memory", NULL);
+	bad = ctl_doctor_print(json_out ? NULL : stdout, list);
+	if (json_out) {
+		char *text = json_dumps(list, JSON_COMPACT);
+
+		puts(text != NULL ? text : "null");
+		free(text);
+	}
+	json_decref(list);
+	return bad > 0 || fflush(stdout) != 0 || ferror(stdout) ? CTL_REFUSED : CTL_OK;
+}
+
+static int default_socket(const char *config, char *path, size_t size, char *why, size_t why_size)
+{
+	struct cfg *cfg = NULL;
+	int rc = load_config(config, &cfg, why, why_size);
+
 	if (rc < 0)
 		return rc;
 	snprintf(path, size, "%s/admin.sock", cfg->paths.run);
@@ -372,6 +404,10 @@ int main(int argc, char **argv)
 		ctl_command_help(stdout, r.cmd);
 		json_decref(r.args);
 		return CTL_OK;
+	}
+	if (r.cmd->special == CTL_DOCTOR) {
+		json_decref(r.args);
+		return doctor(config, r.local[0]);
 	}
 	if (socket_opt != NULL) {
 		snprintf(path, sizeof(path), "%s", socket_opt);

@@ -87,6 +87,11 @@ static const struct ctl_opt audit_opts[] = {
 	END,
 };
 
+static const struct ctl_opt doctor_opts[] = {
+	{"--root", "DIR", CTL_LOCAL, NULL, NULL, false, "read DIR/sys, DIR/proc and DIR/dev: the tree of another machine"},
+	END,
+};
+
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
 	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
@@ -121,6 +126,8 @@ const struct ctl_cmd ctl_commands[] = {
 	 "devices, lines and gateways from a JSON file, all or nothing"},
 	{"alarm clear", "alarm.clear", {{"ID", CTL_STR, "id", true}, {"SUBJECT", CTL_STR, "subject", true}}, alarm_opts,
 	 CTL_PLAIN, "clear an alarm by hand"},
+	{"doctor", "doctor", NO_POS, doctor_opts, CTL_DOCTOR,
+	 "is this machine fit for the configuration? Needs no appliance; 1 if something is bad"},
 	{NULL, NULL, NO_POS, NULL, CTL_PLAIN, NULL},
 };
 
@@ -330,7 +337,7 @@ void ctl_usage(FILE *out)
 	      out);
 	for (const struct ctl_cmd *c = ctl_commands; c->words != NULL; c++)
 		fprintf(out, "  %-20s %s\n", c->words, c->help);
-	fputs("\nexit status: 0 done, 1 refused by the appliance, 2 usage, 3 appliance not reachable\n", out);
+	fputs("\nexit status: 0 done, 1 refused by the appliance or found bad by doctor, 2 usage, 3 appliance not reachable\n", out);
 }
 
 void ctl_command_help(FILE *out, const struct ctl_cmd *c)
