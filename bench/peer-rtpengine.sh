@@ -5,7 +5,7 @@
 # goes to stderr. As root; makes its namespaces and ends what it started. See README.md, "Beside rtpengine".
 #
 # RAVELIN_BUILD: build directory. RUNS: rounds (3). CALLS: on veth (500). MEMIF_CALLS: (5000). SECONDS_EACH: of a trial (1.5).
-# STEPS: of the search (9). RTPENGINE_MOST: where its search begins to halve (320000). WORKER_CPU, LOAD_CPU: (the last two CPUs).
+# STEPS: of the search (9). RTPENGINE_MOST, VETH_MOST, MEMIF_MOST: where the searches begin to halve. WORKER_CPU, LOAD_CPU: (the last two CPUs).
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../scripts/lib.sh"
@@ -18,7 +18,7 @@ for need in rtpengine jq python3 ip ethtool; do command -v $need >/dev/null || d
 cpus=$(nproc)
 [ "$cpus" -ge 2 ] || die "two CPUs are needed: one for the relay, one for the load"
 RUNS=${RUNS:-3} CALLS=${CALLS:-500} MEMIF_CALLS=${MEMIF_CALLS:-5000} SECONDS_EACH=${SECONDS_EACH:-1.5} STEPS=${STEPS:-9}
-RTPENGINE_MOST=${RTPENGINE_MOST:-320000}
+RTPENGINE_MOST=${RTPENGINE_MOST:-320000} VETH_MOST=${VETH_MOST:-800000} MEMIF_MOST=${MEMIF_MOST:-16000000}
 WORKER_CPU=${WORKER_CPU:-$((cpus - 1))} LOAD_CPU=${LOAD_CPU:-$((cpus - 2))}
 
 id=rvpr$$
@@ -141,7 +141,7 @@ rtpengine_search() {
 }
 # search ARGS...: the highest loss-free rate, as JSON
 search() { "$@" --calls "$dir/calls" --cpu $LOAD_CPU --seconds $SECONDS_EACH --steps $STEPS 2>>"$dir/trials"; }
-veth_search() { search ip netns exec $L "$load" veth --iface l0 --sink l1 --mac $mac; }
+veth_search() { search ip netns exec $L "$load" veth --iface l0 --sink l1 --mac $mac --most $VETH_MOST; }
 memif_args="role=server,socket=$dir/memif,socket-abstract=no,rsize=11"
 memif_search() { # most, options
 	local most=$1
@@ -164,7 +164,7 @@ for run in $(seq $RUNS); do
 	stop
 	note "round $run: ravelin-dataplane through memif"
 	start_dataplane $MEMIF_CALLS "{device: \"memif:$memif_args\", addresses: [10.78.1.1/24, 10.78.2.1/24], gateway: 10.78.1.8}"
-	memif=$(memif_search 16000000) || fail "memif: $(tail -3 "$dir/trials")"
+	memif=$(memif_search $MEMIF_MOST) || fail "memif: $(tail -3 "$dir/trials")"
 	stop
 	mac_rate=null
 	if command -v dpdk-testpmd >/dev/null; then # what the path itself carries, in the same minute

@@ -458,6 +458,20 @@ static void run_case(const struct bench_opts *opts, unsigned int id, enum op op,
 			  case_of(id, op, payload, streams, burst));
 }
 
+static bool any_wanted(const struct bench_opts *opts, unsigned int id, unsigned int n)
+{
+	for (size_t p = 0; p < 2 * sizeof(payloads) / sizeof(*payloads); p++) {
+		enum op op = p % 2 == 0 ? PROTECT : UNPROTECT;
+
+		if (opts->burst > 0 && wanted(opts, id, op, payloads[p / 2], n, opts->burst))
+			return true;
+		for (size_t b = 0; b < sizeof(bursts) / sizeof(*bursts) && opts->burst == 0; b++)
+			if (wanted(opts, id, op, payloads[p / 2], n, bursts[b]))
+				return true;
+	}
+	return false;
+}
+
 static int run_suite(const struct bench_opts *opts, unsigned int id, unsigned int n)
 {
 	const unsigned int own = opts->burst > 0 ? opts->burst : 0, burst_cnt = own ? 1 : sizeof(bursts) / sizeof(*bursts);
@@ -495,6 +509,7 @@ static int run_suite(const struct bench_opts *opts, unsigned int id, unsigned in
 int bench_srtp(const struct bench_opts *opts)
 {
 	static const unsigned int counts[] = {1, 1000, 10000, STREAMS};
+	unsigned int most = 1;
 	int rc = 0;
 
 	if (opts->burst > DP_SRTP_BURST || opts->burst > BENCH_RAW_BURST) {
@@ -506,20 +521,24 @@ int bench_srtp(const struct bench_opts *opts)
 	raw = bench_raw_create();
 	if (mb == NULL || raw == NULL || srtp_init() != srtp_err_status_ok)
 		return 1;
+	for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
+		for (unsigned int id = DP_SRTP_NONE + 1; id < DP_SRTP_SUITE_MAX; id++)
+			if (counts[c] > most && any_wanted(opts, id, counts[c]))
+				most = counts[c];
 	pool.mem = bench_array(BATCH, SLOT);
 	for (unsigned int i = 0; i < BATCH; i++)
 		pool.data[i] = pool.mem + (size_t)i * SLOT + (size_t)(i % 8) * 64; /* not all in the same cache sets */
-	tx = bench_array(STREAMS, sizeof(*tx));
-	rx = bench_array(STREAMS, sizeof(*rx));
-	raw_keys = bench_array(STREAMS, sizeof(struct bench_raw_key));
-	gen_keys = bench_array(STREAMS, sizeof(struct bench_raw_key));
-	evp = bench_array(STREAMS, sizeof(*evp));
-	lib_tx = bench_array(STREAMS, sizeof(*lib_tx));
-	lib_rx = bench_array(STREAMS, sizeof(*lib_rx));
+	tx = bench_array(most, sizeof(*tx));
+	rx = bench_array(most, sizeof(*rx));
+	raw_keys = bench_array(most, sizeof(struct bench_raw_key));
+	gen_keys = bench_array(most, sizeof(struct bench_raw_key));
+	evp = bench_array(most, sizeof(*evp));
+	lib_tx = bench_array(most, sizeof(*lib_tx));
+	lib_rx = bench_array(most, sizeof(*lib_rx));
 	for (unsigned int v = 0; v < IMPLS; v++)
 		for (int op = PROTECT; op <= UNPROTECT; op++)
-			index_of[v][op] = bench_array(STREAMS, sizeof(uint64_t));
-	order = bench_array(STREAMS, sizeof(*order));
+			index_of[v][op] = bench_array(most, sizeof(uint64_t));
+	order = bench_array(most, sizeof(*order));
 	for (unsigned int id = DP_SRTP_NONE + 1; id < DP_SRTP_SUITE_MAX; id++)
 		for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
 			rc |= run_suite(opts, id, counts[c]);

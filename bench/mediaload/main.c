@@ -25,16 +25,18 @@ static int usage(void)
 static int loss_free(const struct ml_path *path, const struct ml_opts *o, double rate, bool *ret_limited)
 {
 	for (int turn = 0; turn < 2; turn++) {
-		uint64_t sent, got;
+		struct ml_result r;
 
-		if (path->trial(o, rate, o->seconds, &sent, &got) < 0)
+		if (path->trial(o, rate, o->seconds, &r) < 0)
 			return -1;
-		fprintf(stderr, "  offered %.0f: sent %.0f, back %.0f a second\n", rate, (double)sent / o->seconds,
-			(double)got / o->seconds);
-		*ret_limited = (double)sent < 0.98 * rate * o->seconds;
-		if (*ret_limited)
+		fprintf(stderr, "  offered %.0f: sent %.0f, back %.0f a second%s\n", rate, (double)r.sent / o->seconds,
+			(double)r.received / o->seconds, r.refused > 0 ? ", the ring was full at times" : "");
+		*ret_limited = false;
+		if ((double)r.sent < 0.98 * rate * o->seconds) {
+			*ret_limited = r.refused == 0;
 			return 0;
-		if ((double)got >= (double)sent * (1 - o->loss))
+		}
+		if ((double)r.received >= (double)r.sent * (1 - o->loss))
 			return 1;
 	}
 	return 0;
@@ -157,11 +159,11 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = path->verify(&o);
 	if (rc == 0 && o.rate >= 0) {
-		uint64_t sent = 0, got = 0;
+		struct ml_result r = {0};
 
-		rc = path->trial(&o, o.rate, o.seconds, &sent, &got);
-		printf("{\"sent\": %.0f, \"received\": %.0f, \"calls\": %u}\n", (double)sent / o.seconds,
-		       (double)got / o.seconds, ml_call_cnt);
+		rc = path->trial(&o, o.rate, o.seconds, &r);
+		printf("{\"sent\": %.0f, \"received\": %.0f, \"calls\": %u}\n", (double)r.sent / o.seconds,
+		       (double)r.received / o.seconds, ml_call_cnt);
 	} else if (rc == 0) {
 		rc = search(path, &o);
 	}

@@ -52,11 +52,17 @@ void ml_stamp(struct ml_call *call);
 /** Is a frame what a call's packet became? Says why not, a few times. */
 bool ml_right(struct bench_raw *raw, const uint8_t *frame, unsigned int len, unsigned int payload);
 
+/* What came of a trial. */
+struct ml_result {
+	uint64_t sent, received;
+	uint64_t refused; /* packets that the relay's ring had no room for: then it is not the load that is slow */
+};
+
 /* A way to the relay and back. */
 struct ml_path {
 	int (*open)(const struct ml_opts *opts);
 	/* Send 'rate' a second for so long (0: as fast as it goes), wait for what is under way. 0, -1. */
-	int (*trial)(const struct ml_opts *opts, double rate, double seconds, uint64_t *ret_sent, uint64_t *ret_received);
+	int (*trial)(const struct ml_opts *opts, double rate, double seconds, struct ml_result *ret);
 	/* As many as calls, slowly: every one must come, and right. 0, -1. */
 	int (*verify)(const struct ml_opts *opts);
 	void (*close)(void);

@@ -187,9 +187,9 @@ static unsigned int send_some(unsigned int n)
 	return done;
 }
 
-static int memif_trial(const struct ml_opts *opts, double rate, double seconds, uint64_t *ret_sent, uint64_t *ret_received)
+static int memif_trial(const struct ml_opts *opts, double rate, double seconds, struct ml_result *ret)
 {
-	uint64_t sent = 0, got = 0, n;
+	uint64_t sent = 0, got = 0, refused = 0, n;
 	double t0, t, quiet;
 	unsigned int most = ml_call_cnt < GROUP ? ml_call_cnt : GROUP;
 
@@ -200,8 +200,12 @@ static int memif_trial(const struct ml_opts *opts, double rate, double seconds, 
 	while (t < t0 + seconds) {
 		double owed = rate > 0 ? (t - t0) * rate - (double)sent : most;
 
-		if (owed >= 1)
-			sent += send_some(owed >= most ? most : (unsigned int)owed);
+		if (owed >= 1) {
+			unsigned int want = owed >= most ? most : (unsigned int)owed, took = send_some(want);
+
+			sent += took;
+			refused += want - took;
+		}
 		got += receive(opts);
 		t = ml_now();
 	}
@@ -211,8 +215,7 @@ static int memif_trial(const struct ml_opts *opts, double rate, double seconds, 
 		if (n > 0)
 			quiet = ml_now() + 0.1;
 	}
-	*ret_sent = sent;
-	*ret_received = got;
+	*ret = (struct ml_result){.sent = sent, .received = got, .refused = refused};
 	return 0;
 }
 

@@ -85,7 +85,7 @@ static unsigned int send_some(unsigned int n)
 	return done;
 }
 
-static int veth_trial(const struct ml_opts *opts, double rate, double seconds, uint64_t *ret_sent, uint64_t *ret_received)
+static int veth_trial(const struct ml_opts *opts, double rate, double seconds, struct ml_result *ret)
 {
 	uint64_t before = received(), sent = 0, last, now_n;
 	double t0 = ml_now(), t;
@@ -110,8 +110,7 @@ static int veth_trial(const struct ml_opts *opts, double rate, double seconds, u
 		usleep(100000);
 		now_n = received();
 	} while (now_n > last + 20);
-	*ret_sent = sent;
-	*ret_received = now_n - before;
+	*ret = (struct ml_result){.sent = sent, .received = now_n - before};
 	return 0;
 }
 
