@@ -92,6 +92,7 @@ static int word(struct ctx *c, const char *path, const char *v, int dflt, const 
 static const char *const formats[] = {"kv", "json", NULL};
 static const char *const levels[] = {"err", "warn", "notice", "info", "debug", NULL};
 static const char *const huges[] = {"auto", "never", "require", NULL};
+static const char *const frags[] = {"drop", "reassemble", NULL};
 static const char *const modes[] = {"relay", "direct", NULL};
 static const char *const latches[] = {"strict", "address", "any", NULL};
 static const char *const fallbacks[] = {"rtp", "refuse", NULL};
@@ -329,6 +330,7 @@ static void do_dataplane(struct ctx *c, struct cfg *cfg, const struct raw_datapl
 	NUM(dataplane, main_lcore, 0, 0, 127);
 	do_lcores(c, cfg, r);
 	WORD(dataplane, huge_pages, CFG_HUGE_AUTO, huges);
+	WORD(dataplane, fragments, CFG_FRAG_DROP, frags);
 	NUM(dataplane, memory_mb, 256, 64, 1048576);
 	NUM(dataplane, max_legs, 4096, 2, 524288);
 	NUM(dataplane, max_sas, 256, 1, 4096);

@@ -47,6 +47,7 @@ struct cfg_log_section {
 };
 
 enum cfg_huge { CFG_HUGE_AUTO, CFG_HUGE_NEVER, CFG_HUGE_REQUIRE };
+enum cfg_frag { CFG_FRAG_DROP, CFG_FRAG_REASSEMBLE };
 enum cfg_latch { CFG_LATCH_STRICT, CFG_LATCH_ADDRESS, CFG_LATCH_ANY };
 enum cfg_media_mode { CFG_MEDIA_RELAY, CFG_MEDIA_DIRECT };
 enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
@@ -75,6 +76,7 @@ struct cfg_dataplane {
 	unsigned worker_lcores_count;
 	enum cfg_huge huge_pages;   /* auto */
 	uint32_t memory_mb;         /* 256 */
+	enum cfg_frag fragments;    /* drop */
 	uint32_t max_legs;          /* 4096: leg records made at start */
 	uint32_t max_sas;           /* 256 */
 	uint32_t max_gateways;      /* 1024 */

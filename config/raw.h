@@ -33,6 +33,7 @@ struct raw_dataplane {
 	char **worker_lcores;
 	unsigned worker_lcores_count;
 	char *huge_pages;
+	char *fragments;
 	char *memory_mb, *max_legs, *max_sas, *max_gateways, *mbufs, *ring_desc, *punt_pps;
 	char *file_prefix;
 	struct raw_port *ports;

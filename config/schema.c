@@ -56,6 +56,7 @@ static const cyaml_schema_field_t dataplane_fields[] = {
 	TEXT(raw_dataplane, main_lcore),
 	LIST(raw_dataplane, worker_lcores, &text_entry, 128),
 	TEXT(raw_dataplane, huge_pages),
+	TEXT(raw_dataplane, fragments),
 	TEXT(raw_dataplane, memory_mb),
 	TEXT(raw_dataplane, max_legs),
 	TEXT(raw_dataplane, max_sas),

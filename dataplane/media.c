@@ -202,11 +202,13 @@ static void crypto(struct dp_worker *w, struct dp_burst *b, struct media *p, con
 			const uint8_t *end = (const uint8_t *)mb->buf_addr + mb->buf_len;
 
 			sp[k].key = tx->key;
+			sp[k].clear = (tx->flags & DP_LEG_F_RTCP_CLEAR_TX) != 0;
 			sp[k].tx_reserved = rtcp ? &w->page_leg[tx->leg_id].tx_rtcp_reserved : &tx->reserved;
 			sp[k].room = (uint16_t)(end - (m->data + m->len));
 			before[k] = tx->reserved;
 		} else {
 			sp[k].key = m->in->rx.key;
+			sp[k].clear = (m->in->rx.flags & DP_LEG_F_RTCP_CLEAR_RX) != 0;
 			sp[k].tx_reserved = NULL;
 			sp[k].room = 0;
 		}

@@ -18,6 +18,7 @@
 #include <rte_ring.h>
 
 #include "crypto/mb.h"
+#include "frag.h"
 #include "ipsec/esp.h"
 #include "ipsec/sa.h"
 #include "mgcp/deliver.h"
@@ -162,7 +163,7 @@ const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t fam
 /* --- what comes in --- */
 
 /* REFUSED: not the dataplane's, perhaps the kernel's. */
-enum class { CL_DROP, CL_REFUSED, CL_MEDIA, CL_ESP, CL_ARP, CL_ICMP, CL_MGCP };
+enum class { CL_DROP, CL_REFUSED, CL_MEDIA, CL_ESP, CL_ARP, CL_ICMP, CL_MGCP, CL_FRAGMENT };
 
 /* Is the frame addressed to this port? Multicast only for what may be neighbour discovery. */
 static bool mac_ours(const struct dp_port *port, const uint8_t *frame, const struct dp_frame *f)
@@ -253,6 +254,12 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 	port = &w->node->ports[priv->port];
 	b->verdict[i] = (uint8_t)dp_parse_frame(b->data[i], b->m[i]->data_len, f);
 	if (b->verdict[i] != DP_OK) {
+		if (b->verdict[i] == DP_DROP_L3_FRAGMENT && w->frag != NULL &&
+		    dp_frag_ours(w, b->data[i], b->m[i]->data_len, priv->port)) {
+			if (!priv->whole)
+				return CL_FRAGMENT;
+			b->verdict[i] = DP_DROP_L3_MALFORMED; /* fragments of fragments: without end */
+		}
 		/* Not worth a reason of its own if it was not for us in the first place. */
 		if (b->m[i]->data_len >= DP_ETH_LEN && memcmp(b->data[i], port->mac, 6) != 0)
 			b->verdict[i] = DP_DROP_L2_NOT_OURS;
@@ -305,7 +312,8 @@ static uint16_t owner_of_media(const struct dp_worker *w, const struct dp_frame 
 void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 {
 	struct dp_burst *b = &w->burst;
-	uint16_t media[DP_BURST], esp[DP_BURST], media_n = 0, esp_n = 0;
+	uint16_t media[DP_BURST], esp[DP_BURST], media_n = 0, esp_n = 0, whole_n = 0;
+	struct rte_mbuf *whole[DP_BURST];
 	uint64_t t0 = rte_rdtsc(), t1;
 
 	b->n = n;
@@ -341,6 +349,13 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 		case CL_MGCP:
 			dp_local_mgcp(w, b, i);
 			break;
+		case CL_FRAGMENT:
+			if (unlikely(w->watch != NULL))
+				dp_trace_forget(w, &b->m[i], 1);
+			whole[whole_n] = dp_frag_input(w, b->m[i]);
+			if (whole[whole_n] != NULL)
+				whole_n++;
+			break;
 		case CL_REFUSED:
 			if (w->node->punt != NULL) {
 				dp_punt_refused(w, b->m[i], b->verdict[i] == DP_DROP_L4_PROTO ? &b->f[i] : NULL,
@@ -363,6 +378,8 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 		w->cnt->stage_cyc[DP_STAGE_OTHER] += rte_rdtsc() - t0;
 		w->cnt->stage_pkts[DP_STAGE_OTHER] += esp_n;
 	}
+	if (unlikely(whole_n > 0)) /* once: what is made of fragments is not taken for one */
+		dp_worker_input(w, whole, whole_n);
 }
 
 static unsigned int receive(struct dp_worker *w)
@@ -444,6 +461,7 @@ static void timers(struct dp_worker *w)
 		return;
 	w->tick_us = w->now_us;
 	w->neigh_budget = DP_NEIGH_PER_MS;
+	dp_frag_tick(w);
 	(void)dp_deliver_tick(w->deliver, w->now_us);
 	s = dp_deliver_stats(w->deliver);
 	w->cnt->mgcp_tx = s->tx;
@@ -564,6 +582,9 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	for (uint16_t p = 0; p < node->port_cnt; p++)
 		w->may_nap = w->may_nap && node->ports[p].kernel;
 	w->neigh_budget = DP_NEIGH_PER_MS;
+	if (node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE)
+		w->frag = dp_frag_create(node->cfg->dataplane.mbufs / node->worker_cnt, node->hz,
+					 (int)rte_lcore_to_socket_id(lcore));
 	w->police = rte_zmalloc("police", sizeof(*w->police), 64);
 	w->mb = dp_mb_create();
 	w->sad = dp_sad_create();
@@ -575,7 +596,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->evt = ring(w, "evt", DP_EVT_DEPTH);
 	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
 	w->evt_mem = rte_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), 64);
-	if (w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
+	if ((node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE && w->frag == NULL) || w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
 	    w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL ||
 	    w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
 	    w->evt == NULL || w->evt_free == NULL) {
@@ -603,6 +624,7 @@ void dp_worker_destroy(struct dp_worker *w)
 	dp_tracer_destroy(w->tracer);
 	dp_capring_destroy(w->cap_ring);
 	rte_free(w->police);
+	dp_frag_destroy(w->frag);
 	rte_ring_free(w->cmd);
 	rte_ring_free(w->done);
 	rte_ring_free(w->evt);

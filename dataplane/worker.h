@@ -42,6 +42,7 @@ static_assert(DP_EVT_DEPTH >= 2 * DP_MGCP_TXN_MAX, "a buffer for each result, an
 
 struct dp_capring;
 struct dp_deliver;
+struct dp_frag;
 struct dp_mb;
 struct dp_node;
 struct dp_sa;
@@ -121,7 +122,8 @@ struct dp_mbuf_priv {
 	uint8_t known;  /* 1: the VLAN was looked at, the tag is off */
 	uint8_t punt;   /* 1: for the kernel */
 	uint8_t refused; /* punt: 1: the kernel did not take it */
-	uint8_t zero[2];
+	uint8_t whole;  /* 1: made of fragments */
+	uint8_t zero;
 	uint32_t gw_id; /* inner: the SA's gateway */
 	uint32_t zero2;
 };
@@ -148,6 +150,7 @@ struct dp_worker {
 	struct dp_sad *sad;
 	struct dp_leg_tab *legs;
 	struct dp_police *police; /* of sources that are not known */
+	struct dp_frag *frag;     /* NULL: fragments are dropped */
 	const struct dp_nh_snap *nh; /* of this round */
 	const struct dp_watch *watch; /* of this round; NULL: nobody looks (watch.h) */
 	struct rte_ring *cmd, *done, *evt, *evt_free;

@@ -13,6 +13,8 @@ struct sim_ep;
 struct sim_gconn {
 	struct sim_ep *ep;
 	bool used, send; /* send: the mode allows it */
+	bool rekey;      /* the last description brought another key */
+	uint32_t rekeys;
 	char id[33], call_id[33], mode[16];
 	uint32_t session;
 	struct sim_media *media;

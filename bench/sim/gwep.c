@@ -197,7 +197,7 @@ static int own_key(struct sim_gconn *c, enum sim_srtp_alg alg)
 		return 0;
 	memset(&c->local.key, 0, sizeof(c->local.key));
 	c->local.key.alg = alg;
-	if (RAND_priv_bytes(c->local.key.key, 16) != 1 ||
+	if (RAND_priv_bytes(c->local.key.key, (int)sim_srtp_key_len(alg)) != 1 ||
 	    RAND_priv_bytes(c->local.key.salt, (int)sim_srtp_salt_len(alg)) != 1)
 		return -EIO;
 	c->local.secure = true;
@@ -221,6 +221,11 @@ static unsigned int negotiate(struct sim_gconn *c, const struct sim_sdp *remote)
 	c->local.rtcp_mux = remote->rtcp_mux;
 	c->local.ptime_ms = remote->ptime_ms != 0 ? remote->ptime_ms : 20;
 	if (remote->secure) {
+		/* Another key of the agent's for a stream that runs: we get another one, too. */
+		c->rekey = c->remote.secure && c->local.secure && c->local.key.alg == remote->key.alg &&
+			   CRYPTO_memcmp(c->remote.key.key, remote->key.key, sizeof(remote->key.key)) != 0;
+		if (c->rekey)
+			c->local.secure = false;
 		if (own_key(c, remote->key.alg) < 0)
 			return 400;
 		c->local.form = remote->form;
@@ -256,6 +261,12 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 	if (code != 200)
 		return code;
 	snprintf(c->mode, sizeof(c->mode), "%s", modes[i].name);
+	if (c->rekey) {
+		c->rekey = false;
+		c->rekeys++;
+		if (sim_media_rekey(c->media, &c->remote.key, &c->local.key) < 0)
+			return 505;
+	}
 	if (modes[i].recv && (c->remote.to.len != 0 || !c->local.secure)) {
 		if (sim_media_recv(c->media, c->local.pts[0], c->remote.secure ? &c->remote.key : &none) < 0)
 			return 505;
@@ -274,9 +285,10 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 
 json_t *sim_gconn_report(const struct sim_gconn *c)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
 			 c->call_id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "secure",
-			 c->local.secure, "crypto", c->local.form == SIM_CRYPTO_X ? "X-crypto" : "crypto", "media",
+			 c->local.secure, "crypto", c->local.form == SIM_CRYPTO_X ? "X-crypto" : "crypto", "rekeys",
+			 (int)c->rekeys, "media",
 			 sim_media_report(c->media));
 }
 

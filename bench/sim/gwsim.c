@@ -35,7 +35,7 @@ static const char help[] =
 	"  --played FILE          the G.711 octets that were sent, from the first packet on\n"
 	"  --media-ip IP          (that of --listen);  --media-ports A-B (16384-32766);  --rtcp S (5)\n"
 	"  --first-seq N          first RTP sequence number (random)\n"
-	"  --offer SUITE          SRTP in own description when CRCX had none: AES_CM_128_HMAC_SHA1_80 or _32\n"
+	"  --offer SUITE          SRTP in own description when CRCX had none: AEAD_AES_256_GCM, ...\n"
 	"  --crypto rfc|x         form of that offer; answers use the form of the other side\n"
 	"  --srtp ENGINE          libsrtp (libsrtp2) or openssl (own code on EVP)\n"
 	"ESP: once an SA is given, nothing is sent or accepted in clear\n"

@@ -33,7 +33,7 @@ struct sim_media {
 	size_t wav_len, wav_off;
 	bool wav_over;
 	struct sim_srtp_key send_key;
-	struct sim_srtp *tx;
+	struct sim_srtp *tx, *next_tx; /* next_tx: made, waits for the other side */
 	FILE *played;
 	uint16_t seq, first_seq;
 	uint32_t ts, ssrc;
@@ -43,7 +43,8 @@ struct sim_media {
 	bool receiving;
 	uint8_t recv_pt;
 	struct sim_srtp_key recv_key;
-	struct sim_srtp *rx;
+	struct sim_srtp *rx, *old_rx; /* old_rx: good until old_until_us */
+	uint64_t old_until_us, under_old, rekeys;
 	struct sim_record *rec;
 	uint64_t auth_failed, replayed, malformed, other_pt, not_open, other_source;
 	uint64_t rtcp_received, rtcp_verified, rtcp_bad;
@@ -192,10 +193,41 @@ static void on_report(evutil_socket_t fd, short what, void *arg)
 
 /* --- receiving --- */
 
+/* With the key in force, else, for a while after it came, with the one before. */
+static int unprotect(struct sim_media *m, int (*fn)(struct sim_srtp *, uint8_t *, int *), uint8_t *p, int *len)
+{
+	uint8_t copy[PACKET_MAX];
+	int n = *len, rc;
+
+	if (m->rx == NULL)
+		return -EPROTO;
+	if (m->old_rx != NULL && sim_now_us() > m->old_until_us) {
+		sim_srtp_destroy(m->old_rx);
+		m->old_rx = NULL;
+	}
+	if (m->old_rx != NULL)
+		memcpy(copy, p, (size_t)n);
+	rc = fn(m->rx, p, len);
+	if (rc == 0 && m->next_tx != NULL) {
+		sim_srtp_carry(m->next_tx, m->tx);
+		sim_srtp_destroy(m->tx);
+		m->tx = m->next_tx;
+		m->next_tx = NULL;
+	}
+	if (rc == 0 || m->old_rx == NULL)
+		return rc;
+	memcpy(p, copy, (size_t)n);
+	*len = n;
+	if (fn(m->old_rx, p, len) < 0)
+		return rc;
+	m->under_old++;
+	return 0;
+}
+
 static void rx_rtcp(struct sim_media *m, uint8_t *p, int len)
 {
 	m->rtcp_received++;
-	if (m->recv_key.alg != SIM_SRTP_NONE && (m->rx == NULL || sim_srtp_rtcp(m->rx, p, &len) < 0)) {
+	if (m->recv_key.alg != SIM_SRTP_NONE && unprotect(m, sim_srtp_rtcp, p, &len) < 0) {
 		m->rtcp_bad++;
 		return;
 	}
@@ -237,7 +269,7 @@ static void rx_rtp(struct sim_media *m, uint8_t *p, int len)
 		return;
 	}
 	if (m->recv_key.alg != SIM_SRTP_NONE) {
-		rc = m->rx == NULL ? -EPROTO : sim_srtp_rtp(m->rx, p, &len);
+		rc = unprotect(m, sim_srtp_rtp, p, &len);
 		if (rc == -EALREADY)
 			m->replayed++;
 		else if (rc == -EBADMSG)
@@ -408,6 +440,8 @@ void sim_media_destroy(struct sim_media *m)
 		fclose(m->played);
 	sim_srtp_destroy(m->tx);
 	sim_srtp_destroy(m->rx);
+	sim_srtp_destroy(m->next_tx);
+	sim_srtp_destroy(m->old_rx);
 	sim_record_destroy(m->rec);
 	free(m->wav);
 	OPENSSL_cleanse(&m->send_key, sizeof(m->send_key));
@@ -425,7 +459,7 @@ static bool same_key(const struct sim_srtp_key *a, const struct sim_srtp_key *b)
 	size_t n = sim_srtp_salt_len(a->alg);
 
 	return a->alg == b->alg &&
-	       (a->alg == SIM_SRTP_NONE || (CRYPTO_memcmp(a->key, b->key, 16) == 0 &&
+	       (a->alg == SIM_SRTP_NONE || (CRYPTO_memcmp(a->key, b->key, sim_srtp_key_len(a->alg)) == 0 &&
 					    CRYPTO_memcmp(a->salt, b->salt, n) == 0));
 }
 
@@ -441,12 +475,45 @@ static int take_key(struct sim_media *m, struct sim_srtp **ctx, struct sim_srtp_
 		fresh = sim_srtp_create(m->cfg.engine, key, inbound);
 		if (fresh == NULL)
 			return -ENOTSUP;
-		sim_key(m->cfg.who, inbound ? "srtp-recv" : "srtp-send", sim_srtp_name(key->alg), key->key, 16,
+		sim_key(m->cfg.who, inbound ? "srtp-recv" : "srtp-send", sim_srtp_name(key->alg), key->key,
+			sim_srtp_key_len(key->alg),
 			key->salt, sim_srtp_salt_len(key->alg));
 	}
 	sim_srtp_destroy(*ctx);
 	*ctx = fresh;
 	*have = *key;
+	return 0;
+}
+
+int sim_media_rekey(struct sim_media *m, const struct sim_srtp_key *recv, const struct sim_srtp_key *send)
+{
+	struct sim_srtp *rx = NULL, *tx = NULL;
+
+	/* Nothing runs there yet: the next recv or send begins with the new one. */
+	if (m->rx != NULL && (rx = sim_srtp_create(m->cfg.engine, recv, true)) == NULL)
+		return -ENOTSUP;
+	if (m->tx != NULL && (tx = sim_srtp_create(m->cfg.engine, send, false)) == NULL) {
+		sim_srtp_destroy(rx);
+		return -ENOTSUP;
+	}
+	if (rx != NULL) {
+		sim_srtp_carry(rx, m->rx);
+		sim_srtp_destroy(m->old_rx);
+		m->old_rx = m->rx;
+		m->old_until_us = sim_now_us() + SIM_REKEY_OVERLAP_US;
+		m->rx = rx;
+		m->recv_key = *recv;
+		sim_key(m->cfg.who, "srtp-recv", sim_srtp_name(recv->alg), recv->key, sim_srtp_key_len(recv->alg),
+			recv->salt, sim_srtp_salt_len(recv->alg));
+	}
+	if (tx != NULL) {
+		sim_srtp_destroy(m->next_tx);
+		m->next_tx = tx;
+		m->send_key = *send;
+		sim_key(m->cfg.who, "srtp-send", sim_srtp_name(send->alg), send->key, sim_srtp_key_len(send->alg),
+			send->salt, sim_srtp_salt_len(send->alg));
+	}
+	m->rekeys++;
 	return 0;
 }
 
@@ -552,11 +619,12 @@ json_t *sim_media_report(const struct sim_media *m)
 			       "octets", (json_int_t)m->sent_octets, "send_errors", (json_int_t)m->send_errors,
 			       "late_frames", (json_int_t)m->late_frames, "first_seq", m->first_seq, "last_seq",
 			       (uint16_t)(m->seq - 1), "ssrc", (json_int_t)m->ssrc, "play_done", m->wav_over);
-	json_t *rx = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I}", "suite", m->suite_rx, "local",
+	json_t *rx = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "suite", m->suite_rx, "local",
 			       sim_addr_str(&m->local), "pt", m->recv_pt, "auth_failed",
 			       (json_int_t)m->auth_failed, "replayed", (json_int_t)m->replayed, "malformed",
 			       (json_int_t)m->malformed, "other_pt", (json_int_t)m->other_pt, "not_open",
-			       (json_int_t)m->not_open, "other_source", (json_int_t)m->other_source);
+			       (json_int_t)m->not_open, "other_source", (json_int_t)m->other_source, "rekeys",
+			       (json_int_t)m->rekeys, "under_old_key", (json_int_t)m->under_old);
 	json_t *rtcp = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "sent", (json_int_t)m->rtcp_sent, "received",
 				 (json_int_t)m->rtcp_received, "verified", (json_int_t)m->rtcp_verified, "bad",
 				 (json_int_t)m->rtcp_bad, "peer_lost", (json_int_t)m->peer_lost,

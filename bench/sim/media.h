@@ -12,6 +12,8 @@
 #include "util.h"
 #include "wav.h"
 
+#define SIM_REKEY_OVERLAP_US 5000000U
+
 struct sim_media;
 
 struct sim_media_cfg {
@@ -44,6 +46,11 @@ const struct sim_addr *sim_media_local(const struct sim_media *m);
  */
 int sim_media_recv(struct sim_media *m, uint8_t pt, const struct sim_srtp_key *key);
 void sim_media_recv_stop(struct sim_media *m);
+/**
+ * New keys for streams that run, nothing lost: what comes under the old one is taken for SIM_REKEY_OVERLAP_US more, and
+ * the new one is not used to send before the first packet under the other side's new one has come: it has our answer then.
+ */
+int sim_media_rekey(struct sim_media *m, const struct sim_srtp_key *recv, const struct sim_srtp_key *send);
 /** Begin to send, or send elsewhere: a new key starts a new SRTP context. 0, -ENOTSUP, -errno (the WAV). */
 int sim_media_send(struct sim_media *m, const struct sim_addr *to, uint8_t pt, uint32_t packet_ms,
 		   const struct sim_srtp_key *key, bool rtcp_mux);

@@ -204,12 +204,12 @@ int sim_crypto_parse(const char *text, enum sim_crypto_form form, uint32_t *ret_
 	n = strcspn(p, "| ;");
 	salt_len = sim_srtp_salt_len(key.alg);
 	len = sim_b64(p, n, both, sizeof(both));
-	if (len < 0 || (size_t)len != 16 + salt_len) {
+	if (len < 0 || (size_t)len != sim_srtp_key_len(key.alg) + salt_len) {
 		OPENSSL_cleanse(both, sizeof(both));
 		return -EBADMSG;
 	}
-	memcpy(key.key, both, 16);
-	memcpy(key.salt, both + 16, salt_len);
+	memcpy(key.key, both, sim_srtp_key_len(key.alg));
+	memcpy(key.salt, both + sim_srtp_key_len(key.alg), salt_len);
 	OPENSSL_cleanse(both, sizeof(both));
 	p += n;
 	if (*p == ';')
@@ -369,9 +369,9 @@ int sim_sdp_parse(const char *text, struct sim_sdp *ret)
 int sim_sdp_build(const struct sim_sdp *s, uint32_t session, char *out, size_t room)
 {
 	const char *family = sim_addr_ip_len(&s->to) == 16 ? "IP6" : "IP4", *ip = sim_addr_ip_str(&s->to);
-	uint8_t both[30];
-	char b64[44], pts[128] = "", maps[256] = "";
-	size_t salt_len = sim_srtp_salt_len(s->key.alg);
+	uint8_t both[48];
+	char b64[68], pts[128] = "", maps[256] = "";
+	size_t salt_len = sim_srtp_salt_len(s->key.alg), key_len = sim_srtp_key_len(s->key.alg);
 	int n;
 
 	for (size_t i = 0; i < s->pt_cnt; i++) {
@@ -383,9 +383,9 @@ int sim_sdp_build(const struct sim_sdp *s, uint32_t session, char *out, size_t r
 	n = snprintf(out, room, "v=0\r\no=- %u 1 IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\nm=audio %u RTP/%s%s\r\n%s",
 		     session, family, ip, family, ip, sim_addr_port(&s->to), s->secure ? "SAVP" : "AVP", pts, maps);
 	if (s->secure && n > 0 && (size_t)n < room) {
-		memcpy(both, s->key.key, 16);
-		memcpy(both + 16, s->key.salt, salt_len);
-		sim_b64_str(both, 16 + salt_len, b64);
+		memcpy(both, s->key.key, key_len);
+		memcpy(both + key_len, s->key.salt, salt_len);
+		sim_b64_str(both, key_len + salt_len, b64);
 		if (s->form == SIM_CRYPTO_X)
 			n += snprintf(out + n, room - (size_t)n, "a=X-crypto:%s inline:%s||\r\n",
 				      sim_srtp_name(s->key.alg), b64);

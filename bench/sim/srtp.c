@@ -17,18 +17,43 @@ struct sim_srtp {
 	bool inbound;
 };
 
-static const struct {
+static const struct suite {
 	enum sim_srtp_alg alg;
 	const char *name;
+	uint8_t key_len, salt_len;
 } suites[] = {
-	{SIM_SRTP_AES128_SHA1_80, "AES_CM_128_HMAC_SHA1_80"},
-	{SIM_SRTP_AES128_SHA1_32, "AES_CM_128_HMAC_SHA1_32"},
-	{SIM_SRTP_AES128_GCM, "AEAD_AES_128_GCM"},
+	{SIM_SRTP_AES128_SHA1_80, "AES_CM_128_HMAC_SHA1_80", 16, 14},
+	{SIM_SRTP_AES128_SHA1_32, "AES_CM_128_HMAC_SHA1_32", 16, 14},
+	{SIM_SRTP_AES128_GCM, "AEAD_AES_128_GCM", 16, 12},
+	{SIM_SRTP_AES192_SHA1_80, "AES_192_CM_HMAC_SHA1_80", 24, 14},
+	{SIM_SRTP_AES192_SHA1_32, "AES_192_CM_HMAC_SHA1_32", 24, 14},
+	{SIM_SRTP_AES256_SHA1_80, "AES_256_CM_HMAC_SHA1_80", 32, 14},
+	{SIM_SRTP_AES256_SHA1_32, "AES_256_CM_HMAC_SHA1_32", 32, 14},
+	{SIM_SRTP_AES256_GCM, "AEAD_AES_256_GCM", 32, 12},
 };
+
+static const struct suite *suite_of(enum sim_srtp_alg alg)
+{
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+		if (suites[i].alg == alg)
+			return &suites[i];
+	}
+	return NULL;
+}
+
+size_t sim_srtp_key_len(enum sim_srtp_alg alg)
+{
+	return suite_of(alg) != NULL ? suite_of(alg)->key_len : 0;
+}
 
 size_t sim_srtp_salt_len(enum sim_srtp_alg alg)
 {
-	return alg == SIM_SRTP_NONE ? 0 : alg == SIM_SRTP_AES128_GCM ? 12 : 14;
+	return suite_of(alg) != NULL ? suite_of(alg)->salt_len : 0;
+}
+
+bool sim_srtp_gcm(enum sim_srtp_alg alg)
+{
+	return alg == SIM_SRTP_AES128_GCM || alg == SIM_SRTP_AES256_GCM;
 }
 
 const char *sim_srtp_name(enum sim_srtp_alg alg)
@@ -53,7 +78,7 @@ static srtp_t lib_create(const struct sim_srtp_key *key, bool inbound)
 {
 	static bool started;
 	srtp_policy_t policy;
-	uint8_t both[16 + 14];
+	uint8_t both[32 + 14];
 	srtp_t lib = NULL;
 
 	if (!started && srtp_init() != srtp_err_status_ok)
@@ -73,11 +98,25 @@ static srtp_t lib_create(const struct sim_srtp_key *key, bool inbound)
 		srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
 		srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
 		break;
+	case SIM_SRTP_AES256_SHA1_32:
+		srtp_crypto_policy_set_aes_cm_256_hmac_sha1_32(&policy.rtp);
+		srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(&policy.rtcp);
+		break;
+	case SIM_SRTP_AES256_SHA1_80:
+		srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(&policy.rtp);
+		srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(&policy.rtcp);
+		break;
+	case SIM_SRTP_AES256_GCM:
+		srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtp);
+		srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtcp);
+		break;
+	case SIM_SRTP_AES192_SHA1_32: /* wrong there: not as RFC 6188 */
+	case SIM_SRTP_AES192_SHA1_80:
 	case SIM_SRTP_NONE:
 		return NULL;
 	}
-	memcpy(both, key->key, 16);
-	memcpy(both + 16, key->salt, sim_srtp_salt_len(key->alg));
+	memcpy(both, key->key, sim_srtp_key_len(key->alg));
+	memcpy(both + sim_srtp_key_len(key->alg), key->salt, sim_srtp_salt_len(key->alg));
 	policy.ssrc.type = inbound ? ssrc_any_inbound : ssrc_any_outbound;
 	policy.key = both;
 	policy.window_size = 128;
@@ -94,10 +133,10 @@ struct sim_srtp *sim_srtp_create(enum sim_srtp_engine engine, const struct sim_s
 	if (s == NULL)
 		return NULL;
 	s->inbound = inbound;
-	if (engine == SIM_SRTP_OPENSSL)
-		s->evp = sim_srtp_evp_create(key, inbound);
-	else
+	if (engine == SIM_SRTP_LIBSRTP)
 		s->lib = lib_create(key, inbound);
+	if (s->lib == NULL)
+		s->evp = sim_srtp_evp_create(key, inbound);
 	if (s->evp == NULL && s->lib == NULL) {
 		free(s);
 		return NULL;
@@ -113,6 +152,12 @@ void sim_srtp_destroy(struct sim_srtp *s)
 	if (s->lib != NULL)
 		srtp_dealloc(s->lib);
 	free(s);
+}
+
+void sim_srtp_carry(struct sim_srtp *to, const struct sim_srtp *from)
+{
+	if (to->evp != NULL && from->evp != NULL)
+		sim_srtp_evp_carry(to->evp, from->evp);
 }
 
 static int lib_rc(srtp_err_status_t st)

@@ -24,6 +24,7 @@ struct session {
 	HMAC_CTX *mac;
 	uint8_t salt[14];
 	size_t tag_len;
+	bool gcm;
 };
 
 struct sim_srtp_evp {
@@ -32,12 +33,20 @@ struct sim_srtp_evp {
 	bool inbound;
 };
 
-/* AES-CM keystream: RFC 3711 4.1.1. iv is 16 octets. */
-static int keystream(EVP_CIPHER_CTX *ctx, const uint8_t *key, const uint8_t *iv, uint8_t *data, int len)
+static const EVP_CIPHER *ctr_of(enum sim_srtp_alg alg)
+{
+	size_t n = sim_srtp_key_len(alg);
+
+	return n == 16 ? EVP_aes_128_ctr() : n == 24 ? EVP_aes_192_ctr() : EVP_aes_256_ctr();
+}
+
+/* AES-CM keystream: RFC 3711 4.1.1. iv is 16 octets. cipher and key NULL: as set. */
+static int keystream(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher, const uint8_t *key, const uint8_t *iv, uint8_t *data,
+		     int len)
 {
 	int n;
 
-	if (EVP_EncryptInit_ex(ctx, key != NULL ? EVP_aes_128_ctr() : NULL, NULL, key, iv) != 1 ||
+	if (EVP_EncryptInit_ex(ctx, cipher, NULL, key, iv) != 1 ||
 	    EVP_EncryptUpdate(ctx, data, &n, data, len) != 1)
 		return -EPROTO;
 	return 0;
@@ -47,10 +56,10 @@ static int derive(EVP_CIPHER_CTX *ctx, const struct sim_srtp_key *k, uint8_t lab
 {
 	uint8_t iv[16] = {0};
 
-	memcpy(iv, k->salt, 14);
+	memcpy(iv, k->salt, sim_srtp_salt_len(k->alg)); /* GCM: zeros behind, RFC 7714 11 */
 	iv[7] ^= label;
 	memset(out, 0, (size_t)len);
-	return keystream(ctx, k->key, iv, out, len);
+	return keystream(ctx, ctr_of(k->alg), k->key, iv, out, len);
 }
 
 /* HMAC_CTX is deprecated in OpenSSL 3, but copying one costs less than EVP_MAC's parameters per packet. */
@@ -59,18 +68,23 @@ static int derive(EVP_CIPHER_CTX *ctx, const struct sim_srtp_key *k, uint8_t lab
 
 static int session_init(struct session *se, const struct sim_srtp_key *k, uint8_t label, size_t tag_len)
 {
-	uint8_t key[16], auth[20];
+	int key_len = (int)sim_srtp_key_len(k->alg);
+	const EVP_CIPHER *cipher = ctr_of(k->alg);
+	uint8_t key[32], auth[20];
 	int rc = -ENOMEM;
 
 	se->tag_len = tag_len;
+	se->gcm = sim_srtp_gcm(k->alg);
+	if (se->gcm)
+		cipher = key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
 	se->cipher = EVP_CIPHER_CTX_new();
 	se->mac = HMAC_CTX_new();
 	if (se->cipher == NULL || se->mac == NULL)
 		return rc;
-	if (derive(se->cipher, k, label, key, 16) == 0 &&
+	if (derive(se->cipher, k, label, key, key_len) == 0 &&
 	    derive(se->cipher, k, (uint8_t)(label + 1), auth, 20) == 0 &&
 	    derive(se->cipher, k, (uint8_t)(label + 2), se->salt, 14) == 0 &&
-	    EVP_EncryptInit_ex(se->cipher, EVP_aes_128_ctr(), NULL, key, NULL) == 1 &&
+	    EVP_CipherInit_ex(se->cipher, cipher, NULL, key, NULL, 1) == 1 &&
 	    HMAC_Init_ex(se->mac, auth, 20, EVP_sha1(), NULL) == 1)
 		rc = 0;
 	OPENSSL_cleanse(key, sizeof(key));
@@ -102,14 +116,21 @@ struct sim_srtp_evp *sim_srtp_evp_create(const struct sim_srtp_key *key, bool in
 {
 	struct sim_srtp_evp *s;
 
-	if (key->alg != SIM_SRTP_AES128_SHA1_32 && key->alg != SIM_SRTP_AES128_SHA1_80)
+	size_t tag_len = 10;
+
+	if (sim_srtp_key_len(key->alg) == 0)
 		return NULL;
+	if (sim_srtp_gcm(key->alg))
+		tag_len = 16;
+	else if (key->alg == SIM_SRTP_AES128_SHA1_32 || key->alg == SIM_SRTP_AES192_SHA1_32 ||
+		 key->alg == SIM_SRTP_AES256_SHA1_32)
+		tag_len = 4;
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return NULL;
 	s->inbound = inbound;
-	if (session_init(&s->rtp, key, 0, key->alg == SIM_SRTP_AES128_SHA1_32 ? 4 : 10) < 0 ||
-	    session_init(&s->rtcp, key, 3, 10) < 0) {
+	if (session_init(&s->rtp, key, 0, tag_len) < 0 ||
+	    session_init(&s->rtcp, key, 3, tag_len == 4 ? 10 : tag_len) < 0) { /* SRTCP keeps 10: RFC 3711 5.2 */
 		sim_srtp_evp_destroy(s);
 		return NULL;
 	}
@@ -123,6 +144,11 @@ void sim_srtp_evp_destroy(struct sim_srtp_evp *s)
 	session_fini(&s->rtp);
 	session_fini(&s->rtcp);
 	free(s);
+}
+
+void sim_srtp_evp_carry(struct sim_srtp_evp *to, const struct sim_srtp_evp *from)
+{
+	memcpy(to->streams, from->streams, sizeof(to->streams));
 }
 
 static struct stream *stream_find(struct sim_srtp_evp *s, uint32_t ssrc)
@@ -167,7 +193,36 @@ static int crypt_at(struct session *se, uint32_t ssrc, uint64_t index, uint8_t *
 		iv[4 + i] ^= (uint8_t)(ssrc >> (24 - 8 * i));
 	for (int i = 0; i < 6; i++)
 		iv[8 + i] ^= (uint8_t)(index >> (40 - 8 * i));
-	return keystream(se->cipher, NULL, iv, data, len);
+	return keystream(se->cipher, NULL, NULL, iv, data, len);
+}
+
+/*
+ * AES-GCM of RFC 7714 8.1 and 9.1: 'index' is ROC and sequence number, or the SRTCP index. Opening: 0 or -EACCES; the tag
+ * stands behind the data, or is written there.
+ */
+static int gcm(struct session *se, uint32_t ssrc, uint64_t index, bool open, const uint8_t *aad, int aad_len,
+	       const uint8_t *more, int more_len, uint8_t *data, int len)
+{
+	uint8_t iv[12] = {0};
+	int n;
+
+	for (int i = 0; i < 4; i++)
+		iv[2 + i] = (uint8_t)(ssrc >> (24 - 8 * i));
+	for (int i = 0; i < 6; i++)
+		iv[6 + i] = (uint8_t)(index >> (40 - 8 * i));
+	for (int i = 0; i < 12; i++)
+		iv[i] ^= se->salt[i];
+	if (EVP_CipherInit_ex(se->cipher, NULL, NULL, NULL, iv, open ? 0 : 1) != 1 ||
+	    EVP_CipherUpdate(se->cipher, NULL, &n, aad, aad_len) != 1 ||
+	    (more_len > 0 && EVP_CipherUpdate(se->cipher, NULL, &n, more, more_len) != 1) ||
+	    (open && EVP_CIPHER_CTX_ctrl(se->cipher, EVP_CTRL_AEAD_SET_TAG, 16, data + len) != 1) ||
+	    (len > 0 && EVP_CipherUpdate(se->cipher, data, &n, data, len) != 1))
+		return -EPROTO;
+	if (EVP_CipherFinal_ex(se->cipher, data + len, &n) != 1)
+		return open ? -EACCES : -EPROTO;
+	if (!open && EVP_CIPHER_CTX_ctrl(se->cipher, EVP_CTRL_AEAD_GET_TAG, 16, data + len) != 1)
+		return -EPROTO;
+	return 0;
 }
 
 /* Octets before the payload: fixed header, CSRC, extension. -EBADMSG when they do not fit. */
@@ -237,6 +292,14 @@ int sim_srtp_evp_rtp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 	if (st != NULL && stale(st->started, st->top, st->window, index))
 		return -EALREADY;
 	put_be32(roc, (uint32_t)(index >> 16));
+	if (s->rtp.gcm) {
+		int rc = gcm(&s->rtp, ssrc, index, s->inbound, data, hdr, NULL, 0, data + hdr, body - hdr);
+
+		if (rc < 0)
+			return rc;
+		*len = s->inbound ? body : body + tag_len;
+		goto accepted;
+	}
 	if (!s->inbound && crypt_at(&s->rtp, ssrc, index, data + hdr, body - hdr) < 0)
 		return -EPROTO;
 	if (tag(&s->rtp, data, (size_t)body, roc, 4, mac) < 0)
@@ -251,6 +314,7 @@ int sim_srtp_evp_rtp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 		memcpy(data + body, mac, (size_t)tag_len);
 		*len = body + tag_len;
 	}
+accepted:
 	if (st == NULL && (st = stream_add(s, ssrc)) == NULL)
 		return -EPROTO;
 	accept_index(st->started, &st->top, &st->window, index);
@@ -267,7 +331,10 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 	uint8_t mac[20];
 	int body;
 
-	if (*len < (s->inbound ? 8 + 4 + 10 : 8) || data[0] >> 6 != 2)
+	int tag_len = (int)s->rtcp.tag_len, rc;
+	uint8_t word[4];
+
+	if (*len < (s->inbound ? 8 + 4 + tag_len : 8) || data[0] >> 6 != 2)
 		return -EBADMSG;
 	ssrc = be32(data + 4);
 	st = stream_find(s, ssrc);
@@ -277,6 +344,14 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 		body = *len;
 		index = (uint32_t)(st->rtcp_top + 1) & 0x7FFFFFFF;
 		st->rtcp_top = index;
+		if (s->rtcp.gcm) { /* the index stands behind the tag: RFC 7714 9.2 */
+			put_be32(word, 0x80000000U | index);
+			if (gcm(&s->rtcp, ssrc, index, false, data, 8, word, 4, data + 8, body - 8) < 0)
+				return -EPROTO;
+			memcpy(data + body + 16, word, 4);
+			*len = body + 20;
+			return 0;
+		}
 		if (crypt_at(&s->rtcp, ssrc, index, data + 8, body - 8) < 0)
 			return -EPROTO;
 		put_be32(data + body, 0x80000000U | index);
@@ -286,10 +361,20 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 		*len = body + 14;
 		return 0;
 	}
-	body = *len - 14;
-	index = be32(data + body);
+	body = *len - 4 - tag_len;
+	index = be32(data + (s->rtcp.gcm ? body + tag_len : body));
 	if (st != NULL && stale(st->rtcp_started, st->rtcp_top, st->rtcp_window, index & 0x7FFFFFFF))
 		return -EALREADY;
+	if (s->rtcp.gcm) {
+		bool enc = (index & 0x80000000U) != 0;
+
+		put_be32(word, index);
+		rc = gcm(&s->rtcp, ssrc, index & 0x7FFFFFFF, true, data, enc ? 8 : body, word, 4, data + (enc ? 8 : body),
+			 enc ? body - 8 : 0);
+		if (rc < 0)
+			return rc;
+		goto accepted;
+	}
 	if (tag(&s->rtcp, data, (size_t)body + 4, NULL, 0, mac) < 0)
 		return -EPROTO;
 	if (CRYPTO_memcmp(mac, data + body + 4, 10) != 0)
@@ -297,6 +382,7 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 	if ((index & 0x80000000U) != 0 &&
 	    crypt_at(&s->rtcp, ssrc, index & 0x7FFFFFFF, data + 8, body - 8) < 0)
 		return -EPROTO;
+accepted:
 	if (st == NULL && (st = stream_add(s, ssrc)) == NULL)
 		return -EPROTO;
 	accept_index(st->rtcp_started, &st->rtcp_top, &st->rtcp_window, index & 0x7FFFFFFF);

@@ -125,7 +125,7 @@ struct dp_page_worker {
 	uint64_t rx_pkts, rx_bytes;
 	uint64_t tx_pkts, tx_bytes;
 	uint64_t made_pkts;    /* sent or dropped packets that the worker itself made (MGCP, ARP) */
-	uint64_t in_flight;    /* handed to another lcore and not yet counted there */
+	uint64_t in_flight;    /* handed to another lcore and not yet counted there; fragments that wait for others */
 	uint64_t handoff_in, handoff_out;
 	uint64_t polls, busy_polls, busy_cyc;
 	uint64_t cmds;         /* commands executed */

@@ -93,6 +93,7 @@ static const struct {
 	{"media:\n  mode: both", "line 2: media.mode: ", "direct"},
 	{"media:\n  plain_latch: x", "line 2: media.plain_latch: ", "strict"},
 	{"media:\n  rtcp_mux: 2", "line 2: media.rtcp_mux: ", "true"},
+	{"dataplane:\n  fragments: keep", "line 2: dataplane.fragments: ", "reassemble"},
 	{"media:\n  rate_pps: -1", "line 2: media.rate_pps: ", "10000000"},
 	{"media:\n  source_pps: 10000001", "line 2: media.source_pps: ", "10000000"},
 	{"media:\n  rekey_s: 604801", "line 2: media.rekey_s: ", "604800"},
@@ -272,6 +273,7 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->media.idle_s, 300);
 	CU_ASSERT_EQUAL(c->media.plain_latch, CFG_LATCH_ADDRESS);
 	CU_ASSERT_FALSE(c->media.rtcp_mux);
+	CU_ASSERT_EQUAL(c->dataplane.fragments, CFG_FRAG_DROP);
 	CU_ASSERT_EQUAL(c->media.rate_pps, 1000);
 	CU_ASSERT_EQUAL(c->media.source_pps, 500);
 	CU_ASSERT_EQUAL(c->media.dscp, 46);

@@ -28,19 +28,25 @@ static int teardown(void)
 
 static void test_keystream(void)
 {
-	uint8_t key[16], iv[16] = {0}, rk[DP_MB_AES128_RK] __attribute__((aligned(16))), want[48];
-	uint8_t *data = calloc(1, srtp_b2.len);
+	for (size_t i = 0; i < sizeof(srtp_keystreams) / sizeof(srtp_keystreams[0]); i++) {
+		uint8_t key[32], iv[16] = {0}, rk[DP_MB_AES_RK_MAX] __attribute__((aligned(16))), want[48], digest[32];
+		unsigned int len = srtp_keystreams[i].len;
+		size_t key_len = unhex(srtp_keystreams[i].key, key);
+		uint8_t *data = calloc(1, len);
 
-	unhex(srtp_b2.key, key);
-	unhex(srtp_b2.salt, iv);
-	dp_mb_aes128_expand(mb, key, rk, NULL);
-	dp_mb_ctr_set(mb, 0, rk, 10, iv, data, srtp_b2.len);
-	dp_mb_ctr_run(mb, 1);
-	unhex(srtp_b2.first48, want);
-	CU_ASSERT_EQUAL(memcmp(data, want, 48), 0);
-	unhex(srtp_b2.last48, want);
-	CU_ASSERT_EQUAL(memcmp(data + srtp_b2.len - 48, want, 48), 0);
-	free(data);
+		unhex(srtp_keystreams[i].salt, iv);
+		dp_mb_aes_expand(mb, key, key_len, rk, NULL);
+		dp_mb_ctr_set(mb, 0, rk, dp_mb_aes_rounds(key_len), iv, data, len);
+		dp_mb_ctr_run(mb, 1);
+		unhex(srtp_keystreams[i].first48, want);
+		CU_ASSERT_EQUAL(memcmp(data, want, 48), 0);
+		unhex(srtp_keystreams[i].last48, want);
+		CU_ASSERT_EQUAL(memcmp(data + len - 48, want, 48), 0);
+		unhex(srtp_keystreams[i].sha256, want);
+		CU_ASSERT_EQUAL(EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL), 1);
+		CU_ASSERT_EQUAL(memcmp(digest, want, 32), 0);
+		free(data);
+	}
 }
 
 static void test_derivation(void)
@@ -55,6 +61,46 @@ static void test_derivation(void)
 
 		dp_srtp_kdf(mb, rk, 16, salt, (enum dp_srtp_label)srtp_b3[i].label, 0, out, n);
 		CU_ASSERT_EQUAL(memcmp(out, want, n), 0);
+	}
+}
+
+static void test_derivation_6188(void)
+{
+	for (size_t i = 0; i < sizeof(srtp_kdf6188) / sizeof(srtp_kdf6188[0]); i++) {
+		uint8_t key[32], salt[14], rk[DP_MB_AES_RK_MAX] __attribute__((aligned(16))), want[32], out[32];
+		const char *const outs[] = {srtp_kdf6188[i].cipher_key, srtp_kdf6188[i].auth_key, srtp_kdf6188[i].cipher_salt};
+		size_t key_len = unhex(srtp_kdf6188[i].key, key);
+
+		unhex(srtp_kdf6188[i].salt, salt);
+		dp_mb_aes_expand(mb, key, key_len, rk, NULL);
+		for (int label = 0; label < 3; label++) {
+			size_t n = unhex(outs[label], want);
+
+			dp_srtp_kdf(mb, rk, key_len, salt, (enum dp_srtp_label)label, 0, out, n);
+			CU_ASSERT_EQUAL(memcmp(out, want, n), 0);
+		}
+	}
+}
+
+/* With a derivation rate: any label, any r of 48 bits, against the reference; r = 0 is as without. */
+static void test_derivation_rate(void)
+{
+	uint8_t key[32], salt[14], rk[DP_MB_AES_RK_MAX] __attribute__((aligned(16))), want[32], out[32];
+	uint64_t r = 99;
+
+	for (int round = 0; round < 300; round++) {
+		size_t key_len = 16 + 8 * (rnd(&r) % 3);
+		uint64_t at = round < 10 ? 0 : rnd(&r) >> (16 + rnd(&r) % 48);
+		int label = round % 6;
+
+		for (int i = 0; i < 32; i++)
+			key[i] = (uint8_t)rnd(&r);
+		for (int i = 0; i < 14; i++)
+			salt[i] = (uint8_t)rnd(&r);
+		ref_kdf_at(key, key_len, salt, label, at, want, 32);
+		dp_mb_aes_expand(mb, key, key_len, rk, NULL);
+		dp_srtp_kdf(mb, rk, key_len, salt, (enum dp_srtp_label)label, at, out, 32);
+		CU_ASSERT_EQUAL(memcmp(out, want, 32), 0);
 	}
 }
 
@@ -143,8 +189,10 @@ static void test_refused_parameters(void)
 }
 
 static CU_TestInfo tests[] = {
-	{"AES-CM keystream of RFC 3711 B.2", test_keystream},
+	{"AES-CM keystreams of RFC 3711 B.2, RFC 6188 s7.1 and s7.3", test_keystream},
 	{"session keys of RFC 3711 B.3, all labels", test_derivation},
+	{"session keys of RFC 6188 s7.2 and s7.4", test_derivation_6188},
+	{"a derivation rate: r is in the right place", test_derivation_rate},
 	{"a key holds them, compares by them, is wiped", test_key_holds_them},
 	{"bad parameters change nothing", test_refused_parameters},
 	CU_TEST_INFO_NULL,

@@ -18,7 +18,9 @@ static struct sim_srtp_key key_of(enum sim_srtp_alg alg)
 	struct sim_srtp_key k = {.alg = alg};
 
 	sim_hex("e1f97a0d3e018be0d64fa32c06de4139", k.key, 16);
-	sim_hex("0ec675ad498afeebb6960b3aabe6", k.salt, 14);
+	sim_hex("0ec675ad498afeebb6960b3aabe6", k.salt, sim_srtp_salt_len(alg));
+	for (size_t i = 16; i < sim_srtp_key_len(alg); i++)
+		k.key[i] = (uint8_t)(i * 37);
 	return k;
 }
 
@@ -90,9 +92,9 @@ static void fill(uint8_t *p, uint16_t seq, int len)
 }
 
 /* 70,000 packets cross the wrap of the sequence number; one in eight is lost, so ROC must be guessed. */
-static void test_engines_agree(void)
+static void engines_agree(enum sim_srtp_alg alg)
 {
-	struct sim_srtp_key k = key_of(SIM_SRTP_AES128_SHA1_80);
+	struct sim_srtp_key k = key_of(alg);
 	struct sim_srtp *lib = sim_srtp_create(SIM_SRTP_LIBSRTP, &k, false);
 	struct sim_srtp *own = sim_srtp_create(SIM_SRTP_OPENSSL, &k, false);
 	struct sim_srtp *lib_in = sim_srtp_create(SIM_SRTP_LIBSRTP, &k, true);
@@ -132,6 +134,94 @@ static void test_engines_agree(void)
 	sim_srtp_destroy(own_in);
 }
 
+static void test_engines_agree(void)
+{
+	static const enum sim_srtp_alg algs[] = {SIM_SRTP_AES128_SHA1_80, SIM_SRTP_AES256_SHA1_80, SIM_SRTP_AES128_GCM,
+						 SIM_SRTP_AES256_GCM};
+
+	for (size_t i = 0; i < sizeof(algs) / sizeof(algs[0]); i++)
+		engines_agree(algs[i]);
+}
+
+/* There and back, one bit wrong anywhere. */
+static void test_every_suite(void)
+{
+	static const enum sim_srtp_alg algs[] = {SIM_SRTP_AES128_SHA1_80, SIM_SRTP_AES128_SHA1_32, SIM_SRTP_AES192_SHA1_80,
+						 SIM_SRTP_AES192_SHA1_32, SIM_SRTP_AES256_SHA1_80, SIM_SRTP_AES256_SHA1_32,
+						 SIM_SRTP_AES128_GCM,     SIM_SRTP_AES256_GCM};
+
+	for (size_t i = 0; i < sizeof(algs) / sizeof(algs[0]); i++) {
+		struct sim_srtp_key k = key_of(algs[i]);
+		struct sim_srtp *tx = sim_srtp_create(SIM_SRTP_OPENSSL, &k, false);
+		struct sim_srtp *rx = sim_srtp_create(SIM_SRTP_LIBSRTP, &k, true); /* our own for what it lacks */
+
+		CU_ASSERT_EQUAL(sim_srtp_alg_of(sim_srtp_name(algs[i]), strlen(sim_srtp_name(algs[i]))), algs[i]);
+		for (int n = 0; n < 40; n++) {
+			int (*fn)(struct sim_srtp *, uint8_t *, int *) = n % 2 != 0 ? sim_srtp_rtcp : sim_srtp_rtp;
+			uint8_t a[160], b[160], bad[160];
+			int len = 12 + 4 * (n % 8), la = len, lb;
+
+			fill(a, (uint16_t)n, len);
+			if (n % 2 != 0) {
+				a[1] = 200;
+				memcpy(a + 4, "\1\2\3\4", 4);
+				a[2] = 0;
+				a[3] = (uint8_t)(len / 4 - 1);
+			}
+			memcpy(b, a, (size_t)len);
+			CU_ASSERT_EQUAL(fn(tx, a, &la), 0);
+			CU_ASSERT(la > len && la <= len + SIM_SRTP_OVERHEAD);
+			CU_ASSERT_EQUAL(len > 12, memcmp(a + 12, b + 12, (size_t)(len - 12)) != 0); /* not as it was */
+			for (int at = 4; at < la; at++) { /* one bit anywhere */
+				memcpy(bad, a, (size_t)la);
+				bad[at] ^= 1;
+				lb = la;
+				CU_ASSERT_NOT_EQUAL(fn(rx, bad, &lb), 0);
+			}
+			lb = la;
+			CU_ASSERT_EQUAL(fn(rx, a, &lb), 0);
+			CU_ASSERT(lb == len && memcmp(a, b, (size_t)len) == 0);
+		}
+		sim_srtp_destroy(tx);
+		sim_srtp_destroy(rx);
+	}
+}
+
+/* Behind a wrap, under another key: ROC goes on at both ends. */
+static void test_carry(void)
+{
+	struct sim_srtp_key k = key_of(SIM_SRTP_AES128_SHA1_80), k2 = k;
+	struct sim_srtp *tx = sim_srtp_create(SIM_SRTP_OPENSSL, &k, false), *tx2;
+	struct sim_srtp *rx = sim_srtp_create(SIM_SRTP_OPENSSL, &k, true), *rx2, *fresh;
+	uint8_t a[64], b[64];
+	int n, m;
+
+	for (uint32_t i = 65000; i < 66000; i++) {
+		fill(a, (uint16_t)i, 32);
+		n = 32;
+		CU_ASSERT_EQUAL(sim_srtp_rtp(tx, a, &n), 0);
+		CU_ASSERT_EQUAL(sim_srtp_rtp(rx, a, &n), 0);
+	}
+	k2.key[0] ^= 1;
+	tx2 = sim_srtp_create(SIM_SRTP_OPENSSL, &k2, false);
+	rx2 = sim_srtp_create(SIM_SRTP_OPENSSL, &k2, true);
+	fresh = sim_srtp_create(SIM_SRTP_OPENSSL, &k2, true);
+	sim_srtp_carry(tx2, tx);
+	sim_srtp_carry(rx2, rx);
+	fill(a, (uint16_t)66000, 32);
+	n = m = 32;
+	CU_ASSERT_EQUAL(sim_srtp_rtp(tx2, a, &n), 0);
+	m = n;
+	memcpy(b, a, (size_t)n);
+	CU_ASSERT_EQUAL(sim_srtp_rtp(fresh, b, &m), -EACCES); /* it guesses ROC 0 */
+	CU_ASSERT_EQUAL(sim_srtp_rtp(rx2, a, &n), 0);
+	sim_srtp_destroy(tx);
+	sim_srtp_destroy(rx);
+	sim_srtp_destroy(tx2);
+	sim_srtp_destroy(rx2);
+	sim_srtp_destroy(fresh);
+}
+
 static void test_short_packets(void)
 {
 	struct sim_srtp_key k = key_of(SIM_SRTP_AES128_SHA1_80);
@@ -154,6 +244,8 @@ static void test_short_packets(void)
 static CU_TestInfo tests[] = {
 	{"published packets, both engines", test_published_packets},
 	{"both engines agree over a ROC wrap with loss, forgeries and replays", test_engines_agree},
+	{"every suite, there and back", test_every_suite},
+	{"a stream goes on under another key", test_carry},
 	{"short packets are refused", test_short_packets},
 	CU_TEST_INFO_NULL,
 };
