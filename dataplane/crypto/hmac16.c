@@ -180,6 +180,9 @@ T512_INLINE void tags_out(const struct dp_mb_hmac *b, unsigned int first, vec h[
 		if (__builtin_expect(len == 10, 1)) {
 			memcpy(tag, r, 8);
 			memcpy(tag + 8, r + 8, 2);
+		} else if (__builtin_expect(len == 20, 1)) {
+			memcpy(tag, r, 16);
+			memcpy(tag + 16, last[l], 4);
 		} else {
 			dp_mb_tag_out(tag, r, len < 16 ? len : 16);
 			if (len > 16)
@@ -188,19 +191,39 @@ T512_INLINE void tags_out(const struct dp_mb_hmac *b, unsigned int first, vec h[
 	}
 }
 
-/* HMACs of the 16 jobs from 'first' on; tags of the first 'lanes'. */
-T512 static void group_run(const struct dp_mb_hmac *b, unsigned int first, unsigned int lanes, unsigned int few)
+/* 16 jobs of a burst from 'first' on, of which the lanes in 'store' are wanted. */
+struct group {
+	const struct dp_mb_hmac *b;
+	unsigned int first;
+	__mmask16 store;
+	struct tails t;
+};
+
+T512_INLINE void group_begin(struct group *g, const struct dp_mb_hmac *b, unsigned int first, unsigned int lanes)
+{
+	g->b = b;
+	g->first = first;
+	g->store = (__mmask16)((1u << lanes) - 1);
+	tails_make(&g->t, b, first, _mm512_load_si512(b->len + first));
+}
+
+/*
+ * HMACs of a group, and the beginning of the next, if any: the outer hash leaves all but the vector units idle, its
+ * memory work costs nothing there.
+ */
+T512 static void group_run(struct group *g, unsigned int few, struct group *next, const struct dp_mb_hmac *next_b,
+			   unsigned int next_lanes)
 {
 	const vec swap = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
-	__mmask16 store = (__mmask16)((1u << lanes) - 1);
+	const struct dp_mb_hmac *b = g->b;
+	const unsigned int first = g->first;
+	__mmask16 store = g->store;
 	vec h[5], outer[5], w[16], full, blocks, bits;
 	uint32_t one_full, one_blocks;
-	struct tails t;
 	bool mixed;
 
 	full = _mm512_load_si512(b->len + first);
 	bits = _mm512_load_si512(b->total + first);
-	tails_make(&t, b, first, full);
 	full = _mm512_srli_epi32(full, 6);
 	blocks = ADD(_mm512_srli_epi32(ADD(bits, _mm512_set1_epi32(8)), 6), _mm512_set1_epi32(1));
 	bits = _mm512_slli_epi32(ADD(bits, _mm512_set1_epi32(64)), 3);
@@ -222,7 +245,7 @@ T512 static void group_run(const struct dp_mb_hmac *b, unsigned int first, unsig
 	outer[4] = w[11];
 
 	for (uint32_t blk = 0;; blk++) {
-		const uint8_t *const *src = blk < one_full ? b->data + first : t.at;
+		const uint8_t *const *src = blk < one_full ? b->data + first : g->t.at;
 		size_t at = 64 * (size_t)(blk < one_full ? blk : blk - one_full);
 		__mmask16 on = store, last = blk + 1 == one_blocks ? 0xffff : 0;
 
@@ -236,8 +259,8 @@ T512 static void group_run(const struct dp_mb_hmac *b, unsigned int first, unsig
 				store = (__mmask16)(store & ~on);
 				break;
 			}
-			mixed_src(&t, b->data + first, full, blocks, blk);
-			src = t.src;
+			mixed_src(&g->t, b->data + first, full, blocks, blk);
+			src = g->t.src;
 			at = 0;
 		} else if (blk == one_blocks) {
 			break;
@@ -252,6 +275,8 @@ T512 static void group_run(const struct dp_mb_hmac *b, unsigned int first, unsig
 		compress(h, w, on);
 	}
 
+	if (next_lanes > 0)
+		group_begin(next, next_b, first + LANES, next_lanes);
 	/* The outer hash, over 20 bytes. */
 	for (int i = 0; i < 5; i++) {
 		w[i] = h[i];
@@ -307,24 +332,35 @@ static bool mixed(const struct dp_mb_hmac *b, unsigned int n)
 	return diff != 0;
 }
 
+/* n above 0 jobs, in groups. */
+T512 static void groups_run(const struct dp_mb_hmac *b, unsigned int n, unsigned int few)
+{
+	struct dp_mb_hmac rest;
+	struct group g[2];
+
+	/* Lanes without a job work on copies of one. */
+	for (unsigned int i = n & ~(LANES - 1u), l = i; n % LANES != 0 && l < i + LANES; l++)
+		copy(&rest, l, b, l < n ? l : i);
+	group_begin(&g[0], n < LANES ? &rest : b, 0, n < LANES ? n : LANES);
+	for (unsigned int i = 0, k = 0; i < n; i += LANES, k ^= 1) {
+		unsigned int left = n - i > LANES ? n - i - LANES : 0;
+
+		group_run(&g[k], few, &g[k ^ 1], left < LANES ? &rest : b, left < LANES ? left : LANES);
+	}
+}
+
 void dp_hmac16_run(const struct dp_mb_hmac *b, unsigned int n, unsigned int few)
 {
 	struct dp_mb_hmac own;
-	unsigned int i = 0;
+	unsigned int i;
 
 	if (n > LANES && mixed(b, n)) {
 		sort(&own, b, n);
 		b = &own;
 	}
-	for (; i + LANES <= n; i += LANES)
-		group_run(b, i, LANES, few);
-	if (n - i >= few && n > i) {
-		/* Lanes without a job work on copies of one. */
-		for (unsigned int l = i; l < i + LANES; l++)
-			copy(&own, l, b, l < n ? l : i);
-		group_run(&own, i, n - i, few);
-		return;
-	}
+	i = n % LANES < few ? n & ~(LANES - 1u) : n; /* what is left over is too little for a group */
+	if (i > 0)
+		groups_run(b, i, few);
 	for (; i + 2 <= n; i += 2)
 		dp_sha1ni_hmac_pair(b, i, i + 1, NULL, NULL, 0);
 	if (i < n)
