@@ -412,11 +412,17 @@ void cp_calls_leg_event(struct cp_calls *calls, const struct dp_leg_event *ev)
 	p = &call->p[side];
 	if (ev->kind == DP_LEG_MOVED) {
 		cp_from_dp_addr(&from, &ev->addr);
+		/* The first packet of a party that sends before it has said from where, or from just there: no news. */
+		if (p->remote.family == 0 || memcmp(&from, &p->remote, sizeof(from)) == 0)
+			return;
 		cfg_addr_print(&from, text, sizeof(text));
 	}
 	cfg_log_limited(CFG_LOG_NOTICE, event_kinds[ev->kind].id, "call=%u leg=%u party=%s direction=%s %s=%llu ssrc=%08x from=%s",
 			call->ref, ev->leg_id, cfg_q(p->name), ev->dir == DP_DIR_SEND ? "send" : "receive",
 			ev->rtcp ? "rtcp_index" : "index", (unsigned long long)ev->index, ev->ssrc, text);
+	/* Another port of the address that was signalled is for the log alone. */
+	if (ev->kind == DP_LEG_MOVED && from.family == p->remote.family && memcmp(from.ip, p->remote.ip, sizeof(from.ip)) == 0)
+		return;
 	/* In time: the keys are renewed, and nobody need know. */
 	if (ev->kind == DP_LEG_KEY_SOON && (p->rekeying || rekey_party(call, side, &why) == 0))
 		return;

@@ -307,6 +307,15 @@ static void test_events(void)
 	leg_event(DP_LEG_MOVED, leg + 2, the_call()->ref); /* another leg */
 	leg_event(DP_LEG_EVENT_MAX, leg, the_call()->ref);
 	CU_ASSERT_EQUAL(cp_alarm_count(w.alarms), 0);
+	/* from where it was signalled, or another port of it: nothing that somebody must know */
+	for (int i = 0; i < 2; i++) {
+		struct dp_leg_event ev = {.leg_id = leg, .kind = DP_LEG_MOVED, .session = the_call()->ref};
+
+		ev.addr = (struct dp_sockaddr){.ip = {10, 2, 2, 2}, .port = (uint16_t)(4000 + i), .family = 4};
+		fake_send(&w.fake, &ev, DP_MSG_LEG_EVENT, sizeof(ev), 0);
+		rest();
+	}
+	CU_ASSERT_EQUAL(cp_alarm_count(w.alarms), 0);
 	for (uint8_t k = DP_LEG_KEY_EXPIRED; k < DP_LEG_EVENT_MAX; k++) {
 		leg_event(k, leg, the_call()->ref);
 		leg_event(k, leg, the_call()->ref);
