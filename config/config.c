@@ -418,6 +418,9 @@ static void do_media(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
 		bad(c, "media.base_port", "%u is not 16384, 32768 or 49152", m->base_port);
 	WORD(media, mode, CFG_MEDIA_RELAY, modes);
 	NUM(media, idle_s, 300, 0, 86400);
+	NUM(media, window, 192, 64, 4096);
+	NUM(media, ssrc_max, 8, 1, 1024);
+	NUM(media, streams, 0, 0, 4194304);
 	WORD(media, plain_latch, CFG_LATCH_ADDRESS, latches);
 	WORD(media, rtcp_mux, 0, truth);
 	NUM(media, rate_pps, 1000, 0, 10000000);

@@ -58,6 +58,7 @@ struct raw_media {
 	char **suites;
 	unsigned suites_count;
 	char *rekey_s, *latch_max;
+	char *window, *ssrc_max, *streams;
 	char *idle_s;
 	char *plain_latch;
 	char *rtcp_mux;

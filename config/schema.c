@@ -95,7 +95,9 @@ static const cyaml_schema_field_t media_fields[] = {
 	TEXT(raw_media, rate_pps),    TEXT(raw_media, source_pps),
 	TEXT(raw_media, fallback),    LIST(raw_media, regions, &region_entry, 256),
 	TEXT(raw_media, rekey_s),     LIST(raw_media, suites, &text_entry, 16),
-	TEXT(raw_media, latch_max),   CYAML_FIELD_END,
+	TEXT(raw_media, latch_max),   TEXT(raw_media, window),
+	TEXT(raw_media, ssrc_max),    TEXT(raw_media, streams),
+	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t sccp_fields[] = {

@@ -96,6 +96,8 @@ static int leg_set(const struct dp_chan_lim *lim, const struct dp_leg_set *m)
 		REFUSE(dp_leg_set, codec);
 	if (m->pt_map_cnt > DP_PT_MAP_MAX)
 		REFUSE(dp_leg_set, pt_map_cnt);
+	if (m->ssrc_max > DP_SSRC_MAX)
+		REFUSE(dp_leg_set, ssrc_max);
 	if (m->clock_hz > 192000)
 		REFUSE(dp_leg_set, clock_hz);
 	for (unsigned int i = 0; i < DP_PT_MAP_MAX; i++) {

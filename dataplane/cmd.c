@@ -9,30 +9,8 @@
 #include "ipsec/sa.h"
 #include "mgcp/deliver.h"
 #include "sad.h"
+#include "srtp/list.h"
 #include "worker.h"
-
-static void leg_key(struct dp_worker *w, struct dp_cmd *cmd)
-{
-	struct dp_leg *leg = dp_leg_find(w->legs, cmd->id);
-	struct dp_page_leg *pl = &w->page_leg[cmd->id];
-	struct dp_srtp_key *mine;
-
-	if (leg == NULL) /* deleted in the meantime: the new key goes back */
-		return;
-	mine = cmd->key[0];
-	cmd->key[0] = dp_leg_set_key(leg, cmd->dir, mine);
-	if (cmd->key[0] != NULL)
-		dp_srtp_key_leave(cmd->key[0]);
-	if (cmd->key[0] == mine)
-		return;
-	*(cmd->dir == DP_DIR_SEND ? &pl->tx_key_s : &pl->rx_key_s) = w->now_s > 0 ? w->now_s : 1;
-	if (cmd->dir == DP_DIR_SEND) {
-		/* What is reserved is reserved under this key. */
-		leg->tx.reserved = mine->index_floor;
-		pl->tx_reserved = mine->index_floor;
-		pl->tx_rtcp_reserved = mine->rtcp_next > 0 ? mine->rtcp_next - 1 : 0;
-	}
-}
 
 static void leg_set(struct dp_worker *w, struct dp_cmd *cmd)
 {
@@ -53,6 +31,8 @@ static void leg_set(struct dp_worker *w, struct dp_cmd *cmd)
 	pl->ptime_ms = m->ptime_ms;
 	if (dp_leg_apply(w->legs, m, cmd->leg, w->now_s, w->now_cyc))
 		cmd->leg = NULL;
+	dp_srtp_keys_ssrcs(dp_leg_find(w->legs, m->leg_id)->rx.key, m->ssrc_max);
+	dp_srtp_keys_ssrcs(dp_leg_find(w->legs, m->leg_id)->tx.key, m->ssrc_max);
 }
 
 static void leg_del(struct dp_worker *w, struct dp_cmd *cmd)
@@ -60,13 +40,8 @@ static void leg_del(struct dp_worker *w, struct dp_cmd *cmd)
 	cmd->leg = dp_leg_remove(w->legs, cmd->id);
 	if (cmd->leg == NULL)
 		return;
-	cmd->key[0] = cmd->leg->rx.key;
-	cmd->key[1] = cmd->leg->tx.key;
-	for (int i = 0; i < 2; i++)
-		if (cmd->key[i] != NULL)
-			dp_srtp_key_leave(cmd->key[i]);
-	cmd->leg->rx.key = NULL;
-	cmd->leg->tx.key = NULL;
+	cmd->key[0] = dp_srtp_keys_clear(&cmd->leg->rx.key);
+	cmd->key[1] = dp_srtp_keys_clear(&cmd->leg->tx.key);
 	w->page_leg[cmd->id].state = DP_PAGE_LEG_FREE; /* its counters stay to be read until the next one comes */
 }
 
@@ -102,7 +77,9 @@ void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
 		leg_set(w, cmd);
 		break;
 	case DP_OP_LEG_KEY:
-		leg_key(w, cmd);
+	case DP_OP_KEY_DEL:
+	case DP_OP_KEY_END:
+		dp_keys_cmd(w, cmd);
 		break;
 	case DP_OP_LEG_DEL:
 		leg_del(w, cmd);

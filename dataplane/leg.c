@@ -254,17 +254,6 @@ bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool 
 	return true;
 }
 
-struct dp_srtp_key *dp_leg_set_key(struct dp_leg *leg, uint8_t dir, struct dp_srtp_key *key)
-{
-	struct dp_srtp_key **at = dir == DP_DIR_RECV ? &leg->rx.key : &leg->tx.key;
-	struct dp_srtp_key *old = *at;
-
-	if (old != NULL && dp_srtp_key_same(old, key))
-		return key;
-	*at = key;
-	return old;
-}
-
 bool dp_leg_idle(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint32_t now_s)
 {
 	uint32_t idle_s = dp_leg_cold(tab, leg)->idle_s;

@@ -50,7 +50,7 @@ enum { /* dp_leg_tx.more */
 /* Read and written when a packet comes in on this leg. One cache line. */
 struct dp_leg_rx {
 	struct dp_leg *peer;        /* NULL: none; owned by the same worker */
-	struct dp_srtp_key *key;    /* NULL: none yet */
+	struct dp_srtp_key *key;    /* head of the list (srtp/list.h), NULL: none yet */
 	uint8_t ip[16];             /* RTP's remote address: signalled, or latched */
 	uint16_t rtp_port, rtcp_port; /* remote, host order */
 	uint8_t family;             /* of ip; 0 unknown */
@@ -207,9 +207,6 @@ bool dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, co
  */
 bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool rtcp, const uint8_t **ret_ip,
 		   uint16_t *ret_port);
-
-/** Exchange a key; returns what was there, or 'key' itself if it equals the one in use. 'dir': enum dp_dir. Its worker. */
-struct dp_srtp_key *dp_leg_set_key(struct dp_leg *leg, uint8_t dir, struct dp_srtp_key *key);
 
 /** Idle for longer than it may? Main lcore reads; a moment old. */
 bool dp_leg_idle(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint32_t now_s);

@@ -221,6 +221,8 @@ static void crypto(struct dp_worker *w, struct dp_burst *b, struct media *p, con
 			dp_trace_index(w, b->m[m->i], sp[k].index);
 		m->verdict = sp[k].verdict;
 		m->len = sp[k].len;
+		if (unlikely(sp[k].key->pending != 0))
+			dp_keys_serve(w, send ? m->out : m->in, send ? DP_DIR_SEND : DP_DIR_RECV);
 		/* Before the packet leaves the page says that its index may have been used; once in DP_TX_RESERVE. */
 		if (send && !rtcp && unlikely(m->out->tx.reserved != before[k]))
 			__atomic_store_n(&w->page_leg[m->out->tx.leg_id].tx_reserved, m->out->tx.reserved,

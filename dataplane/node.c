@@ -31,7 +31,7 @@ uint32_t dp_node_leg_bytes(void)
 /* Replacing a key needs the new one beside the old one for a moment. */
 static size_t key_bytes(const struct cfg_dataplane *dc)
 {
-	return (2 * (size_t)dc->max_legs + DP_OBJS_KEY_SPARE) * sizeof(struct dp_srtp_key);
+	return (size_t)dp_objs_key_max(dc->max_legs) * sizeof(struct dp_srtp_key);
 }
 
 static int no_memory(const char *what, size_t bytes)
@@ -71,10 +71,16 @@ static struct rte_mempool *buffers(const struct dp_node *node, const char *what)
 	return pool;
 }
 
+static void *slab_grow(size_t bytes)
+{
+	return rte_malloc("key-ext", bytes, 64);
+}
+
 int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cnt, const char *tag)
 {
 	const struct cfg_dataplane *dc = &cfg->dataplane;
 	struct dp_neigh *none;
+	uint32_t streams;
 	size_t size;
 	int rc;
 
@@ -116,11 +122,15 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	node->key_mem = take("leg-keys", key_bytes(dc));
 	/* Replacing an SA needs the new one beside the old one for a moment. */
 	node->sa_mem = take("sas", ((size_t)dc->max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
+	streams = cfg->media.streams != 0 ? cfg->media.streams : dc->max_legs / 4;
 	for (uint16_t i = 0; i < worker_cnt; i++) {
-		node->streams[i] = dp_srtp_pool_create(dc->max_legs / 4 / worker_cnt + 64, 0);
+		node->streams[i] = dp_srtp_pool_create(streams / worker_cnt + 64, cfg->media.window);
 		if (node->streams[i] == NULL)
-			return no_memory("streams", dc->max_legs / 4 * sizeof(struct dp_srtp_stream));
+			return no_memory("streams", streams * dp_srtp_pool_bytes(cfg->media.window));
 	}
+	node->slab = dp_srtp_slab_create(slab_grow, rte_free);
+	if (node->slab == NULL)
+		return -ENOMEM;
 	node->gw_shard = calloc(DP_GW_MAX, 1);
 	size = rte_rcu_qsbr_get_memsize(worker_cnt);
 	node->qs = take("rcu", size);
@@ -290,6 +300,7 @@ uint32_t dp_node_fini(struct dp_node *node)
 	rte_free(node->sa_mem);
 	for (uint16_t i = 0; i < DP_WORKER_MAX; i++)
 		dp_srtp_pool_destroy(node->streams[i]);
+	dp_srtp_slab_destroy(node->slab);
 	free(node->gw_shard);
 	rte_free(node->qs);
 	free(node->nh);

@@ -11,6 +11,7 @@
 
 #include "counters.h"
 #include "crypto/mb.h"
+#include "due.h"
 #include "ipsec/sa.h"
 #include "log.h"
 #include "node.h"
@@ -63,11 +64,14 @@ struct dp_srtp_key *dp_objs_key_take(struct dp_objs *o)
 
 void dp_objs_key_give(struct dp_objs *o, struct dp_srtp_key *key)
 {
-	if (key == NULL)
-		return;
-	dp_srtp_key_wipe(key);
-	memcpy((void *)key, &o->key_free, sizeof(void *));
-	o->key_free = key;
+	while (key != NULL) {
+		struct dp_srtp_key *next = key->next;
+
+		dp_srtp_key_wipe(key);
+		memcpy((void *)key, &o->key_free, sizeof(void *));
+		o->key_free = key;
+		key = next;
+	}
 }
 
 struct dp_sa *dp_objs_sa_take(struct dp_objs *o)
@@ -225,6 +229,8 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 		return dp_objs_leg_set(o, (const struct dp_leg_set *)msg, ret_detail);
 	case DP_MSG_LEG_KEY:
 		return dp_objs_leg_key(o, (const struct dp_leg_key *)msg, ret_detail);
+	case DP_MSG_KEY_DEL:
+		return dp_objs_key_del(o, (const struct dp_key_del *)msg);
 	case DP_MSG_LEG_DEL:
 		return dp_objs_leg_del(o, obj->id);
 	case DP_MSG_SA_SET:
@@ -309,6 +315,7 @@ void dp_objs_poll(struct dp_objs *o)
 		dp_objs_drain_done(o, i);
 		dp_objs_drain_events(o, i, ms);
 	}
+	dp_objs_key_ends(o, ms);
 	if (o->sweeping)
 		sweep_on(o);
 	dp_see_poll(o->see);
@@ -362,7 +369,11 @@ struct dp_objs *dp_objs_create(struct dp_node *node, const struct dp_objs_sink *
 		o->leg[i] = NO_SLOT;
 	o->leg_free = NO_SLOT;
 	o->key_mem = node->key_mem;
-	o->key_max = 2 * node->legs.max + DP_OBJS_KEY_SPARE;
+	o->key_max = dp_objs_key_max(node->legs.max);
+	o->ends = dp_due_create(o->key_max);
+	o->ssrcs = calloc(node->legs.id_cnt + 1, sizeof(*o->ssrcs));
+	if (o->ends == NULL || o->ssrcs == NULL)
+		goto fail;
 	o->sa_max = node->cfg->dataplane.max_sas + DP_OBJS_SA_SPARE;
 	for (uint16_t i = 0; i < node->worker_cnt; i++) {
 		o->w[i].mem = calloc(CMDS, sizeof(struct dp_cmd));
@@ -402,6 +413,8 @@ void dp_objs_destroy(struct dp_objs *o)
 	dp_see_destroy(o->see);
 	dp_neigh_destroy(o->neigh);
 	dp_mb_destroy(o->mb);
+	dp_due_destroy(o->ends);
+	free(o->ssrcs);
 	free(o->leg);
 	free(o);
 }

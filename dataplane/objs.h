@@ -20,7 +20,7 @@ struct dp_objs;
 
 #define DP_OBJS_LEG_BYTES 4    /* of ours per leg: record number and epoch */
 #define DP_OBJS_SA_SPARE  64   /* SA records beyond max_sas, for replacement */
-#define DP_OBJS_KEY_SPARE 256  /* keys beyond two per leg, for the same */
+#define DP_OBJS_KEY_SPARE 256  /* keys beyond two per leg and those of a 16th of the legs, for the same */
 #define DP_OBJS_SA_STRIDE 1536 /* bytes from one SA record to the next */
 
 /* Where events go. */
@@ -29,6 +29,12 @@ struct dp_objs_sink {
 	int (*event)(void *ctx, const struct dp_msg_hdr *msg);
 	void *ctx;
 };
+
+/** Keys there are for so many legs: both directions, and some for replacement, overlap and standby. */
+static inline uint32_t dp_objs_key_max(uint32_t legs)
+{
+	return 2 * legs + legs / 16 + DP_OBJS_KEY_SPARE;
+}
 
 /** Everything is free. The workers exist, their loops may run already. NULL: no memory. */
 struct dp_objs *dp_objs_create(struct dp_node *node, const struct dp_objs_sink *sink);

@@ -131,6 +131,27 @@ void dp_objs_leg_count(struct dp_page_leg *pl, const struct dp_leg_tab *tab, con
 	dp_stat_page(&dp_leg_aux(tab, leg)->stat, &pl->rtp);
 }
 
+/* Only we free keys. The streams may go over to another key while they are read: then once more. */
+static void tops(struct dp_page_leg *p, const struct dp_leg *leg)
+{
+	const struct dp_srtp_key *key = __atomic_load_n(&leg->rx.key, __ATOMIC_ACQUIRE), *was;
+
+	do {
+		uint64_t top, rtcp_top;
+
+		was = key;
+		if (key == NULL)
+			return;
+		top = dp_srtp_key_top(key);
+		rtcp_top = dp_srtp_key_rtcp_top(key);
+		key = __atomic_load_n(&leg->rx.key, __ATOMIC_ACQUIRE);
+		if (key == was) {
+			p->rx_top = top;
+			p->rx_rtcp_top = rtcp_top;
+		}
+	} while (key != was);
+}
+
 void dp_objs_legs(struct dp_objs *o, uint32_t now_s)
 {
 	struct dp_leg_tab *tab = &o->node->legs;
@@ -148,10 +169,7 @@ void dp_objs_legs(struct dp_objs *o, uint32_t now_s)
 		p = &pl[id];
 		dp_objs_leg_count(p, tab, leg);
 		p->state = (leg->rx.state & DP_LEG_S_LATCHED) != 0 ? DP_PAGE_LEG_LATCHED : DP_PAGE_LEG_UP;
-		if (leg->rx.key != NULL) { /* only we free keys */
-			p->rx_top = dp_srtp_key_top(leg->rx.key);
-			p->rx_rtcp_top = dp_srtp_key_rtcp_top(leg->rx.key);
-		}
+		tops(p, leg);
 		if (dp_leg_idle(tab, leg, now_s)) {
 			struct dp_leg_aged ev = {.hdr = {.type = DP_MSG_LEG_AGED, .len = sizeof(ev)}, .leg_id = id,
 						 .idle_s = now_s - leg->rx.last_s, .session = p->session};

@@ -59,6 +59,8 @@ struct dp_objs {
 	uint32_t leg_free, leg_fresh; /* list of used ones (through tx.leg_id), then never used ones */
 	struct dp_srtp_key *key_mem, *key_free;
 	uint32_t key_fresh, key_max;
+	struct dp_due *ends; /* legs: when keys that were replaced are to go */
+	uint16_t *ssrcs;     /* by leg identifier: how many it may have */
 	uint8_t *sa_free; /* list through the first bytes of a wiped record */
 	uint32_t sa_fresh, sa_max;
 	struct sa_rec sa[DP_SA_MAX];
@@ -83,7 +85,7 @@ struct dp_leg *dp_objs_leg_take(struct dp_objs *o);
 struct dp_srtp_key *dp_objs_key_take(struct dp_objs *o);
 struct dp_sa *dp_objs_sa_take(struct dp_objs *o);
 
-/** Wiped, and free again. Take NULL. */
+/** Wiped, and free again. Take NULL; keys may be a list. */
 void dp_objs_key_give(struct dp_objs *o, struct dp_srtp_key *key);
 void dp_objs_sa_give(struct dp_objs *o, struct dp_sa *sa);
 
@@ -101,6 +103,7 @@ void dp_objs_drain_done(struct dp_objs *o, uint16_t wi);
 
 int dp_objs_leg_set(struct dp_objs *o, const struct dp_leg_set *m, uint32_t *ret_detail);
 int dp_objs_leg_key(struct dp_objs *o, const struct dp_leg_key *m, uint32_t *ret_detail);
+int dp_objs_key_del(struct dp_objs *o, const struct dp_key_del *m);
 int dp_objs_leg_del(struct dp_objs *o, uint32_t id);
 int dp_objs_sa_set(struct dp_objs *o, const struct dp_sa_set *m, uint32_t *ret_detail);
 int dp_objs_sa_grant(struct dp_objs *o, const struct dp_sa_grant *m);
@@ -110,6 +113,9 @@ int dp_objs_gw_del(struct dp_objs *o, uint32_t id);
 int dp_objs_mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m);
 int dp_objs_mgcp_ack(struct dp_objs *o, const struct dp_mgcp_ack *m, uint32_t *ret_detail);
 int dp_objs_adopt(struct dp_objs *o, const struct dp_obj *m);
+
+/** End the keys that were replaced and whose time is over. */
+void dp_objs_key_ends(struct dp_objs *o, uint64_t ms);
 
 /** Delete a leg with a command taken for its worker 'wi'. */
 void dp_objs_leg_del_with(struct dp_objs *o, uint32_t id, uint16_t wi, struct dp_cmd *cmd);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "due.h"
 #include "ipsec/sa.h"
 #include "log.h"
 #include "node.h"
@@ -64,6 +65,9 @@ int dp_objs_leg_set(struct dp_objs *o, const struct dp_leg_set *m, uint32_t *ret
 	cmd->id = m->leg_id;
 	cmd->leg = fresh;
 	cmd->u.leg_set = *m;
+	if (m->ssrc_max == 0)
+		cmd->u.leg_set.ssrc_max = o->node->cfg->media.ssrc_max;
+	o->ssrcs[m->leg_id] = cmd->u.leg_set.ssrc_max;
 	dp_objs_submit(o, wi, cmd);
 	want(o, l->port, &m->remote);
 	want(o, l->port, &m->remote_rtcp);
@@ -73,18 +77,20 @@ int dp_objs_leg_set(struct dp_objs *o, const struct dp_leg_set *m, uint32_t *ret
 int dp_objs_leg_key(struct dp_objs *o, const struct dp_leg_key *m, uint32_t *ret_detail)
 {
 	uint16_t wi = dp_objs_worker_of(o, DP_LEG_SHARD(m->leg_id));
-	const struct dp_srtp_params par = {.suite = m->suite, .dir = m->dir, .mki_len = m->mki_len, .ssrc = m->ssrc,
-					   .index_floor = m->index_floor, .rtcp_floor = m->rtcp_floor, .key = m->key,
-					   .salt = m->salt, .pool = o->node->streams[wi]};
+	const struct dp_srtp_params par = {
+		.suite = m->suite, .dir = m->dir, .mki_len = m->mki_len, .kdr = m->kdr,
+		.flags = m->flags & (DP_KEY_F_STANDBY | DP_KEY_F_HAVE_ROC), .window = o->node->cfg->media.window,
+		.ssrc_max = o->ssrcs[m->leg_id], .roc = m->roc, .ssrc = m->ssrc, .index_floor = m->index_floor,
+		.rtcp_floor = m->rtcp_floor, .lifetime = m->lifetime, .from = m->from, .to = m->to, .key = m->key,
+		.salt = m->salt, .mki = m->mki, .pool = o->node->streams[wi], .slab = o->node->slab};
+	bool overlaps = m->dir == DP_DIR_RECV && (m->flags & DP_KEY_F_ADD) == 0 && m->overlap_ms > 0;
+	uint64_t ms = dp_objs_ms(o);
 	struct dp_srtp_key *key;
 	struct dp_cmd *cmd;
+	int rc;
 
 	if (o->leg[m->leg_id] >> 24 == 0)
 		return -ENOENT;
-	if (m->mki_len != 0 || m->kdr != 0 || m->lifetime != 0 || m->to != 0 || (m->flags & ~DP_KEY_F_KEEP_ROC) != 0) {
-		*ret_detail = DP_OBJS_DETAIL(dp_leg_key, flags);
-		return -EBADMSG;
-	}
 	cmd = dp_objs_cmd_take(o, wi, DP_OP_LEG_KEY);
 	if (cmd == NULL)
 		return -EAGAIN;
@@ -93,17 +99,60 @@ int dp_objs_leg_key(struct dp_objs *o, const struct dp_leg_key *m, uint32_t *ret
 		dp_objs_cmd_give(o, wi, cmd);
 		return -EAGAIN;
 	}
-	if (dp_srtp_key_init(o->mb, key, &par) < 0) {
+	rc = dp_srtp_key_init(o->mb, key, &par);
+	if (rc == 0 && overlaps && !dp_due_add(o->ends, ms + m->overlap_ms, m->leg_id))
+		rc = -EAGAIN;
+	if (rc < 0) {
 		dp_objs_key_give(o, key);
 		dp_objs_cmd_give(o, wi, cmd);
-		*ret_detail = DP_OBJS_DETAIL(dp_leg_key, suite);
-		return -EBADMSG;
+		if (rc == -EINVAL)
+			*ret_detail = DP_OBJS_DETAIL(dp_leg_key, suite);
+		return rc == -EINVAL ? -EBADMSG : rc == -ENOMEM ? -ENOSPC : rc;
 	}
 	cmd->id = m->leg_id;
 	cmd->dir = m->dir;
 	cmd->key[0] = key;
+	cmd->u.key.flags = m->flags;
+	cmd->u.key.overlap_ms = m->overlap_ms;
+	cmd->u.key.now_ms = (uint32_t)ms;
 	dp_objs_submit(o, wi, cmd);
 	return 0;
+}
+
+int dp_objs_key_del(struct dp_objs *o, const struct dp_key_del *m)
+{
+	uint16_t wi = dp_objs_worker_of(o, DP_LEG_SHARD(m->leg_id));
+	struct dp_cmd *cmd;
+
+	if (o->leg[m->leg_id] >> 24 == 0)
+		return -ENOENT;
+	cmd = dp_objs_cmd_take(o, wi, DP_OP_KEY_DEL);
+	if (cmd == NULL)
+		return -EAGAIN;
+	cmd->id = m->leg_id;
+	cmd->dir = m->dir;
+	cmd->u.key_del = *m;
+	dp_objs_submit(o, wi, cmd);
+	return 0;
+}
+
+void dp_objs_key_ends(struct dp_objs *o, uint64_t ms)
+{
+	uint32_t id;
+
+	while (dp_due_first(o->ends, ms, &id)) {
+		if (o->leg[id] >> 24 != 0) { /* also a new one there: it loses nothing by it */
+			uint16_t wi = dp_objs_worker_of(o, DP_LEG_SHARD(id));
+			struct dp_cmd *cmd = dp_objs_cmd_take(o, wi, DP_OP_KEY_END);
+
+			if (cmd == NULL) /* at the next poll */
+				return;
+			cmd->id = id;
+			cmd->u.key.now_ms = (uint32_t)ms;
+			dp_objs_submit(o, wi, cmd);
+		}
+		dp_due_drop(o->ends);
+	}
 }
 
 /* 'cmd' is one of the leg's worker. */

@@ -59,6 +59,8 @@ enum dp_op {
 	DP_OP_LEG_SET,
 	DP_OP_LEG_KEY,
 	DP_OP_LEG_DEL,
+	DP_OP_KEY_DEL,
+	DP_OP_KEY_END, /* keys that were replaced: the time of some is over */
 	DP_OP_SA_SET,
 	DP_OP_SA_GRANT,
 	DP_OP_SA_DEL,
@@ -73,14 +75,19 @@ enum dp_op {
 /* A command. Filled by the main lcore, which has checked every field; executed once; given back on 'done'. */
 struct dp_cmd {
 	uint8_t op;        /* enum dp_op */
-	uint8_t dir;       /* LEG_KEY */
+	uint8_t dir;       /* LEG_KEY, KEY_DEL */
 	uint32_t id;       /* leg, SA or gateway */
-	/* Objects. In: what is new. Out: what the main lcore is to wipe and free, NULL for what was taken. */
+	/* Objects. In: what is new. Out: what the main lcore is to wipe and free, NULL for what was taken; keys as a list. */
 	struct dp_leg *leg;
 	struct dp_srtp_key *key[2];
 	struct dp_sa *sa;
 	union {
 		struct dp_leg_set leg_set;
+		struct {
+			uint32_t overlap_ms, now_ms;
+			uint8_t flags; /* DP_KEY_F_* */
+		} key;
+		struct dp_key_del key_del;
 		struct dp_sa_grant grant;
 		struct dp_gw_set gw;
 		struct dp_mgcp_cmd mgcp; /* may hold a key: the main lcore wipes it */
@@ -203,6 +210,7 @@ struct dp_node {
 	uint32_t stop;                 /* atomic: workers leave their loops */
 	/* memory, freed at the end */
 	void *leg_mem, *key_mem, *sa_mem;
+	struct dp_srtp_slab *slab;     /* main: what keys have beyond their records */
 	struct dp_srtp_pool *streams[DP_WORKER_MAX]; /* each taken from by its worker alone */
 	char tag[8];                   /* in names of rings and pools */
 };
@@ -251,6 +259,12 @@ struct dp_deliver *dp_local_deliver_create(struct dp_worker *w);
 
 /** Execute one command. cmd.c; the caller gives it back on 'done'. */
 void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd);
+
+/** Commands about a leg's keys: LEG_KEY, KEY_DEL, KEY_END. keys.c */
+void dp_keys_cmd(struct dp_worker *w, struct dp_cmd *cmd);
+
+/** After a burst that left the 'pending' of a leg's send or receive key set. keys.c */
+void dp_keys_serve(struct dp_worker *w, struct dp_leg *leg, uint8_t dir);
 
 /** Count a packet under its reason and free it. */
 void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why);

@@ -173,6 +173,7 @@ enum dp_codec { /* what the leg's main payload type is: for R factor and MOS, no
 };
 
 #define DP_PT_MAP_MAX 8
+#define DP_SSRC_MAX   1024
 
 /* A leg, without its keys. A secure leg (suite != NONE) passes nothing in a direction before its key came. */
 struct dp_leg_set {
@@ -191,7 +192,7 @@ struct dp_leg_set {
 	uint8_t codec;        /* enum dp_codec */
 	uint8_t ptime_ms;     /* of what the party sends; 0: not known */
 	uint8_t pt_map_cnt;   /* entries of pt_map, at most DP_PT_MAP_MAX */
-	uint16_t ssrc_max;    /* SSRCs per direction; 0: the configuration's media.ssrc_max */
+	uint16_t ssrc_max;    /* SSRCs per direction, at most DP_SSRC_MAX; 0: the configuration's media.ssrc_max */
 	uint16_t latch_max;   /* DP_LATCH_ANY and _ADDRESS: sources taken since remote was signalled; 0: one */
 	uint32_t clock_hz;    /* RTP clock of the main payload type, for jitter; 0: 8000 */
 	uint32_t rate_pps;    /* accepted from the party at most, packets a second; 0: the configuration's; UINT32_MAX: no limit */

@@ -57,7 +57,7 @@ static bool params_ok(const struct dp_srtp_params *par)
 	       par->kdr <= 24 && (par->flags & ~(DP_KEY_F_STANDBY | DP_KEY_F_HAVE_ROC)) == 0 &&
 	       par->index_floor <= DP_SRTP_INDEX_MAX && par->rtcp_floor <= DP_SRTCP_INDEX_MAX &&
 	       par->lifetime <= DP_SRTP_INDEX_MAX + 1 && par->from <= DP_SRTP_INDEX_MAX && par->to <= DP_SRTP_INDEX_MAX &&
-	       (par->to >= par->from) && par->ssrc_max <= DP_SRTP_SSRCS_MAX &&
+	       (par->to >= par->from) && par->ssrc_max <= DP_SSRC_MAX &&
 	       (par->window == 0 || (par->window >= DP_REPLAY_MIN && par->window <= DP_REPLAY_MAX));
 }
 

@@ -266,6 +266,22 @@ struct dp_srtp_key *dp_srtp_keys_clear(struct dp_srtp_key **list)
 	return gone;
 }
 
+void dp_srtp_keys_leave(struct dp_srtp_key *list)
+{
+	for (; list != NULL; list = list->next)
+		if ((list->flags & DP_SRTP_F_SHARES) == 0)
+			dp_srtp_key_leave(list);
+}
+
+void dp_srtp_keys_enter(struct dp_srtp_key *list, struct dp_srtp_pool *pool)
+{
+	for (; list != NULL; list = list->next) {
+		list->pool = pool;
+		if ((list->flags & DP_SRTP_F_SHARES) == 0)
+			dp_srtp_key_enter(list, pool);
+	}
+}
+
 void dp_srtp_keys_ssrcs(struct dp_srtp_key *list, uint16_t ssrc_max)
 {
 	for (struct dp_srtp_key *k = list; k != NULL; k = k->next)

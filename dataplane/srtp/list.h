@@ -33,6 +33,13 @@ struct dp_srtp_key *dp_srtp_keys_expire(struct dp_srtp_key **list, uint32_t now_
 /** End all. */
 struct dp_srtp_key *dp_srtp_keys_clear(struct dp_srtp_key **list);
 
+/**
+ * The whole list leaves its worker's pool of streams, and comes into another worker's: dp_srtp_key_leave() and _enter() of
+ * each key. For a leg that moves; nothing else of a key belongs to a worker. Takes NULL.
+ */
+void dp_srtp_keys_leave(struct dp_srtp_key *list);
+void dp_srtp_keys_enter(struct dp_srtp_key *list, struct dp_srtp_pool *pool);
+
 /** SSRCs that the direction may have; those that have begun stay. 0: DP_SRTP_SSRCS. */
 void dp_srtp_keys_ssrcs(struct dp_srtp_key *list, uint16_t ssrc_max);
 

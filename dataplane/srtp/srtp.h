@@ -36,7 +36,6 @@ struct dp_mb;
 
 #define DP_SRTP_BURST       64   /* packets in one call, at most; 32 or more pay off */
 #define DP_SRTP_SSRCS       8    /* SSRCs per direction of a leg if nothing else is said, the first one included */
-#define DP_SRTP_SSRCS_MAX   1024
 #define DP_SRTP_TRAILER_MAX (16 + DP_SRTP_MKI_MAX)     /* bytes; room that protecting RTP takes at most */
 #define DP_SRTCP_TRAILER_MAX (4 + DP_SRTP_TRAILER_MAX) /* and RTCP */
 #define DP_SRTCP_TRAILER    14   /* bytes with the HMAC suites and no MKI: E and index, tag */
@@ -49,7 +48,7 @@ struct dp_srtp_params {
 	uint8_t kdr;          /* 2^kdr packets under each set of session keys, 1..24; 0: one set for ever */
 	uint8_t flags;        /* DP_KEY_F_STANDBY, DP_KEY_F_HAVE_ROC; others are list.h's */
 	uint16_t window;      /* packets, DP_REPLAY_MIN..DP_REPLAY_MAX, the same for the whole process; 0: DP_REPLAY_WINDOW */
-	uint16_t ssrc_max;    /* SSRCs, at most DP_SRTP_SSRCS_MAX; 0: DP_SRTP_SSRCS */
+	uint16_t ssrc_max;    /* SSRCs, at most DP_SSRC_MAX; 0: DP_SRTP_SSRCS */
 	uint32_t roc;         /* with DP_KEY_F_HAVE_ROC: of streams that begin */
 	uint32_t ssrc;        /* host order; 0: the floors are for any stream */
 	uint64_t index_floor; /* 48 bits: used (send) or accepted (receive) before a restart; 0: fresh key */

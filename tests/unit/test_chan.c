@@ -165,6 +165,7 @@ static const struct {
 	BAD(DP_MSG_LEG_SET, dp_leg_set, leg_id, 2 * DP_LEGS_PER_ADDR, UINT32_MAX),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, peer_id, 7, 128, 2 * DP_LEGS_PER_ADDR), /* itself, other shard, beyond */
 	BAD(DP_MSG_LEG_SET, dp_leg_set, rx_suite, 0 /* with LATCH_AUTH */, DP_SRTP_SUITE_MAX, 255),
+	BAD(DP_MSG_LEG_SET, dp_leg_set, ssrc_max, DP_SSRC_MAX + 1, UINT16_MAX),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, tx_suite, DP_SRTP_SUITE_MAX, 255),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, latch, 4, 255),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, flags, 32, 128),

@@ -88,6 +88,11 @@ static const struct {
 	{"media:\n  base_port: 16385", "line 2: media.base_port: ", "32768"},
 	{"media:\n  base_port: 0", "line 2: media.base_port: ", "16384"},
 	{"media:\n  idle_s: 86401", "line 2: media.idle_s: ", ""},
+	{"media:\n  window: 63", "line 2: media.window: ", ""},
+	{"media:\n  window: 4097", "line 2: media.window: ", ""},
+	{"media:\n  ssrc_max: 0", "line 2: media.ssrc_max: ", ""},
+	{"media:\n  ssrc_max: 1025", "line 2: media.ssrc_max: ", ""},
+	{"media:\n  streams: 4194305", "line 2: media.streams: ", ""},
 	{"media:\n  dscp: 64", "line 2: media.dscp: ", "63"},
 	{"media:\n  ptime_ms: 25", "line 2: media.ptime_ms: ", "10"},
 	{"media:\n  mode: both", "line 2: media.mode: ", "direct"},
@@ -271,6 +276,9 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->media.addresses_count, 0);
 	CU_ASSERT_EQUAL(c->media.mode, CFG_MEDIA_RELAY);
 	CU_ASSERT_EQUAL(c->media.idle_s, 300);
+	CU_ASSERT_EQUAL(c->media.window, 192);
+	CU_ASSERT_EQUAL(c->media.ssrc_max, 8);
+	CU_ASSERT_EQUAL(c->media.streams, 0);
 	CU_ASSERT_EQUAL(c->media.plain_latch, CFG_LATCH_ADDRESS);
 	CU_ASSERT_FALSE(c->media.rtcp_mux);
 	CU_ASSERT_EQUAL(c->dataplane.fragments, CFG_FRAG_DROP);

@@ -177,7 +177,7 @@ static void test_refused_parameters(void)
 	bad[10].to = (uint64_t)1 << 48;
 	bad[11].window = DP_REPLAY_MIN - 1;
 	bad[12].window = DP_REPLAY_MAX + 1;
-	bad[13].ssrc_max = DP_SRTP_SSRCS_MAX + 1;
+	bad[13].ssrc_max = DP_SSRC_MAX + 1;
 	memset(&key, 0x5a, sizeof(key));
 	before = key;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
