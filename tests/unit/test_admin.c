@@ -212,10 +212,18 @@ static void test_acknowledged_is_kept(void)
 	HAS(ask("{\"cmd\":\"line.add\",\"args\":{\"number\":\"1001\",\"device\":\"SEP000000000001\"}}"), "\"ok\":true");
 	HAS(ask("{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"gw1\",\"address\":\"10.0.0.1\",\"numbers\":[\"9*\"]}}"),
 	    "\"ok\":true");
+	HAS(ask("{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"gw2\",\"address\":\"10.0.0.2\",\"suite\":\"aead_aes_256_gcm\","
+		"\"mki\":4,\"lifetime\":31,\"srtcp_clear\":true}}"),
+	    "\"ok\":true");
 	stop();
 	start();
 	HAS(ask("{\"cmd\":\"device.show\",\"args\":{\"name\":\"SEP000000000001\"}}"), "\"1001\"");
 	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw1\"}}"), "10.0.0.1:2427");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"suite\":\"AEAD_AES_256_GCM\"");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"mki\":4");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"lifetime\":31");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"srtcp_clear\":true");
+	HAS(ask("{\"cmd\":\"gateway.del\",\"args\":{\"name\":\"gw2\"}}"), "\"ok\":true");
 	HAS(ask("{\"cmd\":\"show.devices\"}"), "\"mode\":\"encrypted\"");
 	HAS(ask("{\"cmd\":\"show.lines\"}"), "\"number\":\"9\",\"prefix\":true");
 	HAS(ask("{\"cmd\":\"line.del\",\"args\":{\"number\":\"1001\"}}"), "\"ok\":true");
@@ -274,6 +282,13 @@ static void test_bad_requests(void)
 		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4/8\"}}",
 		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"version\":\"2\"}}",
 		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"endpoints\":[{}]}}",
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"suite\":\"F8_128_HMAC_SHA1_80\"}}",
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"suite\":\"NULL_HMAC_SHA1_80\"}}",
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"suite\":\"RTP\"}}",
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"mki\":9}}",
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"mki\":\"4\"}}",
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"lifetime\":15}}",
+		"{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"suite\":\"AEAD_AES_128_GCM\"}}",
 		"{\"cmd\":\"import\",\"args\":{\"devices\":{}}}", "{\"cmd\":\"import\",\"args\":{\"phones\":[]}}",
 		"{\"cmd\":\"import\",\"args\":{\"devices\":[1,[],null]}}",
 		"{\"cmd\":\"show.audit\",\"args\":{\"max\":0}}", "{\"cmd\":\"alarm.clear\"}",

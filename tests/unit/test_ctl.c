@@ -48,6 +48,12 @@ static const struct {
 	{"gateway add g --address 1.2.3.4:5 --endpoint e --number 9* --keys-without-ipsec",
 	 "gateway.add {\"name\":\"g\",\"address\":\"1.2.3.4:5\",\"endpoints\":[\"e\"],\"numbers\":[\"9*\"],"
 	 "\"keys_without_ipsec\":true}"},
+	{"gateway add g --address 1.2.3.4 --suite AEAD_AES_256_GCM --mki 4 --lifetime 31 --srtcp-clear",
+	 "gateway.add {\"name\":\"g\",\"address\":\"1.2.3.4\",\"suite\":\"AEAD_AES_256_GCM\",\"mki\":4,\"lifetime\":31,"
+	 "\"srtcp_clear\":true}"},
+	{"rekey 7", "call.rekey {\"id\":7}"},
+	{"rekey 7 --party both", "call.rekey {\"id\":7,\"party\":\"both\"}"},
+	{"rekey", "!rekey: CALL is missing"},
 	{"sa add s --gateway g --in --spi 0x100 --alg aes-gcm-128 --local a --remote b --key-file k",
 	 "sa.add {\"name\":\"s\",\"gateway\":\"g\",\"direction\":\"in\",\"spi\":256,\"algorithm\":\"aes-gcm-128\","
 	 "\"local\":\"a\",\"remote\":\"b\"} k"},

@@ -25,7 +25,8 @@ static struct cp_device device(void)
 static struct cp_gateway gateway(void)
 {
 	struct cp_gateway g = {.name = "gw1.example", .gw_id = 16383, .region = "default",
-			       .flags = CP_GW_X_CRYPTO | CP_GW_MGCP_01, .endpoint_cnt = 2, .endpoints = eps,
+			       .flags = CP_GW_X_CRYPTO | CP_GW_MGCP_01 | CP_GW_SRTCP_CLEAR,
+			       .suite = DP_AEAD_AES_256_GCM, .mki_len = 8, .lifetime = 48, .endpoint_cnt = 2, .endpoints = eps,
 			       .number_cnt = 2, .numbers = nums, .changed_us = 5};
 	CU_ASSERT_EQUAL(cfg_addr_parse("10.0.0.9:2427", &g.address), 0);
 	return g;
@@ -47,7 +48,8 @@ static struct cp_call_rec call(void)
 	struct cp_call_rec c = {.call_id = UINT64_C(0xfedcba9876543210), .state = 3, .security = 3,
 				.mgcp_call_id = "A1", .started_us = 9, .leg_cnt = 2};
 	c.leg[0] = (struct cp_call_leg){.leg_id = 5, .sa_gw_id = UINT32_MAX, .party = "SEP0011AABBCCDD",
-					.number = "1000", .line = 1, .callref = 77, .rx_suite = 1, .tx_suite = 2};
+					.number = "1000", .line = 1, .callref = 77, .rx_suite = 1, .tx_suite = 2,
+					.codec = 4, .event_pt = 101};
 	c.leg[1] = (struct cp_call_leg){.leg_id = 6, .sa_gw_id = 3, .party = "gw1.example", .endpoint = "aaln/1",
 					.conn_id = "32F345E2", .number = "2000"};
 	CU_ASSERT_EQUAL(cfg_addr_parse("10.1.1.1:16400", &c.leg[0].remote), 0);
@@ -77,7 +79,8 @@ static void test_round_trips(void)
 
 	CU_ASSERT_EQUAL_FATAL(cp_gateway_build(&g, &b), 0);
 	CU_ASSERT_EQUAL_FATAL(cp_gateway_parse(b.data, b.len, &g2), 0);
-	CU_ASSERT(g2.gw_id == 16383 && g2.flags == g.flags && g2.endpoint_cnt == 2 && g2.number_cnt == 2);
+	CU_ASSERT(g2.gw_id == 16383 && g2.flags == g.flags && g2.suite == DP_AEAD_AES_256_GCM && g2.mki_len == 8 &&
+		  g2.lifetime == 48 && g2.endpoint_cnt == 2 && g2.number_cnt == 2);
 	CU_ASSERT_EQUAL(memcmp(&g2.address, &g.address, sizeof(g.address)), 0);
 	CU_ASSERT_EQUAL(memcmp(g2.numbers, nums, sizeof(nums)), 0);
 	CU_ASSERT_EQUAL(memcmp(g2.endpoints, eps, sizeof(eps)), 0);
@@ -353,6 +356,22 @@ static void test_validity(void)
 	g = gateway();
 	g.flags = 1 << 7;
 	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	g.suite = DP_NULL_HMAC_SHA1_80;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g.suite = DP_SRTP_SUITE_MAX;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	g.mki_len = 9;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	g.lifetime = 15;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g.lifetime = 49;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	d = device();
+	d.suite = DP_AEAD_AES_128_GCM; /* nothing that SCCP could say */
+	CU_ASSERT_EQUAL(cp_device_check(&d, why, sizeof(why)), -EINVAL);
 
 	CU_ASSERT_EQUAL(cp_sa_check(&s, why, sizeof(why)), 0);
 	s.spi = 255;
