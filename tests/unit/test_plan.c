@@ -109,6 +109,12 @@ static void test_variants(void)
 	CU_ASSERT_EQUAL(q.workers, 1);
 	CU_ASSERT_EQUAL(q.ports, 1);
 	CU_ASSERT_EQUAL(q.addresses, 1);
+	in = g711(4096); /* what one address has ports for */
+	CU_ASSERT_EQUAL_FATAL(bench_plan_make(&in, &q), 0);
+	CU_ASSERT_EQUAL(q.addresses, 1);
+	in.calls++;
+	CU_ASSERT_EQUAL_FATAL(bench_plan_make(&in, &q), 0);
+	CU_ASSERT_EQUAL(q.addresses, 2);
 }
 
 static void test_nonsense(void)
