@@ -326,10 +326,16 @@ void dp_objs_tick(struct dp_objs *o)
 {
 	uint64_t ms = dp_objs_ms(o);
 
+	uint64_t since = ms - o->tick_ms;
+
+	if (since < 10)
+		return;
+	o->tick_ms = ms;
+	/* Every leg twice a second, a share of them each time: a turn over 100,000 is milliseconds. */
+	dp_objs_legs(o, (uint32_t)(ms / 1000), (uint32_t)(o->leg_top * (since < 500 ? since : 500) / 500 + 1));
 	if (ms - o->page_ms < 500 && o->page_ms != 0)
 		return;
 	o->page_ms = ms;
-	dp_objs_legs(o, (uint32_t)(ms / 1000));
 	dp_objs_sas(o);
 	o->node->page->mbufs_used = rte_mempool_in_use_count(o->node->pool);
 	o->node->page->alive++;

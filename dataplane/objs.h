@@ -56,7 +56,7 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 /** Take back what workers are done with, pass their events on. As often as possible. */
 void dp_objs_poll(struct dp_objs *o);
 
-/** Ageing, neighbours, counter page. About every 100 ms. */
+/** Ageing, counter page. As often as possible; a share of the legs every 10 ms, all of them twice a second. */
 void dp_objs_tick(struct dp_objs *o);
 
 /** Objects alive, and whether a leg is; for tests and replies. */

@@ -152,12 +152,14 @@ static void tops(struct dp_page_leg *p, const struct dp_leg *leg)
 	} while (key != was);
 }
 
-void dp_objs_legs(struct dp_objs *o, uint32_t now_s)
+void dp_objs_legs(struct dp_objs *o, uint32_t now_s, uint32_t share)
 {
 	struct dp_leg_tab *tab = &o->node->legs;
 	struct dp_page_leg *pl = dp_page_legs(o->node->page);
+	uint32_t from = o->leg_at < o->leg_top ? o->leg_at : 0, to = o->leg_top - from > share ? from + share : o->leg_top;
 
-	for (uint32_t n = 0; n < o->leg_top; n++) {
+	o->leg_at = to;
+	for (uint32_t n = from; n < to; n++) {
 		const struct dp_leg *leg = &tab->legs[n];
 		uint32_t id = leg->tx.leg_id;
 		struct dp_page_leg *p;

@@ -53,6 +53,7 @@ struct dp_objs {
 	bool sweeping; /* a SWEEP met a full ring */
 	uint32_t swept_legs, swept_sas, swept_gws;
 	uint64_t publish_ms, tick_ms, page_ms;
+	uint32_t leg_at; /* record that dp_objs_legs() goes on with */
 	uint32_t leg_cnt, sa_cnt, gw_cnt;
 	uint32_t leg_top; /* records ever used are below */
 	uint32_t *leg;    /* by identifier: dp_objs_leg_entry() */
@@ -131,8 +132,8 @@ void dp_objs_neighbours(struct dp_objs *o, uint64_t ms);
 /** A leg's counters into its line of the page. */
 void dp_objs_leg_count(struct dp_page_leg *pl, const struct dp_leg_tab *tab, const struct dp_leg *leg);
 
-/** Copy counters to the page; legs age. */
-void dp_objs_legs(struct dp_objs *o, uint32_t now_s);
+/** Copy counters of the next 'share' records to the page; idle legs age. */
+void dp_objs_legs(struct dp_objs *o, uint32_t now_s, uint32_t share);
 void dp_objs_sas(struct dp_objs *o);
 
 #endif

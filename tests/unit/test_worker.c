@@ -622,6 +622,7 @@ static void test_ageing(void)
 	CU_ASSERT_EQUAL(aged_cnt, 1);
 	CU_ASSERT_EQUAL(last_aged.leg_id, 40);
 	CU_ASSERT_EQUAL(last_aged.session, 4711);
+	CU_ASSERT(last_aged.idle_s >= 2 && last_aged.idle_s < 60); /* since when */
 	CU_ASSERT_EQUAL(del(40), -ENOENT);
 	CU_ASSERT_EQUAL(del(41), 0);
 	rounds(2);
