@@ -338,6 +338,7 @@ void dp_objs_tick(struct dp_objs *o)
 	o->page_ms = ms;
 	dp_objs_sas(o);
 	o->node->page->mbufs_used = rte_mempool_in_use_count(o->node->pool);
+	o->node->page->now_s = ms / 1000;
 	o->node->page->alive++;
 }
 

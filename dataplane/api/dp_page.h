@@ -215,6 +215,7 @@ struct dp_page {
 	uint64_t mbufs_total, mbufs_used;
 	uint64_t shard_worker[DP_SHARDS]; /* whose shard it is */
 	uint64_t leg_bytes;      /* memory per leg with an AES-CM suite, both directions, RTP and RTCP */
+	uint64_t now_s;          /* seconds since the start, about: what *_s of legs are to be compared with */
 } __attribute__((aligned(64)));
 
 #endif
