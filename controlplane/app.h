@@ -10,6 +10,7 @@ struct cfg;
 struct cp_admin;
 struct cp_alarms;
 struct cp_calls;
+struct cp_captures;
 struct cp_dp;
 struct cp_gws;
 struct cp_net;
@@ -32,6 +33,7 @@ struct cp_app {
 	struct cp_admin *admin;
 	struct cp_dp *dp;
 	struct cp_calls *calls;
+	struct cp_captures *captures;
 	struct cp_gws *gws;
 	struct cp_sas *sas;
 	struct cp_sccp *sccp;

@@ -11,6 +11,7 @@
 #include "api/dp_page.h"
 #include "app.h"
 #include "call/call.h"
+#include "call/legview.h"
 #include "config.h"
 #include "dpclient.h"
 #include "gateway/gateway.h"
@@ -32,10 +33,24 @@ static void show_calls(void *ctx, struct cp_admin_req *req, const json_t *args)
 
 static void show_legs(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
+	static const char *const known[] = {"call", "leg", "region", "bad", "from", "max", NULL};
+	struct cp_leg_filter f = {.leg = UINT32_MAX};
+	int64_t call = 0, leg = UINT32_MAX, from = 0, max = CP_LEGS_PAGE;
 	struct cp_app *app = ctx;
 
-	if (cp_admin_arg_known(req, args, no_args) == 0)
-		cp_admin_reply(req, cp_calls_show_legs(app->calls));
+	if (cp_admin_arg_known(req, args, known) < 0 ||
+	    cp_admin_arg_int(req, args, "call", false, 1, UINT32_MAX, &call) < 0 ||
+	    cp_admin_arg_int(req, args, "leg", false, 0, DP_LEG_MAX - 1, &leg) < 0 ||
+	    cp_admin_arg_str(req, args, "region", false, &f.region) < 0 ||
+	    cp_admin_arg_bool(req, args, "bad", &f.bad) < 0 ||
+	    cp_admin_arg_int(req, args, "from", false, 0, UINT32_MAX, &from) < 0 ||
+	    cp_admin_arg_int(req, args, "max", false, 1, CP_LEGS_PAGE, &max) < 0)
+		return;
+	f.call = (uint32_t)call;
+	f.leg = (uint32_t)leg;
+	f.from = (uint32_t)from;
+	f.max = (uint32_t)max;
+	cp_admin_reply(req, cp_calls_show_legs(app->calls, &f));
 }
 
 static void show_sas(void *ctx, struct cp_admin_req *req, const json_t *args)

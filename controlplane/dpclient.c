@@ -197,6 +197,8 @@ union cp_dp_any {
 	struct dp_mgcp_done done;
 	struct dp_mgcp_event event;
 	struct dp_sa_event sa;
+	struct dp_capture_done capture;
+	struct dp_trace_pkt trace;
 	uint8_t bytes[DP_MSG_MAX];
 };
 
@@ -243,6 +245,14 @@ static int input_one(struct cp_dp *dp, union cp_dp_any *m, int fd)
 		return 0;
 	case DP_MSG_SA_EVENT:
 		dp->ops->sa_event(dp->ctx, &m->sa);
+		return 0;
+	case DP_MSG_CAPTURE_DONE:
+		if (dp->ops->capture_done != NULL)
+			dp->ops->capture_done(dp->ctx, &m->capture);
+		return 0;
+	case DP_MSG_TRACE_PKT:
+		if (dp->ops->trace_pkt != NULL)
+			dp->ops->trace_pkt(dp->ctx, &m->trace);
 		return 0;
 	default:
 		return -EBADMSG; /* a command, or nothing we know */

@@ -23,6 +23,7 @@
 #include "alarm.h"
 #include "app.h"
 #include "call/call.h"
+#include "capture.h"
 #include "config.h"
 #include "dpclient.h"
 #include "gateway/gateway.h"
@@ -55,6 +56,7 @@ static void dp_up(void *ctx, bool fresh)
 	cp_gws_up(app->gws, fresh); /* before the SAs, which name their gateway */
 	cp_sas_up(app->sas);
 	cp_calls_up(app->calls, fresh);
+	cp_captures_up(app->captures, fresh);
 	/* What was asserted or adopted above is in front of this in the channel. SAs follow when their sequence
 	 * numbers are on disk: they are adopted first, so that the sweep spares a living one. */
 	cp_sas_adopt(app->sas);
@@ -66,6 +68,7 @@ static void dp_down(void *ctx)
 	struct cp_app *app = ctx;
 
 	cp_calls_down(app->calls);
+	cp_captures_down(app->captures);
 	cp_sas_down(app->sas, app->stopping);
 	cp_gws_down(app->gws);
 	if (!app->stopping)
@@ -108,6 +111,20 @@ static void dp_sa_event(void *ctx, const struct dp_sa_event *ev)
 	cp_sas_event(app->sas, ev);
 }
 
+static void dp_capture_done(void *ctx, const struct dp_capture_done *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_captures_done(app->captures, ev);
+}
+
+static void dp_trace_pkt(void *ctx, const struct dp_trace_pkt *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_captures_trace(app->captures, ev);
+}
+
 static const struct cp_dp_ops dp_ops = {
 	.up = dp_up,
 	.down = dp_down,
@@ -116,6 +133,8 @@ static const struct cp_dp_ops dp_ops = {
 	.mgcp_done = dp_mgcp_done,
 	.mgcp_event = dp_mgcp_event,
 	.sa_event = dp_sa_event,
+	.capture_done = dp_capture_done,
+	.trace_pkt = dp_trace_pkt,
 };
 
 /* --- services --- */
@@ -325,6 +344,7 @@ static int start(struct cp_app *app)
 		.server_name = cfg->signer.cluster_name,
 	};
 	struct cp_calls_env calls = {.base = app->base, .cfg = cfg};
+	struct cp_captures_env captures = {.base = app->base, .cfg = cfg};
 	struct cp_sas_env sas = {.base = app->base, .cfg = cfg, .unseal = unseal, .unseal_ctx = app};
 	char err[128];
 	unsigned bad;
@@ -349,6 +369,13 @@ static int start(struct cp_app *app)
 	if (app->gws == NULL)
 		return -ENOMEM;
 	cp_calls_set_gateways(app->calls, app->gws);
+	captures.store = app->store;
+	captures.alarms = app->alarms;
+	captures.dp = app->dp;
+	captures.calls = app->calls;
+	app->captures = cp_captures_create(&captures);
+	if (app->captures == NULL)
+		return -ENOMEM;
 	sas.store = app->store;
 	sas.alarms = app->alarms;
 	sas.dp = app->dp;
@@ -376,6 +403,7 @@ static int start(struct cp_app *app)
 		.version = RAVELIN_VERSION,
 	};
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
+	    cp_captures_commands(app->captures, app->admin) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
@@ -401,6 +429,7 @@ static void stop(struct cp_app *app)
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
+	cp_captures_destroy(app->captures);
 	cp_sas_destroy(app->sas);
 	cp_gws_destroy(app->gws);
 	cp_calls_destroy(app->calls);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What operators see and make: lists of calls and legs, and relay sessions between two addresses given by hand
+ * What operators see and make: lists of calls, and relay sessions between two addresses given by hand
  * ('ravelinctl session add'), with or without SRTP on each side.
  */
 #include <errno.h>
@@ -204,46 +204,6 @@ json_t *cp_calls_show(struct cp_calls *calls)
 					c->is_static ? (c->secure ? "srtp" : "rtp") : cp_security_name(call_security(c)),
 					"media", c->direct ? "direct" : "relay", "session", c->is_static, "adopted", c->adopted, "since", (json_int_t)c->since_s,
 					"a", show_party(&c->p[0]), "b", show_party(&c->p[1])));
-	}
-	return list;
-}
-
-json_t *cp_calls_show_legs(struct cp_calls *calls)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
-		const struct cp_call *c = calls->slot[i];
-
-		for (unsigned s = 0; c != NULL && s < 2; s++) {
-			const struct party *p = &c->p[s];
-			const struct dp_page_leg *pg;
-			static const struct dp_page_leg none;
-			struct cfg_addr local;
-			char lt[64], rt[64];
-
-			if (p->leg_id == NO_LEG || !cp_ports_addr(calls->ports, p->leg_id, &local))
-				continue;
-			pg = cp_dp_page_leg(calls->env.dp, p->leg_id);
-			if (pg == NULL || pg->session != c->ref)
-				pg = &none;
-			json_array_append_new(
-				list,
-				json_pack("{s:i, s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-					  "leg", (int)p->leg_id, "call", (json_int_t)c->ref, "party",
-					  p->name[0] != '\0' ? p->name : p->number, "local",
-					  cfg_addr_print(&local, lt, sizeof(lt)), "remote",
-					  cfg_addr_print(&p->remote, rt, sizeof(rt)), "suite", cp_suite_name(p->suite),
-					  "state",
-					  pg->state == DP_PAGE_LEG_LATCHED ? "latched" :
-					  pg->state == DP_PAGE_LEG_UP	  ? "up" :
-									    "setup",
-					  "rx_packets", (json_int_t)pg->rx_pkts, "rx_bytes", (json_int_t)pg->rx_bytes,
-					  "tx_packets", (json_int_t)pg->tx_pkts, "tx_bytes", (json_int_t)pg->tx_bytes,
-					  "rx_rtcp", (json_int_t)pg->rx_rtcp, "tx_rtcp", (json_int_t)pg->tx_rtcp,
-					  "auth_failed", (json_int_t)pg->auth_fail, "replayed",
-					  (json_int_t)pg->replayed, "dropped", (json_int_t)pg->other_drop));
-		}
 	}
 	return list;
 }

@@ -20,7 +20,7 @@ enum ctl_type {
 	CTL_CONST, /* ... the string 'value' */
 	CTL_LIST,  /* may be repeated: an array of strings */
 	CTL_PAIRS, /* key=value,key=value: an object; '-' in keys becomes '_' */
-	CTL_LOCAL, /* for ravelinctl itself: kept out of the request, see ctl_request.local */
+	CTL_LOCAL, /* for ravelinctl itself: kept out of the request, see ctl_request.local; without value: its own name */
 };
 
 struct ctl_opt {
@@ -40,7 +40,7 @@ struct ctl_pos {
 	bool optional;
 };
 
-enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR };
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -68,6 +68,27 @@ int ctl_parse(int argc, char **argv, struct ctl_request *ret, char *why, size_t 
 
 void ctl_usage(FILE *out);
 void ctl_command_help(FILE *out, const struct ctl_cmd *cmd);
+
+/*
+ * Commands of several requests (follow.c). 'ask' sends one request ("show.legs", arguments borrowed) and returns the whole answer,
+ * owned by the caller; NULL: the appliance does not answer, which has been said.
+ */
+typedef json_t *(*ctl_ask_fn)(void *ctx, const char *cmd, json_t *args);
+
+/**
+ * Every page of "show.legs". 0 with an array of all legs; else *ret is the answer that refused, or NULL. Both owned by the
+ * caller.
+ */
+int ctl_legs(ctl_ask_fn ask, void *ctx, json_t *args, json_t **ret);
+
+/** The columns of legs that fit a terminal: a new array. */
+json_t *ctl_legs_short(const json_t *legs);
+
+/**
+ * A trace until its last packet, printed as it comes (as_json: a line of JSON each), or until *stop is set. 0; else *ret as
+ * above.
+ */
+int ctl_trace(ctl_ask_fn ask, void *ctx, json_t *args, bool as_json, const volatile int *stop, FILE *out, json_t **ret);
 
 /** Print a result for people: arrays of objects as tables, objects as "name: value". */
 void ctl_render(FILE *out, const json_t *result);

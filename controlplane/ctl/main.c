@@ -2,6 +2,7 @@
 /* ravelinctl: one request to the admin socket, one answer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,78 @@ static int save_cert(const struct ctl_request *r, json_t *result, char *why, siz
 	return 0;
 }
 
+/* --- commands of several requests --- */
+
+static volatile int interrupted;
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+static json_t *ask_at(void *ctx, const char *cmd, json_t *args)
+{
+	const char *socket_path = ctx;
+	json_t *request, *answer;
+	char why[4400];
+	int fd = connect_to(socket_path), rc = 0;
+
+	if (fd < 0) {
+		snprintf(why, sizeof(why), "the appliance does not answer at %s: %s", socket_path, strerror(-fd));
+		(void)fail(CTL_UNREACHABLE, "unreachable", why, NULL);
+		return NULL;
+	}
+	request = json_pack("{s:s,s:O}", "cmd", cmd, "args", args);
+	answer = ask(fd, request, &rc);
+	json_decref(request);
+	close(fd);
+	if (answer == NULL) {
+		snprintf(why, sizeof(why), "no answer from %s: %s", socket_path,
+			 rc == -EAGAIN ? "it takes too long" : strerror(-rc));
+		(void)fail(CTL_UNREACHABLE, "unreachable", why, NULL);
+	}
+	return answer;
+}
+
+static int run_follow(struct ctl_request *r, const char *socket_path)
+{
+	char *path = strdup(socket_path);
+	json_t *ret = NULL;
+	int rc, status = CTL_OK;
+
+	if (r->cmd->special == CTL_TRACE) {
+		signal(SIGINT, on_interrupt);
+		signal(SIGTERM, on_interrupt);
+		rc = ctl_trace(ask_at, path, r->args, json_out, &interrupted, stdout, &ret);
+	} else {
+		rc = ctl_legs(ask_at, path, r->args, &ret);
+	}
+	free(path);
+	if (rc < 0 && ret == NULL) {
+		status = CTL_UNREACHABLE;
+	} else if (rc < 0) {
+		json_t *error = json_object_get(ret, "error");
+		const char *message = json_string_value(json_object_get(error, "message"));
+
+		status = fail(CTL_REFUSED, "failed", message != NULL ? message : "refused", error);
+	} else if (ret != NULL && json_out) {
+		char *text = json_dumps(ret, JSON_COMPACT);
+
+		puts(text != NULL ? text : "null");
+		free(text);
+	} else if (ret != NULL) {
+		json_t *few = r->local[0] == NULL ? ctl_legs_short(ret) : json_incref(ret);
+
+		ctl_render(stdout, few);
+		json_decref(few);
+	}
+	json_decref(ret);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return CTL_REFUSED;
+	return status;
+}
+
 static int run(struct ctl_request *r, const char *socket_path)
 {
 	char why[4400] = "";
@@ -415,7 +488,7 @@ int main(int argc, char **argv)
 		json_decref(r.args);
 		return fail(CTL_USAGE, "configuration", why, NULL);
 	}
-	rc = run(&r, path);
+	rc = r.cmd->special == CTL_LEGS || r.cmd->special == CTL_TRACE ? run_follow(&r, path) : run(&r, path);
 	json_decref(r.args);
 	return rc;
 }

@@ -91,6 +91,31 @@ static const struct ctl_opt doctor_opts[] = {
 	{"--root", "DIR", CTL_LOCAL, NULL, NULL, false, "read DIR/sys, DIR/proc and DIR/dev: the tree of another machine"},
 	END,
 };
+static const struct ctl_opt legs_opts[] = {
+	{"--call", "ID", CTL_INT, "call", NULL, false, "only the legs of a call or session"},
+	{"--leg", "N", CTL_INT, "leg", NULL, false, "only this one"},
+	{"--region", "NAME", CTL_STR, "region", NULL, false, "only those of a region"},
+	{"--bad", NULL, CTL_TRUE, "bad", NULL, false, "only those with problems: loss, jitter, quality, forgery, policed, silent"},
+	{"--all", NULL, CTL_LOCAL, NULL, NULL, false, "every column"},
+	END,
+};
+static const struct ctl_opt capture_opts[] = {
+	{"--leg", "N", CTL_INT, "leg", NULL, true, "whose packets, both directions"},
+	{"--side", "SIDE", CTL_STR, "side", NULL, true,
+	 "cipher: as on the wire; plain: decrypted, if the configuration allows it"},
+	{"--max-mb", "M", CTL_INT, "max_mb", NULL, true, "MiB that the file may have"},
+	{"--seconds", "S", CTL_INT, "seconds", NULL, false, "how long (default: capture.max_s)"},
+	{"--snap-len", "B", CTL_INT, "snap_len", NULL, false, "bytes of each packet (default: all)"},
+	END,
+};
+static const struct ctl_opt trace_opts[] = {
+	{"--leg", "N", CTL_INT, "leg", NULL, false, "packets that came in on this leg"},
+	{"--source", "IP[:PORT]", CTL_STR, "source", NULL, false, "packets from there"},
+	{"--port", "P", CTL_INT, "port", NULL, false, "packets to this UDP port"},
+	{"--drops", NULL, CTL_TRUE, "drops", NULL, false, "only packets that did not leave"},
+	{"--count", "N", CTL_INT, "count", NULL, false, "how many (default 10, at most 10000)"},
+	END,
+};
 
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
@@ -98,7 +123,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show lines", "show.lines", NO_POS, NULL, CTL_PLAIN, "numbers and who owns them"},
 	{"show registrations", "show.registrations", NO_POS, NULL, CTL_PLAIN, "phones that are registered now"},
 	{"show calls", "show.calls", NO_POS, NULL, CTL_PLAIN, "running calls and sessions"},
-	{"show legs", "show.legs", NO_POS, NULL, CTL_PLAIN, "media legs with their counters"},
+	{"show legs", "show.legs", NO_POS, legs_opts, CTL_LEGS, "media legs: packets, loss, jitter, quality, keys"},
+	{"show captures", "show.captures", NO_POS, NULL, CTL_PLAIN, "packet captures that run, and the last that ended"},
 	{"show sas", "show.sas", NO_POS, NULL, CTL_PLAIN, "IPsec security associations"},
 	{"show gateways", "show.gateways", NO_POS, NULL, CTL_PLAIN, "gateways and their state"},
 	{"show counters", "show.counters", NO_POS, NULL, CTL_PLAIN, "packet, drop and message counters"},
@@ -121,6 +147,10 @@ const struct ctl_cmd ctl_commands[] = {
 	 "end a call"},
 	{"rekey", "call.rekey", {{"CALL", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, rekey_opts, CTL_PLAIN,
 	 "new media keys for a running call"},
+	{"capture start", "capture.start", NO_POS, capture_opts, CTL_PLAIN, "write a leg's packets to a pcapng file"},
+	{"capture stop", "capture.stop", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "end a capture before its time"},
+	{"trace", "trace.start", NO_POS, trace_opts, CTL_TRACE, "what each stage of the dataplane says of the next packets"},
 	{"cert issue", "cert.issue", POS("NAME", "device"), cert_opts, CTL_CERT, "issue a key and an LSC for a phone"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines and gateways from a JSON file, all or nothing"},
@@ -249,6 +279,10 @@ static int parse_opt(struct ctl_request *r, int argc, char **argv, int *i, char 
 			return no(why, size, "%s takes no value", o->name);
 		if (o->type == CTL_CONST)
 			return set_value(r->args, CTL_STR, o->name, o->member, o->value, why, size);
+		if (o->type == CTL_LOCAL) {
+			r->local[local] = o->name;
+			return 0;
+		}
 		json_object_set_new(r->args, o->member, o->type == CTL_TRUE ? json_true() : json_false());
 		return 0;
 	}
