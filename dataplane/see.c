@@ -239,7 +239,12 @@ void dp_see_poll(struct dp_see *s)
 			finish(s, r, end, r->rc);
 		}
 		if (r->told && !r->done && dp_capwriter_finished(s->writer, k, &rc, &r->pkts, &r->bytes)) {
+			int unused;
+
 			r->done = true;
+			/* What was in the rings when it was stopped may have filled it. */
+			if (dp_capwriter_ended(s->writer, k, &unused) == DP_CAPTURE_FULL)
+				r->end = DP_CAPTURE_FULL;
 			if (rc < 0) { /* the last of it did not reach the disk */
 				r->end = DP_CAPTURE_FAILED;
 				r->rc = rc;
