@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -197,6 +199,82 @@ static int tel_drops(const char *cmd, const char *params, struct rte_tel_data *d
 	return 0;
 }
 
+/* The next RTE_TEL_MAX_ARRAY_ENTRIES legs that are up, from an identifier on. */
+static int tel_legs(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct dp_page *p = telemetry_page;
+	uint64_t from = 0;
+	unsigned int n = 0;
+	char *end;
+
+	(void)cmd;
+	if (p == NULL)
+		return -ENODEV;
+	if (params != NULL && params[0] != '\0') {
+		from = strtoull(params, &end, 10);
+		if (*end != '\0')
+			return -EINVAL;
+	}
+	rte_tel_data_start_array(d, RTE_TEL_U64_VAL);
+	for (uint64_t i = from; i < p->leg_cnt && n < RTE_TEL_MAX_ARRAY_ENTRIES; i++)
+		if (dp_page_legs(telemetry_page)[i].state != DP_PAGE_LEG_FREE)
+			n += rte_tel_data_add_array_u64(d, i) == 0;
+	return 0;
+}
+
+static int tel_leg(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	static const struct {
+		const char *name;
+		size_t off;
+	} fields[] = {
+#define F(n) {#n, offsetof(struct dp_page_leg, n)}
+#define R(n) {"rtp_" #n, offsetof(struct dp_page_leg, rtp.n)}
+#define C(n) {"rtcp_" #n, offsetof(struct dp_page_leg, rtcp.n)}
+		F(session), F(peer), F(state), F(rx_suite), F(tx_suite), F(codec), F(clock_hz), F(ptime_ms), F(rx_pkts),
+		F(rx_bytes), F(tx_pkts), F(tx_bytes), F(rx_rtcp), F(tx_rtcp), F(auth_fail), F(replayed), F(policed),
+		F(other_drop), F(last_rx_s), F(latches), F(tx_reserved), F(tx_rtcp_reserved), F(rx_top), F(rx_rtcp_top),
+		R(ssrc), R(ssrc_changes), R(expected), R(received), R(reordered), R(gap_max_us), R(ext_seq), C(reports),
+		C(fraction), C(rtt_us),
+#undef F
+#undef R
+#undef C
+	};
+	const struct dp_page_leg *pl;
+	uint64_t id, hz;
+	char *end;
+
+	(void)cmd;
+	if (telemetry_page == NULL)
+		return -ENODEV;
+	if (params == NULL || params[0] == '\0')
+		return -EINVAL;
+	id = strtoull(params, &end, 10);
+	if (*end != '\0' || id >= telemetry_page->leg_cnt)
+		return -EINVAL;
+	pl = &dp_page_legs(telemetry_page)[id];
+	if (pl->state == DP_PAGE_LEG_FREE)
+		return -ENOENT;
+	hz = pl->clock_hz != 0 ? pl->clock_hz : 8000;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "leg", id);
+	for (unsigned int k = 0; k < sizeof(fields) / sizeof(fields[0]); k++) {
+		uint64_t v;
+
+		memcpy(&v, (const uint8_t *)pl + fields[k].off, sizeof(v));
+		rte_tel_data_add_dict_u64(d, fields[k].name, v);
+	}
+	rte_tel_data_add_dict_u64(d, "rtp_lost", pl->rtp.expected > pl->rtp.received ? pl->rtp.expected - pl->rtp.received : 0);
+	rte_tel_data_add_dict_u64(d, "rtp_jitter_us", pl->rtp.jitter * 1000000 / 16 / hz);
+	rte_tel_data_add_dict_u64(d, "rtcp_jitter_us", pl->rtcp.jitter * 1000000 / hz);
+	rte_tel_data_add_dict_int(d, "rtcp_lost", (int)(int64_t)pl->rtcp.lost);
+	rte_tel_data_add_dict_u64(d, "rx_key_age_s", pl->rx_key_s != 0 && telemetry_page->now_s > pl->rx_key_s ?
+							     telemetry_page->now_s - pl->rx_key_s : 0);
+	rte_tel_data_add_dict_u64(d, "tx_key_age_s", pl->tx_key_s != 0 && telemetry_page->now_s > pl->tx_key_s ?
+							     telemetry_page->now_s - pl->tx_key_s : 0);
+	return 0;
+}
+
 int dp_telemetry_init(struct dp_page *page)
 {
 	int rc;
@@ -209,5 +287,10 @@ int dp_telemetry_init(struct dp_page *page)
 		rc = rte_telemetry_register_cmd("/ravelin/workers", tel_workers, "Counters of each worker.");
 	if (rc == 0)
 		rc = rte_telemetry_register_cmd("/ravelin/drops", tel_drops, "Dropped packets by reason.");
+	if (rc == 0)
+		rc = rte_telemetry_register_cmd("/ravelin/legs", tel_legs,
+						"Legs that are up, 512 at most. Parameter: the first identifier.");
+	if (rc == 0)
+		rc = rte_telemetry_register_cmd("/ravelin/leg", tel_leg, "Counters of a leg. Parameter: its identifier.");
 	return rc;
 }

@@ -2,7 +2,8 @@
 /*
  * The counter page (api/dp_page.h): made by the main lcore in a sealed memfd, written in place by the workers (their own
  * block, what a leg loses, SRTP's reservations) and by the main lcore (the rest, from what the workers own, twice a
- * second). And the same figures as rte_telemetry commands: /ravelin/info, /ravelin/workers, /ravelin/drops.
+ * second). And the same figures as rte_telemetry commands: /ravelin/info, /ravelin/workers, /ravelin/drops,
+ * /ravelin/legs[,FROM] and /ravelin/leg,ID. R factor and MOS are made by the controlplane from these.
  */
 #ifndef DP_COUNTERS_H
 #define DP_COUNTERS_H
