@@ -30,11 +30,10 @@ static double own_rate(const struct bench_opts *opts)
 }
 
 /* The highest rate that was delivered. 0: something is wrong. */
-static double peak_of(const struct bench_opts *opts, double own, double seconds)
+static double peak_of(double own, double seconds)
 {
 	double peak = 0;
 
-	(void)opts;
 	for (unsigned int k = 5; k <= 13; k++) {
 		struct bench_offer o = {0};
 
@@ -64,7 +63,7 @@ static int overload(const struct bench_opts *opts, const struct bench_flow *f)
 
 	for (unsigned int r = 0; r < runs; r++) {
 		struct bench_offer o = {0};
-		double own = own_rate(opts), peak = own > 0 ? peak_of(opts, own, seconds) : 0;
+		double own = own_rate(opts), peak = own > 0 ? peak_of(own, seconds) : 0;
 
 		bench_loop_neighbours();
 		if (peak <= 0 || !bench_loop_offer(2 * peak, seconds, &o))
@@ -108,7 +107,7 @@ static int latency(const struct bench_opts *opts, const struct bench_flow *f)
 
 	o.lat = bench_array(o.lat_max, sizeof(*o.lat));
 	for (unsigned int r = 0; r < runs && rc == 0; r++) {
-		double own = own_rate(opts), peak = own > 0 ? peak_of(opts, own, seconds / 4) : 0;
+		double own = own_rate(opts), peak = own > 0 ? peak_of(own, seconds / 4) : 0;
 
 		bench_loop_neighbours();
 		if (peak <= 0 || !bench_loop_offer(0.7 * peak, seconds, &o) || o.lat_n == 0) {

@@ -53,7 +53,7 @@ int bench_loop_flow(const struct bench_opts *opts, const struct bench_flow *flow
 /** The next hops speak again: they are forgotten after a while. */
 void bench_loop_neighbours(void);
 
-/** One run of 'batches' through worker 0 by this thread; samples of each to s. False: packets lost, wrong, or not accounted for. */
+/** One run of 'batches' through worker 0 by this thread, a sample of each to s. False: lost, wrong or unaccounted packets. */
 bool bench_loop_run(unsigned int batches, struct bench_sample *s);
 
 /** The same by all workers at once, each on its own lcore with its own packets; s[worker * BENCH_BATCHES_MAX + batch]. */

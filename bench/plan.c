@@ -180,8 +180,8 @@ int bench_plan(const struct bench_opts *opts)
 
 	if (o->calls == 0 || o->calls > DP_LEG_MAX / 2 || suite < 0 || in.payload == 0 || in.payload > 1400 ||
 	    o->ptime_ms < 10 || o->ptime_ms > 60) {
-		fprintf(stderr, "ravelin-bench plan: --calls 1 to %d, --codec g711, g722, g726-32, g729, g723.1, ilbc-20, ilbc-30 or "
-				"l16-16k, --ptime 10 to 60 in whole frames of it, --suite RTP or as in a=crypto\n", DP_LEG_MAX / 2);
+		fprintf(stderr, "ravelin-bench plan: --calls 1 to %d, --codec g711, g722, g726-32, g729, g723.1, ilbc-20, "
+				"ilbc-30 or l16-16k, --ptime 10 to 60 in whole frames of it, --suite RTP or as in a=crypto\n", DP_LEG_MAX / 2);
 		return 2;
 	}
 	if (s != NULL) {
