@@ -170,7 +170,7 @@ static int sockets(int fd[2], struct sockaddr_in addr[2])
 int bench_mgcp(const struct bench_opts *opts)
 {
 	static const struct dp_deliver_ops ops = {op_send, op_sa_live, op_done, op_event,
-	                                          100000000};
+	                                          100000000, 0, 0};
 	static const uint32_t gateways[] = {1, 100, 10000};
 	unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 3 : 7;
 	double seconds = opts->quick ? 0.1 : 0.5;

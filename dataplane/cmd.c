@@ -111,6 +111,12 @@ void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
 	case DP_OP_FORGET:
 		dp_deliver_forget_events(w->deliver);
 		break;
+	case DP_OP_SHARD_TAKE:
+		dp_move_take(w);
+		break;
+	case DP_OP_SHARD_GIVE:
+		dp_move_give(w);
+		break;
 	case DP_OP_SOLICIT:
 		dp_local_solicit(w, cmd);
 		break;

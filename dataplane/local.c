@@ -195,6 +195,8 @@ void dp_local_mgcp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 	enum dp_drop why = deliver(w, b->data[i], &b->f[i], false, UINT32_MAX);
 
 	/* In clear the gateway is known by its address, and that by its worker alone: it goes around. */
+	if (why == DP_DROP_MGCP_UNKNOWN && unlikely(w->move != NULL) && dp_move_clear(w, b->m[i]))
+		return;
 	if (why == DP_DROP_MGCP_UNKNOWN && priv->hops + 1 < w->node->worker_cnt) {
 		priv->hops++;
 		dp_worker_handoff(w, (uint16_t)(w->id + 1) % w->node->worker_cnt, b->m[i]);
@@ -224,16 +226,15 @@ static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16
 	if (why == DP_OK && gw_id >= DP_GW_MAX)
 		why = DP_DROP_POLICY;
 	if (why == DP_OK) {
-		uint8_t shard = __atomic_load_n(&w->node->gw_shard[gw_id], __ATOMIC_RELAXED);
-		uint16_t to = w->node->shard.worker[shard % DP_SHARDS];
+		uint8_t shard = __atomic_load_n(&w->node->gw_shard[gw_id], __ATOMIC_RELAXED) % DP_SHARDS;
 
-		if (to != w->id) {
+		if (!dp_worker_owns(w, shard)) {
 			struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
 
 			set_frame(m, data, len);
 			priv->inner = 1;
 			priv->gw_id = gw_id;
-			dp_worker_handoff(w, to, m);
+			dp_move_pass(w, shard, m);
 			return;
 		}
 	}
@@ -285,7 +286,7 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 	uint16_t k = 0;
 
 	for (uint16_t j = 0; j < n; j++) {
-		uint16_t i = idx[j], to;
+		uint16_t i = idx[j];
 		const struct dp_frame *f = &b->f[i];
 		uint8_t *ip = b->data[i] + f->l3_off;
 		enum dp_esp_kind kind = DP_ESP_KIND_NONE;
@@ -305,9 +306,8 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 			dp_worker_drop(w, b->m[i], why);
 			continue;
 		}
-		to = w->node->shard.worker[dp_shard_of_spi(spi)];
-		if (to != w->id) {
-			dp_worker_handoff(w, to, b->m[i]);
+		if (!dp_worker_owns(w, dp_shard_of_spi(spi))) {
+			dp_move_pass(w, dp_shard_of_spi(spi), b->m[i]);
 			continue;
 		}
 		sa = dp_sad_in(w->sad, spi);
@@ -421,9 +421,9 @@ static int op_event(void *ctx, const struct dp_mgcp_event *event)
 		return -EAGAIN;
 	evt->type = DP_EVT_MGCP_EVENT;
 	evt->u.event = *event;
-	/* So that the answer finds its worker: its number is in bits 24..31, which the stage leaves zero. */
+	/* So that the answer finds its worker, which may be another one by then: the shard is in bits 24..31, zero until now. */
 	if (event->token != 0)
-		evt->u.event.token |= (uint64_t)w->id << 24;
+		evt->u.event.token |= (uint64_t)w->node->gw_shard[event->gw_id] << 24;
 	dp_worker_post(w, evt);
 	return 0;
 }
@@ -431,7 +431,8 @@ static int op_event(void *ctx, const struct dp_mgcp_event *event)
 struct dp_deliver *dp_local_deliver_create(struct dp_worker *w)
 {
 	const struct dp_deliver_ops ops = {.send = op_send, .sa_live = op_sa_live, .done = op_done,
-					   .event = op_event};
+					   .event = op_event, .part = (uint8_t)w->id,
+					   .parts = (uint8_t)w->node->worker_cnt};
 
 	return dp_deliver_create(&ops, w, w->node->cfg->dataplane.max_gateways, DP_MGCP_TXN_MAX);
 }

@@ -19,6 +19,7 @@
 #include "counters.h"
 #include "ipsec/sa.h"
 #include "objs.h"
+#include "steer.h"
 
 #define MBUF_CACHE 250
 
@@ -113,7 +114,7 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	node->page->tsc_hz = node->hz;
 	node->page->mbufs_total = dc->mbufs;
 	node->page->leg_bytes = dp_node_leg_bytes();
-	rc = dp_shard_init(&node->shard, worker_cnt, node->tag);
+	rc = dp_shard_init(&node->shard, worker_cnt);
 	if (rc < 0)
 		return rc;
 
@@ -123,8 +124,9 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	/* Replacing an SA needs the new one beside the old one for a moment. */
 	node->sa_mem = take("sas", ((size_t)dc->max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
 	streams = cfg->media.streams != 0 ? cfg->media.streams : dc->max_legs / 4;
+	/* Shards move: every worker may come to own them all. */
 	for (uint16_t i = 0; i < worker_cnt; i++) {
-		node->streams[i] = dp_srtp_pool_create(streams / worker_cnt + 64, cfg->media.window);
+		node->streams[i] = dp_srtp_pool_create(streams + 64, cfg->media.window);
 		if (node->streams[i] == NULL)
 			return no_memory("streams", streams * dp_srtp_pool_bytes(cfg->media.window));
 	}
@@ -132,10 +134,11 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	if (node->slab == NULL)
 		return -ENOMEM;
 	node->gw_shard = calloc(DP_GW_MAX, 1);
+	node->move = take("move", sizeof(struct dp_move));
 	size = rte_rcu_qsbr_get_memsize(worker_cnt);
 	node->qs = take("rcu", size);
 	if (node->leg_mem == NULL || node->key_mem == NULL || node->sa_mem == NULL ||
-	    node->gw_shard == NULL || node->qs == NULL)
+	    node->gw_shard == NULL || node->move == NULL || node->qs == NULL)
 		return -ENOMEM;
 	dp_leg_tab_init(&node->legs, node->leg_mem, node->media_cnt, dc->max_legs, node->base_port);
 	node->legs.rate_pps = cfg->media.rate_pps;
@@ -244,6 +247,8 @@ static int start_punt(struct dp_node *node)
 
 int dp_node_workers(struct dp_node *node, const uint16_t *lcores)
 {
+	int rc;
+
 	for (uint16_t k = 0; k < node->media_cnt; k++) {
 		const struct cfg_addr *a = &node->cfg->media.addresses[k].addr;
 
@@ -254,6 +259,10 @@ int dp_node_workers(struct dp_node *node, const uint16_t *lcores)
 			return -EINVAL;
 		}
 	}
+	rc = dp_shard_rings(&node->shard, lcores, node->tag);
+	if (rc < 0)
+		return no_memory("handoff", 0);
+	dp_steer_start(node);
 	for (uint16_t i = 0; i < node->worker_cnt; i++) {
 		node->worker[i] = dp_worker_create(node, i, lcores[i]);
 		if (node->worker[i] == NULL)
@@ -282,9 +291,12 @@ uint32_t dp_node_fini(struct dp_node *node)
 	}
 	dp_punt_destroy(node->punt);
 	node->punt = NULL;
+	dp_steer_stop(node);
 	for (uint16_t p = 0; p < node->port_cnt; p++)
 		dp_port_stop(&node->ports[p]);
 	dp_shard_fini(&node->shard);
+	dp_move_fini(node->move);
+	rte_free(node->move);
 	if (node->pool != NULL) {
 		lost = node->pool_size - rte_mempool_avail_count(node->pool);
 		rte_mempool_free(node->pool);

@@ -251,6 +251,8 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 		return dp_objs_adopt(o, obj);
 	case DP_MSG_SWEEP:
 		return sweep(o, (const struct dp_sweep *)msg, ret_detail);
+	case DP_MSG_SHARD_MOVE:
+		return dp_objs_shard_move(o, (const struct dp_shard_move *)msg, ret_detail);
 	case DP_MSG_CAPTURE:
 		return dp_see_capture(o->see, (const struct dp_capture *)msg,
 				      o->leg[((const struct dp_capture *)msg)->leg_id] >> 24 != 0);
@@ -316,6 +318,7 @@ void dp_objs_poll(struct dp_objs *o)
 		dp_objs_drain_events(o, i, ms);
 	}
 	dp_objs_key_ends(o, ms);
+	dp_objs_move_poll(o);
 	if (o->sweeping)
 		sweep_on(o);
 	dp_see_poll(o->see);
@@ -366,6 +369,10 @@ struct dp_objs *dp_objs_create(struct dp_node *node, const struct dp_objs_sink *
 	o->node = node;
 	o->sink = *sink;
 	o->gen = 1;
+	for (uint32_t s = 0; s < DP_SHARDS; s++) {
+		o->owner[s] = dp_shard_worker(&node->shard, s);
+		node->page->shard_worker[s] = o->owner[s];
+	}
 	o->mb = dp_mb_create();
 	o->neigh = dp_neigh_create(DP_NEIGH_MAX);
 	o->leg = malloc(sizeof(*o->leg) * (node->legs.id_cnt + 1));

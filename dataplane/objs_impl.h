@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the files of the main lcore's object table (objs.h) share: objs.c has the table, its free objects and the way of a
- * command; objs_set.c what messages do to objects; objs_evt.c what comes back: events, ageing, counters, neighbours.
+ * command; objs_set.c what messages do to objects; objs_evt.c what comes back: events, ageing, counters, neighbours;
+ * objs_move.c moves shards.
  */
 #ifndef DP_OBJS_IMPL_H
 #define DP_OBJS_IMPL_H
@@ -39,7 +40,18 @@ struct per_worker {
 	uint32_t free_cnt;
 	struct dp_evt *held[HELD_MAX]; /* events that the controlplane could not take yet, oldest first */
 	uint32_t held_at, held_cnt;
-	uint32_t mgcp_open; /* accepted MGCP commands whose result has not been passed on */
+	int32_t mgcp_open; /* accepted MGCP commands whose result has not been passed on */
+};
+
+/* The one move of a shard that there may be at a time. */
+enum dp_objs_move_state { DP_OBJS_MOVE_NONE, DP_OBJS_MOVE_TAKE, DP_OBJS_MOVE_GIVE, DP_OBJS_MOVE_TELL };
+
+struct dp_objs_move {
+	uint8_t state; /* enum dp_objs_move_state */
+	uint16_t from, to;
+	uint32_t shard;
+	uint64_t start_cyc;
+	struct dp_shard_moved ev; /* TELL: what the controlplane has to be told */
 };
 
 struct dp_objs {
@@ -64,6 +76,8 @@ struct dp_objs {
 	uint16_t *ssrcs;     /* by leg identifier: how many it may have */
 	uint8_t *sa_free; /* list through the first bytes of a wiped record */
 	uint32_t sa_fresh, sa_max;
+	uint8_t owner[DP_SHARDS]; /* worker whose ring takes commands for the shard */
+	struct dp_objs_move move;
 	struct sa_rec sa[DP_SA_MAX];
 	uint8_t gw[DP_GW_MAX]; /* epoch's number; 0: none */
 	struct per_worker w[];
@@ -77,7 +91,7 @@ static inline uint64_t dp_objs_ms(const struct dp_objs *o)
 
 static inline uint16_t dp_objs_worker_of(const struct dp_objs *o, uint32_t shard)
 {
-	return o->node->shard.worker[shard];
+	return o->owner[shard];
 }
 
 /* --- free objects. NULL: none left, or not back yet --- */
@@ -120,6 +134,14 @@ void dp_objs_key_ends(struct dp_objs *o, uint64_t ms);
 
 /** Delete a leg with a command taken for its worker 'wi'. */
 void dp_objs_leg_del_with(struct dp_objs *o, uint32_t id, uint16_t wi, struct dp_cmd *cmd);
+
+/* --- moves. objs_move.c --- */
+
+int dp_objs_shard_move(struct dp_objs *o, const struct dp_shard_move *m, uint32_t *ret_detail);
+void dp_objs_move_poll(struct dp_objs *o);
+
+/** May worker 'wi' get one more MGCP command? */
+bool dp_objs_mgcp_room(const struct dp_objs *o, uint16_t wi);
 
 /* --- what comes back. objs_evt.c --- */
 

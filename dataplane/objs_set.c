@@ -294,6 +294,11 @@ int dp_objs_gw_set(struct dp_objs *o, const struct dp_gw_set *m, uint32_t *ret_d
 	cmd = dp_objs_cmd_take(o, wi, DP_OP_GW_SET);
 	if (cmd == NULL)
 		return -EAGAIN;
+	/* From one shard to another it does not go while a shard moves: it might be in a box. */
+	if (o->gw[m->gw_id] != 0 && o->node->gw_shard[m->gw_id] != m->shard && o->move.state != DP_OBJS_MOVE_NONE) {
+		dp_objs_cmd_give(o, wi, cmd);
+		return -EAGAIN;
+	}
 	/* It moves to another worker: its transactions end there. */
 	if (o->gw[m->gw_id] != 0 && dp_objs_worker_of(o, o->node->gw_shard[m->gw_id]) != wi) {
 		rc = dp_objs_gw_del(o, m->gw_id);
@@ -321,7 +326,7 @@ int dp_objs_mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m)
 	if (o->gw[m->gw_id] == 0)
 		return -ENOENT;
 	wi = dp_objs_worker_of(o, o->node->gw_shard[m->gw_id]);
-	if (o->w[wi].mgcp_open == DP_MGCP_TXN_MAX)
+	if (!dp_objs_mgcp_room(o, wi))
 		return -EAGAIN;
 	cmd = dp_objs_cmd_take(o, wi, DP_OP_MGCP_CMD);
 	if (cmd == NULL)
@@ -335,19 +340,21 @@ int dp_objs_mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m)
 
 int dp_objs_mgcp_ack(struct dp_objs *o, const struct dp_mgcp_ack *m, uint32_t *ret_detail)
 {
-	uint32_t wi = (uint32_t)(m->token >> 24) & 0xff; /* put there by the worker */
+	uint32_t shard = (uint32_t)(m->token >> 24) & 0xff; /* put there by the worker */
 	struct dp_cmd *cmd;
+	uint16_t wi;
 
-	if (wi >= o->node->worker_cnt) {
+	if (shard >= DP_SHARDS) {
 		*ret_detail = DP_OBJS_DETAIL(dp_mgcp_ack, token);
 		return -EBADMSG;
 	}
-	cmd = dp_objs_cmd_take(o, (uint16_t)wi, DP_OP_MGCP_ACK);
+	wi = dp_objs_worker_of(o, shard);
+	cmd = dp_objs_cmd_take(o, wi, DP_OP_MGCP_ACK);
 	if (cmd == NULL)
 		return -EAGAIN;
 	cmd->u.ack = *m;
 	cmd->u.ack.token &= ~((uint64_t)0xff << 24);
-	dp_objs_submit(o, (uint16_t)wi, cmd);
+	dp_objs_submit(o, wi, cmd);
 	return 0;
 }
 

@@ -278,6 +278,7 @@ int dp_port_start(struct dp_port *port, uint16_t id, uint16_t queues, uint16_t d
 	if (rc < 0)
 		goto fail;
 	if (queues > 1 && info.flow_type_rss_offloads != 0) {
+		port->rss = true;
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
 			(RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;

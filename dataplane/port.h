@@ -29,6 +29,8 @@ struct dp_port {
 	uint16_t vlan;    /* 802.1Q identifier of its frames; 0: untagged */
 	uint8_t dev;      /* index of the device's first entry, which receives and sends for all of them */
 	bool kernel;      /* a socket of the kernel behind it: an idle worker may sleep */
+	bool rss;         /* its queues are filled by RSS */
+	bool steers;      /* it was told by rule which queue a shard is for: steer.h */
 	bool started;     /* this entry started the ethdev, and stops it */
 	bool has_mac;     /* configured: mac */
 	bool punt;        /* what is not ours goes to the kernel: punt.h */

@@ -9,7 +9,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
-int dp_shard_init(struct dp_shard *sh, uint16_t worker_cnt, const char *tag)
+int dp_shard_init(struct dp_shard *sh, uint16_t worker_cnt)
 {
 	memset(sh, 0, sizeof(*sh));
 	if (worker_cnt == 0 || worker_cnt > DP_WORKER_MAX)
@@ -17,19 +17,22 @@ int dp_shard_init(struct dp_shard *sh, uint16_t worker_cnt, const char *tag)
 	sh->worker_cnt = worker_cnt;
 	for (unsigned int s = 0; s < DP_SHARDS; s++)
 		sh->worker[s] = (uint8_t)(s % worker_cnt);
-	for (unsigned int a = 0; a < worker_cnt; a++) {
-		for (unsigned int b = 0; b < worker_cnt; b++) {
+	return 0;
+}
+
+int dp_shard_rings(struct dp_shard *sh, const uint16_t *lcores, const char *tag)
+{
+	for (unsigned int a = 0; a < sh->worker_cnt; a++) {
+		for (unsigned int b = 0; b < sh->worker_cnt; b++) {
 			char name[RTE_RING_NAMESIZE];
 
 			if (a == b)
 				continue;
 			snprintf(name, sizeof(name), "ho%s%u_%u", tag, a, b);
-			sh->ring[a][b] = rte_ring_create(name, DP_HANDOFF_DEPTH, (int)rte_socket_id(),
+			sh->ring[a][b] = rte_ring_create(name, DP_HANDOFF_DEPTH, (int)rte_lcore_to_socket_id(lcores[b]),
 							 RING_F_SP_ENQ | RING_F_SC_DEQ);
-			if (sh->ring[a][b] == NULL) {
-				dp_shard_fini(sh);
+			if (sh->ring[a][b] == NULL)
 				return -ENOMEM;
-			}
 		}
 	}
 	return 0;

@@ -304,9 +304,9 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 	return CL_REFUSED;
 }
 
-static uint16_t owner_of_media(const struct dp_worker *w, const struct dp_frame *f)
+static uint8_t shard_of_media(const struct dp_worker *w, const struct dp_frame *f)
 {
-	return w->node->shard.worker[(uint16_t)(f->dst_port - w->node->base_port) / DP_PORTS_PER_SHARD];
+	return (uint8_t)((uint16_t)(f->dst_port - w->node->base_port) / DP_PORTS_PER_SHARD);
 }
 
 void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
@@ -324,18 +324,18 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 	}
 	for (uint16_t i = 0; i < n; i++) {
 		enum class cl;
-		uint16_t to;
+		uint8_t shard;
 
 		cl = classify(w, b, i);
 		if (unlikely(w->watch != NULL))
 			dp_trace_begin(w, b, i, cl == CL_MEDIA);
 		switch (cl) {
 		case CL_MEDIA:
-			to = owner_of_media(w, &b->f[i]);
-			if (likely(to == w->id))
+			shard = shard_of_media(w, &b->f[i]);
+			if (likely(dp_worker_owns(w, shard)))
 				media[media_n++] = i;
 			else
-				dp_worker_handoff(w, to, b->m[i]);
+				dp_move_pass(w, shard, b->m[i]);
 			break;
 		case CL_ESP:
 			esp[esp_n++] = i;
@@ -412,8 +412,11 @@ static unsigned int receive(struct dp_worker *w)
 			continue;
 		t0 = rte_rdtsc();
 		n = rte_eth_rx_burst(w->node->ports[p].id, w->id, m, DP_BURST);
-		if (n == 0)
+		if (n == 0) {
+			if (unlikely(w->give.state == DP_GIVE_DRAIN))
+				dp_move_received(w, p, 0);
 			continue;
+		}
 		prefetch_rx(m, n);
 		for (uint16_t i = 0; i < n; i++) {
 			struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m[i]);
@@ -425,6 +428,8 @@ static unsigned int receive(struct dp_worker *w)
 		w->cnt->rx_bytes += bytes;
 		w->cnt->stage_cyc[DP_STAGE_RX] += rte_rdtsc() - t0;
 		w->cnt->stage_pkts[DP_STAGE_RX] += n;
+		if (unlikely(w->give.state == DP_GIVE_DRAIN))
+			dp_move_received(w, p, n);
 		dp_worker_input(w, m, n);
 		total += n;
 	}
@@ -440,6 +445,8 @@ static unsigned int receive(struct dp_worker *w)
 			continue;
 		w->cnt->handoff_in += n;
 		w->cnt->in_flight -= n;
+		if (unlikely(w->give.state == DP_GIVE_DRAIN))
+			dp_move_handed(w, from, n);
 		for (unsigned int i = 0; i < n; i++) {
 			const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(in[i]);
 
@@ -460,8 +467,11 @@ static unsigned int receive(struct dp_worker *w)
 static unsigned int commands(struct dp_worker *w)
 {
 	void *cmd[32];
-	unsigned int n = rte_ring_sc_dequeue_burst(w->cmd, cmd, 32, NULL);
+	unsigned int n;
 
+	if (unlikely(w->cmd_wait)) /* what they are for is on its way here; what is older than that has been executed */
+		return 0;
+	n = rte_ring_sc_dequeue_burst(w->cmd, cmd, 32, NULL);
 	for (unsigned int i = 0; i < n; i++)
 		dp_worker_cmd(w, cmd[i]);
 	if (n > 0) {
@@ -480,7 +490,8 @@ static void timers(struct dp_worker *w)
 	w->tick_us = w->now_us;
 	w->neigh_budget = DP_NEIGH_PER_MS;
 	dp_frag_tick(w);
-	(void)dp_deliver_tick(w->deliver, w->now_us);
+	if (likely(w->give.state != DP_GIVE_BOXES))
+		(void)dp_deliver_tick(w->deliver, w->now_us);
 	s = dp_deliver_stats(w->deliver);
 	w->cnt->mgcp_tx = s->tx;
 	w->cnt->mgcp_retx = s->retx;
@@ -513,6 +524,8 @@ unsigned int dp_worker_round(struct dp_worker *w)
 	while (w->now_us >= (uint64_t)(w->now_s + 1) * 1000000)
 		w->now_s++;
 	cmds = commands(w);
+	if (unlikely(w->move != NULL))
+		dp_move_begin(w);
 	n = receive(w);
 	if (w->id == 0 && w->node->punt != NULL)
 		n += dp_punt_poll(w);
@@ -529,6 +542,8 @@ unsigned int dp_worker_round(struct dp_worker *w)
 	for (uint16_t to = 0; to < w->node->worker_cnt; to++)
 		if (to != w->id)
 			flush_handoff(w, to);
+	if (unlikely(w->move != NULL))
+		dp_move_end(w);
 	if (unlikely(w->watch != NULL))
 		dp_trace_flush(w);
 	w->cnt->polls++;
@@ -555,7 +570,7 @@ int dp_worker_main(void *arg)
 		rte_rcu_qsbr_quiescent(w->node->qs, w->id);
 		if (n > 0) {
 			w->idle_polls = 0;
-		} else if (w->may_nap && ++w->idle_polls > DP_NAP_POLLS) {
+		} else if (w->may_nap && w->move == NULL && ++w->idle_polls > DP_NAP_POLLS) {
 			/* Asleep it holds no snapshot. */
 			rte_rcu_qsbr_thread_offline(w->node->qs, w->id);
 			nanosleep(&nap, NULL);
@@ -595,6 +610,8 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->cnt = (struct dp_page_worker *)((uint8_t *)node->page + node->page->worker_off) + id;
 	w->page_leg = (struct dp_page_leg *)((uint8_t *)node->page + node->page->leg_off);
 	w->legs = &node->legs;
+	for (unsigned int s = 0; s < DP_SHARDS; s++)
+		w->own[s] = dp_shard_worker(&node->shard, s) == id;
 	w->us_mult = (uint64_t)(((u128)1000000 << 32) / node->hz);
 	w->may_nap = true;
 	for (uint16_t p = 0; p < node->port_cnt; p++)

@@ -24,6 +24,7 @@
 #include "dp_msg.h"
 #include "dp_page.h"
 #include "leg.h"
+#include "move.h"
 #include "neigh.h"
 #include "port.h"
 #include "punt.h"
@@ -52,6 +53,7 @@ struct rte_mempool;
 struct rte_rcu_qsbr;
 struct rte_ring;
 struct dp_see;
+struct dp_steer;
 struct dp_tracer;
 struct dp_watch;
 
@@ -70,6 +72,8 @@ enum dp_op {
 	DP_OP_MGCP_ACK,
 	DP_OP_FORGET,  /* MGCP events that nobody will acknowledge */
 	DP_OP_SOLICIT, /* send an ARP request or NS */
+	DP_OP_SHARD_TAKE, /* node->move: it comes here */
+	DP_OP_SHARD_GIVE, /* node->move: it goes */
 };
 
 /* A command. Filled by the main lcore, which has checked every field; executed once; given back on 'done'. */
@@ -145,6 +149,17 @@ struct dp_burst {
 	const struct dp_local *local[DP_BURST];
 };
 
+enum dp_give_state { DP_GIVE_NOT, DP_GIVE_DRAIN, DP_GIVE_BOXES, DP_GIVE_GIVEN };
+
+/* A worker's part in a move of a shard that was its own (move.h). */
+struct dp_give {
+	uint8_t state; /* enum dp_give_state */
+	uint8_t what;  /* the next box: enum dp_move_what */
+	uint16_t addr; /* and its media address */
+	uint32_t ring_left[DP_WORKER_MAX]; /* packets that other workers had handed over before GIVE */
+	uint32_t port_left[DP_PORT_MAX];   /* packets that receive queues may have had then */
+};
+
 struct dp_worker {
 	/* read-mostly */
 	struct dp_node *node;
@@ -164,6 +179,12 @@ struct dp_worker {
 	struct dp_evt *evt_mem;   /* DP_EVT_DEPTH - 1 */
 	uint64_t us_mult; /* microseconds per cycle, 2^-32 */
 	bool may_nap;
+	uint8_t own[DP_SHARDS]; /* 1: its packets are processed here */
+	struct dp_move *move;   /* NULL: no shard comes here or goes */
+	bool cmd_wait;          /* commands wait until it is there */
+	bool taken;             /* the last box of the move has been emptied */
+	bool freeing;           /* packets that waited for it are worked off */
+	struct dp_give give;
 	/* time of this round */
 	uint64_t now_cyc, now_us, tick_us, second_us;
 	uint32_t now_s;
@@ -195,6 +216,8 @@ struct dp_node {
 	uint16_t base_port;
 	struct cfg_addr mgcp_local;
 	struct dp_shard shard;
+	struct dp_move *move;          /* the one there may be */
+	struct dp_steer *steer;        /* rules in NICs; NULL: none */
 	struct dp_leg_tab legs;
 	struct dp_page *page;
 	size_t page_size;
@@ -271,6 +294,12 @@ void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why);
 
 /** Queue a complete frame for port 'port_idx'; sent at the end of the round at the latest. */
 void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m);
+
+/** Is what comes in for 'shard' this worker's to process? If not: dp_move_pass(). */
+static inline bool dp_worker_owns(const struct dp_worker *w, uint32_t shard)
+{
+	return w->own[shard] != 0;
+}
 
 /** Hand a packet to another worker; sent at the end of the round at the latest. */
 void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m);

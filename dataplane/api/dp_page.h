@@ -135,7 +135,7 @@ struct dp_page_worker {
 	uint64_t drop[DP_DROP_MAX];
 	/* IPsec and MGCP */
 	uint64_t esp_in, esp_out, mgcp_tx, mgcp_retx, mgcp_rx, mgcp_timeout, mgcp_no_sa;
-	uint64_t pad[1];
+	uint64_t held;         /* packets that waited for a shard that was on its way here */
 } __attribute__((aligned(64)));
 
 /*

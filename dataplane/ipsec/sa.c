@@ -176,6 +176,7 @@ int dp_sa_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set)
 	sa->family = set->local.family;
 	sa->sa_id = set->sa_id;
 	sa->gw_id = set->gw_id;
+	sa->shard = set->shard;
 	sa->hard_bytes = set->hard_bytes;
 	sa->hard_s = set->hard_s;
 	outer_init(sa, set);

@@ -79,6 +79,7 @@ struct dp_sa {
 	uint8_t outer[DP_SA_OUTER_MAX]; /* outbound: outer headers, or the UDP header alone in transport mode */
 	/* Cold. */
 	uint32_t sa_id, gw_id;
+	uint8_t shard;    /* whose worker owns it */
 	uint64_t hard_s;
 	uint64_t born_s;  /* dp_sa_tick()'s time at its first call */
 	bool ticked;

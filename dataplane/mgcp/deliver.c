@@ -17,6 +17,7 @@
 struct gw {
 	struct dp_gw_set set;
 	uint32_t hnext; /* chain of the address table; free list */
+	bool going;     /* parts of it are with another instance: what comes in clear waits */
 };
 
 struct local {
@@ -102,7 +103,7 @@ static uint32_t addr_find(const struct dp_deliver *d, const struct dp_sockaddr *
 	while (i != NONE &&
 	       (!addr_same(&d->gw[i].set.remote, remote) || !addr_same(&d->gw[i].set.local, local)))
 		i = d->gw[i].hnext;
-	return i;
+	return i != NONE && d->gw[i].going ? NONE : i;
 }
 
 static struct local *local_find(struct dp_deliver *d, const struct dp_sockaddr *a)
@@ -393,6 +394,9 @@ struct dp_deliver *dp_deliver_create(const struct dp_deliver_ops *ops, void *ctx
 		dp_deliver_destroy(d);
 		return NULL;
 	}
+	if (ops->parts > 1)
+		dp_txn_tids(d->txn, DP_MGCP_TID_MAX / ops->parts * ops->part + 1,
+		            DP_MGCP_TID_MAX / ops->parts * (ops->part + 1u));
 	memset(d->slot_of, 0xff, DP_GW_MAX * sizeof(*d->slot_of));
 	memset(d->by_addr, 0xff, size * sizeof(*d->by_addr));
 	for (uint32_t i = 0; i < max_gw; i++)
@@ -445,6 +449,7 @@ int dp_deliver_gw_set(struct dp_deliver *d, const struct dp_gw_set *set)
 		slot = d->gw_free;
 		d->gw_free = d->gw[slot].hnext;
 		d->slot_of[set->gw_id] = slot;
+		d->gw[slot].going = false;
 		d->gw_cnt++;
 	} else {
 		addr_unlink(d, slot);
@@ -567,20 +572,17 @@ int dp_deliver_cmd(struct dp_deliver *d, const struct dp_mgcp_cmd *cmd, uint64_t
 	return 0;
 }
 
-/* Token of an event: the use of the engine's slot, and the slot. Never 0. */
-static uint64_t token_of(uint32_t in, uint32_t gen)
-{
-	return (uint64_t)gen << 32 | (in + 1);
-}
-
 int dp_deliver_ack(struct dp_deliver *d, const struct dp_mgcp_ack *ack, uint64_t now_us)
 {
 	uint32_t in = (uint32_t)ack->token - 1, gen, peer;
 
 	if (ack->code < 200 || ack->code > 999)
 		return -EBADMSG;
-	if (!dp_txn_executing(d->txn, in, &gen, &peer) || token_of(in, gen) != ack->token)
-		return -ENOENT;
+	if (!dp_txn_executing(d->txn, in, &gen, &peer) || dp_txn_token_of(in, gen) != ack->token) {
+		in = dp_txn_token(d->txn, ack->token); /* the command came to another worker */
+		if (in == DP_TXN_NONE)
+			return -ENOENT;
+	}
 	d->now_us = now_us;
 	return dp_txn_respond(d->txn, in, ack->code, now_us);
 }
@@ -589,6 +591,98 @@ void dp_deliver_forget_events(struct dp_deliver *d)
 {
 	for (uint32_t in = 0; in < dp_txn_in_max(d->txn); in++)
 		dp_txn_forget(d->txn, in);
+}
+
+/* --- going over to another instance --- */
+
+static void piece_out(struct dp_deliver *d, uint32_t slot, struct dp_deliver_piece *p)
+{
+	p->cmd = d->cmd[slot];
+	explicit_bzero(&d->cmd[slot], sizeof(d->cmd[slot]));
+}
+
+bool dp_deliver_give(struct dp_deliver *d, uint8_t shard, uint32_t *at, uint32_t look, struct dp_deliver_piece *ret)
+{
+	uint32_t slot;
+
+	for (; *at < d->max_gw && look > 0; ++*at, look--) {
+		struct gw *gw = &d->gw[*at];
+
+		if (d->slot_of[gw->set.gw_id] != *at || gw->set.shard != shard)
+			continue;
+		ret->gw_id = gw->set.gw_id;
+		if (!gw->going) {
+			gw->going = true;
+			ret->kind = DP_DELIVER_GW;
+			ret->gw = gw->set;
+			dp_txn_peer_get(d->txn, *at, &ret->peer);
+			return true;
+		}
+		if (dp_txn_give(d->txn, *at, &ret->rec, &slot)) {
+			ret->kind = DP_DELIVER_TXN;
+			if (ret->rec.kind != DP_TXN_REC_IN)
+				piece_out(d, slot, ret);
+			return true;
+		}
+		ret->kind = DP_DELIVER_END;
+		(void)dp_deliver_gw_del(d, gw->set.gw_id);
+		return true;
+	}
+	ret->kind = DP_DELIVER_NONE;
+	return *at < d->max_gw;
+}
+
+/* No room for a command that goes on: it gets its result now. */
+static void cancel(struct dp_deliver *d, const struct dp_mgcp_cmd *cmd)
+{
+	struct dp_mgcp_done done = {
+		.hdr = {.type = DP_MSG_MGCP_DONE, .len = sizeof(done)},
+		.handle = cmd->handle,
+		.gw_id = cmd->gw_id,
+		.verb = cmd->verb,
+		.result = DP_MGCP_CANCELED,
+	};
+
+	d->ops.done(d->ctx, &done);
+}
+
+void dp_deliver_accept(struct dp_deliver *d, struct dp_deliver_piece *p, uint64_t now_us)
+{
+	uint32_t peer = gw_find(d, p->gw_id), slot;
+	bool out = p->kind == DP_DELIVER_TXN && p->rec.kind != DP_TXN_REC_IN;
+
+	d->now_us = now_us;
+	switch (p->kind) {
+	case DP_DELIVER_GW:
+		if (dp_deliver_gw_set(d, &p->gw) < 0)
+			break;
+		peer = gw_find(d, p->gw_id);
+		d->gw[peer].going = true;
+		dp_txn_peer_set(d->txn, peer, &p->peer);
+		break;
+	case DP_DELIVER_TXN:
+		if (out)
+			p->rec.order = order_key(d, &p->cmd);
+		if (peer == NONE || dp_txn_accept(d->txn, peer, &p->rec, &slot) < 0) {
+			if (out)
+				cancel(d, &p->cmd);
+			else
+				d->stats.event_full++;
+		} else if (out) {
+			d->cmd[slot] = p->cmd;
+		}
+		break;
+	case DP_DELIVER_END:
+		if (peer == NONE)
+			break;
+		d->gw[peer].going = false;
+		dp_txn_kick(d->txn, peer, now_us);
+		break;
+	case DP_DELIVER_NONE:
+		break;
+	}
+	if (out)
+		explicit_bzero(&p->cmd, sizeof(p->cmd));
 }
 
 /* --- receiving --- */
@@ -679,7 +773,7 @@ static void rx_command(struct dp_deliver *d, uint32_t peer, const struct dp_mgcp
 		return;
 	}
 	dp_txn_executing(d->txn, in, &gen, &gen_peer);
-	ev.token = token_of(in, gen);
+	ev.token = dp_txn_token_of(in, gen);
 	if (d->ops.event(d->ctx, &ev) < 0) {
 		d->stats.event_full++;
 		dp_txn_forget(d->txn, in);

@@ -21,6 +21,7 @@
 
 #include "dp_msg.h"
 #include "dp_page.h"
+#include "txn.h"
 
 struct dp_deliver;
 
@@ -50,6 +51,9 @@ struct dp_deliver_ops {
 	int (*event)(void *ctx, const struct dp_mgcp_event *event);
 	uint64_t seed; /* random: first transaction id and jitter; 0: drawn from getrandom(2) at
 	                  create */
+	/* With parts above 1 there are so many instances, of which this is number 'part': gateways
+	 * may go over from one to another, so each draws identifiers of its own. */
+	uint8_t part, parts;
 };
 
 struct dp_deliver_stats {    /* all since create; written by the worker */
@@ -122,6 +126,31 @@ uint64_t dp_deliver_tick(struct dp_deliver *d, uint64_t now_us);
 /** True if (ip, port) of 'to' is a local MGCP address of some gateway: what core gives to
  * dp_deliver_rx. */
 bool dp_deliver_is_local(const struct dp_deliver *d, const struct dp_sockaddr *to);
+
+/* A piece of a gateway on its way from one instance to another: itself, then each of its transactions, then its end. */
+struct dp_deliver_piece {
+	enum { DP_DELIVER_NONE, DP_DELIVER_GW, DP_DELIVER_TXN, DP_DELIVER_END } kind;
+	uint32_t gw_id;
+	struct dp_gw_set gw;      /* GW */
+	struct dp_txn_peer peer;  /* GW */
+	struct dp_txn_rec rec;    /* TXN */
+	struct dp_mgcp_cmd cmd;   /* TXN, outgoing: may hold a key */
+};
+
+/**
+ * Take the next piece of the gateways of 'shard' out. '*at' is 0 before the first call, and the caller's to keep; at
+ * most 'look' places are looked at. Until the first call for a gateway it works as ever, from then on it is not to be
+ * used here: no dp_deliver_tick() until all is given. The same clock and flags at both ends. True: again, for more
+ * (kind NONE: nothing found this time); false: that was all.
+ */
+bool dp_deliver_give(struct dp_deliver *d, uint8_t shard, uint32_t *at, uint32_t look, struct dp_deliver_piece *ret);
+
+/**
+ * Put a piece in, in the order they were given, and wipe it. Transactions run on from here: the same identifiers, timers,
+ * tokens (dp_deliver_ack finds those of the other instance). What finds no room gets its result (DP_MGCP_CANCELED), a
+ * remembered command of the gateway is forgotten (event_full). In clear the gateway is unknown until its end came.
+ */
+void dp_deliver_accept(struct dp_deliver *d, struct dp_deliver_piece *p, uint64_t now_us);
 
 /** Gateways set, and commands without a result yet. */
 uint32_t dp_deliver_gw_cnt(const struct dp_deliver *d);

@@ -40,6 +40,8 @@ struct in {
 	uint8_t tries; /* of a final answer that asks for 000 */
 	bool ask;      /* 100 was sent: the final answer asks for 000 */
 	bool confirmed;
+	uint64_t token;  /* executing, and came from another engine: its name there; else 0 */
+	uint32_t foreign; /* the next one with a token */
 };
 
 struct list {
@@ -61,7 +63,8 @@ struct dp_txn {
 	void *ctx;
 	uint32_t max_peer, max_out, max_in;
 	uint32_t out_free, in_free, out_cnt, in_cnt;
-	uint32_t next_tid;
+	uint32_t next_tid, first_tid, last_tid;
+	uint32_t foreign; /* head of the list of executing commands that came from another engine */
 	uint64_t random;
 	struct peer *peer;
 	struct out *out;
@@ -239,7 +242,10 @@ struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t m
 	e->max_in = max_in;
 	e->hash_mask = out_size - 1;
 	e->in_mask = in_size - 1;
+	e->first_tid = 1;
+	e->last_tid = DP_MGCP_TID_MAX;
 	e->next_tid = (uint32_t)(seed % DP_MGCP_TID_MAX) + 1;
+	e->foreign = NONE;
 	e->random = seed != 0 ? seed : 1;
 	e->peer = calloc(max_peer, sizeof(*e->peer));
 	e->out = calloc(max_out, sizeof(*e->out));
@@ -261,8 +267,11 @@ struct dp_txn *dp_txn_create(const struct dp_txn_ops *ops, void *ctx, uint32_t m
 	}
 	for (uint32_t i = 0; i < max_out; i++)
 		e->out[i].next = i + 1 < max_out ? i + 1 : NONE;
-	for (uint32_t i = 0; i < max_in; i++)
+	/* Uses are counted from a random start: two engines' tokens do not meet (dp_txn_accept). */
+	for (uint32_t i = 0; i < max_in; i++) {
 		e->in[i].next = i + 1 < max_in ? i + 1 : NONE;
+		e->in[i].gen = (uint32_t)(seed >> 32);
+	}
 	memset(e->out_hash, 0xff, out_size * sizeof(*e->out_hash));
 	memset(e->in_hash, 0xff, in_size * sizeof(*e->in_hash));
 	memset(e->heap_pos, 0xff, ids * sizeof(*e->heap_pos));
@@ -422,12 +431,12 @@ static bool out_first(struct dp_txn *e, uint32_t i, uint64_t now_us)
 	struct out *o = &e->out[i];
 
 	/*
-	 * Handed out in a row from a random start: one comes again after 10^9 others, which no
-	 * worker can send within DP_TXN_REUSE_US.
+	 * Handed out in a row from a random start: one comes again after 10^9 others, or 3 * 10^7
+	 * in a worker's own range, which none can send within DP_TXN_REUSE_US.
 	 */
 	do {
 		o->tid = e->next_tid;
-		e->next_tid = e->next_tid < DP_MGCP_TID_MAX ? e->next_tid + 1 : 1;
+		e->next_tid = e->next_tid < e->last_tid ? e->next_tid + 1 : e->first_tid;
 	} while (out_find(e, o->tid) != NONE);
 	o->hnext = *out_chain(e, o->tid);
 	*out_chain(e, o->tid) = i;
@@ -574,10 +583,25 @@ static void out_due(struct dp_txn *e, uint32_t i, uint64_t now_us)
 
 /* --- incoming --- */
 
+/* It is not executing any more. */
+static void in_own(struct dp_txn *e, uint32_t i)
+{
+	uint32_t *link = &e->foreign;
+
+	if (e->in[i].token == 0)
+		return;
+	while (*link != i)
+		link = &e->in[*link].foreign;
+	*link = e->in[i].foreign;
+	e->in[i].token = 0;
+}
+
 static void in_free(struct dp_txn *e, uint32_t i)
 {
 	struct in *n = &e->in[i];
 	uint32_t *link = in_chain(e, n->peer, n->tid);
+
+	in_own(e, i);
 
 	timer_stop(e, e->max_out + i);
 	while (*link != i)
@@ -596,26 +620,14 @@ static void in_respond(struct dp_txn *e, uint32_t i)
 	e->ops.respond(e->ctx, e->in[i].peer, i, e->in[i].tid, e->in[i].code, e->in[i].ask);
 }
 
-enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, bool provisional,
-                                uint64_t now_us, uint32_t *ret_in)
+/* An executing command without a timer; NONE: no room. */
+static uint32_t in_new(struct dp_txn *e, uint32_t peer, uint32_t tid)
 {
-	uint32_t i = in_find(e, peer, tid);
+	uint32_t i = e->in_free, gen;
 	struct in *n;
-	uint32_t gen;
 
-	if (i != NONE) {
-		n = &e->in[i];
-		if (n->state == IN_ANSWERED && !n->confirmed) {
-			in_respond(e, i);
-		} else if (n->state == IN_EXECUTING && provisional) {
-			n->ask = true;
-			e->ops.respond(e->ctx, peer, i, tid, 100, false);
-		}
-		return DP_TXN_REPEATED;
-	}
-	i = e->in_free;
 	if (i == NONE || e->peer[peer].in.n >= DP_TXN_IN_MAX)
-		return DP_TXN_FULL;
+		return NONE;
 	n = &e->in[i];
 	e->in_free = n->next;
 	gen = n->gen;
@@ -624,6 +636,28 @@ enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, b
 	*in_chain(e, peer, tid) = i;
 	in_append(e, &e->peer[peer].in, i);
 	e->in_cnt++;
+	return i;
+}
+
+enum dp_txn_seen dp_txn_command(struct dp_txn *e, uint32_t peer, uint32_t tid, bool provisional,
+                                uint64_t now_us, uint32_t *ret_in)
+{
+	uint32_t i = in_find(e, peer, tid);
+
+	if (i != NONE) {
+		struct in *n = &e->in[i];
+
+		if (n->state == IN_ANSWERED && !n->confirmed) {
+			in_respond(e, i);
+		} else if (n->state == IN_EXECUTING && provisional) {
+			n->ask = true;
+			e->ops.respond(e->ctx, peer, i, tid, 100, false);
+		}
+		return DP_TXN_REPEATED;
+	}
+	i = in_new(e, peer, tid);
+	if (i == NONE)
+		return DP_TXN_FULL;
 	timer_set(e, e->max_out + i, now_us + DP_TXN_T_HIST_US);
 	*ret_in = i;
 	return DP_TXN_NEW;
@@ -635,6 +669,7 @@ int dp_txn_respond(struct dp_txn *e, uint32_t in, uint16_t code, uint64_t now_us
 
 	if (in >= e->max_in || n->state != IN_EXECUTING)
 		return -ENOENT;
+	in_own(e, in);
 	n->state = IN_ANSWERED;
 	n->code = code;
 	n->hist_us = now_us + DP_TXN_T_HIST_US;
@@ -653,7 +688,7 @@ void dp_txn_forget(struct dp_txn *e, uint32_t in)
 
 bool dp_txn_executing(const struct dp_txn *e, uint32_t in, uint32_t *ret_gen, uint32_t *ret_peer)
 {
-	if (in >= e->max_in || e->in[in].state != IN_EXECUTING)
+	if (in >= e->max_in || e->in[in].state != IN_EXECUTING || e->in[in].token != 0)
 		return false;
 	*ret_gen = e->in[in].gen;
 	*ret_peer = e->in[in].peer;
@@ -707,6 +742,169 @@ static void in_due(struct dp_txn *e, uint32_t i, uint64_t now_us)
 	n->rto_us = doubled(n->rto_us);
 	timer_set(e, e->max_out + i, now_us + jitter(e, n->rto_us));
 	in_respond(e, i);
+}
+
+/* --- going over to another engine --- */
+
+void dp_txn_peer_get(const struct dp_txn *e, uint32_t peer, struct dp_txn_peer *ret)
+{
+	const struct peer *p = &e->peer[peer];
+
+	*ret = (struct dp_txn_peer){p->srtt_us, p->rttvar_us, p->confirm_cnt, {0}, p->no_confirm};
+	memcpy(ret->confirm, p->confirm, sizeof(ret->confirm));
+}
+
+void dp_txn_peer_set(struct dp_txn *e, uint32_t peer, const struct dp_txn_peer *from)
+{
+	struct peer *p = &e->peer[peer];
+
+	p->srtt_us = from->srtt_us;
+	p->rttvar_us = from->rttvar_us;
+	p->confirm_cnt = from->confirm_cnt;
+	memcpy(p->confirm, from->confirm, sizeof(p->confirm));
+	p->no_confirm = from->no_confirm;
+}
+
+static void out_give(struct dp_txn *e, uint32_t i, struct dp_txn_rec *ret)
+{
+	struct out *o = &e->out[i];
+	struct peer *p = &e->peer[o->peer];
+	bool flying = o->state == OUT_FLYING;
+
+	*ret = (struct dp_txn_rec){.kind = flying ? DP_TXN_REC_FLYING : DP_TXN_REC_WAITING,
+	                           .tid = o->tid,
+	                           .due_us = flying ? e->due_us[i] : 0,
+	                           .order = o->order,
+	                           .first_us = o->first_us,
+	                           .give_up_us = o->give_up_us,
+	                           .tries = o->tries,
+	                           .rto_us = o->rto_us,
+	                           .confirm_cnt = o->confirm_cnt,
+	                           .provisional = o->provisional};
+	memcpy(ret->confirm, o->confirm, sizeof(ret->confirm));
+	timer_stop(e, i);
+	if (flying) {
+		out_unhash(e, i);
+		out_remove(e, &p->flying, i);
+	} else {
+		out_remove(e, &p->waiting, i);
+	}
+	out_free(e, i);
+}
+
+bool dp_txn_give(struct dp_txn *e, uint32_t peer, struct dp_txn_rec *ret, uint32_t *ret_slot)
+{
+	struct peer *p = &e->peer[peer];
+	uint32_t i = p->flying.head != NONE ? p->flying.head : p->waiting.head;
+	const struct in *n;
+
+	*ret_slot = i;
+	if (i != NONE) {
+		out_give(e, i, ret);
+		return true;
+	}
+	i = p->in.head;
+	if (i == NONE)
+		return false;
+	n = &e->in[i];
+	*ret = (struct dp_txn_rec){.kind = DP_TXN_REC_IN,
+	                           .tid = n->tid,
+	                           .due_us = e->due_us[e->max_out + i],
+	                           .hist_us = n->hist_us,
+	                           .token = n->token,
+	                           .tries = n->tries,
+	                           .rto_us = n->rto_us,
+	                           .code = n->code,
+	                           .executing = n->state == IN_EXECUTING,
+	                           .ask = n->ask,
+	                           .confirmed = n->confirmed};
+	if (ret->executing && ret->token == 0)
+		ret->token = dp_txn_token_of(i, n->gen);
+	in_free(e, i);
+	return true;
+}
+
+static int in_accept(struct dp_txn *e, uint32_t peer, const struct dp_txn_rec *rec)
+{
+	uint32_t i = in_find(e, peer, rec->tid) == NONE ? in_new(e, peer, rec->tid) : NONE;
+	struct in *n;
+
+	if (i == NONE)
+		return -ENOSPC;
+	n = &e->in[i];
+	n->state = rec->executing ? IN_EXECUTING : IN_ANSWERED;
+	n->hist_us = rec->hist_us;
+	n->rto_us = rec->rto_us;
+	n->code = rec->code;
+	n->tries = (uint8_t)rec->tries;
+	n->ask = rec->ask;
+	n->confirmed = rec->confirmed;
+	if (rec->executing) {
+		n->token = rec->token;
+		n->foreign = e->foreign;
+		e->foreign = i;
+	}
+	timer_set(e, e->max_out + i, rec->due_us);
+	return 0;
+}
+
+int dp_txn_accept(struct dp_txn *e, uint32_t peer, const struct dp_txn_rec *rec, uint32_t *ret_slot)
+{
+	struct peer *p = &e->peer[peer];
+	uint32_t i = e->out_free;
+	struct out *o;
+
+	*ret_slot = NONE;
+	if (rec->kind == DP_TXN_REC_IN)
+		return in_accept(e, peer, rec);
+	if (i == NONE)
+		return -ENOSPC;
+	o = &e->out[i];
+	e->out_free = o->next;
+	*o = (struct out){.order = rec->order,
+	                  .first_us = rec->first_us,
+	                  .give_up_us = rec->give_up_us,
+	                  .peer = peer,
+	                  .tid = rec->tid,
+	                  .tries = rec->tries,
+	                  .rto_us = rec->rto_us,
+	                  .provisional = rec->provisional,
+	                  .confirm_cnt = rec->confirm_cnt};
+	memcpy(o->confirm, rec->confirm, sizeof(o->confirm));
+	e->out_cnt++;
+	*ret_slot = i;
+	if (rec->kind == DP_TXN_REC_WAITING) {
+		o->state = OUT_WAITING;
+		out_append(e, &p->waiting, i);
+		return 0;
+	}
+	o->state = OUT_FLYING;
+	out_append(e, &p->flying, i);
+	o->hnext = *out_chain(e, o->tid);
+	*out_chain(e, o->tid) = i;
+	timer_set(e, i, rec->due_us);
+	return 0;
+}
+
+void dp_txn_kick(struct dp_txn *e, uint32_t peer, uint64_t now_us)
+{
+	kick(e, peer, now_us);
+}
+
+uint32_t dp_txn_token(const struct dp_txn *e, uint64_t token)
+{
+	uint32_t i = e->foreign;
+
+	while (i != NONE && e->in[i].token != token)
+		i = e->in[i].foreign;
+	return i;
+}
+
+void dp_txn_tids(struct dp_txn *e, uint32_t first, uint32_t last)
+{
+	e->first_tid = first;
+	e->last_tid = last;
+	e->next_tid = first + (uint32_t)(e->random % (last - first + 1));
 }
 
 /* --- both --- */

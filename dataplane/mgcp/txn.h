@@ -127,12 +127,66 @@ int dp_txn_respond(struct dp_txn *e, uint32_t in, uint16_t code, uint64_t now_us
 /** Forget an executing command unanswered: its repeat is new. */
 void dp_txn_forget(struct dp_txn *e, uint32_t in);
 
-/** True while 'in' executes; changes with each use of the slot: 'gen' tells uses apart. */
+/** Token of an executing command: the use of the engine's slot, and the slot. Bits 24 to 31 are zero; never 0. */
+static inline uint64_t dp_txn_token_of(uint32_t in, uint32_t gen)
+{
+	return (uint64_t)gen << 32 | (in + 1);
+}
+
+/** True while 'in' executes, and did not come from another engine; changes with each use of the slot: 'gen' tells uses apart. */
 bool dp_txn_executing(const struct dp_txn *e, uint32_t in, uint32_t *ret_gen, uint32_t *ret_peer);
 
 /** The peer confirmed responses (K: of a command, or 000). */
 void dp_txn_confirmed(struct dp_txn *e, uint32_t peer, const struct dp_mgcp_range *range,
                       uint16_t n, uint64_t now_us);
+
+/* --- going over to another engine --- */
+
+/* What is known of a peer itself. */
+struct dp_txn_peer {
+	uint32_t srtt_us, rttvar_us;
+	uint32_t confirm_cnt;
+	uint32_t confirm[DP_TXN_CONFIRM_MAX];
+	bool no_confirm;
+};
+
+/* A command on its way, waiting, or remembered. Of one struct, so that it can lie in a box. */
+struct dp_txn_rec {
+	enum { DP_TXN_REC_FLYING, DP_TXN_REC_WAITING, DP_TXN_REC_IN } kind;
+	uint32_t tid;
+	uint64_t due_us; /* of its timer; waiting ones have none */
+	uint64_t order;  /* outgoing; the hash may be keyed: the receiver puts in its own */
+	uint64_t first_us, give_up_us;
+	uint64_t hist_us, token; /* incoming */
+	uint32_t tries, rto_us;
+	uint16_t code, confirm_cnt;
+	bool provisional, executing, ask, confirmed;
+	struct dp_mgcp_range confirm[DP_TXN_CONFIRM_MAX];
+};
+
+void dp_txn_peer_get(const struct dp_txn *e, uint32_t peer, struct dp_txn_peer *ret);
+void dp_txn_peer_set(struct dp_txn *e, uint32_t peer, const struct dp_txn_peer *from);
+
+/**
+ * Take the peer's next record out: those on their way, then the waiting ones, then what is remembered of the
+ * peer, each oldest first. Nothing ends and nothing is sent. *ret_slot: outgoing slot it had. False: none is left.
+ */
+bool dp_txn_give(struct dp_txn *e, uint32_t peer, struct dp_txn_rec *ret, uint32_t *ret_slot);
+
+/**
+ * Put a record of another engine in, in the order that dp_txn_give() had; both have the same clock, and identifiers of
+ * their own (dp_txn_tids()). 'token' names an executing command to its executor, see dp_txn_token(). -ENOSPC.
+ */
+int dp_txn_accept(struct dp_txn *e, uint32_t peer, const struct dp_txn_rec *rec, uint32_t *ret_slot);
+
+/** Start what of the peer's queue may start: after the last record. */
+void dp_txn_kick(struct dp_txn *e, uint32_t peer, uint64_t now_us);
+
+/** The executing command that came with this token from another engine; DP_TXN_NONE: there is none. */
+uint32_t dp_txn_token(const struct dp_txn *e, uint64_t token);
+
+/** Identifiers are drawn from [first, last] only. Before the first command. */
+void dp_txn_tids(struct dp_txn *e, uint32_t first, uint32_t last);
 
 /* --- both --- */
 

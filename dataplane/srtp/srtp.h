@@ -192,8 +192,8 @@ size_t dp_srtp_pool_bytes(uint16_t window);
 
 /**
  * A key's streams leave their worker's pool: it will find them no more. Before the key, or its whole list each by each,
- * goes back to the main lcore or over to another worker (which then calls enter with its own pool; the streams'
- * memory is that pool's from then on, so pools are destroyed together). The worker that owns the pool.
+ * goes back to the main lcore or over to another worker (which then calls enter with its own pool, and finds them
+ * there; their memory stays the pool's they were taken from, so pools are destroyed together). The worker that owns the pool.
  */
 void dp_srtp_key_leave(struct dp_srtp_key *key);
 void dp_srtp_key_enter(struct dp_srtp_key *key, struct dp_srtp_pool *pool);

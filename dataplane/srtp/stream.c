@@ -13,7 +13,8 @@ struct far {
 	struct dp_srtp_stream s;
 	struct dp_srtp_key *own; /* in the table: whose it is */
 	struct far *chain;
-	uint64_t zero[2];
+	struct dp_srtp_pool *home; /* where it goes back to, whoever used it last */
+	uint64_t zero;
 };
 static_assert(sizeof(struct far) == 128, "two cache lines");
 
@@ -68,6 +69,7 @@ struct dp_srtp_pool *dp_srtp_pool_create(uint32_t n, uint16_t window)
 	for (uint32_t i = 0; i < n; i++) {
 		struct dp_srtp_stream *s = (void *)(pool->mem + i * stride(window));
 
+		((struct far *)(void *)s)->home = pool;
 		s->next = pool->local;
 		pool->local = s;
 	}
@@ -156,7 +158,8 @@ struct dp_srtp_stream *dp_srtp_stream_begin(struct dp_srtp_key *own, uint32_t ss
 		stream = pool_take(own->pool);
 		if (stream == NULL)
 			return NULL;
-		memset(stream, 0, sizeof(struct far) + 8 * own->pool->words);
+		memset(stream, 0, sizeof(*stream)); /* its place in the table is not in use */
+		memset(far_of(stream) + 1, 0, 8u * own->pool->words);
 	}
 	if ((own->flags & DP_SRTP_F_WIDE) != 0)
 		stream->wide.seen = stream == &own->first ? dp_srtp_wide(own) : (void *)(far_of(stream) + 1);
@@ -191,17 +194,17 @@ void dp_srtp_key_enter(struct dp_srtp_key *key, struct dp_srtp_pool *pool)
 
 void dp_srtp_stream_drop_all(struct dp_srtp_key *own)
 {
-	struct dp_srtp_stream *head = own->first.next, *last = NULL;
+	struct dp_srtp_stream *next;
 
-	for (struct dp_srtp_stream *s = head; s != NULL; s = s->next) {
+	for (struct dp_srtp_stream *s = own->first.next; s != NULL; s = next) {
+		struct dp_srtp_pool *home = far_of(s)->home;
+
+		next = s->next;
 		if (far_of(s)->own != NULL) /* no worker had it, or none is running */
 			table_cut(own, s);
-		last = s;
-	}
-	if (last != NULL) {
-		last->next = __atomic_load_n(&own->pool->returned, __ATOMIC_RELAXED);
-		while (!__atomic_compare_exchange_n(&own->pool->returned, &last->next, head, true,
-						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		s->next = __atomic_load_n(&home->returned, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(&home->returned, &s->next, s, true, __ATOMIC_RELEASE,
+						    __ATOMIC_RELAXED))
 			;
 	}
 	own->first.next = NULL;

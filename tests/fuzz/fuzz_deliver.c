@@ -57,7 +57,7 @@ static int f_event(void *ctx, const struct dp_mgcp_event *ev)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct dp_deliver_ops ops = {f_send, f_live, f_done, f_event, 4710};
+	static const struct dp_deliver_ops ops = {f_send, f_live, f_done, f_event, 4710, 0, 0};
 	struct dp_gw_set gw = {.gw_id = 1,
 	                       .remote = {.ip = {10, 0, 1, 1}, .port = 2427, .family = 4},
 	                       .local = {.ip = {10, 0, 0, 1}, .port = 2727, .family = 4},

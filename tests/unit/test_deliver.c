@@ -72,7 +72,7 @@ static int t_event(void *ctx, const struct dp_mgcp_event *event)
 	return t.event_rc;
 }
 
-static const struct dp_deliver_ops ops = {t_send, t_sa_live, t_done, t_event, TID0 - 1};
+static const struct dp_deliver_ops ops = {t_send, t_sa_live, t_done, t_event, TID0 - 1, 0, 0};
 
 static const struct dp_sockaddr ca = {.ip = {10, 0, 0, 1}, .port = 2727, .family = 4};
 
@@ -711,7 +711,7 @@ static void fc_done(void *ctx, const struct dp_mgcp_done *done)
 
 static void test_fails_closed(void)
 {
-	static const struct dp_deliver_ops fc_ops = {fc_send, fc_live, fc_done, t_event, 99};
+	static const struct dp_deliver_ops fc_ops = {fc_send, fc_live, fc_done, t_event, 99, 0, 0};
 	unsigned n = 100000;
 	bool missing = false;
 

@@ -336,7 +336,7 @@ static void silence(void)
 
 int main(int argc, char **argv)
 {
-	static const struct dp_deliver_ops ops = {op_send, op_sa_live, op_done, op_event, 0};
+	static const struct dp_deliver_ops ops = {op_send, op_sa_live, op_done, op_event, 0, 0, 0};
 	struct dp_gw_set set = {.gw_id = GW_WITHHELD, .flags = DP_GW_F_CLEAR, .domain = "mgw"};
 	struct sockaddr_in in;
 
