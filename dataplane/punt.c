@@ -352,7 +352,7 @@ void dp_punt_refused(struct dp_worker *w, struct rte_mbuf *m, const struct dp_fr
 		if (f != NULL && f->proto == DP_PROTO_UDP && f->dst_port == IKE_PORT)
 			kernels = true;
 	} else {
-		kernels = etype != DP_ETYPE_VLAN && etype != DP_ETYPE_ARP;
+		kernels = etype != DP_ETYPE_VLAN; /* ARP does not come here */
 	}
 	if (kernels)
 		dp_punt_frame(w, m, why);

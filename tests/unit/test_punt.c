@@ -261,6 +261,12 @@ static void test_ports(void)
 		CU_ASSERT_EQUAL(memcmp(got, fr, n), 0);
 	}
 	CU_ASSERT_TRUE(recv(tap, got, sizeof(got), 0) < 0);
+	/* a tag within the tag is nobody's */
+	memcpy(t + 8, fr, n);
+	dp_vlan_tag(t + 8, 7);
+	dp_vlan_tag(t + 4, 100);
+	inject(0, 0, t, (uint16_t)(n + 8));
+	CU_ASSERT_EQUAL(kernel_gets(vtap, got, sizeof(got), false), 0);
 	ip4("10.1.0.9", "10.1.0.200", 6, 40);
 	memcpy(fr, node.ports[1].mac, 6);
 	inject(1, 0, fr, n);
@@ -343,6 +349,10 @@ static void test_rate(void)
 		;
 	CU_ASSERT_EQUAL(n, 50);
 	for (n = 0; dp_punt_rate_take(&r, 1000, 10000000000); n++)
+		;
+	CU_ASSERT_EQUAL(n, 100);
+	/* after so long that the product is 0 again */
+	for (n = 0; dp_punt_rate_take(&r, 1000, 10000000000 + (1ull << 61)); n++)
 		;
 	CU_ASSERT_EQUAL(n, 100);
 	r = (struct dp_punt_rate){0};

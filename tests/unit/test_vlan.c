@@ -205,6 +205,20 @@ static void test_relay(void)
 		CU_ASSERT_EQUAL(o.len, 42 + len);
 		CU_ASSERT_EQUAL(dp_get16(o.data + 12), DP_ETYPE_IP4);
 		CU_ASSERT_EQUAL(memcmp(o.data + 42, p, len), 0);
+		/* and with a tag that the driver has taken off */
+		struct rte_mbuf *m = NULL;
+
+		dp_put16(f + 44, (uint16_t)(90 + q)); /* RTP's sequence number */
+		dp_put16(p + 2, (uint16_t)(90 + q));
+		inject(0, q, f, (uint16_t)(42 + len));
+		CU_ASSERT_EQUAL_FATAL(rte_ring_dequeue(rx_ring[0][q], (void **)&m), 0);
+		m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+		m->vlan_tci = VID;
+		CU_ASSERT_EQUAL_FATAL(rte_ring_enqueue(rx_ring[0][q], m), 0);
+		rounds(2);
+		CU_ASSERT_TRUE_FATAL(next_out(&o));
+		CU_ASSERT_EQUAL(o.port, 1);
+		CU_ASSERT_EQUAL(memcmp(o.data + 42, p, len), 0);
 		/* the same without its tag is for an address that the untagged network does not have */
 		CU_ASSERT_EQUAL(put(f, (uint16_t)(42 + len), DP_DROP_L3_NOT_OURS), 1);
 		/* back */
