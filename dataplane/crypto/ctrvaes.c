@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <cpuid.h>
 #include <immintrin.h>
 
 #include "crypto/ctrvaes.h"
@@ -11,8 +12,11 @@
 
 bool dp_ctrvaes_usable(void)
 {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vaes") && __builtin_cpu_supports("bmi2");
+	unsigned int a, b, c = 0, d;
+
+	/* clang 14 has no name for VAES: leaf 7, ECX bit 9. The operating system's part is in AVX-512's answer. */
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c & 1u << 9) != 0 && __builtin_cpu_supports("avx512f") &&
+	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2");
 }
 
 VAES_INLINE __m512i round_key(const uint8_t *rk, unsigned int i)
