@@ -448,6 +448,17 @@ static void test_suites(void)
 		CU_ASSERT_EQUAL((uint64_t)k->mki[0] << 16 | k->mki[1] << 8 | k->mki[2], c->media.mki);
 		k = key_seen(the_call()->p[1].leg_id, DP_DIR_RECV, 0, NULL);
 		CU_ASSERT(k != NULL && k->suite == s && k->mki_len == 0);
+		/* another key, another MKI */
+		{
+			uint64_t mki = c->media.mki;
+
+			w.say[DP_MGCP_MDCX].sdp = true;
+			rekey("gateway");
+			UNTIL(ans.n == 1);
+			gw_saw(DP_MGCP_MDCX, &c);
+			CU_ASSERT_EQUAL(c->media.mki, (mki + 1) & 0xffffff);
+			CU_ASSERT_EQUAL(c->media.mki_len, 3);
+		}
 		CU_ASSERT_EQUAL(pa.security, CP_SCCP_SEC_ENCRYPTED);
 		CU_ASSERT_EQUAL(pa.orc_m.suite, DP_AES_CM_128_HMAC_SHA1_32);
 		onhook(&pa);
