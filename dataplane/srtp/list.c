@@ -327,9 +327,12 @@ unsigned int dp_srtp_keys_service(struct dp_srtp_key **list, uint32_t now_s, str
 			tell(ret, &n, DP_LEG_KEY_SOON, false, own->first.ssrc, dp_srtp_key_top(own));
 		if ((what & DP_SRTP_P_RTCP_SOON) != 0)
 			tell(ret, &n, DP_LEG_KEY_SOON, true, own->first.ssrc, dp_srtp_key_rtcp_top(own));
-		if ((what & DP_SRTP_P_EXPIRED) != 0 && !others(head, k, false))
+		if ((what & DP_SRTP_P_STILL) != 0 || ((what & DP_SRTP_P_EXPIRED) != 0 && !others(head, k, false))) {
 			tell(ret, &n, DP_LEG_KEY_EXPIRED, false, own->first.ssrc, dp_srtp_key_top(own));
-		if ((what & DP_SRTP_P_RTCP_EXPIRED) != 0 && !others(head, k, true))
+			head->told |= DP_SRTP_P_STILL;
+		}
+		if ((what & DP_SRTP_P_RTCP_EXPIRED) != 0 &&
+		    (!others(head, k, true) || own->rtcp_next > DP_SRTCP_INDEX_MAX))
 			tell(ret, &n, DP_LEG_KEY_EXPIRED, true, own->first.ssrc, dp_srtp_key_rtcp_top(own));
 		if ((what & DP_SRTP_P_SSRC) != 0 && k->minute != minute) {
 			k->minute = minute;

@@ -49,7 +49,7 @@ static struct dp_srtp_key *choose(struct dp_srtp_key *head, uint64_t index, uint
 		if (k->until == 0 || ((k->flags & DP_SRTP_F_RANGE) != 0 && index > dp_srtp_more(k)->to))
 			*ret_why = DP_DROP_KEY_LIMIT;
 	if (*ret_why == DP_DROP_KEY_LIMIT)
-		dp_srtp_mark(head, head, DP_SRTP_P_EXPIRED);
+		dp_srtp_mark(head, head, DP_SRTP_P_STILL);
 	return NULL;
 }
 
@@ -72,7 +72,7 @@ static inline uint8_t protect_prepare(struct dp_srtp_pkt *pkt)
 	stream = dp_srtp_stream_find(head, pkt->ssrc);
 	pkt->index = dp_srtp_guess_of(head, stream, seq);
 	if (pkt->index > DP_SRTP_INDEX_MAX) {
-		dp_srtp_mark(head, head, DP_SRTP_P_EXPIRED);
+		dp_srtp_mark(head, head, DP_SRTP_P_STILL);
 		return DP_DROP_KEY_LIMIT;
 	}
 	if (__builtin_expect(head->slow != 0 || head->until == 0, 0)) {

@@ -106,6 +106,7 @@ enum { /* dp_srtp_key.pending: for dp_srtp_keys_service() */
 	DP_SRTP_P_SSRC = 1 << 4,    /* a further SSRC was refused: evt_ssrc */
 	DP_SRTP_P_USED = 1 << 5,    /* the party has changed over to this key */
 	DP_SRTP_P_LIST = 1 << 6,    /* of the head: another key of the list has something */
+	DP_SRTP_P_STILL = 1 << 7,   /* of the head: no key of the list can send the index that is next */
 };
 
 struct dp_srtp_key {
