@@ -17,6 +17,7 @@ struct cp_net;
 struct cp_offload;
 struct cp_sas;
 struct cp_sccp;
+struct cp_shards;
 struct cp_signer;
 struct cp_store;
 struct cp_tls;
@@ -34,6 +35,7 @@ struct cp_app {
 	struct cp_dp *dp;
 	struct cp_calls *calls;
 	struct cp_captures *captures;
+	struct cp_shards *shards;
 	struct cp_gws *gws;
 	struct cp_sas *sas;
 	struct cp_sccp *sccp;

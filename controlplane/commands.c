@@ -18,6 +18,7 @@
 #include "gateway/sa.h"
 #include "offload.h"
 #include "sccp/sccp.h"
+#include "shards.h"
 #include "signerc/signerc.h"
 #include "store/store.h"
 
@@ -86,7 +87,7 @@ static json_t *worker_counters(const struct dp_page_worker *w, uint32_t i)
 #define F(n) {#n, offsetof(struct dp_page_worker, n)}
 		F(rx_pkts), F(rx_bytes), F(tx_pkts), F(tx_bytes), F(made_pkts), F(in_flight), F(handoff_in),
 		F(handoff_out), F(polls), F(busy_polls), F(busy_cyc), F(cmds), F(events_lost), F(esp_in), F(esp_out),
-		F(mgcp_tx), F(mgcp_retx), F(mgcp_rx), F(mgcp_timeout), F(mgcp_no_sa),
+		F(held), F(mgcp_tx), F(mgcp_retx), F(mgcp_rx), F(mgcp_timeout), F(mgcp_no_sa),
 #undef F
 	};
 	json_t *o = json_object(), *drops = json_object();
@@ -134,6 +135,79 @@ static void show_counters(void *ctx, struct cp_admin_req *req, const json_t *arg
 				      (json_int_t)st.failed, "reopens", (json_int_t)st.reopens, "queued",
 				      (json_int_t)st.queued, "last_write_us", (json_int_t)st.last_write_us));
 	cp_admin_reply(req, o);
+}
+
+static void show_workers(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+	const struct dp_page *pg = cp_dp_page(app->dp);
+	const struct dp_page_worker *w;
+	json_t *list;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	if (pg == NULL) {
+		cp_admin_fail_rc(req, -ENOTCONN, "there is no dataplane");
+		return;
+	}
+	list = json_array();
+	for (uint32_t i = 0; (w = cp_dp_page_worker(app->dp, i)) != NULL; i++) {
+		uint64_t drops = 0;
+		int shards = 0;
+
+		for (unsigned d = 1; d < DP_DROP_MAX; d++)
+			drops += d != DP_DROP_CONSUMED && d != DP_DROP_PUNTED ? w->drop[d] : 0;
+		for (unsigned s = 0; s < DP_SHARDS; s++)
+			shards += pg->shard_worker[s] == i;
+		json_array_append_new(list, json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "worker", (int)i,
+						      "shards", shards, "rx_pkts", (json_int_t)w->rx_pkts, "tx_pkts",
+						      (json_int_t)w->tx_pkts, "drops", (json_int_t)drops, "handoff_in",
+						      (json_int_t)w->handoff_in, "handoff_out",
+						      (json_int_t)w->handoff_out, "held", (json_int_t)w->held,
+						      "busy_cyc", (json_int_t)w->busy_cyc, "polls",
+						      (json_int_t)w->polls));
+	}
+	cp_admin_reply(req, list);
+}
+
+static void show_shards(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+	json_t *list;
+
+	if (cp_admin_arg_known(req, args, no_args) < 0)
+		return;
+	list = cp_shards_show(app->shards);
+	if (list == NULL)
+		cp_admin_fail_rc(req, -ENOTCONN, "there is no dataplane");
+	else
+		cp_admin_reply(req, list);
+}
+
+static void shard_moved(void *ctx, int rc, const struct dp_shard_moved *ev)
+{
+	if (rc < 0 && rc != -EALREADY)
+		cp_admin_fail_rc(ctx, rc, rc == -EBUSY ? "too much signalling is under way, nothing was changed" : "not moved");
+	else
+		cp_admin_reply(ctx, json_pack("{s:i, s:i, s:i, s:i, s:i}", "shard", (int)ev->shard, "from", (int)ev->from,
+					      "worker", (int)ev->to, "took_us", (int)ev->took_us, "held", (int)ev->held));
+}
+
+static void shard_move(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"shard", "worker", NULL};
+	struct cp_app *app = ctx;
+	int64_t shard = 0, worker = 0;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 ||
+	    cp_admin_arg_int(req, args, "shard", true, 0, DP_SHARDS - 1, &shard) < 0 ||
+	    cp_admin_arg_int(req, args, "worker", true, 0, UINT16_MAX, &worker) < 0)
+		return;
+	rc = cp_shards_move(app->shards, (uint32_t)shard, (uint32_t)worker, shard_moved, req);
+	if (rc < 0)
+		cp_admin_fail_rc(req, rc, "%s", rc == -ENOTCONN ? "there is no dataplane" : rc == -EBUSY ?
+				 "that shard is on its way" : "no such worker");
 }
 
 static void call_hangup(void *ctx, struct cp_admin_req *req, const json_t *args)
@@ -367,6 +441,9 @@ int cp_app_commands(struct cp_app *app)
 		{"show.gateways", show_gateways},
 		{"show.registrations", show_registrations},
 		{"show.counters", show_counters},
+		{"show.workers", show_workers},
+		{"show.shards", show_shards},
+		{"shard.move", shard_move},
 		{"call.hangup", call_hangup},
 		{"call.rekey", call_rekey},
 		{"session.add", session_add},

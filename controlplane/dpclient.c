@@ -197,6 +197,7 @@ union cp_dp_any {
 	struct dp_mgcp_done done;
 	struct dp_mgcp_event event;
 	struct dp_sa_event sa;
+	struct dp_shard_moved shard_moved;
 	struct dp_capture_done capture;
 	struct dp_trace_pkt trace;
 	uint8_t bytes[DP_MSG_MAX];
@@ -242,6 +243,10 @@ static int input_one(struct cp_dp *dp, union cp_dp_any *m, int fd)
 		    !name_ok(m->event.reason, sizeof(m->event.reason)))
 			return -EBADMSG;
 		dp->ops->mgcp_event(dp->ctx, &m->event);
+		return 0;
+	case DP_MSG_SHARD_MOVED:
+		if (dp->ops->shard_moved != NULL)
+			dp->ops->shard_moved(dp->ctx, &m->shard_moved);
 		return 0;
 	case DP_MSG_SA_EVENT:
 		dp->ops->sa_event(dp->ctx, &m->sa);

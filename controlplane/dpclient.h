@@ -31,6 +31,7 @@ struct cp_dp_ops {
 	void (*mgcp_done)(void *ctx, struct dp_mgcp_done *ev); /* wiped after the call: may hold a key */
 	void (*mgcp_event)(void *ctx, const struct dp_mgcp_event *ev);
 	void (*sa_event)(void *ctx, const struct dp_sa_event *ev);
+	void (*shard_moved)(void *ctx, const struct dp_shard_moved *ev); /* may be NULL */
 	/* these may be NULL */
 	void (*capture_done)(void *ctx, const struct dp_capture_done *ev);
 	void (*trace_pkt)(void *ctx, const struct dp_trace_pkt *ev);

@@ -32,6 +32,7 @@
 #include "net/tls.h"
 #include "offload.h"
 #include "sccp/sccp.h"
+#include "shards.h"
 #include "signerc/signerc.h"
 #include "store/store.h"
 #include "x509.h"
@@ -53,6 +54,7 @@ static void dp_up(void *ctx, bool fresh)
 	struct cp_app *app = ctx;
 
 	cp_alarm_clear(app->alarms, "dataplane-down", "dataplane");
+	cp_shards_up(app->shards, app->dp, fresh);
 	cp_gws_up(app->gws, fresh); /* before the SAs, which name their gateway */
 	cp_sas_up(app->sas);
 	cp_calls_up(app->calls, fresh);
@@ -69,11 +71,19 @@ static void dp_down(void *ctx)
 
 	cp_calls_down(app->calls);
 	cp_captures_down(app->captures);
+	cp_shards_down(app->shards);
 	cp_sas_down(app->sas, app->stopping);
 	cp_gws_down(app->gws);
 	if (!app->stopping)
 		cp_alarm_raise(app->alarms, "dataplane-down", CP_ALARM_CRITICAL, "dataplane",
 			       "the channel to the dataplane is down: no new calls");
+}
+
+static void dp_shard_moved(void *ctx, const struct dp_shard_moved *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_shards_moved(app->shards, ev);
 }
 
 static void dp_leg_aged(void *ctx, const struct dp_leg_aged *ev)
@@ -130,6 +140,7 @@ static const struct cp_dp_ops dp_ops = {
 	.down = dp_down,
 	.leg_aged = dp_leg_aged,
 	.leg_event = dp_leg_event,
+	.shard_moved = dp_shard_moved,
 	.mgcp_done = dp_mgcp_done,
 	.mgcp_event = dp_mgcp_event,
 	.sa_event = dp_sa_event,
@@ -355,7 +366,8 @@ static int start(struct cp_app *app)
 	app->alarms = cp_alarms_create();
 	app->offload = cp_offload_create(app->base);
 	app->admin = cp_admin_create(app->base);
-	if (app->alarms == NULL || app->offload == NULL || app->admin == NULL || start_store(app) < 0)
+	app->shards = cp_shards_create();
+	if (app->alarms == NULL || app->offload == NULL || app->admin == NULL || app->shards == NULL || start_store(app) < 0)
 		return -EIO;
 	app->dp = cp_dp_create(app->base, cfg->paths.run, app->epoch, cfg->media.addresses_count, cfg->media.base_port,
 			       &dp_ops, app);
@@ -430,6 +442,7 @@ static void stop(struct cp_app *app)
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
 	cp_captures_destroy(app->captures);
+	cp_shards_destroy(app->shards);
 	cp_sas_destroy(app->sas);
 	cp_gws_destroy(app->gws);
 	cp_calls_destroy(app->calls);

@@ -11,6 +11,10 @@
 #define POS(n, m) {{n, CTL_STR, m, false}, {NULL, CTL_STR, NULL, false}}
 #define END {NULL, NULL, CTL_STR, NULL, NULL, false, NULL}
 
+static const struct ctl_opt move_opts[] = {
+	{"--worker", "M", CTL_INT, "worker", NULL, true, "to this worker, counted from 0"},
+	END,
+};
 static const struct ctl_opt device_opts[] = {
 	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "encrypted (default), authenticated or nonsecure"},
 	{"--line", "NUMBER", CTL_LIST, "lines", NULL, false, "a line, in button order; may be repeated"},
@@ -128,6 +132,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show sas", "show.sas", NO_POS, NULL, CTL_PLAIN, "IPsec security associations"},
 	{"show gateways", "show.gateways", NO_POS, NULL, CTL_PLAIN, "gateways and their state"},
 	{"show counters", "show.counters", NO_POS, NULL, CTL_PLAIN, "packet, drop and message counters"},
+	{"show workers", "show.workers", NO_POS, NULL, CTL_PLAIN, "the dataplane's workers: shards, packets, drops"},
+	{"show shards", "show.shards", NO_POS, NULL, CTL_PLAIN, "which worker has which shard"},
 	{"show alarms", "show.alarms", NO_POS, NULL, CTL_PLAIN, "what needs somebody's attention"},
 	{"show audit", "show.audit", NO_POS, audit_opts, CTL_PLAIN, "who changed what, alarms that came and went"},
 	{"device add", "device.add", POS("NAME", "name"), device_opts, CTL_PLAIN, "add a phone: SEP and its MAC address"},
@@ -143,6 +149,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"session add", "session.add", NO_POS, session_opts, CTL_PLAIN, "relay media between two parties given by hand"},
 	{"session del", "session.del", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
 	 "end such a session"},
+	{"move shard", "shard.move", {{"SHARD", CTL_INT, "shard", false}, {NULL, CTL_STR, NULL, false}}, move_opts, CTL_PLAIN,
+	 "move a shard to another worker while traffic flows"},
 	{"call hangup", "call.hangup", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
 	 "end a call"},
 	{"rekey", "call.rekey", {{"CALL", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, rekey_opts, CTL_PLAIN,
