@@ -112,7 +112,7 @@ struct cfg_media {
 	uint16_t window;             /* 192: SRTP replay window, packets */
 	uint16_t ssrc_max;           /* 8: SSRCs per direction of a leg, where LEG_SET says nothing else */
 	uint32_t streams;            /* 0: SSRCs beyond the first of their direction, all legs together; 0: max_legs / 4 */
-	uint16_t latch_max;          /* 1: sources that plain_latch: any takes in a leg's life */
+	uint16_t latch_max;          /* 1: sources that plain_latch: address and any take in a leg's life */
 	uint32_t idle_s;             /* 300: a leg without media ends after so long; 0 never */
 	enum cfg_latch plain_latch;  /* address */
 	bool rtcp_mux;               /* false */
