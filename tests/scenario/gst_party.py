@@ -18,7 +18,7 @@ import time
 import gi
 
 gi.require_version("Gst", "1.0")
-from gi.repository import GLib, Gst  # noqa: E402
+from gi.repository import GLib, GObject, Gst  # noqa: E402
 
 FRAME = 160
 
@@ -106,7 +106,7 @@ def receive(args):
             s.set_value("srtp-key2", buffer(args.key2))
             s.set_value("mki2", buffer(args.mki2))
         if args.roc:
-            s.set_value("roc", args.roc)
+            s.set_value("roc", GObject.Value(GObject.TYPE_UINT, args.roc))
         caps = Gst.Caps.new_empty()
         caps.append_structure(s)
         return caps
