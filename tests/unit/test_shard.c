@@ -159,9 +159,8 @@ static bool room(int port, int queue)
 }
 
 /* The party of a session sends the next packet of one of its streams. */
-static void speak(void)
+static void speak_of(uint32_t i)
 {
-	uint32_t i = rnd(SESSIONS);
 	struct session *x = &ses[i];
 	uint32_t s = rnd(x->ssrcs);
 	uint8_t p[256];
@@ -175,6 +174,11 @@ static void speak(void)
 	send_udp(0, x->queue, "10.0.0.2", (uint16_t)(4000 + i), "10.0.0.1", x->port, p, pkt.len);
 	x->sent[s]++;
 	sent++;
+}
+
+static void speak(void)
+{
+	speak_of(rnd(SESSIONS));
 }
 
 static void gw_says(const char *text)
@@ -435,6 +439,39 @@ static void test_random_order(void)
 	CU_ASSERT(dp_page_workers(node.page)[0].held > 0);
 }
 
+/* More is on its way to the old owner than one of its rounds takes: it is worked off before the shard goes. */
+static void test_backlog(void)
+{
+	struct session *x = &ses[2];
+	uint32_t shard = DP_LEG_SHARD(x->in), owner = (uint32_t)node.page->shard_worker[shard];
+	struct dp_shard_move m = {.shard = shard, .worker = (owner + 1) % WORKERS};
+	uint64_t before = losses();
+	int was = x->queue;
+
+	x->queue = (int)(owner + 2) % WORKERS;
+	for (int i = 0; i < 400; i++)
+		speak_of(2);
+	for (int i = 0; i < 10; i++)
+		dp_worker_round(node.worker[x->queue]);
+	CU_ASSERT(rte_ring_count(node.shard.ring[x->queue][owner]) >= 400);
+	CU_ASSERT_EQUAL(msg(&m, DP_MSG_SHARD_MOVE, sizeof(m)), 0);
+	moves++;
+	dp_worker_round(node.worker[m.worker]);
+	dp_objs_poll(objs);
+	for (int i = 0; i < 100; i++)
+		speak_of(2);
+	for (int i = 0; i < 20; i++) {
+		dp_worker_round(node.worker[x->queue]);
+		dp_worker_round(node.worker[owner]);
+		dp_worker_round(node.worker[m.worker]);
+		hear();
+	}
+	settle();
+	assert_whole(before);
+	CU_ASSERT(last_moved.held >= 64);
+	x->queue = was;
+}
+
 static void *run(void *arg)
 {
 	(void)dp_worker_main(arg);
@@ -495,6 +532,7 @@ static CU_TestInfo tests[] = {
 	{"sessions, a gateway", test_up},
 	{"what is refused, one move", test_refusals},
 	{"workers, traffic and moves in random order", test_random_order},
+	{"a backlog at the old owner", test_backlog},
 	{"workers as threads", test_threads},
 	{"stopped in the middle of a move", test_stop_in_a_move},
 	CU_TEST_INFO_NULL,
