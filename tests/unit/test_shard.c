@@ -295,7 +295,7 @@ static void say(void)
 {
 	char text[128];
 
-	if (say_cnt > acked || !room(0, 2))
+	if (say_cnt == 1000 || say_cnt > acked || !room(0, 2)) /* a peer has 1,024 commands remembered */
 		return;
 	snprintf(text, sizeof(text), "RSIP %u *@gw MGCP 1.0\r\nRM: restart\r\n", 5000 + say_cnt++);
 	gw_says(text);
