@@ -71,6 +71,29 @@ static void test_rekey_keeps(void)
 	}
 }
 
+/* Three keys that share streams: what the last opens has been tried with the others, RTP and RTCP with E and without. */
+static void test_third_key(void)
+{
+	for (int suite = 1; suite <= REF_SUITES; suite++) {
+		struct dp_srtp_key *rx = NULL;
+		struct ref ref[3];
+
+		for (unsigned int k = 0; k < 3; k++) {
+			ref[k] = ref_of(suite, k);
+			(void)set(&rx, key_make(suite, DP_DIR_RECV, k, NONE), DP_KEY_F_KEEP_ROC, 500, k == 0);
+		}
+		for (uint32_t i = 1; i < 30; i++) {
+			uint8_t p[64 + ROOM];
+			size_t len = ref_rtcp_protect(&ref[i % 3], p, rtcp_put(p, 5, 32, (uint8_t)i), i, i % 2);
+
+			CU_ASSERT_EQUAL(run_one(rx, true, p, &len, true), DP_OK);
+			CU_ASSERT(len == 32 && p[8] == (uint8_t)i && p[31] == (uint8_t)i);
+			CU_ASSERT_EQUAL(send_to(rx, &ref[i % 3], 5, i), DP_OK);
+		}
+		list_free(&rx);
+	}
+}
+
 /* Re-key with fresh streams: the sender begins its indices anew, ROC 0, and the old key's packets still find their own. */
 static void test_rekey_fresh(void)
 {
@@ -637,6 +660,7 @@ static void test_memory(void)
 
 static CU_TestInfo tests[] = {
 	{"re-key that keeps the ROC: no packet lost, none twice", test_rekey_keeps},
+	{"three keys at a time", test_third_key},
 	{"re-key with fresh streams: the old key keeps its own", test_rekey_fresh},
 	{"re-key inside a burst is as one by one", test_rekey_in_burst},
 	{"MKI of every length, keys beside each other", test_mki},
