@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "dp_msg.h"
 
@@ -44,8 +43,11 @@ static inline enum dp_srtp_suite dp_suite_find(const char *name, size_t len)
 {
 	for (unsigned int s = DP_SRTP_NONE + 1; s < DP_SRTP_SUITE_MAX; s++) {
 		const char *have = dp_suite(s)->name;
+		size_t i = 0;
 
-		if (strlen(have) == len && memcmp(have, name, len) == 0)
+		while (i < len && have[i] != '\0' && have[i] == name[i])
+			i++;
+		if (i == len && have[i] == '\0')
 			return (enum dp_srtp_suite)s;
 	}
 	return DP_SRTP_NONE;
