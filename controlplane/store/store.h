@@ -54,7 +54,7 @@ struct cp_store_opts {
 	const char *path;          /* directory, made (0700) if absent; its parent must exist */
 	struct event_base *base;   /* callbacks come here; NULL: only cp_store_commit(), for tools */
 	struct cp_alarms *alarms;  /* may be NULL */
-	bool no_sync;              /* for the bench only: nothing is durable */
+	bool no_sync;              /* for benches and tests of what stands on a store: nothing is durable */
 };
 
 /**

@@ -349,15 +349,15 @@ static void test_by_age(void)
 	world_begin();
 	connected("9123");
 	w.say[DP_MGCP_MDCX].sdp = true;
-	the_call()->p[1].keyed_s -= 100;
+	the_call()->p[1].keyed_s -= 1000;
 	rekey_tick(w.calls); /* media.rekey_s is 0 */
 	rest();
 	CU_ASSERT_EQUAL(the_call()->p[1].rekeys, 0);
-	w.cfg->media.rekey_s = 101;
+	w.cfg->media.rekey_s = 2000;
 	rekey_tick(w.calls);
 	rest();
 	CU_ASSERT_EQUAL(the_call()->p[1].rekeys, 0);
-	w.cfg->media.rekey_s = 100;
+	w.cfg->media.rekey_s = 1000;
 	rekey_tick(w.calls);
 	UNTIL(the_call()->p[1].rekeys == 1);
 	rekey_tick(w.calls);
@@ -366,8 +366,8 @@ static void test_by_age(void)
 	CU_ASSERT_EQUAL(the_call()->p[0].rekeys, 0); /* a phone would hear a gap */
 	/* one that failed is not tried again at once */
 	w.say[DP_MGCP_MDCX].code = 510;
-	the_call()->p[1].keyed_s -= 100;
-	the_call()->p[1].rekey_s -= 100;
+	the_call()->p[1].keyed_s -= 1000;
+	the_call()->p[1].rekey_s -= 1000;
 	rekey_tick(w.calls);
 	rest();
 	rekey_tick(w.calls);
