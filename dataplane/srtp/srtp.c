@@ -192,8 +192,9 @@ static inline uint8_t guess_check(struct dp_srtp_pkt *pkt)
 static struct dp_srtp_key *by_mki(const struct dp_srtp_pkt *pkt)
 {
 	for (struct dp_srtp_key *k = pkt->key->next; k != NULL; k = k->next) {
-		if ((k->flags & (DP_SRTP_F_SHARES | DP_SRTP_F_KDR)) != DP_SRTP_F_SHARES || k->suite != pkt->key->suite)
-			return NULL; /* streams of its own, or trailers of other lengths */
+		if ((k->flags & (DP_SRTP_F_SHARES | DP_SRTP_F_KDR)) != DP_SRTP_F_SHARES || k->suite != pkt->key->suite ||
+		    k->mki_len != pkt->key->mki_len)
+			return NULL; /* streams of its own, or trailers of other lengths than the header was checked with */
 		if (dp_srtp_mki_is(k, pkt->data + dp_srtp_mki_at(k, pkt->len)))
 			return k;
 	}
