@@ -61,25 +61,6 @@ static bool params_ok(const struct dp_srtp_params *par)
 	       (par->window == 0 || (par->window >= DP_REPLAY_MIN && par->window <= DP_REPLAY_MAX));
 }
 
-uint64_t dp_srtp_soon(uint64_t life)
-{
-	uint64_t soon = life / 64 > 65536 ? life / 64 : 65536;
-
-	return soon < life / 2 ? soon : life / 2;
-}
-
-/* Floors are taken for packets that were sent or received: a count is not kept over a restart. */
-static uint64_t until(struct dp_srtp_key *key, uint64_t life, uint64_t floor, uint8_t soon_bit)
-{
-	uint64_t soon = dp_srtp_soon(life), left = life > floor ? life - floor : 0;
-
-	if (left > soon)
-		return left - soon;
-	key->pending |= soon_bit;
-	key->told |= soon_bit;
-	return left;
-}
-
 static void fill(struct dp_mb *mb, struct dp_srtp_key *key, const uint8_t *master_rk, const uint8_t *salt)
 {
 	struct dp_srtp_raw raw;
@@ -124,7 +105,6 @@ int dp_srtp_key_init(struct dp_mb *mb, struct dp_srtp_key *key, const struct dp_
 	uint8_t master[DP_MB_AES_RK_MAX] __attribute__((aligned(16))), salt[MASTER_SALT] = {0};
 	const struct dp_suite *suite = dp_suite(par->suite);
 	struct dp_srtp_key k;
-	uint64_t rtcp_life;
 
 	if (!params_ok(par))
 		return -EINVAL;
@@ -172,12 +152,16 @@ int dp_srtp_key_init(struct dp_mb *mb, struct dp_srtp_key *key, const struct dp_
 	explicit_bzero(master, sizeof(master));
 	explicit_bzero(salt, sizeof(salt));
 
-	key->until = until(key, par->lifetime != 0 ? par->lifetime : DP_SRTP_INDEX_MAX + 1, par->index_floor, DP_SRTP_P_SOON);
-	rtcp_life = par->lifetime != 0 && par->lifetime < DP_SRTCP_INDEX_MAX ? par->lifetime : DP_SRTCP_INDEX_MAX + 1;
-	key->rtcp_until = (uint32_t)until(key, rtcp_life, par->rtcp_floor, DP_SRTP_P_RTCP_SOON);
+	/* Floors are taken for packets that were sent or received: a count is not kept over a restart. */
+	dp_srtp_live(key, false, par->index_floor);
+	dp_srtp_live(key, true, par->rtcp_floor);
 	floors(key, par);
 	key->slow = (key->flags & (DP_SRTP_F_KDR | DP_SRTP_F_RANGE)) != 0;
-	if (par->ssrc != 0) {
+	/* Where a ROC from signalling says where the named one begins, it begins with its first packet. */
+	if (par->ssrc != 0 && (key->flags & DP_SRTP_F_ROC) != 0 && (uint64_t)par->roc > par->index_floor >> 16) {
+		if (par->dir == DP_DIR_RECV)
+			key->rtcp_next = (uint32_t)par->rtcp_floor;
+	} else if (par->ssrc != 0) {
 		struct dp_srtp_stream *stream = dp_srtp_stream_begin(key, par->ssrc);
 
 		if (par->index_floor > 0)
@@ -198,8 +182,8 @@ void dp_srtp_key_wipe(struct dp_srtp_key *key)
 
 bool dp_srtp_key_same_material(const struct dp_srtp_key *a, const struct dp_srtp_key *b)
 {
-	if (a->kind != b->kind || (a->flags & DP_SRTP_F_KDR) != (b->flags & DP_SRTP_F_KDR) ||
-	    !dp_mb_equal(a->rk, b->rk, sizeof(a->rk)) || !dp_mb_equal(a->state, b->state, sizeof(a->state)) ||
+	/* Period 0 of a derivation rate has the keys that there are without one: those are in both. */
+	if (a->kind != b->kind || !dp_mb_equal(a->rk, b->rk, sizeof(a->rk)) || !dp_mb_equal(a->state, b->state, sizeof(a->state)) ||
 	    !dp_mb_equal(a->salt, b->salt, sizeof(a->salt)) ||
 	    !dp_mb_equal(a->rtcp_key, b->rtcp_key, sizeof(a->rtcp_key)) ||
 	    !dp_mb_equal(a->rtcp_auth, b->rtcp_auth, sizeof(a->rtcp_auth)) ||

@@ -153,15 +153,30 @@ static struct dp_srtp_key *find_same(struct dp_srtp_key *list, const struct dp_s
 	return list;
 }
 
+/*
+ * After a restart the first key of several need not be the one with the highest floors, and streams may have begun before
+ * that one came.
+ */
+static void raise(struct dp_srtp_key *head, const struct dp_srtp_key *key)
+{
+	if (key->rtcp_next > head->rtcp_next)
+		head->rtcp_next = key->rtcp_next;
+	if ((key->flags & DP_SRTP_F_ROC) != 0)
+		return; /* a guess */
+	if (key->index_floor > head->index_floor) {
+		head->index_floor = key->index_floor;
+		head->flags &= (uint8_t)~DP_SRTP_F_ROC;
+	}
+	for (struct dp_srtp_stream *s = &head->first; s != NULL; s = s->next)
+		if (s->valid != 0 && s->rtp.top < key->index_floor)
+			dp_srtp_win_restart(head, s, key->index_floor);
+}
+
 static void join(struct dp_srtp_key **list, struct dp_srtp_key *key)
 {
 	struct dp_srtp_key **at = &(*list)->next;
 
-	/* After a restart the first key of several need not be the one with the highest floors. */
-	if (((key->flags | (*list)->flags) & DP_SRTP_F_ROC) == 0 && key->index_floor > (*list)->index_floor)
-		(*list)->index_floor = key->index_floor;
-	if (key->rtcp_next > (*list)->rtcp_next)
-		(*list)->rtcp_next = key->rtcp_next;
+	raise(*list, key);
 	dp_srtp_stream_forget(key);
 	key->flags |= DP_SRTP_F_SHARES;
 	/* Behind the head, or behind all that share its streams: what is on standby is the last to be used. */
@@ -175,8 +190,11 @@ static void join(struct dp_srtp_key **list, struct dp_srtp_key *key)
 /* The same session keys under another MKI, range or tag length: counts go on too. */
 static void go_on(struct dp_srtp_key *key, const struct dp_srtp_key *old)
 {
-	key->until = key->until < old->until ? key->until : old->until;
-	key->rtcp_until = key->rtcp_until < old->rtcp_until ? key->rtcp_until : old->rtcp_until;
+	for (int rtcp = 0; rtcp < 2; rtcp++) {
+		uint64_t mine = dp_srtp_used(key, rtcp != 0), used = dp_srtp_used(old, rtcp != 0);
+
+		dp_srtp_live(key, rtcp != 0, mine > used ? mine : used);
+	}
 }
 
 struct dp_srtp_key *dp_srtp_keys_set(struct dp_srtp_key **list, struct dp_srtp_key *key, uint8_t flags,

@@ -235,25 +235,64 @@ void dp_srtp_stream_forget(struct dp_srtp_key *from)
 	from->stream_cnt = 0;
 }
 
+uint64_t dp_srtp_soon(uint64_t life)
+{
+	uint64_t soon = life / 64 > 65536 ? life / 64 : 65536;
+
+	return soon < life / 2 ? soon : life / 2;
+}
+
+static uint64_t life_of(const struct dp_srtp_key *key, bool rtcp)
+{
+	uint64_t life = (key->flags & DP_SRTP_F_MORE) != 0 ? dp_srtp_more(key)->lifetime : 0;
+	uint64_t max = rtcp ? DP_SRTCP_INDEX_MAX + 1 : DP_SRTP_INDEX_MAX + 1;
+
+	return life != 0 && life < max ? life : max;
+}
+
+static uint8_t soon_bit(bool rtcp)
+{
+	return rtcp ? DP_SRTP_P_RTCP_SOON : DP_SRTP_P_SOON;
+}
+
+static void until_set(struct dp_srtp_key *key, bool rtcp, uint64_t packets)
+{
+	if (rtcp)
+		key->rtcp_until = (uint32_t)packets;
+	else
+		key->until = packets;
+}
+
+void dp_srtp_live(struct dp_srtp_key *key, bool rtcp, uint64_t used)
+{
+	uint64_t life = life_of(key, rtcp), soon = dp_srtp_soon(life), left = life > used ? life - used : 0;
+	uint8_t bit = soon_bit(rtcp);
+
+	if (left > soon && (key->told & bit) == 0) {
+		left -= soon;
+	} else if ((key->told & bit) == 0) {
+		key->pending |= bit;
+		key->told |= bit;
+	}
+	until_set(key, rtcp, left);
+}
+
+uint64_t dp_srtp_used(const struct dp_srtp_key *key, bool rtcp)
+{
+	uint64_t life = life_of(key, rtcp), left = rtcp ? key->rtcp_until : key->until;
+
+	return life - left - ((key->told & soon_bit(rtcp)) == 0 ? dp_srtp_soon(life) : 0);
+}
+
 void dp_srtp_due(struct dp_srtp_key *head, struct dp_srtp_key *key, bool rtcp)
 {
-	uint64_t life = (key->flags & DP_SRTP_F_MORE) != 0 ? dp_srtp_more(key)->lifetime : 0, soon;
-	uint8_t bit = rtcp ? DP_SRTP_P_RTCP_SOON : DP_SRTP_P_SOON;
+	uint64_t soon = dp_srtp_soon(life_of(key, rtcp));
 
-	if (life == 0)
-		life = DP_SRTP_INDEX_MAX + 1;
-	if (rtcp && life > DP_SRTCP_INDEX_MAX + 1)
-		life = DP_SRTCP_INDEX_MAX + 1;
-	soon = dp_srtp_soon(life);
-	if ((key->told & bit) == 0 && soon > 0) {
-		if (rtcp)
-			key->rtcp_until = (uint32_t)soon;
-		else
-			key->until = soon;
-	} else {
+	if ((key->told & soon_bit(rtcp)) == 0 && soon > 0)
+		until_set(key, rtcp, soon);
+	else
 		dp_srtp_mark(head, key, rtcp ? DP_SRTP_P_RTCP_EXPIRED : DP_SRTP_P_EXPIRED);
-	}
-	dp_srtp_mark(head, key, bit);
+	dp_srtp_mark(head, key, soon_bit(rtcp));
 }
 
 uint64_t dp_srtp_key_top(const struct dp_srtp_key *key)

@@ -130,7 +130,8 @@ static inline void dp_srtp_reserve(uint64_t *reserved, uint64_t index, uint64_t 
 {
 	uint64_t upto = index + DP_TX_RESERVE;
 
-	if (reserved != NULL && index > *reserved)
+	/* Also of index 0: what is reserved is 0 only of a key that was never used. */
+	if (reserved != NULL && (index > *reserved || *reserved == 0))
 		__atomic_store_n(reserved, upto < max ? upto : max, __ATOMIC_RELEASE);
 }
 
@@ -153,6 +154,12 @@ static inline void dp_srtp_refused(struct dp_srtp_key *head, uint32_t ssrc)
 	head->pending |= DP_SRTP_P_SSRC;
 	head->evt_ssrc = ssrc;
 }
+
+/** Set 'until' or 'rtcp_until' of a key of whose lifetime 'used' packets are gone; its end may be near (pending) or there. */
+void dp_srtp_live(struct dp_srtp_key *key, bool rtcp, uint64_t used);
+
+/** How many packets of a key's lifetime are gone, floors included. */
+uint64_t dp_srtp_used(const struct dp_srtp_key *key, bool rtcp);
 
 /** 'until' or 'rtcp_until' came to 0, or the index space comes to its end. Worker. */
 void dp_srtp_due(struct dp_srtp_key *head, struct dp_srtp_key *key, bool rtcp);
