@@ -273,7 +273,8 @@ static void test_refusals_reach_who_asked_and_the_next_goes_on(void)
 
 static void test_a_dataplane_that_goes_ends_what_waits(void)
 {
-	struct asked a = {0}, b = {0}, c = {0};
+	struct asked a = {0}, b = {0}, c = {0}, d = {0};
+	struct dp_shard_moved none = {.shard = DP_SHARDS, .to = 1};
 
 	begin();
 	hold = true;
@@ -289,9 +290,19 @@ static void test_a_dataplane_that_goes_ends_what_waits(void)
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 12, 1, on_moved, &c), -ENOTCONN);
 	CU_ASSERT_PTR_NULL(cp_shards_show(shards));
 	LOOP_UNTIL(base, ups == 2, 3000);
-	/* its move went on without us: the event of one that nobody waits for counts as what there is */
+	/* its move went on without us: the event of one that nobody waits for counts as what there is, and ends no other */
+	CU_ASSERT_EQUAL(cp_shards_move(shards, 13, 0, on_moved, &d), 0);
+	LOOP_UNTIL(base, moves_running == 2, 2000);
+	dp.n = 0;
 	ended(10, 0);
+	fake_send(&dp, &none, DP_MSG_SHARD_MOVED, sizeof(none), 0); /* no shard at all */
 	LOOP_UNTIL(base, false, 50);
+	CU_ASSERT_EQUAL(d.calls, 0);
+	CU_ASSERT_EQUAL(commands(), 0);
+	ended(13, 0);
+	LOOP_UNTIL(base, d.calls > 0, 2000);
+	CU_ASSERT_EQUAL(d.calls, 1);
+	CU_ASSERT_EQUAL(d.rc, 0);
 	CU_ASSERT_EQUAL(a.calls, 1);
 	CU_ASSERT_TRUE(shown(10, 0, true));
 	CU_ASSERT_EQUAL(c.calls, 0);
