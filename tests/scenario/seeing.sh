@@ -75,7 +75,8 @@ printf 'capture: {enabled: true, plain: allow, max_s: 60}\n' >>"$WORK/ravelin.ya
 step "both sides"
 appliance_start || die "the appliance did not come up a third time"
 session
-in_phone timeout 60 tshark -q -i any -f "udp" -w "$WORK/wire.pcapng" >"$WORK/tshark.log" 2>&1 &
+# Not in_phone: a function runs in a shell of its own, which would get the signal in place of tshark.
+ip netns exec "$NS_PHONE" timeout 60 tshark -q -i any -f "udp" -w "$WORK/wire.pcapng" >"$WORK/tshark.log" 2>&1 &
 sniffer=$!
 wait_for 10 test -s "$WORK/wire.pcapng"
 C=$(ctl -j capture start --leg $LEG_A --side cipher --max-mb 5 | jq .id)
@@ -88,7 +89,7 @@ check "its start is in the audit with leg, call and who" eval \
 play both
 check "the call was not disturbed: audio equal, byte for byte" python3 "$PY" compare "$WORK/audio.ul" "$WORK/both.heard"
 sleep 0.5
-kill -INT $sniffer
+kill -TERM $sniffer
 wait $sniffer
 for id in $C $P $Q; do
 	ctl capture stop $id >/dev/null || bad "capture stop $id"
