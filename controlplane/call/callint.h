@@ -64,6 +64,9 @@ struct party {
 	uint8_t event_pt;              /* payload type of the events (RFC 2833) that it wants to get, 0: none */
 	/* re-keying */
 	bool rekeying;
+	bool unsure;                   /* which keys it has: nobody heard how the last renewal ended */
+	uint8_t tries;                 /* renewals begun since it is unsure */
+	uint32_t rekey_seq;            /* of the renewal under way */
 	struct cp_keyset *next_rx, *next_tx; /* on their way; what was before is good until they are there */
 	int64_t keyed_s, rekey_s;      /* monotonic: last new keys, last begin */
 	uint64_t rekeys, mki;          /* mki: of the last key drawn for it */

@@ -319,7 +319,7 @@ int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
 		.call_id = call->ref,
 		.state = (uint8_t)call->state,
 		.security = (uint8_t)call_security(call),
-		.started_us = (int64_t)time(NULL) * 1000000,
+		.started_us = (int64_t)(call->since_s != 0 ? call->since_s : time(NULL)) * 1000000,
 		.leg_cnt = 2,
 	};
 
@@ -345,6 +345,7 @@ int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
 		l->remote = p->remote;
 		l->codec = p->codec;
 		l->event_pt = p->event_pt;
+		l->rekeying = p->rekeying || p->unsure;
 	}
 	call->stored = true;
 	return cp_store_put_call(call->calls->env.store, &rec, fn, ctx);
@@ -403,6 +404,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->codec = l->codec;
 		p->event_pt = l->event_pt;
 		p->keyed_s = rekey_now();
+		p->unsure = l->rekeying != 0;
 		p->ready = true;
 		/* As it was shown to the parties: the record's status is the proof that it was so. */
 		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;

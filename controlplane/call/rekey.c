@@ -9,6 +9,9 @@
  *
  * Phone: SCCP cannot give a new key to a stream that runs. Receive channel and transmission are closed and opened
  * anew; what is under way meanwhile is lost: a gap of a round trip and what the phone takes.
+ *
+ * Before a party is told, the call's record says that it will be. A party that may or may not have its new keys (we were
+ * killed in between; no answer came) gets others, until one way or the other it is known which ones it has.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,6 +24,8 @@
 #define OVERLAP_MS   5000
 #define CONFIRM_S    10 /* a phone that does not open its channel again */
 #define RETRY_S      30 /* after one that failed */
+#define UNSURE_S     2  /* the same, and nobody knows which keys the party has: it may be that it hears nothing */
+#define UNSURE_TRIES 5  /* so often, then as after any that failed */
 
 static const struct {
 	const char *id, *text;
@@ -90,13 +95,19 @@ static void over(struct cp_call *call, unsigned side, int rc, const char *why)
 	if (!p->rekeying)
 		return;
 	p->rekeying = false;
+	/* What was not answered may have been done. What was refused was not, but one before it may have been. */
+	p->unsure = rc != 0 && (p->unsure || rc == -ETIMEDOUT);
 	if (rc == 0) {
+		p->tries = 0;
 		p->keyed_s = rekey_now();
 		p->rekeys++;
 		/* all known again: after a restart of the dataplane they can be set, not only adopted */
 		call->adopted = call->adopted && !(keys_known(p) && keys_known(&call->p[1 - side]));
 		alarms_clear(call, side, 1u << DP_LEG_KEY_SOON | 1u << DP_LEG_KEY_EXPIRED);
 	}
+	/* A call that ends takes its record with it. Not written: they are renewed once more than need be. */
+	if (rc != -ECANCELED && !p->unsure && call->stored && record_write(call, NULL, NULL) < 0)
+		cfg_log_limited(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);
 	cfg_log(rc == 0 ? CFG_LOG_INFO : CFG_LOG_WARN, rc == 0 ? "rekeyed" : "rekey-failed", "call=%u party=%s rc=%d text=%s",
 		call->ref, cfg_q(p->name), rc, cfg_q(why));
 	if (call->rekey_left == 0)
@@ -201,8 +212,11 @@ void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_do
 		return;
 	}
 	if (!ok) {
-		over(call, side, done->result == DP_MGCP_ANSWERED ? -EACCES : -ETIMEDOUT,
-		     done->result == DP_MGCP_ANSWERED ? "the gateway refused" : "no answer of the gateway");
+		if (done->result == DP_MGCP_NO_SA) /* nothing was sent */
+			over(call, side, -ENOTCONN, "no SA for the gateway");
+		else
+			over(call, side, done->result == DP_MGCP_ANSWERED ? -EACCES : -ETIMEDOUT,
+			     done->result == DP_MGCP_ANSWERED ? "the gateway refused" : "no answer of the gateway");
 		return;
 	}
 	if (done->media.addr.family != 0) {
@@ -292,6 +306,50 @@ static int phone_start(struct cp_call *call, unsigned side)
 
 /* --- begin --- */
 
+/* A renewal that waits for the record; both the call and the renewal may be gone by then. */
+struct noted {
+	struct cp_calls *calls;
+	uint32_t ref, seq;
+	unsigned side;
+};
+
+/* The record says what may happen from here on: now the party may be told. */
+static void on_noted(void *ctx, int rc)
+{
+	struct noted n = *(struct noted *)ctx;
+	struct cp_call *call = call_find(n.calls, n.ref);
+	struct party *p = call != NULL ? &call->p[n.side] : NULL;
+
+	free(ctx);
+	if (call == NULL || !p->rekeying || p->rekey_seq != n.seq)
+		return;
+	if (rc < 0) /* a sick store stops changes, not calls */
+		cfg_log_limited(CFG_LOG_WARN, "call-record-not-updated", "call=%u rc=%d", call->ref, rc);
+	if (p->kind == PARTY_PHONE) {
+		if (party_phone(p) == NULL)
+			over(call, n.side, -ENOTCONN, "the phone is not registered");
+		else if (phone_start(call, n.side) < 0)
+			over(call, n.side, -ENOSPC, "no place for more keys");
+	} else if (trunk_rekey(call, n.side) < 0) {
+		over(call, n.side, -ENOTCONN, "the gateway cannot be reached");
+	}
+}
+
+static int note(struct cp_call *call, unsigned side)
+{
+	struct noted *n = malloc(sizeof(*n));
+	int rc = -ENOMEM;
+
+	if (n == NULL)
+		return -ENOMEM;
+	*n = (struct noted){call->calls, call->ref, call->p[side].rekey_seq, side};
+	if (call->stored)
+		rc = record_write(call, on_noted, n);
+	if (rc < 0)
+		on_noted(n, call->stored ? rc : 0);
+	return 0;
+}
+
 int rekey_party(struct cp_call *call, unsigned side, const char **why)
 {
 	struct party *p = &call->p[side];
@@ -324,8 +382,10 @@ int rekey_party(struct cp_call *call, unsigned side, const char **why)
 	if (p->next_tx == NULL)
 		return -ENOSPC;
 	p->rekeying = true;
-	*why = "the gateway cannot be reached";
-	rc = p->kind == PARTY_PHONE ? phone_start(call, side) : trunk_rekey(call, side);
+	p->rekey_seq++;
+	if (p->unsure && p->tries < UNSURE_TRIES)
+		p->tries++;
+	rc = note(call, side);
 	if (rc < 0) {
 		p->rekeying = false;
 		over(call, side, rc, *why);
@@ -381,9 +441,12 @@ void rekey_tick(struct cp_calls *calls)
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
 		for (unsigned s = 0; calls->slot[i] != NULL && s < 2; s++) {
 			struct party *p = &calls->slot[i]->p[s];
+			int64_t after = p->unsure && p->tries < UNSURE_TRIES ? UNSURE_S : RETRY_S;
 
 			if (p->rekeying && p->kind == PARTY_PHONE && now - p->rekey_s > CONFIRM_S)
 				call_end(calls->slot[i], "phone did not open its channel with a new key");
+			else if (p->unsure && !p->rekeying && now - p->rekey_s >= after)
+				rekey_party(calls->slot[i], s, &why);
 			else if (every != 0 && p->kind == PARTY_GATEWAY && p->suite != DP_SRTP_NONE && !p->rekeying &&
 				 calls->slot[i]->state == CALL_CONNECTED && !calls->slot[i]->direct &&
 				 now - p->keyed_s >= every && now - p->rekey_s >= (every < RETRY_S ? every : RETRY_S))

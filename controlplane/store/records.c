@@ -95,6 +95,7 @@ static const struct cp_field leg_fields[] = {
 	F(11, CP_F_ADDR, cp_call_leg, remote),
 	F(12, CP_F_UINT, cp_call_leg, codec),
 	F(13, CP_F_UINT, cp_call_leg, event_pt),
+	F(14, CP_F_UINT, cp_call_leg, rekeying),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,

@@ -124,6 +124,7 @@ struct cp_call_leg {
 	struct cfg_addr remote;
 	uint32_t codec;            /* call control's number of it */
 	uint8_t event_pt;          /* payload type of RFC 2833 events that the party wants; 0: none */
+	uint8_t rekeying;          /* 1: new keys are on their way: which ones the party has is not known */
 };
 
 struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, without keys */

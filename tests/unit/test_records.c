@@ -49,7 +49,7 @@ static struct cp_call_rec call(void)
 				.mgcp_call_id = "A1", .started_us = 9, .leg_cnt = 2};
 	c.leg[0] = (struct cp_call_leg){.leg_id = 5, .sa_gw_id = UINT32_MAX, .party = "SEP0011AABBCCDD",
 					.number = "1000", .line = 1, .callref = 77, .rx_suite = 1, .tx_suite = 2,
-					.codec = 4, .event_pt = 101};
+					.codec = 4, .event_pt = 101, .rekeying = 1};
 	c.leg[1] = (struct cp_call_leg){.leg_id = 6, .sa_gw_id = 3, .party = "gw1.example", .endpoint = "aaln/1",
 					.conn_id = "32F345E2", .number = "2000"};
 	CU_ASSERT_EQUAL(cfg_addr_parse("10.1.1.1:16400", &c.leg[0].remote), 0);

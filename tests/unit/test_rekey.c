@@ -414,6 +414,129 @@ static void test_adopted(void)
 	end_world();
 }
 
+/*
+ * Killed after the gateway was told of a new key and before its answer came to anything: the next one finds in the record
+ * that nobody knows which keys the gateway has, and gives it others, by itself.
+ */
+static void test_killed_between(void)
+{
+	const struct dp_mgcp_cmd *c = NULL;
+	const struct dp_leg_key *k;
+	uint8_t before[16];
+	uint32_t leg;
+	int had;
+
+	for (unsigned round = 0; round < 2; round++) {
+		world_begin();
+		connected("9123");
+		leg = the_call()->p[1].leg_id;
+		w.say[DP_MGCP_MDCX].sdp = true;
+		if (round == 0) { /* nothing under way: nothing is done */
+			rekey("gateway");
+			UNTIL(ans.n == 1);
+		} else {
+			w.say[DP_MGCP_MDCX].silent = true;
+			rekey("gateway");
+			UNTIL(gw_saw(DP_MGCP_MDCX, &c) == 2);
+			memcpy(before, c->media.key, 16);
+		}
+		rest();
+		gone(&pa, CP_GONE_CLOSED);
+		rest();
+		had = ups;
+		controlplane_stop(true);
+		memset(w.acked, 0, sizeof(w.acked));
+		w.say[DP_MGCP_MDCX].silent = false;
+		w.fake.n = 0;
+		controlplane_start();
+		UNTIL(ups > had);
+		cp_gws_sa_changed(w.gws, cp_gw_id(cp_gws_find(w.gws, "gw1")), true);
+		cp_calls_phone_ops.registered(w.calls, &pa);
+		rest();
+		CU_ASSERT_TRUE_FATAL(the_call() != NULL && the_call()->state == CALL_CONNECTED);
+		CU_ASSERT_EQUAL(the_call()->p[1].unsure, round == 1);
+		CU_ASSERT_FALSE(the_call()->p[0].unsure);
+		the_call()->p[1].rekey_s -= 100;
+		the_call()->p[0].rekey_s -= 100;
+		rekey_tick(w.calls);
+		if (round == 0) {
+			rest();
+			CU_ASSERT_EQUAL(gw_saw(DP_MGCP_MDCX, NULL), 2);
+			CU_ASSERT_PTR_NULL(key_seen(leg, DP_DIR_RECV, 0, NULL));
+		} else {
+			UNTIL(the_call()->p[1].rekeys == 1);
+			CU_ASSERT_EQUAL(gw_saw(DP_MGCP_MDCX, &c), 3);
+			CU_ASSERT_NOT_EQUAL(memcmp(before, c->media.key, 16), 0);
+			k = key_seen(leg, DP_DIR_SEND, 0, NULL);
+			CU_ASSERT(k != NULL && memcmp(k->key, c->media.key, 16) == 0 && k->flags == DP_KEY_F_KEEP_ROC);
+			k = key_seen(leg, DP_DIR_RECV, 0, NULL);
+			CU_ASSERT(k != NULL && k->flags == DP_KEY_F_KEEP_ROC && k->overlap_ms == 5000);
+			CU_ASSERT_FALSE(the_call()->p[1].unsure);
+			rest();
+			/* and with that it is over, for the one after it too */
+			had = ups;
+			gone(&pa, CP_GONE_CLOSED);
+			controlplane_stop(true);
+			controlplane_start();
+			UNTIL(ups > had);
+			CU_ASSERT_TRUE_FATAL(the_call() != NULL);
+			CU_ASSERT_FALSE(the_call()->p[1].unsure);
+			cp_calls_phone_ops.registered(w.calls, &pa);
+		}
+		onhook(&pa);
+		rest();
+		CU_ASSERT_PTR_NULL(the_call());
+		had = ups;
+		controlplane_stop(true);
+		controlplane_start(); /* no record came back with the last write */
+		UNTIL(ups > had);
+		CU_ASSERT_PTR_NULL(the_call());
+		end_world();
+	}
+}
+
+/* No answer: it may have the keys. It is asked until it says one thing or the other, not for ever at the same pace. */
+static void test_unanswered(void)
+{
+	world_begin();
+	connected("9123");
+	w.say[DP_MGCP_MDCX] = (struct reply){.result = DP_MGCP_TIMEOUT};
+	rekey("gateway");
+	UNTIL(ans.n == 1);
+	CU_ASSERT_FALSE(all_done());
+	CU_ASSERT_TRUE(the_call()->p[1].unsure);
+	for (unsigned n = 0; n < 8; n++) {
+		rekey_tick(w.calls);
+		rest();
+		CU_ASSERT_EQUAL(gw_saw(DP_MGCP_MDCX, NULL), 2 + (n < 5 ? n : 5)); /* not before its time */
+		the_call()->p[1].rekey_s -= n < 5 ? 2 : 3;
+		rekey_tick(w.calls);
+		rest();
+		CU_ASSERT_EQUAL(gw_saw(DP_MGCP_MDCX, NULL), 2 + (n < 5 ? n + 1 : 5));
+	}
+	w.say[DP_MGCP_MDCX] = (struct reply){.code = 510}; /* refused: this one was not done, the first may have been */
+	the_call()->p[1].rekey_s -= 30;
+	rekey_tick(w.calls);
+	rest();
+	CU_ASSERT_TRUE(the_call()->p[1].unsure);
+	w.say[DP_MGCP_MDCX] = (struct reply){.sdp = true};
+	the_call()->p[1].rekey_s -= 30;
+	rekey_tick(w.calls);
+	UNTIL(the_call()->p[1].rekeys == 1);
+	CU_ASSERT_FALSE(the_call()->p[1].unsure);
+	/* refused at once: its keys are known, nothing is repeated */
+	w.say[DP_MGCP_MDCX] = (struct reply){.code = 510};
+	rekey("gateway");
+	UNTIL(ans.n == 1);
+	CU_ASSERT_FALSE(the_call()->p[1].unsure);
+	w.say[DP_MGCP_MDCX] = (struct reply){.result = DP_MGCP_NO_SA}; /* nothing was sent */
+	rekey("gateway");
+	UNTIL(ans.n == 1);
+	CU_ASSERT_FALSE(the_call()->p[1].unsure);
+	onhook(&pa);
+	end_world();
+}
+
 /* --- policy --- */
 
 static void gateway_like(uint8_t suite, uint8_t mki_len, uint8_t lifetime, uint32_t flags)
@@ -745,6 +868,8 @@ static CU_TestInfo tests[] = {
 	{"events of legs", test_events},
 	{"by age", test_by_age},
 	{"a call that was taken over", test_adopted},
+	{"killed between answer and key", test_killed_between},
+	{"no answer to new keys", test_unanswered},
 	{"suites offered", test_suites},
 	{"suites configured", test_config},
 	{"telephone events", test_events_mapped},
