@@ -190,8 +190,8 @@ struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id)
 	return c;
 }
 
-/* Our own key of this suite: made once, kept as long as the suite stays. */
-static int own_key(struct sim_gconn *c, enum sim_srtp_alg alg)
+/* Our own key of this suite: made once, kept as long as the suite stays. An MKI if the other side has one, as long as its. */
+static int own_key(struct sim_gconn *c, enum sim_srtp_alg alg, const struct sim_srtp_key *theirs)
 {
 	if (c->local.secure && c->local.key.alg == alg)
 		return 0;
@@ -199,6 +199,10 @@ static int own_key(struct sim_gconn *c, enum sim_srtp_alg alg)
 	c->local.key.alg = alg;
 	if (RAND_priv_bytes(c->local.key.key, (int)sim_srtp_key_len(alg)) != 1 ||
 	    RAND_priv_bytes(c->local.key.salt, (int)sim_srtp_salt_len(alg)) != 1)
+		return -EIO;
+	c->local.key.mki_len = theirs->mki_len;
+	c->local.key.lifetime = theirs->lifetime;
+	if (RAND_bytes(c->local.key.mki, theirs->mki_len) != 1)
 		return -EIO;
 	c->local.secure = true;
 	return 0;
@@ -226,7 +230,7 @@ static unsigned int negotiate(struct sim_gconn *c, const struct sim_sdp *remote)
 			   CRYPTO_memcmp(c->remote.key.key, remote->key.key, sizeof(remote->key.key)) != 0;
 		if (c->rekey)
 			c->local.secure = false;
-		if (own_key(c, remote->key.alg) < 0)
+		if (own_key(c, remote->key.alg, &remote->key) < 0)
 			return 400;
 		c->local.form = remote->form;
 		c->local.tag = remote->tag;
@@ -256,7 +260,7 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 		return 517;
 	if (remote != NULL)
 		code = negotiate(c, remote);
-	else if (c->remote.to.len == 0 && offer != SIM_SRTP_NONE && own_key(c, offer) < 0)
+	else if (c->remote.to.len == 0 && offer != SIM_SRTP_NONE && own_key(c, offer, &none) < 0)
 		code = 400;
 	if (code != 200)
 		return code;
@@ -285,10 +289,10 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 
 json_t *sim_gconn_report(const struct sim_gconn *c)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
 			 c->call_id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "secure",
 			 c->local.secure, "crypto", c->local.form == SIM_CRYPTO_X ? "X-crypto" : "crypto", "rekeys",
-			 (int)c->rekeys, "media",
+			 (int)c->rekeys, "mki_len", c->remote.key.mki_len, "lifetime", c->remote.key.lifetime, "media",
 			 sim_media_report(c->media));
 }
 

@@ -514,6 +514,7 @@ int sim_media_rekey(struct sim_media *m, const struct sim_srtp_key *recv, const 
 			send->salt, sim_srtp_salt_len(send->alg));
 	}
 	m->rekeys++;
+	sim_event(m->cfg.who, "rekeyed", "{s:I}", "rekeys", (json_int_t)m->rekeys);
 	return 0;
 }
 

@@ -175,6 +175,36 @@ static bool parameter_usable(const char *p, size_t n)
 	return n == 5 && strncasecmp(p, "KDR=0", 5) == 0;
 }
 
+/* "MKI:length" (RFC 4568 6.1), a decimal number and its octets on the wire. */
+static bool mki_usable(const char *p, size_t n, struct sim_srtp_key *key)
+{
+	const char *colon = memchr(p, ':', n);
+	unsigned long long v;
+	unsigned long len;
+	char *end;
+
+	if (colon == NULL || !isdigit((unsigned char)p[0]) || !isdigit((unsigned char)colon[1]))
+		return false;
+	errno = 0;
+	v = strtoull(p, &end, 10);
+	if (end != colon || errno != 0)
+		return false;
+	len = strtoul(colon + 1, &end, 10);
+	if (end != p + n || len == 0 || len > SIM_SRTP_MKI_MAX || (len < 8 && v >> 8 * len != 0))
+		return false;
+	key->mki_len = (uint8_t)len;
+	for (unsigned long i = 0; i < len; i++)
+		key->mki[i] = (uint8_t)(v >> 8 * (len - 1 - i));
+	return true;
+}
+
+/* "2^N"; others are lifetimes too, but nobody here says them. */
+static void lifetime(const char *p, size_t n, struct sim_srtp_key *key)
+{
+	if (n > 2 && n < 5 && p[0] == '2' && p[1] == '^')
+		key->lifetime = (uint8_t)strtoul(p + 2, NULL, 10);
+}
+
 int sim_crypto_parse(const char *text, enum sim_crypto_form form, uint32_t *ret_tag, struct sim_srtp_key *ret_key)
 {
 	struct sim_srtp_key key = {0};
@@ -214,18 +244,23 @@ int sim_crypto_parse(const char *text, enum sim_crypto_form form, uint32_t *ret_
 	p += n;
 	if (*p == ';')
 		return -ENOTSUP; /* several keys */
-	if (*p == '|') { /* lifetime, then MKI; the old form leaves both empty */
+	if (*p == '|') { /* lifetime, then MKI, or one of them; the old form leaves both empty */
 		p++;
-		n = strcspn(p, "| ");
-		if (memchr(p, ':', n) != NULL)
-			return -ENOTSUP; /* an MKI without a lifetime */
+		n = strcspn(p, "| ;");
+		if (memchr(p, ':', n) == NULL)
+			lifetime(p, n, &key);
+		else if (!mki_usable(p, n, &key))
+			return -ENOTSUP;
 		p += n;
 		if (*p == '|') {
 			p++;
-			n = strcspn(p, " ");
-			if (n != 0)
+			n = strcspn(p, " ;");
+			if (n != 0 && (key.mki_len != 0 || !mki_usable(p, n, &key)))
 				return -ENOTSUP;
+			p += n;
 		}
+		if (*p == ';')
+			return -ENOTSUP;
 	}
 	while (*p == ' ') {
 		p += strspn(p, " ");
@@ -370,7 +405,8 @@ int sim_sdp_build(const struct sim_sdp *s, uint32_t session, char *out, size_t r
 {
 	const char *family = sim_addr_ip_len(&s->to) == 16 ? "IP6" : "IP4", *ip = sim_addr_ip_str(&s->to);
 	uint8_t both[48];
-	char b64[68], pts[128] = "", maps[256] = "";
+	char b64[68], pts[128] = "", maps[256] = "", more[48] = "";
+	unsigned long long mki = 0;
 	size_t salt_len = sim_srtp_salt_len(s->key.alg), key_len = sim_srtp_key_len(s->key.alg);
 	int n;
 
@@ -386,12 +422,18 @@ int sim_sdp_build(const struct sim_sdp *s, uint32_t session, char *out, size_t r
 		memcpy(both, s->key.key, key_len);
 		memcpy(both + key_len, s->key.salt, salt_len);
 		sim_b64_str(both, key_len + salt_len, b64);
+		for (unsigned int i = 0; i < s->key.mki_len; i++)
+			mki = mki << 8 | s->key.mki[i];
+		if (s->key.lifetime != 0)
+			snprintf(more, sizeof(more), "|2^%u", s->key.lifetime);
+		if (s->key.mki_len != 0)
+			snprintf(more + strlen(more), sizeof(more) - strlen(more), "|%llu:%u", mki, s->key.mki_len);
 		if (s->form == SIM_CRYPTO_X)
 			n += snprintf(out + n, room - (size_t)n, "a=X-crypto:%s inline:%s||\r\n",
 				      sim_srtp_name(s->key.alg), b64);
 		else
-			n += snprintf(out + n, room - (size_t)n, "a=crypto:%u %s inline:%s\r\n", s->tag,
-				      sim_srtp_name(s->key.alg), b64);
+			n += snprintf(out + n, room - (size_t)n, "a=crypto:%u %s inline:%s%s\r\n", s->tag,
+				      sim_srtp_name(s->key.alg), b64, more);
 		OPENSSL_cleanse(both, sizeof(both));
 		OPENSSL_cleanse(b64, sizeof(b64));
 	}

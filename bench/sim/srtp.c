@@ -15,6 +15,9 @@ struct sim_srtp {
 	srtp_t lib;             /* libsrtp2's session, or */
 	struct sim_srtp_evp *evp; /* ours */
 	bool inbound;
+	bool gcm;
+	uint8_t rtp_tag, mki_len;
+	uint8_t mki[SIM_SRTP_MKI_MAX];
 };
 
 static const struct suite {
@@ -78,7 +81,8 @@ static srtp_t lib_create(const struct sim_srtp_key *key, bool inbound)
 {
 	static bool started;
 	srtp_policy_t policy;
-	uint8_t both[32 + 14];
+	uint8_t both[32 + 14], mki[SIM_SRTP_MKI_MAX];
+	srtp_master_key_t one = {both, mki, key->mki_len}, *all = &one;
 	srtp_t lib = NULL;
 
 	if (!started && srtp_init() != srtp_err_status_ok)
@@ -118,7 +122,13 @@ static srtp_t lib_create(const struct sim_srtp_key *key, bool inbound)
 	memcpy(both, key->key, sim_srtp_key_len(key->alg));
 	memcpy(both + sim_srtp_key_len(key->alg), key->salt, sim_srtp_salt_len(key->alg));
 	policy.ssrc.type = inbound ? ssrc_any_inbound : ssrc_any_outbound;
-	policy.key = both;
+	if (key->mki_len == 0) {
+		policy.key = both;
+	} else {
+		memcpy(mki, key->mki, key->mki_len);
+		policy.keys = &all;
+		policy.num_master_keys = 1;
+	}
 	policy.window_size = 128;
 	if (srtp_create(&lib, &policy) != srtp_err_status_ok)
 		lib = NULL;
@@ -133,7 +143,15 @@ struct sim_srtp *sim_srtp_create(enum sim_srtp_engine engine, const struct sim_s
 	if (s == NULL)
 		return NULL;
 	s->inbound = inbound;
-	if (engine == SIM_SRTP_LIBSRTP)
+	s->gcm = sim_srtp_gcm(key->alg);
+	s->rtp_tag = key->alg == SIM_SRTP_AES128_SHA1_32 || key->alg == SIM_SRTP_AES192_SHA1_32 ||
+				     key->alg == SIM_SRTP_AES256_SHA1_32 ?
+			     4 :
+			     10;
+	s->mki_len = key->mki_len;
+	memcpy(s->mki, key->mki, sizeof(s->mki));
+	/* libsrtp2 up to 2.6 looks for the MKI of SRTCP where a tag of SRTP's length would end. */
+	if (engine == SIM_SRTP_LIBSRTP && !(key->mki_len != 0 && s->rtp_tag == 4))
 		s->lib = lib_create(key, inbound);
 	if (s->lib == NULL)
 		s->evp = sim_srtp_evp_create(key, inbound);
@@ -166,6 +184,7 @@ static int lib_rc(srtp_err_status_t st)
 	case srtp_err_status_ok:
 		return 0;
 	case srtp_err_status_auth_fail:
+	case srtp_err_status_bad_mki:
 		return -EACCES;
 	case srtp_err_status_replay_fail:
 	case srtp_err_status_replay_old:
@@ -178,17 +197,48 @@ static int lib_rc(srtp_err_status_t st)
 	}
 }
 
+/* Our own engine knows no MKI: it is put in and taken out around it. It stands before the tag, with GCM at the end. */
+static int evp_mki(struct sim_srtp *s, int (*fn)(struct sim_srtp_evp *, uint8_t *, int *), int tag_len, uint8_t *data, int *len)
+{
+	int behind = s->gcm ? 0 : tag_len, at, rc;
+
+	if (s->mki_len == 0)
+		return fn(s->evp, data, len);
+	if (s->inbound) {
+		at = *len - behind - s->mki_len;
+		if (at < 12)
+			return -EBADMSG;
+		if (memcmp(data + at, s->mki, s->mki_len) != 0)
+			return -EACCES;
+		memmove(data + at, data + at + s->mki_len, (size_t)behind);
+		*len -= s->mki_len;
+		return fn(s->evp, data, len);
+	}
+	rc = fn(s->evp, data, len);
+	if (rc < 0)
+		return rc;
+	at = *len - behind;
+	memmove(data + at + s->mki_len, data + at, (size_t)behind);
+	memcpy(data + at, s->mki, s->mki_len);
+	*len += s->mki_len;
+	return 0;
+}
+
 int sim_srtp_rtp(struct sim_srtp *s, uint8_t *data, int *len)
 {
+	unsigned int mki = s->mki_len != 0;
+
 	if (s->evp != NULL)
-		return sim_srtp_evp_rtp(s->evp, data, len);
-	return lib_rc(s->inbound ? srtp_unprotect(s->lib, data, len) : srtp_protect(s->lib, data, len));
+		return evp_mki(s, sim_srtp_evp_rtp, s->rtp_tag, data, len);
+	return lib_rc(s->inbound ? srtp_unprotect_mki(s->lib, data, len, mki) : srtp_protect_mki(s->lib, data, len, mki, 0));
 }
 
 int sim_srtp_rtcp(struct sim_srtp *s, uint8_t *data, int *len)
 {
+	unsigned int mki = s->mki_len != 0;
+
 	if (s->evp != NULL)
-		return sim_srtp_evp_rtcp(s->evp, data, len);
-	return lib_rc(s->inbound ? srtp_unprotect_rtcp(s->lib, data, len)
-				 : srtp_protect_rtcp(s->lib, data, len));
+		return evp_mki(s, sim_srtp_evp_rtcp, 10, data, len);
+	return lib_rc(s->inbound ? srtp_unprotect_rtcp_mki(s->lib, data, len, mki) :
+				   srtp_protect_rtcp_mki(s->lib, data, len, mki, 0));
 }

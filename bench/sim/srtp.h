@@ -23,15 +23,20 @@ enum sim_srtp_alg { /* the first ones are numbered as in SCCP, which knows no ot
 	SIM_SRTP_AES256_GCM,
 };
 
+#define SIM_SRTP_MKI_MAX 8
+
 struct sim_srtp_key {
 	enum sim_srtp_alg alg;
 	uint8_t key[32]; /* sim_srtp_key_len() of it */
 	uint8_t salt[14]; /* GCM: 12 */
+	uint8_t mki_len;  /* 0: none; then each packet carries mki[] (RFC 3711 3.1; with GCM behind the tag: RFC 7714 8.2) */
+	uint8_t mki[SIM_SRTP_MKI_MAX]; /* as on the wire */
+	uint8_t lifetime; /* 2^lifetime packets were signalled; 0: nothing was. Said, not watched over */
 };
 
-enum sim_srtp_engine { SIM_SRTP_LIBSRTP, SIM_SRTP_OPENSSL };
-
 #define SIM_SRTP_OVERHEAD 32 /* octets a packet may grow by */
+
+enum sim_srtp_engine { SIM_SRTP_LIBSRTP, SIM_SRTP_OPENSSL };
 
 struct sim_srtp;
 
@@ -53,7 +58,7 @@ void sim_srtp_carry(struct sim_srtp *to, const struct sim_srtp *from);
 
 /*
  * In place; *len is the length before and after; outbound buffers have SIM_SRTP_OVERHEAD octets of room. 0,
- * -EACCES not authentic, -EALREADY replayed (or too old), -EBADMSG malformed, -EPROTO anything else.
+ * -EACCES not authentic or of another MKI, -EALREADY replayed (or too old), -EBADMSG malformed, -EPROTO anything else.
  */
 int sim_srtp_rtp(struct sim_srtp *s, uint8_t *data, int *len);
 int sim_srtp_rtcp(struct sim_srtp *s, uint8_t *data, int *len);

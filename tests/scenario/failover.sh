@@ -190,6 +190,27 @@ for p in 1 2 3; do
 done
 check_ctl "adopted: no leg is left" "show legs" 'length == 0'
 
+step "the controlplane is killed while a gateway is given new keys"
+two_calls rekeyed
+ID=$(ctl -j show calls | jq '.[] | select(.from == "1001").id')
+gateway_signal 1 STOP # it gets the command, and answers when nobody is there to hear it
+ctl rekey "${ID:-0}" >/dev/null 2>&1 &
+ASKED=$!
+sleep 0.6
+kill9 controlplane
+wait $ASKED
+gateway_signal 1 CONT
+check "rekeyed: the gateway took new keys that nobody else knows" wait_for 5 grep -q '"rekeyed"' "$WORK/g1.events"
+daemon controlplane
+wait_for 15 ctl_holds 'show calls' 'length == 2 and all(.[]; .adopted)' || bad "rekeyed: taken over"
+check "rekeyed: it is given others, by itself" wait_for 15 eval "[ \$(grep -c '\"rekeyed\"' '$WORK/g1.events') -ge 2 ]"
+soon_ctl "rekeyed: they are used both ways" 5 "show legs --call ${ID:-0}" \
+	'any(.[]; .party == "gw1.example" and .tx_key_age_s != null and .tx_key_age_s < 5 and .rx_key_age_s < 5)'
+for p in 1 2 3; do wait_for 10 registered $p; done
+sleep 6 # longer than anybody takes what comes under an old key
+hang_up_both "rekeyed"
+check_json "rekeyed: phone 1 heard the gateway" "$WORK/p1.json" "$C.media.received | .packets > 300 and .auth_failed == 0"
+
 step "the controlplane is killed while a gateway rings"
 talk 4 --dial 9025551#
 wait_for 15 call_is 4 alerting || bad "ringing: the gateway rings"
@@ -256,6 +277,8 @@ for p in 2 3; do
 done
 check_json "gateway: each connection ended by DLCX, none left" "$WORK/g1.json" \
 	'.gateway[0] | (.connections | length) == .verbs.CRCX and .verbs.DLCX >= .verbs.CRCX and .verbs.CRCX >= 5'
+check_json "gateway: it heard the call whose keys were renewed, through it all" "$WORK/g1.json" \
+	'.gateway[0].connections | map(select(.rekeys >= 2)) | length == 1 and (.[0].media.received | .packets > 300 and .auth_failed < 100)'
 check_json "gateway: nothing in clear, nothing forged" "$WORK/g1.json" \
 	'.gateway[0].wire | .clear_received == 0 and .sa_in[0].auth_failed == 0'
 sc_end

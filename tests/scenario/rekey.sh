@@ -8,8 +8,8 @@ SC_NAME=rekey
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
 
 ns_up || die "network namespaces could not be made"
-sc_phones $(seq 1 12)
-for n in $(seq 1 9); do ip -n "$NS_GW" addr add "$(sc_gw_ip "$n")/24" dev gw0; done
+sc_phones $(seq 1 14)
+for n in $(seq 1 10); do ip -n "$NS_GW" addr add "$(sc_gw_ip "$n")/24" dev gw0; done
 sc_speech 3
 # Long enough for ten new keys.
 sox "$WORK/a.wav" "$WORK/long.wav" repeat 3 2>/dev/null || die "sox"
@@ -20,7 +20,7 @@ sed -i '/^media:/a\  rekey_s: 3\n  suites: [AES_CM_128_HMAC_SHA1_80]' "$WORK/rav
 appliance_start || die "the appliance did not come up"
 
 step "devices and gateways"
-for n in $(seq 1 12); do sc_device "$n" encrypted || die "device $n"; done
+for n in $(seq 1 14); do sc_device "$n" encrypted || die "device $n"; done
 SUITES="1 AEAD_AES_256_GCM
 2 AES_CM_128_HMAC_SHA1_80
 3 AEAD_AES_128_GCM
@@ -36,6 +36,15 @@ while read -r n suite; do
 	sc_sas "$n" aes-gcm-128 transport || die "SAs of gateway $n"
 	GW_OPTS[$n]="${SA_OPTS[*]}"
 done <<<"$SUITES"
+# Keys with an MKI and a lifetime, as their records say: libsrtp2 at the far end, and GCM with the longest MKI of SDP.
+ctl gateway add gw9.example --address "$(sc_gw_ip 9)" --region gateways --endpoint aaln/1 --suite AES_CM_128_HMAC_SHA1_80 --mki 4 \
+	--lifetime 24 --number '909*' >/dev/null || die "gateway 9"
+ctl gateway add gw10.example --address "$(sc_gw_ip 10)" --region gateways --endpoint aaln/1 --suite AEAD_AES_256_GCM --mki 8 \
+	--lifetime 31 --number '9010*' >/dev/null || die "gateway 10"
+for n in 9 10; do
+	sc_sas "$n" aes-gcm-128 transport || die "SAs of gateway $n"
+	GW_OPTS[$n]="${SA_OPTS[*]}"
+done
 check_ctl "a gateway's record says its suite" "gateway show gw1.example" '.suite == "AEAD_AES_256_GCM"'
 check "a suite that is not done is refused" eval "! ctl gateway add x --address 10.77.2.30 --suite F8_128_HMAC_SHA1_80"
 sc_capture "$NS_PHONE" phone0 "$WORK/phone0.pcap" || die tcpdump
@@ -89,6 +98,14 @@ renewed() {
 		"$(jq -r 'select(.kind | test("srtp")) | .key' "$WORK/g$g.keys" | sort -u | wc -l)" -ge $((2 * least + 2))
 }
 case_gcm() { renewed "AEAD_AES_256_GCM" 1 1 AEAD_AES_256_GCM 10 ""; }
+case_mki() {
+	renewed "MKI of 4, 2^24" 13 9 AES_CM_128_HMAC_SHA1_80 5 ""
+	check_json "MKI of 4: so were the keys that the gateway was given" "$WORK/g9.json" "$G.connections[0] | .mki_len == 4 and .lifetime == 24"
+}
+case_mki_gcm() {
+	renewed "MKI of 8, 2^31" 14 10 AEAD_AES_256_GCM 5 "--srtp openssl"
+	check_json "MKI of 8: so were the keys that the gateway was given" "$WORK/g10.json" "$G.connections[0] | .mki_len == 8 and .lifetime == 31"
+}
 case_cm() { renewed "AES_CM_128, by age" 2 2 AES_CM_128_HMAC_SHA1_80 0 "--srtp openssl"; }
 
 # A short call with each of the others.
@@ -140,6 +157,7 @@ together() {
 }
 step "keys of running calls"
 together case_gcm case_cm case_phones
+together case_mki case_mki_gcm
 step "every suite"
 together "suite_call 3 3 AEAD_AES_128_GCM" "suite_call 4 4 AES_192_CM_HMAC_SHA1_80" "suite_call 5 5 AES_192_CM_HMAC_SHA1_32"
 together "suite_call 6 6 AES_256_CM_HMAC_SHA1_80" "suite_call 7 7 AES_256_CM_HMAC_SHA1_32" "suite_call 8 8 AES_CM_128_HMAC_SHA1_32"
@@ -147,7 +165,7 @@ together "suite_call 6 6 AES_256_CM_HMAC_SHA1_80" "suite_call 7 7 AES_256_CM_HMA
 kill $CAP1 $CAP2
 wait $CAP1 $CAP2 2>/dev/null
 step "the wires"
-for g in 1 2 3 4 6; do
+for g in 1 2 3 4 6 9 10; do
 	check "gateway $g: none of its keys on the wire" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/gw0.pcap" --keys "$WORK/g$g.keys"
 done
 check "MGCP with new keys: nothing but ESP to gateway 1" test \

@@ -60,7 +60,8 @@ static void test_command(void)
 	CU_ASSERT_EQUAL(sim_sdp_parse(m.sdp, &sdp), 0);
 	CU_ASSERT_STRING_EQUAL(sim_addr_str(&sdp.to), "192.0.2.7:18000");
 	CU_ASSERT(sdp.secure && sdp.have_crypto);
-	CU_ASSERT_EQUAL(sdp.tag, 2); /* the first has an MKI */
+	CU_ASSERT_EQUAL(sdp.tag, 1);
+	CU_ASSERT(sdp.key.mki_len == 4 && memcmp(sdp.key.mki, "\0\0\0\1", 4) == 0 && sdp.key.lifetime == 20);
 	CU_ASSERT_EQUAL(sdp.pt_cnt, 3);
 	CU_ASSERT_EQUAL(sdp.ptime_ms, 20);
 	CU_ASSERT_EQUAL(sdp.key.alg, SIM_SRTP_AES128_SHA1_80);
@@ -103,9 +104,16 @@ static void test_built_sdp_reads_back(void)
 		a.key.alg = SIM_SRTP_AES128_SHA1_80;
 		sim_hex(master, a.key.key, 16);
 		sim_hex(salt, a.key.salt, 14);
+		if (form == SIM_CRYPTO_RFC) {
+			a.key.lifetime = 31;
+			a.key.mki_len = 3;
+			memcpy(a.key.mki, "\1\2\3", 3);
+		}
 		n = sim_sdp_build(&a, 1, text, sizeof(text));
 		CU_ASSERT(n > 0);
 		CU_ASSERT_PTR_NOT_NULL(strstr(text, "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"));
+		CU_ASSERT_EQUAL(strstr(text, "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^31|66051:3\r\n") != NULL,
+				form == SIM_CRYPTO_RFC);
 		CU_ASSERT_EQUAL(sim_sdp_parse(text, &b), 0);
 		CU_ASSERT_STRING_EQUAL(sim_addr_str(&b.to), "[2001:db8::7]:20000");
 		CU_ASSERT_EQUAL(b.tag, a.tag);
@@ -113,6 +121,35 @@ static void test_built_sdp_reads_back(void)
 		CU_ASSERT_EQUAL(memcmp(&b.key, &a.key, sizeof(a.key)), 0);
 		for (int room = 0; room < n; room++)
 			CU_ASSERT_EQUAL(sim_sdp_build(&a, 1, text, (size_t)room), -ENOSPC);
+	}
+}
+
+/* What stands behind a key: lifetime, MKI, both; what cannot be used is not used. */
+static void test_behind_the_key(void)
+{
+	static const struct {
+		const char *text;
+		int rc;
+		uint8_t lifetime, mki_len, first, last;
+	} cases[] = {
+		{"", 0, 0, 0, 0, 0}, {"||", 0, 0, 0, 0, 0}, {"|2^20", 0, 20, 0, 0, 0}, {"|1048576", 0, 0, 0, 0, 0},
+		{"|2^48|513:2", 0, 48, 2, 2, 1}, {"|7:1", 0, 0, 1, 7, 7}, {"|2^20|18446744073709551615:8", 0, 20, 8, 255, 255},
+		{"|2^20|256:1", -ENOTSUP, 0, 0, 0, 0}, {"|2^20|1:0", -ENOTSUP, 0, 0, 0, 0}, {"|2^20|1:9", -ENOTSUP, 0, 0, 0, 0}, {"|2^20|:4", -ENOTSUP, 0, 0, 0, 0},
+		{"|2^20|1:", -ENOTSUP, 0, 0, 0, 0}, {"|2^20|1:4x", -ENOTSUP, 0, 0, 0, 0}, {"|2^20|-1:4", -ENOTSUP, 0, 0, 0, 0}, {"|1:4|1:4", -ENOTSUP, 0, 0, 0, 0},
+		{"|2^20|18446744073709551616:8", -ENOTSUP, 0, 0, 0, 0}, {"|2^20|1:4;inline:x", -ENOTSUP, 0, 0, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sim_srtp_key k = {0};
+		char text[256];
+		uint32_t tag = 0;
+
+		snprintf(text, sizeof(text), "1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz%s",
+			 cases[i].text);
+		CU_ASSERT_EQUAL(sim_crypto_parse(text, SIM_CRYPTO_RFC, &tag, &k), cases[i].rc);
+		if (cases[i].rc == 0)
+			CU_ASSERT(tag == 1 && k.lifetime == cases[i].lifetime && k.mki_len == cases[i].mki_len &&
+				  (k.mki_len == 0 || (k.mki[0] == cases[i].first && k.mki[k.mki_len - 1] == cases[i].last)));
 	}
 }
 
@@ -183,6 +220,7 @@ static CU_TestInfo tests[] = {
 	{"a command with SDP and keys", test_command},
 	{"a response with the old key form", test_response},
 	{"what we build reads back", test_built_sdp_reads_back},
+	{"lifetime and MKI behind a key", test_behind_the_key},
 	{"malformed messages and descriptions", test_malformed},
 	{"truncation at every length", test_truncated_everywhere},
 	{"piggybacked messages", test_piggyback},
