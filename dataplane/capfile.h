@@ -4,8 +4,8 @@
  * packet in epb_flags, and at the end an interface statistics block that says how many packets are missing. A file is
  * always a row of whole blocks: what a full disk cuts off is taken back.
  *
- * Not librte_pcapng: the one of DPDK 22.11 keeps its clock in a global that workers would change without any
- * synchronisation, takes a short write for a whole one, and writes what an mbuf holds; decrypted media have no frame.
+ * Not librte_pcapng: in DPDK 22.11 it is experimental, wants an mbuf and an Ethernet port for each packet, which decrypted
+ * media behind headers made for them do not have, and says of a write that failed only that it did.
  */
 #ifndef DP_CAPFILE_H
 #define DP_CAPFILE_H

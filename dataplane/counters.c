@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #include <rte_telemetry.h>
+
+#include "quality/emodel.h"
+#include "quality/quality.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010 /* linux/fcntl.h, Linux 5.1 */
@@ -222,6 +226,15 @@ static int tel_legs(const char *cmd, const char *params, struct rte_tel_data *d)
 	return 0;
 }
 
+/* Telemetry has no fractions. What is not known is not said. */
+static void add_quality(struct rte_tel_data *d, const char *r_name, const char *mos_name, double r)
+{
+	if (isnan(r))
+		return;
+	rte_tel_data_add_dict_int(d, r_name, (int)lround(r * 10));
+	rte_tel_data_add_dict_int(d, mos_name, (int)lround(dp_emodel_mos(r) * 100));
+}
+
 static int tel_leg(const char *cmd, const char *params, struct rte_tel_data *d)
 {
 	static const struct {
@@ -241,6 +254,7 @@ static int tel_leg(const char *cmd, const char *params, struct rte_tel_data *d)
 #undef C
 	};
 	const struct dp_page_leg *pl;
+	struct dp_quality q;
 	uint64_t id, hz;
 	char *end;
 
@@ -272,6 +286,9 @@ static int tel_leg(const char *cmd, const char *params, struct rte_tel_data *d)
 							     telemetry_page->now_s - pl->rx_key_s : 0);
 	rte_tel_data_add_dict_u64(d, "tx_key_age_s", pl->tx_key_s != 0 && telemetry_page->now_s > pl->tx_key_s ?
 							     telemetry_page->now_s - pl->tx_key_s : 0);
+	dp_quality_of(pl, &q);
+	add_quality(d, "rx_r_tenths", "rx_mos_hundredths", q.rx_r);
+	add_quality(d, "tx_r_tenths", "tx_mos_hundredths", q.tx_r);
 	return 0;
 }
 

@@ -131,6 +131,19 @@ phone() {
 }
 registered() { ctl_holds 'show registrations' "any(.[]; .device == \"$(sc_phone_name "$1")\")"; }
 
+# sc_tel PREFIX COMMAND: what DPDK's telemetry socket of the dataplane with that file_prefix answers.
+sc_tel() {
+	python3 - "$2" "/run/dpdk/$1/dpdk_telemetry.v2" <<-PY
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+		s.settimeout(5)
+		s.connect(sys.argv[2])
+		s.recv(4096)
+		s.send(sys.argv[1].encode())
+		print(s.recv(65536).decode())
+	PY
+}
+
 sc_gw_ip() { printf '10.77.2.%d' $((10 + $1)); }
 # gateway N [gwsim options]: gwN.example at 10.77.2.(10+N), in the foreground; report $WORK/gN.json.
 gateway() {

@@ -6,9 +6,10 @@
 #include <time.h>
 
 #include "api/dp_suite.h"
-#include "call/emodel.h"
 #include "call/legview.h"
 #include "callint.h"
+#include "quality/emodel.h"
+#include "quality/quality.h"
 
 #define BAD_LOSS   1.0  /* percent; phones conceal about that much */
 #define BAD_JITTER 30.0 /* ms: more than a usual jitter buffer's half */
@@ -33,41 +34,10 @@ static json_t *count(uint64_t v)
 	return json_integer((json_int_t)v);
 }
 
-void cp_leg_quality(const struct dp_page_leg *pg, struct cp_leg_quality *q)
-{
-	double hz = pg->clock_hz != 0 ? (double)pg->clock_hz : 8000;
-	uint64_t sent = pg->tx_pkts > pg->tx_rtcp ? pg->tx_pkts - pg->tx_rtcp : 0;
-	struct cp_emodel_in in = {.codec = pg->codec < DP_CODEC_MAX ? (enum dp_codec)pg->codec : DP_CODEC_OTHER,
-				  .ptime_ms = (unsigned)pg->ptime_ms};
-	int64_t away = (int64_t)pg->rtcp.lost;
-
-	*q = (struct cp_leg_quality){.rx_r = NAN, .tx_r = NAN};
-	q->rx_lost = pg->rtp.expected > pg->rtp.received ? pg->rtp.expected - pg->rtp.received : 0;
-	q->rx_loss = share(q->rx_lost, pg->rtp.expected);
-	q->rx_jitter_ms = (double)pg->rtp.jitter / 16 * 1000 / hz;
-	/* RFC 3550 lets duplicates make the loss negative. */
-	q->tx_loss = away > 0 && sent > 0 ? fmin(1, (double)away / (double)sent) : 0;
-	q->tx_jitter_ms = (double)pg->rtcp.jitter * 1000 / hz;
-	q->rtt_ms = (double)pg->rtcp.rtt_us / 1000;
-	if (!cp_emodel_has(in.codec))
-		return;
-	in.network_ms = q->rtt_ms / 2;
-	if (pg->rtp.expected > 0) {
-		in.loss = q->rx_loss;
-		in.jitter_ms = q->rx_jitter_ms;
-		q->rx_r = cp_emodel_r(&in);
-	}
-	if (pg->rtcp.reports > 0) {
-		in.loss = q->tx_loss;
-		in.jitter_ms = q->tx_jitter_ms;
-		q->tx_r = cp_emodel_r(&in);
-	}
-}
-
 static void set_quality(json_t *o, const char *r_name, const char *mos_name, double r)
 {
 	json_object_set_new(o, r_name, isnan(r) ? json_null() : json_real(round(r * 10) / 10));
-	json_object_set_new(o, mos_name, isnan(r) ? json_null() : json_real(round(cp_emodel_mos(r) * 100) / 100));
+	json_object_set_new(o, mos_name, isnan(r) ? json_null() : json_real(round(dp_emodel_mos(r) * 100) / 100));
 }
 
 static json_t *age(uint64_t since_s, uint64_t now_s)
@@ -81,7 +51,7 @@ static const char *suite_name(uint64_t suite)
 }
 
 /* What somebody should look at. */
-static json_t *problems(const struct cp_call *c, const struct dp_page_leg *pg, const struct cp_leg_quality *q, uint64_t now_s)
+static json_t *problems(const struct cp_call *c, const struct dp_page_leg *pg, const struct dp_quality *q, uint64_t now_s)
 {
 	json_t *list = json_array();
 
@@ -109,7 +79,7 @@ static json_t *show_leg(struct cp_calls *calls, const struct cp_call *c, const s
 	const struct dp_page *page = cp_dp_page(calls->env.dp);
 	const struct dp_page_leg *pg = cp_dp_page_leg(calls->env.dp, p->leg_id);
 	uint64_t now_s = page != NULL ? page->now_s : 0;
-	struct cp_leg_quality q;
+	struct dp_quality q;
 	struct dp_page_leg copy = {0};
 	struct cfg_addr local;
 	char lt[64], rt[64];
@@ -121,7 +91,7 @@ static json_t *show_leg(struct cp_calls *calls, const struct cp_call *c, const s
 	if (pg != NULL && pg->session == c->ref)
 		copy = *pg;
 	here = copy.state != DP_PAGE_LEG_FREE;
-	cp_leg_quality(&copy, &q);
+	dp_quality_of(&copy, &q);
 	bad = problems(c, &copy, &q, now_s);
 	if (bad_only && json_array_size(bad) == 0) {
 		json_decref(bad);

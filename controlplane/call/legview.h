@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Legs as operators see them: figures of the counter page, quality estimates, filters, pages. */
+/* Legs as operators see them: figures of the counter page, filters, pages. */
 #ifndef CP_LEGVIEW_H
 #define CP_LEGVIEW_H
 
@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 struct cp_calls;
-struct dp_page_leg;
 
 #define CP_LEGS_PAGE 200 /* legs in one answer: a few milliseconds of the event loop */
 
@@ -26,16 +25,5 @@ json_t *cp_calls_show_legs(struct cp_calls *calls, const struct cp_leg_filter *f
 
 /** Whose leg is that? False: nobody's. *ret_party is borrowed until the loop runs again. */
 bool cp_calls_leg(struct cp_calls *calls, uint32_t leg_id, uint32_t *ret_call, const char **ret_party);
-
-struct cp_leg_quality {
-	uint64_t rx_lost;
-	double rx_loss, tx_loss; /* shares, 0 to 1; tx as the party's RTCP reports it */
-	double rx_jitter_ms, tx_jitter_ms;
-	double rtt_ms;
-	double rx_r, tx_r;       /* R factor; NAN: codec without published figures, or nothing heard yet */
-};
-
-/** What a leg's counters mean. R of each direction takes this leg's network only: loss, jitter, half the round trip. */
-void cp_leg_quality(const struct dp_page_leg *leg, struct cp_leg_quality *ret);
 
 #endif

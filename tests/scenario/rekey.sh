@@ -16,6 +16,7 @@ sox "$WORK/a.wav" "$WORK/long.wav" repeat 3 2>/dev/null || die "sox"
 sox "$WORK/b.wav" "$WORK/longb.wav" repeat 3 2>/dev/null || die "sox"
 appliance_config || die "configuration"
 sed -i '/^ipsec:/,$d' "$WORK/ravelin.yaml"
+sed -i "s|^  main_lcore|  file_prefix: rvrek$$\n&|" "$WORK/ravelin.yaml"
 sed -i '/^media:/a\  rekey_s: 3\n  suites: [AES_CM_128_HMAC_SHA1_80]' "$WORK/ravelin.yaml"
 appliance_start || die "the appliance did not come up"
 
@@ -80,6 +81,12 @@ renewed() {
 	done
 	[ "$times" = 0 ] || check "$text: renewed $times times" test $done = "$times"
 	check_ctl "$text: no leg saw a forgery" "show legs" "[.[] | select(.call == ${id:-0})] | length == 2 and all(.[]; .auth_failed == 0)"
+	# the same estimate of the quality, whoever is asked
+	ctl -j show legs | jq "[.[] | select(.call == ${id:-0} and .party == \"gw$g.example\")][0]" >"$WORK/leg$g.json"
+	sc_tel "rvrek$$" "/ravelin/leg,$(jq .leg "$WORK/leg$g.json")" >"$WORK/tel$g.json" 2>>"$WORK/checks.log"
+	check_json "$text: R and MOS in telemetry as in show legs" "$WORK/tel$g.json" ".[\"/ravelin/leg\"] |
+		.rx_r_tenths > 800 and (.rx_r_tenths - $(jq .rx_r "$WORK/leg$g.json") * 10 | fabs) < 20 and
+		(.rx_mos_hundredths - $(jq .rx_mos "$WORK/leg$g.json") * 100 | fabs) < 10 and .rx_key_age_s < 15"
 	wait $pp
 	check "$text: the phone's end" test $? = 0
 	wait $pg

@@ -159,17 +159,7 @@ check "a second trace meanwhile is refused" eval \
 check "interrupted, it is free again" eval "timeout -s INT 2 $BUILD/controlplane/ctl/ravelinctl -s $WORK/run/admin.sock trace --count 1 --port 1; [ \$? != 1 ]"
 
 step "telemetry"
-tel() { # COMMAND
-	python3 - "$1" "/run/dpdk/rvsee$$/dpdk_telemetry.v2" <<-PY
-		import socket, sys
-		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-		s.settimeout(5)
-		s.connect(sys.argv[2])
-		s.recv(4096)
-		s.send(sys.argv[1].encode())
-		print(s.recv(65536).decode())
-	PY
-}
+tel() { sc_tel "rvsee$$" "$1"; }
 tel /ravelin/legs >"$WORK/tel_legs.json" 2>>"$WORK/checks.log"
 tel /ravelin/leg,$LEG_A >"$WORK/tel_leg.json" 2>>"$WORK/checks.log"
 check_json "/ravelin/legs" "$WORK/tel_legs.json" ".[\"/ravelin/legs\"] | index($LEG_A) != null and index($LEG_B) != null"

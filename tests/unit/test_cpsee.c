@@ -10,6 +10,7 @@
 #include "admin/admin.h"
 #include "call_fix.h"
 #include "call/legview.h"
+#include "quality/quality.h"
 #include "capture.h"
 
 static struct cp_captures *caps;
@@ -281,16 +282,16 @@ static void test_figures(void)
 	json_decref(r);
 
 	/* duplicates make a party's loss negative; a page of another session is not ours */
-	struct cp_leg_quality q;
+	struct dp_quality q;
 
 	p->rtcp.lost = (uint64_t)-3;
-	cp_leg_quality(p, &q);
+	dp_quality_of(p, &q);
 	CU_ASSERT_DOUBLE_EQUAL(q.tx_loss, 0, 0);
 	p->rtp.received = p->rtp.expected + 5;
-	cp_leg_quality(p, &q);
+	dp_quality_of(p, &q);
 	CU_ASSERT_EQUAL(q.rx_lost, 0);
 	p->codec = 77;
-	cp_leg_quality(p, &q);
+	dp_quality_of(p, &q);
 	CU_ASSERT_TRUE(isnan(q.rx_r));
 	p->session++;
 	r = page((struct cp_leg_filter){.leg = legs[0]});

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* call/emodel.c against the figures that ITU-T publishes. */
+/* dataplane/quality/emodel.c against the figures that ITU-T publishes. */
 #include <math.h>
 
 #include <CUnit/CUnit.h>
 
-#include "call/emodel.h"
+#include "quality/emodel.h"
 
 #define NEAR(a, b, eps) CU_ASSERT_DOUBLE_EQUAL(a, b, eps)
 
 /* G.107 s7.7: with every default value R is 93.2. */
 static void test_default(void)
 {
-	NEAR(cp_emodel_r_of(0, 0), 93.2, 0.05);
+	NEAR(dp_emodel_r_of(0, 0), 93.2, 0.05);
 }
 
 /* G.107 annex B, table B.1: R and MOS. */
@@ -22,14 +22,14 @@ static void test_mos(void)
 	} tab[] = {{93.2, 4.41}, {90, 4.34}, {80, 4.03}, {70, 3.60}, {60, 3.10}, {50, 2.58}};
 
 	for (size_t i = 0; i < sizeof(tab) / sizeof(tab[0]); i++)
-		NEAR(cp_emodel_mos(tab[i].r), tab[i].mos, 0.01);
-	NEAR(cp_emodel_mos(0), 1, 0);
-	NEAR(cp_emodel_mos(-5), 1, 0);
-	NEAR(cp_emodel_mos(100), 4.5, 0);
-	NEAR(cp_emodel_mos(120), 4.5, 0);
+		NEAR(dp_emodel_mos(tab[i].r), tab[i].mos, 0.01);
+	NEAR(dp_emodel_mos(0), 1, 0);
+	NEAR(dp_emodel_mos(-5), 1, 0);
+	NEAR(dp_emodel_mos(100), 4.5, 0);
+	NEAR(dp_emodel_mos(120), 4.5, 0);
 	for (double r = 0; r <= 100; r += 0.1) {
-		CU_ASSERT_TRUE(cp_emodel_mos(r) >= 1 && cp_emodel_mos(r) <= 4.5);
-		CU_ASSERT_TRUE(r < 6.6 || cp_emodel_mos(r) > cp_emodel_mos(r - 0.1));
+		CU_ASSERT_TRUE(dp_emodel_mos(r) >= 1 && dp_emodel_mos(r) <= 4.5);
+		CU_ASSERT_TRUE(r < 6.6 || dp_emodel_mos(r) > dp_emodel_mos(r - 0.1));
 	}
 }
 
@@ -40,60 +40,60 @@ static void test_mos(void)
 static void test_delay(void)
 {
 	double idd200 = 25 * (pow(2, 1.0 / 6) - 3 * pow(1 + pow(1 / 3.0, 6), 1.0 / 6) + 2);
-	double last = cp_emodel_r_of(0, 0);
+	double last = dp_emodel_r_of(0, 0);
 
 	NEAR(idd200, 3.04, 0.01);
 	for (double ta = 1; ta <= 1000; ta++) {
-		double r = cp_emodel_r_of(0, ta);
+		double r = dp_emodel_r_of(0, ta);
 
 		/* sidetone and talker echo trade places in the first milliseconds */
 		CU_ASSERT_TRUE(r < last + (ta < 10 ? 0.2 : 0));
 		last = r;
 	}
-	CU_ASSERT_TRUE(cp_emodel_r_of(0, 100) > 90);
-	CU_ASSERT_TRUE(cp_emodel_r_of(0, 150) > 88 && cp_emodel_r_of(0, 150) < 91);
-	CU_ASSERT_TRUE(cp_emodel_r_of(0, 400) > 55 && cp_emodel_r_of(0, 400) < 65);
+	CU_ASSERT_TRUE(dp_emodel_r_of(0, 100) > 90);
+	CU_ASSERT_TRUE(dp_emodel_r_of(0, 150) > 88 && dp_emodel_r_of(0, 150) < 91);
+	CU_ASSERT_TRUE(dp_emodel_r_of(0, 400) > 55 && dp_emodel_r_of(0, 400) < 65);
 	/* what is subtracted is subtracted once, and never below zero */
-	NEAR(cp_emodel_r_of(0, 50) - cp_emodel_r_of(11, 50), 11, 1e-9);
-	NEAR(cp_emodel_r_of(200, 50), 0, 0);
+	NEAR(dp_emodel_r_of(0, 50) - dp_emodel_r_of(11, 50), 11, 1e-9);
+	NEAR(dp_emodel_r_of(200, 50), 0, 0);
 }
 
 /* G.113 appendix I: G.711 with concealment Ie 0, Bpl 25.1; G.729A with silence suppression Ie 11, Bpl 19. G.107 s7-6. */
 static void test_loss(void)
 {
-	NEAR(cp_emodel_ie_eff(DP_CODEC_G711, 0), 0, 1e-9);
-	NEAR(cp_emodel_ie_eff(DP_CODEC_G729, 0), 11, 1e-9);
-	NEAR(cp_emodel_ie_eff(DP_CODEC_G711, 1), 95 / 26.1, 1e-9);
-	NEAR(cp_emodel_ie_eff(DP_CODEC_G729, 1), 11 + 84 / 20.0, 1e-9);
+	NEAR(dp_emodel_ie_eff(DP_CODEC_G711, 0), 0, 1e-9);
+	NEAR(dp_emodel_ie_eff(DP_CODEC_G729, 0), 11, 1e-9);
+	NEAR(dp_emodel_ie_eff(DP_CODEC_G711, 1), 95 / 26.1, 1e-9);
+	NEAR(dp_emodel_ie_eff(DP_CODEC_G729, 1), 11 + 84 / 20.0, 1e-9);
 	/* half of what there is to lose at as much percent as the codec bears */
-	NEAR(cp_emodel_ie_eff(DP_CODEC_G711, 25.1), 47.5, 1e-9);
-	NEAR(cp_emodel_ie_eff(DP_CODEC_G729, 19), 53, 1e-9);
-	CU_ASSERT_TRUE(cp_emodel_ie_eff(DP_CODEC_G711, 100) < 95);
-	CU_ASSERT_TRUE(cp_emodel_has(DP_CODEC_G711));
-	CU_ASSERT_TRUE(cp_emodel_has(DP_CODEC_G729));
-	CU_ASSERT_FALSE(cp_emodel_has(DP_CODEC_OTHER));
-	CU_ASSERT_FALSE(cp_emodel_has(DP_CODEC_G722));
-	CU_ASSERT_FALSE(cp_emodel_has(DP_CODEC_MAX));
+	NEAR(dp_emodel_ie_eff(DP_CODEC_G711, 25.1), 47.5, 1e-9);
+	NEAR(dp_emodel_ie_eff(DP_CODEC_G729, 19), 53, 1e-9);
+	CU_ASSERT_TRUE(dp_emodel_ie_eff(DP_CODEC_G711, 100) < 95);
+	CU_ASSERT_TRUE(dp_emodel_has(DP_CODEC_G711));
+	CU_ASSERT_TRUE(dp_emodel_has(DP_CODEC_G729));
+	CU_ASSERT_FALSE(dp_emodel_has(DP_CODEC_OTHER));
+	CU_ASSERT_FALSE(dp_emodel_has(DP_CODEC_G722));
+	CU_ASSERT_FALSE(dp_emodel_has(DP_CODEC_MAX));
 }
 
 static void test_path(void)
 {
-	struct cp_emodel_in in = {.codec = DP_CODEC_G711};
+	struct dp_emodel_in in = {.codec = DP_CODEC_G711};
 
 	/* 20 ms of speech are collected, a buffer holds one packet */
-	NEAR(cp_emodel_codec_ms(&in), 40, 1e-9);
+	NEAR(dp_emodel_codec_ms(&in), 40, 1e-9);
 	in.ptime_ms = 30;
-	NEAR(cp_emodel_codec_ms(&in), 60, 1e-9);
+	NEAR(dp_emodel_codec_ms(&in), 60, 1e-9);
 	in.codec = DP_CODEC_G729; /* 5 ms look-ahead */
-	NEAR(cp_emodel_codec_ms(&in), 65, 1e-9);
+	NEAR(dp_emodel_codec_ms(&in), 65, 1e-9);
 	in.jitter_ms = 40;
-	NEAR(cp_emodel_codec_ms(&in), 30 + 5 + 80, 1e-9);
-	in = (struct cp_emodel_in){.codec = DP_CODEC_G711, .ptime_ms = 20, .network_ms = 60, .loss = 0.01};
-	NEAR(cp_emodel_r(&in), cp_emodel_r_of(95 / 26.1, 100), 1e-9);
+	NEAR(dp_emodel_codec_ms(&in), 30 + 5 + 80, 1e-9);
+	in = (struct dp_emodel_in){.codec = DP_CODEC_G711, .ptime_ms = 20, .network_ms = 60, .loss = 0.01};
+	NEAR(dp_emodel_r(&in), dp_emodel_r_of(95 / 26.1, 100), 1e-9);
 	in.loss = 7; /* nonsense of a party's report does no harm */
-	CU_ASSERT_TRUE(cp_emodel_r(&in) >= 0 && cp_emodel_r(&in) < 20);
+	CU_ASSERT_TRUE(dp_emodel_r(&in) >= 0 && dp_emodel_r(&in) < 20);
 	in.loss = -1;
-	NEAR(cp_emodel_r(&in), cp_emodel_r_of(0, 100), 1e-9);
+	NEAR(dp_emodel_r(&in), dp_emodel_r_of(0, 100), 1e-9);
 }
 
 static CU_TestInfo tests[] = {

@@ -4,14 +4,14 @@
  * appliance does not see has the model's default values (G.107 table 2), and the equipment's share comes from
  * G.113 appendix I. It is a planning model: the figures compare paths, they are no listening test.
  */
-#ifndef CP_EMODEL_H
-#define CP_EMODEL_H
+#ifndef DP_EMODEL_H
+#define DP_EMODEL_H
 
 #include <stdbool.h>
 
 #include "api/dp_msg.h"
 
-struct cp_emodel_in {
+struct dp_emodel_in {
 	enum dp_codec codec;
 	unsigned ptime_ms;    /* speech in a packet; 0: 20 */
 	double loss;          /* share of packets that do not come, 0 to 1; taken as random (BurstR 1) */
@@ -20,23 +20,23 @@ struct cp_emodel_in {
 };
 
 /** Codecs with published Ie and Bpl: G.711 and G.729. */
-bool cp_emodel_has(enum dp_codec codec);
+bool dp_emodel_has(enum dp_codec codec);
 
-/** R factor, 0 to 100 (93.2 is G.107's default). The codec is one that cp_emodel_has(). */
-double cp_emodel_r(const struct cp_emodel_in *in);
+/** R factor, 0 to 100 (93.2 is G.107's default). The codec is one that dp_emodel_has(). */
+double dp_emodel_r(const struct dp_emodel_in *in);
 
 /** Mean opinion score that G.107 annex B expects for an R factor: 1 to 4.5. */
-double cp_emodel_mos(double r);
+double dp_emodel_mos(double r);
 
 /* --- parts, for the tests against the recommendation's figures --- */
 
 /** R for an equipment impairment 'ie_eff' and an absolute one-way delay Ta, everything else by default (T = Ta, Tr = 2 Ta). */
-double cp_emodel_r_of(double ie_eff, double ta_ms);
+double dp_emodel_r_of(double ie_eff, double ta_ms);
 
 /** Ie,eff of G.107 s7-6, BurstR 1; 'loss_percent' 0 to 100. */
-double cp_emodel_ie_eff(enum dp_codec codec, double loss_percent);
+double dp_emodel_ie_eff(enum dp_codec codec, double loss_percent);
 
 /** Delay that packets and codec add, ms: packetisation, look-ahead, jitter buffer. */
-double cp_emodel_codec_ms(const struct cp_emodel_in *in);
+double dp_emodel_codec_ms(const struct dp_emodel_in *in);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "call/emodel.h"
+#include "emodel.h"
 
 #include <math.h>
 
@@ -88,26 +88,26 @@ static const struct {
 	[DP_CODEC_G729] = {11, 19.0, 5},
 };
 
-bool cp_emodel_has(enum dp_codec codec)
+bool dp_emodel_has(enum dp_codec codec)
 {
 	return (unsigned)codec < DP_CODEC_MAX && codecs[codec].bpl > 0;
 }
 
-double cp_emodel_ie_eff(enum dp_codec codec, double loss_percent)
+double dp_emodel_ie_eff(enum dp_codec codec, double loss_percent)
 {
 	double ie = codecs[codec].ie;
 
 	return ie + (95 - ie) * loss_percent / (loss_percent + codecs[codec].bpl);
 }
 
-double cp_emodel_r_of(double ie_eff, double ta_ms)
+double dp_emodel_r_of(double ie_eff, double ta_ms)
 {
 	double r = ro() - is(ta_ms) - id(ta_ms) - ie_eff;
 
 	return r < 0 ? 0 : r > 100 ? 100 : r;
 }
 
-double cp_emodel_codec_ms(const struct cp_emodel_in *in)
+double dp_emodel_codec_ms(const struct dp_emodel_in *in)
 {
 	double ptime = in->ptime_ms != 0 ? in->ptime_ms : 20, buffer = 2 * in->jitter_ms;
 
@@ -115,14 +115,14 @@ double cp_emodel_codec_ms(const struct cp_emodel_in *in)
 	return ptime + codecs[in->codec].look_ms + (buffer > ptime ? buffer : ptime);
 }
 
-double cp_emodel_r(const struct cp_emodel_in *in)
+double dp_emodel_r(const struct dp_emodel_in *in)
 {
 	double loss = in->loss < 0 ? 0 : in->loss > 1 ? 1 : in->loss;
 
-	return cp_emodel_r_of(cp_emodel_ie_eff(in->codec, loss * 100), in->network_ms + cp_emodel_codec_ms(in));
+	return dp_emodel_r_of(dp_emodel_ie_eff(in->codec, loss * 100), in->network_ms + dp_emodel_codec_ms(in));
 }
 
-double cp_emodel_mos(double r)
+double dp_emodel_mos(double r)
 {
 	double mos;
 
