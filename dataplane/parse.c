@@ -148,11 +148,25 @@ uint16_t dp_vlan_untag(uint8_t *frame, uint16_t len, uint16_t *ret_vid)
 	return DP_VLAN_LEN;
 }
 
-void dp_vlan_tag(uint8_t *frame, uint16_t vid)
+void dp_vlan_tag(uint8_t *frame, uint16_t tci)
 {
 	memmove(frame - DP_VLAN_LEN, frame, 12);
 	dp_put16(frame + 12 - DP_VLAN_LEN, DP_ETYPE_VLAN);
-	dp_put16(frame + 14 - DP_VLAN_LEN, vid);
+	dp_put16(frame + 14 - DP_VLAN_LEN, tci);
+}
+
+uint8_t dp_vlan_pcp(const uint8_t *frame, uint16_t len)
+{
+	if (len < DP_ETH_LEN + 2)
+		return 0;
+	switch (dp_get16(frame + 12)) {
+	case DP_ETYPE_IP4:
+		return frame[DP_ETH_LEN + 1] >> 5;
+	case DP_ETYPE_IP6: /* the traffic class lies across two bytes */
+		return frame[DP_ETH_LEN] >> 1 & 7;
+	default:
+		return 0;
+	}
 }
 
 enum dp_drop dp_parse_ip(const uint8_t *data, uint16_t len, struct dp_frame *f)

@@ -93,7 +93,10 @@ enum dp_drop dp_parse_frame(const uint8_t *data, uint16_t len, struct dp_frame *
 uint16_t dp_vlan_untag(uint8_t *frame, uint16_t len, uint16_t *ret_vid);
 
 /** Put a tag on a frame of at least DP_ETH_LEN bytes with DP_VLAN_LEN writable bytes in front of it: it now begins there. */
-void dp_vlan_tag(uint8_t *frame, uint16_t vid);
+void dp_vlan_tag(uint8_t *frame, uint16_t tci);
+
+/** Priority (802.1p) of an untagged frame: the upper three bits of its DSCP, as of old (RFC 2474 s4.2.2): EF is 5; not IP: 0. */
+uint8_t dp_vlan_pcp(const uint8_t *frame, uint16_t len);
 
 /** The same from the IP header on (what comes out of an SA): l3_off is 0, etype by version. */
 enum dp_drop dp_parse_ip(const uint8_t *data, uint16_t len, struct dp_frame *f);

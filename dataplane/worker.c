@@ -70,7 +70,7 @@ void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m)
 			dp_worker_drop(w, m, DP_DROP_NO_ROOM);
 			return;
 		}
-		dp_vlan_tag(frame, port->vlan);
+		dp_vlan_tag(frame, (uint16_t)(port->vlan | dp_vlan_pcp(frame, (uint16_t)(m->data_len - DP_VLAN_LEN)) << 13));
 	}
 	port_idx = port->dev;
 	w->tx[port_idx].m[w->tx[port_idx].n++] = m;

@@ -215,6 +215,27 @@ static void test_vlan(void)
 	CU_ASSERT_EQUAL(dp_vlan_untag(plain, len, &vid), 0);
 }
 
+static void test_vlan_priority(void)
+{
+	static const uint8_t want[][2] = {{46, 5}, {0, 0}, {63, 7}, {56, 7}, {7, 0}, {8, 1}, {34, 4}};
+	uint8_t f[16] = {0};
+
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		dp_put16(f + 12, DP_ETYPE_IP4);
+		f[14] = 0x45;
+		f[15] = (uint8_t)(want[i][0] << 2 | 3); /* ECN has no say */
+		CU_ASSERT_EQUAL(dp_vlan_pcp(f, sizeof(f)), want[i][1]);
+		dp_put16(f + 12, DP_ETYPE_IP6);
+		dp_put16(f + 14, (uint16_t)(0x6000 | want[i][0] << 6 | 0x3f));
+		CU_ASSERT_EQUAL(dp_vlan_pcp(f, sizeof(f)), want[i][1]);
+	}
+	memset(f + 14, 0xff, 2);
+	for (uint16_t len = 14; len < 16; len++) /* too short for an answer */
+		CU_ASSERT_EQUAL(dp_vlan_pcp(f, len), 0);
+	dp_put16(f + 12, DP_ETYPE_ARP);
+	CU_ASSERT_EQUAL(dp_vlan_pcp(f, sizeof(f)), 0);
+}
+
 static void test_arp(void)
 {
 	uint8_t a[28] = {0, 1, 8, 0, 6, 4, 0, 1, 2, 1, 1, 1, 1, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2};
@@ -302,6 +323,7 @@ static CU_TestInfo tests[] = {
 	{"IPv6 extension headers", test_ip6_extensions},
 	{"Ethernet and VLAN", test_l2},
 	{"VLAN tags on and off", test_vlan},
+	{"priority of a VLAN tag", test_vlan_priority},
 	{"ARP", test_arp},
 	{"RTP headers", test_rtp},
 	{"RTCP compounds, and RTCP on RTP's port", test_rtcp},

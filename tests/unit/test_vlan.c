@@ -230,7 +230,7 @@ static void test_relay(void)
 		CU_ASSERT_EQUAL(memcmp(o.data, peer_mac, 6), 0);
 		CU_ASSERT_EQUAL(memcmp(o.data + 6, node.ports[0].mac, 6), 0);
 		CU_ASSERT_EQUAL(dp_get16(o.data + 12), DP_ETYPE_VLAN);
-		CU_ASSERT_EQUAL(dp_get16(o.data + 14), VID);
+		CU_ASSERT_EQUAL(dp_get16(o.data + 14), 5 << 13 | VID); /* the leg's DSCP is 46 */
 		CU_ASSERT_EQUAL(dp_get16(o.data + 16), DP_ETYPE_IP4);
 		CU_ASSERT_EQUAL(memcmp(o.data + 46, p, len), 0);
 	}
