@@ -367,15 +367,6 @@ int dp_port_share(struct dp_port *ports, uint8_t first, uint8_t i)
 
 /* --- addresses --- */
 
-static uint32_t hash(const uint8_t *ip)
-{
-	uint64_t a, b;
-
-	memcpy(&a, ip, 8);
-	memcpy(&b, ip + 8, 8);
-	return (uint32_t)(((a ^ (b << 9 | b >> 55)) * 0x9e3779b97f4a7c15u) >> 40);
-}
-
 void dp_locals_init(struct dp_locals *l)
 {
 	memset(l, 0, sizeof(*l));
@@ -384,30 +375,19 @@ void dp_locals_init(struct dp_locals *l)
 
 int dp_locals_add(struct dp_locals *l, uint8_t family, const uint8_t *ip, uint8_t port, int16_t media_idx)
 {
-	uint32_t at = hash(ip) % 1024;
+	uint32_t at = dp_locals_bucket(ip);
 
 	if (dp_locals_find(l, family, ip) != NULL)
 		return -EEXIST;
 	if (l->n == DP_LOCAL_MAX)
 		return -ENOSPC;
 	while (l->bucket[at] != DP_LOCAL_NONE)
-		at = (at + 1) % 1024;
+		at = (at + 1) % DP_LOCAL_BUCKETS;
 	l->bucket[at] = l->n;
 	l->a[l->n] = (struct dp_local){.family = family, .port = port, .media_idx = media_idx};
 	memcpy(l->a[l->n].ip, ip, 16);
 	l->n++;
 	return 0;
-}
-
-const struct dp_local *dp_locals_find(const struct dp_locals *l, uint8_t family, const uint8_t *ip)
-{
-	for (uint32_t at = hash(ip) % 1024; l->bucket[at] != DP_LOCAL_NONE; at = (at + 1) % 1024) {
-		const struct dp_local *a = &l->a[l->bucket[at]];
-
-		if (a->family == family && memcmp(a->ip, ip, 16) == 0)
-			return a;
-	}
-	return NULL;
 }
 
 static bool on_link(const struct cfg_addr *net, const uint8_t *ip)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "config.h"
 
@@ -18,6 +19,7 @@
 #define DP_PORT_MTU      1500 /* where nothing else is configured */
 #define DP_LOCAL_MAX     (DP_PORT_MAX * DP_PORT_ADDR_MAX)
 #define DP_LOCAL_NONE    UINT16_MAX
+#define DP_LOCAL_BUCKETS 1024
 
 struct rte_mempool;
 
@@ -51,7 +53,7 @@ struct dp_local {
 
 struct dp_locals {
 	uint16_t n;
-	uint16_t bucket[1024]; /* open addressing: index or DP_LOCAL_NONE */
+	uint16_t bucket[DP_LOCAL_BUCKETS]; /* open addressing: index or DP_LOCAL_NONE */
 	struct dp_local a[DP_LOCAL_MAX];
 };
 
@@ -107,8 +109,26 @@ int dp_locals_add(struct dp_locals *l, uint8_t family, const uint8_t *ip, uint8_
 
 void dp_locals_init(struct dp_locals *l);
 
+static inline uint32_t dp_locals_bucket(const uint8_t *ip)
+{
+	uint64_t a, b;
+
+	memcpy(&a, ip, 8);
+	memcpy(&b, ip + 8, 8);
+	return (uint32_t)(((a ^ (b << 9 | b >> 55)) * 0x9e3779b97f4a7c15u) >> 40) % DP_LOCAL_BUCKETS;
+}
+
 /** Ours? 'ip' with IPv4 in the first four bytes, rest zero. NULL: no. Any lcore. */
-const struct dp_local *dp_locals_find(const struct dp_locals *l, uint8_t family, const uint8_t *ip);
+static inline const struct dp_local *dp_locals_find(const struct dp_locals *l, uint8_t family, const uint8_t *ip)
+{
+	for (uint32_t at = dp_locals_bucket(ip); l->bucket[at] != DP_LOCAL_NONE; at = (at + 1) % DP_LOCAL_BUCKETS) {
+		const struct dp_local *a = &l->a[l->bucket[at]];
+
+		if (a->family == family && memcmp(a->ip, ip, 16) == 0)
+			return a;
+	}
+	return NULL;
+}
 
 /**
  * Next hop on this port for a destination: itself if on link, else the port's gateway. *ret_hop is 16 bytes as in

@@ -304,12 +304,40 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 	return CL_REFUSED;
 }
 
+/*
+ * Most packets, told by few compares: IPv4 media in one buffer, to the port's MAC and an address of it. 'p' is the port, on
+ * which no tag is looked at or none is left. False: classify() says what it is.
+ */
+static inline bool quick_media(const struct dp_worker *w, struct dp_burst *b, uint16_t i, uint8_t p)
+{
+	const struct dp_node *node = w->node;
+	const struct rte_mbuf *m = b->m[i];
+	const uint8_t *data = b->data[i];
+	const struct dp_local *l;
+
+	if (m->nb_segs != 1 || (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+	    !dp_parse_quick(data, m->data_len, &b->f[i]) || memcmp(data, node->ports[p].mac, 6) != 0 ||
+	    memcmp(data + 6, node->ports[p].mac, 6) == 0)
+		return false;
+	l = dp_locals_find(&node->locals, 4, b->f[i].dst);
+	if (l == NULL || l->port != p || l->media_idx < 0 ||
+	    (uint32_t)b->f[i].dst_port - node->base_port >= DP_PORTS_PER_ADDR)
+		return false;
+	b->local[i] = l;
+	b->verdict[i] = DP_OK;
+	return true;
+}
+
 static uint8_t shard_of_media(const struct dp_worker *w, const struct dp_frame *f)
 {
 	return (uint8_t)((uint16_t)(f->dst_port - w->node->base_port) / DP_PORTS_PER_SHARD);
 }
 
-void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
+/*
+ * 'from': the port that the packets came in on; only those that are not quick_media() get their priv then, whose line is one
+ * of memory that nobody else needs. DP_PORT_NONE: they have one.
+ */
+static void input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n, uint8_t from)
 {
 	struct dp_burst *b = &w->burst;
 	uint16_t media[DP_BURST], esp[DP_BURST], media_n = 0, esp_n = 0, whole_n = 0;
@@ -323,10 +351,22 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 		rte_prefetch0(b->data[i]);
 	}
 	for (uint16_t i = 0; i < n; i++) {
+		struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m[i]);
+		uint8_t p = from != DP_PORT_NONE ? from : priv->port, shard;
+		bool tagless = w->node->ports[p].by_vlan == NULL || (from == DP_PORT_NONE && priv->known), quick;
 		enum class cl;
-		uint8_t shard;
 
-		cl = classify(w, b, i);
+		quick = tagless && quick_media(w, b, i, p);
+		if (likely(quick)) {
+			shard = shard_of_media(w, &b->f[i]);
+			if (likely(dp_worker_owns(w, shard) && w->watch == NULL)) {
+				media[media_n++] = i;
+				continue;
+			}
+		}
+		if (from != DP_PORT_NONE)
+			*priv = (struct dp_mbuf_priv){.port = from};
+		cl = quick ? CL_MEDIA : classify(w, b, i);
 		if (unlikely(w->watch != NULL))
 			dp_trace_begin(w, b, i, cl == CL_MEDIA);
 		switch (cl) {
@@ -379,12 +419,17 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
 		w->cnt->stage_pkts[DP_STAGE_OTHER] += esp_n;
 	}
 	if (unlikely(whole_n > 0)) /* once: what is made of fragments is not taken for one */
-		dp_worker_input(w, whole, whole_n);
+		input(w, whole, whole_n, DP_PORT_NONE);
+}
+
+void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n)
+{
+	input(w, m, n, DP_PORT_NONE);
 }
 
 /*
- * Ask for all that is read of a packet up to its leg: the buffer's record, ours behind it, and the headers, which begin
- * where the pool's buffers have them. Another core or a NIC wrote them last.
+ * Ask for all that is read of a packet up to its leg: the buffer's record and the headers, which begin where the pool's
+ * buffers have them. Another core or a NIC wrote them last.
  */
 static void prefetch_rx(struct rte_mbuf **m, uint16_t n)
 {
@@ -393,9 +438,7 @@ static void prefetch_rx(struct rte_mbuf **m, uint16_t n)
 		const uint8_t *data = p + sizeof(struct rte_mbuf) + sizeof(struct dp_mbuf_priv) + RTE_PKTMBUF_HEADROOM;
 
 		rte_prefetch0(p);
-		rte_prefetch0(p + sizeof(struct rte_mbuf));
 		rte_prefetch0(data);
-		rte_prefetch0(data + DP_ETH_LEN + 40);
 	}
 }
 
@@ -418,19 +461,15 @@ static unsigned int receive(struct dp_worker *w)
 			continue;
 		}
 		prefetch_rx(m, n);
-		for (uint16_t i = 0; i < n; i++) {
-			struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m[i]);
-
-			*priv = (struct dp_mbuf_priv){.port = (uint8_t)p};
+		for (uint16_t i = 0; i < n; i++)
 			bytes += m[i]->pkt_len;
-		}
 		w->cnt->rx_pkts += n;
 		w->cnt->rx_bytes += bytes;
 		w->cnt->stage_cyc[DP_STAGE_RX] += rte_rdtsc() - t0;
 		w->cnt->stage_pkts[DP_STAGE_RX] += n;
 		if (unlikely(w->give.state == DP_GIVE_DRAIN))
 			dp_move_received(w, p, n);
-		dp_worker_input(w, m, n);
+		input(w, m, n, (uint8_t)p);
 		total += n;
 	}
 	for (uint16_t from = 0; from < w->node->worker_cnt; from++) {
@@ -458,7 +497,7 @@ static unsigned int receive(struct dp_worker *w)
 				m[frames++] = in[i];
 		}
 		if (frames > 0)
-			dp_worker_input(w, m, frames);
+			input(w, m, frames, DP_PORT_NONE);
 		total += n;
 	}
 	return total;
