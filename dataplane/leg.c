@@ -80,14 +80,19 @@ static void unlink_peer(struct dp_leg *leg)
 }
 
 /* A rate that stays keeps its bucket. */
-static void set_rate(const struct dp_leg_tab *tab, struct dp_leg_aux *aux, uint32_t pps, uint64_t now_cyc)
+static void set_rate(const struct dp_leg_tab *tab, struct dp_leg *leg, uint32_t pps, uint64_t now_cyc)
 {
+	struct dp_leg_aux *aux = dp_leg_aux(tab, leg);
 	struct dp_rate r = dp_rate_of(pps != 0 ? pps : tab->rate_pps, tab->hz);
 
 	if (r.period != aux->meter_period || r.burst != aux->meter_burst)
 		dp_rate_start(&aux->meter, &r, now_cyc);
 	aux->meter_period = r.period;
 	aux->meter_burst = (uint16_t)r.burst;
+	if (r.period != 0)
+		leg->rx.state |= DP_LEG_S_RATED;
+	else
+		leg->rx.state &= ~(uint32_t)DP_LEG_S_RATED;
 }
 
 static void set_pt_map(struct dp_leg *leg, struct dp_leg_aux *aux, const struct dp_leg_set *set)
@@ -123,7 +128,7 @@ bool dp_leg_apply(struct dp_leg_tab *tab, const struct dp_leg_set *set, struct d
 	cold = dp_leg_cold(tab, leg);
 	aux = dp_leg_aux(tab, leg);
 	dp_stat_clock(&aux->stat, set->clock_hz);
-	set_rate(tab, aux, set->rate_pps, now_cyc);
+	set_rate(tab, leg, set->rate_pps, now_cyc);
 	set_pt_map(leg, aux, set);
 	leg->rx.suite = set->rx_suite;
 	leg->tx.suite = set->tx_suite;
@@ -241,16 +246,6 @@ bool dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, co
 	} else if ((leg->rx.state & (DP_LEG_S_RTCP_OWN | DP_LEG_S_RTCP_LATCHED)) == 0) {
 		derive_rtcp(leg, cold);
 	}
-	return true;
-}
-
-bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool rtcp, const uint8_t **ret_ip,
-		   uint16_t *ret_port)
-{
-	if (leg->tx.family == 0)
-		return false;
-	*ret_ip = rtcp ? dp_leg_cold(tab, leg)->rtcp_ip : leg->tx.ip;
-	*ret_port = rtcp ? leg->rx.rtcp_port : leg->tx.rtp_port;
 	return true;
 }
 

@@ -37,6 +37,7 @@ enum { /* dp_leg_rx.state */
 	DP_LEG_S_LATCHED = 1 << 1,      /* RTP: ip and rtp_port are a latched source */
 	DP_LEG_S_RTCP_LATCHED = 1 << 2, /* RTCP: cold.rtcp_ip and rtcp_port are */
 	DP_LEG_S_RTCP_OWN = 1 << 3,     /* RTCP's address was signalled apart from RTP's */
+	DP_LEG_S_RATED = 1 << 4,        /* aux.meter_period is not 0 */
 };
 
 #define DP_NH_NONE UINT16_MAX /* next hop not looked up */
@@ -205,8 +206,13 @@ bool dp_leg_latch(struct dp_leg_tab *tab, struct dp_leg *leg, uint8_t family, co
 /**
  * Where RTP or RTCP to the party goes. *ret_ip points into the leg. False: not known. Its worker.
  */
-bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool rtcp, const uint8_t **ret_ip,
-		   uint16_t *ret_port);
+static inline bool dp_leg_remote(const struct dp_leg_tab *tab, const struct dp_leg *leg, bool rtcp,
+				 const uint8_t **ret_ip, uint16_t *ret_port)
+{
+	*ret_ip = rtcp ? dp_leg_cold(tab, leg)->rtcp_ip : leg->tx.ip;
+	*ret_port = rtcp ? leg->rx.rtcp_port : leg->tx.rtp_port;
+	return leg->tx.family != 0;
+}
 
 /** Idle for longer than it may? Main lcore reads; a moment old. */
 bool dp_leg_idle(const struct dp_leg_tab *tab, const struct dp_leg *leg, uint32_t now_s);

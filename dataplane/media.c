@@ -47,7 +47,7 @@ static uint32_t leg_id_of(const struct dp_worker *w, const struct dp_frame *f, c
 static void prefetch_key(const struct dp_srtp_key *key)
 {
 	if (key != NULL)
-		for (unsigned int l = 0; l < 5; l++)
+		for (unsigned int l = 3; l < 5; l++)
 			rte_prefetch0((const uint8_t *)key + l * 64);
 }
 
@@ -70,15 +70,11 @@ static void prefetch(struct dp_worker *w, const struct dp_burst *b, const uint16
 			rte_prefetch0(data + at);
 	}
 	for (uint16_t i = 0; i < n; i++) {
-		const uint8_t *aux;
-
 		p[i].in = dp_leg_find(tab, id[i]);
 		if (unlikely(p[i].in == NULL))
 			continue;
 		rte_prefetch0(&p[i].in->rx);
-		aux = (const uint8_t *)dp_leg_aux(tab, p[i].in);
-		rte_prefetch0(aux);
-		rte_prefetch0(aux + 64);
+		rte_prefetch0(dp_leg_aux(tab, p[i].in));
 	}
 	for (uint16_t i = 0; i < n; i++) {
 		const struct dp_leg *leg = p[i].in;
@@ -87,6 +83,8 @@ static void prefetch(struct dp_worker *w, const struct dp_burst *b, const uint16
 			continue;
 		if (leg->rx.peer != NULL)
 			rte_prefetch0(&leg->rx.peer->tx);
+		if ((leg->rx.state & DP_LEG_S_RATED) != 0)
+			rte_prefetch0(&dp_leg_aux(tab, leg)->meter);
 		if (leg->rx.suite != DP_SRTP_NONE)
 			prefetch_key(leg->rx.key);
 	}
@@ -121,12 +119,14 @@ static void leg_event(struct dp_worker *w, const struct dp_leg *leg, enum dp_leg
 static bool within_rate(struct dp_worker *w, struct dp_leg *leg, const struct dp_frame *f, bool known)
 {
 	struct dp_leg_aux *aux = dp_leg_aux(w->legs, leg);
-	uint16_t minute = (uint16_t)(w->now_s / 60 + 1);
+	uint16_t minute;
 
 	if (unlikely(!known))
 		return dp_police_source(w->police, f->family, f->src, w->now_cyc);
-	if (aux->meter_period == 0 || likely(dp_rate_pass(&aux->meter, aux->meter_period, aux->meter_burst, w->now_cyc)))
+	if ((leg->rx.state & DP_LEG_S_RATED) == 0 ||
+	    likely(dp_rate_pass(&aux->meter, aux->meter_period, aux->meter_burst, w->now_cyc)))
 		return true;
+	minute = (uint16_t)(w->now_s / 60 + 1);
 	if (aux->policed_min != minute) {
 		aux->policed_min = minute;
 		leg_event(w, leg, DP_LEG_POLICED, f);
@@ -349,27 +349,45 @@ static void accept(struct dp_worker *w, const struct dp_burst *b, struct media *
 	p->verdict = p->hold;
 }
 
-/* What dp_build_udp() writes for IPv4 without a UDP checksum, by whole words. */
-static inline void build_udp4(uint8_t *hdr, const uint8_t *src, uint16_t sport, const uint8_t *dst, uint16_t dport,
-			      uint16_t len, uint8_t dscp)
+static inline uint64_t load16(const void *p)
 {
-	uint32_t w[7];
-	uint64_t sum;
+	uint16_t v;
 
-	w[0] = __builtin_bswap32(0x45000000u | (uint32_t)dscp << 18 | (len + 28u));
-	w[1] = __builtin_bswap32(0x00004000u);
-	w[2] = __builtin_bswap32(64u << 24 | (uint32_t)DP_PROTO_UDP << 16);
-	memcpy(&w[3], src, 4);
-	memcpy(&w[4], dst, 4);
-	sum = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
-	sum = (sum & 0xffffffff) + (sum >> 32);
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t load32(const void *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/*
+ * Ethernet header, and what dp_build_udp() writes for IPv4 without a UDP checksum: 42 bytes by whole words that are put
+ * together in registers. One's complement sums do not mind the order of bytes, so the sum is over words as they lie in memory.
+ */
+static inline void build_eth4(uint8_t *frame, const uint8_t *to_mac, const uint8_t *mac, const uint8_t *src, uint16_t sport,
+			      const uint8_t *dst, uint16_t dport, uint16_t len, uint8_t dscp)
+{
+	const uint64_t ttl = 64u | DP_PROTO_UDP << 8, df = 0x40, etype = DP_ETYPE_IP4 >> 8, version = 0x45;
+	uint64_t tos = (uint8_t)(dscp << 2), total = __builtin_bswap16((uint16_t)(len + 28)), s = load32(src), d = load32(dst);
+	uint64_t w[5], sum = (version | tos << 8) + total + df + ttl + s + d;
+
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	w[2] |= (uint32_t)(uint16_t)~sum << 16; /* one's complement sums do not mind the order of bytes */
-	w[5] = __builtin_bswap32((uint32_t)sport << 16 | dport);
-	w[6] = __builtin_bswap32((len + 8u) << 16);
-	memcpy(hdr, w, sizeof(w));
+	w[0] = load32(to_mac) | load16(to_mac + 4) << 32 | load16(mac) << 48;
+	w[1] = load32(mac + 2) | etype << 32 | (version | tos << 8) << 48;
+	w[2] = total | df << 32 | ttl << 48;
+	w[3] = (sum ^ 0xffff) | s << 16 | d << 48;
+	w[4] = d >> 16 | (uint64_t)__builtin_bswap16(sport) << 16 | (uint64_t)__builtin_bswap16(dport) << 32 |
+	       (uint64_t)__builtin_bswap16((uint16_t)(len + 8)) << 48;
+	for (unsigned int k = 0; k < 5; k++)
+		memcpy(frame + 8 * k, &w[k], 8);
+	memset(frame + 40, 0, 2); /* UDP's checksum */
 }
 
 /* New Ethernet, IP and UDP headers in front of the packet. */
@@ -402,12 +420,11 @@ static enum dp_drop rewrite(struct dp_worker *w, struct rte_mbuf *m, struct medi
 	sport = (uint16_t)(out->tx.local_port + (p->rtcp && !mux ? 1 : 0));
 	hdr = p->data - hlen;
 	frame = hdr - DP_ETH_LEN;
-	memcpy(frame, mac, 6);
-	memcpy(frame + 6, port->mac, 6);
 	if (likely(l->family == 4)) {
-		dp_put16(frame + 12, DP_ETYPE_IP4);
-		build_udp4(hdr, l->ip, sport, ip, dport, p->len, out->tx.dscp);
+		build_eth4(frame, mac, port->mac, l->ip, sport, ip, dport, p->len, out->tx.dscp);
 	} else {
+		memcpy(frame, mac, 6);
+		memcpy(frame + 6, port->mac, 6);
 		dp_put16(frame + 12, DP_ETYPE_IP6);
 		dp_build_udp(hdr, 6, l->ip, sport, ip, dport, p->len, out->tx.dscp, false);
 	}

@@ -38,7 +38,7 @@ void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why)
 	rte_pktmbuf_free(m);
 }
 
-static void flush_tx(struct dp_worker *w, uint16_t p)
+void dp_worker_flush(struct dp_worker *w, uint16_t p)
 {
 	uint16_t n = w->tx[p].n, sent;
 	uint64_t bytes = 0;
@@ -59,23 +59,16 @@ static void flush_tx(struct dp_worker *w, uint16_t p)
 	w->cnt->tx_bytes += bytes;
 }
 
-void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m)
+bool dp_worker_tag(struct dp_worker *w, struct rte_mbuf *m, uint16_t vlan)
 {
-	const struct dp_port *port = &w->node->ports[port_idx];
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
 
-	if (unlikely(port->vlan != 0)) {
-		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-
-		if (unlikely(rte_pktmbuf_prepend(m, DP_VLAN_LEN) == NULL)) {
-			dp_worker_drop(w, m, DP_DROP_NO_ROOM);
-			return;
-		}
-		dp_vlan_tag(frame, (uint16_t)(port->vlan | dp_vlan_pcp(frame, (uint16_t)(m->data_len - DP_VLAN_LEN)) << 13));
+	if (unlikely(rte_pktmbuf_prepend(m, DP_VLAN_LEN) == NULL)) {
+		dp_worker_drop(w, m, DP_DROP_NO_ROOM);
+		return false;
 	}
-	port_idx = port->dev;
-	w->tx[port_idx].m[w->tx[port_idx].n++] = m;
-	if (w->tx[port_idx].n == DP_BURST)
-		flush_tx(w, port_idx);
+	dp_vlan_tag(frame, (uint16_t)(vlan | dp_vlan_pcp(frame, (uint16_t)(m->data_len - DP_VLAN_LEN)) << 13));
+	return true;
 }
 
 static void flush_handoff(struct dp_worker *w, uint16_t to)
@@ -574,7 +567,7 @@ unsigned int dp_worker_round(struct dp_worker *w)
 		uint16_t k = w->tx[p].n;
 
 		if (k > 0) {
-			flush_tx(w, p);
+			dp_worker_flush(w, p);
 			w->cnt->stage_pkts[DP_STAGE_TX] += k;
 		}
 	}
@@ -622,7 +615,7 @@ int dp_worker_main(void *arg)
 	w->watch = NULL;
 	(void)commands(w);
 	for (uint16_t p = 0; p < w->node->port_cnt; p++)
-		flush_tx(w, p);
+		dp_worker_flush(w, p);
 	rte_rcu_qsbr_thread_offline(w->node->qs, w->id);
 	return 0;
 }

@@ -292,8 +292,23 @@ void dp_keys_serve(struct dp_worker *w, struct dp_leg *leg, uint8_t dir);
 /** Count a packet under its reason and free it. */
 void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why);
 
+/** Put a port's VLAN tag on a frame. False: no room, the packet is gone and counted. dp_worker_send() does it. */
+bool dp_worker_tag(struct dp_worker *w, struct rte_mbuf *m, uint16_t vlan);
+
+/** Send what waits for device 'p' (index of its first port). What the driver does not take is dropped and counted. */
+void dp_worker_flush(struct dp_worker *w, uint16_t p);
+
 /** Queue a complete frame for port 'port_idx'; sent at the end of the round at the latest. */
-void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m);
+static inline void dp_worker_send(struct dp_worker *w, uint16_t port_idx, struct rte_mbuf *m)
+{
+	const struct dp_port *port = &w->node->ports[port_idx];
+
+	if (__builtin_expect(port->vlan != 0, 0) && !dp_worker_tag(w, m, port->vlan))
+		return;
+	w->tx[port->dev].m[w->tx[port->dev].n++] = m;
+	if (w->tx[port->dev].n == DP_BURST)
+		dp_worker_flush(w, port->dev);
+}
 
 /** Is what comes in for 'shard' this worker's to process? If not: dp_move_pass(). */
 static inline bool dp_worker_owns(const struct dp_worker *w, uint32_t shard)
