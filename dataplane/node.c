@@ -25,8 +25,8 @@
 
 uint32_t dp_node_leg_bytes(void)
 {
-	return (uint32_t)(sizeof(struct dp_leg) + sizeof(struct dp_leg_cold) + 2 * sizeof(struct dp_srtp_key) +
-			  sizeof(uint32_t)) + DP_OBJS_LEG_BYTES;
+	return (uint32_t)(sizeof(struct dp_leg) + sizeof(struct dp_leg_aux) + sizeof(struct dp_leg_cold) +
+			  2 * sizeof(struct dp_srtp_key) + sizeof(uint32_t)) + DP_OBJS_LEG_BYTES;
 }
 
 /* Replacing a key needs the new one beside the old one for a moment. */
