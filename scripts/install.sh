@@ -16,7 +16,7 @@ test=(
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gir1.2-gstreamer-1.0 python3-gi
 	python3 python3-scapy python3-cryptography
 	rtpengine-daemon dpdk-dev
-	strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd
+	strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd xxd systemd git
 )
 
 want=("${build[@]}")
