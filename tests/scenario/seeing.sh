@@ -76,7 +76,7 @@ step "both sides"
 appliance_start || die "the appliance did not come up a third time"
 session
 # Not in_phone: a function runs in a shell of its own, which would get the signal in place of tshark.
-ip netns exec "$NS_PHONE" timeout 60 tshark -q -i any -f "udp" -w "$WORK/wire.pcapng" >"$WORK/tshark.log" 2>&1 &
+ip netns exec "$NS_PHONE" timeout --foreground 60 tshark -q -i any -f "udp" -w "$WORK/wire.pcapng" >"$WORK/tshark.log" 2>&1 &
 sniffer=$!
 wait_for 10 test -s "$WORK/wire.pcapng"
 C=$(ctl -j capture start --leg $LEG_A --side cipher --max-mb 5 | jq .id)
