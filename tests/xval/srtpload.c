@@ -2,13 +2,14 @@
 /*
  * srtpload NETNS_A NETNS_B FILE PPS: many SRTP parties on libsrtp2, for scenarios in which something in between dies. Each
  * line of FILE is a one-way call: "IP_A PORT_A TO_IP TO_PORT SUITE_A KEY_A IP_B PORT_B SUITE_B KEY_B"; suites are 80 or 32 (AES_CM_128), keys
- * 60 hex digits. Party A sends PPS packets a second from its namespace, party B hears in its own. Until SIGTERM; then one line
- * of JSON:
+ * 60 hex digits. Party A sends PPS packets a second from its namespace, party B hears in its own. Until SIGTERM; then
+ * what is under way is heard for LINGER_S, and one line of JSON is written:
  *
  *  sent, heard                 packets
  *  forged                      did not authenticate at B
  *  index_twice                 an index came again under one key (libsrtp2's replay list, as wide as it goes)
  *  replayed                    a payload came again
+ *  reordered                   a packet came after a later one of its call
  *  changed                     a payload was not what its number says
  *  resent                      copies of packets sent before, thrown in after each SIGUSR2 once media is back
  *  outages: [{back_s, lost}]   SIGUSR2 says: the restart begins. back_s: until every party had heard something again
@@ -36,11 +37,12 @@
 #define KEPT    8192       /* sent packets of which copies may come again */
 #define RESEND  400
 #define OUTAGES 256
+#define LINGER_S 0.5
 
 struct call {
 	int tx, rx;
 	srtp_t out, in;
-	uint32_t ssrc, next;
+	uint32_t ssrc, next, heard_to; /* next to send; one more than the highest heard */
 	uint16_t seq0;
 	struct sockaddr_in to;
 	uint8_t *heard; /* bit by number */
@@ -57,7 +59,7 @@ struct kept {
 static struct call calls[CALLS];
 static unsigned int call_cnt;
 static struct kept kept[KEPT];
-static uint64_t kept_cnt, sent, heard, forged, twice, replayed, changed, resent;
+static uint64_t kept_cnt, sent, heard, forged, twice, replayed, reordered, changed, resent;
 static struct {
 	double back_s;
 	uint64_t lost;
@@ -255,6 +257,10 @@ static void hear(unsigned int i)
 			replayed++;
 		c->heard[number / 8] |= (uint8_t)(1u << number % 8);
 		heard++;
+		if (number < c->heard_to)
+			reordered++;
+		else
+			c->heard_to = number + 1;
 		if (number >= c->fence && c->back < 0)
 			c->back = now_s();
 	}
@@ -275,7 +281,7 @@ int main(int argc, char **argv)
 	struct sigaction sa = {.sa_handler = on_signal};
 	static uint32_t down_at[CALLS];
 	static struct pollfd fds[CALLS];
-	double start, up_at = 0;
+	double start, up_at = 0, end = 0;
 	uint64_t slots = 0;
 	bool away = false;
 	unsigned int turn = 0, pps;
@@ -295,8 +301,13 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < call_cnt; i++)
 		fds[i] = (struct pollfd){.fd = calls[i].rx, .events = POLLIN};
 	start = now_s();
-	while (!sig_stop) {
-		uint64_t due = (uint64_t)((now_s() - start) * pps);
+	while (end == 0 || now_s() < end) {
+		uint64_t due = end == 0 ? (uint64_t)((now_s() - start) * pps) : slots;
+
+		if (sig_stop && end == 0) {
+			end = now_s() + LINGER_S;
+			due = slots;
+		}
 
 		if (due > slots + pps / 10) /* stopped for a while: not all of it at once */
 			slots = due - pps / 10;
@@ -338,8 +349,9 @@ int main(int argc, char **argv)
 			}
 		}
 	}
-	printf("{\"calls\": %u, \"sent\": %lu, \"heard\": %lu, \"forged\": %lu, \"index_twice\": %lu, \"replayed\": %lu, \"changed\": %lu, "
-	       "\"resent\": %lu, \"outages\": [", call_cnt, sent, heard, forged, twice, replayed, changed, resent);
+	printf("{\"calls\": %u, \"sent\": %lu, \"heard\": %lu, \"forged\": %lu, \"index_twice\": %lu, \"replayed\": %lu, \"reordered\": %lu, \"changed\": %lu, "
+	       "\"resent\": %lu, \"outages\": [", call_cnt, sent, heard, forged, twice, replayed, reordered,
+	       changed, resent);
 	for (unsigned int i = 0; i < outage_cnt; i++)
 		printf("%s{\"back_s\": %.3f, \"lost\": %lu}", i > 0 ? ", " : "", outages[i].back_s, outages[i].lost);
 	printf("]}\n");
