@@ -63,18 +63,38 @@ static void one(struct dp_capwriter *w, const struct dp_cap_rec *rec)
 	__atomic_store_n(&s->ended, rc == -EFBIG ? DP_CAPTURE_FULL : DP_CAPTURE_FAILED, __ATOMIC_RELEASE);
 }
 
-/* Everything that is in the rings now. */
+/*
+ * The ring with the oldest record of all; ring_cnt: all are empty. A shard's new owner gets packets only after the old one
+ * has pushed its last: who sees a record of the new one sees those of the old one, if it looks again.
+ */
+static unsigned int oldest(struct dp_capwriter *w)
+{
+	unsigned int best = w->ring_cnt, before;
+	uint64_t cyc = 0;
+
+	do {
+		before = best;
+		for (unsigned int i = 0; i < w->ring_cnt; i++) {
+			const struct dp_cap_rec *rec = dp_capring_peek(w->rings[i]);
+
+			if (rec != NULL && (best == w->ring_cnt || (int64_t)(rec->cyc - cyc) < 0)) {
+				best = i;
+				cyc = rec->cyc;
+			}
+		}
+	} while (best != before);
+	return best;
+}
+
+/* Everything that is in the rings now, in the order of its times. */
 static void drain(struct dp_capwriter *w)
 {
-	for (unsigned int i = 0; i < w->ring_cnt; i++) {
-		const struct dp_cap_rec *rec;
-		/* a worker may add as fast as we read */
-		unsigned int budget = DP_CAPRING_BYTES / sizeof(*rec);
+	/* workers may add as fast as we read */
+	unsigned int budget = w->ring_cnt * (DP_CAPRING_BYTES / (unsigned int)sizeof(struct dp_cap_rec)), i;
 
-		while (budget-- > 0 && (rec = dp_capring_peek(w->rings[i])) != NULL) {
-			one(w, rec);
-			dp_capring_pop(w->rings[i]);
-		}
+	while (budget-- > 0 && (i = oldest(w)) != w->ring_cnt) {
+		one(w, dp_capring_peek(w->rings[i]));
+		dp_capring_pop(w->rings[i]);
 	}
 	for (unsigned int k = 0; k < DP_CAPTURE_MAX; k++) {
 		struct slot *s = &w->slot[k];

@@ -265,6 +265,72 @@ static void test_sides(void)
 	srtp_dealloc(to_a);
 }
 
+/*
+ * A shard goes from worker to worker while a leg in it is captured: every packet is in the files, once and in order,
+ * from whichever worker had it.
+ */
+static void test_shard_moves(void)
+{
+	enum { N = 120 };
+	struct dp_shard_move m = {.shard = DP_LEG_SHARD(leg_a)};
+	srtp_t from_a = party(1, true);
+	uint8_t out[2048];
+	uint16_t seq0 = 5000, got = 0;
+	uint64_t by[WORKERS] = {0};
+	unsigned int moves = 0;
+	struct dp_frame f;
+	struct out o;
+
+	CU_ASSERT_EQUAL(capture(16, leg_a, DP_CAPTURE_CIPHER, "moved", 1 << 20, 60, 0), 0);
+	CU_ASSERT_EQUAL(capture(17, leg_a, DP_CAPTURE_PLAIN, "moved_plain", 1 << 20, 60, 0), 0);
+	for (int i = 0; i < WORKERS; i++)
+		by[i] = dp_page_workers(node.page)[i].stage_pkts[DP_STAGE_UNPROTECT];
+	for (uint16_t i = 0; i < N; i++) {
+		int len = rtp(out, (uint16_t)(seq0 + i), 77, 160);
+
+		CU_ASSERT_EQUAL_FATAL(srtp_protect(from_a, out, &len), srtp_err_status_ok);
+		send_udp(0, 0, "10.0.0.2", 4000, "10.0.0.1", A_PORT, out, (uint16_t)len); /* one queue: a NIC keeps a stream together */
+		if (i % 7 == 3) { /* some are in rings, or held, when it goes */
+			m.worker = (uint32_t)(node.page->shard_worker[m.shard] + 1) % WORKERS;
+			moves += msg(&m, DP_MSG_SHARD_MOVE, sizeof(m)) == 0;
+		}
+		rounds(1);
+		while (next_out(&o))
+			got++;
+	}
+	for (int i = 0; i < 50 && got < N; i++) {
+		rounds(1);
+		while (next_out(&o))
+			got++;
+	}
+	CU_ASSERT_EQUAL(got, N);
+	CU_ASSERT_TRUE(moves > 4);
+	for (int i = 0; i < WORKERS; i++)
+		CU_ASSERT_TRUE(dp_page_workers(node.page)[i].stage_pkts[DP_STAGE_UNPROTECT] > by[i]);
+	for (uint32_t id = 16; id <= 17; id++) {
+		CU_ASSERT_EQUAL(end_capture(id), 0);
+		await_done();
+		CU_ASSERT_EQUAL(last_capture.lost, 0);
+		CU_ASSERT_EQUAL(last_capture.pkts, N);
+		snprintf(path, sizeof(path), "%s/%s", dir, id == 16 ? "moved" : "moved_plain");
+		pcapng_read(path);
+		CU_ASSERT_EQUAL_FATAL(pcapng.n, N);
+		for (uint16_t i = 0; i < N; i++) {
+			const struct pcapng_pkt *p = &pcapng.pkt[i];
+
+			CU_ASSERT_EQUAL_FATAL(id == 16 ? dp_parse_frame(p->data, (uint16_t)p->len, &f) :
+							 dp_parse_ip(p->data, (uint16_t)p->len, &f), DP_OK);
+			CU_ASSERT_EQUAL(dp_get16(p->data + f.payload_off + 2), seq0 + i);
+		}
+	}
+	m.worker = m.shard % WORKERS; /* where it was */
+	CU_ASSERT_EQUAL(msg(&m, DP_MSG_SHARD_MOVE, sizeof(m)), 0);
+	rounds(50);
+	CU_ASSERT_EQUAL(node.page->shard_worker[m.shard], m.worker);
+	assert_accounts();
+	srtp_dealloc(from_a);
+}
+
 static void send_some(unsigned int n)
 {
 	static uint16_t seq = 1000;
@@ -602,6 +668,7 @@ static void test_stop(void)
 static CU_TestInfo tests[] = {
 	{"refused: not allowed, no leg, twice, too many", test_refused},
 	{"cipher is the wire, plain is what was sent", test_sides},
+	{"a shard moves while its leg is captured", test_shard_moves},
 	{"ends: size, time, disk, leg, controlplane", test_ends},
 	{"faster than the disk: media first", test_too_fast},
 	{"what finds no room is counted", test_lost_is_counted},
