@@ -145,6 +145,7 @@ static json_t *show_leg(struct cp_calls *calls, const struct cp_call *c, const s
 json_t *cp_calls_show_legs(struct cp_calls *calls, const struct cp_leg_filter *f)
 {
 	json_t *list = json_array(), *next = json_null();
+	uint32_t looked = 0;
 
 	/* A place is a call's slot and a side: it stays what it is while calls come and go between two pages. */
 	for (uint32_t at = f->from; at < 2 * CALL_SLOTS; at++) {
@@ -154,7 +155,8 @@ json_t *cp_calls_show_legs(struct cp_calls *calls, const struct cp_leg_filter *f
 		if (p == NULL || p->leg_id == NO_LEG || (f->call != 0 && c->ref != f->call) ||
 		    (f->leg != NO_LEG && p->leg_id != f->leg) || (f->region != NULL && strcmp(p->region, f->region) != 0))
 			continue;
-		if (json_array_size(list) == f->max) {
+		/* Not how many are shown: to find out that a leg is well costs as much as to show it. */
+		if (looked++ == f->max) {
 			next = json_integer(at);
 			break;
 		}

@@ -9,7 +9,7 @@
 
 struct cp_calls;
 
-#define CP_LEGS_PAGE 200 /* legs in one answer: a few milliseconds of the event loop */
+#define CP_LEGS_PAGE 200 /* legs looked at for one answer: a few milliseconds of the event loop */
 
 struct cp_leg_filter {
 	uint32_t call;      /* 0: any */
@@ -17,7 +17,7 @@ struct cp_leg_filter {
 	const char *region; /* NULL: any */
 	bool bad;           /* only those with problems */
 	uint32_t from;      /* where the page begins: 0, or "next" of the page before */
-	uint32_t max;       /* above 0 */
+	uint32_t max;       /* legs to look at, above 0: with 'bad', fewer are shown, or none */
 };
 
 /** {"legs": [...], "next": place of the next page or null}. Owned by the caller. */

@@ -364,6 +364,54 @@ static void test_filters_and_pages(void)
 	end();
 }
 
+/* 20,000 legs: no answer looks at more than a page of them, whether they are shown or not, and all are seen once. */
+static void test_twenty_thousand(void)
+{
+	static uint8_t times[3 * DP_LEGS_PER_ADDR];
+	uint32_t made = 0, from, pages, bad_leg = 12345;
+
+	begin(false, false);
+	CU_ASSERT_EQUAL_FATAL(cp_calls_hangup(w.calls, call_ref), 0);
+	while (made < 20000) {
+		struct cp_call *c = call_new(w.calls);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+		c->state = CALL_CONNECTED;
+		c->is_static = c->media_started = true;
+		for (unsigned s = 0; s < 2; s++, made++) {
+			struct dp_page_leg *p = fake_leg(&w.fake, made);
+
+			CU_ASSERT_EQUAL(cp_ports_claim(w.calls->ports, made), 0);
+			c->p[s].kind = PARTY_STATIC;
+			c->p[s].leg_id = made;
+			*p = (struct dp_page_leg){.state = DP_PAGE_LEG_UP, .session = c->ref, .codec = DP_CODEC_G711,
+						  .last_rx_s = 5, .rtp = {.expected = 100, .received = 100}};
+		}
+	}
+	w.fake.page->now_s = 6;
+	fake_leg(&w.fake, bad_leg)->auth_fail = 1;
+	for (int bad = 0; bad < 2; bad++) {
+		memset(times, 0, sizeof(times));
+		for (from = pages = 0; pages < 200; pages++) {
+			json_t *r = page((struct cp_leg_filter){ANY, .bad = bad == 1, .from = from, .max = CP_LEGS_PAGE}), *v;
+			size_t i;
+
+			CU_ASSERT_TRUE(json_array_size(json_object_get(r, "legs")) <= CP_LEGS_PAGE);
+			json_array_foreach(json_object_get(r, "legs"), i, v)
+				times[num(v, "leg")]++;
+			from = json_is_integer(json_object_get(r, "next")) ? (uint32_t)num(r, "next") : UINT32_MAX;
+			json_decref(r);
+			if (from == UINT32_MAX)
+				break;
+		}
+		CU_ASSERT_EQUAL(pages + 1, 20000 / CP_LEGS_PAGE);
+		for (uint32_t leg = 0; leg < 20000; leg++)
+			if (times[leg] != (bad == 0 || leg == bad_leg))
+				CU_FAIL("a leg was left out, or came twice");
+	}
+	end();
+}
+
 /* --- captures --- */
 
 static void start_text(char *buf, size_t size, const char *side, const char *more)
@@ -656,6 +704,7 @@ static void test_trace(void)
 static CU_TestInfo tests[] = {
 	{"legs: what counters mean", test_figures},
 	{"legs: filters and pages", test_filters_and_pages},
+	{"legs: 20,000 of them", test_twenty_thousand},
 	{"capture: denied unless allowed, bounds", test_denied},
 	{"capture: plain is audited and alarmed", test_plain_audited},
 	{"capture: refused by the dataplane, many", test_refused_by_dataplane},
