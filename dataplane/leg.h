@@ -6,7 +6,7 @@
  *
  * A relayed packet reads two lines of leg records: 'rx' of the leg it came in on, 'tx' of the leg it goes out of; its
  * key state comes after that. What is seldom read (RTCP's own address, ageing, the peer's number) is in a second array,
- * what is measured and policed in a third: two lines of the leg that a packet came in on.
+ * what is measured and policed in a third: of the leg that a packet came in on one line, and with a rate a second one.
  * Memory per leg: 128 + 32 bytes here, two keys of 448, 4 bytes of table, 4 of the main lcore: 1,064; and 128 of the third
  * array.
  *
@@ -96,7 +96,7 @@ struct dp_leg_cold {
 };
 static_assert(sizeof(struct dp_leg_cold) == 32, "counted in leg_bytes");
 
-/* Two cache lines: of every packet that comes in; of those of legs with a rate, and what is seldom used. */
+/* Two cache lines: of every packet that comes in; of those of legs with a rate (DP_LEG_S_RATED), and what is seldom used. */
 struct dp_leg_aux {
 	struct dp_stat stat;
 	struct rte_meter_srtcm meter;
