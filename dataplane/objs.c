@@ -123,7 +123,8 @@ void dp_objs_drain_done(struct dp_objs *o, uint16_t wi)
 			if (cmd->op == DP_OP_LEG_DEL && cmd->leg != NULL) {
 				struct dp_page_leg *pl = &dp_page_legs(o->node->page)[cmd->id];
 
-				if (pl->state == DP_PAGE_LEG_FREE) /* nobody new there: the last word */
+				/* Nobody new there, nor on the way there: the last word. */
+				if (o->leg[cmd->id] >> 24 == 0 && pl->state == DP_PAGE_LEG_FREE)
 					dp_objs_leg_count(pl, &o->node->legs, cmd->leg);
 			}
 			leg_give(o, cmd->leg);
