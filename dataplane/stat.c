@@ -3,10 +3,10 @@
 
 #include "parse.h"
 
-#define NO_BAD 65536u
-
 void dp_stat_begin(struct dp_stat *s, uint32_t ssrc, uint16_t seq, uint32_t transit)
 {
+	__atomic_store_n(&s->turn, (uint8_t)(s->turn + 1), __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	if (s->begun) {
 		s->before += s->ext - s->base + 1;
 		s->changes = (uint16_t)(s->changes + (ssrc != s->ssrc));
@@ -15,10 +15,11 @@ void dp_stat_begin(struct dp_stat *s, uint32_t ssrc, uint16_t seq, uint32_t tran
 	s->ssrc = ssrc;
 	s->ext = seq;
 	s->base = seq;
-	s->bad = NO_BAD;
+	s->bad = DP_STAT_NO_BAD;
 	s->seen = 1;
 	s->transit = transit; /* jitter goes on: it is the way's, not the SSRC's */
 	s->received++;
+	__atomic_store_n(&s->turn, (uint8_t)(s->turn + 1), __ATOMIC_RELEASE);
 }
 
 enum dp_stat_seq dp_stat_jump(struct dp_stat *s, uint16_t seq, uint32_t transit)
@@ -42,16 +43,21 @@ static void extend(uint64_t *at, uint32_t now)
 
 void dp_stat_page(const struct dp_stat *s, struct dp_page_rtp *ret)
 {
-	if (!s->begun)
+	uint8_t turn = __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE);
+	struct dp_stat now = *s;
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	/* Half of a change: sums that are too high now would seem to wrap the next time. Then they are read. */
+	if ((turn & 1) != 0 || __atomic_load_n(&s->turn, __ATOMIC_RELAXED) != turn || !now.begun)
 		return;
-	ret->ssrc = s->ssrc;
-	ret->ssrc_changes += (uint16_t)(s->changes - (uint16_t)ret->ssrc_changes);
-	extend(&ret->expected, s->before + (s->ext - s->base + 1));
-	extend(&ret->received, s->received);
-	extend(&ret->reordered, s->reordered);
-	ret->jitter = s->jitter;
-	ret->gap_max_us = s->gap_us;
-	ret->ext_seq = s->ext;
+	ret->ssrc = now.ssrc;
+	ret->ssrc_changes += (uint16_t)(now.changes - (uint16_t)ret->ssrc_changes);
+	extend(&ret->expected, now.before + (now.ext - now.base + 1));
+	extend(&ret->received, now.received);
+	extend(&ret->reordered, now.reordered);
+	ret->jitter = now.jitter;
+	ret->gap_max_us = now.gap_us;
+	ret->ext_seq = now.ext;
 }
 
 void dp_rtcp_read(const uint8_t *data, uint16_t len, uint32_t ssrc, struct dp_rtcp_seen *ret)

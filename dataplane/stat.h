@@ -18,12 +18,13 @@
 
 #define DP_STAT_DROPOUT  3000 /* RFC 3550 A.1: a jump ahead by so much may be a loss */
 #define DP_STAT_MISORDER 100  /* and one back by so much a late packet */
+#define DP_STAT_NO_BAD   65536u
 
 struct dp_stat {
 	uint32_t ssrc;      /* heard last */
 	uint32_t ext;       /* highest sequence number of it, extended */
 	uint32_t base;      /* first one, extended */
-	uint32_t bad;       /* the sequence number that would make a jump a restart; above 65535: none */
+	uint32_t bad;       /* the sequence number that would make a jump a restart; DP_STAT_NO_BAD: none */
 	uint32_t seen;      /* bit n: ext - n came; knows twins */
 	uint32_t received;  /* all SSRCs, wraps: dp_stat_page() extends it */
 	uint32_t before;    /* expected of SSRCs and sequences before; wraps */
@@ -36,7 +37,8 @@ struct dp_stat {
 	uint16_t changes;   /* of the SSRC; wraps */
 	uint16_t seq_off;   /* added to sequence numbers that go to a secure party: media.c, restarted senders */
 	uint8_t begun;      /* bool */
-	uint8_t zero[7];
+	uint8_t turn;       /* odd while dp_stat_begin() changes what belongs together */
+	uint8_t zero[6];
 };
 static_assert(sizeof(struct dp_stat) == 64, "one cache line");
 
@@ -103,6 +105,7 @@ static inline enum dp_stat_seq dp_stat_rtp(struct dp_stat *s, const uint8_t *rtp
 		return DP_STAT_TWIN;
 	} else {
 		s->ext += ahead;
+		s->bad = DP_STAT_NO_BAD; /* two in a row make a restart */
 		s->seen = ahead < 32 ? s->seen << ahead | 1 : 1;
 	}
 	s->received++;

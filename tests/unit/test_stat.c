@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* dataplane/stat.c and police.c: RFC 3550's counts against a plain model, report blocks, truncated RTCP, meters. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,40 @@ static void test_page_extends(void)
 	CU_ASSERT_EQUAL(page.ssrc_changes, 65536);
 }
 
+/* The page is made while SSRCs change: what it says is never half of a change, which would wrap. */
+#define CHANGES 300000
+
+static void *change(void *arg)
+{
+	struct dp_stat *s = arg;
+
+	for (uint32_t i = 0; i < CHANGES; i++) {
+		feed(s, (uint16_t)(i * 7919), i & 1, 0);
+		feed(s, (uint16_t)(i * 7919 + 2999), i & 1, 0);
+	}
+	return NULL;
+}
+
+static void test_page_while_changing(void)
+{
+	static struct dp_stat s;
+	struct dp_page_rtp page = {0};
+	pthread_t worker;
+	uint64_t max = 0;
+
+	s = fresh(0);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&worker, NULL, change, &s), 0);
+	for (int i = 0; i < 300000; i++) {
+		dp_stat_page(&s, &page);
+		max = page.expected > max ? page.expected : max;
+	}
+	pthread_join(worker, NULL);
+	dp_stat_page(&s, &page);
+	CU_ASSERT_EQUAL(page.expected, 3000ull * CHANGES);
+	CU_ASSERT(max <= 3000ull * CHANGES);
+	CU_ASSERT_EQUAL(page.received, 2ull * CHANGES);
+}
+
 /* --- RTCP --- */
 
 static uint16_t block(uint8_t *b, uint32_t ssrc, uint8_t fraction, int32_t lost, uint32_t ext, uint32_t lsr, uint32_t dlsr)
@@ -321,6 +356,7 @@ static CU_TestInfo tests[] = {
 	{"jumps, restarts, another SSRC", test_jumps},
 	{"jitter and the largest gap", test_jitter_and_gap},
 	{"the page's counters do not wrap", test_page_extends},
+	{"the page while SSRCs change", test_page_while_changing},
 	{"report blocks and round trip", test_reports},
 	{"RTCP cut at every length", test_truncated},
 	{"a rate", test_rate},
