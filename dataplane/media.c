@@ -246,16 +246,27 @@ static uint16_t shift_of(struct dp_srtp_key *key, const uint8_t *rtp)
 	return (uint16_t)(top + 1 - seq);
 }
 
-/* Statistics of an accepted RTP packet, and what is changed in it for its peer. */
-static void accept_rtp(struct dp_worker *w, struct media *p, struct dp_leg_aux *aux)
+/* Would this one move the window of its stream ahead? */
+static bool ahead_of(struct dp_srtp_key *key, const uint8_t *rtp, uint16_t seq_off)
+{
+	const struct dp_srtp_stream *stream = dp_srtp_stream_find(key, dp_get32(rtp + 8));
+
+	return stream != NULL && dp_srtp_guess(stream->rtp.top, (uint16_t)(dp_get16(rtp + 2) + seq_off)) > stream->rtp.top;
+}
+
+/* Statistics of an accepted RTP packet, and what is changed in it for its peer. Why it goes no further, or DP_OK. */
+static enum dp_drop accept_rtp(struct dp_worker *w, struct media *p, struct dp_leg_aux *aux)
 {
 	enum dp_stat_seq seq = dp_stat_rtp(&aux->stat, p->data, w->now_us);
 	const struct dp_leg_tx *out;
 
 	if (unlikely(p->hold != DP_OK))
-		return;
+		return p->hold;
 	out = &p->out->tx;
 	if (p->in->rx.suite == DP_SRTP_NONE && out->suite != DP_SRTP_NONE) {
+		/* One packet far ahead, perhaps not even the party's, would leave all that are due behind the peer's window. */
+		if (unlikely(seq == DP_STAT_JUMP) && ahead_of(out->key, p->data, aux->stat.seq_off))
+			return DP_DROP_STALE;
 		if (unlikely(seq == DP_STAT_BEGIN))
 			aux->stat.seq_off = shift_of(out->key, p->data);
 		if (unlikely(aux->stat.seq_off != 0))
@@ -264,6 +275,7 @@ static void accept_rtp(struct dp_worker *w, struct media *p, struct dp_leg_aux *
 	if (unlikely((out->more & DP_LEG_T_PT) != 0))
 		p->data[1] = (uint8_t)((p->data[1] & 0x80) |
 				       dp_leg_pt(dp_leg_aux(w->legs, p->out), p->data[1] & 0x7f));
+	return DP_OK;
 }
 
 /* What the party reports of what it hears, and the SR that its peer will answer to. */
@@ -342,11 +354,12 @@ static void accept(struct dp_worker *w, const struct dp_burst *b, struct media *
 	leg->rx.pkts++;
 	leg->rx.bytes += p->in_len;
 	leg->rx.last_s = w->now_s;
-	if (unlikely(p->rtcp))
+	if (unlikely(p->rtcp)) {
 		accept_rtcp(w, p, dp_leg_aux(w->legs, leg));
-	else
-		accept_rtp(w, p, dp_leg_aux(w->legs, leg));
-	p->verdict = p->hold;
+		p->verdict = p->hold;
+	} else {
+		p->verdict = accept_rtp(w, p, dp_leg_aux(w->legs, leg));
+	}
 }
 
 static inline uint64_t load16(const void *p)

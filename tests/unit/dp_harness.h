@@ -30,6 +30,9 @@
 #define WORKERS 2
 #endif
 #define PORTS   2
+#ifndef FRAME_MAX
+#define FRAME_MAX 2048
+#endif
 
 static struct cfg cfg;
 static struct cfg_dp_port pcs[PORTS + 2];
@@ -185,7 +188,7 @@ static inline void rounds(int n)
 struct out { /* one packet that left */
 	int port, queue;
 	uint16_t len;
-	uint8_t data[2048];
+	uint8_t data[FRAME_MAX];
 };
 
 static inline bool next_out(struct out *o)
@@ -234,7 +237,7 @@ static inline void ip_of(const char *text, struct dp_sockaddr *a, uint16_t port)
 static inline void send_udp(int port, int queue, const char *src, uint16_t sport, const char *dst, uint16_t dport,
 		     const uint8_t *payload, uint16_t len)
 {
-	uint8_t frame[2048];
+	uint8_t frame[FRAME_MAX];
 	struct dp_sockaddr s, d;
 	uint16_t h;
 
