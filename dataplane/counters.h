@@ -13,6 +13,9 @@
 
 #include "dp_page.h"
 
+/* No line of memory belongs to two workers, nor to two legs or SAs, which may be two workers'. */
+static_assert(sizeof(struct dp_page) % 64 == 0 && sizeof(struct dp_page_worker) % 64 == 0 &&
+	      sizeof(struct dp_page_leg) % 64 == 0 && sizeof(struct dp_page_sa) % 64 == 0, "whole cache lines");
 
 /** Name of a stage: "unprotect". NULL beyond the last. */
 const char *dp_stage_name(unsigned int stage);

@@ -87,7 +87,9 @@ struct dp_leg {
 	struct dp_leg_rx rx;
 	struct dp_leg_tx tx;
 } __attribute__((aligned(64)));
+static_assert(sizeof(struct dp_leg) % 64 == 0, "the next leg may be another worker's");
 
+/* Two to a line, and the next leg may be another worker's: nothing here may be written for each packet. */
 struct dp_leg_cold {
 	uint8_t rtcp_ip[16];        /* family is RTP's */
 	uint32_t idle_s;            /* 0: never ages */

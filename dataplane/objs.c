@@ -19,6 +19,7 @@
 #include "see.h"
 
 static_assert(sizeof(struct dp_sa) <= DP_OBJS_SA_STRIDE, "an SA record");
+static_assert(DP_OBJS_SA_STRIDE % 64 == 0 && sizeof(struct dp_srtp_key) % 64 == 0, "records of two workers share no line");
 
 #define SWEEP_SPARE 256 /* commands that a sweep leaves to others */
 

@@ -37,6 +37,7 @@ static uint32_t wide_words(uint16_t window)
 	return window > DP_REPLAY_WINDOW ? dp_replay_words(window) : 0;
 }
 
+/* Whole lines: a moved shard's streams are another worker's than their neighbours. Words are a power of two, 8 at least. */
 static size_t stride(uint16_t window)
 {
 	return sizeof(struct far) + 8 * wide_words(window);
