@@ -630,9 +630,17 @@ static struct rte_ring *ring(struct dp_worker *w, const char *what, unsigned int
 	return rte_ring_create(name, depth, (int)rte_lcore_to_socket_id(w->lcore), RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 
+/* Memory of the worker's own: on its socket if there is some left. */
+static void *own_zmalloc(const char *what, size_t bytes, uint16_t lcore)
+{
+	void *mem = rte_zmalloc_socket(what, bytes, 64, (int)rte_lcore_to_socket_id(lcore));
+
+	return mem != NULL ? mem : rte_zmalloc(what, bytes, 64);
+}
+
 struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t lcore)
 {
-	struct dp_worker *w = rte_zmalloc("dp_worker", sizeof(*w), 64);
+	struct dp_worker *w = own_zmalloc("dp_worker", sizeof(*w), lcore);
 
 	if (w == NULL)
 		return NULL;
@@ -652,7 +660,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	if (node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE)
 		w->frag = dp_frag_create(node->cfg->dataplane.mbufs / node->worker_cnt, node->hz,
 					 (int)rte_lcore_to_socket_id(lcore));
-	w->police = rte_zmalloc("police", sizeof(*w->police), 64);
+	w->police = own_zmalloc("police", sizeof(*w->police), lcore);
 	w->mb = dp_mb_create();
 	w->sad = dp_sad_create();
 	w->deliver = dp_local_deliver_create(w);
@@ -662,7 +670,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->done = ring(w, "done", DP_CMD_DEPTH);
 	w->evt = ring(w, "evt", DP_EVT_DEPTH);
 	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
-	w->evt_mem = rte_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), 64);
+	w->evt_mem = own_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), lcore);
 	if ((node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE && w->frag == NULL) || w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
 	    w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL ||
 	    w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
