@@ -42,6 +42,7 @@ no_include "$(ch dataplane/api)" 'rte_|intel|config|log|sys/|netinet/|string|std
 no_include "$(ch controlplane)" 'rte_|intel-ipsec' 'controlplane includes no DPDK or ipsec-mb header'
 no_include "$(ch dataplane/mgcp | grep -E '/(msg|sdp|txn)\.')" 'rte_|worker|port\.h|leg\.h|ipsec/' \
 	'the MGCP library knows no DPDK and no ESP'
+no_include "$(ch dataplane/quality)" 'rte_|worker|port\.h|leg\.h|objs' 'what counters mean is for both processes: no DPDK, no worker'
 no_include "$(ch controlplane | grep -v '^controlplane/store/')" 'rocksdb/' 'only controlplane/store includes rocksdb'
 no_include "$(ch bench/sim)" 'dp_|api/|dataplane|controlplane|pki|store/|mgcp/|cp_|config\.h|log\.h' \
 	'the simulators share no code with what they test'
@@ -61,7 +62,16 @@ hits=$(files | grep -vE '^tests/(vectors|fuzz/corpus|lint)/' | xargs -r grep -nI
 [ -z "$hits" ] || finding "paths of one machine:
 $hits"
 
-# 5. every header compiles alone
+# 5. docs/media-plane.md names tests that there are
+for f in $(grep -o '`[a-z][a-z0-9_/-]*\.\(c\|h\|sh\)`' docs/media-plane.md | tr -d '`' | sort -u); do
+	case $f in
+	*/*) [ -e "$f" ] ;;
+	*.sh) [ -e "tests/scenario/$f" ] ;;
+	*) [ -e "tests/unit/$f" ] ;;
+	esac || finding "docs/media-plane.md: there is no $f"
+done
+
+# 6. every header compiles alone
 cflags="-std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -Wno-unused"
 inc="-I. -Iconfig -Idataplane -Idataplane/api -Icontrolplane -Ipki -Ibench -Ibench/sim"
 inc="$inc $(pkg-config --cflags libdpdk jansson libevent libcrypto | sed 's/-I/-isystem /g; s/-march=corei7//') -march=native"
