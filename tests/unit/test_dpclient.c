@@ -97,7 +97,7 @@ static void test_answers_find_their_commands(void)
 
 	begin(3);
 	CU_ASSERT_EQUAL(cp_dp_send(client, DP_MSG_LEG_SET, &set, on_answer, NULL), -ENOTCONN);
-	LOOP_UNTIL(base, ups == 1, 2000);
+	LOOP_UNTIL(base, ups == 1, 20000);
 	CU_ASSERT_EQUAL_FATAL(ups, 1);
 	CU_ASSERT_EQUAL(fresh_ups, 1);
 	CU_ASSERT_EQUAL(dp.epoch, 99);
@@ -105,7 +105,7 @@ static void test_answers_find_their_commands(void)
 	for (int i = 0; i < 2000; i++) /* more than a datagram holds */
 		CU_ASSERT_EQUAL_FATAL(cp_dp_send(client, DP_MSG_LEG_SET, &set, on_answer, NULL), 0);
 	CU_ASSERT_EQUAL(cp_dp_send(client, DP_MSG_LEG_DEL, &del, on_answer, NULL), 0);
-	LOOP_UNTIL(base, answers == 2001, 5000);
+	LOOP_UNTIL(base, answers == 2001, 20000);
 	CU_ASSERT_EQUAL(answers, 2001);
 	CU_ASSERT_EQUAL(last_rc, -ENOENT); /* in order */
 	CU_ASSERT_EQUAL(fake_seen(&dp, DP_MSG_LEG_SET, NULL), 2000);
@@ -121,24 +121,24 @@ static void test_loss_is_told_and_mended(void)
 	struct dp_leg_set set = {.leg_id = 5};
 
 	begin(3);
-	LOOP_UNTIL(base, ups == 1, 2000);
+	LOOP_UNTIL(base, ups == 1, 20000);
 	dp.mute = true;
 	cp_dp_send(client, DP_MSG_LEG_SET, &set, on_answer, NULL);
-	LOOP_UNTIL(base, dp.n == 1, 2000);
+	LOOP_UNTIL(base, dp.n == 1, 20000);
 	fake_hangup(&dp);
-	LOOP_UNTIL(base, downs == 1, 2000);
+	LOOP_UNTIL(base, downs == 1, 20000);
 	CU_ASSERT_EQUAL(downs, 1);
 	CU_ASSERT_EQUAL(gone, 1);
 	CU_ASSERT_FALSE(cp_dp_up(client));
 	CU_ASSERT_PTR_NULL(cp_dp_page(client));
 	dp.mute = false;
-	LOOP_UNTIL(base, ups == 2, 3000);
+	LOOP_UNTIL(base, ups == 2, 20000);
 	CU_ASSERT_EQUAL(ups, 2);
 	CU_ASSERT_EQUAL(fresh_ups, 1); /* the same dataplane: it still has what we set */
 	/* another boot has nothing of us */
 	fake_stop(&dp);
 	fake_start(&dp, base, dir);
-	LOOP_UNTIL(base, ups == 3, 3000);
+	LOOP_UNTIL(base, ups == 3, 20000);
 	CU_ASSERT_EQUAL(ups, 3);
 	CU_ASSERT_EQUAL(fresh_ups, 2);
 	end();
@@ -160,12 +160,12 @@ static void test_events(void)
 	struct dp_mgcp_event e = {.endpoint = "aaln/1"};
 
 	begin(3);
-	LOOP_UNTIL(base, ups == 1, 2000);
+	LOOP_UNTIL(base, ups == 1, 20000);
 	fake_send(&dp, &a, DP_MSG_LEG_AGED, sizeof(a), 0);
 	fake_send(&dp, &l, DP_MSG_LEG_EVENT, sizeof(l), 0);
 	fake_send(&dp, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
 	fake_send(&dp, &e, DP_MSG_MGCP_EVENT, sizeof(e), 0);
-	LOOP_UNTIL(base, events == 1, 2000);
+	LOOP_UNTIL(base, events == 1, 20000);
 	CU_ASSERT_EQUAL(aged, 1);
 	CU_ASSERT_EQUAL(leg_events, 1);
 	CU_ASSERT_EQUAL(dones, 1);
@@ -180,7 +180,7 @@ static void test_bad_messages_change_nothing(void)
 	struct dp_mgcp_event e = {.hdr = {DP_MSG_MGCP_EVENT, sizeof(e), 0}};
 
 	begin(3);
-	LOOP_UNTIL(base, ups == 1, 2000);
+	LOOP_UNTIL(base, ups == 1, 20000);
 	for (unsigned t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
 		uint16_t size = dp_msg_size(types[t]) != 0 ? dp_msg_size(types[t]) : 64;
 

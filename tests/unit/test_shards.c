@@ -109,7 +109,7 @@ static void controlplane_up(void)
 	shards = cp_shards_create();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(shards);
 	client = cp_dp_create(base, dir, 99, 3, 16384, &ops, NULL);
-	LOOP_UNTIL(base, ups > had, 3000);
+	LOOP_UNTIL(base, ups > had, 20000);
 	CU_ASSERT_EQUAL_FATAL(ups, had + 1);
 }
 
@@ -168,7 +168,7 @@ static void test_a_move_is_answered(void)
 	begin();
 	CU_ASSERT_TRUE(shown(5, 2, false));
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 5, 0, on_moved, &a), 0);
-	LOOP_UNTIL(base, a.calls > 0, 2000);
+	LOOP_UNTIL(base, a.calls > 0, 20000);
 	CU_ASSERT_EQUAL(a.calls, 1);
 	CU_ASSERT_EQUAL(a.rc, 0);
 	CU_ASSERT_TRUE(a.event && a.ev.shard == 5 && a.ev.from == 2 && a.ev.to == 0 && a.ev.took_us == 1005);
@@ -176,7 +176,7 @@ static void test_a_move_is_answered(void)
 	CU_ASSERT_TRUE(shown(4, 1, false));
 	/* home again: nothing to remember */
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 5, 2, on_moved, &b), 0);
-	LOOP_UNTIL(base, b.calls > 0, 2000);
+	LOOP_UNTIL(base, b.calls > 0, 20000);
 	CU_ASSERT_EQUAL(b.rc, 0);
 	CU_ASSERT_TRUE(shown(5, 2, false));
 	CU_ASSERT_EQUAL(commands(), 2);
@@ -194,16 +194,16 @@ static void test_what_cannot_be_is_refused(void)
 	hold = true;
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 7, 0, on_moved, &a), 0);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 7, 2, on_moved, &b), -EBUSY);
-	LOOP_UNTIL(base, moves_running == 1, 2000);
+	LOOP_UNTIL(base, moves_running == 1, 20000);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 7, 2, on_moved, &b), -EBUSY);
 	ended(7, 0);
-	LOOP_UNTIL(base, a.calls > 0, 2000);
+	LOOP_UNTIL(base, a.calls > 0, 20000);
 	CU_ASSERT_EQUAL(a.calls, 1);
 	CU_ASSERT_EQUAL(b.calls, 0);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 7, 2, on_moved, &b), 0);
-	LOOP_UNTIL(base, moves_running == 1, 2000);
+	LOOP_UNTIL(base, moves_running == 1, 20000);
 	ended(7, 2);
-	LOOP_UNTIL(base, b.calls > 0, 2000);
+	LOOP_UNTIL(base, b.calls > 0, 20000);
 	CU_ASSERT_EQUAL(b.rc, 0);
 	end();
 }
@@ -222,12 +222,12 @@ static void test_one_at_a_time_and_all_of_them(void)
 		const union fake_msg *m = NULL;
 		struct dp_shard_move mv;
 
-		LOOP_UNTIL(base, commands() == n + 1 && moves_running == 1, 2000);
+		LOOP_UNTIL(base, commands() == n + 1 && moves_running == 1, 20000);
 		CU_ASSERT_EQUAL_FATAL(fake_seen(&dp, DP_MSG_SHARD_MOVE, &m), n + 1);
 		memcpy(&mv, m, sizeof(mv));
 		ended(mv.shard, mv.worker);
 	}
-	LOOP_UNTIL(base, a[DP_SHARDS - 1].calls > 0, 2000);
+	LOOP_UNTIL(base, a[DP_SHARDS - 1].calls > 0, 20000);
 	for (uint32_t s = 0; s < DP_SHARDS; s++) {
 		answered += a[s].calls == 1 && a[s].rc == 0;
 		CU_ASSERT_EQUAL(at(s), (s + 1) % WORKERS);
@@ -245,7 +245,7 @@ static void test_refusals_reach_who_asked_and_the_next_goes_on(void)
 	/* by the event: nothing was changed */
 	end_rc = -EBUSY;
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 3, 1, on_moved, &a), 0);
-	LOOP_UNTIL(base, a.calls > 0, 2000);
+	LOOP_UNTIL(base, a.calls > 0, 20000);
 	CU_ASSERT_EQUAL(a.rc, -EBUSY);
 	CU_ASSERT_TRUE(shown(3, 0, false));
 	/* by the answer */
@@ -253,9 +253,9 @@ static void test_refusals_reach_who_asked_and_the_next_goes_on(void)
 	reply_rc = -EAGAIN;
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 3, 1, on_moved, &b), 0);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 4, 2, on_moved, &c), 0);
-	LOOP_UNTIL(base, b.calls > 0, 2000);
+	LOOP_UNTIL(base, b.calls > 0, 20000);
 	reply_rc = 0;
-	LOOP_UNTIL(base, c.calls > 0, 2000);
+	LOOP_UNTIL(base, c.calls > 0, 20000);
 	CU_ASSERT_EQUAL(b.rc, -EAGAIN);
 	CU_ASSERT_FALSE(b.event);
 	CU_ASSERT_EQUAL(c.calls, 1);
@@ -264,7 +264,7 @@ static void test_refusals_reach_who_asked_and_the_next_goes_on(void)
 	dp.page->shard_worker[9] = 1;
 	end_rc = -EALREADY;
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 9, 1, on_moved, &d), 0);
-	LOOP_UNTIL(base, d.calls > 0, 2000);
+	LOOP_UNTIL(base, d.calls > 0, 20000);
 	CU_ASSERT_EQUAL(d.rc, -EALREADY);
 	CU_ASSERT_TRUE(d.event);
 	CU_ASSERT_TRUE(shown(9, 1, true));
@@ -280,19 +280,19 @@ static void test_a_dataplane_that_goes_ends_what_waits(void)
 	hold = true;
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 10, 0, on_moved, &a), 0);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 11, 0, on_moved, &b), 0);
-	LOOP_UNTIL(base, moves_running == 1, 2000);
+	LOOP_UNTIL(base, moves_running == 1, 20000);
 	fake_hangup(&dp);
-	LOOP_UNTIL(base, downs == 1, 2000);
+	LOOP_UNTIL(base, downs == 1, 20000);
 	CU_ASSERT_EQUAL(a.calls, 1);
 	CU_ASSERT_EQUAL(b.calls, 1);
 	CU_ASSERT_EQUAL(a.rc, -ENOTCONN);
 	CU_ASSERT_EQUAL(b.rc, -ENOTCONN);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 12, 1, on_moved, &c), -ENOTCONN);
 	CU_ASSERT_PTR_NULL(cp_shards_show(shards));
-	LOOP_UNTIL(base, ups == 2, 3000);
+	LOOP_UNTIL(base, ups == 2, 20000);
 	/* its move went on without us: the event of one that nobody waits for counts as what there is, and ends no other */
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 13, 0, on_moved, &d), 0);
-	LOOP_UNTIL(base, moves_running == 2, 2000);
+	LOOP_UNTIL(base, moves_running == 2, 20000);
 	dp.n = 0;
 	ended(10, 0);
 	fake_send(&dp, &none, DP_MSG_SHARD_MOVED, sizeof(none), 0); /* no shard at all */
@@ -300,7 +300,7 @@ static void test_a_dataplane_that_goes_ends_what_waits(void)
 	CU_ASSERT_EQUAL(d.calls, 0);
 	CU_ASSERT_EQUAL(commands(), 0);
 	ended(13, 0);
-	LOOP_UNTIL(base, d.calls > 0, 2000);
+	LOOP_UNTIL(base, d.calls > 0, 20000);
 	CU_ASSERT_EQUAL(d.calls, 1);
 	CU_ASSERT_EQUAL(d.rc, 0);
 	CU_ASSERT_EQUAL(a.calls, 1);
@@ -317,13 +317,13 @@ static void test_a_dataplane_that_starts_anew_gets_its_moves_again(void)
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 20, 0, on_moved, &a), 0);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 21, 1, on_moved, &b), 0);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 22, 0, on_moved, &c), 0);
-	LOOP_UNTIL(base, a.calls + b.calls + c.calls == 3, 2000);
+	LOOP_UNTIL(base, a.calls + b.calls + c.calls == 3, 20000);
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 22, 22 % WORKERS, on_moved, &c), 0); /* home */
-	LOOP_UNTIL(base, c.calls == 2, 2000);
+	LOOP_UNTIL(base, c.calls == 2, 20000);
 	fake_stop(&dp);
 	dp.n = 0;
 	dataplane_up();
-	LOOP_UNTIL(base, ups == 2 && at(20) == 0 && at(21) == 1, 3000);
+	LOOP_UNTIL(base, ups == 2 && at(20) == 0 && at(21) == 1, 20000);
 	CU_ASSERT_EQUAL(at(20), 0);
 	CU_ASSERT_EQUAL(at(21), 1);
 	CU_ASSERT_EQUAL(commands(), 2);
@@ -339,7 +339,7 @@ static void test_a_dataplane_that_starts_anew_gets_its_moves_again(void)
 	dp.page->worker_cnt = 1;
 	for (uint32_t s = 0; s < DP_SHARDS; s++)
 		dp.page->shard_worker[s] = 0;
-	LOOP_UNTIL(base, ups == 3, 3000);
+	LOOP_UNTIL(base, ups == 3, 20000);
 	LOOP_UNTIL(base, false, 50);
 	CU_ASSERT_EQUAL(commands(), 0);
 	end();
@@ -351,7 +351,7 @@ static void test_a_controlplane_that_starts_anew_knows(void)
 
 	begin();
 	CU_ASSERT_EQUAL(cp_shards_move(shards, 30, 2, on_moved, &a), 0);
-	LOOP_UNTIL(base, a.calls == 1, 2000);
+	LOOP_UNTIL(base, a.calls == 1, 20000);
 	controlplane_down();
 	dp.n = 0;
 	controlplane_up();
@@ -362,7 +362,7 @@ static void test_a_controlplane_that_starts_anew_knows(void)
 	fake_stop(&dp);
 	dp.n = 0;
 	dataplane_up();
-	LOOP_UNTIL(base, at(30) == 2, 3000);
+	LOOP_UNTIL(base, at(30) == 2, 20000);
 	CU_ASSERT_EQUAL(at(30), 2);
 	CU_ASSERT_EQUAL(commands(), 1);
 	end();
