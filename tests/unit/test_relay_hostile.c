@@ -218,6 +218,58 @@ static void test_last_word(void)
 	forget(rx);
 }
 
+/* Two sources race for a leg within one burst: the first wins, the other's packet goes nowhere. */
+static void test_race_to_latch(void)
+{
+	uint32_t a = DP_LEG_ID(0, BASE + 76, BASE), b = DP_LEG_ID(1, BASE + 76, BASE);
+	uint64_t refused = drops(DP_DROP_SOURCE);
+	struct dp_frame f;
+	struct out o;
+	uint8_t p[64];
+
+	set((struct dp_leg_set){.leg_id = a, .peer_id = b, .flags = BOTH, .latch = DP_LATCH_ADDRESS}, A_IP, 4000);
+	set((struct dp_leg_set){.leg_id = b, .peer_id = a, .flags = BOTH}, B_IP, 5000);
+	send_udp(0, 0, A_IP, 4444, "10.0.0.1", BASE + 76, p, rtp(p, 1, 5, 20));
+	send_udp(0, 0, A_IP, 4446, "10.0.0.1", BASE + 76, p, rtp(p, 2, 5, 20));
+	CU_ASSERT_TRUE(to_b(&o, &f));
+	CU_ASSERT_EQUAL(dp_get16(o.data + f.payload_off + 2), 1);
+	CU_ASSERT_FALSE(next_out(&o));
+	CU_ASSERT_EQUAL(drops(DP_DROP_SOURCE), refused + 1);
+	gone(a, b);
+}
+
+/* A buffer that begins with its frame has no room for IPv6's longer header in front. */
+static void test_headroom(void)
+{
+	uint32_t a = DP_LEG_ID(0, BASE + 78, BASE), b = DP_LEG_ID(2, BASE + 78, BASE);
+	struct dp_sockaddr s, d;
+	struct dp_frame f;
+	struct out o;
+
+	set((struct dp_leg_set){.leg_id = a, .peer_id = b, .flags = BOTH}, A_IP, 4000);
+	set((struct dp_leg_set){.leg_id = b, .peer_id = a, .flags = BOTH}, "fd00::2", 5000);
+	ip_of(A_IP, &s, 0);
+	ip_of("10.0.0.1", &d, 0);
+	for (uint16_t head = 0; head <= 24; head++) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(node.pool);
+		uint64_t before = drops(DP_DROP_NO_ROOM);
+		uint8_t *frame;
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+		m->data_off = head;
+		frame = (uint8_t *)rte_pktmbuf_append(m, 14 + 28 + 52);
+		memcpy(frame, node.ports[0].mac, 6);
+		memcpy(frame + 6, peer_mac, 6);
+		dp_put16(frame + 12, DP_ETYPE_IP4);
+		(void)rtp(frame + 42, head, 5, 40);
+		dp_build_udp(frame + 14, 4, s.ip, 4000, d.ip, BASE + 78, 52, 0, true);
+		CU_ASSERT_EQUAL_FATAL(rte_ring_enqueue(rx_ring[0][0], m), 0);
+		CU_ASSERT_EQUAL(to_b(&o, &f), head >= 20);
+		CU_ASSERT_EQUAL(drops(DP_DROP_NO_ROOM), before + (head < 20));
+	}
+	gone(a, b);
+}
+
 static void test_stop(void)
 {
 	CU_ASSERT_EQUAL(harness_down(), 0);
@@ -230,6 +282,8 @@ static CU_TestInfo tests[] = {
 	{"SSRCs in turns", test_turns},
 	{"jumbo frames through every suite, up to the MTU", test_jumbo},
 	{"the last word of a leg", test_last_word},
+	{"two sources race within a burst", test_race_to_latch},
+	{"no room in front", test_headroom},
 	{"all buffers come back", test_stop},
 	CU_TEST_INFO_NULL,
 };

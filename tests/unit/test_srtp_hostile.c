@@ -212,6 +212,70 @@ static void test_first_index_reserved(void)
 	list_free(&tx);
 }
 
+/* Without a ROC from signalling a stream begins with ROC 0, however many keys there are to try. */
+static void test_no_further_roc(void)
+{
+	for (int suite = 1; suite <= REF_SUITES; suite++) {
+		struct dp_srtp_key *rx = NULL;
+		struct ref ref[2] = {ref_of(suite, 1), ref_of(suite, 2)};
+
+		put(&rx, key_make(suite, DP_DIR_RECV, 1, NONE), 0, 0);
+		put(&rx, key_make(suite, DP_DIR_RECV, 2, NONE), DP_KEY_F_ADD, 0);
+		for (int k = 0; k < 2; k++) {
+			CU_ASSERT_EQUAL(send_to(rx, &ref[k], 5, 1 << 16 | 100), DP_DROP_AUTH);
+			CU_ASSERT_EQUAL(rx->stream_cnt, 0);
+		}
+		list_free(&rx);
+	}
+}
+
+/* A key whose lifetime is over receives no more, also where it is not the first that is tried. */
+static void test_expired_beside_others(void)
+{
+	for (int suite = 1; suite <= REF_SUITES; suite++) {
+		struct dp_srtp_key *rx = NULL;
+		struct ref ref[2] = {ref_of(suite, 1), ref_of(suite, 2)};
+		uint64_t index = 1;
+
+		put(&rx, key_make(suite, DP_DIR_RECV, 1, NONE), 0, 0);
+		put(&rx, key_make(suite, DP_DIR_RECV, 2, (struct dp_srtp_params){.lifetime = 10}), DP_KEY_F_ADD, 0);
+		for (int i = 0; i < 10; i++)
+			CU_ASSERT_EQUAL(send_to(rx, &ref[1], 5, index++), DP_OK);
+		for (int i = 0; i < 10; i++)
+			CU_ASSERT_NOT_EQUAL(send_to(rx, &ref[1], 5, index++), DP_OK);
+		CU_ASSERT_EQUAL(send_to(rx, &ref[0], 5, index++), DP_OK);
+		list_free(&rx);
+	}
+}
+
+/* Many SSRCs of several directions in one small table: re-keys lose none and mix none up. */
+static void test_many_move(void)
+{
+	struct dp_srtp_pool *small = dp_srtp_pool_create(120, 0);
+	struct dp_srtp_params par = {.pool = small, .ssrc_max = 40};
+	struct dp_srtp_key *rx[3] = {NULL};
+	struct dp_srtp_event ev[DP_SRTP_EVENTS];
+
+	for (unsigned int round = 0; round < 6; round++)
+		for (unsigned int d = 0; d < 3; d++) {
+			struct ref ref = ref_of(1, d * 10 + round);
+
+			put(&rx[d], key_make(1, DP_DIR_RECV, d * 10 + round, par), round > 0 ? DP_KEY_F_KEEP_ROC : 0, 0);
+			for (uint32_t ssrc = 1; ssrc <= 40; ssrc++) {
+				if (round > 0)
+					CU_ASSERT_EQUAL(send_to(rx[d], &ref, ssrc, 9 + round), DP_DROP_REPLAY);
+				CU_ASSERT_EQUAL(send_to(rx[d], &ref, ssrc, 10 + round), DP_OK);
+			}
+			CU_ASSERT_EQUAL(rx[d]->stream_cnt, 40);
+			/* one too many is told once in a minute, whichever key is in use meanwhile */
+			CU_ASSERT_EQUAL(send_to(rx[d], &ref, 41, 10 + round), DP_DROP_NO_STREAM);
+			CU_ASSERT_EQUAL(dp_srtp_keys_service(&rx[d], 30, ev), round == 0);
+		}
+	for (unsigned int d = 0; d < 3; d++)
+		list_free(&rx[d]);
+	dp_srtp_pool_destroy(small);
+}
+
 /* --- whatever is done --- */
 
 #define SEEN_MAX (1u << 17)
@@ -414,6 +478,9 @@ static CU_TestInfo tests[] = {
 	{"a ROC from signalling for a stream that is named", test_roc_of_named_stream},
 	{"a key that was used before joins others", test_floor_of_joining_key},
 	{"the first index is reserved", test_first_index_reserved},
+	{"no ROC but the first without signalling", test_no_further_roc},
+	{"a key that is used up beside others", test_expired_beside_others},
+	{"many SSRCs go over from key to key", test_many_move},
 	{"no key stream twice, whatever is done to the keys", test_no_stream_twice},
 	{"no packet twice, whatever is done to the keys", test_no_packet_twice},
 	CU_TEST_INFO_NULL,
