@@ -175,6 +175,8 @@ static void test_page_extends(void)
 /* The page is made while SSRCs change: what it says is never half of a change, which would wrap. */
 #define CHANGES 300000
 
+static int changing;
+
 static void *change(void *arg)
 {
 	struct dp_stat *s = arg;
@@ -183,6 +185,7 @@ static void *change(void *arg)
 		feed(s, (uint16_t)(i * 7919), i & 1, 0);
 		feed(s, (uint16_t)(i * 7919 + 2999), i & 1, 0);
 	}
+	__atomic_store_n(&changing, 0, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -194,8 +197,9 @@ static void test_page_while_changing(void)
 	uint64_t max = 0;
 
 	s = fresh(0);
+	changing = 1;
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&worker, NULL, change, &s), 0);
-	for (int i = 0; i < 300000; i++) {
+	while (__atomic_load_n(&changing, __ATOMIC_ACQUIRE) != 0) {
 		dp_stat_page(&s, &page);
 		max = page.expected > max ? page.expected : max;
 	}
