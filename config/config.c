@@ -12,82 +12,13 @@
 #include "config.h"
 #include "raw.h"
 #include "scan.h"
+#include "values.h"
 
 #define FILE_MAX (1024 * 1024) /* bytes; no configuration comes near */
 
 /* The run directory's sockets must fit in sun_path (108 bytes): "/dataplane.sock" and NUL are 16.
  */
 #define RUN_MAX 90
-
-struct ctx {
-	const struct cfg_scan *scan;
-	char *err;
-	size_t err_size;
-	int rc; /* the first error wins */
-};
-
-static void __attribute__((format(printf, 3, 4)))
-bad(struct ctx *c, const char *path, const char *fmt, ...)
-{
-	unsigned line = cfg_scan_line(c->scan, path);
-	size_t n;
-	va_list args;
-
-	if (c->rc != 0)
-		return;
-	c->rc = -EINVAL;
-	if (line > 0)
-		snprintf(c->err, c->err_size, "line %u: %s: ", line, path);
-	else
-		snprintf(c->err, c->err_size, "%s: ", path);
-	n = strlen(c->err);
-	va_start(args, fmt);
-	vsnprintf(c->err + n, c->err_size - n, fmt, args);
-	va_end(args);
-}
-
-/* A whole number, decimal or 0x. */
-static int64_t num(struct ctx *c, const char *path, const char *v, int64_t dflt, int64_t min,
-                   int64_t max)
-{
-	bool hex = v != NULL && strncmp(v, "0x", 2) == 0;
-	const char *p = v != NULL ? v : "";
-	char *end = NULL;
-	long long n;
-
-	if (v == NULL)
-		return dflt;
-	errno = 0;
-	n = strtoll(v, &end, hex ? 16 : 10);
-	p += hex ? 2 : *p == '-' ? 1 : 0;
-	if (!isxdigit((unsigned char)*p) || *end != '\0' || errno == EINVAL) {
-		bad(c, path, "%s is not a whole number", cfg_q(v));
-		return dflt;
-	}
-	if (errno != 0 || n < min || n > max) {
-		bad(c, path, "%s is not in %lld to %lld", v, (long long)min, (long long)max);
-		return dflt;
-	}
-	return n;
-}
-
-/* One of 'words', which stand in the order of the enum that is returned. */
-static int word(struct ctx *c, const char *path, const char *v, int dflt, const char *const *words)
-{
-	char list[160] = "";
-
-	if (v == NULL)
-		return dflt;
-	for (int i = 0; words[i] != NULL; i++) {
-		size_t n = strlen(list);
-
-		if (strcmp(v, words[i]) == 0)
-			return i;
-		snprintf(list + n, sizeof(list) - n, "%s%s", i > 0 ? ", " : "", words[i]);
-	}
-	bad(c, path, "%s is not one of %s", cfg_q(v), list);
-	return dflt;
-}
 
 static const char *const formats[] = {"kv", "json", NULL};
 static const char *const levels[] = {"err", "warn", "notice", "info", "debug", NULL};
@@ -98,91 +29,28 @@ static const char *const latches[] = {"strict", "address", "any", NULL};
 static const char *const fallbacks[] = {"rtp", "refuse", NULL};
 static const char *const plains[] = {"deny", "allow", NULL};
 static const char *const key_types[] = {"rsa-2048", "ec-p256", NULL};
-static const char *const truth[] = {"false", "true", NULL};
-
-static char *text(struct ctx *c, const char *v, const char *dflt)
-{
-	char *s;
-
-	v = v != NULL ? v : dflt;
-	if (v == NULL)
-		return NULL;
-	s = strdup(v);
-	if (s == NULL)
-		c->rc = -ENOMEM;
-	return s;
-}
-
-static void *array(struct ctx *c, size_t n, size_t size)
-{
-	void *p = n > 0 ? calloc(n, size) : NULL;
-
-	if (n > 0 && p == NULL)
-		c->rc = -ENOMEM;
-	return p;
-}
-
-static char **texts(struct ctx *c, char *const *v, unsigned n)
-{
-	char **out = array(c, n, sizeof(*out));
-
-	for (unsigned i = 0; out != NULL && i < n; i++)
-		out[i] = text(c, v[i], NULL);
-	return out;
-}
-
-#define NUM(sec, m, dflt, min, max)                                                                \
-	(cfg->sec.m = (__typeof__(cfg->sec.m))num(c, #sec "." #m, r->m, dflt, min, max))
-#define WORD(sec, m, dflt, words)                                                                  \
-	(cfg->sec.m = (__typeof__(cfg->sec.m))word(c, #sec "." #m, r->m, dflt, words))
-#define TEXT(sec, m, dflt) (cfg->sec.m = text(c, r->m, dflt))
 
 static bool same_ip(const struct cfg_addr *a, const struct cfg_addr *b)
 {
 	return a->family == b->family && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
 }
 
-/* An address without prefix length; a port only where one is allowed. */
-static bool host(struct ctx *c, const char *path, const char *v, bool port, struct cfg_addr *ret)
-{
-	struct cfg_addr a;
-
-	if (cfg_addr_parse(v, &a) < 0 || a.plen != (a.family == 4 ? 32 : 128) ||
-	    strchr(v, '/') != NULL || (a.port != 0 && !port)) {
-		bad(c, path, "%s is not an address%s", cfg_q(v),
-		    port ? " with or without a port" : "");
-		return false;
-	}
-	*ret = a;
-	return true;
-}
-
-static bool words_only(const char *s, size_t max)
-{
-	size_t n = strlen(s);
-
-	for (size_t i = 0; i < n; i++)
-		if (!isalnum((unsigned char)s[i]) && strchr("._-", s[i]) == NULL)
-			return false;
-	return n > 0 && n <= max;
-}
-
-static void do_paths(struct ctx *c, struct cfg *cfg, const struct raw_paths *r)
+static void do_paths(struct cfg_ctx *c, struct cfg *cfg, const struct raw_paths *r)
 {
 	TEXT(paths, state, "/var/lib/ravelin");
 	TEXT(paths, run, "/run/ravelin");
 	if (c->rc != 0)
 		return;
 	if (cfg->paths.state[0] != '/')
-		bad(c, "paths.state", "%s is not an absolute path", cfg_q(cfg->paths.state));
+		cfg_bad(c, "paths.state", "%s is not an absolute path", cfg_q(cfg->paths.state));
 	if (cfg->paths.run[0] != '/')
-		bad(c, "paths.run", "%s is not an absolute path", cfg_q(cfg->paths.run));
+		cfg_bad(c, "paths.run", "%s is not an absolute path", cfg_q(cfg->paths.run));
 	if (strlen(cfg->paths.run) > RUN_MAX)
-		bad(c, "paths.run", "longer than %d bytes, the sockets' names would not fit",
+		cfg_bad(c, "paths.run", "longer than %d bytes, the sockets' names would not fit",
 		    RUN_MAX);
 }
 
-static void do_log(struct ctx *c, struct cfg *cfg, const struct raw_log *r)
+static void do_log(struct cfg_ctx *c, struct cfg *cfg, const struct raw_log *r)
 {
 	WORD(log, format, CFG_LOG_KV, formats);
 	WORD(log, level, CFG_LOG_INFO, levels);
@@ -190,7 +58,7 @@ static void do_log(struct ctx *c, struct cfg *cfg, const struct raw_log *r)
 
 /* EAL keeps its files under a name of its own: made from paths.run, so that instances do not meet.
  */
-static char *prefix_of(struct ctx *c, const char *run)
+static char *prefix_of(struct cfg_ctx *c, const char *run)
 {
 	char buf[RUN_MAX + 1];
 	uint64_t h = 0xcbf29ce484222325;
@@ -203,7 +71,7 @@ static char *prefix_of(struct ctx *c, const char *run)
 			*p = '_';
 	if (strlen(buf) > 32 || buf[0] == '\0')
 		snprintf(buf, sizeof(buf), "ravelin-%016llx", (unsigned long long)h);
-	return text(c, buf, NULL);
+	return cfg_text(c, buf, NULL);
 }
 
 static bool mac_parse(const char *v, uint8_t *mac)
@@ -224,108 +92,108 @@ static bool mac_parse(const char *v, uint8_t *mac)
 }
 
 /* Device, VLAN, MTU, MAC and punt interface: what a port is made of. */
-static void do_link(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw_port *r)
+static void do_link(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct raw_port *r)
 {
 	struct cfg_dp_port *p = &cfg->dataplane.ports[i];
 	bool first = true;
 	char path[80], why[120];
 
 	snprintf(path, sizeof(path), "dataplane.ports[%u].vlan", i);
-	p->vlan = (uint16_t)num(c, path, r->vlan, 0, 1, 4094);
+	p->vlan = (uint16_t)cfg_num(c, path, r->vlan, 0, 1, 4094);
 	snprintf(path, sizeof(path), "dataplane.ports[%u].mtu", i);
-	p->mtu = (uint16_t)num(c, path, r->mtu, 0, 576, 9000);
+	p->mtu = (uint16_t)cfg_num(c, path, r->mtu, 0, 576, 9000);
 	snprintf(path, sizeof(path), "dataplane.ports[%u].device", i);
 	if (cfg_device_check(p->device, why, sizeof(why)) < 0)
-		bad(c, path, "%s: %s", cfg_q(p->device), why);
+		cfg_bad(c, path, "%s: %s", cfg_q(p->device), why);
 	if (strncmp(p->device, "pcap:", 5) == 0 && cfg->dataplane.worker_lcores_count > 1)
-		bad(c, path, "pcap replays for one worker, there are %u", cfg->dataplane.worker_lcores_count);
+		cfg_bad(c, path, "pcap replays for one worker, there are %u", cfg->dataplane.worker_lcores_count);
 	for (unsigned k = 0; k < i; k++) {
 		if (strcmp(cfg->dataplane.ports[k].device, p->device) != 0)
 			continue;
 		first = false;
 		if (cfg->dataplane.ports[k].vlan == p->vlan)
-			bad(c, path, "%s is given twice%s", cfg_q(p->device),
+			cfg_bad(c, path, "%s is given twice%s", cfg_q(p->device),
 			    p->vlan != 0 ? " with this vlan" : "");
 	}
 	snprintf(path, sizeof(path), "dataplane.ports[%u].mac", i);
 	if (p->mac != NULL && !mac_parse(p->mac, p->mac_addr))
-		bad(c, path, "%s is not six octets of a station, as 02:00:00:00:00:01", cfg_q(p->mac));
+		cfg_bad(c, path, "%s is not six octets of a station, as 02:00:00:00:00:01", cfg_q(p->mac));
 	if (p->mac != NULL && !first)
-		bad(c, path, "belongs to the first entry of the device");
+		cfg_bad(c, path, "belongs to the first entry of the device");
 	snprintf(path, sizeof(path), "dataplane.ports[%u].punt", i);
-	if (p->punt != NULL && !words_only(p->punt, 15))
-		bad(c, path, "%s is not 1 to 15 of A-Z a-z 0-9 . _ -", cfg_q(p->punt));
+	if (p->punt != NULL && !cfg_words_only(p->punt, 15))
+		cfg_bad(c, path, "%s is not 1 to 15 of A-Z a-z 0-9 . _ -", cfg_q(p->punt));
 	for (unsigned k = 0; p->punt != NULL && k < i; k++)
 		if (cfg->dataplane.ports[k].punt != NULL &&
 		    strcmp(cfg->dataplane.ports[k].punt, p->punt) == 0)
-			bad(c, path, "%s is given twice", p->punt);
+			cfg_bad(c, path, "%s is given twice", p->punt);
 }
 
-static void do_port(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw_port *r)
+static void do_port(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct raw_port *r)
 {
 	struct cfg_dp_port *p = &cfg->dataplane.ports[i];
 	char path[80];
 
-	p->device = text(c, r->device, NULL);
-	p->gateway = text(c, r->gateway, NULL);
-	p->gateway6 = text(c, r->gateway6, NULL);
-	p->mac = text(c, r->mac, NULL);
-	p->punt = text(c, r->punt, NULL);
-	p->addresses = texts(c, r->addresses, r->addresses_count);
+	p->device = cfg_text(c, r->device, NULL);
+	p->gateway = cfg_text(c, r->gateway, NULL);
+	p->gateway6 = cfg_text(c, r->gateway6, NULL);
+	p->mac = cfg_text(c, r->mac, NULL);
+	p->punt = cfg_text(c, r->punt, NULL);
+	p->addresses = cfg_texts(c, r->addresses, r->addresses_count);
 	p->addresses_count = p->addresses != NULL ? r->addresses_count : 0;
 	if (c->rc != 0)
 		return;
 	do_link(c, cfg, i, r);
 	snprintf(path, sizeof(path), "dataplane.ports[%u].addresses", i);
 	if (p->addresses_count > 8)
-		bad(c, path, "%u addresses, at most 8", p->addresses_count);
+		cfg_bad(c, path, "%u addresses, at most 8", p->addresses_count);
 	for (unsigned k = 0; c->rc == 0 && k < p->addresses_count; k++) {
 		snprintf(path, sizeof(path), "dataplane.ports[%u].addresses[%u]", i, k);
 		if (cfg_addr_parse(p->addresses[k], &p->addr[k]) < 0 || p->addr[k].port != 0 ||
 		    strchr(p->addresses[k], '/') == NULL) {
-			bad(c, path, "%s is not ADDRESS/PREFIX", cfg_q(p->addresses[k]));
+			cfg_bad(c, path, "%s is not ADDRESS/PREFIX", cfg_q(p->addresses[k]));
 			return;
 		}
 		for (unsigned q = 0; q <= i; q++)
 			for (unsigned j = 0;
 			     j < (q < i ? cfg->dataplane.ports[q].addresses_count : k); j++)
 				if (same_ip(&cfg->dataplane.ports[q].addr[j], &p->addr[k]))
-					bad(c, path, "%s is given twice", p->addresses[k]);
+					cfg_bad(c, path, "%s is given twice", p->addresses[k]);
 	}
 	snprintf(path, sizeof(path), "dataplane.ports[%u].gateway", i);
-	if (c->rc == 0 && p->gateway != NULL && host(c, path, p->gateway, false, &p->gw4) &&
+	if (c->rc == 0 && p->gateway != NULL && cfg_host(c, path, p->gateway, false, &p->gw4) &&
 	    p->gw4.family != 4)
-		bad(c, path, "%s is not an IPv4 address", p->gateway);
+		cfg_bad(c, path, "%s is not an IPv4 address", p->gateway);
 	snprintf(path, sizeof(path), "dataplane.ports[%u].gateway6", i);
-	if (c->rc == 0 && p->gateway6 != NULL && host(c, path, p->gateway6, false, &p->gw6) &&
+	if (c->rc == 0 && p->gateway6 != NULL && cfg_host(c, path, p->gateway6, false, &p->gw6) &&
 	    p->gw6.family != 6)
-		bad(c, path, "%s is not an IPv6 address", p->gateway6);
+		cfg_bad(c, path, "%s is not an IPv6 address", p->gateway6);
 }
 
-static void do_lcores(struct ctx *c, struct cfg *cfg, const struct raw_dataplane *r)
+static void do_lcores(struct cfg_ctx *c, struct cfg *cfg, const struct raw_dataplane *r)
 {
 	unsigned n = r->worker_lcores_count > 0 ? r->worker_lcores_count : 1;
 	struct cfg_dataplane *d = &cfg->dataplane;
 	char path[60];
 
 	if (r->worker_lcores_count == 0 && cfg_scan_has(c->scan, "dataplane.worker_lcores"))
-		bad(c, "dataplane.worker_lcores", "at least one is needed");
-	d->worker_lcores = array(c, n, sizeof(*d->worker_lcores));
+		cfg_bad(c, "dataplane.worker_lcores", "at least one is needed");
+	d->worker_lcores = cfg_array(c, n, sizeof(*d->worker_lcores));
 	d->worker_lcores_count = d->worker_lcores != NULL ? n : 0;
 	for (unsigned i = 0; c->rc == 0 && i < n; i++) {
 		snprintf(path, sizeof(path), "dataplane.worker_lcores[%u]", i);
-		d->worker_lcores[i] = (uint16_t)num(
+		d->worker_lcores[i] = (uint16_t)cfg_num(
 			c, path, r->worker_lcores_count > 0 ? r->worker_lcores[i] : NULL, 1, 0,
 			127);
 		if (d->worker_lcores[i] == d->main_lcore)
-			bad(c, path, "%u is dataplane.main_lcore", d->main_lcore);
+			cfg_bad(c, path, "%u is dataplane.main_lcore", d->main_lcore);
 		for (unsigned k = 0; k < i; k++)
 			if (d->worker_lcores[k] == d->worker_lcores[i])
-				bad(c, path, "%u is given twice", d->worker_lcores[i]);
+				cfg_bad(c, path, "%u is given twice", d->worker_lcores[i]);
 	}
 }
 
-static void do_dataplane(struct ctx *c, struct cfg *cfg, const struct raw_dataplane *r)
+static void do_dataplane(struct cfg_ctx *c, struct cfg *cfg, const struct raw_dataplane *r)
 {
 	NUM(dataplane, main_lcore, 0, 0, 127);
 	do_lcores(c, cfg, r);
@@ -338,13 +206,13 @@ static void do_dataplane(struct ctx *c, struct cfg *cfg, const struct raw_datapl
 	NUM(dataplane, mbufs, 16384, 1024, 4194304);
 	NUM(dataplane, ring_desc, 1024, 64, 32768);
 	NUM(dataplane, punt_pps, 20000, 100, 1000000);
-	if (c->rc == 0 && r->file_prefix != NULL && !words_only(r->file_prefix, 40))
-		bad(c, "dataplane.file_prefix", "%s is not 1 to 40 of A-Z a-z 0-9 . _ -",
+	if (c->rc == 0 && r->file_prefix != NULL && !cfg_words_only(r->file_prefix, 40))
+		cfg_bad(c, "dataplane.file_prefix", "%s is not 1 to 40 of A-Z a-z 0-9 . _ -",
 		    cfg_q(r->file_prefix));
 	if (c->rc == 0)
-		cfg->dataplane.file_prefix = r->file_prefix != NULL ? text(c, r->file_prefix, NULL)
+		cfg->dataplane.file_prefix = r->file_prefix != NULL ? cfg_text(c, r->file_prefix, NULL)
 		                                                    : prefix_of(c, cfg->paths.run);
-	cfg->dataplane.ports = array(c, r->ports_count, sizeof(*cfg->dataplane.ports));
+	cfg->dataplane.ports = cfg_array(c, r->ports_count, sizeof(*cfg->dataplane.ports));
 	for (unsigned i = 0; c->rc == 0 && i < r->ports_count; i++) {
 		cfg->dataplane.ports_count = i + 1;
 		do_port(c, cfg, i, &r->ports[i]);
@@ -360,31 +228,31 @@ static bool is_port_addr(const struct cfg *cfg, const struct cfg_addr *a)
 	return false;
 }
 
-static void do_regions(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
+static void do_regions(struct cfg_ctx *c, struct cfg *cfg, const struct raw_media *r)
 {
 	struct cfg_media *m = &cfg->media;
 
-	m->regions = array(c, r->regions_count, sizeof(*m->regions));
+	m->regions = cfg_array(c, r->regions_count, sizeof(*m->regions));
 	for (unsigned i = 0; c->rc == 0 && i < r->regions_count; i++) {
 		char path[60];
 
 		m->regions_count = i + 1;
-		m->regions[i].name = text(c, r->regions[i].name, NULL);
+		m->regions[i].name = cfg_text(c, r->regions[i].name, NULL);
 		snprintf(path, sizeof(path), "media.regions[%u].mode", i);
-		m->regions[i].mode = (enum cfg_media_mode)word(c, path, r->regions[i].mode, CFG_MEDIA_RELAY, modes);
+		m->regions[i].mode = (enum cfg_media_mode)cfg_word(c, path, r->regions[i].mode, CFG_MEDIA_RELAY, modes);
 		if (c->rc != 0)
 			return;
 		snprintf(path, sizeof(path), "media.regions[%u].name", i);
-		if (!words_only(m->regions[i].name, 63))
-			bad(c, path, "%s is not 1 to 63 of A-Z a-z 0-9 . _ -", cfg_q(m->regions[i].name));
+		if (!cfg_words_only(m->regions[i].name, 63))
+			cfg_bad(c, path, "%s is not 1 to 63 of A-Z a-z 0-9 . _ -", cfg_q(m->regions[i].name));
 		for (unsigned k = 0; k < i; k++)
 			if (strcmp(m->regions[k].name, m->regions[i].name) == 0)
-				bad(c, path, "%s is given twice", m->regions[i].name);
+				cfg_bad(c, path, "%s is given twice", m->regions[i].name);
 	}
 }
 
 /* Which suites there are is the controlplane's to know. */
-static void do_suites(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
+static void do_suites(struct cfg_ctx *c, struct cfg *cfg, const struct raw_media *r)
 {
 	static char dflt[2][24] = {"AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"};
 	char *words[] = {dflt[0], dflt[1]};
@@ -392,73 +260,73 @@ static void do_suites(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
 	struct cfg_media *m = &cfg->media;
 
 	if (!given && cfg_scan_has(c->scan, "media.suites"))
-		bad(c, "media.suites", "at least one is needed");
+		cfg_bad(c, "media.suites", "at least one is needed");
 	if (c->rc != 0)
 		return;
-	m->suites = texts(c, given ? r->suites : words, given ? r->suites_count : 2);
+	m->suites = cfg_texts(c, given ? r->suites : words, given ? r->suites_count : 2);
 	m->suites_count = m->suites == NULL ? 0 : given ? r->suites_count : 2;
 	for (unsigned i = 0; c->rc == 0 && i < m->suites_count; i++) {
 		char path[60];
 
 		snprintf(path, sizeof(path), "media.suites[%u]", i);
-		if (!words_only(m->suites[i], 63))
-			bad(c, path, "%s is not a suite's name", cfg_q(m->suites[i]));
+		if (!cfg_words_only(m->suites[i], 63))
+			cfg_bad(c, path, "%s is not a suite's name", cfg_q(m->suites[i]));
 		for (unsigned k = 0; k < i; k++)
 			if (strcmp(m->suites[k], m->suites[i]) == 0)
-				bad(c, path, "%s is given twice", m->suites[i]);
+				cfg_bad(c, path, "%s is given twice", m->suites[i]);
 	}
 }
 
-static void do_media(struct ctx *c, struct cfg *cfg, const struct raw_media *r)
+static void do_media(struct cfg_ctx *c, struct cfg *cfg, const struct raw_media *r)
 {
 	struct cfg_media *m = &cfg->media;
 
 	NUM(media, base_port, 16384, 16384, 49152);
 	if (m->base_port % 16384 != 0)
-		bad(c, "media.base_port", "%u is not 16384, 32768 or 49152", m->base_port);
+		cfg_bad(c, "media.base_port", "%u is not 16384, 32768 or 49152", m->base_port);
 	WORD(media, mode, CFG_MEDIA_RELAY, modes);
 	NUM(media, idle_s, 300, 0, 86400);
 	NUM(media, window, 192, 64, 4096);
 	NUM(media, ssrc_max, 8, 1, 1024);
 	NUM(media, streams, 0, 0, 4194304);
 	WORD(media, plain_latch, CFG_LATCH_ADDRESS, latches);
-	WORD(media, rtcp_mux, 0, truth);
+	WORD(media, rtcp_mux, 0, cfg_truth);
 	NUM(media, rate_pps, 1000, 0, 10000000);
 	NUM(media, source_pps, 500, 0, 10000000);
 	NUM(media, dscp, 46, 0, 63);
 	NUM(media, ptime_ms, 20, 10, 60);
 	if (m->ptime_ms % 10 != 0)
-		bad(c, "media.ptime_ms", "%u is not a multiple of 10", m->ptime_ms);
+		cfg_bad(c, "media.ptime_ms", "%u is not a multiple of 10", m->ptime_ms);
 	WORD(media, fallback, CFG_FALLBACK_RTP, fallbacks);
 	do_regions(c, cfg, r);
 	do_suites(c, cfg, r);
 	NUM(media, rekey_s, 0, 0, 86400 * 7);
 	NUM(media, latch_max, 1, 1, 65535);
-	m->addresses = array(c, r->addresses_count, sizeof(*m->addresses));
+	m->addresses = cfg_array(c, r->addresses_count, sizeof(*m->addresses));
 	for (unsigned i = 0; c->rc == 0 && i < r->addresses_count; i++) {
 		struct cfg_media_addr *a = &m->addresses[i];
 		char path[60];
 
 		m->addresses_count = i + 1;
-		a->address = text(c, r->addresses[i].address, NULL);
-		a->region = text(c, r->addresses[i].region, "default");
+		a->address = cfg_text(c, r->addresses[i].address, NULL);
+		a->region = cfg_text(c, r->addresses[i].region, "default");
 		if (c->rc != 0)
 			return;
 		snprintf(path, sizeof(path), "media.addresses[%u].region", i);
-		if (!words_only(a->region, 63))
-			bad(c, path, "%s is not 1 to 63 of A-Z a-z 0-9 . _ -", cfg_q(a->region));
+		if (!cfg_words_only(a->region, 63))
+			cfg_bad(c, path, "%s is not 1 to 63 of A-Z a-z 0-9 . _ -", cfg_q(a->region));
 		snprintf(path, sizeof(path), "media.addresses[%u].address", i);
-		if (!host(c, path, a->address, false, &a->addr))
+		if (!cfg_host(c, path, a->address, false, &a->addr))
 			return;
 		if (!is_port_addr(cfg, &a->addr))
-			bad(c, path, "%s is no address of dataplane.ports", a->address);
+			cfg_bad(c, path, "%s is no address of dataplane.ports", a->address);
 		for (unsigned k = 0; k < i; k++)
 			if (same_ip(&m->addresses[k].addr, &a->addr))
-				bad(c, path, "%s is given twice", a->address);
+				cfg_bad(c, path, "%s is given twice", a->address);
 	}
 }
 
-static void do_sccp(struct ctx *c, struct cfg *cfg, const struct raw_sccp *r)
+static void do_sccp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_sccp *r)
 {
 	struct cfg_sccp *s = &cfg->sccp;
 	struct cfg_addr a;
@@ -467,23 +335,23 @@ static void do_sccp(struct ctx *c, struct cfg *cfg, const struct raw_sccp *r)
 	TEXT(sccp, date_template, "D/M/Y");
 	if (c->rc != 0)
 		return;
-	host(c, "sccp.listen", s->listen, false, &a);
+	cfg_host(c, "sccp.listen", s->listen, false, &a);
 	if (strlen(s->date_template) < 3 || strlen(s->date_template) > 6 ||
 	    strspn(s->date_template, "DMYAa/-.") != strlen(s->date_template))
-		bad(c, "sccp.date_template", "%s is not 3 to 6 of D M Y A / - .",
+		cfg_bad(c, "sccp.date_template", "%s is not 3 to 6 of D M Y A / - .",
 		    cfg_q(s->date_template));
 	NUM(sccp, port, 2000, 0, 65535);
 	NUM(sccp, tls_port, 2443, 0, 65535);
 	if (s->port != 0 && s->port == s->tls_port)
-		bad(c, "sccp.tls_port", "%u is sccp.port", s->tls_port);
+		cfg_bad(c, "sccp.tls_port", "%u is sccp.port", s->tls_port);
 	NUM(sccp, keepalive_s, 30, 5, 3600);
-	WORD(sccp, legacy_tls, 0, truth);
+	WORD(sccp, legacy_tls, 0, cfg_truth);
 	NUM(sccp, max_connections, 20000, 1, 1000000);
 	NUM(sccp, max_preauth, 4096, 1, 1000000);
 	NUM(sccp, handshake_s, 10, 1, 120);
 }
 
-static void do_signer(struct ctx *c, struct cfg *cfg, const struct raw_signer *r)
+static void do_signer(struct cfg_ctx *c, struct cfg *cfg, const struct raw_signer *r)
 {
 	struct cfg_signer *s = &cfg->signer;
 	char *kek = NULL;
@@ -493,59 +361,59 @@ static void do_signer(struct ctx *c, struct cfg *cfg, const struct raw_signer *r
 		c->rc = -ENOMEM;
 	if (c->rc != 0)
 		return;
-	s->kek_file = kek != NULL ? kek : text(c, r->kek_file, NULL);
+	s->kek_file = kek != NULL ? kek : cfg_text(c, r->kek_file, NULL);
 	TEXT(signer, pkcs11_uri, NULL);
 	TEXT(signer, cluster_name, "ravelin");
 	WORD(signer, server_key, CFG_KEY_RSA_2048, key_types);
 	NUM(signer, lsc_days, 1825, 1, 36500);
 	NUM(signer, ca_days, 3650, 1, 36500);
 	NUM(signer, server_days, 1825, 1, 36500);
-	s->server_names = texts(c, r->server_names, r->server_names_count);
+	s->server_names = cfg_texts(c, r->server_names, r->server_names_count);
 	s->server_names_count = s->server_names != NULL ? r->server_names_count : 0;
-	s->trust = texts(c, r->trust, r->trust_count);
+	s->trust = cfg_texts(c, r->trust, r->trust_count);
 	s->trust_count = s->trust != NULL ? r->trust_count : 0;
 	if (c->rc != 0)
 		return;
 	if (s->kek_file[0] != '/')
-		bad(c, "signer.kek_file", "%s is not an absolute path", cfg_q(s->kek_file));
-	if (!words_only(s->cluster_name, 40))
-		bad(c, "signer.cluster_name", "%s is not 1 to 40 of A-Z a-z 0-9 . _ -",
+		cfg_bad(c, "signer.kek_file", "%s is not an absolute path", cfg_q(s->kek_file));
+	if (!cfg_words_only(s->cluster_name, 40))
+		cfg_bad(c, "signer.cluster_name", "%s is not 1 to 40 of A-Z a-z 0-9 . _ -",
 		    cfg_q(s->cluster_name));
 	if (s->server_days > s->ca_days)
-		bad(c, "signer.server_days", "%u is more than signer.ca_days, %u", s->server_days,
+		cfg_bad(c, "signer.server_days", "%u is more than signer.ca_days, %u", s->server_days,
 		    s->ca_days);
 	for (unsigned i = 0; i < s->server_names_count; i++) {
 		char path[60];
 		struct cfg_addr a;
 
 		snprintf(path, sizeof(path), "signer.server_names[%u]", i);
-		if (!words_only(s->server_names[i], 253) &&
+		if (!cfg_words_only(s->server_names[i], 253) &&
 		    (cfg_addr_parse(s->server_names[i], &a) < 0 || a.port != 0 ||
 		     strchr(s->server_names[i], '/')))
-			bad(c, path, "%s is neither a DNS name nor an address",
+			cfg_bad(c, path, "%s is neither a DNS name nor an address",
 			    cfg_q(s->server_names[i]));
 	}
 }
 
-static void do_mgcp(struct ctx *c, struct cfg *cfg, const struct raw_mgcp *r)
+static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r)
 {
 	TEXT(mgcp, local, NULL);
 	NUM(mgcp, answer_s, 60, 5, 600);
 	if (c->rc != 0 || cfg->mgcp.local == NULL ||
-	    !host(c, "mgcp.local", cfg->mgcp.local, true, &cfg->mgcp_local))
+	    !cfg_host(c, "mgcp.local", cfg->mgcp.local, true, &cfg->mgcp_local))
 		return;
 	if (cfg->mgcp_local.port == 0)
 		cfg->mgcp_local.port = 2727;
 	if (!is_port_addr(cfg, &cfg->mgcp_local))
-		bad(c, "mgcp.local", "%s is no address of dataplane.ports", cfg->mgcp.local);
+		cfg_bad(c, "mgcp.local", "%s is no address of dataplane.ports", cfg->mgcp.local);
 }
 
-static void do_capture(struct ctx *c, struct cfg *cfg, const struct raw_capture *r)
+static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capture *r)
 {
 	struct cfg_capture *p = &cfg->capture;
 	char *dir = NULL;
 
-	WORD(capture, enabled, 0, truth);
+	WORD(capture, enabled, 0, cfg_truth);
 	WORD(capture, plain, CFG_CAPTURE_DENY, plains);
 	NUM(capture, max_s, 600, 1, 86400);
 	NUM(capture, max_mb, 256, 1, 1048576);
@@ -553,16 +421,16 @@ static void do_capture(struct ctx *c, struct cfg *cfg, const struct raw_capture 
 		c->rc = -ENOMEM;
 	if (c->rc != 0)
 		return;
-	p->directory = dir != NULL ? dir : text(c, r->directory, NULL);
+	p->directory = dir != NULL ? dir : cfg_text(c, r->directory, NULL);
 	if (c->rc != 0)
 		return;
 	if (p->directory[0] != '/')
-		bad(c, "capture.directory", "%s is not an absolute path", cfg_q(p->directory));
+		cfg_bad(c, "capture.directory", "%s is not an absolute path", cfg_q(p->directory));
 	if (p->plain == CFG_CAPTURE_ALLOW && !p->enabled)
-		bad(c, "capture.plain", "allow needs capture.enabled: true");
+		cfg_bad(c, "capture.plain", "allow needs capture.enabled: true");
 }
 
-static void do_sa_keys(struct ctx *c, unsigned i, const struct cfg_sa *s)
+static void do_sa_keys(struct cfg_ctx *c, unsigned i, const struct cfg_sa *s)
 {
 	bool gcm = strcmp(s->algorithm, "aes-gcm-128") == 0;
 	uint8_t bytes[20];
@@ -571,34 +439,34 @@ static void do_sa_keys(struct ctx *c, unsigned i, const struct cfg_sa *s)
 	/* Key values are never printed. */
 	snprintf(path, sizeof(path), "ipsec.sas[%u].key", i);
 	if (cfg_hex_parse(s->key, bytes, gcm ? 20 : 16) < 0)
-		bad(c, path, "not %u hex digits%s", gcm ? 40 : 32,
+		cfg_bad(c, path, "not %u hex digits%s", gcm ? 40 : 32,
 		    gcm ? " (16 bytes of key, 4 of salt)" : "");
 	snprintf(path, sizeof(path), "ipsec.sas[%u].auth_key", i);
 	if (gcm && s->auth_key != NULL)
-		bad(c, path, "aes-gcm-128 has none");
+		cfg_bad(c, path, "aes-gcm-128 has none");
 	else if (!gcm && (s->auth_key == NULL || cfg_hex_parse(s->auth_key, bytes, 20) < 0))
-		bad(c, path, "not 40 hex digits");
+		cfg_bad(c, path, "not 40 hex digits");
 	explicit_bzero(bytes, sizeof(bytes));
 }
 
-static void do_sa(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw_sa *r)
+static void do_sa(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct raw_sa *r)
 {
 	struct cfg_sa *s = &cfg->sas[i];
 	struct cfg_addr l, m;
 	char path[60];
 
 	snprintf(path, sizeof(path), "ipsec.sas[%u].spi", i);
-	s->spi = (uint32_t)num(c, path, r->spi, 0, 256, UINT32_MAX);
-	s->gateway = text(c, r->gateway, NULL);
-	s->direction = text(c, r->direction, NULL);
-	s->mode = text(c, r->mode, NULL);
-	s->algorithm = text(c, r->algorithm, NULL);
-	s->key = text(c, r->key, NULL);
-	s->auth_key = text(c, r->auth_key, NULL);
-	s->local = text(c, r->local, NULL);
-	s->remote = text(c, r->remote, NULL);
+	s->spi = (uint32_t)cfg_num(c, path, r->spi, 0, 256, UINT32_MAX);
+	s->gateway = cfg_text(c, r->gateway, NULL);
+	s->direction = cfg_text(c, r->direction, NULL);
+	s->mode = cfg_text(c, r->mode, NULL);
+	s->algorithm = cfg_text(c, r->algorithm, NULL);
+	s->key = cfg_text(c, r->key, NULL);
+	s->auth_key = cfg_text(c, r->auth_key, NULL);
+	s->local = cfg_text(c, r->local, NULL);
+	s->remote = cfg_text(c, r->remote, NULL);
 	snprintf(path, sizeof(path), "ipsec.sas[%u].esn", i);
-	s->esn = word(c, path, r->esn, 0, truth) != 0;
+	s->esn = cfg_word(c, path, r->esn, 0, cfg_truth) != 0;
 	if (c->rc != 0)
 		return;
 	for (unsigned k = 0; k < i; k++)
@@ -606,35 +474,35 @@ static void do_sa(struct ctx *c, struct cfg *cfg, unsigned i, const struct raw_s
 		    (strcmp(s->direction, "in") == 0 ||
 		     strcmp(cfg->sas[k].remote, s->remote) == 0)) {
 			snprintf(path, sizeof(path), "ipsec.sas[%u].spi", i);
-			bad(c, path, "%u is given twice", s->spi);
+			cfg_bad(c, path, "%u is given twice", s->spi);
 		}
 	snprintf(path, sizeof(path), "ipsec.sas[%u].direction", i);
 	if (strcmp(s->direction, "in") != 0 && strcmp(s->direction, "out") != 0)
-		bad(c, path, "%s is neither in nor out", cfg_q(s->direction));
+		cfg_bad(c, path, "%s is neither in nor out", cfg_q(s->direction));
 	snprintf(path, sizeof(path), "ipsec.sas[%u].mode", i);
 	if (strcmp(s->mode, "transport") != 0 && strcmp(s->mode, "tunnel") != 0)
-		bad(c, path, "%s is neither transport nor tunnel", cfg_q(s->mode));
+		cfg_bad(c, path, "%s is neither transport nor tunnel", cfg_q(s->mode));
 	snprintf(path, sizeof(path), "ipsec.sas[%u].algorithm", i);
 	if (strcmp(s->algorithm, "aes-gcm-128") != 0 &&
 	    strcmp(s->algorithm, "aes-cbc-128-sha1-96") != 0)
-		bad(c, path, "%s is neither aes-gcm-128 nor aes-cbc-128-sha1-96",
+		cfg_bad(c, path, "%s is neither aes-gcm-128 nor aes-cbc-128-sha1-96",
 		    cfg_q(s->algorithm));
 	do_sa_keys(c, i, s);
 	snprintf(path, sizeof(path), "ipsec.sas[%u].local", i);
-	if (c->rc != 0 || !host(c, path, s->local, true, &l))
+	if (c->rc != 0 || !cfg_host(c, path, s->local, true, &l))
 		return;
 	if (!is_port_addr(cfg, &l))
-		bad(c, path, "%s is no address of dataplane.ports", s->local);
+		cfg_bad(c, path, "%s is no address of dataplane.ports", s->local);
 	snprintf(path, sizeof(path), "ipsec.sas[%u].remote", i);
-	if (!host(c, path, s->remote, true, &m))
+	if (!cfg_host(c, path, s->remote, true, &m))
 		return;
 	if (l.family != m.family || (l.port == 0) != (m.port == 0))
-		bad(c, path, "family and use of a port must be as in local");
+		cfg_bad(c, path, "family and use of a port must be as in local");
 }
 
-static void do_ipsec(struct ctx *c, struct cfg *cfg, const struct raw_ipsec *r)
+static void do_ipsec(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ipsec *r)
 {
-	cfg->sas = array(c, r->sas_count, sizeof(*cfg->sas));
+	cfg->sas = cfg_array(c, r->sas_count, sizeof(*cfg->sas));
 	for (unsigned i = 0; c->rc == 0 && i < r->sas_count; i++) {
 		cfg->sas_count = i + 1;
 		do_sa(c, cfg, i, &r->sas[i]);
@@ -646,8 +514,8 @@ static void do_ipsec(struct ctx *c, struct cfg *cfg, const struct raw_ipsec *r)
 static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, struct cfg **ret_cfg,
                     char *err, size_t err_size)
 {
-	struct ctx ctx = {.scan = scan, .err = err, .err_size = err_size}, *c = &ctx;
-	struct cfg *cfg = array(c, 1, sizeof(*cfg));
+	struct cfg_ctx ctx = {.scan = scan, .err = err, .err_size = err_size}, *c = &ctx;
+	struct cfg *cfg = cfg_array(c, 1, sizeof(*cfg));
 
 	if (cfg != NULL) {
 		do_paths(c, cfg, OR_NONE(paths, raw_paths));
@@ -658,6 +526,8 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		do_signer(c, cfg, OR_NONE(signer, raw_signer));
 		do_mgcp(c, cfg, OR_NONE(mgcp, raw_mgcp));
 		do_capture(c, cfg, OR_NONE(capture, raw_capture));
+		cfg_do_provision(c, cfg, OR_NONE(provision, raw_provision));
+		cfg_do_ctl_provider(c, cfg, OR_NONE(ctl_provider, raw_ctl_provider));
 		do_ipsec(c, cfg, OR_NONE(ipsec, raw_ipsec));
 	}
 	if (ctx.rc != 0) {
@@ -757,13 +627,6 @@ static void free_secret(char *s)
 	free(s);
 }
 
-static void free_texts(char **v, unsigned n)
-{
-	for (unsigned i = 0; v != NULL && i < n; i++)
-		free(v[i]);
-	free(v);
-}
-
 void cfg_free(struct cfg *cfg)
 {
 	if (cfg == NULL)
@@ -789,7 +652,7 @@ void cfg_free(struct cfg *cfg)
 		free(p->gateway6);
 		free(p->mac);
 		free(p->punt);
-		free_texts(p->addresses, p->addresses_count);
+		cfg_free_texts(p->addresses, p->addresses_count);
 	}
 	free(cfg->dataplane.ports);
 	free(cfg->dataplane.worker_lcores);
@@ -802,7 +665,7 @@ void cfg_free(struct cfg *cfg)
 	for (unsigned i = 0; i < cfg->media.regions_count; i++)
 		free(cfg->media.regions[i].name);
 	free(cfg->media.regions);
-	free_texts(cfg->media.suites, cfg->media.suites_count);
+	cfg_free_texts(cfg->media.suites, cfg->media.suites_count);
 	free(cfg->paths.state);
 	free(cfg->paths.run);
 	free(cfg->sccp.listen);
@@ -810,9 +673,10 @@ void cfg_free(struct cfg *cfg)
 	free(cfg->signer.kek_file);
 	free(cfg->signer.pkcs11_uri);
 	free(cfg->signer.cluster_name);
-	free_texts(cfg->signer.server_names, cfg->signer.server_names_count);
-	free_texts(cfg->signer.trust, cfg->signer.trust_count);
+	cfg_free_texts(cfg->signer.server_names, cfg->signer.server_names_count);
+	cfg_free_texts(cfg->signer.trust, cfg->signer.trust_count);
 	free(cfg->mgcp.local);
 	free(cfg->capture.directory);
+	cfg_free_provision(cfg);
 	free(cfg);
 }

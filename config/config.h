@@ -157,6 +157,44 @@ struct cfg_capture { /* packet capture of media legs */
 	uint32_t max_mb;         /* 256: the largest file */
 };
 
+struct cfg_oauth { /* who issues the bearer tokens of phones (SIP OAuth) */
+	char *issuer;   /* "iss" of a token; NULL: no token is taken, and devices that need one get 401 */
+	char *keys;     /* file with the issuer's public keys: JWKS, or PEM */
+	char *audience; /* "aud" must hold it; NULL: not looked at */
+	char *scope;    /* "scope" must hold it; "tftp" */
+};
+
+enum cfg_phone_class { CFG_CLASS_79XX = 1, CFG_CLASS_MODERN }; /* as enum pki_tl_class */
+
+struct cfg_provision { /* what phones boot from */
+	char *listen;             /* "0.0.0.0" */
+	uint16_t tftp_port;       /* 69; 0: off; so are the others */
+	uint16_t http_port;       /* 6970 */
+	uint16_t https_port;      /* 6972 */
+	uint16_t token_port;      /* 6971: demands a bearer token of devices whose profile says so */
+	char *directory;          /* operator's files; STATE/files */
+	uint16_t threads;         /* 1: serving threads, beside the event loop */
+	enum cfg_phone_class default_class; /* modern: of lists asked for without a device, and of unknown models */
+	uint32_t max_transfers;   /* 4096 TFTP transfers at once */
+	uint32_t max_source;      /* 16 of one source address, TFTP transfers or HTTP connections */
+	uint16_t blksize_max;     /* 1428 */
+	uint16_t windowsize_max;  /* 16 */
+	uint16_t timeout_ms;      /* 1000 until the first retransmission of TFTP */
+	uint8_t retries;          /* 5 */
+	uint32_t max_connections; /* 20000 HTTP and HTTPS */
+	uint16_t idle_s;          /* 30: between requests of a connection */
+	uint32_t min_rate;        /* 1024 bytes a second that a client must take or send, or it is cut off; 0: any */
+	char **call_managers;     /* names or addresses written into phones' files, in order; empty: signer.server_names, or sccp.listen */
+	unsigned call_managers_count;
+	bool auto_registration;   /* false; never in mixed mode */
+	struct cfg_oauth oauth;
+};
+
+struct cfg_ctl_provider {
+	char *listen;   /* "0.0.0.0" */
+	uint16_t port;  /* 0: off; CallManager's is 2444 */
+};
+
 struct cfg_sa { /* a manual SA; both ends by hand */
 	char *gateway;    /* name of the gateway whose MGCP it carries */
 	char *direction;  /* in, out */
@@ -183,6 +221,8 @@ struct cfg {
 	struct cfg_sccp sccp;
 	struct cfg_signer signer;
 	struct cfg_mgcp mgcp;
+	struct cfg_provision provision;
+	struct cfg_ctl_provider ctl_provider;
 	struct cfg_capture capture;
 	struct cfg_sa *sas;
 	unsigned sas_count;

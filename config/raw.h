@@ -90,6 +90,28 @@ struct raw_mgcp {
 	char *answer_s;
 };
 
+struct raw_oauth {
+	char *issuer, *keys, *audience, *scope;
+};
+
+struct raw_provision {
+	char *listen;
+	char *tftp_port, *http_port, *https_port, *token_port;
+	char *directory;
+	char *threads;
+	char *default_class;
+	char *max_transfers, *max_source, *blksize_max, *windowsize_max, *timeout_ms, *retries;
+	char *max_connections, *idle_s, *min_rate;
+	char **call_managers;
+	unsigned call_managers_count;
+	char *auto_registration;
+	struct raw_oauth *oauth;
+};
+
+struct raw_ctl_provider {
+	char *listen, *port;
+};
+
 struct raw_capture {
 	char *enabled, *plain, *directory;
 	char *max_s, *max_mb;
@@ -115,6 +137,8 @@ struct raw_cfg {
 	struct raw_sccp *sccp;
 	struct raw_signer *signer;
 	struct raw_mgcp *mgcp;
+	struct raw_provision *provision;
+	struct raw_ctl_provider *ctl_provider;
 	struct raw_capture *capture;
 	struct raw_ipsec *ipsec;
 };

@@ -127,6 +127,44 @@ static const cyaml_schema_field_t mgcp_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t oauth_fields[] = {
+	TEXT(raw_oauth, issuer),
+	TEXT(raw_oauth, keys),
+	TEXT(raw_oauth, audience),
+	TEXT(raw_oauth, scope),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t provision_fields[] = {
+	TEXT(raw_provision, listen),
+	TEXT(raw_provision, tftp_port),
+	TEXT(raw_provision, http_port),
+	TEXT(raw_provision, https_port),
+	TEXT(raw_provision, token_port),
+	TEXT(raw_provision, directory),
+	TEXT(raw_provision, threads),
+	TEXT(raw_provision, default_class),
+	TEXT(raw_provision, max_transfers),
+	TEXT(raw_provision, max_source),
+	TEXT(raw_provision, blksize_max),
+	TEXT(raw_provision, windowsize_max),
+	TEXT(raw_provision, timeout_ms),
+	TEXT(raw_provision, retries),
+	TEXT(raw_provision, max_connections),
+	TEXT(raw_provision, idle_s),
+	TEXT(raw_provision, min_rate),
+	LIST(raw_provision, call_managers, &text_entry, 5),
+	TEXT(raw_provision, auto_registration),
+	CYAML_FIELD_MAPPING_PTR("oauth", OPT | CYAML_FLAG_POINTER_NULL, struct raw_provision, oauth, oauth_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t ctl_provider_fields[] = {
+	TEXT(raw_ctl_provider, listen),
+	TEXT(raw_ctl_provider, port),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t capture_fields[] = {
 	TEXT(raw_capture, enabled),   TEXT(raw_capture, plain),
 	TEXT(raw_capture, directory), TEXT(raw_capture, max_s),
@@ -149,7 +187,8 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
-	SECTION(signer), SECTION(mgcp), SECTION(capture),   SECTION(ipsec),  CYAML_FIELD_END,
+	SECTION(signer), SECTION(mgcp), SECTION(capture),   SECTION(ipsec),
+	SECTION(provision), SECTION(ctl_provider), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_cfg, top_fields),

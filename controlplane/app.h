@@ -11,8 +11,14 @@ struct cp_admin;
 struct cp_alarms;
 struct cp_calls;
 struct cp_captures;
+struct cp_certs;
+struct cp_ctlprov;
 struct cp_dp;
+struct cp_files;
 struct cp_gws;
+struct cp_http;
+struct cp_ledger;
+struct cp_lists;
 struct cp_net;
 struct cp_offload;
 struct cp_sas;
@@ -20,6 +26,7 @@ struct cp_sccp;
 struct cp_shards;
 struct cp_signer;
 struct cp_store;
+struct cp_tftp;
 struct cp_tls;
 struct event_base;
 
@@ -41,6 +48,13 @@ struct cp_app {
 	struct cp_sccp *sccp;
 	struct cp_net *net;
 	struct cp_tls *tls;
+	struct cp_certs *certs;     /* trust/: certificates, trust lists, what phones hold of them */
+	struct cp_lists *lists;
+	struct cp_ledger *ledger;
+	struct cp_ctlprov *ctlprov;
+	struct cp_files *files;     /* provision/ */
+	struct cp_tftp *tftp;
+	struct cp_http *http;
 	bool stopping;
 	int rc;
 };

@@ -7,8 +7,8 @@ set -euo pipefail
 build=(
 	meson ninja-build pkg-config gcc libc6-dev
 	libdpdk-dev libipsec-mb-dev libssl-dev librocksdb-dev
-	libevent-dev libjansson-dev libcyaml-dev libcunit1-dev libsrtp2-dev
-	openssl iproute2 procps util-linux kmod
+	libevent-dev libjansson-dev libcyaml-dev libxml2-dev libcunit1-dev libsrtp2-dev
+	openssl libengine-pkcs11-openssl iproute2 procps util-linux kmod
 )
 test=(
 	clang libclang-rt-14-dev llvm
@@ -16,6 +16,8 @@ test=(
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gir1.2-gstreamer-1.0 python3-gi
 	python3 python3-scapy python3-cryptography
 	rtpengine-daemon dpdk-dev
+	tftp-hpa tftpd-hpa atftp dnsmasq-base nginx-light wrk curl libxml2-utils softhsm2 opensc gdb
+	qemu-system-x86 busybox-static cpio e2fsprogs
 	strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd xxd systemd git
 )
 

@@ -12,6 +12,7 @@
 #ifndef CP_SIGNERC_H
 #define CP_SIGNERC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,5 +64,54 @@ int cp_signer_seal(struct cp_signer *signer, const void *plain, size_t len, cons
 /** Undo it. *ret_plain: OPENSSL_clear_free(p, len). -EACCES: changed, of another key, or of other bound data. */
 int cp_signer_unseal(struct cp_signer *signer, const void *sealed, size_t len, const void *aad, size_t aad_len,
 		     uint8_t **ret_plain, size_t *ret_len);
+
+/*
+ * The signer's identities (pki/signer/state.h). Those that make trust sign and never leave: "CAPF" (issues LSCs), "SAST1",
+ * "SAST2" (sign the CTL), "TFTP" (signs the ITL and files), "ITLRecovery". Those of servers are handed over: "CallManager",
+ * "TVS", "HTTPS", "TFTP-EC" (HTTPS 6971), "CAPF-TLS" (issued by "CAPF"), "IPsec". "NAME.prev" is what NAME was before it was
+ * regenerated, kept until retired, so that phones that know only the old key can be led over.
+ */
+#define CP_SIGNER_IDENT_MAX 64
+
+struct cp_signer_ident {
+	char name[CP_SIGNER_IDENT_MAX];
+	char key[16];      /* "rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384" */
+	bool hardware;     /* PKCS#11 */
+	bool server;       /* can be handed over */
+	bool csr_pending;  /* a request is out: its key waits for the certificate */
+	X509 *cert;        /* owned by the array */
+	STACK_OF(X509) *chain; /* of a certificate that a third party issued; may be NULL */
+};
+/** All identities. cp_signer_idents_free(). */
+int cp_signer_idents(struct cp_signer *signer, struct cp_signer_ident **ret, unsigned *ret_cnt);
+void cp_signer_idents_free(struct cp_signer_ident *idents, unsigned cnt);
+
+/** Make a new key and self-signed certificate for 'name' (key NULL: of the kind it has); the old pair becomes NAME.prev. */
+int cp_signer_regen(struct cp_signer *signer, const char *name, const char *key, X509 **ret_cert);
+/** A PKCS#10 request for 'name' with a new key that waits; an earlier one that waited is dropped. */
+int cp_signer_csr(struct cp_signer *signer, const char *name, const char *key, X509_REQ **ret_csr);
+/** A third party's answer to the request that waits (or a new certificate for the key in use), with its chain, leaf first.
+ * -EACCES: not for our key, or the chain does not verify. The old pair becomes NAME.prev if the key changes. */
+int cp_signer_import(struct cp_signer *signer, const char *name, STACK_OF(X509) *chain);
+/** Drop NAME.prev. -ENOENT. */
+int cp_signer_retire(struct cp_signer *signer, const char *name);
+
+enum cp_sign_kind { CP_SIGN_CTL = 1, CP_SIGN_ITL, CP_SIGN_FILE, CP_SIGN_ENC };
+
+/**
+ * Sign one typed thing: a list from pki_tl_build() (body NULL), or header and body of a file from pki_sgn_build(). The signer
+ * parses it, and refuses (-EACCES) what is not of this kind, names another signer than 'ident', or may not be signed by it: CTL
+ * by SAST1, SAST2, CallManager (tokenless), ITLRecovery; ITL by TFTP, ITLRecovery, CallManager; files by TFTP. *ret_len: in
+ * the room of 'sig' (at least 512), out its length. Several threads may wait here at once.
+ */
+int cp_signer_sign(struct cp_signer *signer, enum cp_sign_kind kind, const char *ident, const void *head, size_t head_len,
+		   const void *body, size_t body_len, uint8_t *sig, size_t *ret_len);
+
+/**
+ * Backup: everything the signer holds, encrypted under a passphrase (scrypt, AES-256-GCM), and a key for the records that go beside
+ * it. *ret_blob: OPENSSL_free(). 'records_key' is wiped by the caller.
+ */
+int cp_signer_backup(struct cp_signer *signer, const char *passphrase, uint8_t **ret_blob, size_t *ret_len,
+		     uint8_t records_key[32]);
 
 #endif

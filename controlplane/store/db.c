@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "db.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <rocksdb/c.h>
@@ -23,13 +24,23 @@ struct cp_db {
 
 static const char *const cf_names[CP_CF_MAX + 1] = {
 	"meta", "device", "profile", "line", "gateway", "cert", "trust", "capf", "ctl", "call", "sa", "audit",
-	"default",
+	"ledger", "signed", "user", "default",
 };
 
 static const uint8_t schema_key[] = "schema";
 #define SCHEMA_KEY_LEN (sizeof(schema_key) - 1)
 
-const struct cp_schema cp_schema = {.version = CP_STORE_SCHEMA, .migrate = NULL};
+/* Schema 2 added the families ledger, signed and user; no record changed. */
+static int to_schema_2(struct cp_db *db, struct cp_ops *ops)
+{
+	(void)db;
+	(void)ops;
+	return 0;
+}
+static int (*const migrations[])(struct cp_db *db, struct cp_ops *ops) = {to_schema_2};
+static_assert(sizeof(migrations) / sizeof(migrations[0]) == CP_STORE_SCHEMA - 1, "one step per schema");
+
+const struct cp_schema cp_schema = {.version = CP_STORE_SCHEMA, .migrate = migrations};
 
 void cp_ops_init(struct cp_ops *ops)
 {

@@ -43,6 +43,16 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_SA,
 	CP_KIND_CALL,
 	CP_KIND_OWNER,
+	CP_KIND_PROFILE,
+	CP_KIND_SRST,
+	CP_KIND_CERT,
+	CP_KIND_CTL,
+	CP_KIND_ITL,
+	CP_KIND_LEDGER,
+	CP_KIND_LIST,
+	CP_KIND_SIGNED,
+	CP_KIND_USER,
+	CP_KIND_CLUSTER,
 };
 
 /** Encode 'rec' by its table; 'unknown' (may be NULL) is appended. 0, -ENOMEM, -EINVAL (over CP_RECORD_MAX). */

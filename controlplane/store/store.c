@@ -49,7 +49,7 @@ static int64_t wall_us(void)
 
 static bool in_view(enum cp_cf cf)
 {
-	return cf != CP_CF_AUDIT && cf != CP_CF_CERT;
+	return cf != CP_CF_AUDIT && cf != CP_CF_SIGNED;
 }
 
 /* --- batches --- */

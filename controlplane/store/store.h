@@ -4,7 +4,7 @@
  * batches to one store thread, which commits what has gathered in one synced write; a batch is all or nothing.
  * Every batch's callback is delivered once, on the event base, in the order of submission, with 0 only after
  * the sync. Reads come from an in-memory view of what is synced: it never shows what could still be refused.
- * audit and cert are not in the view.
+ * audit and signed are not in the view.
  *
  * Failure (disk full, I/O error, failing fsync): the batches of that write get the error and leave nothing
  * behind (keys they may have reached on disk are put back before anything else is written); the store is then
@@ -24,7 +24,7 @@
 
 #include "records.h"
 
-#define CP_STORE_SCHEMA   1
+#define CP_STORE_SCHEMA   2
 #define CP_STORE_RETRY_MS 500
 #define CP_STORE_KEY_MAX  128 /* bytes */
 #define CP_AUDIT_MAX      100000 /* newest records kept, about */
@@ -47,6 +47,9 @@ enum cp_cf {
 	CP_CF_CALL,
 	CP_CF_SA,
 	CP_CF_AUDIT,
+	CP_CF_LEDGER, /* what phones were last known to trust */
+	CP_CF_SIGNED, /* signatures of files, so that a restart signs nothing anew; may be lost */
+	CP_CF_USER,   /* administrators */
 	CP_CF_MAX
 };
 
@@ -101,7 +104,7 @@ uint32_t cp_store_free_sa_id(struct cp_store *store, uint32_t max);
 
 /* --- reading: the synced view; borrowed until the loop runs again --- */
 
-/** 0, -ENOENT. Not for CP_CF_AUDIT and CP_CF_CERT. */
+/** 0, -ENOENT. Not for CP_CF_AUDIT and CP_CF_SIGNED. */
 int cp_store_get(const struct cp_store *store, enum cp_cf cf, const void *key, size_t key_len,
 		 const uint8_t **ret_val, size_t *ret_len);
 size_t cp_store_count(const struct cp_store *store, enum cp_cf cf);

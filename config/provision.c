@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The sections "provision" and "ctl_provider": what phones boot from, and where trust lists are made. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "raw.h"
+#include "values.h"
+
+static const char *const classes[] = {"", "79xx", "modern", NULL};
+
+static void do_oauth(struct cfg_ctx *c, struct cfg_oauth *o, const struct raw_oauth *r)
+{
+	o->issuer = cfg_text(c, r->issuer, NULL);
+	o->keys = cfg_text(c, r->keys, NULL);
+	o->audience = cfg_text(c, r->audience, NULL);
+	o->scope = cfg_text(c, r->scope, "tftp");
+	if (c->rc != 0)
+		return;
+	if ((o->issuer == NULL) != (o->keys == NULL))
+		cfg_bad(c, "provision.oauth", "issuer and keys are given together or not at all");
+	else if (o->keys != NULL && o->keys[0] != '/')
+		cfg_bad(c, "provision.oauth.keys", "%s is not an absolute path", cfg_q(o->keys));
+	else if (o->issuer != NULL && o->issuer[0] == '\0')
+		cfg_bad(c, "provision.oauth.issuer", "empty");
+	else if (o->scope[0] == '\0' || strchr(o->scope, ' ') != NULL)
+		cfg_bad(c, "provision.oauth.scope", "%s is not one word", cfg_q(o->scope));
+}
+
+static void do_call_managers(struct cfg_ctx *c, struct cfg_provision *p, const struct raw_provision *r)
+{
+	char path[48];
+	struct cfg_addr a;
+
+	p->call_managers_count = r->call_managers_count;
+	p->call_managers = cfg_texts(c, r->call_managers, r->call_managers_count);
+	for (unsigned i = 0; c->rc == 0 && i < p->call_managers_count; i++) {
+		snprintf(path, sizeof(path), "provision.call_managers[%u]", i);
+		if (!cfg_words_only(p->call_managers[i], 50) && cfg_addr_parse(p->call_managers[i], &a) < 0)
+			cfg_bad(c, path, "%s is neither a name of up to 50 characters nor an address",
+				cfg_q(p->call_managers[i]));
+		for (unsigned k = 0; k < i; k++)
+			if (strcmp(p->call_managers[i], p->call_managers[k]) == 0)
+				cfg_bad(c, path, "%s is given twice", cfg_q(p->call_managers[i]));
+	}
+}
+
+static void do_ports(struct cfg_ctx *c, const struct cfg_provision *p)
+{
+	const struct {
+		const char *key;
+		uint16_t port;
+	} tcp[] = {{"provision.http_port", p->http_port},
+		   {"provision.https_port", p->https_port},
+		   {"provision.token_port", p->token_port}};
+
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (tcp[i].port != 0 && tcp[i].port == tcp[k].port)
+				cfg_bad(c, tcp[i].key, "%u is %s", tcp[i].port, tcp[k].key);
+}
+
+void cfg_do_provision(struct cfg_ctx *c, struct cfg *cfg, const struct raw_provision *r)
+{
+	struct cfg_provision *p = &cfg->provision;
+	struct cfg_addr a;
+	char *dir = NULL;
+
+	TEXT(provision, listen, "0.0.0.0");
+	if (c->rc == 0 && r->directory == NULL && asprintf(&dir, "%s/files", cfg->paths.state) < 0)
+		c->rc = -ENOMEM;
+	if (c->rc != 0)
+		return;
+	p->directory = dir != NULL ? dir : cfg_text(c, r->directory, NULL);
+	if (c->rc != 0)
+		return;
+	if (p->directory[0] != '/')
+		cfg_bad(c, "provision.directory", "%s is not an absolute path", cfg_q(p->directory));
+	cfg_host(c, "provision.listen", p->listen, false, &a);
+	NUM(provision, tftp_port, 69, 0, 65535);
+	NUM(provision, http_port, 6970, 0, 65535);
+	NUM(provision, https_port, 6972, 0, 65535);
+	NUM(provision, token_port, 6971, 0, 65535);
+	do_ports(c, p);
+	NUM(provision, threads, 1, 1, 64);
+	WORD(provision, default_class, CFG_CLASS_MODERN, classes);
+	if (p->default_class == 0) /* "" is no class */
+		cfg_bad(c, "provision.default_class", "empty");
+	NUM(provision, max_transfers, 4096, 1, 1000000);
+	NUM(provision, max_source, 16, 1, 1000000);
+	NUM(provision, blksize_max, 1428, 512, 65464);
+	NUM(provision, windowsize_max, 16, 1, 64);
+	NUM(provision, timeout_ms, 1000, 100, 60000);
+	NUM(provision, retries, 5, 1, 20);
+	NUM(provision, max_connections, 20000, 1, 1000000);
+	NUM(provision, idle_s, 30, 1, 3600);
+	NUM(provision, min_rate, 1024, 0, 1048576);
+	WORD(provision, auto_registration, 0, cfg_truth);
+	do_call_managers(c, p, r);
+	do_oauth(c, &p->oauth, r->oauth != NULL ? r->oauth : &(struct raw_oauth){0});
+}
+
+void cfg_do_ctl_provider(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ctl_provider *r)
+{
+	struct cfg_addr a;
+
+	TEXT(ctl_provider, listen, "0.0.0.0");
+	if (c->rc != 0)
+		return;
+	cfg_host(c, "ctl_provider.listen", cfg->ctl_provider.listen, false, &a);
+	NUM(ctl_provider, port, 0, 0, 65535);
+}
+
+void cfg_free_provision(struct cfg *cfg)
+{
+	struct cfg_provision *p = &cfg->provision;
+
+	free(p->listen);
+	free(p->directory);
+	cfg_free_texts(p->call_managers, p->call_managers_count);
+	free(p->oauth.issuer);
+	free(p->oauth.keys);
+	free(p->oauth.audience);
+	free(p->oauth.scope);
+	free(cfg->ctl_provider.listen);
+}
