@@ -121,8 +121,8 @@ static int recover(struct cp_store *s)
 	cp_db_close(s->db);
 	s->db = NULL;
 	rc = cp_db_open(s->path, NULL, &s->db, err, sizeof(err));
-	pthread_rwlock_unlock(&s->db_lock);
 	if (rc < 0) {
+		pthread_rwlock_unlock(&s->db_lock);
 		cfg_log_limited(CFG_LOG_ERR, "store-reopen-failed", "rc=%d reason=%s", rc, cfg_q(err));
 		return rc;
 	}
@@ -133,6 +133,12 @@ static int recover(struct cp_store *s)
 	if (rc == 0)
 		rc = cp_db_write(s->db, lists, 2, true, err, sizeof(err));
 	cp_ops_free(&probe);
+	if (rc < 0 && s->undo.cnt > 0) {
+		/* the log may have brought back what was refused: nobody reads it until it is undone */
+		cp_db_close(s->db);
+		s->db = NULL;
+	}
+	pthread_rwlock_unlock(&s->db_lock);
 	if (rc < 0) {
 		cfg_log_limited(CFG_LOG_ERR, "store-still-failing", "rc=%d reason=%s", rc, cfg_q(err));
 		return rc;

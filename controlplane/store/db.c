@@ -19,13 +19,15 @@ struct cp_db {
 	rocksdb_options_t *options;
 	rocksdb_writeoptions_t *sync, *no_sync;
 	rocksdb_readoptions_t *read;
-	rocksdb_column_family_handle_t *cf[CP_CF_MAX + 1]; /* the last is "default", unused */
+	rocksdb_column_family_handle_t *cf[CP_CF_MAX]; /* NULL: a family that is not open */
+	rocksdb_column_family_handle_t *unused;        /* "default", which must be open */
 };
 
-static const char *const cf_names[CP_CF_MAX + 1] = {
+static const char *const cf_names[] = {
 	"meta", "device", "profile", "line", "gateway", "cert", "trust", "capf", "ctl", "call", "sa", "audit",
-	"ledger", "signed", "user", "default",
+	"ledger", "signed", "user",
 };
+static_assert(sizeof(cf_names) / sizeof(cf_names[0]) == CP_CF_MAX, "one name per family");
 
 static const uint8_t schema_key[] = "schema";
 #define SCHEMA_KEY_LEN (sizeof(schema_key) - 1)
@@ -37,10 +39,10 @@ static int to_schema_2(struct cp_db *db, struct cp_ops *ops)
 	(void)ops;
 	return 0;
 }
-static int (*const migrations[])(struct cp_db *db, struct cp_ops *ops) = {to_schema_2};
+static const cp_migrate_fn migrations[] = {to_schema_2};
 static_assert(sizeof(migrations) / sizeof(migrations[0]) == CP_STORE_SCHEMA - 1, "one step per schema");
 
-const struct cp_schema cp_schema = {.version = CP_STORE_SCHEMA, .migrate = migrations};
+const struct cp_schema cp_schema = {.version = CP_STORE_SCHEMA, .families = CP_CF_MAX, .migrate = migrations};
 
 void cp_ops_init(struct cp_ops *ops)
 {
@@ -174,57 +176,95 @@ static int newer(const char *path, uint32_t have, uint32_t know, char *err, size
 	return -ENOTSUP;
 }
 
-/*
- * Look before writing: a store whose column families are not ours is opened read-only for its schema number, so that
- * a newer one is refused untouched. 0: go on and open.
- */
-static int look(const char *path, const struct cp_schema *schema, char *err, size_t err_size)
+/* What lies at a path. */
+struct found {
+	bool there;             /* a database, families listed */
+	bool cf[CP_CF_MAX];     /* which of ours it has */
+	bool same;              /* exactly the families of the schema */
+	uint32_t have;          /* its schema, read where it is not 'same'; 0: none written yet */
+	uint64_t seq;           /* its last sequence number; as 'have' */
+};
+
+static int read_state(const char *path, struct found *f, char *err, size_t err_size)
 {
 	rocksdb_options_t *o = rocksdb_options_create();
 	rocksdb_readoptions_t *read = rocksdb_readoptions_create();
 	const rocksdb_options_t *os[2] = {o, o};
 	const char *names[2] = {"default", "meta"};
 	rocksdb_column_family_handle_t *h[2];
+	char *text = NULL;
+	rocksdb_t *db = rocksdb_open_for_read_only_column_families(o, path, 2, names, os, h, 0, &text);
+	int rc = take(text, err, err_size);
+
+	if (rc == 0) {
+		rc = read_schema(db, read, h[1], &f->have, err, err_size);
+		f->seq = rocksdb_get_latest_sequence_number(db);
+		rocksdb_column_family_handle_destroy(h[0]);
+		rocksdb_column_family_handle_destroy(h[1]);
+		rocksdb_close(db);
+	}
+	rocksdb_readoptions_destroy(read);
+	rocksdb_options_destroy(o);
+	return rc;
+}
+
+/*
+ * Look before writing: a store whose column families are not ours is opened read-only for its schema number, so that
+ * a newer one is refused untouched. 0: go on and open.
+ */
+static int look(const char *path, const struct cp_schema *schema, struct found *f, char *err, size_t err_size)
+{
+	rocksdb_options_t *o = rocksdb_options_create();
 	size_t n = 0, known = 0;
-	bool meta = false;
 	char *text = NULL;
 	char **list = rocksdb_list_column_families(o, path, &n, &text);
-	rocksdb_t *db;
-	uint32_t have;
 	int rc = 0;
 
+	*f = (struct found){.there = text == NULL};
+	rocksdb_options_destroy(o);
 	if (text != NULL) { /* nothing there yet, or opening will say what is wrong */
 		rocksdb_free(text);
-		goto out;
+		return 0;
 	}
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j <= CP_CF_MAX; j++)
+	for (size_t i = 0; i < n; i++) {
+		known += strcmp(list[i], "default") == 0;
+		for (size_t j = 0; j < schema->families; j++)
 			if (strcmp(list[i], cf_names[j]) == 0) {
 				known++;
-				meta = meta || j == CP_CF_META;
+				f->cf[j] = true;
 			}
-	if (!meta || (known == n && n == CP_CF_MAX + 1))
-		goto out;
-	db = rocksdb_open_for_read_only_column_families(o, path, 2, names, os, h, 0, &text);
-	rc = take(text, err, err_size);
-	if (rc < 0)
-		goto out;
-	rc = read_schema(db, read, h[1], &have, err, err_size);
-	rocksdb_column_family_handle_destroy(h[0]);
-	rocksdb_column_family_handle_destroy(h[1]);
-	rocksdb_close(db);
-	if (rc == 0 && have > schema->version)
-		rc = newer(path, have, schema->version, err, err_size);
+	}
+	rocksdb_list_column_families_destroy(list, n);
+	f->same = known == n && n == schema->families + 1u;
+	if (f->same || !f->cf[CP_CF_META]) /* without meta: its making was cut short */
+		return 0;
+	rc = read_state(path, f, err, err_size);
+	if (rc == 0 && f->have > schema->version)
+		rc = newer(path, f->have, schema->version, err, err_size);
 	else if (rc == 0 && known < n) {
 		snprintf(err, err_size, "%s holds column families that this program does not know", path);
 		rc = -EBADMSG;
 	}
-out:
-	if (list != NULL)
-		rocksdb_list_column_families_destroy(list, n);
-	rocksdb_readoptions_destroy(read);
-	rocksdb_options_destroy(o);
 	return rc;
+}
+
+/* A checkpoint is there already: 0 it is of this state, 1 it was moved out of the way, or negative errno. */
+static int keep_older(const char *to, uint64_t seq, char *err, size_t err_size)
+{
+	struct found f = {0};
+	char aside[4160];
+	int rc = read_state(to, &f, err, err_size);
+
+	if (rc == 0 && f.seq == seq)
+		return 0;
+	/* of an upgrade that was undone, or damaged: somebody may want it still */
+	snprintf(aside, sizeof(aside), "%s.%llu", to, (unsigned long long)f.seq);
+	if (rename(to, aside) < 0) {
+		rc = -errno;
+		snprintf(err, err_size, "cannot move %s to %s: %s", to, aside, strerror(errno));
+		return rc;
+	}
+	return 1;
 }
 
 static int checkpoint(struct cp_db *db, const char *path, uint32_t version, char *err, size_t err_size)
@@ -232,12 +272,14 @@ static int checkpoint(struct cp_db *db, const char *path, uint32_t version, char
 	char to[4096], *text = NULL;
 	rocksdb_checkpoint_t *cp;
 	struct stat st;
-	int rc;
+	int rc = 1;
 
 	if (snprintf(to, sizeof(to), "%s.before-%u", path, version) >= (int)sizeof(to))
 		return -ENAMETOOLONG;
 	if (stat(to, &st) == 0)
-		return 0; /* a migration that was cut short: the first copy is the one to keep */
+		rc = keep_older(to, rocksdb_get_latest_sequence_number(db->db), err, err_size);
+	if (rc <= 0)
+		return rc;
 	cp = rocksdb_checkpoint_object_create(db->db, &text);
 	rc = take(text, err, err_size);
 	if (rc < 0)
@@ -251,7 +293,9 @@ static int checkpoint(struct cp_db *db, const char *path, uint32_t version, char
 	return rc;
 }
 
-static int migrate(struct cp_db *db, const char *path, const struct cp_schema *schema, char *err, size_t err_size)
+/* 'saved': the checkpoint was made before families were added. */
+static int migrate(struct cp_db *db, const char *path, const struct cp_schema *schema, bool saved, char *err,
+		   size_t err_size)
 {
 	struct cp_ops ops;
 	const struct cp_ops *list[1] = {&ops};
@@ -263,7 +307,7 @@ static int migrate(struct cp_db *db, const char *path, const struct cp_schema *s
 	if (have > schema->version)
 		return newer(path, have, schema->version, err, err_size);
 	cp_ops_init(&ops);
-	if (have > 0)
+	if (have > 0 && !saved)
 		rc = checkpoint(db, path, schema->version, err, err_size);
 	for (uint32_t v = have; v > 0 && v < schema->version && rc == 0; v++) {
 		/* one batch per step: a step reads what the one before wrote */
@@ -286,11 +330,62 @@ static int migrate(struct cp_db *db, const char *path, const struct cp_schema *s
 	return rc;
 }
 
+/* Open with the families that are marked; those that are not there are made. */
+static int open_families(const char *path, const bool *with, struct cp_db **ret, char *err, size_t err_size)
+{
+	rocksdb_column_family_handle_t *h[CP_CF_MAX + 1];
+	const rocksdb_options_t *os[CP_CF_MAX + 1];
+	const char *names[CP_CF_MAX + 1];
+	struct cp_db *db = calloc(1, sizeof(*db));
+	char *text = NULL;
+	int n = 0, rc;
+
+	if (db == NULL)
+		return -ENOMEM;
+	db->options = make_options();
+	db->sync = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_set_sync(db->sync, 1);
+	db->no_sync = rocksdb_writeoptions_create();
+	db->read = rocksdb_readoptions_create();
+	for (size_t i = 0; i < CP_CF_MAX; i++)
+		if (with[i])
+			names[n++] = cf_names[i];
+	names[n++] = "default";
+	for (int i = 0; i < n; i++)
+		os[i] = db->options;
+	db->db = rocksdb_open_column_families(db->options, path, n, names, os, h, &text);
+	rc = take(text, err, err_size);
+	if (rc < 0) {
+		db->db = NULL;
+		cp_db_close(db);
+		return rc;
+	}
+	db->unused = h[--n];
+	for (size_t i = CP_CF_MAX; i-- > 0;)
+		if (with[i])
+			db->cf[i] = h[--n];
+	*ret = db;
+	return 0;
+}
+
+/* The store as it is, with its own families only, saved beside itself: so the older program opens the copy. */
+static int save_older(const char *path, const struct cp_schema *schema, const bool *with, char *err, size_t err_size)
+{
+	struct cp_db *db;
+	int rc = open_families(path, with, &db, err, err_size);
+
+	if (rc < 0)
+		return rc;
+	rc = checkpoint(db, path, schema->version, err, err_size);
+	cp_db_close(db);
+	return rc;
+}
+
 int cp_db_open(const char *path, const struct cp_schema *schema, struct cp_db **ret_db, char *err, size_t err_size)
 {
-	const rocksdb_options_t *os[CP_CF_MAX + 1];
-	struct cp_db *db;
-	char *text = NULL;
+	bool all[CP_CF_MAX] = {false}, saved = false;
+	struct cp_db *db = NULL;
+	struct found f;
 	int rc;
 
 	if (schema == NULL)
@@ -302,23 +397,17 @@ int cp_db_open(const char *path, const struct cp_schema *schema, struct cp_db **
 		snprintf(err, err_size, "cannot make %s: %s", path, strerror(errno));
 		return rc;
 	}
-	rc = look(path, schema, err, err_size);
-	if (rc < 0)
-		return rc;
-	db = calloc(1, sizeof(*db));
-	if (db == NULL)
-		return -ENOMEM;
-	db->options = make_options();
-	db->sync = rocksdb_writeoptions_create();
-	rocksdb_writeoptions_set_sync(db->sync, 1);
-	db->no_sync = rocksdb_writeoptions_create();
-	db->read = rocksdb_readoptions_create();
-	for (size_t i = 0; i <= CP_CF_MAX; i++)
-		os[i] = db->options;
-	db->db = rocksdb_open_column_families(db->options, path, CP_CF_MAX + 1, cf_names, os, db->cf, &text);
-	rc = take(text, err, err_size);
+	rc = look(path, schema, &f, err, err_size);
+	if (rc == 0 && f.there && !f.same && f.have > 0 && f.have < schema->version) {
+		rc = save_older(path, schema, f.cf, err, err_size);
+		saved = rc == 0;
+	}
+	for (unsigned i = 0; i < schema->families; i++)
+		all[i] = true;
 	if (rc == 0)
-		rc = migrate(db, path, schema, err, err_size);
+		rc = open_families(path, all, &db, err, err_size);
+	if (rc == 0)
+		rc = migrate(db, path, schema, saved, err, err_size);
 	if (rc < 0) {
 		cp_db_close(db);
 		return rc;
@@ -331,8 +420,11 @@ void cp_db_close(struct cp_db *db)
 {
 	if (db == NULL)
 		return;
-	for (size_t i = 0; db->db != NULL && i <= CP_CF_MAX; i++)
-		rocksdb_column_family_handle_destroy(db->cf[i]);
+	for (size_t i = 0; i < CP_CF_MAX; i++)
+		if (db->cf[i] != NULL)
+			rocksdb_column_family_handle_destroy(db->cf[i]);
+	if (db->unused != NULL)
+		rocksdb_column_family_handle_destroy(db->unused);
 	if (db->db != NULL)
 		rocksdb_close(db->db);
 	rocksdb_readoptions_destroy(db->read);
@@ -388,13 +480,16 @@ int cp_db_get(struct cp_db *db, enum cp_cf cf, const void *key, size_t key_len, 
 	return 0;
 }
 
-int cp_db_each(struct cp_db *db, enum cp_cf cf, bool backwards, cp_store_each_fn fn, void *ctx)
+static int each(struct cp_db *db, enum cp_cf cf, bool backwards, const void *from, size_t from_len, cp_store_each_fn fn,
+		void *ctx)
 {
 	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->read, db->cf[cf]);
 	char *text = NULL;
 
 	if (backwards)
 		rocksdb_iter_seek_to_last(it);
+	else if (from_len > 0)
+		rocksdb_iter_seek(it, from, from_len);
 	else
 		rocksdb_iter_seek_to_first(it);
 	while (rocksdb_iter_valid(it)) {
@@ -411,4 +506,14 @@ int cp_db_each(struct cp_db *db, enum cp_cf cf, bool backwards, cp_store_each_fn
 	rocksdb_iter_get_error(it, &text);
 	rocksdb_iter_destroy(it);
 	return take(text, NULL, 0) < 0 ? -EIO : 0;
+}
+
+int cp_db_each(struct cp_db *db, enum cp_cf cf, bool backwards, cp_store_each_fn fn, void *ctx)
+{
+	return each(db, cf, backwards, NULL, 0, fn, ctx);
+}
+
+int cp_db_scan(struct cp_db *db, enum cp_cf cf, const void *from, size_t from_len, cp_store_each_fn fn, void *ctx)
+{
+	return each(db, cf, false, from, from_len, fn, ctx);
 }

@@ -42,22 +42,30 @@ void cp_ops_free(struct cp_ops *ops);
 typedef int (*cp_migrate_fn)(struct cp_db *db, struct cp_ops *ops);
 struct cp_schema {
 	uint32_t version;              /* what this program writes */
+	unsigned families;             /* it knows the first so many of enum cp_cf */
 	const cp_migrate_fn *migrate;  /* [0]: from 1 to 2, ...; version - 1 entries */
 };
 extern const struct cp_schema cp_schema; /* this program's */
 
-/** As cp_store_open(). 'schema' NULL: cp_schema. */
+/**
+ * As cp_store_open(). 'schema' NULL: cp_schema. Before an older store is changed, families included, a checkpoint
+ * PATH.before-N (N: schema->version) is made of it, which the older program opens: moved to PATH it undoes the
+ * upgrade. One that is there already is kept if it is of the very same state (an upgrade that was cut short), else
+ * renamed to PATH.before-N.SEQ, SEQ its last sequence number.
+ */
 int cp_db_open(const char *path, const struct cp_schema *schema, struct cp_db **ret_db, char *err, size_t err_size);
 void cp_db_close(struct cp_db *db);
 
 /** Write all lists of 'n' in one atomic write; 'sync': on disk when it returns. 0, -ENOSPC, -EIO, with text in 'err'. */
 int cp_db_write(struct cp_db *db, const struct cp_ops *const *ops, size_t n, bool sync, char *err, size_t err_size);
 
-/** 0, -ENOENT, -EIO. *ret_val is heap, freed by the caller; may be NULL with length 0. */
+/** 0, -ENOENT, -EIO, -ENOMEM. Any thread. *ret_val is heap, freed by the caller; may be NULL with length 0. */
 int cp_db_get(struct cp_db *db, enum cp_cf cf, const void *key, size_t key_len, uint8_t **ret_val, size_t *ret_len);
 
-/** Each record in key order, or newest (last) first; 'fn' returns false to stop. 0 or -EIO. */
+/** Each record in key order, or newest (last) first; 'fn' returns false to stop. 0 or -EIO. Any thread. */
 int cp_db_each(struct cp_db *db, enum cp_cf cf, bool backwards, cp_store_each_fn fn, void *ctx);
+/** The same from the first key not below 'from' on; from_len 0: all. */
+int cp_db_scan(struct cp_db *db, enum cp_cf cf, const void *from, size_t from_len, cp_store_each_fn fn, void *ctx);
 
 /** Negative errno for an error text of RocksDB. */
 int cp_db_errno(const char *text);

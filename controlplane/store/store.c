@@ -335,7 +335,25 @@ static void stamp_audit(struct cp_store *s, struct cp_batch *b)
 	}
 }
 
-static int enqueue(struct cp_store *s, struct cp_batch *b, cp_store_fn fn, void *ctx)
+/* To the store thread. Any thread. The batch is freed on error. */
+static int enqueue(struct cp_store *s, struct cp_batch *b)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->queue.first != NULL && s->queue_bytes + b->ops.bytes > QUEUE_BYTES_MAX) {
+		rc = -EAGAIN;
+	} else {
+		s->queue_bytes += b->ops.bytes;
+		s->stats.queued++;
+		batch_list_add(&s->queue, b);
+		pthread_cond_signal(&s->work);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static int submit(struct cp_store *s, struct cp_batch *b, cp_store_fn fn, void *ctx)
 {
 	int rc = b->err;
 
@@ -345,19 +363,26 @@ static int enqueue(struct cp_store *s, struct cp_batch *b, cp_store_fn fn, void 
 		rc = pending_take(s, b);
 	if (rc == 0) {
 		stamp_audit(s, b);
-		pthread_mutex_lock(&s->lock);
-		if (s->queue.first != NULL && s->queue_bytes + b->ops.bytes > QUEUE_BYTES_MAX) {
-			rc = -EAGAIN;
-		} else {
-			s->queue_bytes += b->ops.bytes;
-			s->stats.queued++;
-			batch_list_add(&s->queue, b);
-			pthread_cond_signal(&s->work);
-		}
-		pthread_mutex_unlock(&s->lock);
+		rc = enqueue(s, b);
 		if (rc < 0)
 			pending_drop(s, b, NULL);
 	}
+	if (rc < 0)
+		cp_batch_destroy(b);
+	return rc;
+}
+
+int cp_store_post(struct cp_store *s, struct cp_batch *b, cp_store_fn fn, void *ctx)
+{
+	int rc = s->base == NULL ? -EINVAL : b->err;
+
+	for (const struct cp_op *op = b->ops.first; op != NULL && rc == 0; op = op->next)
+		if (tracked(op) || op->cf == CP_CF_AUDIT)
+			rc = -EINVAL;
+	b->fn = fn;
+	b->ctx = ctx;
+	if (rc == 0)
+		rc = enqueue(s, b);
 	if (rc < 0)
 		cp_batch_destroy(b);
 	return rc;
@@ -369,7 +394,7 @@ int cp_store_submit(struct cp_store *s, struct cp_batch *b, cp_store_fn fn, void
 		cp_batch_destroy(b);
 		return -EINVAL;
 	}
-	return enqueue(s, b, fn, ctx);
+	return submit(s, b, fn, ctx);
 }
 
 /* Take what the thread finished, and show it: all that is ready enters the view before anything is called. */
@@ -518,7 +543,7 @@ static void on_kick(evutil_socket_t fd, short what, void *ctx)
 
 int cp_store_commit(struct cp_store *s, struct cp_batch *b)
 {
-	int rc = enqueue(s, b, NULL, NULL);
+	int rc = submit(s, b, NULL, NULL);
 
 	if (rc < 0)
 		return rc;
@@ -715,6 +740,42 @@ void cp_store_stats(const struct cp_store *s, struct cp_store_stats *ret)
 	pthread_mutex_unlock(lock);
 }
 
+/* The database, held open; NULL while it is being reopened. */
+static struct cp_db *hold_db(struct cp_store *s)
+{
+	if (pthread_rwlock_tryrdlock(&s->db_lock) != 0)
+		return NULL;
+	if (s->db != NULL)
+		return s->db;
+	pthread_rwlock_unlock(&s->db_lock);
+	return NULL;
+}
+
+int cp_store_read(struct cp_store *s, enum cp_cf cf, const void *key, size_t key_len, uint8_t **ret_val,
+		  size_t *ret_len)
+{
+	struct cp_db *db = hold_db(s);
+	int rc;
+
+	if (db == NULL)
+		return -EIO;
+	rc = cf >= CP_CF_MAX || key_len == 0 ? -EINVAL : cp_db_get(db, cf, key, key_len, ret_val, ret_len);
+	pthread_rwlock_unlock(&s->db_lock);
+	return rc;
+}
+
+int cp_store_scan(struct cp_store *s, enum cp_cf cf, const void *from, size_t from_len, cp_store_each_fn fn, void *ctx)
+{
+	struct cp_db *db = hold_db(s);
+	int rc;
+
+	if (db == NULL)
+		return -EIO;
+	rc = cf >= CP_CF_MAX ? -EINVAL : cp_db_scan(db, cf, from, from_len, fn, ctx);
+	pthread_rwlock_unlock(&s->db_lock);
+	return rc;
+}
+
 struct audit_read {
 	unsigned left;
 	void (*fn)(void *ctx, int64_t time_us, const char *json);
@@ -741,11 +802,12 @@ static bool audit_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 int cp_store_audit(struct cp_store *s, unsigned max, void (*fn)(void *ctx, int64_t time_us, const char *json), void *ctx)
 {
 	struct audit_read r = {max, fn, ctx};
+	struct cp_db *db = hold_db(s);
 	int rc;
 
-	if (pthread_rwlock_tryrdlock(&s->db_lock) != 0)
-		return -EIO; /* being reopened */
-	rc = s->db == NULL ? -EIO : cp_db_each(s->db, CP_CF_AUDIT, true, audit_one, &r);
+	if (db == NULL)
+		return -EIO;
+	rc = cp_db_each(db, CP_CF_AUDIT, true, audit_one, &r);
 	pthread_rwlock_unlock(&s->db_lock);
 	return rc;
 }

@@ -12,7 +12,7 @@
  * the database every CP_STORE_RETRY_MS until a synced write works again. The process never ends because of it.
  * Only if the process dies before that can a refused change be found on disk by the next start.
  *
- * All functions but cp_store_open's thread run on the event loop's thread. Shared records (device, profile,
+ * All functions run on the event loop's thread but those that say "any thread". Shared records (device, profile,
  * line, gateway, cert, trust, capf, ctl) and local ones (call, sa, meta, audit) are kept apart by column family.
  */
 #ifndef CP_STORE_H
@@ -61,7 +61,7 @@ struct cp_store_opts {
 };
 
 /**
- * Open, migrate if older (a checkpoint is left beside it as PATH.before-N), fill the view. Errors, each with one
+ * Open, migrate if older (a checkpoint of it as it was is left beside it as PATH.before-N), fill the view. Errors, each with one
  * line in 'err': -ENOTSUP schema newer than ours, -EBUSY another process has it, -EBADMSG damaged database,
  * other negative errno. A single record that cannot be read stays on disk, is not served, and raises store-bad-record.
  */
@@ -90,6 +90,12 @@ int cp_batch_audit(struct cp_batch *batch, const char *json);
  */
 int cp_store_submit(struct cp_store *store, struct cp_batch *batch, cp_store_fn fn, void *ctx);
 
+/**
+ * The same from any thread, for batches without devices, lines, gateways, SAs and audit records (-EINVAL). 'fn' is
+ * still called on the event base. The caller sees to it that the store is not closed meanwhile.
+ */
+int cp_store_post(struct cp_store *store, struct cp_batch *batch, cp_store_fn fn, void *ctx);
+
 /** The same, waiting for the sync (a few hundred microseconds, seconds on a sick disk): tools, tests, start. */
 int cp_store_commit(struct cp_store *store, struct cp_batch *batch);
 
@@ -112,6 +118,24 @@ size_t cp_store_count(const struct cp_store *store, enum cp_cf cf);
 /** Each record in key order; 'fn' returns false to stop. */
 typedef bool (*cp_store_each_fn)(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t val_len);
 void cp_store_each(const struct cp_store *store, enum cp_cf cf, cp_store_each_fn fn, void *ctx);
+
+/* --- reading from disk: any thread, of any family, and what is synced only --- */
+
+/**
+ * 0, -ENOENT, -EIO (also while the database is being reopened), -EINVAL, -ENOMEM. *ret_val is heap, freed by the
+ * caller. Some microseconds for what was written lately, a disk read else.
+ */
+int cp_store_read(struct cp_store *store, enum cp_cf cf, const void *key, size_t key_len, uint8_t **ret_val,
+		  size_t *ret_len);
+/**
+ * Each record from the first key not below 'from' on (from_len 0: all), in key order, as of one moment. The store
+ * cannot recover from a failing disk meanwhile: keep it short, and go on later from the last key.
+ * 0, -EIO, -EINVAL.
+ */
+int cp_store_scan(struct cp_store *store, enum cp_cf cf, const void *from, size_t from_len, cp_store_each_fn fn,
+		  void *ctx);
+
+/* --- running SAs and calls --- */
 
 const struct cp_sa *cp_store_sa(const struct cp_store *store, const char *name);
 const struct cp_call_rec *cp_store_call(const struct cp_store *store, uint64_t call_id);

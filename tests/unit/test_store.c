@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/store: store.c, commit.c, db.c, tab.c. Failing disks are in tests/scenario/store-kill.sh. */
 #include <errno.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include <CUnit/CUnit.h>
@@ -319,11 +320,13 @@ static bool db_has(struct cp_db *db, const char *key, const char *val)
 	return ok;
 }
 
+#define NOW CP_STORE_SCHEMA
+
 static void test_migration(void)
 {
-	static const cp_migrate_fn steps[] = {upper}, broken[] = {upper, fail};
-	static const struct cp_schema two = {2, steps}, three = {3, broken};
-	char backup[128], err[256];
+	static const cp_migrate_fn steps[NOW + 1] = {[NOW - 1] = upper}, broken[NOW + 1] = {[NOW - 1] = upper, fail};
+	static const struct cp_schema next = {NOW + 1, CP_CF_MAX, steps}, later = {NOW + 2, CP_CF_MAX, broken};
+	char backup[128], err[256], words[80];
 	struct cp_db *db = NULL;
 	struct stat st;
 	int rc;
@@ -332,14 +335,14 @@ static void test_migration(void)
 	CU_ASSERT_EQUAL(cp_store_commit(store, one("m", "small")), 0);
 	cp_store_close(store);
 
-	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &two, &db, err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &next, &db, err, sizeof(err)), 0);
 	CU_ASSERT_TRUE(db_has(db, "m", "SMALL"));
 	cp_db_close(db);
-	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &two, &db, err, sizeof(err)), 0); /* once only */
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &next, &db, err, sizeof(err)), 0); /* once only */
 	cp_db_close(db);
 
 	/* the backup is the store before, and opens with the program before */
-	snprintf(backup, sizeof(backup), "%s.before-2", tmp_store);
+	snprintf(backup, sizeof(backup), "%s.before-%d", tmp_store, NOW + 1);
 	CU_ASSERT_EQUAL(stat(backup, &st), 0);
 	CU_ASSERT_EQUAL_FATAL(cp_db_open(backup, NULL, &db, err, sizeof(err)), 0);
 	CU_ASSERT_TRUE(db_has(db, "m", "small"));
@@ -349,15 +352,234 @@ static void test_migration(void)
 	CU_ASSERT_PTR_NULL(open_store(base, &rc));
 	CU_ASSERT_EQUAL(rc, -ENOTSUP);
 	CU_ASSERT_EQUAL(cp_db_open(tmp_store, NULL, &db, err, sizeof(err)), -ENOTSUP);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err, "schema 2, this program knows up to 1"));
+	snprintf(words, sizeof(words), "schema %d, this program knows up to %d", NOW + 1, NOW);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err, words));
 
 	/* a migration that fails leaves the last step that worked */
-	CU_ASSERT_EQUAL(cp_db_open(tmp_store, &three, &db, err, sizeof(err)), -EBADMSG);
-	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &two, &db, err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(cp_db_open(tmp_store, &later, &db, err, sizeof(err)), -EBADMSG);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &next, &db, err, sizeof(err)), 0);
 	CU_ASSERT_TRUE(db_has(db, "m", "SMALL"));
 	cp_db_close(db);
 	event_base_free(base);
 	tmp_remove();
+}
+
+/* The program before: schema 1 ended with the family audit. */
+static const struct cp_schema first = {1, CP_CF_AUDIT + 1, NULL};
+
+static void put_db(struct cp_db *db, enum cp_cf cf, const char *key, int n)
+{
+	const struct cp_ops *list[1];
+	struct cp_ops ops;
+	char val[16], err[256];
+
+	cp_ops_init(&ops);
+	list[0] = &ops;
+	CU_ASSERT_EQUAL(cp_ops_add(&ops, cf, false, key, strlen(key), val, (size_t)sprintf(val, "%d", n)), 0);
+	CU_ASSERT_EQUAL(cp_db_write(db, list, 1, true, err, sizeof(err)), 0);
+	cp_ops_free(&ops);
+}
+
+static bool db_is(struct cp_db *db, const char *key, int n)
+{
+	char val[16];
+
+	sprintf(val, "%d", n);
+	return db_has(db, key, val);
+}
+
+static bool reads(struct cp_store *s, enum cp_cf cf, const char *key, const char *val)
+{
+	uint8_t *v = NULL;
+	size_t n = 0;
+	bool ok = cp_store_read(s, cf, key, strlen(key), &v, &n) == 0 && n == strlen(val) && memcmp(v, val, n) == 0;
+
+	free(v);
+	return ok;
+}
+
+/* 20 times up and, by putting the checkpoint back, down again. */
+static void test_upgrade_and_downgrade(void)
+{
+	char backup[128], upgraded[128], err[256];
+	struct cp_db *db = NULL;
+	struct stat st;
+
+	tmp_make();
+	base = event_base_new();
+	snprintf(backup, sizeof(backup), "%s.before-2", tmp_store);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), 0);
+	for (int i = 0; i < 20; i++) {
+		struct cp_batch *b;
+		int rc;
+
+		/* the older program: what it wrote in all rounds is there, nothing of the newer one */
+		for (int j = 0; j < i; j++) {
+			char key[16];
+
+			sprintf(key, "old%d", j);
+			CU_ASSERT_TRUE(db_is(db, key, j));
+		}
+		CU_ASSERT_FALSE(db_has(db, "new", "1"));
+		sprintf(err, "old%d", i);
+		put_db(db, CP_CF_PROFILE, err, i);
+		cp_db_close(db);
+
+		/* the newer one: all of it, and its own families */
+		store = open_store(base, &rc);
+		CU_ASSERT_EQUAL_FATAL(rc, 0);
+		for (int j = 0; j <= i; j++) {
+			char key[16], val[16];
+
+			sprintf(key, "old%d", j);
+			sprintf(val, "%d", j);
+			CU_ASSERT_TRUE(has(store, key, val));
+		}
+		b = one("new", "1");
+		cp_batch_put(b, CP_CF_LEDGER, "l", 1, "ledger", 6);
+		cp_batch_put(b, CP_CF_SIGNED, "s", 1, "signed", 6);
+		CU_ASSERT_EQUAL(cp_store_commit(store, b), 0);
+		cp_store_close(store);
+		store = open_store(base, &rc);
+		CU_ASSERT_EQUAL_FATAL(rc, 0);
+		CU_ASSERT_TRUE(has(store, "new", "1"));
+		CU_ASSERT_TRUE(reads(store, CP_CF_LEDGER, "l", "ledger"));
+		CU_ASSERT_TRUE(reads(store, CP_CF_SIGNED, "s", "signed"));
+		cp_store_close(store);
+
+		/* the older one refuses it, until the checkpoint is back in its place */
+		CU_ASSERT_EQUAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), -ENOTSUP);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err, "schema 2, this program knows up to 1"));
+		CU_ASSERT_EQUAL(stat(backup, &st), 0);
+		snprintf(upgraded, sizeof(upgraded), "%s.up-%d", tmp_store, i);
+		CU_ASSERT_EQUAL(rename(tmp_store, upgraded), 0);
+		CU_ASSERT_EQUAL(rename(backup, tmp_store), 0);
+		CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), 0);
+	}
+	cp_db_close(db);
+	event_base_free(base);
+	tmp_remove();
+}
+
+/* A power cut in the middle of an upgrade: checkpoint there, families there, the number not. */
+static void test_upgrade_cut_short(void)
+{
+	static const cp_migrate_fn steps[] = {fail};
+	static const struct cp_schema cut = {2, CP_CF_MAX, steps};
+	char backup[128], aside[512], err[256];
+	struct cp_db *db = NULL;
+	struct stat st, st2;
+	int rc;
+
+	tmp_make();
+	base = event_base_new();
+	snprintf(backup, sizeof(backup), "%s.before-2", tmp_store);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), 0);
+	put_db(db, CP_CF_PROFILE, "k", 1);
+	cp_db_close(db);
+	CU_ASSERT_EQUAL(cp_db_open(tmp_store, &cut, &db, err, sizeof(err)), -EBADMSG);
+	CU_ASSERT_EQUAL_FATAL(stat(backup, &st), 0);
+	store = open_store(base, &rc); /* goes on where it was cut, with the same checkpoint */
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+	CU_ASSERT_TRUE(has(store, "k", "1"));
+	cp_store_close(store);
+	CU_ASSERT_EQUAL(stat(backup, &st2), 0);
+	CU_ASSERT_EQUAL(st.st_ino, st2.st_ino);
+
+	/* put back as a copy that stays: the next upgrade does not take it for its own */
+	snprintf(aside, sizeof(aside), "rm -r %s && cp -r %s %s", tmp_store, backup, tmp_store);
+	CU_ASSERT_EQUAL_FATAL(system(aside), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), 0);
+	put_db(db, CP_CF_PROFILE, "k", 2);
+	cp_db_close(db);
+	store = open_store(base, &rc);
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+	CU_ASSERT_TRUE(has(store, "k", "2"));
+	cp_store_close(store);
+	CU_ASSERT_EQUAL_FATAL(cp_db_open(backup, &first, &db, err, sizeof(err)), 0);
+	CU_ASSERT_TRUE(db_is(db, "k", 2));
+	cp_db_close(db);
+	snprintf(aside, sizeof(aside), "ls -d %s.[0-9]* >/dev/null", backup);
+	CU_ASSERT_EQUAL(system(aside), 0); /* and the older one is still there */
+	event_base_free(base);
+	tmp_remove();
+}
+
+/* --- other threads --- */
+
+#define POSTERS 4
+#define POSTED  200
+
+static int posted_done;
+
+static void on_posted(void *ctx, int rc)
+{
+	CU_ASSERT_EQUAL(rc, 0);
+	CU_ASSERT_TRUE(reads(store, CP_CF_SIGNED, ctx, "v")); /* what is acknowledged can be read */
+	free(ctx);
+	done = ++posted_done == POSTERS * POSTED;
+}
+
+static void *poster(void *ctx)
+{
+	for (int i = 0; i < POSTED; i++) {
+		struct cp_batch *b = cp_batch_create();
+		char key[32], *copy;
+		uint8_t *v;
+		size_t n;
+		int rc;
+
+		snprintf(key, sizeof(key), "%c%d", (char)(intptr_t)ctx, i);
+		copy = strdup(key);
+		cp_batch_put(b, CP_CF_SIGNED, key, strlen(key), "v", 1);
+		CU_ASSERT_EQUAL(cp_store_post(store, b, on_posted, copy), 0);
+		rc = cp_store_read(store, CP_CF_SIGNED, key, strlen(key), &v, &n);
+		CU_ASSERT(rc == 0 || rc == -ENOENT);
+		if (rc == 0)
+			free(v);
+	}
+	return NULL;
+}
+
+static bool scan_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+{
+	char *seen = ctx;
+
+	(void)val;
+	(void)len;
+	strncat(seen, (const char *)key, key_len);
+	strcat(seen, " ");
+	return strlen(seen) < 16;
+}
+
+static void test_other_threads(void)
+{
+	char seen[64] = "";
+	struct cp_batch *b;
+	pthread_t t[POSTERS];
+	const uint8_t *w;
+	uint8_t *v;
+	size_t n;
+
+	begin();
+	posted_done = done = 0;
+	for (intptr_t i = 0; i < POSTERS; i++)
+		pthread_create(&t[i], NULL, poster, (void *)('a' + i));
+	CU_ASSERT_TRUE(wait_for(base, &done));
+	for (int i = 0; i < POSTERS; i++)
+		pthread_join(t[i], NULL);
+	CU_ASSERT_EQUAL(cp_store_get(store, CP_CF_SIGNED, "a0", 2, &w, &n), -ENOENT); /* no view */
+	CU_ASSERT_EQUAL(cp_store_read(store, CP_CF_SIGNED, "nil", 3, &v, &n), -ENOENT);
+	CU_ASSERT_EQUAL(cp_store_read(store, CP_CF_MAX, "nil", 3, &v, &n), -EINVAL);
+	CU_ASSERT_EQUAL(cp_store_scan(store, CP_CF_SIGNED, "c98", 3, scan_one, seen), 0);
+	CU_ASSERT_STRING_EQUAL(seen, "c98 c99 d0 d1 d10 ");
+	b = one("x", "1");
+	cp_batch_put(b, CP_CF_DEVICE, "SEP000000000001", 15, "x", 1); /* what the directory checks is not posted */
+	CU_ASSERT_EQUAL(cp_store_post(store, b, NULL, NULL), -EINVAL);
+	b = one("x", "1");
+	cp_batch_audit(b, "{}");
+	CU_ASSERT_EQUAL(cp_store_post(store, b, NULL, NULL), -EINVAL);
+	end();
 }
 
 static void test_bad_record_is_not_served(void)
@@ -446,6 +668,9 @@ static CU_TestInfo tests[] = {
 	{"audit: newest first, unique times, over restarts", test_audit},
 	{"alarms are kept in the audit", test_alarms_are_audited},
 	{"migration, backup, newer refused", test_migration},
+	{"20 times up and down again", test_upgrade_and_downgrade},
+	{"an upgrade that is cut short", test_upgrade_cut_short},
+	{"other threads post and read", test_other_threads},
 	{"an unreadable record is an alarm, not served", test_bad_record_is_not_served},
 	{"damaged files are an error", test_damaged_files},
 	{"the table against an array", test_table_against_array},
