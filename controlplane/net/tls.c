@@ -2,6 +2,8 @@
 #include "tls.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,8 +16,10 @@
 
 struct cp_tls {
 	enum cp_tls_policy policy;
+	enum cp_tls_clients clients;
+	pthread_mutex_t lock; /* of ctx: held for a pointer's copy only */
 	SSL_CTX *ctx;
-	unsigned generation;
+	atomic_uint generation;
 };
 
 int cp_tls_create(enum cp_tls_policy policy, bool legacy_allowed, struct cp_tls **ret_tls)
@@ -28,6 +32,7 @@ int cp_tls_create(enum cp_tls_policy policy, bool legacy_allowed, struct cp_tls 
 	if (tls == NULL)
 		return -ENOMEM;
 	tls->policy = policy;
+	pthread_mutex_init(&tls->lock, NULL);
 	*ret_tls = tls;
 	return 0;
 }
@@ -37,12 +42,18 @@ void cp_tls_destroy(struct cp_tls *tls)
 	if (tls == NULL)
 		return;
 	SSL_CTX_free(tls->ctx);
+	pthread_mutex_destroy(&tls->lock);
 	free(tls);
+}
+
+void cp_tls_clients(struct cp_tls *tls, enum cp_tls_clients clients)
+{
+	tls->clients = clients;
 }
 
 unsigned cp_tls_generation(const struct cp_tls *tls)
 {
-	return tls->generation;
+	return atomic_load(&tls->generation);
 }
 
 static int verify_cb(int ok, X509_STORE_CTX *sctx)
@@ -99,7 +110,7 @@ static int set_identity(SSL_CTX *ctx, const struct cp_tls_identity *id)
 	return 0;
 }
 
-static int set_trust(SSL_CTX *ctx, STACK_OF(X509) * trust)
+static int set_trust(SSL_CTX *ctx, STACK_OF(X509) * trust, bool must)
 {
 	X509_STORE *store = X509_STORE_new();
 	STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
@@ -124,7 +135,7 @@ static int set_trust(SSL_CTX *ctx, STACK_OF(X509) * trust)
 	SSL_CTX_set_client_CA_list(
 		ctx, names); /* tells phones which of their certificates to use; takes it */
 	names = NULL;
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_cb);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (must ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), verify_cb);
 	SSL_CTX_set_verify_depth(ctx, 4);
 	rc = 0;
 out:
@@ -135,13 +146,14 @@ out:
 
 int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err, size_t err_size)
 {
-	SSL_CTX *ctx = NULL;
+	bool must = tls->clients == CP_TLS_CLIENTS_MUST;
+	bool trust = id->trust != NULL && sk_X509_num(id->trust) > 0;
+	SSL_CTX *ctx = NULL, *old;
 	int rc = -EINVAL;
 
 	err[0] = '\0';
 	ERR_clear_error();
-	if (id->key == NULL || id->cert == NULL || id->trust == NULL ||
-	    sk_X509_num(id->trust) == 0) {
+	if (id->key == NULL || id->cert == NULL || (must && !trust)) {
 		snprintf(err, err_size, "key, certificate or trust list is missing");
 		return -EINVAL;
 	}
@@ -151,8 +163,8 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 	rc = set_policy(ctx, tls->policy);
 	if (rc == 0)
 		rc = set_identity(ctx, id);
-	if (rc == 0)
-		rc = set_trust(ctx, id->trust);
+	if (rc == 0 && trust && tls->clients != CP_TLS_CLIENTS_NOT_ASKED)
+		rc = set_trust(ctx, id->trust, must);
 	if (rc != 0) {
 		char text[128] = "context";
 
@@ -163,16 +175,33 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 		SSL_CTX_free(ctx);
 		return rc;
 	}
-	SSL_CTX_free(tls->ctx);
+	pthread_mutex_lock(&tls->lock);
+	old = tls->ctx;
 	tls->ctx = ctx;
 	tls->generation++;
+	pthread_mutex_unlock(&tls->lock);
+	SSL_CTX_free(old); /* connections made from it hold it */
 	return 0;
+}
+
+SSL_CTX *cp_tls_ctx(struct cp_tls *tls)
+{
+	SSL_CTX *ctx;
+
+	pthread_mutex_lock(&tls->lock);
+	ctx = tls->ctx;
+	if (ctx != NULL && SSL_CTX_up_ref(ctx) != 1)
+		ctx = NULL;
+	pthread_mutex_unlock(&tls->lock);
+	return ctx;
 }
 
 SSL *cp_tls_accept(struct cp_tls *tls, struct cp_tls_peer *peer)
 {
-	SSL *ssl = tls->ctx != NULL ? SSL_new(tls->ctx) : NULL;
+	SSL_CTX *ctx = cp_tls_ctx(tls);
+	SSL *ssl = ctx != NULL ? SSL_new(ctx) : NULL;
 
+	SSL_CTX_free(ctx); /* the SSL has its own reference */
 	if (ssl == NULL)
 		return NULL;
 	SSL_set_app_data(ssl, peer);

@@ -3,8 +3,13 @@
  * Server TLS for listeners: policy, identity and trust in one SSL_CTX that is replaced as a whole.
  * A new handshake takes the newest context; living connections keep theirs (reference counted by
  * OpenSSL), so a reload drops nobody, and a session ticket of an old context is worth nothing after
- * it. Client certificates are always demanded and must chain to the trust list; why one did not is
- * kept for the alarm. Event loop only.
+ * it: each context draws its own ticket keys. Client certificates are demanded unless
+ * cp_tls_clients() says otherwise, and those shown must chain to the trust list; why one did not is
+ * kept for the alarm.
+ *
+ * cp_tls_load(), cp_tls_accept(), cp_tls_ctx() and cp_tls_generation() may be called from any
+ * thread, also at once: a listener's threads accept while the event loop loads. What they return
+ * belongs to the thread that called.
  */
 #ifndef CP_NET_TLS_H
 #define CP_NET_TLS_H
@@ -20,6 +25,12 @@ enum cp_tls_policy {
 	CP_TLS_MODERN,      /* TLS 1.2 and 1.3, forward secrecy, AEAD */
 	CP_TLS_LEGACY_79XX, /* from TLS 1.0, also AES128-SHA and NULL-SHA, OpenSSL security level 0
 	                     */
+};
+
+enum cp_tls_clients {
+	CP_TLS_CLIENTS_MUST, /* show a certificate that chains to the trust list */
+	CP_TLS_CLIENTS_MAY,  /* show none, or one that does; without a trust list they are not asked */
+	CP_TLS_CLIENTS_NOT_ASKED,
 };
 
 enum cp_tls_fail {
@@ -43,7 +54,8 @@ struct cp_tls_identity { /* all borrowed */
 	EVP_PKEY *key;
 	X509 *cert;
 	STACK_OF(X509) * chain; /* may be NULL */
-	STACK_OF(X509) * trust; /* any of them ends a chain, roots or not; not empty */
+	STACK_OF(X509) * trust; /* any of them ends a chain, roots or not; may only be NULL or empty
+	                         * where clients need not show a certificate */
 };
 
 struct cp_tls;
@@ -51,7 +63,11 @@ struct cp_tls;
 /** -EPERM: a legacy policy although 'legacy_allowed' is false. -ENOMEM. There is no context before
  * cp_tls_load(). */
 int cp_tls_create(enum cp_tls_policy policy, bool legacy_allowed, struct cp_tls **ret_tls);
+/** No other thread may be using it, but connections made from it live on. NULL is allowed. */
 void cp_tls_destroy(struct cp_tls *tls);
+
+/** What is asked of clients, from the next cp_tls_load() on. CP_TLS_CLIENTS_MUST unless said. Before the first load. */
+void cp_tls_clients(struct cp_tls *tls, enum cp_tls_clients clients);
 
 /** Make a new context and swap it in. On error the old one stays: -EINVAL with the reason in 'err',
  * -ENOMEM. */
@@ -60,9 +76,13 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 /** Number of contexts loaded so far. */
 unsigned cp_tls_generation(const struct cp_tls *tls);
 
-/** A server-side SSL of the newest context, reporting to 'peer'. NULL: no context, no memory.
- * Caller owns it. */
+/** A server-side SSL of the newest context, reporting to 'peer', which must live as long (may be
+ * NULL where clients are not asked for certificates). NULL: no context, no memory. Caller owns it. */
 SSL *cp_tls_accept(struct cp_tls *tls, struct cp_tls_peer *peer);
+
+/** The newest context, a reference: SSL_CTX_free(). It is never changed again: a listener that makes
+ * its own SSLs takes one per connection, not once. NULL: none loaded. */
+SSL_CTX *cp_tls_ctx(struct cp_tls *tls);
 
 /** Why a handshake failed: what was recorded, and the OpenSSL error it ended with (0: none). */
 enum cp_tls_fail cp_tls_why(const struct cp_tls_peer *peer, unsigned long ssl_err);

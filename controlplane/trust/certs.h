@@ -15,6 +15,7 @@
 
 struct cp_app;
 struct cp_certs;
+struct cp_tls;
 
 enum cp_trust_store {
 	CP_TS_CALLMANAGER, /* who may register: issuers of LSCs (and MICs, which the documents advise against) */
@@ -46,6 +47,15 @@ X509 *cp_certs_own(const struct cp_certs *certs, const char *name);
  * wrong usage for the store, duplicate. 0, or a negative errno with one line in 'why'.
  */
 int cp_certs_check(const struct cp_certs *certs, enum cp_trust_store ts, X509 *cert, int64_t now, char *why, size_t why_size);
+
+/**
+ * Keep a listener's TLS current: load it now with our identity 'name' ("CallManager", "TVS", "HTTPS", "TFTP-EC", "CAPF-TLS") and
+ * load it again whenever that certificate or what it trusts changes; the next handshake takes it, living connections stay.
+ * Clients are trusted whose issuer (or who themselves) are in one of 'stores' (bits, 1u << enum cp_trust_store) or, with
+ * 'lscs', were issued by CAPF (now or before it was regenerated) or by a CA of signer.trust. Waits for the signer: only at
+ * start. 'tls' must stay until cp_certs_destroy(). 0, -ENOSPC (over 8 of them), or why it could not be loaded (logged).
+ */
+int cp_certs_serve(struct cp_certs *certs, struct cp_tls *tls, const char *name, unsigned stores, bool lscs);
 
 /** Called after own certificates (name) or a trust store (store's name) changed and the change is synced. Up to 8. */
 typedef void (*cp_certs_fn)(void *ctx, const char *name);
