@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a phone does with what it is served, as arithmetic: no files, no clock, no store. A phone is the CTL and the ITL
+ * that it holds; the world is what the cluster serves, which certificates its servers show, and whom TVS vouches for.
+ * cp_tm_boot() lets a phone restart until nothing changes any more and says what it ends with. A phone is stranded when
+ * that end is not the served state: a list it refuses for ever, a configuration whose signer it does not know, a CallManager
+ * or CAPF it does not believe, and no way left to learn better without a hand on the phone.
+ *
+ * The rules (what phones are known to do; section 5b of the requirement rows 002):
+ * - a phone that holds nothing takes the first CTL and the first ITL unchecked; with a CTL, the CTL checks the first ITL;
+ * - later ones must be signed by a SAST of the same list it holds; an ITL also by a certificate of the CTL or a TFTP one of
+ *   the ITL; or by a certificate that TVS vouches for, if the certificate that TVS shows is in a list it holds;
+ * - TVS never vouches for TVS;
+ * - a list without certificates that can check anything (rollback, non-secure CTL) leaves a phone as if it had none;
+ * - with a TFTP certificate in its lists it takes no unsigned configuration.
+ * That TVS's and TFTP's certificates cannot be renewed together is not among the rules: it follows.
+ */
+#ifndef CP_TRUST_MODEL_H
+#define CP_TRUST_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "trustlist.h"
+
+#define CP_TM_ID 32 /* bytes that name a certificate: see cp_tm_cert_id() */
+
+struct cp_tm_entry {
+	uint16_t role; /* enum pki_tl_role */
+	uint8_t id[CP_TM_ID];
+};
+
+struct cp_tm_list { /* a list's certificates; entries without one are left out, order means nothing */
+	unsigned cnt;
+	struct cp_tm_entry e[PKI_TL_REC_MAX];
+};
+
+/** Two lists hold the same certificates in the same roles. */
+bool cp_tm_list_equal(const struct cp_tm_list *a, const struct cp_tm_list *b);
+bool cp_tm_list_has(const struct cp_tm_list *list, const uint8_t id[CP_TM_ID], uint32_t roles);
+/** Something in it can check a list or a file. NULL: false. */
+bool cp_tm_list_anchors(const struct cp_tm_list *list);
+
+/** 'roles' above are bits of these; roles over 31 have none. */
+static inline uint32_t cp_tm_role(unsigned role)
+{
+	return role < 32 ? 1u << role : 0;
+}
+
+/* Identities of the signer that phones meet. */
+enum cp_tm_ident {
+	CP_TM_CALLMANAGER,
+	CP_TM_TVS,
+	CP_TM_TFTP,
+	CP_TM_CAPF,     /* issues LSCs */
+	CP_TM_CAPF_TLS, /* shown by the CAPF service */
+	CP_TM_SAST1,
+	CP_TM_SAST2,
+	CP_TM_ITLRECOVERY,
+	CP_TM_IDENTS
+};
+const char *cp_tm_ident_name(unsigned ident);
+int cp_tm_ident_parse(const char *name, enum cp_tm_ident *ret); /* case is ignored; 0, -ENOENT */
+
+struct cp_tm_cert {
+	bool have;
+	uint8_t id[CP_TM_ID];
+};
+
+struct cp_tm_signed { /* a list that is served */
+	bool served;
+	struct cp_tm_list list;
+	uint8_t signer[CP_TM_ID]; /* whose key signed it */
+};
+
+struct cp_tm_world {
+	bool mixed, rollback;
+	struct cp_tm_cert ident[CP_TM_IDENTS], prev[CP_TM_IDENTS]; /* now, and before the last regeneration (if still kept) */
+	struct cp_tm_signed ctl, itl;
+	int itl_ident;   /* enum cp_tm_ident that signs ITLs */
+	unsigned fresh;  /* counts certificates that steps made up */
+};
+
+/** What TVS says of a certificate: the roles it has with us, 0: not known. Never anything about the TVS certificate itself. */
+uint32_t cp_tm_vouch(const struct cp_tm_world *w, const uint8_t id[CP_TM_ID]);
+
+struct cp_tm_phone {
+	const struct cp_tm_list *ctl, *itl; /* borrowed; NULL: none */
+	bool secure; /* its mode is authenticated or encrypted: registers over TLS in a mixed cluster */
+};
+
+enum { /* what it cannot do: bits */
+	CP_TM_NO_CTL = 1 << 0,
+	CP_TM_NO_ITL = 1 << 1,
+	CP_TM_NO_CONFIG = 1 << 2,
+	CP_TM_NO_REGISTER = 1 << 3,
+	CP_TM_NO_CAPF = 1 << 4,
+	CP_TM_WHYS = 5
+};
+const char *cp_tm_why_name(unsigned bit); /* 0..CP_TM_WHYS-1: "cannot take the new CTL" */
+
+/**
+ * Restart until nothing changes. Returns the bits above, 0: it reached what is served. *ret (may be NULL, may be 'p'): what it
+ * holds then; borrowed from 'w' and from what 'p' borrowed.
+ */
+unsigned cp_tm_boot(const struct cp_tm_world *w, const struct cp_tm_phone *p, struct cp_tm_phone *ret);
+
+/* --- steps --- */
+
+enum cp_tm_op {
+	CP_TM_REGEN,      /* ident */
+	CP_TM_RETURN,     /* ident (or all, -1): to what it was before the last regeneration: an older backup comes back */
+	CP_TM_SIGN_ITL,   /* ident signs the ITL from now on */
+	CP_TM_SIGN_CTL,   /* ident signs the CTL, which is made anew with it */
+	CP_TM_UPDATE_CTL, /* CTL made anew with what there is now, signed by a SAST it holds */
+	CP_TM_REMOVE_CTL, /* ident's entries leave the CTL */
+	CP_TM_REMOVE_ITL,
+	CP_TM_MIXED,
+	CP_TM_NONSECURE,
+	CP_TM_ROLLBACK_ON,
+	CP_TM_ROLLBACK_OFF,
+	CP_TM_OPS
+};
+
+struct cp_tm_step {
+	enum cp_tm_op op;
+	int ident;            /* enum cp_tm_ident where the operation has one, else -1 */
+	bool has_to;
+	uint8_t to[CP_TM_ID]; /* the new certificate where it is known */
+};
+
+/** "regenerate TVS". Returns buf. */
+const char *cp_tm_step_name(const struct cp_tm_step *step, char *buf, size_t size);
+
+/**
+ * One step from words as cp_tm_step_name() writes them; also "regen", "sign itl with NAME", "rollback on|off", "mode
+ * mixed|nonsecure", "restore [NAME]", "remove ctl|itl NAME", "update ctl". 0, -EINVAL with one line in 'why'.
+ */
+int cp_tm_step_parse(const char *text, struct cp_tm_step *ret, char *why, size_t why_size);
+
+/** The world behind the step. 0; -EPROTO with 'why': the step means nothing now (no CTL, nothing to return to). */
+int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *step, char *why, size_t why_size);
+
+#endif
