@@ -39,7 +39,7 @@ struct pki_sgn { /* a parsed file; borrows it */
 	uint16_t cut;                /* 1..16 bytes of padding behind the plain text */
 	uint16_t key_bits;           /* of the wrapped key */
 	uint8_t key_alg;             /* 1: AES-128 */
-	const uint8_t *wrapped; size_t wrapped_len;
+	const uint8_t *wrapped; size_t wrapped_len; /* NULL: a symmetric key that the phone was given (key_bits 128) */
 	uint8_t hash_alg;            /* enum pki_digest */
 	const uint8_t *hash; size_t hash_len; /* of the plain text */
 };
@@ -50,7 +50,7 @@ int pki_sgn_verify_cert(const struct pki_sgn *f, X509 *cert, char *why, size_t w
 /** By a trust list: the signer must be a TFTP or CCM+TFTP record of it. */
 int pki_sgn_verify(const struct pki_sgn *f, const struct pki_tl *anchor, const struct pki_tl_rec **ret_rec, char *why,
 		   size_t why_size);
-/** The stored name is what was asked for. */
+/** The stored name is what was asked for, or that without .sgn as old tools stored it. */
 bool pki_sgn_name_is(const struct pki_sgn *f, const char *asked);
 
 /** Plain text of an encrypted file with the phone's RSA key, or (phones without PKI) a 16-byte symmetric key, the other

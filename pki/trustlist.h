@@ -56,8 +56,8 @@ struct pki_tl_limits {
 const struct pki_tl_limits *pki_tl_class_limits(enum pki_tl_class cls);
 /** "79xx" and so on; 0 or -EINVAL. */
 int pki_tl_class_parse(const char *name, enum pki_tl_class *ret);
-/** The class of a phone model as devices' records name it ("7965", "CP-8851"): 79xx for 79.. and 78 unknown
- * older ones, else modern. NULL or "": 'other'. */
+/** The class of a phone model as devices' records name it ("7965", "CP-8851"): 79xx for the 69, 79, 89 and 99 series
+ * and what is older (000:R-21), else modern. NULL or "": 'other'. */
 enum pki_tl_class pki_tl_class_of_model(const char *model, enum pki_tl_class other);
 
 /* --- reading --- */
@@ -109,7 +109,7 @@ int pki_tl_verify_cert(const struct pki_tl *tl, X509 *cert, char *why, size_t wh
 /** PKI_TL_CTL or ITL by the stored name; -EBADMSG: neither. */
 int pki_tl_kind_of(const struct pki_tl *tl, enum pki_tl_kind *ret);
 
-/** The record of a certificate with a role; by issuer name and serial number. NULL: none. role -1: any. */
+/** The first record of a certificate with a role; by issuer name and serial number. NULL: none. role -1: any. */
 const struct pki_tl_rec *pki_tl_find(const struct pki_tl *tl, X509 *cert, int role);
 
 /* --- writing --- */
@@ -124,8 +124,10 @@ struct pki_tl_entry {
 struct pki_tl_opts {
 	enum pki_tl_kind kind;   /* stored name CTLFile.tlv, ITLFile.tlv */
 	enum pki_tl_class cls;   /* digest, signer version, limits */
-	X509 *signer;            /* RSA; must be an entry with role SAST, unless there are no entries */
+	X509 *signer;            /* RSA; must be an entry with role SAST, unless no entry has a certificate */
 	uint32_t timestamp;
+	enum pki_digest digest;  /* 0: that of the class */
+	bool original;           /* without the signer version (tag 28), as the original server wrote lists */
 };
 
 /**
