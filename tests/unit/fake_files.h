@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A file source for the servers' tests: "sN" is a file of N bytes, "tN" of N bytes of text with line ends, "cN" the same as "sN"
+ * but secret; "late/sN" comes when ff_deliver() is called, "err/N" gives -N, all else is not there. Counts what it gives out.
+ */
+#ifndef TESTS_FAKE_FILES_H
+#define TESTS_FAKE_FILES_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "provision/files.h"
+
+struct ff_late {
+	cp_file_fn fn;
+	void *ctx;
+	char name[CP_FILE_NAME_MAX];
+};
+
+static atomic_int ff_living; /* files that nobody has put back */
+static unsigned ff_gets, ff_fetched;
+static struct cp_file_ask ff_last, ff_last_fetched;
+static struct ff_late ff_late[64];
+static unsigned ff_late_n;
+static bool (*ff_needs)(const char *device);
+
+static inline uint8_t ff_byte(size_t i)
+{
+	return (uint8_t)(i * 7 + (i >> 8) * 13 + (i >> 16));
+}
+
+static void ff_destroy(struct cp_file *f)
+{
+	atomic_fetch_sub(&ff_living, 1);
+	free((void *)(uintptr_t)f->data);
+	free(f);
+}
+
+static int ff_make(const char *name, struct cp_file **ret)
+{
+	struct cp_file *f;
+	uint8_t *data;
+	size_t n;
+
+	if ((name[0] != 's' && name[0] != 't' && name[0] != 'c') || name[1] < '0' || name[1] > '9')
+		return -ENOENT;
+	n = (size_t)strtoul(name + 1, NULL, 10);
+	f = calloc(1, sizeof(*f));
+	data = malloc(n + 1); /* the exact size would do: one byte more keeps malloc(0) out */
+	if (f == NULL || data == NULL)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		data[i] = name[0] != 't' ? ff_byte(i) : i % 10 == 9 ? '\n' : i % 37 == 5 ? '\r' : (uint8_t)('a' + i % 26);
+	f->data = data;
+	f->len = n;
+	f->refs = 1;
+	f->destroy = ff_destroy;
+	f->mtime = 1700000000;
+	f->secret = name[0] == 'c';
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	snprintf(f->etag, sizeof(f->etag), "\"e%zu%c\"", n, name[0]);
+	atomic_fetch_add(&ff_living, 1);
+	*ret = f;
+	return 0;
+}
+
+static int ff_get(void *ctx, const struct cp_file_ask *ask, struct cp_file **ret, cp_file_fn fn, void *fn_ctx)
+{
+	(void)ctx;
+	ff_gets++;
+	ff_last = *ask;
+	if (!cp_file_name_ok(ask->name))
+		abort(); /* the servers check first */
+	if (strncmp(ask->name, "late/", 5) == 0 && ff_late_n < 64) {
+		struct ff_late *l = &ff_late[ff_late_n++];
+
+		l->fn = fn;
+		l->ctx = fn_ctx;
+		snprintf(l->name, sizeof(l->name), "%s", ask->name + 5);
+		return -EINPROGRESS;
+	}
+	if (strncmp(ask->name, "err/", 4) == 0)
+		return -atoi(ask->name + 4);
+	return ff_make(ask->name, ret);
+}
+
+/* Answer what waits. */
+static inline void ff_deliver(void)
+{
+	unsigned n = ff_late_n;
+
+	ff_late_n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct cp_file *f = NULL;
+		int rc = ff_make(ff_late[i].name, &f);
+
+		ff_late[i].fn(ff_late[i].ctx, rc, f);
+	}
+}
+
+static void ff_note(void *ctx, const struct cp_file_ask *ask, const struct cp_file *file)
+{
+	(void)ctx;
+	if (file == NULL)
+		abort();
+	ff_fetched++;
+	ff_last_fetched = *ask;
+}
+
+static bool ff_needs_token(void *ctx, const char *device)
+{
+	(void)ctx;
+	return ff_needs != NULL && ff_needs(device);
+}
+
+static inline struct cp_file_source ff_source(void)
+{
+	return (struct cp_file_source){ff_get, ff_note, ff_needs_token, NULL};
+}
+
+#endif
