@@ -35,6 +35,7 @@
 #include "shards.h"
 #include "signerc/signerc.h"
 #include "store/store.h"
+#include "trust/certs.h"
 #include "x509.h"
 
 #define SIGNER_TIMEOUT_MS 5000
@@ -278,26 +279,6 @@ static int signer_wait(struct cp_app *app)
 	return -EINTR;
 }
 
-static int tls_load(struct cp_app *app, struct cp_tls *tls)
-{
-	struct cp_tls_identity id = {0};
-	char err[256] = "";
-	int rc = cp_signer_server_identity(app->signer, "CallManager", &id.key, &id.cert, &id.chain);
-
-	if (rc == 0)
-		rc = cp_signer_trust(app->signer, &id.trust);
-	if (rc == 0)
-		rc = cp_tls_load(tls, &id, err, sizeof(err));
-	if (rc < 0)
-		cfg_log(CFG_LOG_ERR, "tls-identity-unusable", "rc=%d reason=%s signer=%s", rc, cfg_q(err),
-			cfg_q(cp_signer_error(app->signer)));
-	EVP_PKEY_free(id.key);
-	X509_free(id.cert);
-	sk_X509_pop_free(id.chain, X509_free);
-	sk_X509_pop_free(id.trust, X509_free);
-	return rc;
-}
-
 static int listen_on(struct cp_app *app, uint16_t port, struct cp_tls *tls)
 {
 	struct cfg_addr addr;
@@ -403,7 +384,8 @@ static int start(struct cp_app *app)
 	sccp.call_ctx = app->calls;
 	cp_net_fd_room(cfg->sccp.max_connections + 256);
 	if (cp_tls_create(cfg->sccp.legacy_tls ? CP_TLS_LEGACY_79XX : CP_TLS_MODERN, cfg->sccp.legacy_tls, &app->tls) < 0 ||
-	    tls_load(app, app->tls) < 0 || cp_sccp_create(&sccp, &app->sccp) < 0 ||
+	    cp_certs_create(app, &app->certs) < 0 ||
+	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 || cp_sccp_create(&sccp, &app->sccp) < 0 ||
 	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
@@ -415,7 +397,7 @@ static int start(struct cp_app *app)
 		.version = RAVELIN_VERSION,
 	};
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
-	    cp_captures_commands(app->captures, app->admin) < 0 ||
+	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
@@ -441,6 +423,7 @@ static void stop(struct cp_app *app)
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
+	cp_certs_destroy(app->certs);
 	cp_captures_destroy(app->captures);
 	cp_shards_destroy(app->shards);
 	cp_sas_destroy(app->sas);

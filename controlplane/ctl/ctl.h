@@ -40,7 +40,7 @@ struct ctl_pos {
 	bool optional;
 };
 
-enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE };
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -89,6 +89,13 @@ json_t *ctl_legs_short(const json_t *legs);
  * above.
  */
 int ctl_trace(ctl_ask_fn ask, void *ctx, json_t *args, bool as_json, const volatile int *stop, FILE *out, json_t **ret);
+
+/*
+ * Certificates (certfile.c). read: a file ("-": standard input) into "data" and "file" of a request's arguments. write: "pem" or
+ * "der" of an answer into a file (NULL: standard output). 0, or negative errno with one line in 'why'.
+ */
+int ctl_cert_read(const char *path, json_t *args, char *why, size_t size);
+int ctl_cert_write(const json_t *result, bool der, const char *path, char *why, size_t size);
 
 /** Print a result for people: arrays of objects as tables, objects as "name: value". */
 void ctl_render(FILE *out, const json_t *result);

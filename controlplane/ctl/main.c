@@ -353,6 +353,8 @@ static int run(struct ctl_request *r, const char *socket_path)
 		rc = read_import(r, why, sizeof(why));
 	else if (r->cmd->special == CTL_SA_KEY)
 		rc = read_key(r, why, sizeof(why));
+	else if (r->cmd->special == CTL_CERT_FILE)
+		rc = ctl_cert_read(r->local[0], r->args, why, sizeof(why));
 	if (rc < 0)
 		return fail(CTL_USAGE, "usage", why, NULL);
 	fd = connect_to(socket_path);
@@ -377,6 +379,9 @@ static int run(struct ctl_request *r, const char *socket_path)
 		status = fail(CTL_REFUSED, "failed", message != NULL ? message : "refused", error);
 	} else if (r->cmd->special == CTL_CERT && save_cert(r, result, why, sizeof(why)) < 0) {
 		status = fail(CTL_REFUSED, "failed", why, NULL);
+	} else if (r->cmd->special == CTL_CERT_OUT && !(json_out && r->local[1] == NULL)) {
+		if (ctl_cert_write(result, r->local[0] != NULL, r->local[1], why, sizeof(why)) < 0)
+			status = fail(CTL_REFUSED, "failed", why, NULL);
 	} else if (json_out) {
 		char *text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
 

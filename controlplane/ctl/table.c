@@ -121,6 +121,22 @@ static const struct ctl_opt trace_opts[] = {
 	END,
 };
 
+static const struct ctl_opt upload_opts[] = {
+	{"--store", "STORE", CTL_STR, "store", NULL, true,
+	 "CallManager-trust, CAPF-trust, TVS-trust, IPsec-trust, HTTPS-trust, Phone-Edge-trust or directory-trust"},
+	END,
+};
+static const struct ctl_opt store_opts[] = {
+	{"--store", "STORE", CTL_STR, "store", NULL, false, "only of this trust store; own: our own"},
+	END,
+};
+static const struct ctl_opt export_opts[] = {
+	{"--store", "STORE", CTL_STR, "store", NULL, false, "only of this trust store; own: our own"},
+	{"--der", NULL, CTL_LOCAL, NULL, NULL, false, "DER instead of PEM"},
+	{"--out", "FILE", CTL_LOCAL, NULL, NULL, false, "into a file"},
+	END,
+};
+
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
 	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
@@ -135,6 +151,7 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show workers", "show.workers", NO_POS, NULL, CTL_PLAIN, "the dataplane's workers: shards, packets, drops"},
 	{"show shards", "show.shards", NO_POS, NULL, CTL_PLAIN, "which worker has which shard"},
 	{"show alarms", "show.alarms", NO_POS, NULL, CTL_PLAIN, "what needs somebody's attention"},
+	{"show certs", "show.certs", NO_POS, store_opts, CTL_PLAIN, "our own certificates and the trust stores"},
 	{"show audit", "show.audit", NO_POS, audit_opts, CTL_PLAIN, "who changed what, alarms that came and went"},
 	{"device add", "device.add", POS("NAME", "name"), device_opts, CTL_PLAIN, "add a phone: SEP and its MAC address"},
 	{"device show", "device.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one device"},
@@ -160,6 +177,13 @@ const struct ctl_cmd ctl_commands[] = {
 	 "end a capture before its time"},
 	{"trace", "trace.start", NO_POS, trace_opts, CTL_TRACE, "what each stage of the dataplane says of the next packets"},
 	{"cert issue", "cert.issue", POS("NAME", "device"), cert_opts, CTL_CERT, "issue a key and an LSC for a phone"},
+	{"cert list", "show.certs", NO_POS, store_opts, CTL_PLAIN, "as show certs"},
+	{"cert show", "cert.show", POS("ID", "id"), store_opts, CTL_PLAIN,
+	 "everything about a certificate: ID is a name, the first digits of the SHA-256 fingerprint, or a whole SHA-1 or MD5 one"},
+	{"cert upload", "cert.upload", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, upload_opts, CTL_CERT_FILE,
+	 "certificates of a PEM or DER file into a trust store: all of them, or none"},
+	{"cert delete", "cert.delete", POS("ID", "id"), upload_opts, CTL_PLAIN, "take a certificate out of a trust store"},
+	{"cert export", "cert.export", POS("ID", "id"), export_opts, CTL_CERT_OUT, "a certificate as PEM or DER"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines and gateways from a JSON file, all or nothing"},
 	{"alarm clear", "alarm.clear", {{"ID", CTL_STR, "id", true}, {"SUBJECT", CTL_STR, "subject", true}}, alarm_opts,

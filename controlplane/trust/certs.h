@@ -33,6 +33,8 @@ int cp_trust_store_parse(const char *name, enum cp_trust_store *ret);
 
 int cp_certs_create(struct cp_app *app, struct cp_certs **ret);
 void cp_certs_destroy(struct cp_certs *certs);
+/** Another wall clock than the system's, in seconds: for tests. */
+void cp_certs_clock(struct cp_certs *certs, int64_t (*now)(void *ctx), void *ctx);
 /** Registers cert.* and show.certs. */
 int cp_certs_commands(struct cp_certs *certs);
 

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Certificates between files and requests: what is uploaded goes as it is, in base64; what is exported comes as PEM or DER. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "ctl.h"
+
+#define FILE_MAX (1u << 19) /* bytes read; the appliance has its own limit and says it */
+
+int ctl_cert_read(const char *path, json_t *args, char *why, size_t size)
+{
+	bool in = strcmp(path, "-") == 0;
+	int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -errno : 0;
+	unsigned char *data = malloc(FILE_MAX), *text = malloc(FILE_MAX / 3 * 4 + 8);
+	const char *base = strrchr(path, '/');
+	size_t len = 0;
+	json_t *label;
+
+	if (rc == 0 && (data == NULL || text == NULL))
+		rc = -ENOMEM;
+	while (rc == 0 && len < FILE_MAX) {
+		ssize_t n = read(fd, data + len, FILE_MAX - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			rc = -errno;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	if (rc == 0 && len == FILE_MAX)
+		rc = -EFBIG;
+	if (rc == 0) {
+		text[EVP_EncodeBlock(text, data, (int)len)] = '\0';
+		json_object_set_new(args, "data", json_string((const char *)text));
+	} else {
+		snprintf(why, size, "%s: %s", in ? "standard input" : path, strerror(-rc));
+	}
+	/* where it came from, if that is a text: only shown */
+	label = in || rc < 0 ? NULL : json_string(base != NULL ? base + 1 : path);
+	if (label != NULL && json_string_length(label) < 64)
+		json_object_set(args, "file", label);
+	json_decref(label);
+	if (!in && fd >= 0)
+		close(fd);
+	if (data != NULL)
+		OPENSSL_cleanse(data, len); /* somebody may have taken the wrong file */
+	free(data);
+	free(text);
+	return rc;
+}
+
+static int put(int fd, const unsigned char *data, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		ssize_t n = write(fd, data + at, len - at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+int ctl_cert_write(const json_t *result, bool der, const char *path, char *why, size_t size)
+{
+	const char *text = json_string_value(json_object_get(result, der ? "der" : "pem"));
+	size_t len = text != NULL ? strlen(text) : 0;
+	unsigned char *raw = NULL;
+	int fd = STDOUT_FILENO, rc = 0, n;
+
+	if (len == 0 || len > 4 * FILE_MAX) {
+		snprintf(why, size, "the answer holds no certificate");
+		return -EPROTO;
+	}
+	if (der) {
+		raw = malloc(len);
+		n = raw != NULL && len % 4 == 0 ? EVP_DecodeBlock(raw, (const unsigned char *)text, (int)len) : -1;
+		if (n < 0) {
+			free(raw);
+			snprintf(why, size, "the answer holds no certificate");
+			return -EPROTO;
+		}
+		for (size_t i = len; i > len - 2 && text[i - 1] == '='; i--)
+			n--;
+		len = (size_t)n;
+	}
+	if (path != NULL)
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	rc = fd < 0 ? -errno : put(fd, der ? raw : (const unsigned char *)text, len);
+	if (path != NULL && fd >= 0 && close(fd) < 0 && rc == 0)
+		rc = -errno;
+	if (rc < 0)
+		snprintf(why, size, "%s: %s", path != NULL ? path : "standard output", strerror(-rc));
+	free(raw);
+	return rc;
+}

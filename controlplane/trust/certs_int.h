@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside of the certificate manager: certs.c (trust stores, listeners), own.c (the signer's), certs_cmd.c, expiry.c. */
+#ifndef CP_CERTS_INT_H
+#define CP_CERTS_INT_H
+
+#include <jansson.h>
+
+#include "certs.h"
+#include "signerc/signerc.h"
+#include "store/records.h"
+
+#define CERTS_STORE_MAX  100 /* certificates in one trust store: their names go into each handshake */
+#define CERTS_SERVED_MAX 8
+#define CERTS_WATCH_MAX  8
+#define CERTS_KEY_MAX    128 /* "<store>/" and 64 hex digits, NUL counted */
+
+struct cp_admin_req;
+struct event;
+
+struct cert_rec { /* family cert, key "<store>/<SHA-256>" */
+	struct cp_buf der;
+	char label[CP_TEXT_MAX]; /* the name of the file that it came in */
+	char who[CP_TEXT_MAX];   /* who uploaded it */
+	int64_t added_us;
+	struct cp_buf unknown;
+};
+int cert_rec_build(const struct cert_rec *rec, struct cp_buf *ret);
+int cert_rec_parse(const uint8_t *data, size_t len, struct cert_rec *ret);
+void cert_rec_free(struct cert_rec *rec);
+
+struct trusted {
+	X509 *cert;
+	uint8_t sha256[32];
+	char label[CP_TEXT_MAX], who[CP_TEXT_MAX];
+	int64_t added_us;
+};
+
+struct trust_store {
+	struct trusted *list; /* by fingerprint, as the view has them */
+	unsigned cnt;
+	bool changed; /* since certs_apply() */
+};
+
+struct served {
+	struct cp_tls *tls;
+	char name[CP_SIGNER_IDENT_MAX];
+	unsigned stores;
+	bool lscs;
+	EVP_PKEY *key;
+	X509 *cert;
+	STACK_OF(X509) *chain;
+};
+
+struct writing { /* a change of a trust store on its way to the disk */
+	struct writing *next;
+	char key[CERTS_KEY_MAX];
+	bool adds;
+};
+
+struct cp_certs {
+	struct cp_app *app;
+	struct trust_store stores[CP_TS_MAX];
+	struct writing *writing;
+	struct served served[CERTS_SERVED_MAX];
+	unsigned served_cnt;
+	STACK_OF(X509) *lsc_cas; /* the signer's: who issued LSCs, signer.trust; NULL: not asked yet */
+	struct {
+		cp_certs_fn fn;
+		void *ctx;
+	} watch[CERTS_WATCH_MAX];
+	unsigned watch_cnt;
+	struct event *apply_ev;
+	int64_t (*now)(void *ctx); /* wall clock, seconds */
+	void *now_ctx;
+};
+
+int64_t certs_now(const struct cp_certs *certs);
+bool certs_legacy(const struct cp_certs *certs);
+void certs_key(enum cp_trust_store ts, const uint8_t sha256[32], char ret[CERTS_KEY_MAX]);
+/** What changed since the last time is taken into use: listeners, watchers, alarms. */
+void certs_apply(struct cp_certs *certs);
+/** Make a listener's context anew from what it has. 0 or negative errno, with an alarm. */
+int certs_reload(struct cp_certs *certs, struct served *s);
+void certs_notify(struct cp_certs *certs, const char *name);
+struct trusted *certs_find(struct cp_certs *certs, enum cp_trust_store ts, const uint8_t sha256[32]);
+
+/* certs_cmd.c */
+/** Answer with the refusal once it is in the audit; 'about' names store or identity, 'why' what is wrong. */
+void certs_refuse(struct cp_certs *certs, struct cp_admin_req *req, const char *what, const char *about, int rc,
+		  const char *why);
+/** Certificates of "data" or "pem". 0, or why not, not answered yet. */
+int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t why_size);
+
+/** Rows of our own certificates, made by 'row'. */
+void certs_own_rows(struct cp_certs *certs, json_t *list,
+		    json_t *(*row)(struct cp_certs *certs, const char *store, X509 *cert, const char *note));
+
+#endif
