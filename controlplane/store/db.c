@@ -224,6 +224,7 @@ static int look(const char *path, const struct cp_schema *schema, struct found *
 	rocksdb_options_destroy(o);
 	if (text != NULL) { /* nothing there yet, or opening will say what is wrong */
 		rocksdb_free(text);
+		rocksdb_list_column_families_destroy(list, n); /* an empty list comes with the error */
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++) {

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Load and judge for store-kill.sh. Every change is one batch of two records, key a and key b, with the same number,
- * so that half a batch shows.
+ * Load and judge for store-kill.sh and power-cut.sh. Every change is one batch of two records, key a and key b, that
+ * are put with the same number or, every eighth number, both deleted, so that half a batch shows.
  *
- *   storeload write STORE FIRST COUNT   change records with the numbers FIRST, FIRST + 1, ..., until COUNT are
+ *   storeload write STORE FIRST COUNT [nosync]   change records with the numbers FIRST, FIRST + 1, ..., until COUNT are
  *       acknowledged (0: until killed). On standard output, each line written before what it announces can be seen by
  *       anybody: "T key number" (tried), "A key number" (acknowledged: printed after the callback), "R key number"
  *       (refused). At the end "FIRED n" (faultfs) and "STATE ok|failing".
- *   storeload check STORE LEDGER        compare with all lines above. Exit 1 and a line for each: lost
+ *   storeload check STORE LEDGER   compare with all lines above. Exit 1 and a line for each: lost
  *       (acknowledged, not there), phantom (there, never tried, or refused by a process that lived on), half (records
- *       that differ or are damaged).
+ *       that differ or are damaged). Then "T key number" and "A key number" of all that is there: a ledger to go on from.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,6 +26,11 @@
 #define KEYS      500
 #define IN_FLIGHT 64
 #define STUCK_S   60
+
+static bool deletes(uint64_t number)
+{
+	return number % 8 == 7;
+}
 
 struct value { /* what a record holds: 200 bytes made of the number */
 	uint64_t word[25];
@@ -67,7 +72,10 @@ static void put(struct cp_batch *b, char half, const struct change *c)
 	char key[16];
 	int n = snprintf(key, sizeof(key), "%c%u", half, c->key);
 
-	cp_batch_put(b, CP_CF_PROFILE, key, (size_t)n, &v, sizeof(v));
+	if (deletes(c->number))
+		cp_batch_del(b, CP_CF_PROFILE, key, (size_t)n);
+	else
+		cp_batch_put(b, CP_CF_PROFILE, key, (size_t)n, &v, sizeof(v));
 }
 
 static void more(void);
@@ -137,9 +145,9 @@ static void on_second(evutil_socket_t fd, short what, void *ctx)
 	more();
 }
 
-static int run_write(const char *path)
+static int run_write(const char *path, bool no_sync)
 {
-	struct cp_store_opts o = {.path = path};
+	struct cp_store_opts o = {.path = path, .no_sync = no_sync};
 	void (*arm)(void);
 	int (*fired)(void);
 	struct timeval tv = {1, 0};
@@ -206,6 +214,31 @@ static bool get(char half, unsigned key, struct value *ret)
 	return true;
 }
 
+static void judge(unsigned key)
+{
+	struct value a, b, sane;
+
+	if (!get('a', key, &a)) {
+		/* rightly gone if it was deleted last, or that was on its way */
+		if (last_acked[key] != 0 && !deletes(last_acked[key]) && !deletes(last_tried[key]))
+			verdict("lost", key, 0);
+		if (get('b', key, &b))
+			verdict("half", key, b.word[0]);
+		return;
+	}
+	seen++;
+	sane = value_of(a.word[0]);
+	if (!get('b', key, &b) || memcmp(&a, &b, sizeof(a)) != 0 || memcmp(&a, &sane, sizeof(a)) != 0)
+		verdict("half", key, a.word[0]);
+	if (a.word[0] < last_acked[key])
+		verdict("lost", key, a.word[0]);
+	if (a.word[0] > last_tried[key])
+		verdict("phantom", key, a.word[0]);
+	for (size_t i = 0; i < refusals_n; i++)
+		if (refusals[i].key == key && refusals[i].number == a.word[0])
+			verdict("phantom (refused)", key, a.word[0]);
+}
+
 static int run_check(const char *path, const char *ledger)
 {
 	struct cp_store_opts o = {.path = path};
@@ -239,30 +272,18 @@ static int run_check(const char *path, const char *ledger)
 		return 1;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t1);
-	for (key = 0; key < KEYS; key++) {
-		struct value a, b, sane;
-
-		if (!get('a', key, &a)) {
-			if (last_acked[key] != 0)
-				verdict("lost", key, 0);
-			if (get('b', key, &b))
-				verdict("half", key, b.word[0]);
-			continue;
-		}
-		seen++;
-		sane = value_of(a.word[0]);
-		if (!get('b', key, &b) || memcmp(&a, &b, sizeof(a)) != 0 || memcmp(&a, &sane, sizeof(a)) != 0)
-			verdict("half", key, a.word[0]);
-		if (a.word[0] < last_acked[key])
-			verdict("lost", key, a.word[0]);
-		if (a.word[0] > last_tried[key])
-			verdict("phantom", key, a.word[0]);
-		for (size_t i = 0; i < refusals_n; i++)
-			if (refusals[i].key == key && refusals[i].number == a.word[0])
-				verdict("phantom (refused)", key, a.word[0]);
-	}
+	for (key = 0; key < KEYS; key++)
+		judge(key);
 	printf("checked keys=%u wrong=%u refused=%zu open_ms=%.1f\n", seen, wrong, refusals_n,
 	       (double)(t1.tv_sec - t0.tv_sec) * 1e3 + (double)(t1.tv_nsec - t0.tv_nsec) / 1e6);
+	for (key = 0; key < KEYS; key++) {
+		/* what may have been on its way is settled now */
+		struct value v;
+		uint64_t n = get('a', key, &v) ? v.word[0] : deletes(last_tried[key]) ? last_tried[key] : last_acked[key];
+
+		if (n != 0)
+			printf("T %u %llu\nA %u %llu\n", key, (unsigned long long)n, key, (unsigned long long)n);
+	}
 	cp_store_close(store);
 	free(refusals);
 	return wrong == 0 && seen > 0 ? 0 : 1;
@@ -271,13 +292,13 @@ static int run_check(const char *path, const char *ledger)
 int main(int argc, char **argv)
 {
 	cfg_log_init("storeload", CFG_LOG_KV, CFG_LOG_ERR);
-	if (argc == 5 && strcmp(argv[1], "write") == 0) {
+	if ((argc == 5 || (argc == 6 && strcmp(argv[5], "nosync") == 0)) && strcmp(argv[1], "write") == 0) {
 		next_number = strtoull(argv[3], NULL, 10);
 		want = strtoull(argv[4], NULL, 10);
-		return run_write(argv[2]);
+		return run_write(argv[2], argc == 6);
 	}
 	if (argc == 4 && strcmp(argv[1], "check") == 0)
 		return run_check(argv[2], argv[3]);
-	fputs("usage: storeload write STORE FIRST COUNT | check STORE LEDGER\n", stderr);
+	fputs("usage: storeload write STORE FIRST COUNT [nosync] | check STORE LEDGER\n", stderr);
 	return 2;
 }
