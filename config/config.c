@@ -351,6 +351,67 @@ static void do_sccp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_sccp *r
 	NUM(sccp, handshake_s, 10, 1, 120);
 }
 
+/* credential:NAME, a file of systemd's $CREDENTIALS_DIRECTORY */
+static bool is_credential(const char *text)
+{
+	return strncmp(text, "credential:", 11) == 0 && cfg_words_only(text + 11, 255) &&
+	       text[11] != '.';
+}
+
+static void do_ident_keys(struct cfg_ctx *c, struct cfg_signer *s, const struct raw_signer *r)
+{
+	static const char *const names[] = {"CAPF",   "SAST1", "SAST2",   "TFTP",     "ITLRecovery", "CallManager",
+					    "TVS",    "HTTPS", "TFTP-EC", "CAPF-TLS", "IPsec",       NULL};
+	static const char *const kinds[] = {"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384", NULL};
+	char path[60];
+
+	if (c->rc != 0 || r->keys_count == 0)
+		return;
+	s->keys = calloc(r->keys_count, sizeof(*s->keys));
+	if (s->keys == NULL) {
+		c->rc = -ENOMEM;
+		return;
+	}
+	s->keys_count = r->keys_count;
+	for (unsigned i = 0; i < r->keys_count && c->rc != -ENOMEM; i++) {
+		struct cfg_ident_key *k = &s->keys[i];
+		bool known = false, kind = false;
+
+		k->identity = cfg_text(c, r->keys[i].identity, NULL);
+		k->key = cfg_text(c, r->keys[i].key, NULL);
+		if (k->identity == NULL || k->key == NULL)
+			return;
+		for (unsigned n = 0; names[n] != NULL; n++)
+			known = known || strcmp(names[n], k->identity) == 0;
+		for (unsigned n = 0; kinds[n] != NULL; n++)
+			kind = kind || strcmp(kinds[n], k->key) == 0;
+		snprintf(path, sizeof(path), "signer.keys[%u].identity", i);
+		if (!known)
+			cfg_bad(c, path, "%s is no identity of the signer", cfg_q(k->identity));
+		for (unsigned n = 0; n < i; n++)
+			if (strcmp(s->keys[n].identity, k->identity) == 0)
+				cfg_bad(c, path, "%s is there twice", cfg_q(k->identity));
+		snprintf(path, sizeof(path), "signer.keys[%u].key", i);
+		if (!kind && strncmp(k->key, "pkcs11:", 7) != 0)
+			cfg_bad(c, path, "%s is not rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384 or a pkcs11: URI",
+				cfg_q(k->key));
+		if (strstr(k->key, "pin-value") != NULL)
+			cfg_bad(c, path, "a PIN does not belong in this file: use signer.pkcs11_pin");
+		if (strncmp(k->key, "pkcs11:", 7) == 0 && strcmp(k->identity, "SAST1") != 0 &&
+		    strcmp(k->identity, "SAST2") != 0 && strcmp(k->identity, "TFTP") != 0 &&
+		    strcmp(k->identity, "ITLRecovery") != 0 && strcmp(k->identity, "CAPF") != 0)
+			cfg_bad(c, path, "%s is handed to the controlplane: its key cannot be in a token",
+				cfg_q(k->identity));
+		if (strncmp(k->key, "ec-", 3) == 0 &&
+		    (strncmp(k->identity, "SAST", 4) == 0 || strcmp(k->identity, "TFTP") == 0 ||
+		     strcmp(k->identity, "ITLRecovery") == 0))
+			cfg_bad(c, path, "%s signs lists or files, and phones verify those by RSA only",
+				cfg_q(k->identity));
+		if (strcmp(k->identity, "TFTP-EC") == 0 && strncmp(k->key, "rsa-", 4) == 0)
+			cfg_bad(c, path, "TFTP-EC is the EC certificate of the file server");
+	}
+}
+
 static void do_signer(struct cfg_ctx *c, struct cfg *cfg, const struct raw_signer *r)
 {
 	struct cfg_signer *s = &cfg->signer;
@@ -363,6 +424,9 @@ static void do_signer(struct cfg_ctx *c, struct cfg *cfg, const struct raw_signe
 		return;
 	s->kek_file = kek != NULL ? kek : cfg_text(c, r->kek_file, NULL);
 	TEXT(signer, pkcs11_uri, NULL);
+	TEXT(signer, pkcs11_module, NULL);
+	TEXT(signer, pkcs11_pin, NULL);
+	do_ident_keys(c, s, r);
 	TEXT(signer, cluster_name, "ravelin");
 	WORD(signer, server_key, CFG_KEY_RSA_2048, key_types);
 	NUM(signer, lsc_days, 1825, 1, 36500);
@@ -374,8 +438,18 @@ static void do_signer(struct cfg_ctx *c, struct cfg *cfg, const struct raw_signe
 	s->trust_count = s->trust != NULL ? r->trust_count : 0;
 	if (c->rc != 0)
 		return;
-	if (s->kek_file[0] != '/')
-		cfg_bad(c, "signer.kek_file", "%s is not an absolute path", cfg_q(s->kek_file));
+	if (s->kek_file[0] != '/' && !is_credential(s->kek_file))
+		cfg_bad(c, "signer.kek_file", "%s is neither an absolute path nor credential:NAME",
+		    cfg_q(s->kek_file));
+	if (s->pkcs11_module != NULL && s->pkcs11_module[0] != '/')
+		cfg_bad(c, "signer.pkcs11_module", "%s is not an absolute path", cfg_q(s->pkcs11_module));
+	if (s->pkcs11_pin != NULL && s->pkcs11_pin[0] != '/' && !is_credential(s->pkcs11_pin))
+		cfg_bad(c, "signer.pkcs11_pin", "%s is neither an absolute path nor credential:NAME",
+		    cfg_q(s->pkcs11_pin));
+	if (s->pkcs11_uri != NULL && strncmp(s->pkcs11_uri, "pkcs11:", 7) != 0)
+		cfg_bad(c, "signer.pkcs11_uri", "%s does not begin with pkcs11:", cfg_q(s->pkcs11_uri));
+	if (s->pkcs11_uri != NULL && strstr(s->pkcs11_uri, "pin-value") != NULL)
+		cfg_bad(c, "signer.pkcs11_uri", "a PIN does not belong in this file: use signer.pkcs11_pin");
 	if (!cfg_words_only(s->cluster_name, 40))
 		cfg_bad(c, "signer.cluster_name", "%s is not 1 to 40 of A-Z a-z 0-9 . _ -",
 		    cfg_q(s->cluster_name));
@@ -672,6 +746,13 @@ void cfg_free(struct cfg *cfg)
 	free(cfg->sccp.date_template);
 	free(cfg->signer.kek_file);
 	free(cfg->signer.pkcs11_uri);
+	free(cfg->signer.pkcs11_module);
+	free(cfg->signer.pkcs11_pin);
+	for (unsigned i = 0; i < cfg->signer.keys_count; i++) {
+		free(cfg->signer.keys[i].identity);
+		free(cfg->signer.keys[i].key);
+	}
+	free(cfg->signer.keys);
 	free(cfg->signer.cluster_name);
 	cfg_free_texts(cfg->signer.server_names, cfg->signer.server_names_count);
 	cfg_free_texts(cfg->signer.trust, cfg->signer.trust_count);

@@ -135,9 +135,18 @@ struct cfg_sccp {
 	uint16_t handshake_s;    /* 10: TLS handshake and first message must be done by then */
 };
 
+struct cfg_ident_key {
+	char *identity;          /* "SAST1" and so on: pki/signer/state.h */
+	char *key;               /* "rsa-2048", ..., "ec-p384", or a pkcs11: URI of a key that is in a token */
+};
+
 struct cfg_signer {
-	char *kek_file;          /* STATE/signer/kek: 32 bytes, mode 0400, made at first start */
-	char *pkcs11_uri;        /* not set: software keys */
+	char *kek_file;          /* STATE/signer/kek: 32 bytes, mode 0400, made at first start; "credential:NAME": systemd's */
+	char *pkcs11_uri;        /* not set: software keys; a token whose keys SAST1 and SAST2 are those identities */
+	char *pkcs11_module;     /* not set: OpenSSL's and p11-kit's choice */
+	char *pkcs11_pin;        /* file with the PIN, mode 0400, or "credential:NAME" */
+	struct cfg_ident_key *keys; /* kinds of the keys made at first start; NULL: defaults */
+	unsigned keys_count;
 	char *cluster_name;      /* "ravelin": in the subject of what is made at first start */
 	enum cfg_key_type server_key; /* rsa-2048: of the TLS server certificates made at first start */
 	char **server_names;     /* DNS names and addresses for their subjectAltName; empty: sccp.listen */

@@ -75,7 +75,14 @@ struct raw_sccp {
 	char *max_connections, *max_preauth, *handshake_s;
 };
 
+struct raw_ident_key {
+	char *identity, *key;
+};
+
 struct raw_signer {
+	char *pkcs11_module, *pkcs11_pin;
+	struct raw_ident_key *keys;
+	unsigned keys_count;
 	char *kek_file, *pkcs11_uri, *cluster_name;
 	char *server_key;
 	char **server_names;

@@ -108,7 +108,19 @@ static const cyaml_schema_field_t sccp_fields[] = {
 	TEXT(raw_sccp, handshake_s),     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t ident_key_fields[] = {
+	NEED(raw_ident_key, identity),
+	NEED(raw_ident_key, key),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t ident_key_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_ident_key, ident_key_fields),
+};
+
 static const cyaml_schema_field_t signer_fields[] = {
+	LIST(raw_signer, keys, &ident_key_entry, 16),
+	TEXT(raw_signer, pkcs11_module),
+	TEXT(raw_signer, pkcs11_pin),
 	TEXT(raw_signer, kek_file),
 	TEXT(raw_signer, pkcs11_uri),
 	TEXT(raw_signer, cluster_name),

@@ -225,20 +225,37 @@ static char *bio_text(BIO *bio)
 	return text;
 }
 
+/* What a client needs to verify any of our servers, and the issuer of phones' certificates. */
+static int ca_bundle(struct cp_app *app, BIO *out)
+{
+	struct cp_signer_ident *ids = NULL;
+	unsigned cnt = 0;
+	int rc = cp_signer_idents(app->signer, &ids, &cnt);
+
+	for (unsigned i = 0; rc == 0 && i < cnt; i++) {
+		int n = ids[i].chain != NULL ? sk_X509_num(ids[i].chain) : 0;
+		X509 *root = n > 0 ? sk_X509_value(ids[i].chain, n - 1) : ids[i].cert;
+
+		if ((ids[i].server || strcmp(ids[i].name, "CAPF") == 0) && PEM_write_bio_X509(out, root) != 1)
+			rc = -ENOMEM;
+	}
+	cp_signer_idents_free(ids, cnt);
+	return rc;
+}
+
 static int cert_issue(void *ctx, const char *device, char **ret_key_pem, char **ret_cert_pem, char **ret_ca_pem)
 {
 	struct cp_app *app = ctx;
 	EVP_PKEY *key = NULL;
-	X509 *cert = NULL, *capf = NULL, *server_ca = NULL, *capf2 = NULL;
+	X509 *cert = NULL, *capf = NULL;
 	BIO *k = BIO_new(BIO_s_secmem()), *c = BIO_new(BIO_s_mem()), *a = BIO_new(BIO_s_mem());
 	int rc = cp_signer_test_identity(app->signer, device, PKI_RSA_2048, &key, &cert, &capf);
 
-	if (rc == 0)
-		rc = cp_signer_cas(app->signer, &server_ca, &capf2);
+	if (rc == 0 && a != NULL)
+		rc = ca_bundle(app, a);
 	if (rc == 0 && (k == NULL || c == NULL || a == NULL ||
 			PEM_write_bio_PKCS8PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) != 1 ||
-			PEM_write_bio_X509(c, cert) != 1 || PEM_write_bio_X509(a, server_ca) != 1 ||
-			PEM_write_bio_X509(a, capf) != 1))
+			PEM_write_bio_X509(c, cert) != 1))
 		rc = -ENOMEM;
 	if (rc == 0) {
 		*ret_key_pem = bio_text(k);
@@ -259,8 +276,6 @@ static int cert_issue(void *ctx, const char *device, char **ret_key_pem, char **
 	EVP_PKEY_free(key);
 	X509_free(cert);
 	X509_free(capf);
-	X509_free(capf2);
-	X509_free(server_ca);
 	return rc == -ENOENT || rc == -ECONNREFUSED || rc == -EPIPE || rc == -ECONNRESET ? -ENOTCONN : rc;
 }
 

@@ -4,7 +4,7 @@
 #include "signer.h"
 #include "wire.h"
 
-/* Fields in order: n name, u num, a b c blobs. */
+/* Fields in order: n name, u num, v num2, a b c blobs. */
 static const struct {
 	const char *name, *request, *reply;
 } types[PKI_SIGNER_TYPE_MAX] = {
@@ -17,6 +17,12 @@ static const struct {
 	[PKI_SIGNER_TEST_ID] = {"test-id", "nu", "abc"},
 	[PKI_SIGNER_SEAL] = {"seal", "ab", "a"},
 	[PKI_SIGNER_UNSEAL] = {"unseal", "ab", "a"},
+	[PKI_SIGNER_IDENT] = {"ident", "u", "nuvab"},
+	[PKI_SIGNER_REGEN] = {"regen", "na", "a"},
+	[PKI_SIGNER_CSR] = {"csr", "na", "a"},
+	[PKI_SIGNER_IMPORT] = {"import", "na", ""},
+	[PKI_SIGNER_RETIRE] = {"retire", "n", ""},
+	[PKI_SIGNER_SIGN] = {"sign", "nuvab", "a"},
 };
 
 const char *pki_signer_type_name(unsigned type)
@@ -47,6 +53,8 @@ static void read_field(struct pki_rd *rd, char f, struct pki_signer_msg *m)
 
 	if (f == 'u') {
 		m->num = pki_rd_u32(rd);
+	} else if (f == 'v') {
+		m->num2 = pki_rd_u32(rd);
 	} else if (f == 'n') {
 		n = pki_rd_u8(rd);
 		p = pki_rd_bytes(rd, n);
@@ -110,6 +118,8 @@ int pki_signer_build(const struct pki_signer_msg *m, uint8_t *buf, size_t room)
 
 		if (*f == 'u') {
 			pki_wr_u32(&wr, m->num);
+		} else if (*f == 'v') {
+			pki_wr_u32(&wr, m->num2);
 		} else if (*f == 'n') {
 			if (!printable((const uint8_t *)m->name, n))
 				return -EINVAL;

@@ -20,10 +20,24 @@
  *   TEST_ID    name (device); num: pki_key_type     a: key, PKCS#8 DER; b: certificate; c: CAPF issuer
  *   SEAL       a: plain, b: bound data (AAD)        a: sealed
  *   UNSEAL     a: sealed, b: bound data             a: plain
+ *   IDENT      num: index from 0                    name; num: count; num2: PKI_SIGNER_ID_* ; a: certificate;
+ *                                                   b: chain, DER in a row
+ *   REGEN      name; a: key kind, or pkcs11: URI,   a: certificate
+ *              empty: as it is
+ *   CSR        name; a: as above                    a: PKCS#10 request
+ *   IMPORT     name; a: certificates, leaf first,   -
+ *              DER in a row
+ *   RETIRE     name                                 -
+ *   SIGN       name; num: enum pki_sign_kind;       a: signature
+ *              num2: bytes of the head in what is
+ *              passed, else 0; a: head, b: body
  *   (error)                                         name: what is wrong, for a log line
  *
+ * SIGN of more than fits into a message: a and b are empty, and one memfd is passed along (SCM_RIGHTS), sealed against
+ * shrinking, growing and writing, that holds head and body; num2 says where the one ends. Nothing else takes a descriptor.
+ *
  * Errors: -EBADMSG malformed message or content, -EACCES not authentic or not allowed, -ENOENT no such role or
- * index, -EMSGSIZE too large, -EOPNOTSUPP unknown type or version, -EIO.
+ * index, -EMSGSIZE too large, -ENOKEY the key is in a token that is not there, -EOPNOTSUPP unknown type or version, -EIO.
  */
 #ifndef PKI_SIGNER_H
 #define PKI_SIGNER_H
@@ -33,7 +47,7 @@
 
 #define PKI_SIGNER_VERSION   1
 #define PKI_SIGNER_REPLY     0x8000
-#define PKI_SIGNER_MSG_MAX   65536 /* bytes of a message */
+#define PKI_SIGNER_MSG_MAX   131072 /* bytes of a message: a trust list of 75 KiB is signed in one */
 #define PKI_SIGNER_HDR_LEN   12
 #define PKI_SIGNER_NAME_MAX  128   /* bytes of a name with a NUL */
 #define PKI_SIGNER_SEAL_MAX  32768 /* bytes of plain text that is sealed */
@@ -49,8 +63,22 @@ enum pki_signer_type {
 	PKI_SIGNER_TEST_ID,
 	PKI_SIGNER_SEAL,
 	PKI_SIGNER_UNSEAL,
+	PKI_SIGNER_IDENT,
+	PKI_SIGNER_REGEN,
+	PKI_SIGNER_CSR,
+	PKI_SIGNER_IMPORT,
+	PKI_SIGNER_RETIRE,
+	PKI_SIGNER_SIGN,
 	PKI_SIGNER_TYPE_MAX
 };
+
+enum pki_sign_kind { PKI_SIGN_CTL = 1, PKI_SIGN_ITL, PKI_SIGN_FILE, PKI_SIGN_ENC };
+
+/* num2 of IDENT's reply */
+#define PKI_SIGNER_ID_HARDWARE 1 /* its key is in a token */
+#define PKI_SIGNER_ID_SERVER   2 /* can be handed over */
+#define PKI_SIGNER_ID_PENDING  4 /* a request is out */
+#define PKI_SIGNER_ID_ABSENT   8 /* its token is not there */
 
 struct pki_blob {
 	const uint8_t *p; /* borrowed */
@@ -62,7 +90,7 @@ struct pki_signer_msg {
 	uint8_t reply; /* 0, 1 */
 	uint32_t seq;
 	int32_t rc;
-	uint32_t num;
+	uint32_t num, num2;
 	char name[PKI_SIGNER_NAME_MAX]; /* printable ASCII */
 	struct pki_blob a, b, c;        /* point into the message that was parsed */
 };

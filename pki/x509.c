@@ -2,6 +2,8 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -20,18 +22,67 @@
 
 int pki_key_create(enum pki_key_type type, EVP_PKEY **ret_key)
 {
-	EVP_PKEY *key = NULL;
+	EVP_PKEY *key;
 
-	if (type == PKI_RSA_2048)
+	switch (type) {
+	case PKI_RSA_2048:
 		key = EVP_RSA_gen(2048);
-	else if (type == PKI_EC_P256)
+		break;
+	case PKI_RSA_3072:
+		key = EVP_RSA_gen(3072);
+		break;
+	case PKI_RSA_4096:
+		key = EVP_RSA_gen(4096);
+		break;
+	case PKI_EC_P256:
 		key = EVP_EC_gen("P-256");
-	else
+		break;
+	case PKI_EC_P384:
+		key = EVP_EC_gen("P-384");
+		break;
+	default:
 		return -EINVAL;
+	}
 	if (key == NULL)
 		return -EIO;
 	*ret_key = key;
 	return 0;
+}
+
+static const struct {
+	const char *name, *group; /* group NULL: RSA of 'bits' */
+	int bits;
+	enum pki_key_type type;
+} key_names[] = {
+	{"rsa-2048", NULL, 2048, PKI_RSA_2048},     {"rsa-3072", NULL, 3072, PKI_RSA_3072},
+	{"rsa-4096", NULL, 4096, PKI_RSA_4096},     {"ec-p256", "prime256v1", 256, PKI_EC_P256},
+	{"ec-p384", "secp384r1", 384, PKI_EC_P384},
+};
+#define KEY_NAMES (sizeof(key_names) / sizeof(key_names[0]))
+
+int pki_key_parse(const char *name, enum pki_key_type *ret_type)
+{
+	for (size_t i = 0; i < KEY_NAMES; i++)
+		if (strcmp(key_names[i].name, name) == 0) {
+			*ret_type = key_names[i].type;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+const char *pki_key_name(EVP_PKEY *key)
+{
+	bool rsa = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
+	char group[32] = "";
+
+	if (!rsa && (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
+		     EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1))
+		return "other";
+	for (size_t i = 0; i < KEY_NAMES; i++)
+		if (rsa ? key_names[i].group == NULL && key_names[i].bits == EVP_PKEY_get_bits(key)
+			: key_names[i].group != NULL && strcmp(key_names[i].group, group) == 0)
+			return key_names[i].name;
+	return "other";
 }
 
 bool pki_key_acceptable(EVP_PKEY *key)
@@ -184,10 +235,9 @@ int pki_ca_issue(EVP_PKEY *key, const char *cn, const char *org, int64_t now, un
 	return finish(cert, key, rc, ret_cert);
 }
 
-static int add_names(X509 *cert, const char *const *names, size_t n)
+static int san_of(const char *const *names, size_t n, GENERAL_NAMES **ret_san)
 {
 	GENERAL_NAMES *san = sk_GENERAL_NAME_new_null();
-	int rc = -EIO;
 
 	if (san == NULL)
 		return -EIO;
@@ -200,17 +250,182 @@ static int add_names(X509 *cert, const char *const *names, size_t n)
 		gn = a2i_GENERAL_NAME(NULL, NULL, NULL, is_ip ? GEN_IPADD : GEN_DNS, names[i], 0);
 		if (gn == NULL || sk_GENERAL_NAME_push(san, gn) <= 0) {
 			GENERAL_NAME_free(gn);
-			rc = -EINVAL;
+			sk_GENERAL_NAME_pop_free(san, GENERAL_NAME_free);
+			return -EINVAL;
+		}
+	}
+	*ret_san = san;
+	return 0;
+}
+
+static int add_names(X509 *cert, const char *const *names, size_t n)
+{
+	GENERAL_NAMES *san = NULL;
+	int rc = san_of(names, n, &san);
+
+	if (rc == 0 && n > 0 && X509_add1_ext_i2d(cert, NID_subject_alt_name, san, 0, X509V3_ADD_DEFAULT) != 1)
+		rc = -EIO;
+	sk_GENERAL_NAME_pop_free(san, GENERAL_NAME_free);
+	return rc;
+}
+
+/* Extensions by use; for an EC key nothing is ever enciphered with it. */
+struct ext {
+	int nid;
+	const char *value;
+};
+
+static size_t use_exts(enum pki_use use, EVP_PKEY *key, struct ext ext[4])
+{
+	bool rsa = EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
+	size_t n = 0;
+
+	if (use == PKI_USE_CA) {
+		ext[n++] = (struct ext){NID_basic_constraints, "critical,CA:TRUE,pathlen:0"};
+		ext[n++] = (struct ext){NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"};
+		return n;
+	}
+	ext[n++] = (struct ext){NID_basic_constraints, "critical,CA:FALSE"};
+	ext[n++] = (struct ext){NID_key_usage, use == PKI_USE_SIGN || !rsa
+						       ? "critical,digitalSignature"
+						       : "critical,digitalSignature,keyEncipherment"};
+	/* clientAuth: towards other members, SIP trunks; 1.3.6.1.5.5.7.3.17: IKE, RFC 4945 */
+	if (use == PKI_USE_SERVER)
+		ext[n++] = (struct ext){NID_ext_key_usage, "serverAuth,clientAuth"};
+	else if (use == PKI_USE_IPSEC)
+		ext[n++] = (struct ext){NID_ext_key_usage, "serverAuth,clientAuth,1.3.6.1.5.5.7.3.17"};
+	return n;
+}
+
+int pki_own_issue(const struct pki_ca *ca, EVP_PKEY *key, enum pki_use use, const char *cn, const char *org,
+                  const char *const *names, size_t n, int64_t now, unsigned days, X509 **ret_cert)
+{
+	X509 *cert = NULL;
+	struct ext ext[4];
+	size_t exts;
+	int rc = begin(ca != NULL ? ca->cert : NULL, key, cn, org, now, days, &cert);
+
+	if (rc < 0)
+		return rc;
+	exts = use_exts(use, key, ext);
+	for (size_t i = 0; rc == 0 && i < exts; i++)
+		rc = add_ext(cert, cert, ext[i].nid, ext[i].value);
+	if (rc == 0)
+		rc = add_ext(cert, cert, NID_subject_key_identifier, "hash");
+	if (rc == 0 && ca != NULL)
+		rc = add_ext(cert, ca->cert, NID_authority_key_identifier, "keyid:always");
+	if (rc == 0)
+		rc = add_names(cert, names, n);
+	return finish(cert, ca != NULL ? ca->key : key, rc, ret_cert);
+}
+
+int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char *org, const char *const *names,
+                    size_t n, X509_REQ **ret_req)
+{
+	STACK_OF(X509_EXTENSION) *exts = sk_X509_EXTENSION_new_null();
+	X509_REQ *req = X509_REQ_new();
+	X509_NAME *name = X509_NAME_new();
+	GENERAL_NAMES *san = NULL;
+	struct ext ext[4];
+	size_t cnt = use_exts(use, key, ext);
+	X509V3_CTX ctx;
+	int rc = -EIO;
+
+	X509V3_set_ctx(&ctx, NULL, NULL, req, NULL, 0);
+	X509V3_set_ctx_nodb(&ctx);
+	if (exts == NULL || req == NULL || name == NULL || X509_REQ_set_pubkey(req, key) != 1)
+		goto out;
+	rc = san_of(names, n, &san);
+	if (rc == 0 && (X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC, (const unsigned char *)cn, -1,
+						   -1, 0) != 1 ||
+			X509_NAME_add_entry_by_NID(name, NID_organizationName, MBSTRING_ASC,
+						   (const unsigned char *)org, -1, -1, 0) != 1))
+		rc = -EINVAL;
+	if (rc < 0)
+		goto out;
+	rc = -EIO;
+	for (size_t i = 0; i < cnt; i++) {
+		X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, ext[i].nid, ext[i].value);
+
+		if (e == NULL || sk_X509_EXTENSION_push(exts, e) <= 0) {
+			X509_EXTENSION_free(e);
 			goto out;
 		}
 	}
-	rc = n == 0 || X509_add1_ext_i2d(cert, NID_subject_alt_name, san, 0, X509V3_ADD_DEFAULT) ==
-	                             1
-	             ? 0
-	             : -EIO;
+	if ((n > 0 && X509V3_add1_i2d(&exts, NID_subject_alt_name, san, 0, X509V3_ADD_APPEND) != 1) ||
+	    X509_REQ_set_subject_name(req, name) != 1 || X509_REQ_add_extensions(req, exts) != 1 ||
+	    X509_REQ_sign(req, key, EVP_sha256()) <= 0)
+		goto out;
+	*ret_req = req;
+	req = NULL;
+	rc = 0;
 out:
+	X509_REQ_free(req);
+	X509_NAME_free(name);
 	sk_GENERAL_NAME_pop_free(san, GENERAL_NAME_free);
+	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
+	ERR_clear_error();
 	return rc;
+}
+
+static int __attribute__((format(printf, 3, 4))) refuse(char *why, size_t size, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, size, fmt, ap);
+	va_end(ap);
+	return -EACCES;
+}
+
+int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_t now, char *why, size_t why_size)
+{
+	X509 *leaf = sk_X509_value(chain, 0);
+	uint32_t ku, xku;
+
+	if (leaf == NULL)
+		return refuse(why, why_size, "no certificate");
+	if (X509_check_private_key(leaf, key) != 1) {
+		ERR_clear_error();
+		return refuse(why, why_size, "not for our key: the answer to another request?");
+	}
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		X509 *cert = sk_X509_value(chain, i), *issuer = sk_X509_value(chain, i + 1);
+		const char *what = i == 0 ? "certificate" : "certificate of the chain";
+
+		if (ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), (time_t)now) <= 0)
+			return refuse(why, why_size, "%s %d: expired", what, i);
+		if (ASN1_TIME_cmp_time_t(X509_get0_notBefore(cert), (time_t)now) > 0)
+			return refuse(why, why_size, "%s %d: not valid yet", what, i);
+		if (i > 0 && (X509_check_ca(cert) != 1 || (X509_get_key_usage(cert) & KU_KEY_CERT_SIGN) == 0))
+			return refuse(why, why_size, "%s %d: is no CA's", what, i);
+		if (issuer == NULL) {
+			issuer = cert; /* a root, or the chain ends below one */
+			if (X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(cert)) != 0) {
+				if (i == 0)
+					return refuse(why, why_size, "its chain is missing: issuer first behind it");
+				continue;
+			}
+		}
+		if (X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(issuer)) != 0)
+			return refuse(why, why_size, "%s %d: the next one is not its issuer", what, i);
+		if (X509_verify(cert, X509_get0_pubkey(issuer)) != 1) {
+			ERR_clear_error();
+			return refuse(why, why_size, "%s %d: its signature is not by the next one's key", what, i);
+		}
+	}
+	ku = X509_get_key_usage(leaf);
+	xku = X509_get_extended_key_usage(leaf);
+	if (use == PKI_USE_CA) {
+		if (X509_check_ca(leaf) != 1 || (ku & KU_KEY_CERT_SIGN) == 0)
+			return refuse(why, why_size, "wrong usage: it may not issue certificates");
+		return 0;
+	}
+	if ((ku & KU_DIGITAL_SIGNATURE) == 0)
+		return refuse(why, why_size, "wrong usage: digitalSignature is missing");
+	if (use != PKI_USE_SIGN && (xku & XKU_SSL_SERVER) == 0)
+		return refuse(why, why_size, "wrong usage: serverAuth is missing");
+	return 0;
 }
 
 int pki_server_issue(const struct pki_ca *ca, EVP_PKEY *key, const char *cn, const char *org,

@@ -18,7 +18,14 @@
 #define PKI_DEVICE_MAX 16 /* "SEP", 12 digits, NUL */
 #define PKI_DER_MAX    16384 /* bytes of a certificate or request that is looked at */
 
-enum pki_key_type { PKI_RSA_2048 = 1, PKI_EC_P256 };
+enum pki_key_type { PKI_RSA_2048 = 1, PKI_EC_P256, PKI_RSA_3072, PKI_RSA_4096, PKI_EC_P384 };
+
+enum pki_use { /* what a certificate of ours is for: key usages and basic constraints follow */
+	PKI_USE_CA,     /* issues certificates: path length 0 */
+	PKI_USE_SIGN,   /* signs lists and files */
+	PKI_USE_SERVER, /* TLS server, and client towards other members and trunks */
+	PKI_USE_IPSEC,  /* as a server, and IKE */
+};
 
 struct pki_ca {
 	EVP_PKEY *key;
@@ -27,6 +34,12 @@ struct pki_ca {
 
 /** Make a private key. The caller owns it. 0, -EINVAL, -EIO. */
 int pki_key_create(enum pki_key_type type, EVP_PKEY **ret_key);
+
+/** "rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384". 0, -EINVAL. */
+int pki_key_parse(const char *name, enum pki_key_type *ret_type);
+
+/** The same name of a key, by its public part; "other" for what is none of them. */
+const char *pki_key_name(EVP_PKEY *key);
 
 /** True for what certificates are issued to: RSA of 2048 to 4096 bits with an odd exponent above 65536, P-256,
  * P-384. */
@@ -41,6 +54,24 @@ int pki_ca_issue(EVP_PKEY *key, const char *cn, const char *org, int64_t now, un
  */
 int pki_server_issue(const struct pki_ca *ca, EVP_PKEY *key, const char *cn, const char *org,
 		     const char *const *names, size_t n, int64_t now, unsigned days, X509 **ret_cert);
+
+/**
+ * A certificate for our own key: self-signed with 'ca' NULL (then 'key' must have its private part), else issued by
+ * it. 'names' as above, none for a CA.
+ */
+int pki_own_issue(const struct pki_ca *ca, EVP_PKEY *key, enum pki_use use, const char *cn, const char *org,
+		  const char *const *names, size_t n, int64_t now, unsigned days, X509 **ret_cert);
+
+/** A PKCS#10 request for the same certificate, signed by 'key': usages and names are asked for as extensions. */
+int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char *org, const char *const *names,
+		    size_t n, X509_REQ **ret_req);
+
+/**
+ * May what a third party made of our request serve as 'use' at 'now'? 'chain' is the leaf first, then its issuers in
+ * any number, a root last or not: each must have signed the one before it, be a CA and be valid.
+ * 0; -EACCES with the reason in 'why'.
+ */
+int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_t now, char *why, size_t why_size);
 
 /**
  * A phone's LSC for 'device' (SEP and 12 upper-case hex digits) and public key. The caller has established

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Client of the signer process. Blocking, with a time-out per call; a lock inside makes it safe from several
- * threads, one call at a time. Use it at start, or from a thread that may wait: never on the event loop. A
+ * Client of the signer process. Blocking, with a time-out per call; safe from several threads, up to eight calls at once
+ * (each on a connection of its own; the ninth waits). Use it at start, or from a thread that may wait: never on the event loop. A
  * connection that broke is made again, once, by the next call: a request that was sent and not answered is
  * not repeated.
  *
@@ -40,7 +40,7 @@ int cp_signer_server_identity(struct cp_signer *signer, const char *role, EVP_PK
 /** The CAs that may issue phone certificates: the CAPF issuer first, then signer.trust. For pki_phone_store(). */
 int cp_signer_trust(struct cp_signer *signer, STACK_OF(X509) **ret_cas);
 
-/** The cluster's own CAs: that of its server certificates, and the CAPF issuer. What a phone must be given. */
+/** What the CallManager certificate chains to (itself where it is self-signed), and the CAPF issuer. */
 int cp_signer_cas(struct cp_signer *signer, X509 **ret_server_ca, X509 **ret_capf_ca);
 
 /** Issue an LSC for 'device' and a public key. The caller has checked that the key is the device's. */
@@ -78,6 +78,7 @@ struct cp_signer_ident {
 	char key[16];      /* "rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384" */
 	bool hardware;     /* PKCS#11 */
 	bool server;       /* can be handed over */
+	bool absent;       /* its token is not there: it cannot sign */
 	bool csr_pending;  /* a request is out: its key waits for the certificate */
 	X509 *cert;        /* owned by the array */
 	STACK_OF(X509) *chain; /* of a certificate that a third party issued; may be NULL */

@@ -8,8 +8,10 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include "change.h"
 #include "log.h"
 #include "serve.h"
+#include "sign.h"
 #include "signer.h"
 #include "state.h"
 
@@ -36,6 +38,32 @@ static int put_cert(struct out *out, int at, const X509 *cert)
 	return put(out, at, der, len);
 }
 
+/* Certificates in a row. */
+static int put_chain(struct out *out, int at, STACK_OF(X509) *chain)
+{
+	size_t room = 0, len = 0;
+	unsigned char *p;
+
+	for (int i = 0; chain != NULL && i < sk_X509_num(chain); i++) {
+		int n = i2d_X509(sk_X509_value(chain, i), NULL);
+
+		if (n <= 0)
+			return -EIO;
+		room += (size_t)n;
+	}
+	if (room == 0)
+		return 0;
+	out->p[at] = OPENSSL_malloc(room);
+	if (out->p[at] == NULL)
+		return -ENOMEM;
+	out->len[at] = room;
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		p = out->p[at] + len;
+		len += (size_t)i2d_X509(sk_X509_value(chain, i), &p);
+	}
+	return 0;
+}
+
 static int put_key(struct out *out, int at, EVP_PKEY *key)
 {
 	PKCS8_PRIV_KEY_INFO *p8 = EVP_PKEY2PKCS8(key);
@@ -60,11 +88,11 @@ static int do_server(struct pki_state *st, const struct pki_signer_msg *m,
 
 	if (id == NULL)
 		return refuse(reply, -ENOENT, "no such server role");
-	rc = put_key(out, 0, id->key);
+	rc = put_key(out, 0, id->cur.key);
 	if (rc == 0)
-		rc = put_cert(out, 1, id->cert);
+		rc = put_cert(out, 1, id->cur.cert);
 	if (rc == 0)
-		rc = put_cert(out, 2, st->ident[PKI_IDENT_SERVER_CA].cert);
+		rc = put_chain(out, 2, id->cur.chain);
 	return rc;
 }
 
@@ -81,19 +109,23 @@ static int do_trust(struct pki_state *st, const struct pki_signer_msg *m,
 
 static int do_cas(struct pki_state *st, struct out *out)
 {
-	int rc = put_cert(out, 0, st->ident[PKI_IDENT_SERVER_CA].cert);
+	const struct pki_pair *cm = &st->ident[PKI_IDENT_CALLMANAGER].cur;
+	int n = cm->chain != NULL ? sk_X509_num(cm->chain) : 0;
+	int rc = put_cert(out, 0, n > 0 ? sk_X509_value(cm->chain, n - 1) : cm->cert);
 
-	return rc == 0 ? put_cert(out, 1, st->ident[PKI_IDENT_CAPF].cert) : rc;
+	return rc == 0 ? put_cert(out, 1, st->ident[PKI_IDENT_CAPF].cur.cert) : rc;
 }
 
 static int issue_lsc(struct pki_state *st, const char *device, EVP_PKEY *pub, int64_t now,
                      struct pki_signer_msg *reply, struct out *out, int at)
 {
-	const struct pki_ident *capf = &st->ident[PKI_IDENT_CAPF];
+	const struct pki_pair *capf = &st->ident[PKI_IDENT_CAPF].cur;
 	X509 *cert = NULL;
 	uint8_t fp[32];
 	int rc;
 
+	if (capf->key == NULL)
+		return refuse(reply, -ENOKEY, "the CAPF issuer's token is not there");
 	rc = pki_lsc_issue(&(struct pki_ca){capf->key, capf->cert}, device, pub, now, st->lsc_days,
 	                   &cert);
 	if (rc == -EACCES)
@@ -156,7 +188,7 @@ static int do_test_id(struct pki_state *st, const struct pki_signer_msg *m, int6
 	if (rc == 0)
 		rc = put_key(out, 0, key);
 	if (rc == 0)
-		rc = put_cert(out, 2, st->ident[PKI_IDENT_CAPF].cert);
+		rc = put_cert(out, 2, st->ident[PKI_IDENT_CAPF].cur.cert);
 	EVP_PKEY_free(key);
 	return rc;
 }
@@ -182,9 +214,135 @@ static int do_seal(struct pki_state *st, const struct pki_signer_msg *m,
 	return rc < 0 ? rc : 0;
 }
 
-static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, int64_t now,
-                    struct pki_signer_msg *reply, struct out *out)
+/* Index i: those of ident.h in order, each followed by what it was before. */
+static int do_ident(struct pki_state *st, const struct pki_signer_msg *m, struct pki_signer_msg *reply, struct out *out)
 {
+	const struct pki_ident *id = NULL;
+	const struct pki_pair *pair = NULL;
+	uint32_t at = 0;
+	int rc;
+
+	for (int i = 0; i < PKI_IDENT_MAX; i++)
+		for (int k = 0; k < 2; k++) {
+			const struct pki_pair *p = k == 0 ? &st->ident[i].cur : &st->ident[i].prev;
+
+			if (!pki_pair_is(p))
+				continue;
+			if (at++ == m->num) {
+				id = &st->ident[i];
+				pair = p;
+			}
+		}
+	if (pair == NULL)
+		return refuse(reply, -ENOENT, "no such index");
+	reply->num = at;
+	reply->num2 = (pair->uri != NULL ? PKI_SIGNER_ID_HARDWARE : 0) | (pair->key == NULL ? PKI_SIGNER_ID_ABSENT : 0);
+	if (pair == &id->cur)
+		reply->num2 |= (pki_ident_defs[id - st->ident].server ? PKI_SIGNER_ID_SERVER : 0) |
+			       (pki_pair_is(&id->next) ? PKI_SIGNER_ID_PENDING : 0);
+	rc = put_cert(out, 0, pair->cert);
+	if (rc == 0)
+		rc = put_chain(out, 1, pair->chain);
+	if (rc == 0)
+		snprintf(reply->name, sizeof(reply->name), "%s%s", id->name, pair == &id->cur ? "" : ".prev");
+	return rc;
+}
+
+static int spec_of(const struct pki_blob *b, char spec[512])
+{
+	if (b->len >= 512 || memchr(b->p != NULL ? (const char *)b->p : "", '\0', b->len) != NULL)
+		return -EBADMSG;
+	for (size_t i = 0; i < b->len; i++)
+		if (b->p[i] < 0x20 || b->p[i] > 0x7e)
+			return -EBADMSG;
+	memcpy(spec, b->len > 0 ? (const char *)b->p : "", b->len);
+	spec[b->len] = '\0';
+	return 0;
+}
+
+static int do_regen(struct pki_state *st, const struct pki_signer_msg *m, int64_t now, struct pki_signer_msg *reply,
+                    struct out *out)
+{
+	char spec[512];
+	int rc;
+
+	if (spec_of(&m->a, spec) < 0)
+		return refuse(reply, -EBADMSG, "not a kind of key");
+	rc = pki_change_regen(st, m->name, spec, now, reply->name, sizeof(reply->name));
+	return rc == 0 ? put_cert(out, 0, pki_state_find(st, m->name, NULL)->cur.cert) : rc;
+}
+
+static int do_csr(struct pki_state *st, const struct pki_signer_msg *m, struct pki_signer_msg *reply, struct out *out)
+{
+	unsigned char *der = NULL;
+	X509_REQ *req = NULL;
+	char spec[512];
+	int rc, len;
+
+	if (spec_of(&m->a, spec) < 0)
+		return refuse(reply, -EBADMSG, "not a kind of key");
+	rc = pki_change_csr(st, m->name, spec, &req, reply->name, sizeof(reply->name));
+	if (rc < 0)
+		return rc;
+	len = i2d_X509_REQ(req, &der);
+	X509_REQ_free(req);
+	return put(out, 0, der, len);
+}
+
+#define CHAIN_MAX 10
+
+static int do_import(struct pki_state *st, const struct pki_signer_msg *m, int64_t now, struct pki_signer_msg *reply)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	const unsigned char *p = m->a.p, *end = m->a.p + m->a.len;
+	int rc = chain != NULL ? 0 : -ENOMEM;
+
+	while (rc == 0 && p < end) {
+		X509 *cert = end - p <= CHAIN_MAX * PKI_DER_MAX ? d2i_X509(NULL, &p, end - p) : NULL;
+
+		if (cert == NULL || X509_get0_pubkey(cert) == NULL || sk_X509_num(chain) == CHAIN_MAX ||
+		    sk_X509_push(chain, cert) <= 0) {
+			X509_free(cert);
+			rc = refuse(reply, -EBADMSG, "not certificates");
+		}
+	}
+	if (rc == 0 && sk_X509_num(chain) == 0)
+		rc = refuse(reply, -EBADMSG, "no certificate");
+	if (rc == 0)
+		rc = pki_change_import(st, m->name, chain, now, reply->name, sizeof(reply->name));
+	sk_X509_pop_free(chain, X509_free);
+	return rc;
+}
+
+static int do_sign(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, pid_t peer,
+                   struct pki_signer_msg *reply, struct out *out)
+{
+	struct pki_blob head = m->a, body = m->b;
+	char what[256];
+	int rc;
+
+	if (passed != NULL) {
+		if (m->a.len != 0 || m->b.len != 0 || m->num2 > passed->len)
+			return refuse(reply, -EBADMSG, "head and body are either here or passed");
+		head = (struct pki_blob){passed->p, m->num2};
+		body = (struct pki_blob){passed->p + m->num2, passed->len - m->num2};
+	}
+	out->p[0] = OPENSSL_malloc(PKI_SIGN_MAX);
+	if (out->p[0] == NULL)
+		return -ENOMEM;
+	rc = pki_sign(st, m->name, m->num, head, body, out->p[0], &out->len[0], what, sizeof(what), reply->name,
+		      sizeof(reply->name));
+	cfg_log(rc < 0 ? CFG_LOG_WARN : CFG_LOG_INFO, "sign", "kind=%s by=%s peer_pid=%d rc=%d %s%s%s",
+		pki_sign_kind_name(m->num), cfg_q(m->name), (int)peer, rc, what, rc < 0 ? " reason=" : "",
+		rc < 0 ? cfg_q(reply->name) : "");
+	return rc;
+}
+
+static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, int64_t now,
+                    pid_t peer, struct pki_signer_msg *reply, struct out *out)
+{
+	if (passed != NULL && m->type != PKI_SIGNER_SIGN)
+		return refuse(reply, -EBADMSG, "a descriptor that nothing asked for");
 	switch (m->type) {
 	case PKI_SIGNER_HELLO:
 		snprintf(reply->name, sizeof(reply->name), "%s", st->cluster);
@@ -202,12 +360,35 @@ static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, int64_
 	case PKI_SIGNER_SEAL:
 	case PKI_SIGNER_UNSEAL:
 		return do_seal(st, m, reply, out);
+	case PKI_SIGNER_IDENT:
+		return do_ident(st, m, reply, out);
+	case PKI_SIGNER_REGEN:
+		return do_regen(st, m, now, reply, out);
+	case PKI_SIGNER_CSR:
+		return do_csr(st, m, reply, out);
+	case PKI_SIGNER_IMPORT:
+		return do_import(st, m, now, reply);
+	case PKI_SIGNER_RETIRE:
+		return pki_change_retire(st, m->name, reply->name, sizeof(reply->name));
+	case PKI_SIGNER_SIGN:
+		return do_sign(st, m, passed, peer, reply, out);
 	default:
 		return refuse(reply, -EOPNOTSUPP, "unknown request");
 	}
 }
 
-size_t pki_serve_answer(struct pki_state *st, const uint8_t *req, size_t len, int64_t now,
+/* Asked often, or with a line of its own. */
+static enum cfg_log_level level_of(unsigned type, int rc)
+{
+	if (type == PKI_SIGNER_SIGN)
+		return CFG_LOG_DEBUG;
+	if (rc < 0 && type != PKI_SIGNER_IDENT)
+		return CFG_LOG_WARN;
+	return type == PKI_SIGNER_HELLO || type == PKI_SIGNER_TRUST || type == PKI_SIGNER_IDENT ? CFG_LOG_DEBUG
+												: CFG_LOG_INFO;
+}
+
+size_t pki_serve_answer(struct pki_state *st, const uint8_t *req, size_t len, const struct pki_blob *passed, int64_t now,
                         pid_t peer, uint8_t *reply)
 {
 	struct pki_signer_msg m, r = {.reply = 1};
@@ -223,15 +404,11 @@ size_t pki_serve_answer(struct pki_state *st, const uint8_t *req, size_t len, in
 		cfg_log_limited(CFG_LOG_WARN, "request-malformed", "peer_pid=%d bytes=%zu error=%d",
 		                (int)peer, len, rc);
 	} else {
-		rc = dispatch(st, &m, now, &r, &out);
-		/* Names were checked to be printable; HELLO and TRUST are asked often and give away
-		 * nothing. */
-		cfg_log(rc < 0                                                     ? CFG_LOG_WARN
-		        : m.type == PKI_SIGNER_HELLO || m.type == PKI_SIGNER_TRUST ? CFG_LOG_DEBUG
-		                                                                   : CFG_LOG_INFO,
-		        "request", "type=%s name=%s peer_pid=%d rc=%d%s%s",
-		        pki_signer_type_name(m.type), cfg_q(m.name), (int)peer, rc,
-		        rc < 0 ? " reason=" : "", rc < 0 ? cfg_q(r.name) : "");
+		rc = dispatch(st, &m, passed, now, peer, &r, &out);
+		if (cfg_log_on(level_of(m.type, rc)))
+			cfg_log(level_of(m.type, rc), "request", "type=%s name=%s peer_pid=%d rc=%d%s%s",
+			        pki_signer_type_name(m.type), cfg_q(m.name), (int)peer, rc,
+			        rc < 0 ? " reason=" : "", rc < 0 ? cfg_q(r.name) : "");
 	}
 	r.rc = rc;
 	r.a = (struct pki_blob){out.p[0], out.len[0]};

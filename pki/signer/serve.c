@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 #include "signer.h"
 
 #define CLIENTS_MAX 16
+#define PASSED_MAX  (17 * 1024 * 1024) /* bytes in a descriptor: sgn.h's largest body and a head */
 
 struct pki_serve {
 	struct pki_state *state;
@@ -102,29 +104,86 @@ static int peer_check(int fd, pid_t *ret_pid)
 	return 0;
 }
 
+/* What a descriptor that came with a request holds: a memfd that nobody can change any more. */
+static int map_passed(int fd, struct pki_blob *ret)
+{
+	static const int sealed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+	void *p;
+
+	if (seals < 0 || (seals & sealed) != sealed || fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > PASSED_MAX)
+		return -EBADMSG;
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = (struct pki_blob){p, (size_t)st.st_size};
+	return 0;
+}
+
+/* The descriptor of a message, -1: none. More than one is more than anyone asked for. */
+static int take_fd(struct msghdr *msg, bool *ret_bad)
+{
+	int fd = -1;
+
+	*ret_bad = (msg->msg_flags & MSG_CTRUNC) != 0;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		int n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (int i = 0; i < n; i++) {
+			int got;
+
+			memcpy(&got, CMSG_DATA(c) + (size_t)i * sizeof(int), sizeof(int));
+			if (fd < 0 && n == 1)
+				fd = got;
+			else {
+				close(got);
+				*ret_bad = true;
+			}
+		}
+	}
+	return fd;
+}
+
 /* One request of one client. 0, or negative when the connection is to be closed. */
 static int one(struct pki_serve *s, int fd, pid_t pid)
 {
 	struct iovec iov = {s->req, sizeof(s->req)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n = recvmsg(fd, &msg, 0);
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} ctl;
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof(ctl)};
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	struct pki_blob passed = {0};
 	size_t len;
-	int rc = 0;
+	int rc = 0, got;
+	bool bad;
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN ? 0 : -errno;
 	if (n == 0)
 		return -ECONNRESET;
-	if ((msg.msg_flags & MSG_TRUNC) != 0) {
+	got = take_fd(&msg, &bad);
+	if (bad || (got >= 0 && map_passed(got, &passed) < 0)) {
+		cfg_log_limited(CFG_LOG_WARN, "descriptor-refused", "peer_pid=%d", (int)pid);
+		rc = -EBADMSG;
+	} else if ((msg.msg_flags & MSG_TRUNC) != 0) {
 		cfg_log_limited(CFG_LOG_WARN, "request-oversize", "peer_pid=%d", (int)pid);
 		rc = -EMSGSIZE;
 	} else {
-		len = pki_serve_answer(s->state, s->req, (size_t)n, (int64_t)time(NULL), pid,
-		                       s->reply);
+		len = pki_serve_answer(s->state, s->req, (size_t)n, got >= 0 ? &passed : NULL,
+		                       (int64_t)time(NULL), pid, s->reply);
 		if (send(fd, s->reply, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
 			rc = -EPIPE;
 		OPENSSL_cleanse(s->reply, len);
 	}
+	if (passed.p != NULL)
+		munmap((void *)(uintptr_t)passed.p, passed.len);
+	if (got >= 0)
+		close(got);
 	OPENSSL_cleanse(s->req, (size_t)n);
 	return rc;
 }

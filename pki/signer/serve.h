@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct pki_blob;
 struct pki_state;
 struct pki_serve;
 
@@ -25,10 +26,10 @@ void pki_serve_destroy(struct pki_serve *serve);
 
 /**
  * Answer one request: build the reply in 'reply' (PKI_SIGNER_MSG_MAX bytes) and return its length. The reply
- * may hold a private key: the caller wipes it. 'peer' is the process that asked, for the log.
+ * may hold a private key: the caller wipes it. 'passed' (NULL: nothing) is what a descriptor held that came along. 'peer' is the process that asked, for the log.
  */
-size_t pki_serve_answer(struct pki_state *state, const uint8_t *req, size_t len, int64_t now, pid_t peer,
-			uint8_t *reply);
+size_t pki_serve_answer(struct pki_state *state, const uint8_t *req, size_t len, const struct pki_blob *passed, int64_t now,
+			pid_t peer, uint8_t *reply);
 
 /** Serve one connected socket until its other end closes: for tests. The peer check applies. */
 int pki_serve_fd(struct pki_state *state, int fd);

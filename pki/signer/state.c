@@ -18,16 +18,6 @@
 
 #define WARN_DAYS 90 /* before a certificate expires */
 
-static const struct {
-	const char *name;
-	const char *cn; /* %s: cluster name */
-	bool ca;
-} idents[PKI_IDENT_MAX] = {
-	[PKI_IDENT_SERVER_CA] = {"server-ca", "%s CA", true},
-	[PKI_IDENT_CAPF] = {"CAPF", "CAPF-%s", true},
-	[PKI_IDENT_CALLMANAGER] = {"CallManager", "CallManager-%s", false},
-};
-
 struct open_ctx {
 	const struct cfg *cfg;
 	struct pki_state *st;
@@ -94,7 +84,7 @@ static int read_made(struct open_ctx *o)
 	OPENSSL_free(data);
 	o->complete = true;
 	for (int i = 0; i < PKI_IDENT_MAX; i++)
-		o->complete = o->complete && was_made(o, idents[i].name);
+		o->complete = o->complete && was_made(o, pki_ident_defs[i].name);
 	return 0;
 }
 
@@ -107,7 +97,7 @@ static int write_made(struct open_ctx *o)
 		return 0;
 	snprintf(path, sizeof(path), "%s/made", o->dir);
 	for (int i = 0; i < PKI_IDENT_MAX; i++) {
-		strcat(text, idents[i].name);
+		strcat(text, pki_ident_defs[i].name);
 		strcat(text, "\n");
 	}
 	rc = pki_file_write(path, text, strlen(text), 0600, false);
@@ -122,7 +112,7 @@ static int open_kek(struct open_ctx *o)
 
 	if (rc == -ENOENT) {
 		for (int i = 0; i < PKI_IDENT_MAX; i++) {
-			snprintf(key, sizeof(key), "%s/%s.key.pem", o->dir, idents[i].name);
+			snprintf(key, sizeof(key), "%s/%s.key.pem", o->dir, pki_ident_defs[i].name);
 			if (pki_file_exists(key))
 				return fail(o, -ENOENT,
 				            "%s: missing, and %s was sealed with it: bring it back",
@@ -144,76 +134,6 @@ static int open_kek(struct open_ctx *o)
 	return rc < 0 ? fail(o, rc, "%s: %s", path, strerror(-rc)) : 0;
 }
 
-static int passphrase(char *buf, int size, int rw, void *ctx)
-{
-	const char *pass = ctx;
-
-	(void)rw;
-	if (size < 64)
-		return -1;
-	memcpy(buf, pass, 64);
-	return 64;
-}
-
-static int save_key(struct open_ctx *o, const char *path, EVP_PKEY *key)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char pass[65];
-	char *text;
-	long len;
-	int rc = -EIO;
-
-	memcpy(pass, pki_kek_passphrase(o->st->kek), sizeof(pass));
-	if (bio != NULL &&
-	    PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_256_cbc(), pass, 64, NULL, NULL) == 1) {
-		len = BIO_get_mem_data(bio, &text);
-		rc = pki_file_write(path, text, (size_t)len, 0400, true);
-	}
-	OPENSSL_cleanse(pass, sizeof(pass));
-	BIO_free(bio);
-	ERR_clear_error();
-	return rc;
-}
-
-static int load_key(struct open_ctx *o, const char *path, EVP_PKEY **ret_key)
-{
-	uint8_t *data = NULL;
-	size_t len = 0;
-	char pass[65];
-	BIO *bio;
-	int rc = pki_file_read(path, &data, &len);
-
-	if (rc < 0)
-		return fail(o, rc, "%s: %s", path, strerror(-rc));
-	bio = BIO_new_mem_buf(data, (int)len);
-	memcpy(pass, pki_kek_passphrase(o->st->kek), sizeof(pass));
-	*ret_key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, passphrase, pass) : NULL;
-	OPENSSL_cleanse(pass, sizeof(pass));
-	BIO_free(bio);
-	OPENSSL_clear_free(data, len + 1);
-	ERR_clear_error();
-	if (*ret_key == NULL)
-		return fail(o, -EACCES,
-		            "%s: cannot be read with %s: another one sealed it, or it was changed",
-		            path, o->cfg->signer.kek_file);
-	return 0;
-}
-
-static int save_cert(const char *path, X509 *cert)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	long len;
-	int rc = -EIO;
-
-	if (bio != NULL && PEM_write_bio_X509(bio, cert) == 1) {
-		len = BIO_get_mem_data(bio, &text);
-		rc = pki_file_write(path, text, (size_t)len, 0644, true);
-	}
-	BIO_free(bio);
-	return rc;
-}
-
 static int load_pem(struct open_ctx *o, const char *path, STACK_OF(X509) * *ret_certs)
 {
 	uint8_t *data = NULL;
@@ -227,113 +147,238 @@ static int load_pem(struct open_ctx *o, const char *path, STACK_OF(X509) * *ret_
 	return rc < 0 ? fail(o, rc, "%s: no certificate in PEM, or a broken one", path) : 0;
 }
 
-static int issue(struct open_ctx *o, int i, EVP_PKEY *key, X509 **ret_cert)
+static const struct cfg_addr *any_of(const char *text, struct cfg_addr *a)
 {
-	const struct cfg_signer *s = &o->cfg->signer;
-	const struct pki_ident *ca = &o->st->ident[PKI_IDENT_SERVER_CA];
-	const char *names[34];
+	static const uint8_t none[16];
+
+	return cfg_addr_parse(text, a) == 0 && memcmp(a->ip, none, sizeof(none)) == 0 ? a : NULL;
+}
+
+size_t pki_state_names(const struct pki_state *st, enum pki_ident_id which, char cn[128], const char *names[PKI_NAMES_MAX])
+{
+	const struct pki_ident_def *def = &pki_ident_defs[which];
+	const char *mark = strstr(def->cn, "%s");
+	struct cfg_addr a;
 	size_t n = 0;
+
+	snprintf(cn, 128, "%.*s%s%s", (int)(mark - def->cn), def->cn, st->cluster, mark + 2);
+	if (!def->server)
+		return 0;
+	names[n++] = st->cluster;
+	if (st->cfg == NULL)
+		return n;
+	for (unsigned k = 0; k < st->cfg->signer.server_names_count && n < PKI_NAMES_MAX; k++)
+		names[n++] = st->cfg->signer.server_names[k];
+	if (st->cfg->signer.server_names_count == 0 && any_of(st->cfg->sccp.listen, &a) == NULL)
+		names[n++] = st->cfg->sccp.listen;
+	return n;
+}
+
+int pki_state_certify(struct pki_state *st, enum pki_ident_id which, struct pki_pair *p, int64_t now)
+{
+	const struct pki_ident_def *def = &pki_ident_defs[which];
+	const struct pki_pair *capf = which == PKI_IDENT_CAPF_TLS ? &st->ident[PKI_IDENT_CAPF].cur : NULL;
+	unsigned ca_days = st->cfg != NULL ? st->cfg->signer.ca_days : 3650;
+	unsigned server_days = st->cfg != NULL ? st->cfg->signer.server_days : 1825;
+	struct pki_ca ca = {0};
+	const char *names[PKI_NAMES_MAX];
 	char cn[128];
-
-	snprintf(cn, sizeof(cn), "%.*s%s%.*s", (int)(strstr(idents[i].cn, "%s") - idents[i].cn),
-	         idents[i].cn, s->cluster_name, (int)strlen(strstr(idents[i].cn, "%s") + 2),
-	         strstr(idents[i].cn, "%s") + 2);
-	if (idents[i].ca)
-		return pki_ca_issue(key, cn, s->cluster_name, o->now, s->ca_days, ret_cert);
-	names[n++] = s->cluster_name;
-	for (unsigned k = 0; k < s->server_names_count && n < 34; k++)
-		names[n++] = s->server_names[k];
-	if (s->server_names_count == 0 && strcmp(o->cfg->sccp.listen, "0.0.0.0") != 0 &&
-	    strcmp(o->cfg->sccp.listen, "::") != 0)
-		names[n++] = o->cfg->sccp.listen;
-	return pki_server_issue(&(struct pki_ca){ca->key, ca->cert}, key, cn, s->cluster_name,
-	                        names, n, o->now, s->server_days, ret_cert);
-}
-
-static enum pki_key_type key_type(const struct open_ctx *o, int i)
-{
-	/* LSCs go to old phones too: their issuer is RSA in any case. */
-	if (i == PKI_IDENT_CAPF)
-		return PKI_RSA_2048;
-	return o->cfg->signer.server_key == CFG_KEY_EC_P256 ? PKI_EC_P256 : PKI_RSA_2048;
-}
-
-static int make_key(struct open_ctx *o, int i, const char *path, EVP_PKEY **ret_key)
-{
-	int rc = pki_key_create(key_type(o, i), ret_key);
-
-	if (rc == 0)
-		rc = save_key(o, path, *ret_key);
-	if (rc < 0)
-		return fail(o, rc, "%s: %s", path, strerror(-rc));
-	cfg_log(CFG_LOG_NOTICE, "key-made", "name=%s file=%s", idents[i].name, cfg_q(path));
-	return 0;
-}
-
-static int make_cert(struct open_ctx *o, int i, const char *path, EVP_PKEY *key, X509 **ret_cert)
-{
-	uint8_t fp[32];
-	int rc = issue(o, i, key, ret_cert);
-
-	if (rc == 0)
-		rc = save_cert(path, *ret_cert);
-	if (rc < 0)
-		return fail(o, rc, "%s: %s", path, strerror(-rc));
-	if (pki_fingerprint(*ret_cert, fp) == 0)
-		cfg_log(CFG_LOG_NOTICE, "certificate-made",
-		        "name=%s file=%s sha256=%02x%02x%02x%02x", idents[i].name, cfg_q(path),
-		        fp[0], fp[1], fp[2], fp[3]);
-	return 0;
-}
-
-static int check(struct open_ctx *o, int i, const char *path)
-{
-	const struct pki_ident *id = &o->st->ident[i];
-	const X509 *ca = idents[i].ca ? id->cert : o->st->ident[PKI_IDENT_SERVER_CA].cert;
-	const ASN1_TIME *end = X509_get0_notAfter(id->cert);
-
-	if (X509_check_private_key(id->cert, id->key) != 1)
-		return fail(o, -EACCES, "%s: does not belong to the private key beside it", path);
-	if (X509_verify(id->cert, X509_get0_pubkey(ca)) != 1)
-		return fail(o, -EACCES, "%s: not issued by the cluster's CA", path);
-	if (ASN1_TIME_cmp_time_t(end, (time_t)o->now) <= 0)
-		cfg_log(CFG_LOG_ERR, "certificate-expired", "name=%s file=%s", id->name,
-		        cfg_q(path));
-	else if (ASN1_TIME_cmp_time_t(end, (time_t)(o->now + WARN_DAYS * 86400)) < 0)
-		cfg_log(CFG_LOG_WARN, "certificate-expires", "name=%s file=%s within_days=%d",
-		        id->name, cfg_q(path), WARN_DAYS);
-	return 0;
-}
-
-static int open_ident(struct open_ctx *o, int i)
-{
-	struct pki_ident *id = &o->st->ident[i];
-	char key_path[PATH_MAX], cert_path[PATH_MAX];
-	STACK_OF(X509) *certs = NULL;
-	bool key, cert;
+	size_t n = pki_state_names(st, which, cn, names);
 	int rc;
 
-	id->name = idents[i].name;
-	snprintf(key_path, sizeof(key_path), "%s/%s.key.pem", o->dir, id->name);
-	snprintf(cert_path, sizeof(cert_path), "%s/%s.cert.pem", o->dir, id->name);
-	key = pki_file_exists(key_path);
-	cert = pki_file_exists(cert_path);
-	if (!key && (cert || was_made(o, id->name)))
-		return fail(o, -ENOENT, "%s: missing: bring it back", key_path);
-	if (!cert && was_made(o, id->name))
-		return fail(o, -ENOENT, "%s: missing: bring it back", cert_path);
-	rc = key ? load_key(o, key_path, &id->key) : make_key(o, i, key_path, &id->key);
+	if (capf != NULL) {
+		if (capf->key == NULL)
+			return -ENOKEY; /* in a token that is not there */
+		ca = (struct pki_ca){capf->key, capf->cert};
+	}
+	rc = pki_own_issue(capf != NULL ? &ca : NULL, p->key, def->use, cn, st->cluster, names, n, now,
+			   def->server ? server_days : ca_days, &p->cert);
+	if (rc < 0 || capf == NULL)
+		return rc;
+	p->chain = sk_X509_new_null();
+	if (p->chain == NULL || X509_up_ref(capf->cert) != 1)
+		return -ENOMEM;
+	if (sk_X509_push(p->chain, capf->cert) <= 0) {
+		X509_free(capf->cert);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* "rsa-2048" and so on, or a pkcs11: URI, which is put together in 'buf'. */
+static const char *key_spec(const struct cfg *cfg, enum pki_ident_id i, char *buf, size_t size)
+{
+	const struct cfg_signer *s = &cfg->signer;
+
+	for (unsigned k = 0; k < s->keys_count; k++)
+		if (strcmp(s->keys[k].identity, pki_ident_defs[i].name) == 0)
+			return s->keys[k].key;
+	if (s->pkcs11_uri != NULL && (i == PKI_IDENT_SAST1 || i == PKI_IDENT_SAST2)) {
+		snprintf(buf, size, "%s;object=%s", s->pkcs11_uri, pki_ident_defs[i].name);
+		return buf;
+	}
+	if (i == PKI_IDENT_TFTP_EC)
+		return "ec-p256";
+	/* LSCs go to old phones too, and phones verify lists and files by RSA only. */
+	return pki_ident_defs[i].server && s->server_key == CFG_KEY_EC_P256 ? "ec-p256" : "rsa-2048";
+}
+
+static int make_key(struct open_ctx *o, enum pki_ident_id i, struct pki_pair *p)
+{
+	char buf[1200];
+	const char *spec = key_spec(o->cfg, i, buf, sizeof(buf));
+	enum pki_key_type type;
+	int rc;
+
+	if (pki_key_parse(spec, &type) < 0)
+		return fail(o, -EINVAL, "%s: keys in a PKCS#11 token are not supported yet", pki_ident_defs[i].name);
+	rc = pki_key_create(type, &p->key);
+	return rc < 0 ? fail(o, rc, "%s: no key: %s", pki_ident_defs[i].name, strerror(-rc)) : 0;
+}
+
+/* Write 'path' unless that is what stands there. */
+static int follow(const char *path, const char *text, size_t len)
+{
+	uint8_t *old = NULL;
+	size_t old_len = 0;
+	int rc = pki_file_read(path, &old, &old_len);
+
+	if (rc != 0 || old_len != len || memcmp(old, text, len) != 0)
+		rc = pki_file_write(path, text, len, 0644, false);
+	OPENSSL_free(old);
+	return rc;
+}
+
+static int save_certs(const struct pki_state *st, const struct pki_ident *id)
+{
+	char path[PATH_MAX], *text = NULL;
+	size_t len = 0;
+	int rc = pki_pair_certs(&id->cur, &text, &len);
+
+	snprintf(path, sizeof(path), "%s/%s.cert.pem", st->dir, id->name);
+	if (rc == 0)
+		rc = follow(path, text, len);
+	OPENSSL_free(text);
+	return rc;
+}
+
+static int save(const struct pki_state *st, const struct pki_ident *id, bool fresh)
+{
+	char path[PATH_MAX], *text = NULL;
+	size_t len = 0;
+	int rc = pki_ident_build(id, st->kek, &text, &len);
+
+	snprintf(path, sizeof(path), "%s/%s.key.pem", st->dir, id->name);
+	if (rc == 0)
+		rc = pki_file_write(path, text, len, 0400, fresh);
+	OPENSSL_free(text);
+	return rc;
+}
+
+static int make(struct open_ctx *o, enum pki_ident_id i, const char *path)
+{
+	struct pki_ident *id = &o->st->ident[i];
+	char fp_text[32] = "";
+	uint8_t fp[32];
+	int rc = make_key(o, i, &id->cur);
+
 	if (rc < 0)
 		return rc;
-	if (!cert) {
-		rc = make_cert(o, i, cert_path, id->key, &id->cert);
-	} else {
-		rc = load_pem(o, cert_path, &certs);
+	rc = pki_state_certify(o->st, i, &id->cur, o->now);
+	if (rc == 0)
+		rc = save(o->st, id, true);
+	if (rc < 0)
+		return fail(o, rc, "%s: %s", path, strerror(-rc));
+	if (pki_fingerprint(id->cur.cert, fp) == 0)
+		snprintf(fp_text, sizeof(fp_text), "%02x%02x%02x%02x", fp[0], fp[1], fp[2], fp[3]);
+	cfg_log(CFG_LOG_NOTICE, "identity-made", "name=%s key=%s file=%s sha256=%s", id->name, pki_key_name(id->cur.key),
+		cfg_q(path), fp_text);
+	return 0;
+}
+
+/* A file of an older version holds the key only: certificate in NAME.cert.pem, perhaps issued by server-ca, which is no more. */
+static int load_old_cert(struct open_ctx *o, struct pki_ident *id)
+{
+	STACK_OF(X509) *certs = NULL;
+	char path[PATH_MAX];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/%s.cert.pem", o->dir, id->name);
+	rc = load_pem(o, path, &certs);
+	if (rc < 0)
+		return rc;
+	id->cur.cert = sk_X509_shift(certs);
+	if (sk_X509_num(certs) > 0)
+		id->cur.chain = certs;
+	else
+		sk_X509_free(certs);
+	if (id->cur.chain != NULL ||
+	    X509_NAME_cmp(X509_get_issuer_name(id->cur.cert), X509_get_subject_name(id->cur.cert)) == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/server-ca.cert.pem", o->dir);
+	return load_pem(o, path, &id->cur.chain);
+}
+
+static int load(struct open_ctx *o, enum pki_ident_id i, const char *path)
+{
+	struct pki_ident *id = &o->st->ident[i];
+	const ASN1_TIME *end;
+	uint8_t *data = NULL;
+	char why[256] = "";
+	bool absent;
+	size_t len = 0;
+	int rc = pki_file_read(path, &data, &len);
+
+	if (rc < 0)
+		return fail(o, rc, "%s: %s", path, strerror(-rc));
+	rc = pki_ident_parse(id, o->st->kek, (const char *)data, len, NULL, NULL, &absent, why, sizeof(why));
+	OPENSSL_clear_free(data, len + 1);
+	if (rc < 0)
+		return fail(o, rc, "%s: %s (KEK: %s)", path, why, o->cfg->signer.kek_file);
+	if (id->cur.cert == NULL) {
+		char cert_path[PATH_MAX];
+
+		snprintf(cert_path, sizeof(cert_path), "%s/%s.cert.pem", o->dir, id->name);
+		/* killed between the two at its first start */
+		rc = !pki_file_exists(cert_path) && !was_made(o, id->name) ? pki_state_certify(o->st, i, &id->cur, o->now)
+									    : load_old_cert(o, id);
 		if (rc == 0)
-			id->cert = sk_X509_shift(certs);
-		sk_X509_pop_free(certs, X509_free);
+			rc = pki_pair_check(&id->cur, why, sizeof(why)) < 0 ? fail(o, -EACCES, "%s: %s", cert_path, why)
+									    : save(o->st, id, false);
+		if (rc < 0)
+			return o->err[0] != '\0' ? rc : fail(o, rc, "%s: %s", path, strerror(-rc));
 	}
-	rc = rc == 0 ? check(o, i, cert_path) : rc;
+	rc = pki_pair_check(&id->cur, why, sizeof(why));
+	if (rc == 0 && pki_pair_is(&id->prev))
+		rc = pki_pair_check(&id->prev, why, sizeof(why));
+	if (rc < 0)
+		return fail(o, rc, "%s: %s", path, why);
+	end = X509_get0_notAfter(id->cur.cert);
+	if (ASN1_TIME_cmp_time_t(end, (time_t)o->now) <= 0)
+		cfg_log(CFG_LOG_ERR, "certificate-expired", "name=%s file=%s", id->name, cfg_q(path));
+	else if (ASN1_TIME_cmp_time_t(end, (time_t)(o->now + WARN_DAYS * 86400)) < 0)
+		cfg_log(CFG_LOG_WARN, "certificate-expires", "name=%s file=%s within_days=%d", id->name, cfg_q(path),
+			WARN_DAYS);
+	return 0;
+}
+
+static int open_ident(struct open_ctx *o, enum pki_ident_id i)
+{
+	struct pki_ident *id = &o->st->ident[i];
+	char path[PATH_MAX];
+	int rc;
+
+	id->name = pki_ident_defs[i].name;
+	snprintf(path, sizeof(path), "%s/%s.key.pem", o->dir, id->name);
+	if (!pki_file_exists(path)) {
+		if (was_made(o, id->name))
+			return fail(o, -ENOENT, "%s: missing: bring it back", path);
+		rc = make(o, i, path);
+	} else {
+		rc = load(o, i, path);
+	}
+	if (rc == 0 && (rc = save_certs(o->st, id)) < 0)
+		fail(o, rc, "%s: its certificate: %s", path, strerror(-rc));
 	ERR_clear_error();
 	return rc;
 }
@@ -348,14 +393,33 @@ static int push(STACK_OF(X509) * sk, X509 *cert)
 	return -ENOMEM;
 }
 
+/* CAPF and what it was, in front of what signer.trust names. */
+static int set_trust(struct pki_state *st, STACK_OF(X509) *more)
+{
+	const struct pki_ident *capf = &st->ident[PKI_IDENT_CAPF];
+	STACK_OF(X509) *trust = sk_X509_new_null();
+	int rc = trust != NULL ? push(trust, capf->cur.cert) : -ENOMEM;
+
+	if (rc == 0 && capf->prev.cert != NULL)
+		rc = push(trust, capf->prev.cert);
+	for (int i = 0; rc == 0 && i < sk_X509_num(more); i++)
+		rc = push(trust, sk_X509_value(more, i));
+	if (rc < 0) {
+		sk_X509_pop_free(trust, X509_free);
+		return rc;
+	}
+	sk_X509_pop_free(st->trust, X509_free);
+	st->trust = trust;
+	return 0;
+}
+
 static int open_trust(struct open_ctx *o)
 {
 	const struct cfg_signer *s = &o->cfg->signer;
+	STACK_OF(X509) *more = sk_X509_new_null();
 	X509_STORE *store = NULL;
-	int rc;
+	int rc = more != NULL ? 0 : -ENOMEM;
 
-	o->st->trust = sk_X509_new_null();
-	rc = o->st->trust != NULL ? push(o->st->trust, o->st->ident[PKI_IDENT_CAPF].cert) : -ENOMEM;
 	for (unsigned i = 0; rc == 0 && i < s->trust_count; i++) {
 		STACK_OF(X509) *certs = NULL;
 
@@ -364,7 +428,8 @@ static int open_trust(struct open_ctx *o)
 			char why[256];
 
 			snprintf(why, sizeof(why), "%s", o->err);
-			return fail(o, -EINVAL, "signer.trust[%u]: %s", i, why);
+			rc = fail(o, -EINVAL, "signer.trust[%u]: %s", i, why);
+			break;
 		}
 		/* What pki_phone_store() would refuse is refused here, where the file's name is
 		 * known. */
@@ -372,37 +437,74 @@ static int open_trust(struct open_ctx *o)
 		X509_STORE_free(store);
 		store = NULL;
 		if (rc == -EACCES)
-			rc = fail(o, -EINVAL,
-			          "signer.trust[%u]: %s: holds a certificate that is no CA's", i,
-			          s->trust[i]);
+			rc = fail(o, -EINVAL, "signer.trust[%u]: %s: holds a certificate that is no CA's", i, s->trust[i]);
 		for (int k = 0; rc == 0 && k < sk_X509_num(certs); k++)
-			rc = push(o->st->trust, sk_X509_value(certs, k));
+			rc = push(more, sk_X509_value(certs, k));
 		sk_X509_pop_free(certs, X509_free);
 	}
+	if (rc == 0)
+		rc = set_trust(o->st, more);
+	sk_X509_pop_free(more, X509_free);
 	return rc;
 }
 
-/* ca.pem follows from what is there: written again only when it differs. */
-static int write_bundle(struct open_ctx *o)
+/* The same after CAPF changed: those of signer.trust are behind what was CAPF's. */
+static int renew_trust(struct pki_state *st, bool had_prev)
+{
+	STACK_OF(X509) *more = sk_X509_new_null();
+	int rc = more != NULL ? 0 : -ENOMEM;
+
+	for (int i = had_prev ? 2 : 1; rc == 0 && i < sk_X509_num(st->trust); i++)
+		rc = push(more, sk_X509_value(st->trust, i));
+	if (rc == 0)
+		rc = set_trust(st, more);
+	sk_X509_pop_free(more, X509_free);
+	return rc;
+}
+
+/* ca.pem: what a TLS client needs to verify any server of the cluster. A self-signed certificate is its own CA. */
+static int write_bundle(const struct pki_state *st)
 {
 	char path[PATH_MAX], *text = NULL;
 	BIO *bio = BIO_new(BIO_s_mem());
-	uint8_t *old = NULL;
-	size_t old_len = 0;
-	long len = 0;
+	bool ok = bio != NULL;
+	long len;
 	int rc = -EIO;
 
-	snprintf(path, sizeof(path), "%s/ca.pem", o->dir);
-	if (bio != NULL && PEM_write_bio_X509(bio, o->st->ident[PKI_IDENT_SERVER_CA].cert) == 1 &&
-	    PEM_write_bio_X509(bio, o->st->ident[PKI_IDENT_CAPF].cert) == 1) {
-		len = BIO_get_mem_data(bio, &text);
-		rc = pki_file_read(path, &old, &old_len);
-		if (rc != 0 || old_len != (size_t)len || memcmp(old, text, old_len) != 0)
-			rc = pki_file_write(path, text, (size_t)len, 0644, false);
+	for (int i = 0; ok && i < PKI_IDENT_MAX; i++) {
+		const struct pki_pair *p = &st->ident[i].cur;
+		int n = p->chain != NULL ? sk_X509_num(p->chain) : 0;
+
+		if ((!pki_ident_defs[i].server && i != PKI_IDENT_CAPF) || i == PKI_IDENT_CAPF_TLS)
+			continue;
+		ok = PEM_write_bio_X509(bio, n > 0 ? sk_X509_value(p->chain, n - 1) : p->cert) == 1;
 	}
-	OPENSSL_free(old);
+	snprintf(path, sizeof(path), "%s/ca.pem", st->dir);
+	if (ok && (len = BIO_get_mem_data(bio, &text)) > 0)
+		rc = follow(path, text, (size_t)len);
 	BIO_free(bio);
-	return rc < 0 ? fail(o, rc, "%s: %s", path, strerror(-rc)) : 0;
+	return rc;
+}
+
+int pki_state_commit(struct pki_state *st, struct pki_ident *id)
+{
+	struct pki_ident *old = pki_state_find(st, id->name, NULL);
+	bool had_prev = old->prev.cert != NULL;
+	int rc = st->dir != NULL ? save(st, id, false) : 0;
+
+	if (rc < 0)
+		return rc;
+	pki_ident_fini(old);
+	*old = *id;
+	*id = (struct pki_ident){0};
+	if (old == &st->ident[PKI_IDENT_CAPF])
+		rc = renew_trust(st, had_prev);
+	if (rc < 0)
+		cfg_log(CFG_LOG_ERR, "trust-not-renewed", "error=%s", cfg_q(strerror(-rc)));
+	/* It is done; these two follow at the next start otherwise. */
+	if (st->dir != NULL && ((rc = save_certs(st, old)) < 0 || (rc = write_bundle(st)) < 0))
+		cfg_log(CFG_LOG_WARN, "certificate-not-written", "name=%s error=%s", old->name, cfg_q(strerror(-rc)));
+	return 0;
 }
 
 int pki_state_open(const struct cfg *cfg, int64_t now, struct pki_state **ret_state, char *err,
@@ -413,17 +515,18 @@ int pki_state_open(const struct cfg *cfg, int64_t now, struct pki_state **ret_st
 
 	err[0] = '\0';
 	if (cfg->signer.pkcs11_uri != NULL)
-		return fail(o, -EINVAL,
-		            "signer.pkcs11_uri: keys in a PKCS#11 token are not supported yet");
+		return fail(o, -EINVAL, "signer.pkcs11_uri: keys in a PKCS#11 token are not supported yet");
 	o->st = calloc(1, sizeof(*o->st));
 	if (o->st == NULL)
 		return fail(o, -ENOMEM, "out of memory");
+	o->st->cfg = cfg;
 	o->st->lock_fd = -1;
 	o->st->lsc_days = cfg->signer.lsc_days;
 	snprintf(o->st->cluster, sizeof(o->st->cluster), "%s", cfg->signer.cluster_name);
-	if (snprintf(o->dir, sizeof(o->dir), "%s/signer", cfg->paths.state) >=
-	    (int)sizeof(o->dir) - 64)
+	if (snprintf(o->dir, sizeof(o->dir), "%s/signer", cfg->paths.state) >= (int)sizeof(o->dir) - 64)
 		rc = fail(o, -EINVAL, "paths.state: too long");
+	else if ((o->st->dir = strdup(o->dir)) == NULL)
+		rc = -ENOMEM;
 	else if ((rc = pki_dir_make(o->dir)) < 0)
 		fail(o, rc, "%s: %s", o->dir, rc == -EPERM ? "not ours alone" : strerror(-rc));
 	if (rc == 0)
@@ -435,11 +538,11 @@ int pki_state_open(const struct cfg *cfg, int64_t now, struct pki_state **ret_st
 	if (rc == 0)
 		rc = open_kek(o);
 	for (int i = 0; rc == 0 && i < PKI_IDENT_MAX; i++)
-		rc = open_ident(o, i);
+		rc = open_ident(o, (enum pki_ident_id)i);
 	if (rc == 0)
 		rc = write_made(o);
-	if (rc == 0)
-		rc = write_bundle(o);
+	if (rc == 0 && (rc = write_bundle(o->st)) < 0)
+		fail(o, rc, "%s/ca.pem: %s", o->dir, strerror(-rc));
 	if (rc == 0)
 		rc = open_trust(o);
 	if (rc < 0) {
@@ -456,21 +559,38 @@ void pki_state_close(struct pki_state *st)
 {
 	if (st == NULL)
 		return;
-	for (int i = 0; i < PKI_IDENT_MAX; i++) {
-		EVP_PKEY_free(st->ident[i].key); /* OpenSSL wipes private numbers */
-		X509_free(st->ident[i].cert);
-	}
+	for (int i = 0; i < PKI_IDENT_MAX; i++)
+		pki_ident_fini(&st->ident[i]);
 	sk_X509_pop_free(st->trust, X509_free);
 	pki_kek_destroy(st->kek);
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);
+	free(st->dir);
 	free(st);
+}
+
+struct pki_ident *pki_state_find(struct pki_state *st, const char *name, bool *ret_prev)
+{
+	for (int i = 0; i < PKI_IDENT_MAX; i++) {
+		size_t n = strlen(pki_ident_defs[i].name);
+		bool prev;
+
+		if (strncmp(name, pki_ident_defs[i].name, n) != 0)
+			continue;
+		prev = strcmp(name + n, ".prev") == 0;
+		if (name[n] != '\0' && (!prev || ret_prev == NULL || !pki_pair_is(&st->ident[i].prev)))
+			continue;
+		if (ret_prev != NULL)
+			*ret_prev = prev;
+		return &st->ident[i];
+	}
+	return NULL;
 }
 
 const struct pki_ident *pki_state_server(const struct pki_state *st, const char *role)
 {
 	for (int i = 0; i < PKI_IDENT_MAX; i++)
-		if (!idents[i].ca && strcmp(idents[i].name, role) == 0)
+		if (pki_ident_defs[i].server && strcmp(pki_ident_defs[i].name, role) == 0)
 			return &st->ident[i];
 	return NULL;
 }

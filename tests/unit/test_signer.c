@@ -243,9 +243,12 @@ static void test_kek_file(void)
 /* --- first start --- */
 
 static const char *const made_files[] = {
-	"kek",           "server-ca.key.pem",   "server-ca.cert.pem",   "CAPF.key.pem",
-	"CAPF.cert.pem", "CallManager.key.pem", "CallManager.cert.pem", "made",
-	"ca.pem",
+	"kek",
+	"CAPF.key.pem",        "CAPF.cert.pem",        "SAST1.key.pem",    "SAST1.cert.pem",    "SAST2.key.pem",
+	"SAST2.cert.pem",      "TFTP.key.pem",         "TFTP.cert.pem",    "ITLRecovery.key.pem", "ITLRecovery.cert.pem",
+	"CallManager.key.pem", "CallManager.cert.pem", "TVS.key.pem",      "TVS.cert.pem",      "HTTPS.key.pem",
+	"HTTPS.cert.pem",      "TFTP-EC.key.pem",      "TFTP-EC.cert.pem", "CAPF-TLS.key.pem",  "CAPF-TLS.cert.pem",
+	"IPsec.key.pem",       "IPsec.cert.pem",       "made",             "ca.pem",
 };
 #define FILES (sizeof(made_files) / sizeof(made_files[0]))
 
@@ -263,7 +266,7 @@ static struct pki_state *opened(void)
 static void prints(const struct pki_state *st, uint8_t fp[PKI_IDENT_MAX][32])
 {
 	for (int i = 0; i < PKI_IDENT_MAX; i++)
-		CU_ASSERT_EQUAL(pki_fingerprint(st->ident[i].cert, fp[i]), 0);
+		CU_ASSERT_EQUAL(pki_fingerprint(st->ident[i].cur.cert, fp[i]), 0);
 }
 
 static void test_first_start(void)
@@ -323,7 +326,7 @@ static void test_cut_first_start(void)
 	prints(st, first);
 	pki_state_close(st);
 	CU_ASSERT_EQUAL(in_dir("cp -a state whole"), 0);
-	for (size_t keep = 0; keep < FILES; keep++) {
+	for (size_t keep = 0; keep < FILES; keep += keep < 6 || keep > FILES - 4 ? 1 : 3) {
 		CU_ASSERT_EQUAL(in_dir("rm -rf state && cp -a whole state"), 0);
 		for (size_t i = keep; i < FILES; i++) {
 			at(path, sizeof(path), made_files[i]);
@@ -332,9 +335,8 @@ static void test_cut_first_start(void)
 		st = opened();
 		CU_ASSERT_PTR_NOT_NULL_FATAL(st);
 		prints(st, now);
-		for (int i = 0; i < PKI_IDENT_MAX; i++) /* the certificate is file 2 + 2 i */
-			CU_ASSERT_EQUAL(memcmp(first[i], now[i], 32) == 0,
-			                keep > (size_t)(2 + 2 * i));
+		for (int i = 0; i < PKI_IDENT_MAX; i++) /* key and certificate are file 1 + 2 i */
+			CU_ASSERT_EQUAL(memcmp(first[i], now[i], 32) == 0, keep > (size_t)(1 + 2 * i));
 		pki_state_close(st);
 	}
 }
@@ -350,6 +352,8 @@ static void test_missing_is_an_error(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
 	pki_state_close(st);
 	for (size_t i = 0; i + 2 < FILES; i++) {
+		if (strstr(made_files[i], ".cert.pem") != NULL)
+			continue; /* follows from the key's file: test_derived() */
 		at(path, sizeof(path), made_files[i]);
 		snprintf(aside, sizeof(aside), "%s.aside", path);
 		CU_ASSERT_EQUAL(rename(path, aside), 0);
@@ -360,7 +364,7 @@ static void test_missing_is_an_error(void)
 		CU_ASSERT_FALSE(pki_file_exists(path));
 		CU_ASSERT_EQUAL(rename(aside, path), 0);
 	}
-	/* another KEK, a garbled key, another's certificate */
+	/* another KEK, another's identity */
 	at(path, sizeof(path), "kek");
 	snprintf(aside, sizeof(aside), "%s.aside", path);
 	CU_ASSERT_EQUAL(rename(path, aside), 0);
@@ -368,45 +372,133 @@ static void test_missing_is_an_error(void)
 	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EACCES);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err, "kek"));
 	CU_ASSERT_EQUAL(rename(aside, path), 0);
-	at(path, sizeof(path), "CAPF.cert.pem");
-	at(aside, sizeof(aside), "server-ca.cert.pem");
-	{
-		uint8_t *data = NULL;
-		size_t len = 0;
-
-		CU_ASSERT_EQUAL_FATAL(pki_file_read(aside, &data, &len), 0);
-		CU_ASSERT_EQUAL(pki_file_write(path, data, len, 0644, false), 0);
-		OPENSSL_free(data);
-	}
-	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EACCES);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err, "CAPF.cert.pem"));
 }
 
-/* A certificate of the right key that another CA signed. */
+/* A certificate of the right key that another CA signed, and one of another key. */
 static void test_foreign_certificate(void)
 {
 	struct pki_state *st;
+	struct pki_ident id = {0};
 	X509 *cert = NULL;
-	char path[200];
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	long len;
+	struct pki_ca ca;
 
 	wipe_dir();
 	st = opened();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
-	CU_ASSERT_EQUAL(
-		pki_ca_issue(st->ident[PKI_IDENT_CALLMANAGER].key, "x", "x", time(NULL), 10, &cert),
-		0);
+	ca = (struct pki_ca){st->ident[PKI_IDENT_CAPF].cur.key, st->ident[PKI_IDENT_CAPF].cur.cert};
+	CU_ASSERT_EQUAL(pki_server_issue(&ca, st->ident[PKI_IDENT_TVS].cur.key, "x", "x", NULL, 0, time(NULL), 10, &cert), 0);
+	id.name = "TVS";
+	id.cur.key = st->ident[PKI_IDENT_TVS].cur.key;
+	EVP_PKEY_up_ref(id.cur.key);
+	id.cur.cert = cert;
+	CU_ASSERT_EQUAL(pki_state_commit(st, &id), 0);
 	pki_state_close(st);
-	PEM_write_bio_X509(bio, cert);
-	len = BIO_get_mem_data(bio, &text);
-	at(path, sizeof(path), "CallManager.cert.pem");
-	CU_ASSERT_EQUAL(pki_file_write(path, text, (size_t)len, 0644, false), 0);
 	CU_ASSERT_EQUAL(pki_state_open(cfg, time(NULL), &st, err, sizeof(err)), -EACCES);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err, "not issued by"));
-	BIO_free(bio);
-	X509_free(cert);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err, "TVS.key.pem: not issued by itself"));
+
+	wipe_dir();
+	st = opened();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
+	id = (struct pki_ident){.name = "TVS"};
+	id.cur.key = st->ident[PKI_IDENT_TVS].cur.key;
+	id.cur.cert = st->ident[PKI_IDENT_HTTPS].cur.cert;
+	EVP_PKEY_up_ref(id.cur.key);
+	X509_up_ref(id.cur.cert);
+	CU_ASSERT_EQUAL(pki_state_commit(st, &id), 0);
+	pki_state_close(st);
+	CU_ASSERT_EQUAL(pki_state_open(cfg, time(NULL), &st, err, sizeof(err)), -EACCES);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err, "TVS.key.pem: the certificate does not belong"));
+}
+
+/* A state of the version that knew server-ca, CAPF and CallManager, each as a key's and a certificate's file: kept, completed. */
+static void test_older_state(void)
+{
+	EVP_PKEY *key[3] = {NULL};
+	X509 *cert[3] = {NULL};
+	static const char *const names[] = {"server-ca", "CAPF", "CallManager"};
+	char path[200], pass[65], *text;
+	struct pki_kek *kek;
+	struct pki_state *st;
+	struct pki_ca ca;
+	int64_t now = time(NULL);
+	BIO *bio;
+	long len;
+
+	wipe_dir();
+	snprintf(path, sizeof(path), "%s/state/signer", dir);
+	CU_ASSERT_EQUAL_FATAL(pki_dir_make(path), 0);
+	at(path, sizeof(path), "kek");
+	CU_ASSERT_EQUAL_FATAL(pki_kek_make(path), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_kek_load(path, &kek), 0);
+	memcpy(pass, pki_kek_passphrase(kek), sizeof(pass));
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL_FATAL(pki_key_create(PKI_EC_P256, &key[i]), 0);
+	CU_ASSERT_EQUAL(pki_ca_issue(key[0], "x CA", "x", now, 10, &cert[0]), 0);
+	CU_ASSERT_EQUAL(pki_ca_issue(key[1], "CAPF-x", "x", now, 10, &cert[1]), 0);
+	ca = (struct pki_ca){key[0], cert[0]};
+	CU_ASSERT_EQUAL(pki_server_issue(&ca, key[2], "CallManager-x", "x", NULL, 0, now, 10, &cert[2]), 0);
+	for (int i = 0; i < 3; i++) {
+		char name[60];
+
+		bio = BIO_new(BIO_s_mem());
+		PEM_write_bio_PKCS8PrivateKey(bio, key[i], EVP_aes_256_cbc(), pass, 64, NULL, NULL);
+		len = BIO_get_mem_data(bio, &text);
+		snprintf(name, sizeof(name), "%s.key.pem", names[i]);
+		at(path, sizeof(path), name);
+		CU_ASSERT_EQUAL(pki_file_write(path, text, (size_t)len, 0400, true), 0);
+		BIO_free(bio);
+		bio = BIO_new(BIO_s_mem());
+		PEM_write_bio_X509(bio, cert[i]);
+		len = BIO_get_mem_data(bio, &text);
+		snprintf(name, sizeof(name), "%s.cert.pem", names[i]);
+		at(path, sizeof(path), name);
+		CU_ASSERT_EQUAL(pki_file_write(path, text, (size_t)len, 0644, true), 0);
+		BIO_free(bio);
+	}
+	at(path, sizeof(path), "made");
+	CU_ASSERT_EQUAL(pki_file_write(path, "server-ca\nCAPF\nCallManager\n", 27, 0600, true), 0);
+	for (int round = 0; round < 2; round++) {
+		st = opened();
+		CU_ASSERT_PTR_NOT_NULL_FATAL(st);
+		CU_ASSERT_EQUAL(X509_cmp(st->ident[PKI_IDENT_CAPF].cur.cert, cert[1]), 0);
+		CU_ASSERT_EQUAL(X509_cmp(st->ident[PKI_IDENT_CALLMANAGER].cur.cert, cert[2]), 0);
+		CU_ASSERT_EQUAL_FATAL(sk_X509_num(st->ident[PKI_IDENT_CALLMANAGER].cur.chain), 1);
+		CU_ASSERT_EQUAL(X509_cmp(sk_X509_value(st->ident[PKI_IDENT_CALLMANAGER].cur.chain, 0), cert[0]), 0);
+		CU_ASSERT_EQUAL(EVP_PKEY_eq(st->ident[PKI_IDENT_CALLMANAGER].cur.key, key[2]), 1);
+		CU_ASSERT_PTR_NOT_NULL(st->ident[PKI_IDENT_SAST1].cur.key);
+		pki_state_close(st);
+		/* the second time it stands without the files of the older version */
+		if (round == 0)
+			CU_ASSERT_EQUAL(in_dir("rm state/signer/server-ca.* state/signer/CallManager.cert.pem"), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		EVP_PKEY_free(key[i]);
+		X509_free(cert[i]);
+	}
+	pki_kek_destroy(kek);
+}
+
+/* NAME.cert.pem and ca.pem follow from the rest: gone or changed, they are written again. */
+static void test_derived(void)
+{
+	struct pki_state *st;
+	char path[200];
+	uint8_t *a = NULL, *b = NULL;
+	size_t a_len = 0, b_len = 0;
+
+	for (int i = 0; i < 2; i++) {
+		at(path, sizeof(path), i == 0 ? "TFTP.cert.pem" : "ca.pem");
+		st = opened();
+		pki_state_close(st);
+		CU_ASSERT_EQUAL_FATAL(pki_file_read(path, &a, &a_len), 0);
+		CU_ASSERT_EQUAL(pki_file_write(path, "x", 1, 0644, false), 0);
+		st = opened();
+		pki_state_close(st);
+		CU_ASSERT_EQUAL_FATAL(pki_file_read(path, &b, &b_len), 0);
+		CU_ASSERT(a_len == b_len && memcmp(a, b, a_len) == 0);
+		OPENSSL_free(a);
+		OPENSSL_free(b);
+	}
 }
 
 static void test_bad_configuration(void)
@@ -429,7 +521,7 @@ static void test_bad_configuration(void)
 	CU_ASSERT_EQUAL_FATAL(load(more), 0);
 	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EINVAL);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err, "no CA"));
-	at(path, sizeof(path), "server-ca.cert.pem");
+	at(path, sizeof(path), "CAPF.cert.pem");
 	snprintf(more, sizeof(more), "  trust: [%s]\n", path);
 	CU_ASSERT_EQUAL_FATAL(load(more), 0);
 	st = opened();
@@ -451,7 +543,7 @@ static int answer(struct pki_state *st, const struct pki_signer_msg *req,
 	size_t n;
 
 	CU_ASSERT_FATAL(len > 0);
-	n = pki_serve_answer(st, buf, (size_t)len, NOW, 1, reply_buf);
+	n = pki_serve_answer(st, buf, (size_t)len, NULL, NOW, 1, reply_buf);
 	CU_ASSERT_EQUAL_FATAL(pki_signer_parse(reply_buf, n, ret), 0);
 	CU_ASSERT_EQUAL(ret->reply, 1);
 	CU_ASSERT_EQUAL(ret->seq, req->seq);
@@ -466,7 +558,32 @@ static const struct {
 	int rc;
 } refused[] = {
 	{PKI_SIGNER_SERVER, "CAPF", 0, "", "", -ENOENT}, /* an issuer's key is never handed out */
-	{PKI_SIGNER_SERVER, "server-ca", 0, "", "", -ENOENT},
+	{PKI_SIGNER_SERVER, "SAST1", 0, "", "", -ENOENT},
+	{PKI_SIGNER_SERVER, "TFTP", 0, "", "", -ENOENT},
+	{PKI_SIGNER_SERVER, "ITLRecovery", 0, "", "", -ENOENT},
+	{PKI_SIGNER_IDENT, "", PKI_IDENT_MAX, "", "", -ENOENT},
+	{PKI_SIGNER_REGEN, "nobody", 0, "", "", -ENOENT},
+	{PKI_SIGNER_REGEN, "SAST1.prev", 0, "", "", -ENOENT},
+	{PKI_SIGNER_REGEN, "SAST1", 0, "rsa-1024", "", -EINVAL},
+	{PKI_SIGNER_REGEN, "SAST1", 0, "ec-p256", "", -EACCES},
+	{PKI_SIGNER_REGEN, "TFTP-EC", 0, "rsa-2048", "", -EACCES},
+	{PKI_SIGNER_REGEN, "SAST1", 0, "x\n", "", -EBADMSG},
+	{PKI_SIGNER_CSR, "nobody", 0, "", "", -ENOENT},
+	{PKI_SIGNER_CSR, "TFTP", 0, "ec-p384", "", -EACCES},
+	{PKI_SIGNER_IMPORT, "TFTP", 0, "", "", -EBADMSG},
+	{PKI_SIGNER_IMPORT, "TFTP", 0, "0\x03\x02\x01", "", -EBADMSG},
+	{PKI_SIGNER_RETIRE, "TFTP", 0, "", "", -ENOENT},
+	{PKI_SIGNER_RETIRE, "nobody", 0, "", "", -ENOENT},
+	{PKI_SIGNER_SIGN, "nobody", PKI_SIGN_FILE, "x", "x", -ENOENT},
+	{PKI_SIGNER_SIGN, "TFTP", 0, "x", "x", -EBADMSG},
+	{PKI_SIGNER_SIGN, "TFTP", 5, "x", "x", -EBADMSG},
+	{PKI_SIGNER_SIGN, "TFTP", PKI_SIGN_FILE, "x", "x", -EBADMSG},
+	{PKI_SIGNER_SIGN, "TFTP", PKI_SIGN_ITL, "x", "x", -EBADMSG},
+	{PKI_SIGNER_SIGN, "TFTP", PKI_SIGN_ITL, "x", "", -EBADMSG},
+	{PKI_SIGNER_SIGN, "TFTP", PKI_SIGN_CTL, "x", "", -EACCES},
+	{PKI_SIGNER_SIGN, "SAST1", PKI_SIGN_FILE, "x", "", -EACCES},
+	{PKI_SIGNER_SIGN, "TVS", PKI_SIGN_FILE, "x", "", -EACCES},
+	{PKI_SIGNER_SIGN, "CAPF", PKI_SIGN_CTL, "x", "", -EACCES},
 	{PKI_SIGNER_SERVER, "", 0, "", "", -ENOENT},
 	{PKI_SIGNER_TRUST, "", 1, "", "", -ENOENT},
 	{PKI_SIGNER_TRUST, "", UINT32_MAX, "", "", -ENOENT},
@@ -513,7 +630,7 @@ static void test_requests_refused(void)
 			size_t k;
 
 			memcpy(exact, buf, (size_t)n);
-			k = pki_serve_answer(st, exact, (size_t)n, NOW, 1, reply_buf);
+			k = pki_serve_answer(st, exact, (size_t)n, NULL, NOW, 1, reply_buf);
 			CU_ASSERT_EQUAL_FATAL(pki_signer_parse(reply_buf, k, &r), 0);
 			CU_ASSERT_EQUAL(r.rc, -EBADMSG);
 			free(exact);
@@ -528,14 +645,14 @@ static void test_requests_refused(void)
 			seed = seed * 1664525 + 1013904223;
 			buf[j] = (uint8_t)(seed >> 24);
 		}
-		k = pki_serve_answer(st, buf, len, NOW, 1, reply_buf);
+		k = pki_serve_answer(st, buf, len, NULL, NOW, 1, reply_buf);
 		CU_ASSERT_EQUAL_FATAL(pki_signer_parse(reply_buf, k, &r), 0);
 		CU_ASSERT(r.rc < 0);
 	}
 	{ /* a reply is no request */
 		struct pki_signer_msg m = full(PKI_SIGNER_HELLO, 1);
 		int len = pki_signer_build(&m, buf, sizeof(buf));
-		size_t k = pki_serve_answer(st, buf, (size_t)len, NOW, 1, reply_buf);
+		size_t k = pki_serve_answer(st, buf, (size_t)len, NULL, NOW, 1, reply_buf);
 
 		CU_ASSERT_EQUAL_FATAL(pki_signer_parse(reply_buf, k, &r), 0);
 		CU_ASSERT_EQUAL(r.rc, -EBADMSG);
@@ -597,7 +714,13 @@ static void check_server_identity(struct cp_signer *s)
 	CU_ASSERT_PTR_NOT_NULL(strstr(cp_signer_error(s), "no such server role"));
 	CU_ASSERT_EQUAL_FATAL(cp_signer_server_identity(s, "CallManager", &key, &cert, &chain), 0);
 	CU_ASSERT_EQUAL(X509_check_private_key(cert, key), 1);
-	CU_ASSERT_EQUAL(sk_X509_num(chain), 1);
+	CU_ASSERT_EQUAL(sk_X509_num(chain), 0);
+	CU_ASSERT_EQUAL(X509_verify(cert, X509_get0_pubkey(cert)), 1);
+	EVP_PKEY_free(key);
+	X509_free(cert);
+	sk_X509_pop_free(chain, X509_free);
+	CU_ASSERT_EQUAL_FATAL(cp_signer_server_identity(s, "CAPF-TLS", &key, &cert, &chain), 0);
+	CU_ASSERT_EQUAL_FATAL(sk_X509_num(chain), 1);
 	CU_ASSERT_EQUAL(X509_verify(cert, X509_get0_pubkey(sk_X509_value(chain, 0))), 1);
 	EVP_PKEY_free(key);
 	X509_free(cert);
@@ -898,7 +1021,9 @@ static CU_TestInfo tests[] = {
 	{"first start", test_first_start},
 	{"a first start cut short is completed", test_cut_first_start},
 	{"what is missing is not made again", test_missing_is_an_error},
-	{"a certificate of another CA", test_foreign_certificate},
+	{"a certificate of another CA, or of another key", test_foreign_certificate},
+	{"a state of an older version", test_older_state},
+	{"what follows from the rest", test_derived},
 	{"bad configuration", test_bad_configuration},
 	{"requests that are refused", test_requests_refused},
 	{"client: identity, phones, sealing, restart", test_client},
