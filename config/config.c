@@ -402,10 +402,11 @@ static void do_ident_keys(struct cfg_ctx *c, struct cfg_signer *s, const struct 
 		    strcmp(k->identity, "ITLRecovery") != 0 && strcmp(k->identity, "CAPF") != 0)
 			cfg_bad(c, path, "%s is handed to the controlplane: its key cannot be in a token",
 				cfg_q(k->identity));
-		if (strncmp(k->key, "ec-", 3) == 0 &&
+		/* The length of a modulus has a code in a signed file, and 3072 bits have none. */
+		if ((strncmp(k->key, "ec-", 3) == 0 || strcmp(k->key, "rsa-3072") == 0) &&
 		    (strncmp(k->identity, "SAST", 4) == 0 || strcmp(k->identity, "TFTP") == 0 ||
 		     strcmp(k->identity, "ITLRecovery") == 0))
-			cfg_bad(c, path, "%s signs lists or files, and phones verify those by RSA only",
+			cfg_bad(c, path, "%s signs lists or files: rsa-2048 or rsa-4096",
 				cfg_q(k->identity));
 		if (strcmp(k->identity, "TFTP-EC") == 0 && strncmp(k->key, "rsa-", 4) == 0)
 			cfg_bad(c, path, "TFTP-EC is the EC certificate of the file server");

@@ -421,6 +421,8 @@ int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_
 			return refuse(why, why_size, "wrong usage: it may not issue certificates");
 		return 0;
 	}
+	if (X509_check_ca(leaf) == 1)
+		return refuse(why, why_size, "wrong usage: it is a CA's");
 	if ((ku & KU_DIGITAL_SIGNATURE) == 0)
 		return refuse(why, why_size, "wrong usage: digitalSignature is missing");
 	if (use != PKI_USE_SIGN && (xku & XKU_SSL_SERVER) == 0)

@@ -74,8 +74,8 @@ static int new_key(const struct pki_ident *id, enum pki_ident_id which, const ch
 		return refuse(why, why_size, -EINVAL, "its key is in a token: make the new one there and name its URI");
 	if (pki_key_parse(spec[0] != '\0' ? spec : pki_key_name(id->cur.key), &type) < 0)
 		return refuse(why, why_size, -EINVAL, "no such kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
-	if (def->use == PKI_USE_SIGN && (type == PKI_EC_P256 || type == PKI_EC_P384))
-		return refuse(why, why_size, -EACCES, "phones verify lists and files by RSA only");
+	if (def->use == PKI_USE_SIGN && type != PKI_RSA_2048 && type != PKI_RSA_4096)
+		return refuse(why, why_size, -EACCES, "lists and files are signed by RSA of 2048 or 4096 bits only");
 	if (which == PKI_IDENT_TFTP_EC && type != PKI_EC_P256 && type != PKI_EC_P384)
 		return refuse(why, why_size, -EACCES, "this is the file server's EC certificate");
 	rc = pki_key_create(type, &ret->key);
@@ -210,8 +210,6 @@ int pki_change_import(struct pki_state *st, const char *name, STACK_OF(X509) *ch
 	rc = pki_own_check(chain, waiting ? cur->next.key : cur->cur.key, pki_ident_defs[which].use, now, why, why_size);
 	if (rc < 0)
 		return rc;
-	if (pki_ident_defs[which].use == PKI_USE_SIGN && EVP_PKEY_get_base_id(X509_get0_pubkey(leaf)) != EVP_PKEY_RSA)
-		return refuse(why, why_size, -EACCES, "phones verify lists and files by RSA only");
 	rc = copy(cur, &id);
 	if (rc < 0)
 		return refuse(why, why_size, rc, "out of memory");
