@@ -899,7 +899,7 @@ static void test_hostile_peers(void)
 
 		n += poll(&p, 1, 0) == 1 && recv(fd[i], &c, 1, MSG_DONTWAIT) == 0;
 	}
-	CU_ASSERT(n >= 4 && n <= 6);
+	CU_ASSERT(n >= 4 && n <= 9); /* the client keeps one to four of the places */
 	CU_ASSERT_PTR_NULL(client_loop(s));
 	for (size_t i = 0; i < 20; i++)
 		close(fd[i]);
