@@ -16,7 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <openssl/x509.h>
+
 #include "config.h"
+#include "signerc/signerc.h"
+#include "trustlist.h"
+
+struct cp_alarms;
+struct cp_store;
+struct event_base;
 
 #define CP_FILE_NAME_MAX 129 /* bytes with NUL */
 
@@ -78,6 +86,54 @@ int cp_files_get(struct cp_files *files, const struct cp_file_ask *ask, struct c
 
 /** The asker has the whole file (last ACK, or the last byte accepted by its TCP). Feeds the trust ledger. Any thread. */
 void cp_files_fetched(struct cp_files *files, const struct cp_file_ask *ask, const struct cp_file *file);
+
+/*
+ * What the files need from elsewhere. 'sign' and 'unseal' may block, and are called on the files' own threads; 'list' on any
+ * thread; the others on the event loop's.
+ */
+struct cp_files_env {
+	struct event_base *base;
+	struct cp_store *store;
+	const struct cfg *cfg;
+	struct cp_alarms *alarms; /* may be NULL */
+	void *ctx;                /* of the functions */
+	/* The list in force for a class: a reference, or NULL. */
+	struct cp_file *(*list)(void *ctx, enum pki_tl_kind kind, enum pki_tl_class cls);
+	bool (*mixed)(void *ctx); /* the cluster is in mixed mode */
+	/* Certificate of the identity that signs files ("TFTP"): a reference, or NULL. */
+	X509 *(*signer_cert)(void *ctx);
+	/* As cp_signer_sign() with that identity. */
+	int (*sign)(void *ctx, enum cp_sign_kind kind, const void *head, size_t head_len, const void *body, size_t body_len,
+		    uint8_t *sig, size_t *ret_len);
+	/* As cp_signer_unseal(). */
+	int (*unseal)(void *ctx, const void *sealed, size_t len, const char *aad, uint8_t **ret, size_t *ret_len);
+	/* A phone has this list now; may be NULL. */
+	void (*has_list)(void *ctx, const char *device, enum pki_tl_kind kind, const uint8_t *file, size_t len);
+};
+
+/** Starts the threads. 'env' is copied. 0, -ENOMEM, -EAGAIN. */
+int cp_files_create(const struct cp_files_env *env, struct cp_files **ret);
+/** Ends the threads: who waits gets -EIO, and so does who asks from now on. Before cp_store_close(). NULL is allowed. */
+void cp_files_stop(struct cp_files *files);
+/** Behind cp_store_close(), when nobody can ask any more. NULL is allowed. */
+void cp_files_destroy(struct cp_files *files);
+
+/** A trust list, the cluster's mode or the certificate that signs changed: what was made of it is made anew. */
+void cp_files_changed(struct cp_files *files);
+
+/** A phone registered from this address (its port does not count), or is gone from it: in pairs. Event loop. */
+void cp_files_phone(struct cp_files *files, const char *device, const struct cfg_addr *addr, bool here);
+
+struct cp_files_stats {
+	uint64_t gets, hits, made;  /* asked for; answered at once; made anew */
+	uint64_t signs;             /* asked of the signer */
+	uint64_t sign_cache_hits;   /* signatures found in the store */
+	uint64_t sign_failures, failed; /* of the signer; of anything */
+	uint64_t refused_foreign, refused_token, not_found, bad_name, overload;
+	uint64_t waiting;           /* now */
+	size_t cache_bytes, dir_bytes;
+};
+void cp_files_stats(struct cp_files *files, struct cp_files_stats *ret);
 
 /**
  * A server's view of the files, so that the servers can be tested and fuzzed without the rest: everything above through three

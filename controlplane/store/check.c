@@ -8,6 +8,7 @@
 
 #include "api/dp_suite.h"
 #include "log.h"
+#include "phonecfg.h"
 #include "records.h"
 
 static int bad(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -88,6 +89,16 @@ bool cp_text_ok(const char *text)
 	return true;
 }
 
+bool cp_load_ok(const char *name)
+{
+	return name[0] == '\0' || made_of(name, CP_LOAD_MAX, "._-");
+}
+
+bool cp_locale_ok(const char *name)
+{
+	return name[0] == '\0' || made_of(name, CP_LOCALE_MAX, "_-");
+}
+
 const char *cp_device_mode_name(enum cp_device_mode mode)
 {
 	switch (mode) {
@@ -126,6 +137,21 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 		return bad(why, size, "%s: region is empty or not printable", dev->name);
 	if (dev->line_cnt > CP_DEVICE_LINES_MAX)
 		return bad(why, size, "%s: %u lines, at most %d", dev->name, dev->line_cnt, CP_DEVICE_LINES_MAX);
+	if ((dev->profile[0] != '\0' && !cp_conf_name_ok(dev->profile)) ||
+	    (dev->srst[0] != '\0' && !cp_conf_name_ok(dev->srst)))
+		return bad(why, size, "%s: profile or SRST reference has a name that none can have", dev->name);
+	if (dev->protocol > CP_PROTOCOL_SIP)
+		return bad(why, size, "%s: unknown protocol %d", dev->name, (int)dev->protocol);
+	if (!cp_load_ok(dev->load) || !cp_locale_ok(dev->user_locale) || !cp_locale_ok(dev->network_locale))
+		return bad(why, size, "%s: load or locale is no file name", dev->name);
+	if (!cp_text_ok(dev->digest_user))
+		return bad(why, size, "%s: digest user is not printable UTF-8 below %d bytes", dev->name, CP_TEXT_MAX);
+	if (dev->digest_secret.len > 0 && dev->digest_user[0] == '\0')
+		return bad(why, size, "%s: a digest secret without a digest user", dev->name);
+	if (dev->digest_secret.len > 1024 || dev->config_key.len > 1024)
+		return bad(why, size, "%s: a sealed secret is over 1024 bytes", dev->name);
+	if (cp_harden_check(&dev->harden, why, size) < 0)
+		return -EINVAL;
 	for (unsigned i = 0; i < dev->line_cnt; i++) {
 		if (!cp_number_ok(dev->lines[i].number))
 			return bad(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", dev->name,

@@ -53,7 +53,18 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_SIGNED,
 	CP_KIND_USER,
 	CP_KIND_CLUSTER,
+	CP_KIND_PHONE_CERT,
 };
+
+#define CP_HARDEN_FIELD(tag, st, i) \
+	{(tag) + (i), CP_F_UINT, 1, offsetof(struct st, harden) + (i), NULL}
+#define CP_HARDEN_FIELDS(tag, st) /* 16 tags */                                                            \
+	CP_HARDEN_FIELD(tag, st, 0), CP_HARDEN_FIELD(tag, st, 1), CP_HARDEN_FIELD(tag, st, 2),             \
+		CP_HARDEN_FIELD(tag, st, 3), CP_HARDEN_FIELD(tag, st, 4), CP_HARDEN_FIELD(tag, st, 5),     \
+		CP_HARDEN_FIELD(tag, st, 6), CP_HARDEN_FIELD(tag, st, 7), CP_HARDEN_FIELD(tag, st, 8),     \
+		CP_HARDEN_FIELD(tag, st, 9), CP_HARDEN_FIELD(tag, st, 10), CP_HARDEN_FIELD(tag, st, 11),   \
+		CP_HARDEN_FIELD(tag, st, 12), CP_HARDEN_FIELD(tag, st, 13), CP_HARDEN_FIELD(tag, st, 14),  \
+		CP_HARDEN_FIELD(tag, st, 15)
 
 /** Encode 'rec' by its table; 'unknown' (may be NULL) is appended. 0, -ENOMEM, -EINVAL (over CP_RECORD_MAX). */
 int cp_fields_build(enum cp_record_kind kind, const struct cp_field *fields, const void *rec,

@@ -15,7 +15,7 @@
 #include "store.h"
 #include "tab.h"
 
-#define WATCH_MAX       8
+#define WATCH_MAX       24
 #define QUEUE_BYTES_MAX (64u << 20)
 #define GROUP_BYTES_MAX (8u << 20)
 #define GROUP_MAX       1024 /* batches in one write */

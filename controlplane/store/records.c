@@ -30,6 +30,16 @@ static const struct cp_field device_fields[] = {
 	L(7, cp_device, lines, &line_list),
 	F(8, CP_F_UINT, cp_device, changed_us),
 	F(9, CP_F_UINT, cp_device, suite),
+	F(10, CP_F_STR, cp_device, profile),
+	F(11, CP_F_STR, cp_device, srst),
+	F(12, CP_F_UINT, cp_device, protocol),
+	F(13, CP_F_STR, cp_device, load),
+	F(14, CP_F_STR, cp_device, user_locale),
+	F(15, CP_F_STR, cp_device, network_locale),
+	F(16, CP_F_STR, cp_device, digest_user),
+	F(17, CP_F_BUF, cp_device, digest_secret),
+	F(18, CP_F_BUF, cp_device, config_key),
+	CP_HARDEN_FIELDS(32, cp_device),
 	END,
 };
 
@@ -248,8 +258,11 @@ int cp_device_copy(const struct cp_device *dev, struct cp_device *ret)
 	struct cp_device d = *dev;
 
 	d.lines = NULL;
+	d.digest_secret.data = d.config_key.data = NULL;
 	d.unknown = (struct cp_buf){NULL, dev->unknown.len};
 	if (!dup(dev->lines, dev->line_cnt, sizeof(*dev->lines), &d.lines) ||
+	    !dup(dev->digest_secret.data, dev->digest_secret.len, 1, &d.digest_secret.data) ||
+	    !dup(dev->config_key.data, dev->config_key.len, 1, &d.config_key.data) ||
 	    !dup(dev->unknown.data, dev->unknown.len, 1, &d.unknown.data)) {
 		cp_device_free(&d);
 		return -ENOMEM;

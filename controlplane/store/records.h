@@ -39,6 +39,36 @@ struct cp_buf { /* heap bytes; data NULL when len is 0 */
 	size_t len;
 };
 
+#define CP_LOAD_MAX   64 /* firmware names */
+#define CP_LOCALE_MAX 32
+
+enum cp_protocol { CP_PROTOCOL_ANY, CP_PROTOCOL_SCCP, CP_PROTOCOL_SIP };
+
+/* Settings of the phone itself that harden it, one after the other of phonecfg.h's table. */
+enum cp_set { CP_SET_DEFAULT, CP_SET_ON, CP_SET_OFF, CP_SET_RESTRICTED, CP_SET_MAX };
+enum {
+	CP_HARDEN_PC_PORT,
+	CP_HARDEN_SETTINGS,
+	CP_HARDEN_GARP,
+	CP_HARDEN_VOICE_VLAN,
+	CP_HARDEN_WEB,
+	CP_HARDEN_SPAN,
+	CP_HARDEN_TLS12,
+	CP_HARDEN_SSH,
+	CP_HARDEN_WEB_PROTOCOL,
+	CP_HARDEN_CDP_SW,
+	CP_HARDEN_CDP_PC,
+	CP_HARDEN_LLDP_SW,
+	CP_HARDEN_LLDP_PC,
+	CP_HARDEN_BLUETOOTH,
+	CP_HARDEN_PEER_FIRMWARE,
+	CP_HARDEN_FIPS,
+	CP_HARDEN_CNT
+};
+struct cp_harden {
+	uint8_t v[CP_HARDEN_CNT]; /* enum cp_set */
+};
+
 struct cp_line {
 	char number[CP_NUMBER_MAX];
 	char label[CP_TEXT_MAX]; /* empty: the number is shown */
@@ -54,6 +84,15 @@ struct cp_device { /* key: name */
 	uint8_t suite;                 /* enum dp_srtp_suite for its leg; 0: _32, which all secure phones know */
 	unsigned line_cnt;
 	struct cp_line *lines;         /* in button order, from line 1 */
+	char profile[CP_NAME_MAX];     /* its security profile, whose mode 'mode' then is; "" none */
+	char srst[CP_NAME_MAX];        /* SRST reference; "" as the profile or the cluster has it */
+	uint8_t protocol;              /* enum cp_protocol; ANY: SCCP */
+	char load[CP_LOAD_MAX];        /* firmware; "" as the profile or the cluster has it; so are the locales */
+	char user_locale[CP_LOCALE_MAX], network_locale[CP_LOCALE_MAX];
+	char digest_user[CP_TEXT_MAX];
+	struct cp_buf digest_secret;   /* sealed by the signer, bound to "digest/" and the name */
+	struct cp_buf config_key;      /* 16 bytes, for phones without PKI; sealed, bound to "config-key/" and the name */
+	struct cp_harden harden;
 	int64_t changed_us;            /* wall clock */
 	struct cp_buf unknown;
 };
@@ -168,6 +207,9 @@ bool cp_device_name_ok(const char *name);
 bool cp_number_ok(const char *number);   /* 1..32 of 0-9 * # +; '+' only first */
 bool cp_gw_name_ok(const char *name);
 bool cp_endpoint_name_ok(const char *name);
+bool cp_load_ok(const char *name);       /* firmware: empty, or letters, digits and . _ - */
+bool cp_locale_ok(const char *name);     /* a folder's name: empty, or letters, digits and _ - */
+int cp_harden_check(const struct cp_harden *harden, char *why, size_t why_size);
 bool cp_text_ok(const char *text);       /* shorter than CP_TEXT_MAX, UTF-8, no control characters */
 
 /** "nonsecure", "authenticated", "encrypted"; and back: 0 or -EINVAL. */

@@ -149,7 +149,7 @@ int cp_store_audit(struct cp_store *store, unsigned max, void (*fn)(void *ctx, i
 
 /* --- changes seen by others --- */
 
-/** Called after a synced change entered the view, per key, before the batch's own callback. Up to 8 watchers. */
+/** Called after a synced change entered the view, per key, before the batch's own callback. Up to 24 watchers. */
 typedef void (*cp_store_watch_fn)(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted);
 int cp_store_watch(struct cp_store *store, enum cp_cf cf, cp_store_watch_fn fn, void *ctx);
 
