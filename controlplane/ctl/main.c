@@ -15,6 +15,7 @@
 #include "config.h"
 #include "ctl.h"
 #include "doctor.h"
+#include "file.h"
 
 #define DEFAULT_CONFIG "/etc/ravelin/ravelin.yaml"
 #define ANSWER_S       120 /* an import of a hundred thousand devices, and a slow disk */
@@ -482,6 +483,11 @@ int main(int argc, char **argv)
 		ctl_command_help(stdout, r.cmd);
 		json_decref(r.args);
 		return CTL_OK;
+	}
+	if (r.cmd->special == CTL_FILE) {
+		rc = ctl_file(r.cmd->cmd, r.args, json_out);
+		json_decref(r.args);
+		return rc;
 	}
 	if (r.cmd->special == CTL_DOCTOR) {
 		json_decref(r.args);

@@ -137,6 +137,35 @@ static const struct ctl_opt export_opts[] = {
 	END,
 };
 
+#define FILE_JUDGE                                                                                                    \
+	{"--cert", "PEM", CTL_STR, "cert", NULL, false, "the signer's certificate, PEM or DER"},                      \
+	{                                                                                                             \
+		"--list", "TLV", CTL_STR, "list", NULL, false, "the trust list that decides who may sign"             \
+	}
+static const struct ctl_opt file_opts[] = {
+	FILE_JUDGE,
+	{"--name", "NAME", CTL_STR, "name", NULL, false, "what it was asked for: the name inside must fit"},
+	END,
+};
+static const struct ctl_opt file_sign_opts[] = {
+	{"--key", "PEM", CTL_STR, "key", NULL, true, "the signer's private key, and its certificate if it is behind"},
+	{"--cert", "PEM", CTL_STR, "cert", NULL, false, "the signer's certificate"},
+	{"--out", "FILE", CTL_STR, "out", NULL, false, "default: FILE.sgn, or FILE.enc.sgn"},
+	{"--name", "NAME", CTL_STR, "name", NULL, false, "the name inside (default: the last part of --out)"},
+	{"--digest", "ALG", CTL_STR, "digest", NULL, false, "sha512 (default), sha256, or sha1 for 7900-series phones"},
+	{"--enc-cert", "PEM", CTL_STR, "enc_cert", NULL, false, "encrypt for this phone's certificate"},
+	{"--sym-key-file", "FILE", CTL_STR, "sym_key", NULL, false, "encrypt with 16 bytes that the phone was given"},
+	{"--time", "SECONDS", CTL_INT, "time", NULL, false, "time stamp since 1970 (default: now; 0: none)"},
+	END,
+};
+static const struct ctl_opt file_decrypt_opts[] = {
+	{"--key", "PEM", CTL_STR, "key", NULL, false, "the phone's private key"},
+	{"--sym-key-file", "FILE", CTL_STR, "sym_key", NULL, false, "the 16 bytes that the phone was given"},
+	FILE_JUDGE,
+	{"--out", "FILE", CTL_STR, "out", NULL, false, "where the plain file goes (default: standard output)"},
+	END,
+};
+
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
 	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
@@ -190,6 +219,13 @@ const struct ctl_cmd ctl_commands[] = {
 	 CTL_PLAIN, "clear an alarm by hand"},
 	{"doctor", "doctor", NO_POS, doctor_opts, CTL_DOCTOR,
 	 "is this machine fit for the configuration? Needs no appliance; 1 if something is bad"},
+	{"file show", "file.show", POS("FILE", "file"), file_opts, CTL_FILE,
+	 "a trust list or signed file from anywhere, tag by tag. Needs no appliance; 0 valid, 1 not, 2 unreadable"},
+	{"file verify", "file.verify", POS("FILE", "file"), file_opts, CTL_FILE,
+	 "is it signed by who it says? A list by its own record unless --list or --cert say otherwise"},
+	{"file sign", "file.sign", POS("FILE", "file"), file_sign_opts, CTL_FILE, "make FILE.sgn, or FILE.enc.sgn"},
+	{"file decrypt", "file.decrypt", POS("FILE", "file"), file_decrypt_opts, CTL_FILE,
+	 "what is in a signed or encrypted file"},
 	{NULL, NULL, NO_POS, NULL, CTL_PLAIN, NULL},
 };
 
