@@ -12,13 +12,13 @@
 #define CAPF     (1u << PKI_TL_CAPF)
 #define TVS      (1u << PKI_TL_TVS)
 
-#define LIST_SIGNERS (SAST | CCM_TFTP | TFTP) /* of an ITL */
+#define LIST_SIGNERS (SAST | CCM_TFTP) /* of an ITL, by a list that is an ITL or by TVS */
 #define FILE_SIGNERS (CCM_TFTP | TFTP)
 
 static const char *const ident_names[CP_TM_IDENTS] = {
 	[CP_TM_CALLMANAGER] = "CallManager", [CP_TM_TVS] = "TVS",     [CP_TM_TFTP] = "TFTP",
 	[CP_TM_CAPF] = "CAPF",		     [CP_TM_CAPF_TLS] = "CAPF-TLS", [CP_TM_SAST1] = "SAST1",
-	[CP_TM_SAST2] = "SAST2",	     [CP_TM_ITLRECOVERY] = "ITLRecovery",
+	[CP_TM_SAST2] = "SAST2",	     [CP_TM_ITLRECOVERY] = "ITLRecovery", [CP_TM_TFTP_EC] = "TFTP-EC",
 };
 
 const char *cp_tm_ident_name(unsigned ident)
@@ -36,7 +36,15 @@ static const uint32_t ident_roles[CP_TM_IDENTS] = {
 	[CP_TM_SAST1] = SAST,
 	[CP_TM_SAST2] = SAST,
 	[CP_TM_ITLRECOVERY] = SAST,
+	[CP_TM_TFTP_EC] = TFTP,
 };
+
+const char *cp_tm_with_name(unsigned with)
+{
+	static const char *const names[CP_TM_WITHS] = {"auto", "TFTP", "TFTP.prev", "ITLRecovery"};
+
+	return with < CP_TM_WITHS ? names[with] : "?";
+}
 
 const char *cp_tm_why_name(unsigned bit)
 {
@@ -71,7 +79,7 @@ static bool list_role(const struct cp_tm_list *list, uint32_t roles)
 
 bool cp_tm_list_anchors(const struct cp_tm_list *list)
 {
-	return list_role(list, LIST_SIGNERS);
+	return list_role(list, LIST_SIGNERS | TFTP);
 }
 
 /* Multisets: every entry occurs as often in both. */
@@ -137,7 +145,7 @@ static bool takes_ctl(const struct cp_tm_world *w, const struct cp_tm_phone *p)
 static bool takes_itl(const struct cp_tm_world *w, const struct cp_tm_phone *p)
 {
 	return (!cp_tm_list_anchors(p->ctl) && !cp_tm_list_anchors(p->itl)) ||
-	       believes(w, p, w->itl.signer, LIST_SIGNERS);
+	       cp_tm_list_has(p->ctl, w->itl.signer, LIST_SIGNERS | TFTP) || believes(w, p, w->itl.signer, LIST_SIGNERS);
 }
 
 static unsigned lacks(const struct cp_tm_world *w, const struct cp_tm_phone *p)

@@ -8,9 +8,10 @@
  *
  * The rules (what phones are known to do; section 5b of the requirement rows 002):
  * - a phone that holds nothing takes the first CTL and the first ITL unchecked; with a CTL, the CTL checks the first ITL;
- * - later ones must be signed by a SAST of the same list it holds; an ITL also by a certificate of the CTL or a TFTP one of
- *   the ITL; or by a certificate that TVS vouches for, if the certificate that TVS shows is in a list it holds;
+ * - later ones must be signed by a SAST of the same list it holds; an ITL also by a TFTP certificate of the
+ *   CTL, or by one that is TFTP and CCM at once; or by a certificate that TVS vouches for, if the certificate that TVS shows is in a list it holds;
  * - TVS never vouches for TVS;
+ * - (that a TFTP record alone of an *ITL* could check the next ITL is said nowhere clearly: it is not counted on;)
  * - a list without certificates that can check anything (rollback, non-secure CTL) leaves a phone as if it had none;
  * - with a TFTP certificate in its lists it takes no unsigned configuration.
  * That TVS's and TFTP's certificates cannot be renewed together is not among the rules: it follows.
@@ -58,6 +59,7 @@ enum cp_tm_ident {
 	CP_TM_SAST1,
 	CP_TM_SAST2,
 	CP_TM_ITLRECOVERY,
+	CP_TM_TFTP_EC,  /* HTTPS for phones that hold lists of signer version 1.1 */
 	CP_TM_IDENTS
 };
 const char *cp_tm_ident_name(unsigned ident);
@@ -74,13 +76,26 @@ struct cp_tm_signed { /* a list that is served */
 	uint8_t signer[CP_TM_ID]; /* whose key signed it */
 };
 
+enum cp_tm_with { /* who signs the ITL; auto: TFTP.prev as long as there is one, so that it leads phones over */
+	CP_TM_WITH_AUTO,
+	CP_TM_WITH_TFTP,
+	CP_TM_WITH_PREV,
+	CP_TM_WITH_RECOVERY,
+	CP_TM_WITHS
+};
+const char *cp_tm_with_name(unsigned with); /* "auto", "TFTP", "TFTP.prev", "ITLRecovery" */
+
 struct cp_tm_world {
 	bool mixed, rollback;
+	bool modern;    /* lists of class modern: TFTP-EC is in them */
+	enum cp_tm_with with;
 	struct cp_tm_cert ident[CP_TM_IDENTS], prev[CP_TM_IDENTS]; /* now, and before the last regeneration (if still kept) */
 	struct cp_tm_signed ctl, itl;
-	int itl_ident;   /* enum cp_tm_ident that signs ITLs */
-	unsigned fresh;  /* counts certificates that steps made up */
+	unsigned fresh; /* counts certificates that steps made up */
 };
+
+/** Make the ITL of the certificates there are: the same as cp_itl_entries() (itl.h). 0; -EPROTO with 'why': no key to sign it. */
+int cp_tm_itl(struct cp_tm_world *w, char *why, size_t why_size);
 
 /** What TVS says of a certificate: the roles it has with us, 0: not known. Never anything about the TVS certificate itself. */
 uint32_t cp_tm_vouch(const struct cp_tm_world *w, const uint8_t id[CP_TM_ID]);
@@ -111,11 +126,11 @@ unsigned cp_tm_boot(const struct cp_tm_world *w, const struct cp_tm_phone *p, st
 enum cp_tm_op {
 	CP_TM_REGEN,      /* ident */
 	CP_TM_RETURN,     /* ident (or all, -1): to what it was before the last regeneration: an older backup comes back */
-	CP_TM_SIGN_ITL,   /* ident signs the ITL from now on */
+	CP_TM_RETIRE,     /* ident: its .prev is dropped */
+	CP_TM_SIGN_ITL,   /* 'with' */
 	CP_TM_SIGN_CTL,   /* ident signs the CTL, which is made anew with it */
 	CP_TM_UPDATE_CTL, /* CTL made anew with what there is now, signed by a SAST it holds */
 	CP_TM_REMOVE_CTL, /* ident's entries leave the CTL */
-	CP_TM_REMOVE_ITL,
 	CP_TM_MIXED,
 	CP_TM_NONSECURE,
 	CP_TM_ROLLBACK_ON,
@@ -126,6 +141,7 @@ enum cp_tm_op {
 struct cp_tm_step {
 	enum cp_tm_op op;
 	int ident;            /* enum cp_tm_ident where the operation has one, else -1 */
+	enum cp_tm_with with; /* CP_TM_SIGN_ITL */
 	bool has_to;
 	uint8_t to[CP_TM_ID]; /* the new certificate where it is known */
 };
@@ -134,8 +150,8 @@ struct cp_tm_step {
 const char *cp_tm_step_name(const struct cp_tm_step *step, char *buf, size_t size);
 
 /**
- * One step from words as cp_tm_step_name() writes them; also "regen", "sign itl with NAME", "rollback on|off", "mode
- * mixed|nonsecure", "restore [NAME]", "remove ctl|itl NAME", "update ctl". 0, -EINVAL with one line in 'why'.
+ * One step from words as cp_tm_step_name() writes them; also "regen" and "sign with". 0, -EINVAL with one line
+ * in 'why'.
  */
 int cp_tm_step_parse(const char *text, struct cp_tm_step *ret, char *why, size_t why_size);
 

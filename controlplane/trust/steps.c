@@ -38,13 +38,16 @@ const char *cp_tm_step_name(const struct cp_tm_step *step, char *buf, size_t siz
 		[CP_TM_REGEN] = "regenerate ",	     [CP_TM_RETURN] = "restore ",
 		[CP_TM_SIGN_ITL] = "sign itl with ", [CP_TM_SIGN_CTL] = "sign ctl with ",
 		[CP_TM_UPDATE_CTL] = "update ctl",   [CP_TM_REMOVE_CTL] = "remove ctl ",
-		[CP_TM_REMOVE_ITL] = "remove itl ",  [CP_TM_MIXED] = "mode mixed",
+		[CP_TM_RETIRE] = "retire ",	     [CP_TM_MIXED] = "mode mixed",
 		[CP_TM_NONSECURE] = "mode nonsecure", [CP_TM_ROLLBACK_ON] = "rollback on",
 		[CP_TM_ROLLBACK_OFF] = "rollback off",
 	};
 
 	snprintf(buf, size, "%s%s", step->op < CP_TM_OPS ? form[step->op] : "?",
-		 step->ident >= 0 ? cp_tm_ident_name((unsigned)step->ident) : step->op == CP_TM_RETURN ? "all" : "");
+		 step->op == CP_TM_SIGN_ITL ? cp_tm_with_name(step->with) :
+		 step->ident >= 0	    ? cp_tm_ident_name((unsigned)step->ident) :
+		 step->op == CP_TM_RETURN   ? "all" :
+					      "");
 	return buf;
 }
 
@@ -85,15 +88,26 @@ static int ident_word(const struct words *w, unsigned i, struct cp_tm_step *s, c
 		return no(-EINVAL, why, size, "%s: one certificate's name is wanted", w->w[0]);
 	if (cp_tm_ident_parse(w->w[i], &ident) < 0)
 		return no(-EINVAL, why, size,
-			  "%.64s: not a certificate of ours (CallManager, TVS, TFTP, CAPF, CAPF-TLS, SAST1, SAST2, ITLRecovery)",
+			  "%.64s: not a certificate of ours (CallManager, TVS, TFTP, CAPF, CAPF-TLS, SAST1, SAST2, ITLRecovery, TFTP-EC)",
 			  w->w[i]);
 	s->ident = (int)ident;
 	return 0;
 }
 
+static int with_word(const struct words *w, unsigned i, struct cp_tm_step *s, char *why, size_t size)
+{
+	s->op = CP_TM_SIGN_ITL;
+	for (unsigned k = 0; i + 1 == w->n && k < CP_TM_WITHS; k++)
+		if (strcasecmp(w->w[i], cp_tm_with_name(k)) == 0) {
+			s->with = (enum cp_tm_with)k;
+			return 0;
+		}
+	return no(-EINVAL, why, size, "an ITL is signed with auto, TFTP, TFTP.prev or ITLRecovery");
+}
+
 static int step_words(const struct words *w, struct cp_tm_step *s, char *why, size_t size)
 {
-	bool ctl = is(w, 1, "ctl"), itl = is(w, 1, "itl");
+	bool ctl = is(w, 1, "ctl");
 
 	if (is(w, 0, "regenerate") || is(w, 0, "regen") || is(w, 0, "renew")) {
 		s->op = CP_TM_REGEN;
@@ -103,16 +117,20 @@ static int step_words(const struct words *w, struct cp_tm_step *s, char *why, si
 		s->op = CP_TM_RETURN;
 		return w->n == 1 || (w->n == 2 && is(w, 1, "all")) ? 0 : ident_word(w, 1, s, why, size);
 	}
-	if (is(w, 0, "sign") && (ctl || itl) && is(w, 2, "with")) {
-		s->op = ctl ? CP_TM_SIGN_CTL : CP_TM_SIGN_ITL;
+	if (is(w, 0, "retire")) {
+		s->op = CP_TM_RETIRE;
+		return ident_word(w, 1, s, why, size);
+	}
+	if (is(w, 0, "sign") && ctl && is(w, 2, "with")) {
+		s->op = CP_TM_SIGN_CTL;
 		return ident_word(w, 3, s, why, size);
 	}
-	if (is(w, 0, "sign") && is(w, 1, "with")) { /* the ITL's signer is the one that is changed by itself */
-		s->op = CP_TM_SIGN_ITL;
-		return ident_word(w, 2, s, why, size);
-	}
-	if (is(w, 0, "remove") && (ctl || itl)) {
-		s->op = ctl ? CP_TM_REMOVE_CTL : CP_TM_REMOVE_ITL;
+	if (is(w, 0, "sign") && is(w, 1, "itl") && is(w, 2, "with"))
+		return with_word(w, 3, s, why, size);
+	if (is(w, 0, "sign") && is(w, 1, "with"))
+		return with_word(w, 2, s, why, size);
+	if (is(w, 0, "remove") && ctl) {
+		s->op = CP_TM_REMOVE_CTL;
 		return ident_word(w, 2, s, why, size);
 	}
 	if (is(w, 0, "update") && ctl && w->n == 2) {
@@ -128,8 +146,8 @@ static int step_words(const struct words *w, struct cp_tm_step *s, char *why, si
 		return 0;
 	}
 	return no(-EINVAL, why, size,
-		  "%.64s ...: not a change (regenerate NAME, restore [NAME], sign itl|ctl with NAME, remove itl|ctl NAME, "
-		  "update ctl, mode mixed|nonsecure, rollback on|off)",
+		  "%.64s ...: not a change (regenerate NAME, retire NAME, restore [NAME], sign itl with auto|TFTP|TFTP.prev|"
+		  "ITLRecovery, sign ctl with NAME, remove ctl NAME, update ctl, mode mixed|nonsecure, rollback on|off)",
 		  w->w[0]);
 }
 
@@ -157,13 +175,6 @@ static void fresh(struct cp_tm_world *w, unsigned ident, uint8_t ret[CP_TM_ID])
 	SHA256((const unsigned char *)text, (size_t)n, ret);
 }
 
-static void list_replace(struct cp_tm_list *list, const uint8_t from[CP_TM_ID], const uint8_t to[CP_TM_ID])
-{
-	for (unsigned i = 0; i < list->cnt; i++)
-		if (memcmp(list->e[i].id, from, CP_TM_ID) == 0)
-			memcpy(list->e[i].id, to, CP_TM_ID);
-}
-
 static void list_remove(struct cp_tm_list *list, const uint8_t id[CP_TM_ID])
 {
 	unsigned n = 0;
@@ -182,47 +193,52 @@ static void list_add(struct cp_tm_list *list, unsigned role, const struct cp_tm_
 	memcpy(list->e[list->cnt++].id, cert->id, CP_TM_ID);
 }
 
-/* What a phone meets when it asks for an LSC. */
-static const struct cp_tm_cert *capf_shown(const struct cp_tm_world *w)
+/* The ITL follows the certificates by itself, and is made in the same way as itl.c makes it. */
+int cp_tm_itl(struct cp_tm_world *w, char *why, size_t why_size)
 {
-	return &w->ident[w->ident[CP_TM_CAPF_TLS].have ? CP_TM_CAPF_TLS : CP_TM_CAPF];
-}
-
-/* The ITL follows the certificates by itself. */
-static void itl_make(struct cp_tm_world *w)
-{
+	const struct cp_tm_cert *tftp = &w->ident[CP_TM_TFTP], *recovery = &w->ident[CP_TM_ITLRECOVERY];
+	struct cp_tm_cert prev = w->prev[CP_TM_TFTP];
+	const struct cp_tm_cert *signer = tftp, *second = recovery;
+	enum cp_tm_with with = w->with;
 	struct cp_tm_list *l = &w->itl.list;
 
+	if (prev.have && memcmp(prev.id, tftp->id, CP_TM_ID) == 0)
+		prev.have = false;
+	if (with == CP_TM_WITH_AUTO || (with == CP_TM_WITH_PREV && !prev.have))
+		with = prev.have ? CP_TM_WITH_PREV : CP_TM_WITH_TFTP;
+	if (with != CP_TM_WITH_TFTP) {
+		signer = with == CP_TM_WITH_PREV ? &prev : recovery;
+		second = tftp;
+	}
+	if (!signer->have)
+		return no(-EPROTO, why, why_size, "there is no %s to sign the ITL with", cp_tm_with_name(with));
 	l->cnt = 0;
 	if (!w->rollback) {
-		list_add(l, PKI_TL_TFTP, &w->ident[CP_TM_TFTP]);
-		list_add(l, PKI_TL_SAST, &w->ident[CP_TM_TFTP]);
+		list_add(l, PKI_TL_SAST, signer);
+		list_add(l, PKI_TL_SAST, second);
+		list_add(l, PKI_TL_TFTP, tftp);
+		list_add(l, PKI_TL_TFTP, &prev);
+		if (w->modern)
+			list_add(l, PKI_TL_TFTP, &w->ident[CP_TM_TFTP_EC]);
 		list_add(l, PKI_TL_TVS, &w->ident[CP_TM_TVS]);
-		list_add(l, PKI_TL_CAPF, capf_shown(w));
-		list_add(l, PKI_TL_SAST, &w->ident[CP_TM_ITLRECOVERY]);
+		list_add(l, PKI_TL_CAPF, &w->ident[CP_TM_CAPF]);
+		list_add(l, PKI_TL_CAPF, &w->ident[CP_TM_CAPF_TLS]);
+		if (w->mixed && !cp_tm_list_has(&w->ctl.list, w->ident[CP_TM_CALLMANAGER].id, cp_tm_role(PKI_TL_CCM)))
+			list_add(l, PKI_TL_CCM, &w->ident[CP_TM_CALLMANAGER]);
 	}
 	w->itl.served = true;
-	memcpy(w->itl.signer, w->ident[w->itl_ident].id, CP_TM_ID);
-}
-
-static void itl_swap(struct cp_tm_world *w, unsigned ident, const uint8_t from[CP_TM_ID])
-{
-	list_replace(&w->itl.list, from, w->ident[ident].id);
-	memcpy(w->itl.signer, w->ident[w->itl_ident].id, CP_TM_ID);
+	memcpy(w->itl.signer, signer->id, CP_TM_ID);
+	return 0;
 }
 
 static void regen(struct cp_tm_world *w, unsigned ident, const struct cp_tm_step *s)
 {
-	struct cp_tm_cert old = w->ident[ident];
-
-	w->prev[ident] = old;
+	w->prev[ident] = w->ident[ident];
 	w->ident[ident].have = true;
 	if (s->has_to)
 		memcpy(w->ident[ident].id, s->to, CP_TM_ID);
 	else
 		fresh(w, ident, w->ident[ident].id);
-	if (w->itl.served && old.have)
-		itl_swap(w, ident, old.id);
 }
 
 static int go_back(struct cp_tm_world *w, int ident, char *why, size_t size)
@@ -230,74 +246,103 @@ static int go_back(struct cp_tm_world *w, int ident, char *why, size_t size)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < CP_TM_IDENTS; i++) {
-		struct cp_tm_cert was = w->ident[i];
-
 		if ((ident >= 0 && (unsigned)ident != i) || !w->prev[i].have)
 			continue;
 		w->ident[i] = w->prev[i];
-		w->prev[i] = (struct cp_tm_cert){0}; /* a backup brings its own keys, not those made since */
-		if (w->itl.served && was.have)
-			itl_swap(w, i, was.id);
+		w->prev[i].have = false; /* a backup brings its own keys, not those made since */
 		n++;
 	}
 	return n > 0 ? 0 : no(-EPROTO, why, size, "%s: nothing older is known to return to",
 			      ident >= 0 ? cp_tm_ident_name((unsigned)ident) : "restore");
 }
 
-/* The identity that a CTL entry stands for, by its role where the certificate is no longer ours. -1: not of ours. */
-static int ctl_ident(const struct cp_tm_world *w, const struct cp_tm_entry *e)
+/* --- the CTL: as ctlop.c makes it --- */
+
+static const struct {
+	uint16_t role;
+	enum cp_tm_ident ident;
+} servers[] = {
+	{PKI_TL_CCM, CP_TM_CALLMANAGER}, {PKI_TL_TFTP, CP_TM_TFTP},     {PKI_TL_TFTP, CP_TM_TFTP_EC},
+	{PKI_TL_CAPF, CP_TM_CAPF},       {PKI_TL_CAPF, CP_TM_CAPF_TLS},
+};
+
+static bool ours(const struct cp_tm_world *w, unsigned ident, const uint8_t id[CP_TM_ID], bool prev)
 {
-	for (unsigned i = 0; i < CP_TM_IDENTS; i++)
-		if ((w->ident[i].have && memcmp(w->ident[i].id, e->id, CP_TM_ID) == 0) ||
-		    (w->prev[i].have && memcmp(w->prev[i].id, e->id, CP_TM_ID) == 0))
-			return (int)i;
-	switch (e->role) {
-	case PKI_TL_CCM:
-		return CP_TM_CALLMANAGER;
-	case PKI_TL_TFTP:
-		return CP_TM_TFTP;
-	case PKI_TL_CAPF:
-		return w->ident[CP_TM_CAPF_TLS].have ? CP_TM_CAPF_TLS : CP_TM_CAPF;
-	case PKI_TL_TVS:
-		return CP_TM_TVS;
-	default:
-		return -1;
-	}
+	const struct cp_tm_cert *c = prev ? &w->prev[ident] : &w->ident[ident];
+
+	return c->have && memcmp(c->id, id, CP_TM_ID) == 0;
 }
 
-/* Who may sign the next CTL: a SAST of the one in force whose key there is. */
+static const enum cp_tm_ident tokens[] = {CP_TM_SAST1, CP_TM_SAST2, CP_TM_CALLMANAGER, CP_TM_ITLRECOVERY};
+#define TOKENS (sizeof(tokens) / sizeof(tokens[0]))
+
+/* Who may sign the next CTL: a SAST of the one in force whose key is here; rather one that is not about to go, rather the last. */
 static int ctl_signer(struct cp_tm_world *w, char *why, size_t size)
 {
-	static const enum cp_tm_ident order[] = {CP_TM_SAST1, CP_TM_SAST2, CP_TM_CALLMANAGER, CP_TM_ITLRECOVERY};
+	const struct cp_tm_cert *best = NULL;
+	int score = 0;
 
-	if (cp_tm_vouch(w, w->ctl.signer) & cp_tm_role(PKI_TL_SAST))
-		for (unsigned i = 0; i < CP_TM_IDENTS; i++)
-			if (w->ident[i].have && memcmp(w->ident[i].id, w->ctl.signer, CP_TM_ID) == 0)
-				return 0; /* as before */
-	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		if (w->ident[order[i]].have && cp_tm_list_has(&w->ctl.list, w->ident[order[i]].id, cp_tm_role(PKI_TL_SAST))) {
-			memcpy(w->ctl.signer, w->ident[order[i]].id, CP_TM_ID);
-			return 0;
+	for (unsigned i = 0; i < 2 * TOKENS; i++) {
+		bool prev = i >= TOKENS;
+		const struct cp_tm_cert *c = prev ? &w->prev[tokens[i - TOKENS]] : &w->ident[tokens[i]];
+		int s;
+
+		if (!c->have || !cp_tm_list_has(&w->ctl.list, c->id, cp_tm_role(PKI_TL_SAST)))
+			continue;
+		s = 1 + 4 * !prev + 2 * (memcmp(c->id, w->ctl.signer, CP_TM_ID) == 0);
+		if (s > score) {
+			score = s;
+			best = c;
 		}
-	return no(-EPROTO, why, size, "no key is left of a SAST that the CTL in force names");
+	}
+	if (best == NULL)
+		return no(-EPROTO, why, size, "no key is here of a SAST that the CTL in force names");
+	memcpy(w->ctl.signer, best->id, CP_TM_ID);
+	return 0;
+}
+
+/* Tokens made anew take the place of the old ones, the signer stays; of servers what there is today; others' as they were. */
+static void ctl_entries(struct cp_tm_world *w)
+{
+	struct cp_tm_list old = w->ctl.list, *l = &w->ctl.list;
+
+	l->cnt = 0;
+	for (unsigned i = 0; i < old.cnt; i++) {
+		struct cp_tm_cert c = {.have = true};
+		int known = -1;
+		bool was = false;
+
+		memcpy(c.id, old.e[i].id, CP_TM_ID);
+		for (unsigned k = 0; k < CP_TM_IDENTS; k++)
+			if (ours(w, k, c.id, false) || ours(w, k, c.id, true)) {
+				known = (int)k;
+				was = !ours(w, k, c.id, false);
+			}
+		if (old.e[i].role == PKI_TL_SAST) {
+			if (was && memcmp(c.id, w->ctl.signer, CP_TM_ID) == 0)
+				list_add(l, PKI_TL_SAST, &c);
+			if (was)
+				c = w->ident[known];
+			if (!cp_tm_list_has(l, c.id, cp_tm_role(PKI_TL_SAST)))
+				list_add(l, PKI_TL_SAST, &c);
+		} else if (known < 0) {
+			list_add(l, old.e[i].role, &c);
+		}
+	}
+	for (unsigned i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
+		if (w->modern || servers[i].ident != CP_TM_TFTP_EC)
+			list_add(l, servers[i].role, &w->ident[servers[i].ident]);
 }
 
 static int ctl_update(struct cp_tm_world *w, char *why, size_t size)
 {
-	struct cp_tm_list *l = &w->ctl.list;
 	int rc;
 
-	if (!w->ctl.served)
-		return no(-EPROTO, why, size, "there is no CTL");
-	if (l->cnt == 0)
-		return 0; /* of non-secure mode: nothing in it */
+	if (!w->ctl.served || !w->mixed)
+		return no(-EPROTO, why, size, w->ctl.served ? "the CTL of non-secure mode holds nothing" : "there is no CTL");
 	rc = ctl_signer(w, why, size);
-	for (unsigned i = 0; rc == 0 && i < l->cnt; i++) {
-		int ident = ctl_ident(w, &l->e[i]);
-
-		if (ident >= 0 && w->ident[ident].have)
-			memcpy(l->e[i].id, w->ident[ident].id, CP_TM_ID);
-	}
+	if (rc == 0)
+		ctl_entries(w);
 	return rc;
 }
 
@@ -307,59 +352,47 @@ static int ctl_mixed(struct cp_tm_world *w, char *why, size_t size)
 
 	if (w->mixed)
 		return no(-EPROTO, why, size, "the cluster is in mixed mode");
-	if (!w->ident[CP_TM_SAST1].have && !w->ident[CP_TM_CALLMANAGER].have)
-		return no(-EPROTO, why, size, "there is no key that could sign a CTL");
+	if (!w->ident[CP_TM_SAST1].have || !w->ident[CP_TM_SAST2].have)
+		return no(-EPROTO, why, size, "there are no two keys that could sign a CTL");
 	w->mixed = w->ctl.served = true;
 	l->cnt = 0;
 	list_add(l, PKI_TL_SAST, &w->ident[CP_TM_SAST1]);
 	list_add(l, PKI_TL_SAST, &w->ident[CP_TM_SAST2]);
-	list_add(l, PKI_TL_CCM, &w->ident[CP_TM_CALLMANAGER]);
-	list_add(l, PKI_TL_TFTP, &w->ident[CP_TM_TFTP]);
-	list_add(l, PKI_TL_CAPF, capf_shown(w));
-	memcpy(w->ctl.signer, w->ident[w->ident[CP_TM_SAST1].have ? CP_TM_SAST1 : CP_TM_CALLMANAGER].id, CP_TM_ID);
+	memcpy(w->ctl.signer, w->ident[CP_TM_SAST1].id, CP_TM_ID);
+	ctl_entries(w);
 	return 0;
 }
 
-static int step_signer(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t size)
+static int ctl_sign_with(struct cp_tm_world *w, unsigned ident, char *why, size_t size)
 {
-	const struct cp_tm_cert *c = &w->ident[s->ident];
+	const struct cp_tm_cert *c = &w->ident[ident];
 
 	if (!c->have)
-		return no(-EPROTO, why, size, "there is no %s", cp_tm_ident_name((unsigned)s->ident));
-	if (s->op == CP_TM_SIGN_ITL) {
-		if (s->ident != CP_TM_TFTP && s->ident != CP_TM_ITLRECOVERY && s->ident != CP_TM_CALLMANAGER)
-			return no(-EPROTO, why, size, "an ITL is signed by TFTP, ITLRecovery or CallManager");
-		w->itl_ident = s->ident;
-		memcpy(w->itl.signer, c->id, CP_TM_ID);
-		return 0;
-	}
-	if (!w->ctl.served || w->ctl.list.cnt == 0)
+		return no(-EPROTO, why, size, "there is no %s", cp_tm_ident_name(ident));
+	if (!w->ctl.served || !w->mixed)
 		return no(-EPROTO, why, size, "there is no CTL to sign");
 	memcpy(w->ctl.signer, c->id, CP_TM_ID);
 	if (!cp_tm_list_has(&w->ctl.list, c->id, cp_tm_role(PKI_TL_SAST)))
 		list_add(&w->ctl.list, PKI_TL_SAST, c);
+	ctl_entries(w);
 	return 0;
 }
 
-static int step_remove(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t size)
+static int ctl_remove(struct cp_tm_world *w, unsigned ident, char *why, size_t size)
 {
-	struct cp_tm_signed *l = s->op == CP_TM_REMOVE_CTL ? &w->ctl : &w->itl;
 	uint8_t id[CP_TM_ID];
+	int rc;
 
-	memcpy(id, w->ident[s->ident].id, CP_TM_ID);
-	if (!l->served || !w->ident[s->ident].have || !cp_tm_list_has(&l->list, id, UINT32_MAX))
-		return no(-EPROTO, why, size, "%s is not in the list", cp_tm_ident_name((unsigned)s->ident));
-	if (l == &w->ctl) {
-		int rc = ctl_signer(w, why, size);
-
-		if (rc < 0)
-			return rc;
-	}
-	list_remove(&l->list, id);
-	return 0;
+	memcpy(id, w->ident[ident].id, CP_TM_ID);
+	if (!w->ctl.served || !w->ident[ident].have || !cp_tm_list_has(&w->ctl.list, id, UINT32_MAX))
+		return no(-EPROTO, why, size, "%s is not in the CTL", cp_tm_ident_name(ident));
+	rc = ctl_signer(w, why, size);
+	if (rc == 0)
+		list_remove(&w->ctl.list, id);
+	return rc;
 }
 
-int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t why_size)
+static int apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t why_size)
 {
 	switch (s->op) {
 	case CP_TM_REGEN:
@@ -369,14 +402,20 @@ int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, si
 		return 0;
 	case CP_TM_RETURN:
 		return go_back(w, s->ident, why, why_size);
+	case CP_TM_RETIRE:
+		if (!w->prev[s->ident].have)
+			return no(-EPROTO, why, why_size, "there is no %s.prev", cp_tm_ident_name((unsigned)s->ident));
+		w->prev[s->ident].have = false;
+		return 0;
 	case CP_TM_SIGN_ITL:
+		w->with = s->with;
+		return 0;
 	case CP_TM_SIGN_CTL:
-		return step_signer(w, s, why, why_size);
+		return ctl_sign_with(w, (unsigned)s->ident, why, why_size);
 	case CP_TM_UPDATE_CTL:
 		return ctl_update(w, why, why_size);
 	case CP_TM_REMOVE_CTL:
-	case CP_TM_REMOVE_ITL:
-		return step_remove(w, s, why, why_size);
+		return ctl_remove(w, (unsigned)s->ident, why, why_size);
 	case CP_TM_MIXED:
 		return ctl_mixed(w, why, why_size);
 	case CP_TM_NONSECURE: /* the CTL stays, without certificates, signed by a SAST that phones know */
@@ -392,10 +431,16 @@ int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, si
 		if (w->rollback == (s->op == CP_TM_ROLLBACK_ON))
 			return no(-EPROTO, why, why_size, "rollback preparation is %s", w->rollback ? "on" : "off");
 		w->rollback = !w->rollback;
-		itl_make(w);
 		return 0;
 	case CP_TM_OPS:
 		break;
 	}
 	return no(-EINVAL, why, why_size, "no such step");
+}
+
+int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t why_size)
+{
+	int rc = apply(w, s, why, why_size);
+
+	return rc == 0 ? cp_tm_itl(w, why, why_size) : rc;
 }
