@@ -3,6 +3,12 @@
  * The trust ledger: for every phone, which CTL, ITL and LSC it was last known to hold, and how that is known. It is
  * what `ravelinctl trust plan` computes with. Lists are known by the SHA-256 of the whole file; those once served are kept
  * in the store (family trust, key "list/" + hash) as long as any phone is known to hold them. Event loop's thread.
+ *
+ * What is heard is gathered for CP_LEDGER_GATHER_MS and written in one batch: 20,000 phones that boot within seconds
+ * cost a few hundred synced writes, and none at all if they fetch what they are known to hold. A crash in between forgets
+ * what was heard in that time: the phone is then believed to hold an older list than it does. Its next fetch mends that.
+ *
+ * Only devices that the store has are written down, so that strangers who ask for lists cannot fill it.
  */
 #ifndef CP_LEDGER_H
 #define CP_LEDGER_H
@@ -12,10 +18,16 @@
 
 #include <openssl/x509.h>
 
+#include "model.h"
 #include "store/store.h"
 #include "trustlist.h"
 
+#define CP_LEDGER_GATHER_MS 50
+#define CP_LEDGER_SEEN_US   (INT64_C(3600) * 1000000) /* "seen" alone is written at most so often */
+
+struct cp_admin;
 struct cp_app;
+struct event_base;
 struct cp_ledger;
 
 enum cp_ledger_how {
@@ -35,6 +47,10 @@ struct cp_ledger_rec { /* family ledger, key: device */
 	uint8_t lsc[32];             /* SHA-256 of the certificate */
 	bool has_lsc;
 	int64_t lsc_us, lsc_expires_us;
+	uint8_t ccm[32];             /* SHA-256 of the CallManager certificate that its last handshake accepted */
+	bool has_ccm;
+	int64_t ccm_us;
+	bool blank;                  /* no list known, and that is known: it was reset, an operator said */
 	int64_t seen_us;             /* anything heard of it */
 	struct cp_buf unknown;
 };
@@ -42,16 +58,48 @@ int cp_ledger_rec_build(const struct cp_ledger_rec *rec, struct cp_buf *ret);
 int cp_ledger_rec_parse(const uint8_t *data, size_t len, struct cp_ledger_rec *ret);
 void cp_ledger_rec_free(struct cp_ledger_rec *rec);
 
+/* A list that some phone holds: family trust, key "list/" and the 32 bytes of its SHA-256. */
+struct cp_ledger_file {
+	uint8_t kind; /* enum pki_tl_kind */
+	int64_t first_us;
+	struct cp_buf file;
+	struct cp_buf unknown;
+};
+int cp_ledger_file_build(const struct cp_ledger_file *rec, struct cp_buf *ret);
+int cp_ledger_file_parse(const uint8_t *data, size_t len, struct cp_ledger_file *ret);
+void cp_ledger_file_free(struct cp_ledger_file *rec);
+
+struct cp_ledger_env {
+	struct event_base *base;
+	struct cp_store *store;
+	/* What the cluster serves to phones of a class, now. 0, or -EAGAIN: nothing can be said yet. */
+	int (*world)(void *ctx, enum pki_tl_class cls, struct cp_tm_world *ret);
+	void *ctx;
+	enum pki_tl_class default_class; /* of devices whose model is not known; 0: modern */
+	int64_t (*now_us)(void *ctx);    /* wall clock; NULL: the system's */
+};
+int cp_ledger_create_env(const struct cp_ledger_env *env, struct cp_ledger **ret);
+/** The same for the running appliance; after cp_lists_create(). */
 int cp_ledger_create(struct cp_app *app, struct cp_ledger **ret);
+/** Write what is gathered now, and wait for it: before cp_store_close(), so that stopping forgets nothing. */
+void cp_ledger_stop(struct cp_ledger *ledger);
+/** After cp_store_close(). NULL is allowed. */
 void cp_ledger_destroy(struct cp_ledger *ledger);
-/** Registers trust.plan, trust.ledger, trust.forget ... */
-int cp_ledger_commands(struct cp_ledger *ledger);
+/** Registers trust.plan, trust.status, trust.ledger, trust.forget. */
+int cp_ledger_commands(struct cp_ledger *ledger, struct cp_admin *admin);
 
 /** A phone has this list now: 'file' is kept until no phone holds it. */
 void cp_ledger_list(struct cp_ledger *ledger, const char *device, enum pki_tl_kind kind, const uint8_t *file, size_t len,
 		    enum cp_ledger_how how);
-/** The phone forgot its lists (factory reset, erased by hand): an operator says so. */
-void cp_ledger_forget(struct cp_ledger *ledger, const char *device);
+/** The same with the file's SHA-256, which who serves it has at hand. */
+void cp_ledger_list_sha(struct cp_ledger *ledger, const char *device, enum pki_tl_kind kind, const uint8_t sha256[32],
+			const uint8_t *file, size_t len, enum cp_ledger_how how);
+/** The phone forgot its lists (factory reset, erased by hand): an operator says so. 0, -ENOENT: no such device. */
+int cp_ledger_forget(struct cp_ledger *ledger, const char *device);
+/** It finished a TLS handshake in which we showed 'ours' (CallManager's certificate). */
+void cp_ledger_handshake(struct cp_ledger *ledger, const char *device, X509 *ours);
+/** It asked TVS. (For the TVS service, which is not built yet.) */
+void cp_ledger_tvs(struct cp_ledger *ledger, const char *device);
 void cp_ledger_lsc(struct cp_ledger *ledger, const char *device, X509 *cert, enum cp_ledger_how how); /* NULL: deleted */
 const struct cp_ledger_rec *cp_ledger_find(const struct cp_ledger *ledger, const char *device);
 
@@ -64,17 +112,37 @@ enum cp_trust_change {
 	CP_TRUST_SIGNER,  /* the list 'subject' ("ctl", "itl") gets another signer, see 'to' */
 	CP_TRUST_REMOVE,  /* an entry leaves a list */
 	CP_TRUST_MODE,    /* "mixed", "nonsecure" */
-	CP_TRUST_ROLLBACK,
-	CP_TRUST_RESTORE, /* keys of a backup replace ours */
+	CP_TRUST_ROLLBACK, /* "on", "off" */
+	CP_TRUST_RESTORE,  /* keys of a backup replace ours: 'subject' goes back to what it was before it was regenerated; NULL: all */
+	CP_TRUST_RETIRE,   /* NAME.prev is dropped: 'subject' is NAME */
+	CP_TRUST_LIST,     /* the list 'subject' ("ctl", "itl") becomes exactly 'entry', signed with 'to' */
 };
 struct cp_trust_ask {
 	enum cp_trust_change change;
 	const char *subject; /* identity or list */
 	X509 *to;            /* the new certificate where it is known, else NULL */
+	/* CP_TRUST_LIST: per class, borrowed; classes with cnt 0 keep what they have */
+	const struct pki_tl_entry *entry[PKI_CLASS_MAX];
+	unsigned cnt[PKI_CLASS_MAX];
+	bool mixed;          /* with "ctl": the cluster's mode behind it */
 };
-/** 0: nobody is stranded, or 'strand' is exactly the number; -EPERM: *ret_count phones would be (and 'why' says why and what to do
- * first). */
+/**
+ * 0: nobody is stranded, or 'strand' is exactly the number; -EPERM: *ret_count phones would be (and 'why' says which, why and what to
+ * do first), -EPROTO: the change means nothing now. Counted are phones that could follow until now and could not any more, each
+ * believed to come back only after the change, with what the ledger says it holds. Phones of which that is not known:
+ * never heard of: counted if one that holds nothing, or what is served today, would be stranded; heard of, but what they
+ * hold is not known: counted as soon as any other is.
+ */
 int cp_ledger_allow(struct cp_ledger *ledger, const struct cp_trust_ask *ask, int64_t strand, unsigned *ret_count, char *why,
 		    size_t why_size);
+
+struct cp_ledger_stats {
+	unsigned phones;         /* records */
+	unsigned lists;          /* kept */
+	uint64_t batches, writes; /* submitted; records in them */
+	uint64_t failed;         /* batches that the store refused: written again */
+	bool idle;               /* nothing waits to be written */
+};
+void cp_ledger_stats(const struct cp_ledger *ledger, struct cp_ledger_stats *ret);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "store/owner.h"
 #include "store/records.h"
+#include "trust/ledger.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -38,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	kind = *data++;
 	len--;
-	switch (kind % 5) {
+	switch (kind % 7) {
 	case 0:
 		ROUND(cp_device, cp_device_parse, cp_device_build, cp_device_free);
 		break;
@@ -50,6 +51,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 3:
 		ROUND(cp_call_rec, cp_call_rec_parse, cp_call_rec_build, cp_call_rec_free);
+		break;
+	case 5:
+		ROUND(cp_ledger_rec, cp_ledger_rec_parse, cp_ledger_rec_build, cp_ledger_rec_free);
+		break;
+	case 6:
+		ROUND(cp_ledger_file, cp_ledger_file_parse, cp_ledger_file_build, cp_ledger_file_free);
 		break;
 	default:
 		ROUND(cp_owner, cp_owner_parse, cp_owner_build, owner_free);
