@@ -123,6 +123,7 @@ int bench_srtp(const struct bench_opts *opts);
 int bench_mgcp(const struct bench_opts *opts);
 int bench_esp(const struct bench_opts *opts);
 int bench_register(const struct bench_opts *opts);
+int bench_sign(const struct bench_opts *opts);
 int bench_media(const struct bench_opts *opts);
 int bench_store(const struct bench_opts *opts);
 int bench_overload(const struct bench_opts *opts);

@@ -36,6 +36,7 @@ static const struct {
 	{"scaling", bench_scaling, "N workers on N cores: the rate of each, and of all", false, true},
 	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
 	 false, true},
+	{"sign", bench_sign, "signed files and lists through the signer process; beside OpenSSL's bare signatures", false, true},
 	{"plan", bench_plan, "cores, memory and NIC for so many calls, from this machine's own rates", false, false},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))

@@ -6,19 +6,11 @@
  * this process, the time of the server's calls. Memory: what the controlplane's resident set grew by while all are there.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <libgen.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,22 +21,14 @@
 #include <openssl/x509v3.h>
 
 #include "bench.h"
+#include "proc.h"
 
 #define START_S 20  /* for a daemon to answer */
 #define LOAD_S  180 /* for all phones to settle, and again to leave */
 #define HOLD_S  "2"
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	stopped = 1;
-}
-
 struct place {
-	char bin[PATH_MAX / 2]; /* where ravelin-bench is */
-	char dir[64];
+	struct bench_place at;
 	uint16_t port;
 	pid_t signer, cp, phones;
 };
@@ -54,147 +38,13 @@ struct run {
 	double bytes; /* resident per phone */
 };
 
-/* --- processes --- */
-
-/* In the build tree each program is in its own folder, installed they are side by side. */
-static char *program(const struct place *p, const char *built, char *ret, size_t size)
-{
-	const char *base = strrchr(built, '/');
-
-	snprintf(ret, size, "%s/%s", p->bin, built);
-	if (access(ret, X_OK) < 0)
-		snprintf(ret, size, "%s/%s", p->bin, base + 1);
-	return ret;
-}
-
-static pid_t spawn(const struct place *p, const char *log, char *const argv[])
-{
-	char path[PATH_MAX];
-	pid_t pid;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", p->dir, log);
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -1;
-	pid = fork();
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(fd, 1);
-		dup2(fd, 2);
-		execv(argv[0], argv);
-		_exit(127);
-	}
-	close(fd);
-	return pid;
-}
-
-static void rest(double s)
-{
-	const struct timespec ts = {(time_t)s, (long)((s - (double)(time_t)s) * 1e9)};
-
-	nanosleep(&ts, NULL);
-}
-
-/* Exit status within 'limit' seconds, -1: killed, or had to be. */
-static int reap(pid_t *pid, double limit)
-{
-	double end = bench_now() + limit;
-	int status = -1;
-
-	if (*pid <= 0)
-		return -1;
-	while (waitpid(*pid, &status, WNOHANG) == 0) {
-		if (bench_now() > end || stopped) {
-			kill(*pid, SIGKILL);
-			waitpid(*pid, &status, 0);
-			break;
-		}
-		rest(0.02);
-	}
-	*pid = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void end(pid_t *pid)
-{
-	if (*pid > 0)
-		kill(*pid, SIGTERM);
-	(void)reap(pid, 10);
-}
-
-static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-/* User and system time of a process in seconds. */
-static double cpu_of(pid_t pid)
-{
-	unsigned long user = 0, sys = 0;
-	char path[64], line[512], *at;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return 0;
-	at = fgets(line, sizeof(line), f) != NULL ? strrchr(line, ')') : NULL;
-	if (at == NULL || sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
-		user = sys = 0;
-	fclose(f);
-	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
-}
-
-static double resident(pid_t pid)
-{
-	unsigned long size, pages = 0;
-	char path[64];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return 0;
-	if (fscanf(f, "%lu %lu", &size, &pages) != 2)
-		pages = 0;
-	fclose(f);
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
 /* Phones registered with encryption; -1: no answer. */
 static long registered(const struct place *p)
 {
-	static const char ask[] = "{\"cmd\":\"status\",\"args\":{}}\n";
-	const struct timeval tv = {.tv_sec = 10};
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	char buf[65536];
-	size_t len = 0;
-	long cnt = -1;
-	json_t *o;
+	json_t *o = bench_admin(&p->at, "status", json_object());
+	json_t *v = json_object_get(json_object_get(o, "registered"), "encrypted");
+	long cnt = json_is_integer(v) ? (long)json_integer_value(v) : -1;
 
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/run/admin.sock", p->dir);
-	if (fd < 0)
-		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 && send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL) > 0) {
-		ssize_t n;
-
-		while (len < sizeof(buf) && memchr(buf, '\n', len) == NULL &&
-		       (n = recv(fd, buf + len, sizeof(buf) - len, 0)) > 0)
-			len += (size_t)n;
-	}
-	close(fd);
-	o = len > 0 ? json_loadb(buf, len, 0, NULL) : NULL;
-	if (json_is_true(json_object_get(o, "ok"))) {
-		json_t *v = json_object_get(json_object_get(json_object_get(o, "result"), "registered"), "encrypted");
-
-		cnt = json_is_integer(v) ? (long)json_integer_value(v) : -1;
-	}
 	json_decref(o);
 	return cnt;
 }
@@ -255,14 +105,14 @@ static int write_ca(const struct place *p, const struct id *ca)
 	FILE *f;
 	int ok;
 
-	snprintf(path, sizeof(path), "%s/phones-ca.pem", p->dir);
+	snprintf(path, sizeof(path), "%s/phones-ca.pem", p->at.dir);
 	f = fopen(path, "wex");
 	if (f == NULL)
 		return -1;
 	ok = PEM_write_PrivateKey(f, ca->key, NULL, NULL, 0, NULL, NULL) == 1 && PEM_write_X509(f, ca->cert) == 1;
 	if (fclose(f) != 0 || !ok)
 		return -1;
-	snprintf(path, sizeof(path), "%s/trust.pem", p->dir);
+	snprintf(path, sizeof(path), "%s/trust.pem", p->at.dir);
 	f = fopen(path, "wex");
 	if (f == NULL)
 		return -1;
@@ -347,37 +197,23 @@ out:
 
 /* --- the appliance --- */
 
-static uint16_t free_port(void)
-{
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(sin);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&sin, &len) < 0)
-		sin.sin_port = 0;
-	if (fd >= 0)
-		close(fd);
-	return ntohs(sin.sin_port);
-}
-
 static int configure(struct place *p, const char *key, unsigned int phones)
 {
 	char path[PATH_MAX];
 	FILE *f;
 
-	p->port = free_port();
-	snprintf(path, sizeof(path), "%s/ravelin.yaml", p->dir);
+	p->port = bench_free_port(SOCK_STREAM);
+	snprintf(path, sizeof(path), "%s/ravelin.yaml", p->at.dir);
 	f = p->port != 0 ? fopen(path, "we") : NULL;
 	if (f == NULL)
 		return -1;
-	fprintf(f, "paths: {state: %s/state-%s, run: %s/run}\n", p->dir, key, p->dir);
+	fprintf(f, "paths: {state: %s/state-%s, run: %s/run}\n", p->at.dir, key, p->at.dir);
 	fprintf(f, "log: {level: warn}\n");
 	fprintf(f, "sccp: {listen: 127.0.0.1, port: 0, tls_port: %u, max_connections: %u}\n", p->port, phones + 1000);
-	fprintf(f, "signer: {server_key: %s, trust: [%s/trust.pem]}\n", key, p->dir);
+	fprintf(f, "signer: {server_key: %s, trust: [%s/trust.pem]}\n", key, p->at.dir);
 	if (fclose(f) != 0)
 		return -1;
-	snprintf(path, sizeof(path), "%s/phones.json", p->dir);
+	snprintf(path, sizeof(path), "%s/phones.json", p->at.dir);
 	f = fopen(path, "we");
 	if (f == NULL)
 		return -1;
@@ -394,21 +230,21 @@ static int start(struct place *p)
 	double limit = bench_now() + START_S;
 	pid_t import;
 
-	snprintf(cfg, sizeof(cfg), "%s/ravelin.yaml", p->dir);
-	snprintf(sock, sizeof(sock), "%s/run/admin.sock", p->dir);
-	snprintf(json, sizeof(json), "%s/phones.json", p->dir);
-	program(p, "../pki/signer/ravelin-signer", signer, sizeof(signer));
-	program(p, "../controlplane/ravelin-controlplane", cp, sizeof(cp));
-	program(p, "../controlplane/ctl/ravelinctl", ctl, sizeof(ctl));
-	p->signer = spawn(p, "signer.log", (char *[]){signer, (char *)"-c", cfg, NULL});
-	p->cp = spawn(p, "controlplane.log", (char *[]){cp, (char *)"-c", cfg, NULL});
+	snprintf(cfg, sizeof(cfg), "%s/ravelin.yaml", p->at.dir);
+	snprintf(sock, sizeof(sock), "%s/run/admin.sock", p->at.dir);
+	snprintf(json, sizeof(json), "%s/phones.json", p->at.dir);
+	bench_program(&p->at, "../pki/signer/ravelin-signer", signer, sizeof(signer));
+	bench_program(&p->at, "../controlplane/ravelin-controlplane", cp, sizeof(cp));
+	bench_program(&p->at, "../controlplane/ctl/ravelinctl", ctl, sizeof(ctl));
+	p->signer = bench_spawn(&p->at, "signer.log", (char *[]){signer, (char *)"-c", cfg, NULL}, -1);
+	p->cp = bench_spawn(&p->at, "controlplane.log", (char *[]){cp, (char *)"-c", cfg, NULL}, -1);
 	while (registered(p) < 0) {
-		if (bench_now() > limit || stopped)
+		if (bench_now() > limit || bench_stopped)
 			return -1;
-		rest(0.05);
+		bench_rest(0.05);
 	}
-	import = spawn(p, "import.log", (char *[]){ctl, (char *)"-s", sock, (char *)"import", json, NULL});
-	return reap(&import, 60) == 0 ? 0 : -1;
+	import = bench_spawn(&p->at, "import.log", (char *[]){ctl, (char *)"-s", sock, (char *)"import", json, NULL}, -1);
+	return bench_reap(&import, 60) == 0 ? 0 : -1;
 }
 
 static int number(const json_t *o, const char *key, double *ret)
@@ -423,39 +259,39 @@ static int number(const json_t *o, const char *key, double *ret)
 static int load(struct place *p, unsigned int phones, double base, struct run *ret)
 {
 	char sim[PATH_MAX], server[32], ca[PATH_MAX], report[PATH_MAX], cnt[16];
-	double cpu = cpu_of(p->cp), limit = bench_now() + LOAD_S;
+	double cpu = bench_cpu_of(p->cp, false), limit = bench_now() + LOAD_S;
 	json_t *o;
 	int rc;
 
 	snprintf(server, sizeof(server), "127.0.0.1:%u", p->port);
-	snprintf(ca, sizeof(ca), "%s/phones-ca.pem", p->dir);
-	snprintf(report, sizeof(report), "%s/report.json", p->dir);
+	snprintf(ca, sizeof(ca), "%s/phones-ca.pem", p->at.dir);
+	snprintf(report, sizeof(report), "%s/report.json", p->at.dir);
 	snprintf(cnt, sizeof(cnt), "%u", phones);
-	p->phones = spawn(p, "phones.log",
-			  (char *[]){program(p, "sim/ravelin-phonesim", sim, sizeof(sim)), (char *)"--server", server,
+	p->phones = bench_spawn(&p->at, "phones.log",
+			  (char *[]){bench_program(&p->at, "sim/ravelin-phonesim", sim, sizeof(sim)), (char *)"--server", server,
 				     (char *)"--tls", (char *)"--insecure", (char *)"--load", cnt, (char *)"--load-ca", ca,
 				     (char *)"--parallel", (char *)"64", (char *)"--rate", (char *)"100000",
 				     (char *)"--timeout", (char *)"60", (char *)"--retry", (char *)"0", (char *)"--hold",
-				     (char *)HOLD_S, (char *)"--report", report, NULL});
+				     (char *)HOLD_S, (char *)"--report", report, NULL}, -1);
 	while (registered(p) < (long)phones) {
-		if (bench_now() > limit || stopped || p->phones <= 0 || waitpid(p->phones, NULL, WNOHANG) != 0)
+		if (bench_now() > limit || bench_stopped || p->phones <= 0 || waitpid(p->phones, NULL, WNOHANG) != 0)
 			return -1;
-		rest(0.05);
+		bench_rest(0.05);
 	}
-	rest(0.3); /* buttons, softkeys and the like of the last ones */
-	ret->bytes = (resident(p->cp) - base) / phones;
-	cpu = cpu_of(p->cp) - cpu;
+	bench_rest(0.3); /* buttons, softkeys and the like of the last ones */
+	ret->bytes = (bench_resident(p->cp) - base) / phones;
+	cpu = bench_cpu_of(p->cp, false) - cpu;
 	ret->per_core = phones / cpu;
 	ret->cpu_us = cpu / phones * 1e6;
-	if (reap(&p->phones, LOAD_S) != 0)
+	if (bench_reap(&p->phones, LOAD_S) != 0)
 		return -1;
 	o = json_load_file(report, 0, NULL);
 	rc = number(o, "registrations_per_s", &ret->wall) | number(json_object_get(o, "register"), "p50_ms", &ret->p50_ms) |
 	     number(json_object_get(o, "register"), "p99_ms", &ret->p99_ms) |
 	     (json_integer_value(json_object_get(o, "registered_at_end")) != (json_int_t)phones ? -1 : 0);
 	json_decref(o);
-	while (registered(p) > 0 && bench_now() < limit + LOAD_S && !stopped)
-		rest(0.05); /* gone before the next ones come */
+	while (registered(p) > 0 && bench_now() < limit + LOAD_S && !bench_stopped)
+		bench_rest(0.05); /* gone before the next ones come */
 	return rc;
 }
 
@@ -474,8 +310,8 @@ static int one_key(const struct bench_opts *opts, struct place *p, const char *k
 	}
 	if (configure(p, key, phones) == 0)
 		rc = start(p);
-	rest(0.2);
-	base = resident(p->cp);
+	bench_rest(0.2);
+	base = bench_resident(p->cp);
 	for (unsigned int i = 0; i < runs && rc == 0; i++) {
 		struct run r = {0};
 
@@ -488,12 +324,12 @@ static int one_key(const struct bench_opts *opts, struct place *p, const char *k
 		if (i == 0)
 			bytes = r.bytes; /* later ones find memory that was used already */
 	}
-	end(&p->phones);
-	end(&p->cp);
-	end(&p->signer);
+	bench_end(&p->phones);
+	bench_end(&p->cp);
+	bench_end(&p->signer);
 	if (rc != 0) {
 		fprintf(stderr, "ravelin-bench: register: %s: %s\n", key,
-			stopped ? "interrupted" : "not every phone was registered");
+			bench_stopped ? "interrupted" : "not every phone was registered");
 		json_decref(kase);
 		return 1;
 	}
@@ -523,32 +359,19 @@ static int one_key(const struct bench_opts *opts, struct place *p, const char *k
 int bench_register(const struct bench_opts *opts)
 {
 	static const char *const keys[] = {"rsa-2048", "ec-p256"};
-	const struct sigaction sa = {.sa_handler = on_signal};
-	struct sigaction old_int, old_term;
-	struct place p = {.dir = "/tmp/ravelin-bench.XXXXXX"};
+	struct place p = {0};
 	struct id ca = {0};
-	char exe[PATH_MAX / 2] = "";
 	int rc = 0;
 
-	if (readlink("/proc/self/exe", exe, sizeof(exe) - 1) < 0 || mkdtemp(p.dir) == NULL) {
-		perror("ravelin-bench: register");
+	if (bench_place_make(&p.at, "register") < 0)
 		return 1;
-	}
-	snprintf(p.bin, sizeof(p.bin), "%s", dirname(exe));
-	sigaction(SIGINT, &sa, &old_int);
-	sigaction(SIGTERM, &sa, &old_term);
 	if (make_id("bench phones CA", false, NULL, &ca) < 0 || write_ca(&p, &ca) < 0) {
 		fprintf(stderr, "ravelin-bench: register: no CA\n");
 		rc = 1;
 	}
-	for (size_t i = 0; i < 2 && rc == 0 && !stopped; i++)
+	for (size_t i = 0; i < 2 && rc == 0 && !bench_stopped; i++)
 		rc = one_key(opts, &p, keys[i], &ca);
 	id_free(&ca);
-	if (rc == 0 || stopped)
-		(void)nftw(p.dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
-	else
-		fprintf(stderr, "ravelin-bench: register: logs are in %s\n", p.dir);
-	sigaction(SIGINT, &old_int, NULL);
-	sigaction(SIGTERM, &old_term, NULL);
+	bench_place_end(&p.at, "register", rc != 0 && !bench_stopped);
 	return rc;
 }
