@@ -20,6 +20,7 @@ struct cp_http;
 struct cp_ledger;
 struct cp_lists;
 struct cp_net;
+struct cp_oauth;
 struct cp_offload;
 struct cp_sas;
 struct cp_sccp;
@@ -55,6 +56,8 @@ struct cp_app {
 	struct cp_files *files;     /* provision/ */
 	struct cp_tftp *tftp;
 	struct cp_http *http;
+	struct cp_oauth *oauth;
+	struct cp_tls *https_tls, *token_tls;
 	bool stopping;
 	int rc;
 };

@@ -31,6 +31,7 @@
 #include "net/net.h"
 #include "net/tls.h"
 #include "offload.h"
+#include "provision/serve.h"
 #include "sccp/sccp.h"
 #include "shards.h"
 #include "signerc/signerc.h"
@@ -416,6 +417,8 @@ static int start(struct cp_app *app)
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
+	if (cp_serve_open(app) < 0)
+		return -EIO;
 	if (cp_admin_listen(app->admin, cfg->paths.run) < 0) {
 		cfg_log(CFG_LOG_ERR, "cannot-listen", "socket=%s/admin.sock reason=%s", cfg->paths.run,
 			cfg_q(strerror_r(errno, err, sizeof(err))));
@@ -429,6 +432,7 @@ static void stop(struct cp_app *app)
 	app->stopping = true;
 	if (app->calls != NULL)
 		cp_calls_stop(app->calls); /* while phones and gateways can still be told */
+	cp_serve_close(app);
 	cp_net_destroy(app->net);
 	cp_sccp_destroy(app->sccp);
 	cp_tls_destroy(app->tls);
@@ -439,6 +443,8 @@ static void stop(struct cp_app *app)
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
 	cp_certs_destroy(app->certs);
+	cp_tls_destroy(app->https_tls);
+	cp_tls_destroy(app->token_tls);
 	cp_captures_destroy(app->captures);
 	cp_shards_destroy(app->shards);
 	cp_sas_destroy(app->sas);

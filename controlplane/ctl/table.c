@@ -177,6 +177,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show sas", "show.sas", NO_POS, NULL, CTL_PLAIN, "IPsec security associations"},
 	{"show gateways", "show.gateways", NO_POS, NULL, CTL_PLAIN, "gateways and their state"},
 	{"show counters", "show.counters", NO_POS, NULL, CTL_PLAIN, "packet, drop and message counters"},
+	{"show provision", "show.provision", NO_POS, NULL, CTL_PLAIN,
+	 "the servers that phones boot from: transfers, bytes, refusals by reason"},
 	{"show workers", "show.workers", NO_POS, NULL, CTL_PLAIN, "the dataplane's workers: shards, packets, drops"},
 	{"show shards", "show.shards", NO_POS, NULL, CTL_PLAIN, "which worker has which shard"},
 	{"show alarms", "show.alarms", NO_POS, NULL, CTL_PLAIN, "what needs somebody's attention"},
