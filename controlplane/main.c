@@ -26,6 +26,7 @@
 #include "capture.h"
 #include "config.h"
 #include "dpclient.h"
+#include "enrol/ctlprov.h"
 #include "gateway/gateway.h"
 #include "gateway/sa.h"
 #include "net/net.h"
@@ -37,6 +38,7 @@
 #include "signerc/signerc.h"
 #include "store/store.h"
 #include "trust/certs.h"
+#include "trust/lists.h"
 #include "x509.h"
 
 #define SIGNER_TIMEOUT_MS 5000
@@ -157,6 +159,14 @@ static const struct cp_device *find_device(void *ctx, const char *name)
 	struct cp_app *app = ctx;
 
 	return cp_dir_device(app->store, name);
+}
+
+/* What a device's record demands counts in a mixed cluster only. */
+static enum cp_device_mode device_mode(void *ctx, const struct cp_device *dev)
+{
+	struct cp_app *app = ctx;
+
+	return cp_lists_device_mode(app->lists, dev);
 }
 
 static int cert_name(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX])
@@ -343,6 +353,7 @@ static int start(struct cp_app *app)
 	struct cp_sccp_opts sccp = {
 		.base = app->base,
 		.find_device = find_device,
+		.device_mode = device_mode,
 		.cert_name = cert_name,
 		.alarm = sccp_alarm,
 		.ctx = app,
@@ -401,7 +412,8 @@ static int start(struct cp_app *app)
 	cp_net_fd_room(cfg->sccp.max_connections + 256);
 	if (cp_tls_create(cfg->sccp.legacy_tls ? CP_TLS_LEGACY_79XX : CP_TLS_MODERN, cfg->sccp.legacy_tls, &app->tls) < 0 ||
 	    cp_certs_create(app, &app->certs) < 0 ||
-	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 || cp_sccp_create(&sccp, &app->sccp) < 0 ||
+	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 ||
+	    cp_lists_create(app, &app->lists) < 0 || cp_sccp_create(&sccp, &app->sccp) < 0 ||
 	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
@@ -414,6 +426,7 @@ static int start(struct cp_app *app)
 	};
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
 	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
+	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ctlprov_create(app, &app->ctlprov) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
@@ -436,12 +449,16 @@ static void stop(struct cp_app *app)
 	cp_net_destroy(app->net);
 	cp_sccp_destroy(app->sccp);
 	cp_tls_destroy(app->tls);
+	cp_ctlprov_stop(app->ctlprov);
+	cp_lists_stop(app->lists);
 	cp_offload_destroy(app->offload);
 	/* The dataplane goes on with the calls: only our end of the channel closes. */
 	cp_dp_close(app->dp);
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
+	cp_lists_destroy(app->lists);
+	cp_ctlprov_destroy(app->ctlprov);
 	cp_certs_destroy(app->certs);
 	cp_tls_destroy(app->https_tls);
 	cp_tls_destroy(app->token_tls);

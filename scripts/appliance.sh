@@ -65,6 +65,7 @@ ctl_holds() {
 }
 dataplane_up() { ctl_holds status .dataplane.up; }
 
+# appliance_start: all daemons, in mixed mode; CLUSTER=nonsecure leaves it as installed.
 appliance_start() {
 	daemon signer
 	daemon controlplane
@@ -73,6 +74,8 @@ appliance_start() {
 		tail -5 "$WORK"/*.log >&2
 		return 1
 	}
+	# As after any installation the cluster is non-secure: devices' security modes count for nothing until there is a CTL.
+	[ "${CLUSTER:-mixed}" = nonsecure ] || ctl utils ctl set-cluster mixed-mode >/dev/null
 }
 
 # appliance_stop: SIGTERM to all; fails if one does not end cleanly in 10 s.

@@ -165,6 +165,20 @@ static const struct ctl_opt file_decrypt_opts[] = {
 	{"--out", "FILE", CTL_STR, "out", NULL, false, "where the plain file goes (default: standard output)"},
 	END,
 };
+static const struct ctl_opt mode_opts[] = {
+	{"--tokenless", NULL, CTL_TRUE, "tokenless", NULL, false, "the CallManager key signs; the ITL recovery key is the second SAST"},
+	{"--signer", "NAME", CTL_STR, "signer", NULL, false, "which of our tokens in the CTL signs (default: the last one)"},
+	{"--strand", "N", CTL_INT, "strand", NULL, false, "do it although exactly N phones will trust us no more"},
+	END,
+};
+static const struct ctl_opt list_opts[] = {
+	{"--class", "CLASS", CTL_STR, "class", NULL, false, "79xx or modern (default)"},
+	END,
+};
+static const struct ctl_opt strand_opts[] = {
+	{"--strand", "N", CTL_INT, "strand", NULL, false, "do it although exactly N phones will trust us no more"},
+	END,
+};
 
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
@@ -184,6 +198,22 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show alarms", "show.alarms", NO_POS, NULL, CTL_PLAIN, "what needs somebody's attention"},
 	{"show certs", "show.certs", NO_POS, store_opts, CTL_PLAIN, "our own certificates and the trust stores"},
 	{"show audit", "show.audit", NO_POS, audit_opts, CTL_PLAIN, "who changed what, alarms that came and went"},
+	{"show ctl", "show.ctl", NO_POS, list_opts, CTL_PLAIN, "the certificate trust list in force"},
+	{"show itl", "show.itl", NO_POS, list_opts, CTL_PLAIN, "the identity trust list in force"},
+	{"ctl set-mode", "ctl.change", POS("MODE", "mode"), mode_opts, CTL_PLAIN, "make the CTL for mixed or nonsecure mode"},
+	{"utils ctl set-cluster", "ctl.change", POS("MODE", "mode"), mode_opts, CTL_PLAIN,
+	 "the same with mixed-mode or non-secure-mode"},
+	{"ctl update", "ctl.change", NO_POS, mode_opts, CTL_PLAIN, "make the CTL anew with the certificates of today"},
+	{"utils ctl update CTLFile", "ctl.change", NO_POS, mode_opts, CTL_PLAIN, "the same"},
+	{"ctl servers", "ctl.servers", NO_POS, NULL, CTL_PLAIN, "servers in the CTL, and their certificates"},
+	{"ctl version", "ctl.version", NO_POS, NULL, CTL_PLAIN, "serial and MD5 of the CTL's files"},
+	{"ctl lease", "ctl.lease", POS("ACTION", "action"), NULL, CTL_PLAIN, "take, release or break the right to change the CTL"},
+	{"itl sign-with", "itl.set", POS("NAME", "sign_with"), strand_opts, CTL_PLAIN,
+	 "auto (TFTP, and its old key as long as that is kept), TFTP, TFTP.prev or ITLRecovery"},
+	{"utils itl reset", "itl.reset", POS("KEY", "key"), strand_opts, CTL_PLAIN,
+	 "localkey: sign the ITL with the recovery key, which all phones know"},
+	{"itl rollback", "itl.rollback", POS("ON", "rollback"), strand_opts, CTL_PLAIN,
+	 "on: an ITL with empty TVS and TFTP sections, before phones go to an older release; off"},
 	{"device add", "device.add", POS("NAME", "name"), device_opts, CTL_PLAIN, "add a phone: SEP and its MAC address"},
 	{"device show", "device.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one device"},
 	{"device del", "device.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a phone and its lines"},

@@ -63,12 +63,14 @@ struct cp_sccp_opts {
 		*base; /* for the tick each second; NULL: the caller calls cp_sccp_tick() */
 	/* Borrowed record or NULL; the name is any string of up to 16 bytes. */
 	const struct cp_device *(*find_device)(void *ctx, const char *name);
+	/* Its mode as effective; NULL: as its record says. */
+	enum cp_device_mode (*device_mode)(void *ctx, const struct cp_device *dev);
 	/* The device name that a certificate proves: pki_name_device(). 0, or negative: none. */
 	int (*cert_name)(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX]);
 	/* Raise alarm 'id' (fixed string); text NULL: clear it. 'text' has no outside bytes but
 	 * quoted ones. */
 	void (*alarm)(void *ctx, const char *id, const char *subject, const char *text);
-	void *ctx; /* of the three above */
+	void *ctx; /* of the four above */
 	const struct cp_call_ops *call;
 	void *call_ctx;
 	uint16_t keepalive_s;      /* a phone silent for 2.5 of these is gone */

@@ -87,16 +87,23 @@ void cp_session_malformed(struct cp_phone *p, const struct cp_sccp_frame *f)
 
 /* --- registration --- */
 
+static enum cp_device_mode effective(const struct cp_phone *p, const struct cp_device *dev)
+{
+	return p->sccp->o.device_mode != NULL ? p->sccp->o.device_mode(p->sccp->o.ctx, dev) : dev->mode;
+}
+
 int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
                      enum cp_phone_sec *ret_sec)
 {
+	enum cp_device_mode mode = effective(p, dev);
+
 	if (!p->peer.tls) {
-		if (dev->mode != CP_DEVICE_NONSECURE)
+		if (mode != CP_DEVICE_NONSECURE)
 			return 1 + CP_SCCP_REF_CLEAR;
 		*ret_sec = CP_PHONE_NONSECURE;
 		return 0;
 	}
-	switch (dev->mode) {
+	switch (mode) {
 	case CP_DEVICE_ENCRYPTED:
 		if (!p->peer.encrypts)
 			return 1 + CP_SCCP_REF_WEAK;

@@ -405,9 +405,13 @@ static void free_fields(const struct cp_field *fields, uint8_t *rec)
 				OPENSSL_cleanse(b.data, b.len);
 			free(b.data);
 		} else if (f->type == CP_F_LIST && !f->list->in_place) {
-			void *items; /* items own nothing */
+			uint8_t *items;
+			unsigned cnt;
 
 			memcpy(&items, rec + f->off, sizeof(items));
+			memcpy(&cnt, rec + f->list->cnt_off, sizeof(cnt));
+			for (unsigned i = 0; items != NULL && i < cnt; i++)
+				free_fields(f->list->item, items + i * f->list->item_size);
 			free(items);
 		}
 	}

@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctlcmd.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "ctlop.h"
+
+#define FILE_B64_MAX (2 * 76800)
+
+struct draft {
+	struct cp_ctl_draft *draft;
+	char id[33];
+	char who[CP_TEXT_MAX];
+	int64_t until_s;
+};
+
+struct cp_ctlcmd {
+	struct cp_lists *lists;
+	struct draft drafts[CP_CTL_DRAFTS];
+	char holder[CP_TEXT_MAX]; /* of the lease; "": nobody */
+	int64_t lease_until_s;
+};
+
+struct run { /* an operation under way */
+	struct cp_ctlcmd *cmd;
+	cp_ctlcmd_fn fn;
+	void *ctx;
+};
+
+typedef void (*op_fn)(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx);
+
+static int64_t mono_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+static void fail(cp_ctlcmd_fn fn, void *ctx, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static void fail(cp_ctlcmd_fn fn, void *ctx, int rc, const char *fmt, ...)
+{
+	char why[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	fn(ctx, rc, why, NULL);
+}
+
+/* --- reading arguments --- */
+
+static int known(const json_t *args, const char *const *names, char *why, size_t size)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)(uintptr_t)args, key, v) {
+		unsigned i = 0;
+
+		while (names[i] != NULL && strcmp(names[i], key) != 0)
+			i++;
+		if (names[i] == NULL) {
+			snprintf(why, size, "there is no member %.60s here", key);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static X509 *cert_arg(const json_t *v)
+{
+	BIO *bio = json_is_string(v) && json_string_length(v) <= 65536 ?
+			   BIO_new_mem_buf(json_string_value(v), (int)json_string_length(v)) : NULL;
+	X509 *c = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+	BIO_free(bio);
+	return c;
+}
+
+static int class_arg(const json_t *v, enum pki_tl_class *ret)
+{
+	if (v == NULL) {
+		*ret = PKI_CLASS_MODERN;
+		return 0;
+	}
+	return json_is_string(v) ? pki_tl_class_parse(json_string_value(v), ret) : -EINVAL;
+}
+
+static int b64_arg(const json_t *v, struct cp_buf *ret)
+{
+	size_t len = json_string_length(v), pad = 0;
+	const char *s = json_string_value(v);
+	int n;
+
+	if (s == NULL || len == 0 || len % 4 != 0 || len > FILE_B64_MAX)
+		return -EINVAL;
+	while (pad < 2 && s[len - 1 - pad] == '=')
+		pad++;
+	ret->data = malloc(len / 4 * 3);
+	if (ret->data == NULL)
+		return -ENOMEM;
+	n = EVP_DecodeBlock(ret->data, (const unsigned char *)s, (int)len);
+	if (n < (int)pad + 1) {
+		free(ret->data);
+		*ret = (struct cp_buf){0};
+		return -EINVAL;
+	}
+	ret->len = (size_t)n - pad;
+	return 0;
+}
+
+static json_t *b64(const uint8_t *data, size_t len)
+{
+	char *text = malloc((len + 2) / 3 * 4 + 1);
+	json_t *v = NULL;
+
+	if (text != NULL) {
+		EVP_EncodeBlock((unsigned char *)text, data, (int)len);
+		v = json_string(text);
+	}
+	free(text);
+	return v;
+}
+
+static int strings(const json_t *args, const char *name, const char **ret, unsigned *cnt, char *why, size_t size)
+{
+	const json_t *list = json_object_get(args, name);
+	json_t *v;
+	size_t i;
+
+	if (list == NULL)
+		return 0;
+	if (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX) {
+		snprintf(why, size, "%s is not a list of at most %d", name, CP_CTL_ADD_MAX);
+		return -EINVAL;
+	}
+	json_array_foreach(list, i, v) {
+		if (!json_is_string(v) || json_string_length(v) == 0 || json_string_length(v) >= CP_LIST_HOST_MAX) {
+			snprintf(why, size, "%s holds what is no name", name);
+			return -EINVAL;
+		}
+		ret[(*cnt)++] = json_string_value(v);
+	}
+	return 0;
+}
+
+static void change_drop(struct cp_ctl_change *c) /* the certificates that change_args() made */
+{
+	for (unsigned i = 0; i < c->token_cnt; i++)
+		X509_free(c->token[i]);
+	for (unsigned i = 0; i < c->tftp_cnt; i++)
+		X509_free(c->tftp[i].cert);
+	X509_free(c->signer_cert);
+}
+
+static int change_args(const json_t *args, struct cp_ctl_change *c, int64_t *strand, char *why, size_t size)
+{
+	static const char *const names[] = {"mode", "tokenless", "add_tokens", "del_tokens", "add_tftp", "del_tftp",
+					    "signer", "signer_cert", "strand", NULL};
+	const json_t *v, *list;
+	json_t *item;
+	size_t i;
+	int rc = known(args, names, why, size);
+
+	*strand = -1;
+	if (rc == 0 && (v = json_object_get(args, "mode")) != NULL) {
+		const char *m = json_string_value(v);
+
+		c->set_mode = true;
+		if (m != NULL && (strcmp(m, "mixed") == 0 || strcmp(m, "mixed-mode") == 0)) {
+			c->mode = CP_CLUSTER_MIXED;
+		} else if (m != NULL && (strcmp(m, "nonsecure") == 0 || strcmp(m, "non-secure-mode") == 0)) {
+			c->mode = CP_CLUSTER_NONSECURE;
+		} else {
+			snprintf(why, size, "mode is mixed or nonsecure");
+			rc = -EINVAL;
+		}
+	}
+	c->tokenless = json_is_true(json_object_get(args, "tokenless"));
+	list = json_object_get(args, "add_tokens");
+	if (rc == 0 && list != NULL && (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX)) {
+		snprintf(why, size, "add_tokens is not a list of at most %d certificates", CP_CTL_ADD_MAX);
+		rc = -EINVAL;
+	}
+	json_array_foreach(list, i, item) {
+		X509 *x = rc == 0 ? cert_arg(item) : NULL;
+
+		if (x == NULL && rc == 0) {
+			snprintf(why, size, "No Valid Server Certificate found.: a token is given by its certificate in PEM");
+			rc = -EINVAL;
+		}
+		if (x != NULL)
+			c->token[c->token_cnt++] = x;
+	}
+	list = json_object_get(args, "add_tftp");
+	if (rc == 0 && list != NULL && (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX)) {
+		snprintf(why, size, "add_tftp is not a list of at most %d servers", CP_CTL_ADD_MAX);
+		rc = -EINVAL;
+	}
+	json_array_foreach(list, i, item) {
+		struct cp_ctl_tftp_add *a = &c->tftp[c->tftp_cnt];
+
+		if (rc < 0)
+			break;
+		a->host = json_string_value(json_object_get(item, "host"));
+		a->address = json_string_value(json_object_get(item, "address"));
+		a->cert = cert_arg(json_object_get(item, "cert"));
+		c->tftp_cnt++;
+	}
+	if (rc == 0)
+		rc = strings(args, "del_tokens", c->del_token, &c->del_token_cnt, why, size);
+	if (rc == 0)
+		rc = strings(args, "del_tftp", c->del_tftp, &c->del_tftp_cnt, why, size);
+	v = json_object_get(args, "signer");
+	if (rc == 0 && v != NULL && (c->signer = json_string_value(v)) == NULL) {
+		snprintf(why, size, "signer is no name");
+		rc = -EINVAL;
+	}
+	v = json_object_get(args, "signer_cert");
+	if (rc == 0 && v != NULL && (c->signer_cert = cert_arg(v)) == NULL) {
+		snprintf(why, size, "No Certificate in Security Token.: signer_cert is no certificate in PEM");
+		rc = -EINVAL;
+	}
+	v = json_object_get(args, "strand");
+	if (rc == 0 && v != NULL) {
+		if (!json_is_integer(v) || json_integer_value(v) < 0) {
+			snprintf(why, size, "strand is no number of phones");
+			rc = -EINVAL;
+		}
+		*strand = json_integer_value(v);
+	}
+	return rc;
+}
+
+/* --- the lease: one writer at a time --- */
+
+static bool lease_free(struct cp_ctlcmd *c, const struct cp_ctl_asker *by, char *why, size_t size)
+{
+	int64_t left = c->lease_until_s - mono_s();
+
+	if (c->holder[0] == '\0' || left <= 0 || strcmp(c->holder, by->who) == 0)
+		return true;
+	snprintf(why, size, "the CTL is being configured by %s; it is free %lld s after his last request", c->holder, (long long)left);
+	return false;
+}
+
+static void lease_touch(struct cp_ctlcmd *c, const struct cp_ctl_asker *by)
+{
+	if (strcmp(c->holder, by->who) == 0)
+		c->lease_until_s = mono_s() + CP_CTL_LEASE_S;
+}
+
+static void op_lease(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	static const char *const names[] = {"action", NULL};
+	const char *action = json_string_value(json_object_get(args, "action"));
+	char why[256] = "action is take, release or break";
+
+	if (known(args, names, why, sizeof(why)) < 0 || action == NULL) {
+		fail(fn, ctx, -EINVAL, "%s", why);
+		return;
+	}
+	if (strcmp(action, "break") == 0) {
+		if (!by->local) {
+			fail(fn, ctx, -EACCES, "a lease is broken on the appliance itself only");
+			return;
+		}
+		c->holder[0] = '\0';
+	} else if (strcmp(action, "take") == 0 || strcmp(action, "release") == 0) {
+		if (!lease_free(c, by, why, sizeof(why))) {
+			fail(fn, ctx, -EBUSY, "%s", why);
+			return;
+		}
+		snprintf(c->holder, sizeof(c->holder), "%s", action[0] == 't' ? by->who : "");
+		c->lease_until_s = mono_s() + CP_CTL_LEASE_S;
+	} else {
+		fail(fn, ctx, -EINVAL, "%s", why);
+		return;
+	}
+	fn(ctx, 0, NULL, json_pack("{s:s,s:i}", "holder", c->holder, "seconds", c->holder[0] != '\0' ? CP_CTL_LEASE_S : 0));
+}
+
+/* --- reading --- */
+
+static void op_version(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	const struct cp_ctl_rec *r = cp_lists_ctl(c->lists);
+	json_t *o = json_pack("{s:i,s:b,s:I,s:s}", "protocol", CP_CTL_PROTOCOL, "ctl", (int)r->made, "serial",
+			      (json_int_t)r->serial, "changed_by", r->changed_by);
+	json_t *files = json_array();
+
+	(void)args;
+	(void)by;
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
+		json_t *f = cp_list_json(c->lists, PKI_TL_CTL, (enum pki_tl_class)cls);
+
+		if (f != NULL)
+			json_array_append_new(files, json_pack("{s:O,s:O,s:O,s:O}", "class", json_object_get(f, "class"), "md5",
+							       json_object_get(f, "md5"), "sha256", json_object_get(f, "sha256"),
+							       "timestamp", json_object_get(f, "timestamp")));
+		json_decref(f);
+	}
+	json_object_set_new(o, "files", files);
+	fn(ctx, 0, NULL, o);
+}
+
+static const char *mode_name(const struct cp_ctlcmd *c)
+{
+	return cp_lists_mode(c->lists) == CP_CLUSTER_MIXED ? "mixed" : "nonsecure";
+}
+
+static void op_mode(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	(void)args;
+	(void)by;
+	/* 1 is what CallManager shows for mixed mode (004c:CT-24) */
+	fn(ctx, 0, NULL, json_pack("{s:s,s:i}", "mode", mode_name(c), "cluster_security_mode",
+				   cp_lists_mode(c->lists) == CP_CLUSTER_MIXED));
+}
+
+static json_t *tokens_json(const struct cp_ctl_rec *r)
+{
+	static const char *const origins[] = {"?", "own", "token", "import"};
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < r->token_cnt; i++) {
+		const struct cp_ctl_token *t = &r->tokens[i];
+		uint8_t md[EVP_MAX_MD_SIZE];
+		char hex[65] = "";
+		unsigned n = 0;
+
+		if (EVP_Digest(t->cert.data, t->cert.len, md, &n, EVP_sha256(), NULL) == 1)
+			for (unsigned k = 0; k < n; k++)
+				snprintf(hex + 2 * k, 3, "%02x", md[k]);
+		json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:s}", "name", t->name, strlen(t->name), "origin",
+						      origins[t->origin <= 3 ? t->origin : 0], "may_sign", (int)t->in_file, "sha256",
+						      hex));
+	}
+	return list;
+}
+
+static void op_read(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	static const char *const names[] = {"class", NULL};
+	enum pki_tl_class cls = PKI_CLASS_MODERN;
+	struct cp_file *f;
+	char why[128];
+	json_t *o;
+
+	(void)by;
+	if (known(args, names, why, sizeof(why)) < 0) {
+		fail(fn, ctx, -EINVAL, "%s", why);
+		return;
+	}
+	if (class_arg(json_object_get(args, "class"), &cls) < 0) {
+		fail(fn, ctx, -EINVAL, "class is 79xx or modern");
+		return;
+	}
+	f = cp_lists_file(c->lists, PKI_TL_CTL, cls);
+	o = f != NULL ? cp_list_json(c->lists, PKI_TL_CTL, cls) : NULL;
+	if (o != NULL) {
+		json_object_set_new(o, "mode", json_string(mode_name(c)));
+		json_object_set_new(o, "tokens", tokens_json(cp_lists_ctl(c->lists)));
+		json_object_set_new(o, "data", b64(f->data, f->len));
+		fn(ctx, 0, NULL, o);
+	} else {
+		fail(fn, ctx, -ENOENT, "No CTL File.");
+	}
+	cp_file_put(f);
+}
+
+static json_t *cert_json(const char *name, X509 *x)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	json_t *o = NULL;
+	char *p = NULL;
+	long n;
+
+	if (bio != NULL && PEM_write_bio_X509(bio, x) == 1 && (n = BIO_get_mem_data(bio, &p)) > 0)
+		o = json_pack("{s:s,s:s%}", "name", name, "cert", p, (size_t)n);
+	BIO_free(bio);
+	return o;
+}
+
+static void op_servers(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	static const char *const names[] = {"CallManager", "TFTP", "TFTP-EC", "CAPF", "CAPF-TLS", "TVS"};
+	const struct cp_ctl_rec *r = cp_lists_ctl(c->lists);
+	const struct cp_lists_env *env = cp_lists_get_env(c->lists);
+	json_t *list = json_array(), *certs = json_array();
+
+	(void)args;
+	(void)by;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		X509 *x = env->own(env->ctx, names[i]);
+
+		if (x != NULL)
+			json_array_append_new(certs, cert_json(names[i], x));
+		X509_free(x);
+	}
+	json_array_append_new(list, json_pack("{s:s,s:s,s:[s,s,s,s],s:b,s:o}", "server", env->host != NULL ? env->host : "", "kind",
+					      "cluster", "functions", "CCM", "TFTP", "CAPF", "TVS", "deletable", 0, "certificates",
+					      certs));
+	for (unsigned i = 0; i < r->tftp_cnt; i++) {
+		const uint8_t *p = r->tftps[i].cert.data;
+		X509 *x = d2i_X509(NULL, &p, (long)r->tftps[i].cert.len);
+		char text[64] = "";
+
+		if (r->tftps[i].address.family != 0)
+			cfg_addr_print(&r->tftps[i].address, text, sizeof(text));
+		json_array_append_new(list, json_pack("{s:s,s:s,s:[s],s:b,s:s,s:[o]}", "server", r->tftps[i].host, "kind",
+						      "alternate", "functions", "TFTP", "deletable", 1, "address", text, "certificates",
+						      x != NULL ? cert_json("TFTP", x) : json_null()));
+		X509_free(x);
+	}
+	fn(ctx, 0, NULL, list);
+}
+
+/* --- writing --- */
+
+/* Per server what became of its file: ours is served from the store, an alternate one's is its operator's to fetch. */
+static json_t *result_json(struct cp_ctlcmd *c, const char *text)
+{
+	const struct cp_ctl_rec *r = cp_lists_ctl(c->lists);
+	const struct cp_lists_env *env = cp_lists_get_env(c->lists);
+	json_t *list = json_array();
+
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
+		json_t *f = cp_list_json(c->lists, PKI_TL_CTL, (enum pki_tl_class)cls);
+
+		if (f != NULL)
+			json_array_append_new(list, json_pack("{s:s,s:s,s:O,s:s,s:O}", "server", env->host != NULL ? env->host : "",
+							      "file", "CTLFile.tlv", "class", json_object_get(f, "class"), "status",
+							      "stored", "md5", json_object_get(f, "md5")));
+		json_decref(f);
+	}
+	for (unsigned i = 0; i < r->tftp_cnt; i++)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s}", "server", r->tftps[i].host, "file", "CTLFile.tlv", "class",
+						      "", "status", "not written: fetch it with 'ctl get' and put it there", "md5",
+						      ""));
+	return json_pack("{s:s,s:s,s:I,s:s,s:o}", "message", text, "mode", mode_name(c), "serial", (json_int_t)r->serial, "signer",
+			 r->signer, "servers", list);
+}
+
+static void written(void *ctx, int rc, const char *text, unsigned stranded)
+{
+	struct run *r = ctx;
+
+	(void)stranded; /* named in the text */
+	if (rc < 0)
+		r->fn(r->ctx, rc, text, NULL);
+	else
+		r->fn(r->ctx, 0, NULL, result_json(r->cmd, text));
+	free(r);
+}
+
+static struct run *run_make(struct cp_ctlcmd *c, cp_ctlcmd_fn fn, void *ctx)
+{
+	struct run *r = malloc(sizeof(*r));
+
+	if (r == NULL)
+		fail(fn, ctx, -ENOMEM, "out of memory");
+	else
+		*r = (struct run){c, fn, ctx};
+	return r;
+}
+
+static void op_change(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	struct cp_ctl_change ch = {.who = by->who};
+	char why[512] = "";
+	struct run *r;
+	int64_t strand;
+	int rc = change_args(args, &ch, &strand, why, sizeof(why));
+
+	if (rc == 0 && ch.signer_cert != NULL) {
+		snprintf(why, sizeof(why), "a change that is signed elsewhere is prepared and stored");
+		rc = -EINVAL;
+	}
+	if (rc == 0 && !lease_free(c, by, why, sizeof(why)))
+		rc = -EBUSY;
+	if (rc < 0) {
+		fail(fn, ctx, rc, "%s", why);
+	} else if ((r = run_make(c, fn, ctx)) != NULL) {
+		rc = cp_lists_ctl_change(c->lists, &ch, strand, written, r, why, sizeof(why));
+		if (rc < 0) {
+			free(r);
+			fail(fn, ctx, rc, "%s", why);
+		}
+	}
+	change_drop(&ch);
+}
+
+static struct draft *draft_slot(struct cp_ctlcmd *c)
+{
+	struct draft *free_one = NULL;
+
+	for (unsigned i = 0; i < CP_CTL_DRAFTS; i++) {
+		struct draft *d = &c->drafts[i];
+
+		if (d->draft != NULL && d->until_s <= mono_s()) {
+			cp_lists_draft_free(d->draft);
+			d->draft = NULL;
+		}
+		if (d->draft == NULL)
+			free_one = d;
+	}
+	return free_one;
+}
+
+static void op_prepare(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	struct cp_ctl_change ch = {.who = by->who};
+	struct draft *d = draft_slot(c);
+	unsigned stranded = 0;
+	uint8_t id[16];
+	char why[512] = "";
+	json_t *files;
+	int64_t strand;
+	int rc = change_args(args, &ch, &strand, why, sizeof(why));
+
+	if (rc == 0 && ch.signer_cert == NULL) {
+		snprintf(why, sizeof(why), "No Certificate in Security Token.: signer_cert says which token will sign");
+		rc = -EINVAL;
+	}
+	if (rc == 0 && !lease_free(c, by, why, sizeof(why)))
+		rc = -EBUSY;
+	if (rc == 0 && d == NULL) {
+		snprintf(why, sizeof(why), "%d prepared changes wait for their signatures already", CP_CTL_DRAFTS);
+		rc = -EAGAIN;
+	}
+	if (rc == 0 && RAND_bytes(id, sizeof(id)) != 1)
+		rc = -EIO;
+	if (rc == 0)
+		rc = cp_lists_ctl_prepare(c->lists, &ch, strand, &d->draft, &stranded, why, sizeof(why));
+	change_drop(&ch);
+	if (rc < 0) {
+		fail(fn, ctx, rc, "%s", why[0] != '\0' ? why : strerror(-rc));
+		return;
+	}
+	for (unsigned i = 0; i < sizeof(id); i++)
+		snprintf(d->id + 2 * i, 3, "%02x", id[i]);
+	snprintf(d->who, sizeof(d->who), "%s", by->who);
+	d->until_s = mono_s() + CP_CTL_DRAFT_S;
+	files = json_array();
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
+		const struct cp_buf *b = cp_lists_draft_tbs(d->draft, (enum pki_tl_class)cls);
+		const struct pki_tl_limits *lim = pki_tl_class_limits((enum pki_tl_class)cls);
+
+		json_array_append_new(files, json_pack("{s:s,s:s,s:o}", "class", lim->name, "digest", pki_digest_name(lim->digest),
+						       "tbs", b64(b->data, b->len)));
+	}
+	fn(ctx, 0, NULL, json_pack("{s:s,s:i,s:o}", "draft", d->id, "seconds", CP_CTL_DRAFT_S, "files", files));
+}
+
+static void op_store(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	static const char *const names[] = {"draft", "signatures", NULL};
+	const char *id = json_string_value(json_object_get(args, "draft"));
+	const json_t *list = json_object_get(args, "signatures");
+	struct cp_buf sig[PKI_CLASS_MAX] = {{0}};
+	struct cp_ctl_draft *draft = NULL;
+	struct draft *d = NULL;
+	char why[512] = "";
+	struct run *r;
+	json_t *item;
+	size_t i;
+	int rc = known(args, names, why, sizeof(why));
+
+	draft_slot(c); /* drops what is too old */
+	for (unsigned k = 0; id != NULL && k < CP_CTL_DRAFTS; k++)
+		if (c->drafts[k].draft != NULL && strcmp(c->drafts[k].id, id) == 0 && strcmp(c->drafts[k].who, by->who) == 0)
+			d = &c->drafts[k];
+	if (rc == 0 && d == NULL) {
+		snprintf(why, sizeof(why), "there is no such draft of yours, or it is too old: prepare it again");
+		rc = -ENOENT;
+	}
+	if (rc == 0 && !lease_free(c, by, why, sizeof(why)))
+		rc = -EBUSY;
+	json_array_foreach(list, i, item) {
+		enum pki_tl_class cls = PKI_CLASS_MODERN;
+		const json_t *v = json_object_get(item, "signature");
+
+		if (rc < 0)
+			break;
+		if (json_object_get(item, "class") == NULL || class_arg(json_object_get(item, "class"), &cls) < 0 ||
+		    sig[cls].data != NULL || b64_arg(v != NULL ? v : json_object_get(item, "file"), &sig[cls]) < 0) {
+			snprintf(why, sizeof(why), "signatures holds what is no class with a signature or file in base64");
+			rc = -EINVAL;
+		}
+	}
+	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++)
+		if (sig[cls].data == NULL) {
+			snprintf(why, sizeof(why), "No Signature.: for class %s", pki_tl_class_limits((enum pki_tl_class)cls)->name);
+			rc = -EINVAL;
+		}
+	if (rc < 0) {
+		fail(fn, ctx, rc, "%s", why);
+	} else if ((r = run_make(c, fn, ctx)) != NULL) {
+		draft = d->draft;
+		d->draft = NULL;
+		rc = cp_lists_ctl_store(c->lists, draft, sig, written, r, why, sizeof(why));
+		if (rc < 0) {
+			free(r);
+			fail(fn, ctx, rc, "%s", why[0] != '\0' ? why : strerror(-rc));
+		}
+	}
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++)
+		free(sig[cls].data);
+}
+
+static void imported(void *ctx, int rc, const char *text, unsigned stranded)
+{
+	struct run *r = ctx;
+
+	(void)stranded;
+	if (rc < 0)
+		r->fn(r->ctx, rc, text, NULL);
+	else
+		r->fn(r->ctx, 0, NULL, json_pack("{s:s,s:o}", "message", text, "tokens", tokens_json(cp_lists_ctl(r->cmd->lists))));
+	free(r);
+}
+
+static void op_import(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
+{
+	static const char *const names[] = {"file", NULL};
+	struct cp_buf file = {0};
+	char why[512] = "";
+	struct run *r;
+	int rc = known(args, names, why, sizeof(why));
+
+	if (rc == 0 && b64_arg(json_object_get(args, "file"), &file) < 0) {
+		snprintf(why, sizeof(why), "file is no file of at most 75 KB in base64");
+		rc = -EINVAL;
+	}
+	if (rc == 0 && !lease_free(c, by, why, sizeof(why)))
+		rc = -EBUSY;
+	if (rc < 0) {
+		fail(fn, ctx, rc, "%s", why);
+	} else if ((r = run_make(c, fn, ctx)) != NULL) {
+		rc = cp_lists_ctl_import(c->lists, file.data, file.len, by->who, imported, r, why, sizeof(why));
+		if (rc < 0) {
+			free(r);
+			fail(fn, ctx, rc, "%s", why[0] != '\0' ? why : strerror(-rc));
+		}
+	}
+	free(file.data);
+}
+
+static const struct {
+	const char *name;
+	op_fn fn;
+	bool writes;
+} ops[] = {
+	{"version", op_version, false}, {"read", op_read, false},     {"servers", op_servers, false},
+	{"mode", op_mode, false},       {"lease", op_lease, true},    {"change", op_change, true},
+	{"prepare", op_prepare, true},  {"store", op_store, true},    {"import", op_import, true},
+};
+
+bool cp_ctlcmd_writes(const char *op)
+{
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (strcmp(ops[i].name, op) == 0)
+			return ops[i].writes;
+	return false;
+}
+
+bool cp_ctlcmd_run(struct cp_ctlcmd *c, const char *op, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn,
+		   void *ctx)
+{
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		if (strcmp(ops[i].name, op) != 0)
+			continue;
+		lease_touch(c, by);
+		ops[i].fn(c, args, by, fn, ctx);
+		return true;
+	}
+	return false;
+}
+
+struct cp_ctlcmd *cp_ctlcmd_create(struct cp_lists *lists)
+{
+	struct cp_ctlcmd *c = calloc(1, sizeof(*c));
+
+	if (c != NULL)
+		c->lists = lists;
+	return c;
+}
+
+void cp_ctlcmd_destroy(struct cp_ctlcmd *c)
+{
+	if (c == NULL)
+		return;
+	for (unsigned i = 0; i < CP_CTL_DRAFTS; i++)
+		cp_lists_draft_free(c->drafts[i].draft);
+	free(c);
+}
