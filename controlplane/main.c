@@ -32,6 +32,7 @@
 #include "net/net.h"
 #include "net/tls.h"
 #include "offload.h"
+#include "provision/files.h"
 #include "provision/serve.h"
 #include "sccp/sccp.h"
 #include "shards.h"
@@ -202,6 +203,36 @@ static void record_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t 
 	}
 }
 
+static void phone_seen(void *ctx, const char *device, const struct cfg_addr *addr, X509 *cert, bool here)
+{
+	struct cp_app *app = ctx;
+
+	if (app->files == NULL)
+		return;
+	cp_files_phone(app->files, device, addr, here);
+	if (cert != NULL)
+		cp_files_phone_cert(app->files, device, cert);
+}
+
+/* A device's secret, for its record: where the admin service lets it block. */
+static int seal(void *ctx, const uint8_t *clear, size_t len, const char *aad, struct cp_buf *ret)
+{
+	struct cp_app *app = ctx;
+	uint8_t *sealed = NULL;
+	size_t sealed_len = 0;
+	int rc = cp_signer_seal(app->signer, clear, len, aad, strlen(aad), &sealed, &sealed_len);
+
+	if (rc < 0)
+		return rc;
+	ret->data = malloc(sealed_len);
+	if (ret->data != NULL) {
+		memcpy(ret->data, sealed, sealed_len);
+		ret->len = sealed_len;
+	}
+	OPENSSL_free(sealed);
+	return ret->data != NULL ? 0 : -ENOMEM;
+}
+
 static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
 {
 	struct cp_app *app = ctx;
@@ -356,6 +387,7 @@ static int start(struct cp_app *app)
 		.device_mode = device_mode,
 		.cert_name = cert_name,
 		.alarm = sccp_alarm,
+		.seen = phone_seen,
 		.ctx = app,
 		.call = &cp_calls_phone_ops,
 		.keepalive_s = cfg->sccp.keepalive_s,
@@ -420,6 +452,7 @@ static int start(struct cp_app *app)
 	backend = (struct cp_admin_backend){
 		.store = app->store,
 		.alarms = app->alarms,
+		.seal = seal,
 		.cert_issue = cert_issue,
 		.cert_ctx = app,
 		.version = RAVELIN_VERSION,
@@ -427,6 +460,7 @@ static int start(struct cp_app *app)
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
 	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
 	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ctlprov_create(app, &app->ctlprov) < 0 ||
+	    cp_files_open(app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
@@ -454,9 +488,11 @@ static void stop(struct cp_app *app)
 	cp_offload_destroy(app->offload);
 	/* The dataplane goes on with the calls: only our end of the channel closes. */
 	cp_dp_close(app->dp);
+	cp_files_stop(app->files);
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
+	cp_files_destroy(app->files);
 	cp_lists_destroy(app->lists);
 	cp_ctlprov_destroy(app->ctlprov);
 	cp_certs_destroy(app->certs);

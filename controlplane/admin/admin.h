@@ -89,6 +89,7 @@ void cp_admin_input(struct cp_admin *admin, const char *data, size_t len,
 
 struct cp_store;
 struct cp_alarms;
+struct cp_buf;
 
 /*
  * Issue a key and LSC for a device: PEM texts, heap, freed (key wiped) by the caller. 0 or negative errno
@@ -102,6 +103,8 @@ typedef void (*cp_admin_status_fn)(void *ctx, json_t *status);
 struct cp_admin_backend {
 	struct cp_store *store;
 	struct cp_alarms *alarms;
+	/* Seal a device's secret, bound to 'aad'; with cert_ctx, on a thread of its own. *ret is malloc'ed. NULL: no signer. */
+	int (*seal)(void *ctx, const uint8_t *clear, size_t len, const char *aad, struct cp_buf *ret);
 	cp_admin_cert_fn cert_issue; /* NULL: cert.issue answers "unavailable" */
 	void *cert_ctx;
 	const char *version;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "internal.h"
 #include "log.h"
 #include "offload.h"
+#include "store/phonecfg.h"
 
 #define RETRY_MS   20
 #define TRIES_MAX  250 /* of a change that something is in the way of: 5 s */
@@ -32,6 +34,16 @@ struct cp_store *cmds_store(const struct cmds *c)
 	return c->be.store;
 }
 
+const struct cp_admin_backend *cmds_backend(const struct cmds *c)
+{
+	return &c->be;
+}
+
+struct cp_offload *cmds_offload(const struct cmds *c)
+{
+	return c->offload;
+}
+
 /* --- changes --- */
 
 static void end_change(struct pending_change *p, int rc, const char *why)
@@ -43,6 +55,7 @@ static void end_change(struct pending_change *p, int rc, const char *why)
 		admin_fail_more(p->req, cp_admin_code(rc), why != NULL && why[0] != '\0' ? why : strerror(-rc), p->more);
 		json_decref(p->result);
 	}
+	json_decref(p->own_args);
 	free(p);
 }
 
@@ -105,16 +118,17 @@ void change_written(void *ctx, int rc)
 		event_active(c->retry, EV_TIMEOUT, 0); /* perhaps this was in the way */
 }
 
-static void run_change(struct cmds *c, struct cp_admin_req *req, const json_t *args,
-		       int (*attempt)(struct pending_change *p, char *why, size_t why_size))
+void cmds_run(struct cmds *c, struct cp_admin_req *req, const json_t *args, json_t *own,
+	      int (*attempt)(struct pending_change *p, char *why, size_t why_size))
 {
 	struct pending_change *p = calloc(1, sizeof(*p));
 
 	if (p == NULL) {
 		cp_admin_fail_rc(req, -ENOMEM, NULL);
+		json_decref(own);
 		return;
 	}
-	*p = (struct pending_change){.cmds = c, .req = req, .attempt = attempt, .args = args};
+	*p = (struct pending_change){.cmds = c, .req = req, .attempt = attempt, .args = args, .own_args = own};
 	try_change(p);
 }
 
@@ -136,6 +150,8 @@ static int attempt_device_add(struct pending_change *p, char *why, size_t size)
 		rc = cp_dir_device_put(cmds_store(p->cmds), &dev, replace, &x);
 	if (rc == 0)
 		p->result = json_pack("{s:s}", "name", dev.name);
+	free(dev.digest_secret.data);
+	free(dev.config_key.data);
 	return rc;
 }
 
@@ -211,7 +227,7 @@ static int attempt_gateway_del(struct pending_change *p, char *why, size_t size)
 #define CHANGE(name)                                                                               \
 	static void name(void *ctx, struct cp_admin_req *req, const json_t *args)                  \
 	{                                                                                          \
-		run_change(ctx, req, args, attempt_##name);                                        \
+		cmds_run(ctx, req, args, NULL, attempt_##name);                                    \
 	}
 CHANGE(device_add)
 CHANGE(device_del)
@@ -430,6 +446,27 @@ static void cert_work(void *arg)
 	j->rc = j->cmds->be.cert_issue(j->cmds->be.cert_ctx, j->device, &j->key, &j->cert, &j->ca);
 }
 
+/* It is the phone's now: what its configuration can be encrypted for. */
+static void put_phone_cert(struct cp_batch *b, const char *device, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	struct cp_phone_cert rec = {.since_us = (int64_t)time(NULL) * 1000000};
+	uint8_t *der = NULL;
+	int len = cert != NULL ? i2d_X509(cert, &der) : -1;
+	struct cp_buf val;
+
+	memcpy(rec.device, device, strlen(device) + 1);
+	rec.cert = (struct cp_buf){der, len > 0 ? (size_t)len : 0};
+	if (len > 0 && cp_phone_cert_build(&rec, &val) == 0) {
+		cp_batch_put(b, CP_CF_CAPF, device, strlen(device), val.data, val.len);
+		free(val.data);
+	}
+	OPENSSL_free(der);
+	X509_free(cert);
+	BIO_free(bio);
+}
+
 static void cert_done(void *arg)
 {
 	struct cert_job *j = arg;
@@ -442,6 +479,8 @@ static void cert_done(void *arg)
 
 		cp_admin_reply(j->req, json_pack("{s:s,s:s,s:s,s:s}", "device", j->device, "key", j->key, "cert",
 						 j->cert, "ca", j->ca));
+		if (b != NULL)
+			put_phone_cert(b, j->device, j->cert);
 		/* the certificate exists, written down or not: the answer does not wait for its audit record */
 		if (b != NULL && text != NULL && cp_batch_audit(b, text) == 0)
 			cp_store_submit(j->cmds->be.store, b, NULL, NULL);
@@ -555,6 +594,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 	}
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && rc == 0; i++)
 		rc = cp_admin_register(admin, list[i].cmd, list[i].fn, c);
+	if (rc == 0)
+		rc = cmds_phone(c, admin);
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;
 	return rc;

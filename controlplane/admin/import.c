@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Import: {"devices":[...],"lines":[...],"gateways":[...],"replace":false}, items as in device.add, line.add and
- * gateway.add. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
+ * Import: {"cluster":{...},"srst":[...],"profiles":[...],"devices":[...],"lines":[...],"gateways":[...],"replace":false}, items as in
+ * srst.add, profile.add, device.add, line.add and gateway.add, the cluster's settings as in cluster.set. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
  * is right is one batch: after a power cut all of it is there or nothing.
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "store/change.h"
 
 #define ERRORS_MAX 100 /* listed; all are counted */
+#define KINDS      5
 
 struct import {
 	struct cp_change *change;
@@ -35,9 +36,17 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 
 	switch (what) {
 	case 0:
-		rc = json_to_device(item, &dev, im->lines, &replace, why, size);
-		return rc < 0 ? rc : cp_change_device_put(im->change, &dev, replace, why, size);
+		return json_change_srst(im->change, item, im->replace, why, size);
 	case 1:
+		return json_change_profile(im->change, item, im->replace, why, size);
+	case 2:
+		rc = json_to_device(item, &dev, im->lines, &replace, why, size);
+		if (rc == 0)
+			rc = cp_change_device_put(im->change, &dev, replace, why, size);
+		free(dev.digest_secret.data);
+		free(dev.config_key.data);
+		return rc;
+	case 3:
 		rc = json_to_gateway(item, &gw, im->eps, im->nums, &replace, why, size);
 		return rc < 0 ? rc : cp_change_gateway_put(im->change, &gw, replace, why, size);
 	default:
@@ -48,12 +57,13 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 
 static int attempt(struct import *im, struct pending_change *p, char *why, size_t size)
 {
-	static const char *const kinds[] = {"devices", "gateways", "lines"}; /* lines may be of new devices */
-	json_int_t counts[3] = {0};
+	static const char *const kinds[KINDS] = {"srst", "profiles", "devices", "gateways", "lines"}; /* lines may be of new devices */
+	const json_t *cluster = json_object_get(p->args, "cluster");
+	json_int_t counts[KINDS] = {0}, all = 0;
 	json_t *item;
 	size_t i;
 
-	for (int what = 0; what < 3; what++) {
+	for (int what = 0; what < KINDS; what++) {
 		json_t *list = json_object_get(p->args, kinds[what]);
 
 		if (list != NULL && !json_is_array(list)) {
@@ -66,6 +76,7 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 			json_t *name;
 
 			counts[what]++;
+			all++;
 			if (rc == 0)
 				continue;
 			if (rc == -ENOMEM)
@@ -74,7 +85,7 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 			im->busy += rc == -EBUSY;
 			if (im->wrong > ERRORS_MAX)
 				continue;
-			name = json_object_get(item, what == 2 ? "number" : "name");
+			name = json_object_get(item, what == KINDS - 1 ? "number" : "name");
 			json_array_append_new(im->errors,
 					      json_pack("{s:s,s:I,s:s,s:s,s:s}", "list", kinds[what], "index", (json_int_t)i,
 							"name", json_is_string(name) ? json_string_value(name) : "",
@@ -83,16 +94,26 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 	}
 	if (im->wrong > 0) {
 		snprintf(why, size, "%zu of %lld items are wrong: nothing was changed", im->wrong,
-			 (long long)(counts[0] + counts[1] + counts[2]));
+			 (long long)all);
 		return im->busy == im->wrong ? -EBUSY : -EINVAL;
 	}
-	p->result = json_pack("{s:I,s:I,s:I}", "devices", counts[0], "gateways", counts[1], "lines", counts[2]);
+	if (cluster != NULL) {
+		int rc = json_change_cluster(im->change, cluster, why, size);
+
+		if (rc < 0)
+			return rc;
+	}
+	p->result = json_pack("{s:I,s:I,s:I}", "devices", counts[2], "gateways", counts[3], "lines", counts[4]);
+	if (counts[0] > 0)
+		json_object_set_new(p->result, "srst", json_integer(counts[0]));
+	if (counts[1] > 0)
+		json_object_set_new(p->result, "profiles", json_integer(counts[1]));
 	return 0;
 }
 
 int attempt_import(struct pending_change *p, char *why, size_t size)
 {
-	static const char *const known[] = {"devices", "gateways", "lines", "replace", NULL};
+	static const char *const known[] = {"cluster", "srst", "profiles", "devices", "gateways", "lines", "replace", NULL};
 	json_t *args = (json_t *)(uintptr_t)p->args; /* jansson's iterators take no const; nothing is changed */
 	const json_t *replace = json_object_get(args, "replace");
 	struct import im = {.replace = json_is_true(replace)};
@@ -104,7 +125,7 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
 			n++;
 		if (*n == NULL) {
-			snprintf(why, size, "unknown member: there are devices, gateways, lines and replace");
+			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devices, gateways, lines and replace");
 			return -EINVAL;
 		}
 	}

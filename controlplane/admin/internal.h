@@ -70,12 +70,32 @@ struct pending_change {
 	struct cp_admin_req *req;
 	int (*attempt)(struct pending_change *p, char *why, size_t why_size);
 	const json_t *args; /* the request's */
+	json_t *own_args;   /* or these; released at the end */
 	json_t *result;     /* answered when synced; may be NULL */
 	json_t *more;       /* about a refusal; may be NULL */
 	unsigned tries;
 };
 struct cp_store *cmds_store(const struct cmds *cmds);
+const struct cp_admin_backend *cmds_backend(const struct cmds *cmds);
+struct cp_offload;
+struct cp_offload *cmds_offload(const struct cmds *cmds);
+/* 'own' (may be NULL, taken) is released with the change: arguments that are not the request's. */
+void cmds_run(struct cmds *cmds, struct cp_admin_req *req, const json_t *args, json_t *own,
+	      int (*attempt)(struct pending_change *p, char *why, size_t why_size));
 void change_written(void *ctx, int rc);
+
+/*
+ * phone.c: what phones are told. Fields of a device from and to JSON (digest_secret and config_key become the caller's to free), items of
+ * an import, commands.
+ */
+struct cp_change;
+int json_phone_fields(const json_t *o, struct cp_device *ret, char *why, size_t why_size);
+void json_phone_print(json_t *o, const struct cp_device *dev);
+bool json_phone_member(const char *name);
+int json_change_profile(struct cp_change *c, const json_t *o, bool replace, char *why, size_t why_size);
+int json_change_srst(struct cp_change *c, const json_t *o, bool replace, char *why, size_t why_size);
+int json_change_cluster(struct cp_change *c, const json_t *o, char *why, size_t why_size);
+int cmds_phone(struct cmds *cmds, struct cp_admin *admin);
 
 /* import.c */
 int attempt_import(struct pending_change *p, char *why, size_t why_size);

@@ -126,7 +126,9 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 		   char *why, size_t size)
 {
 	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "suite", "lines",
-					    "replace", NULL};
+					    "profile", "srst", "protocol", "load", "user_locale", "network_locale",
+					    "digest_user", "digest_secret", "config_key", "harden", "changed_us", "replace",
+					    NULL};
 	static const char *const line_known[] = {"number", "label", NULL};
 	struct from f = begin(o, known, why, size);
 	char mode[32] = "encrypted", suite[64] = "";
@@ -151,6 +153,8 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	if (f.rc == 0 && cp_device_mode_parse(mode, &ret->mode) < 0)
 		no(&f, "mode %s is not nonsecure, authenticated or encrypted", cfg_q(mode));
+	if (f.rc == 0)
+		f.rc = json_phone_fields(o, ret, why, size);
 	list = array(&f, "lines", CP_DEVICE_LINES_MAX);
 	json_array_foreach(list, i, v) {
 		struct cp_line *l = &lines[ret->line_cnt++];
@@ -163,7 +167,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 			f.rc = f.rc < 0 ? f.rc : lf.rc;
 		}
 		if (f.rc < 0)
-			return f.rc;
+			break;
 	}
 	ret->lines = lines;
 	return f.rc;
@@ -284,15 +288,18 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 
 json_t *device_to_json(const struct cp_device *dev)
 {
-	json_t *lines = json_array();
+	json_t *lines = json_array(), *o;
 
 	for (unsigned i = 0; i < dev->line_cnt; i++)
 		json_array_append_new(lines, json_pack("{s:s,s:s}", "number", dev->lines[i].number, "label",
 						       dev->lines[i].label));
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
 			 cp_device_mode_name(dev->mode), "description", dev->description, "model", dev->model, "region",
 			 dev->region, "srtp", (int)dev->srtp, "suite",
 			 dev->suite != 0 ? cp_suite_name(dev->suite) : NULL, "lines", lines, "changed_us", (json_int_t)dev->changed_us);
+	if (o != NULL)
+		json_phone_print(o, dev);
+	return o;
 }
 
 json_t *gateway_to_json(const struct cp_gateway *gw)

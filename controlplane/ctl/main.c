@@ -142,6 +142,38 @@ static int read_key(struct ctl_request *r, char *why, size_t size)
 	return rc;
 }
 
+/* A device's secrets come from files: what is typed stays in histories. The first line, without its end. */
+static int read_secrets(struct ctl_request *r, char *why, size_t size)
+{
+	static const char *const members[2] = {"digest_password", "config_key_hex"};
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2 && rc == 0; i++) {
+		char *text = NULL;
+		size_t len = 0;
+		json_t *v;
+
+		if (r->local[i] == NULL)
+			continue;
+		rc = read_file(r->local[i], &text, &len);
+		if (rc < 0) {
+			snprintf(why, size, "%s: %s", r->local[i], strerror(-rc));
+			break;
+		}
+		text[strcspn(text, "\r\n")] = '\0';
+		v = json_string(text);
+		if (v == NULL) {
+			snprintf(why, size, "%s is not UTF-8", r->local[i]);
+			rc = -EINVAL;
+		} else {
+			json_object_set_new(r->args, members[i], v);
+		}
+		OPENSSL_cleanse(text, len);
+		free(text);
+	}
+	return rc;
+}
+
 static int read_import(struct ctl_request *r, char *why, size_t size)
 {
 	json_error_t err;
@@ -354,6 +386,8 @@ static int run(struct ctl_request *r, const char *socket_path)
 		rc = read_import(r, why, sizeof(why));
 	else if (r->cmd->special == CTL_SA_KEY)
 		rc = read_key(r, why, sizeof(why));
+	else if (r->cmd->special == CTL_SECRETS)
+		rc = read_secrets(r, why, sizeof(why));
 	else if (r->cmd->special == CTL_CERT_FILE)
 		rc = ctl_cert_read(r->local[0], r->args, why, sizeof(why));
 	if (rc < 0)

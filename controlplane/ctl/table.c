@@ -180,6 +180,76 @@ static const struct ctl_opt strand_opts[] = {
 	END,
 };
 
+#define HARDEN_OPT \
+	{"--harden", "NAME=SET,...", CTL_PAIRS, "harden", NULL, false, \
+	 "pcPort, settingsAccess, garp, voiceVlanAccess, webAccess, ...: on, off, restricted or default"}
+#define FILE_OPTS \
+	{"--load", "NAME", CTL_STR, "load", NULL, false, "firmware, without .loads"}, \
+	{"--user-locale", "NAME", CTL_STR, "user_locale", NULL, false, "folder of the user's locale"}, \
+	{"--network-locale", "NAME", CTL_STR, "network_locale", NULL, false, "folder of the network's locale"}, \
+	{"--srst", "NAME", CTL_STR, "srst", NULL, false, "SRST reference"}, HARDEN_OPT
+#define ON_OFF(opt, member, help_on, help_off) \
+	{"--" opt, NULL, CTL_TRUE, member, NULL, false, help_on}, {"--no-" opt, NULL, CTL_FALSE, member, NULL, false, help_off}
+
+static const struct ctl_opt device_set_opts[] = {
+	{"--profile", "NAME", CTL_STR, "profile", NULL, false, "security profile, whose mode it gets; empty: none"},
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "encrypted, authenticated or nonsecure (without a profile)"},
+	{"--protocol", "P", CTL_STR, "protocol", NULL, false, "sccp or sip"},
+	{"--region", "NAME", CTL_STR, "region", NULL, false, "region of its media address"},
+	{"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists and on the phone"},
+	{"--model", "MODEL", CTL_STR, "model", NULL, false, "model, as a name: decides how its files are signed"},
+	{"--digest-user", "NAME", CTL_STR, "digest_user", NULL, false, "user of its digest credentials; empty: none"},
+	{"--digest-password-file", "FILE", CTL_LOCAL, NULL, NULL, false, "their password: first line of the file"},
+	{"--config-key-file", "FILE", CTL_LOCAL, NULL, NULL, false,
+	 "32 hex digits: the key of its encrypted configuration, of a phone without PKI"},
+	FILE_OPTS,
+	END,
+};
+#define PROFILE_OPTS \
+	{"--description", "TEXT", CTL_STR, "description", NULL, false, "what it is for"}, \
+	{"--protocol", "P", CTL_STR, "protocol", NULL, false, "sccp, sip or any"}, \
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "device security mode: encrypted, authenticated or nonsecure"}, \
+	{"--transport", "T", CTL_STR, "transport", NULL, false, "SIP: tcp, udp, tls or default: as the mode needs it"}, \
+	{"--port", "N", CTL_INT, "port", NULL, false, "SIP port of the phone"}, \
+	ON_OFF("digest", "digest", "SIP: requests of the phone are challenged", "they are not"), \
+	{"--nonce", "S", CTL_INT, "nonce_s", NULL, false, "seconds that a nonce is valid (600)"}, \
+	ON_OFF("digest-exclude", "digest_exclude", "digest credentials stay out of the file", "they go into it"), \
+	ON_OFF("oauth", "oauth", "the configuration is for bearers of a token, on the token port", "it is not"), \
+	ON_OFF("encrypted-config", "encrypted_config", "the configuration is encrypted for each phone", "it is not"), \
+	ON_OFF("no-verify", "no_verify", "these phones cannot verify signatures", "they can"), \
+	{"--capf-auth", "HOW", CTL_STR, "capf_auth", NULL, false, "none, string, null, lsc or mic"}, \
+	{"--capf-key", "KEY", CTL_STR, "capf_key", NULL, false, "rsa-2048, ec-p256, ..."}, \
+	{"--ciphers-off", "N,...", CTL_STR, "ciphers_off", NULL, false, "disableTLSCiphers of the phone"}, FILE_OPTS
+static const struct ctl_opt profile_opts[] = {
+	PROFILE_OPTS,
+	END,
+};
+static const struct ctl_opt srst_opts[] = {
+	{"--address", "A[:P][/A[:P]]", CTL_LIST, "addresses", NULL, false, "of SCCP, and of SIP if another; up to three"},
+	ON_OFF("secure", "secure", "TLS to it, with its certificate (srst cert)", "in clear: its certificate is deleted"),
+	{"--cert-port", "N", CTL_INT, "cert_port", NULL, false, "of its certificate provider (2445)"},
+	ON_OFF("user-modifiable", "user_modifiable", "users may change it on the phone", "they may not"),
+	END,
+};
+static const struct ctl_opt cluster_opts[] = {
+	ON_OFF("sip-oauth", "sip_oauth", "profiles may demand tokens", "none does"),
+	ON_OFF("plain-secrets", "plain_secrets", "DANGEROUS: digest passwords may stand in files that are not encrypted", "they may not"),
+	ON_OFF("foreign-files", "foreign_files", "phones behind one address (NAT) may get each other's files", "they may not"),
+	{"--realm", "TEXT", CTL_STR, "realm", NULL, false, "SIP station realm"},
+	{"--date-template", "T", CTL_STR, "date_template", NULL, false, "D.M.Y"},
+	{"--time-zone", "NAME", CTL_STR, "time_zone", NULL, false, "as phones name it"},
+	{"--resumption", "S", CTL_INT, "resumption_s", NULL, false, "TLSResumptionTimer (3600)"},
+	{"--monitor", "S", CTL_INT, "monitor_s", NULL, false, "connectionMonitorDuration (120)"},
+	{"--url-authentication", "URL", CTL_STR, "url_authentication", NULL, false, "http or https"},
+	{"--url-directory", "URL", CTL_STR, "url_directory", NULL, false, "the same"},
+	{"--url-services", "URL", CTL_STR, "url_services", NULL, false, "the same"},
+	{"--url-messages", "URL", CTL_STR, "url_messages", NULL, false, "the same"},
+	{"--url-idle", "URL", CTL_STR, "url_idle", NULL, false, "the same"},
+	{"--url-information", "URL", CTL_STR, "url_information", NULL, false, "the same"},
+	FILE_OPTS,
+	END,
+};
+
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
 	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
@@ -215,8 +285,29 @@ const struct ctl_cmd ctl_commands[] = {
 	{"itl rollback", "itl.rollback", POS("ON", "rollback"), strand_opts, CTL_PLAIN,
 	 "on: an ITL with empty TVS and TFTP sections, before phones go to an older release; off"},
 	{"device add", "device.add", POS("NAME", "name"), device_opts, CTL_PLAIN, "add a phone: SEP and its MAC address"},
+	{"device set", "device.set", POS("NAME", "name"), device_set_opts, CTL_SECRETS,
+	 "change what is given of a phone's record; the rest stays"},
 	{"device show", "device.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one device"},
 	{"device del", "device.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a phone and its lines"},
+	{"profile add", "profile.add", POS("NAME", "name"), profile_opts, CTL_PLAIN, "add a security profile"},
+	{"profile set", "profile.set", POS("NAME", "name"), profile_opts, CTL_PLAIN,
+	 "change what is given of a profile, for all phones that have it"},
+	{"profile show", "profile.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one profile, and how many phones have it"},
+	{"profile del", "profile.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a profile that no phone has"},
+	{"show profiles", "show.profiles", NO_POS, NULL, CTL_PLAIN, "security profiles"},
+	{"srst add", "srst.add", POS("NAME", "name"), srst_opts, CTL_PLAIN, "add an SRST reference: where phones go without us"},
+	{"srst set", "srst.set", POS("NAME", "name"), srst_opts, CTL_PLAIN, "change what is given of one; not its certificate"},
+	{"srst cert", "srst.cert", {{"NAME", CTL_STR, "name", false}, {"FILE", CTL_LOCAL, NULL, false}}, NULL, CTL_CERT_FILE,
+	 "accept the gateway's certificate from a file: PEM or DER"},
+	{"srst show", "srst.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one SRST reference"},
+	{"srst del", "srst.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete one that nothing uses"},
+	{"show srst", "show.srst", NO_POS, NULL, CTL_PLAIN, "SRST references"},
+	{"cluster set", "cluster.set", NO_POS, cluster_opts, CTL_PLAIN, "settings of all phones, unless profile or device say otherwise"},
+	{"cluster show", "cluster.show", NO_POS, NULL, CTL_PLAIN, "these settings"},
+	{"explain", "explain", POS("NAME", "name"), NULL, CTL_PLAIN,
+	 "a phone's settings and why, what it will ask for, what it will get, whether it can verify that"},
+	{"show files", "show.files", NO_POS, NULL, CTL_PLAIN, "files served, made, signed, refused"},
+	{"export", "export", NO_POS, NULL, CTL_PLAIN, "cluster, SRST, profiles and devices as import reads them (with -j)"},
 	{"line add", "line.add", POS("NUMBER", "number"), line_opts, CTL_PLAIN, "add a line to a device"},
 	{"line del", "line.del", POS("NUMBER", "number"), NULL, CTL_PLAIN, "remove a line from its device"},
 	{"gateway add", "gateway.add", POS("NAME", "name"), gateway_opts, CTL_PLAIN, "add a voice gateway: its MGCP domain"},
@@ -246,7 +337,7 @@ const struct ctl_cmd ctl_commands[] = {
 	{"cert delete", "cert.delete", POS("ID", "id"), upload_opts, CTL_PLAIN, "take a certificate out of a trust store"},
 	{"cert export", "cert.export", POS("ID", "id"), export_opts, CTL_CERT_OUT, "a certificate as PEM or DER"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
-	 "devices, lines and gateways from a JSON file, all or nothing"},
+	 "devices, lines, gateways, profiles, SRST, cluster from a JSON file, all or nothing"},
 	{"alarm clear", "alarm.clear", {{"ID", CTL_STR, "id", true}, {"SUBJECT", CTL_STR, "subject", true}}, alarm_opts,
 	 CTL_PLAIN, "clear an alarm by hand"},
 	{"doctor", "doctor", NO_POS, doctor_opts, CTL_DOCTOR,

@@ -118,6 +118,13 @@ void cp_files_stop(struct cp_files *files);
 /** Behind cp_store_close(), when nobody can ask any more. NULL is allowed. */
 void cp_files_destroy(struct cp_files *files);
 
+struct cp_app;
+/** The files of a controlplane whose store, signer, certificates and lists are open; registers explain and show.files. */
+int cp_files_open(struct cp_app *app);
+
+/** This is the certificate that the phone has: it showed it, or got it. Kept if it is another than before. Event loop. */
+void cp_files_phone_cert(struct cp_files *files, const char *device, X509 *cert);
+
 /** A trust list, the cluster's mode or the certificate that signs changed: what was made of it is made anew. */
 void cp_files_changed(struct cp_files *files);
 

@@ -70,7 +70,10 @@ struct cp_sccp_opts {
 	/* Raise alarm 'id' (fixed string); text NULL: clear it. 'text' has no outside bytes but
 	 * quoted ones. */
 	void (*alarm)(void *ctx, const char *id, const char *subject, const char *text);
-	void *ctx; /* of the four above */
+	/* A phone registered from this address and showed this certificate (NULL: none, or clear), or is
+	 * no longer registered from there. In pairs. May be NULL. */
+	void (*seen)(void *ctx, const char *device, const struct cfg_addr *addr, X509 *cert, bool here);
+	void *ctx; /* of all above */
 	const struct cp_call_ops *call;
 	void *call_ctx;
 	uint16_t keepalive_s;      /* a phone silent for 2.5 of these is gone */

@@ -39,6 +39,8 @@ static void leave(struct cp_phone *p, enum cp_phone_gone why)
 	s->stats.registered[p->sec]--;
 	p->state = CP_SESSION_GONE; /* down-calls from inside gone() are refused */
 	cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d", cfg_q(p->name), why);
+	if (s->o.seen != NULL)
+		s->o.seen(s->o.ctx, p->name, &p->peer.addr, NULL, false);
 	s->o.call->gone(s->o.call_ctx, p, why);
 }
 
@@ -269,6 +271,8 @@ static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 	        "device=%s from=%s protocol=%u security=%d tls=%s load=%s", cfg_q(p->name),
 	        cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
 	        p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load));
+	if (s->o.seen != NULL)
+		s->o.seen(s->o.ctx, p->name, &p->peer.addr, p->peer.cert, true);
 	send_register_ack(p);
 	s->o.call->registered(s->o.call_ctx, p);
 }

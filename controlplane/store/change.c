@@ -2,6 +2,7 @@
 #include "change.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +11,13 @@
 
 #include "internal.h"
 #include "log.h"
+#include "phonecfg.h"
 
 /* Overlays over the view: an entry without object means deleted. */
 struct cp_change {
 	struct cp_store *store;
 	struct cp_tab devs, gws, nums;
+	struct cp_tab confs; /* of family profile, encoded: struct cp_buf */
 };
 
 static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -42,6 +45,8 @@ static void free_gateway(void *obj)
 	free(obj);
 }
 
+static void free_conf(void *obj);
+
 struct cp_change *cp_change_create(struct cp_store *store)
 {
 	struct cp_change *c = calloc(1, sizeof(*c));
@@ -50,7 +55,7 @@ struct cp_change *cp_change_create(struct cp_store *store)
 		return NULL;
 	c->store = store;
 	if (cp_tab_init(&c->devs, free_device) < 0 || cp_tab_init(&c->gws, free_gateway) < 0 ||
-	    cp_tab_init(&c->nums, free) < 0) {
+	    cp_tab_init(&c->nums, free) < 0 || cp_tab_init(&c->confs, free_conf) < 0) {
 		cp_change_destroy(c);
 		return NULL;
 	}
@@ -64,6 +69,7 @@ void cp_change_destroy(struct cp_change *c)
 	cp_tab_fini(&c->devs);
 	cp_tab_fini(&c->gws);
 	cp_tab_fini(&c->nums);
+	cp_tab_fini(&c->confs);
 	free(c);
 }
 
@@ -152,12 +158,16 @@ static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *na
 	return rc;
 }
 
+static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *why, size_t size);
+
 int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool replace, char *why, size_t size)
 {
-	struct cp_device *old, *copy;
+	struct cp_device *old, *copy, fitted = *dev;
 	bool there;
 	int rc = cp_device_check(dev, why, size);
 
+	if (rc == 0)
+		rc = fit_profile(c, &fitted, why, size);
 	if (rc < 0)
 		return rc;
 	if (cp_store_pending(c->store, CP_CF_DEVICE, dev->name, strlen(dev->name)))
@@ -179,7 +189,7 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 	if (copy == NULL)
 		return -ENOMEM;
 	if (rc == 0)
-		rc = cp_device_copy(dev, copy);
+		rc = cp_device_copy(&fitted, copy);
 	if (rc == 0 && old != NULL && copy->unknown.len == 0 && old->unknown.len > 0) {
 		copy->unknown.data = malloc(old->unknown.len);
 		if (copy->unknown.data == NULL) {
@@ -388,6 +398,343 @@ int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size
 	return rc < 0 ? rc : set_overlay(&c->gws, name, strlen(name), NULL);
 }
 
+/* --- profiles, SRST references, the cluster's settings --- */
+
+static void free_conf(void *obj)
+{
+	struct cp_buf *b = obj;
+
+	OPENSSL_cleanse(b->data, b->len);
+	free(b->data);
+	free(b);
+}
+
+static int conf_key(char key[CP_NAME_MAX + 16], const char *folder, const char *name)
+{
+	return snprintf(key, CP_NAME_MAX + 16, "%s%s", folder, name);
+}
+
+/* The record as the change has it, else as the view has it. False: there is none. */
+static bool conf_get(const struct cp_change *c, const char *key, const uint8_t **ret, size_t *ret_len)
+{
+	const struct cp_ent *e = cp_tab_find(&c->confs, key, strlen(key));
+	const struct cp_buf *b = e == NULL ? NULL : e->obj;
+
+	if (e != NULL) {
+		*ret = b == NULL ? NULL : b->data;
+		*ret_len = b == NULL ? 0 : b->len;
+		return b != NULL;
+	}
+	return cp_store_get(c->store, CP_CF_PROFILE, key, strlen(key), ret, ret_len) == 0;
+}
+
+/* 'val' is taken, also on error; data NULL: deleted. */
+static int conf_set(struct cp_change *c, const char *key, struct cp_buf *val)
+{
+	struct cp_buf *b = NULL;
+	int rc;
+
+	if (val->data != NULL) {
+		b = malloc(sizeof(*b));
+		if (b == NULL) {
+			free(val->data);
+			return -ENOMEM;
+		}
+		*b = *val;
+	}
+	rc = set_overlay(&c->confs, key, strlen(key), b);
+	if (rc < 0 && b != NULL)
+		free_conf(b);
+	return rc;
+}
+
+static bool conf_pending(const struct cp_change *c, const char *key)
+{
+	return cp_store_pending(c->store, CP_CF_PROFILE, key, strlen(key));
+}
+
+static bool srst_there(const struct cp_change *c, const char *name, bool *ret_busy)
+{
+	char key[CP_NAME_MAX + 16];
+	const uint8_t *val;
+	size_t len;
+
+	conf_key(key, "srst/", name);
+	*ret_busy = conf_pending(c, key);
+	return conf_get(c, key, &val, &len);
+}
+
+static int srst_named(const struct cp_change *c, const char *whose, const char *name, char *why, size_t size)
+{
+	bool busy;
+
+	if (name[0] == '\0' || srst_there(c, name, &busy))
+		return 0;
+	return busy ? no(why, size, -EBUSY, "SRST reference %s is being changed", name)
+		    : no(why, size, -EINVAL, "%s: no SRST reference %s", whose, name);
+}
+
+/* A device's profile and SRST reference exist and fit; its mode becomes the profile's (000:K0-3). */
+static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *why, size_t size)
+{
+	char key[CP_NAME_MAX + 16];
+	struct cp_profile p;
+	const uint8_t *val;
+	size_t len;
+	int rc = srst_named(c, dev->name, dev->srst, why, size);
+
+	if (rc < 0 || dev->profile[0] == '\0')
+		return rc;
+	conf_key(key, "profile/", dev->profile);
+	if (conf_pending(c, key))
+		return no(why, size, -EBUSY, "profile %s is being changed", dev->profile);
+	if (!conf_get(c, key, &val, &len) || cp_profile_parse(val, len, &p) < 0)
+		return no(why, size, -EINVAL, "%s: no profile %s", dev->name, dev->profile);
+	if (p.protocol != CP_PROTOCOL_ANY && dev->protocol != CP_PROTOCOL_ANY && p.protocol != dev->protocol)
+		rc = no(why, size, -EINVAL, "%s is a %s phone, profile %s is for %s", dev->name,
+			cp_protocol_name(dev->protocol), p.name, cp_protocol_name(p.protocol));
+	dev->mode = p.mode;
+	cp_profile_free(&p);
+	return rc;
+}
+
+/* Is any device on its way to the store? Who uses what is not known for sure then. */
+static bool devices_pending(const struct cp_store *s)
+{
+	for (size_t i = 0; i < s->pending.size; i++)
+		for (const struct cp_ent *e = s->pending.bucket[i]; e != NULL; e = e->next)
+			if (e->key_len > 0 && e->key[0] == CP_CF_DEVICE)
+				return true;
+	return false;
+}
+
+struct users {
+	struct cp_change *c;
+	const struct cp_profile *profile; /* whose mode they get; NULL: count only */
+	const char *profile_name, *srst_name;
+	unsigned n;
+	char first[CP_DEVICE_NAME_MAX];
+	int rc;
+};
+
+static void user(struct users *u, const struct cp_device *dev)
+{
+	if ((u->profile_name != NULL && strcmp(dev->profile, u->profile_name) != 0) ||
+	    (u->srst_name != NULL && strcmp(dev->srst, u->srst_name) != 0))
+		return;
+	if (u->n++ == 0)
+		memcpy(u->first, dev->name, sizeof(u->first));
+	if (u->profile != NULL && dev->mode != u->profile->mode && u->rc == 0) {
+		struct cp_device *copy = calloc(1, sizeof(*copy));
+
+		u->rc = copy == NULL ? -ENOMEM : cp_device_copy(dev, copy);
+		if (u->rc == 0) {
+			copy->mode = u->profile->mode;
+			copy->changed_us = wall_us();
+			u->rc = set_overlay(&u->c->devs, copy->name, strlen(copy->name), copy);
+		}
+		if (u->rc < 0 && copy != NULL)
+			free_device(copy);
+	}
+}
+
+static void user_in_view(void *ctx, const struct cp_device *dev)
+{
+	struct users *u = ctx;
+
+	if (cp_tab_find(&u->c->devs, dev->name, strlen(dev->name)) == NULL)
+		user(u, dev);
+}
+
+/* All devices that use a profile or an SRST reference, as they will be. */
+static void each_user(struct users *u)
+{
+	const struct cp_tab *t = &u->c->devs;
+
+	for (size_t i = 0; i < t->size; i++)
+		for (struct cp_ent *e = t->bucket[i], *next; e != NULL; e = next) {
+			struct cp_device *dev = e->obj;
+
+			next = e->next;
+			if (dev == NULL)
+				continue;
+			if (u->profile != NULL && strcmp(dev->profile, u->profile_name) == 0) {
+				dev->mode = u->profile->mode; /* ours: changed in place */
+				u->n++;
+			} else if (u->profile == NULL) {
+				user(u, dev);
+			}
+		}
+	cp_dir_each_device(u->c->store, user_in_view, u);
+}
+
+int cp_change_profile_put(struct cp_change *c, const struct cp_profile *p, bool replace, char *why, size_t size)
+{
+	struct users u = {.c = c, .profile = p, .profile_name = p->name};
+	struct cp_profile with = *p, old;
+	char key[CP_NAME_MAX + 16];
+	const uint8_t *val;
+	struct cp_buf out;
+	size_t len;
+	bool there, moved = false;
+	int rc = cp_profile_check(p, why, size);
+
+	if (rc == 0)
+		rc = srst_named(c, p->name, p->srst, why, size);
+	if (rc < 0)
+		return rc;
+	conf_key(key, "profile/", p->name);
+	if (conf_pending(c, key))
+		return no(why, size, -EBUSY, "profile %s is being changed", p->name);
+	there = conf_get(c, key, &val, &len);
+	if (there && !replace)
+		return no(why, size, -EEXIST, "profile %s exists", p->name);
+	with.changed_us = wall_us();
+	if (there && cp_profile_parse(val, len, &old) == 0) {
+		moved = old.mode != p->mode;
+		if (old.protocol != p->protocol && p->protocol != CP_PROTOCOL_ANY) {
+			struct users all = {.c = c, .profile_name = p->name};
+
+			each_user(&all);
+			if (all.n > 0)
+				rc = no(why, size, -EPROTO, "%s and %u others use profile %s: its protocol stays", all.first,
+					all.n - 1, p->name);
+		}
+		if (with.unknown.len == 0) {
+			with.unknown = old.unknown;
+			if (rc == 0)
+				rc = cp_profile_build(&with, &out);
+			with.unknown = (struct cp_buf){0};
+		} else if (rc == 0) {
+			rc = cp_profile_build(&with, &out);
+		}
+		cp_profile_free(&old);
+	} else {
+		rc = cp_profile_build(&with, &out);
+	}
+	if (rc < 0)
+		return rc;
+	if (moved && devices_pending(c->store)) {
+		free(out.data);
+		return no(why, size, -EBUSY, "devices are being changed");
+	}
+	if (moved)
+		each_user(&u);
+	if (u.rc < 0) {
+		free(out.data);
+		return u.rc;
+	}
+	return conf_set(c, key, &out);
+}
+
+int cp_change_profile_del(struct cp_change *c, const char *name, char *why, size_t size)
+{
+	struct users u = {.c = c, .profile_name = name};
+	char key[CP_NAME_MAX + 16];
+	struct cp_buf none = {0};
+	const uint8_t *val;
+	size_t len;
+
+	if (!cp_conf_name_ok(name))
+		return no(why, size, -EINVAL, "no profile can be named %s", cfg_q(name));
+	conf_key(key, "profile/", name);
+	if (conf_pending(c, key) || devices_pending(c->store))
+		return no(why, size, -EBUSY, "profile %s, or devices, are being changed", name);
+	if (!conf_get(c, key, &val, &len))
+		return no(why, size, -ENOENT, "no profile %s", name);
+	each_user(&u);
+	if (u.n > 0)
+		return no(why, size, -EPROTO, "profile %s is used by %u devices, %s among them", name, u.n, u.first);
+	return conf_set(c, key, &none);
+}
+
+int cp_change_srst_put(struct cp_change *c, const struct cp_srst *s, bool replace, char *why, size_t size)
+{
+	struct cp_srst with = *s;
+	char key[CP_NAME_MAX + 16];
+	const uint8_t *val;
+	struct cp_buf out;
+	size_t len;
+	int rc = cp_srst_check(s, why, size);
+
+	if (rc < 0)
+		return rc;
+	conf_key(key, "srst/", s->name);
+	if (conf_pending(c, key))
+		return no(why, size, -EBUSY, "SRST reference %s is being changed", s->name);
+	if (conf_get(c, key, &val, &len) && !replace)
+		return no(why, size, -EEXIST, "SRST reference %s exists", s->name);
+	with.changed_us = wall_us();
+	rc = cp_srst_build(&with, &out);
+	return rc < 0 ? rc : conf_set(c, key, &out);
+}
+
+struct srst_use {
+	struct cp_change *c;
+	const char *name;
+	char by[CP_NAME_MAX];
+};
+
+static bool srst_use_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+{
+	struct srst_use *u = ctx;
+	struct cp_profile p;
+	struct cp_cluster cl;
+
+	if (key_len > 8 && memcmp(key, "profile/", 8) == 0 && cp_profile_parse(val, len, &p) == 0) {
+		if (strcmp(p.srst, u->name) == 0)
+			memcpy(u->by, p.name, sizeof(u->by));
+		cp_profile_free(&p);
+	} else if (key_len == 7 && memcmp(key, "cluster", 7) == 0 && cp_cluster_parse(val, len, &cl) == 0) {
+		if (strcmp(cl.srst, u->name) == 0)
+			strcpy(u->by, "the cluster");
+		cp_cluster_free(&cl);
+	}
+	return u->by[0] == '\0';
+}
+
+int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t size)
+{
+	struct users u = {.c = c, .srst_name = name};
+	struct srst_use by = {.c = c, .name = name};
+	char key[CP_NAME_MAX + 16];
+	struct cp_buf none = {0};
+	const uint8_t *val;
+	size_t len;
+
+	if (!cp_conf_name_ok(name))
+		return no(why, size, -EINVAL, "no SRST reference can be named %s", cfg_q(name));
+	conf_key(key, "srst/", name);
+	if (conf_pending(c, key) || devices_pending(c->store))
+		return no(why, size, -EBUSY, "SRST reference %s, or devices, are being changed", name);
+	if (!conf_get(c, key, &val, &len))
+		return no(why, size, -ENOENT, "no SRST reference %s", name);
+	each_user(&u);
+	if (u.n > 0)
+		return no(why, size, -EPROTO, "SRST reference %s is used by %u devices, %s among them", name, u.n, u.first);
+	cp_store_each(c->store, CP_CF_PROFILE, srst_use_one, &by);
+	if (by.by[0] != '\0')
+		return no(why, size, -EPROTO, "SRST reference %s is used by %s", name, by.by);
+	return conf_set(c, key, &none);
+}
+
+int cp_change_cluster_put(struct cp_change *c, const struct cp_cluster *cl, char *why, size_t size)
+{
+	struct cp_cluster with = *cl;
+	struct cp_buf out;
+	int rc = cp_cluster_check(cl, why, size);
+
+	if (rc == 0)
+		rc = srst_named(c, "cluster", cl->srst, why, size);
+	if (rc < 0)
+		return rc;
+	if (conf_pending(c, "cluster"))
+		return no(why, size, -EBUSY, "the cluster's settings are being changed");
+	with.changed_us = wall_us();
+	rc = cp_cluster_build(&with, &out);
+	return rc < 0 ? rc : conf_set(c, "cluster", &out);
+}
+
 /* --- writing --- */
 
 static int add_devices(const struct cp_change *c, struct cp_batch *b)
@@ -432,6 +779,20 @@ static int add_gateways(const struct cp_change *c, struct cp_batch *b)
 	return rc;
 }
 
+static int add_confs(const struct cp_change *c, struct cp_batch *b)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->confs.size; i++)
+		for (const struct cp_ent *e = c->confs.bucket[i]; e != NULL && rc == 0; e = e->next) {
+			const struct cp_buf *v = e->obj;
+
+			rc = v == NULL ? cp_batch_del(b, CP_CF_PROFILE, e->key, e->key_len)
+				       : cp_batch_put(b, CP_CF_PROFILE, e->key, e->key_len, v->data, v->len);
+		}
+	return rc;
+}
+
 static int add_numbers(const struct cp_change *c, struct cp_batch *b)
 {
 	int rc = 0;
@@ -472,6 +833,8 @@ int cp_change_submit(struct cp_change *c, const char *event, const char *who, js
 		text = json_dumps(audit, JSON_COMPACT);
 	if (rc == 0)
 		rc = text == NULL ? -ENOMEM : cp_batch_audit(b, text);
+	if (rc == 0)
+		rc = add_confs(c, b);
 	if (rc == 0)
 		rc = add_devices(c, b);
 	if (rc == 0)

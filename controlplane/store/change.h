@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "phonecfg.h"
 #include "store.h"
 
 struct cp_change;
@@ -24,6 +25,17 @@ int cp_change_line_del(struct cp_change *c, const char *number, char *why, size_
 int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool replace, char *why,
 			  size_t why_size);
 int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+
+/*
+ * Profiles, SRST references, the cluster's settings (phonecfg.h). What is used cannot be deleted (-EPROTO names a user); a device's
+ * profile must be there and fit its protocol, and its mode is the profile's: a profile whose mode changes takes all its
+ * devices along, in the same batch.
+ */
+int cp_change_profile_put(struct cp_change *c, const struct cp_profile *profile, bool replace, char *why, size_t why_size);
+int cp_change_profile_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+int cp_change_srst_put(struct cp_change *c, const struct cp_srst *srst, bool replace, char *why, size_t why_size);
+int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+int cp_change_cluster_put(struct cp_change *c, const struct cp_cluster *cluster, char *why, size_t why_size);
 
 /**
  * Write it, with one audit record: 'event' ("device.add"), 'who', and the members of 'detail' (stolen, may be

@@ -89,6 +89,29 @@ bool cp_text_ok(const char *text)
 	return true;
 }
 
+bool cp_secret_text_ok(const char *text)
+{
+	char piece[CP_TEXT_MAX];
+	size_t n = strlen(text), at = 0;
+
+	/* in pieces that a text may be long, cut where a character begins */
+	while (at < n) {
+		size_t len = n - at < CP_TEXT_MAX - 4 ? n - at : CP_TEXT_MAX - 4;
+
+		while (len > 0 && at + len < n && ((unsigned char)text[at + len] & 0xc0) == 0x80)
+			len--;
+		if (len == 0)
+			return false;
+		memcpy(piece, text + at, len);
+		piece[len] = '\0';
+		if (!cp_text_ok(piece))
+			return false;
+		at += len;
+	}
+	explicit_bzero(piece, sizeof(piece));
+	return true;
+}
+
 bool cp_load_ok(const char *name)
 {
 	return name[0] == '\0' || made_of(name, CP_LOAD_MAX, "._-");

@@ -210,6 +210,7 @@ bool cp_endpoint_name_ok(const char *name);
 bool cp_load_ok(const char *name);       /* firmware: empty, or letters, digits and . _ - */
 bool cp_locale_ok(const char *name);     /* a folder's name: empty, or letters, digits and _ - */
 int cp_harden_check(const struct cp_harden *harden, char *why, size_t why_size);
+bool cp_secret_text_ok(const char *text); /* printable UTF-8 of any length: XML can hold it */
 bool cp_text_ok(const char *text);       /* shorter than CP_TEXT_MAX, UTF-8, no control characters */
 
 /** "nonsecure", "authenticated", "encrypted"; and back: 0 or -EINVAL. */

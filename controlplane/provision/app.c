@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The files joined to the rest of the controlplane. */
+#include <errno.h>
+#include <libxml/parser.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app.h"
+#include "explain.h"
+#include "internal.h"
+#include "log.h"
+#include "trust/certs.h"
+#include "trust/ledger.h"
+#include "trust/lists.h"
+
+#define SIGNER "TFTP" /* the identity that signs files */
+
+static int64_t wall_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static struct cp_file *list(void *ctx, enum pki_tl_kind kind, enum pki_tl_class cls)
+{
+	struct cp_app *app = ctx;
+
+	return app->lists != NULL ? cp_lists_file(app->lists, kind, cls) : NULL;
+}
+
+static bool mixed(void *ctx)
+{
+	struct cp_app *app = ctx;
+
+	return app->lists != NULL && cp_lists_mode(app->lists) == CP_CLUSTER_MIXED;
+}
+
+static X509 *signer_cert(void *ctx)
+{
+	struct cp_app *app = ctx;
+
+	return app->certs != NULL ? cp_certs_own(app->certs, SIGNER) : NULL;
+}
+
+static int sign(void *ctx, enum cp_sign_kind kind, const void *head, size_t head_len, const void *body, size_t body_len,
+		uint8_t *sig, size_t *ret_len)
+{
+	struct cp_app *app = ctx;
+
+	return cp_signer_sign(app->signer, kind, SIGNER, head, head_len, body, body_len, sig, ret_len);
+}
+
+static int unseal(void *ctx, const void *sealed, size_t len, const char *aad, uint8_t **ret, size_t *ret_len)
+{
+	struct cp_app *app = ctx;
+
+	return cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), ret, ret_len);
+}
+
+static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const uint8_t *file, size_t len)
+{
+	struct cp_app *app = ctx;
+
+	if (app->ledger != NULL)
+		cp_ledger_list(app->ledger, device, kind, file, len, CP_LEDGER_FETCHED);
+}
+
+static void cert_changed(void *ctx, const char *name)
+{
+	struct cp_app *app = ctx;
+
+	if (strcmp(name, SIGNER) == 0)
+		cp_files_changed(app->files);
+}
+
+static void list_changed(void *ctx, enum pki_tl_kind kind, enum pki_tl_class cls)
+{
+	struct cp_app *app = ctx;
+
+	(void)kind;
+	(void)cls;
+	cp_files_changed(app->files); /* the mode may be another */
+}
+
+int cp_files_open(struct cp_app *app)
+{
+	struct cp_files_env env = {
+		.base = app->base,
+		.store = app->store,
+		.cfg = app->cfg,
+		.alarms = app->alarms,
+		.ctx = app,
+		.list = list,
+		.mixed = mixed,
+		.signer_cert = signer_cert,
+		.sign = sign,
+		.unseal = unseal,
+		.has_list = has_list,
+	};
+	int rc;
+
+	xmlInitParser(); /* before there are threads */
+	rc = cp_files_create(&env, &app->files);
+	if (rc == 0 && app->certs != NULL)
+		rc = cp_certs_watch(app->certs, cert_changed, app);
+	if (rc == 0 && app->lists != NULL)
+		rc = cp_lists_watch(app->lists, list_changed, app);
+	return rc == 0 ? cp_explain_commands(app) : rc;
+}
+
+void cp_files_phone_cert(struct cp_files *f, const char *device, X509 *cert)
+{
+	struct cp_phone_cert rec = {0};
+	const uint8_t *have;
+	uint8_t *der = NULL;
+	struct cp_batch *b;
+	struct cp_buf val;
+	size_t have_len;
+	int len = i2d_X509(cert, &der);
+
+	if (len <= 0 || strlen(device) >= sizeof(rec.device)) {
+		OPENSSL_free(der);
+		return;
+	}
+	memcpy(rec.device, device, strlen(device) + 1);
+	rec.cert = (struct cp_buf){der, (size_t)len};
+	if (cp_store_get(f->env.store, CP_CF_CAPF, device, strlen(device), &have, &have_len) == 0) {
+		struct cp_phone_cert old;
+		bool same = false;
+
+		if (cp_phone_cert_parse(have, have_len, &old) == 0) {
+			same = old.cert.len == (size_t)len && memcmp(old.cert.data, der, (size_t)len) == 0;
+			cp_phone_cert_free(&old);
+		}
+		if (same) {
+			OPENSSL_free(der);
+			return;
+		}
+	}
+	rec.since_us = wall_us();
+	b = cp_batch_create();
+	if (b != NULL && cp_phone_cert_build(&rec, &val) == 0) {
+		cp_batch_put(b, CP_CF_CAPF, device, strlen(device), val.data, val.len);
+		free(val.data);
+		cp_store_submit(f->env.store, b, NULL, NULL); /* lost if the store fails: the next handshake shows it again */
+	} else {
+		cp_batch_destroy(b);
+	}
+	OPENSSL_free(der);
+}
