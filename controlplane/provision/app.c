@@ -45,6 +45,22 @@ static X509 *signer_cert(void *ctx)
 	return app->certs != NULL ? cp_certs_own(app->certs, SIGNER) : NULL;
 }
 
+/* At start the certificates' keeper may not have heard of it yet: from the signer itself. */
+static void first_cert(struct cp_app *app)
+{
+	struct cp_signer_ident *ids;
+	X509 *have = cp_files_cert(app->files);
+	unsigned n;
+
+	X509_free(have);
+	if (have != NULL || app->signer == NULL || cp_signer_idents(app->signer, &ids, &n) < 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(ids[i].name, SIGNER) == 0 && X509_up_ref(ids[i].cert) == 1)
+			cp_files_set_cert(app->files, ids[i].cert);
+	cp_signer_idents_free(ids, n);
+}
+
 static int sign(void *ctx, enum cp_sign_kind kind, const void *head, size_t head_len, const void *body, size_t body_len,
 		uint8_t *sig, size_t *ret_len)
 {
@@ -108,6 +124,8 @@ int cp_files_open(struct cp_app *app)
 		rc = cp_certs_watch(app->certs, cert_changed, app);
 	if (rc == 0 && app->lists != NULL)
 		rc = cp_lists_watch(app->lists, list_changed, app);
+	if (rc == 0)
+		first_cert(app);
 	return rc == 0 ? cp_explain_commands(app) : rc;
 }
 

@@ -10,7 +10,6 @@
 #include "app.h"
 #include "internal.h"
 #include "log.h"
-#include "trust/certs.h"
 #include "trust/ledger.h"
 #include "trust/lists.h"
 
@@ -296,7 +295,7 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 	e.c = &c;
 	e.cls = pki_tl_class_of_model(c.model, (enum pki_tl_class)app->cfg->provision.default_class);
-	e.signer = app->certs != NULL ? cp_certs_own(app->certs, "TFTP") : NULL;
+	e.signer = app->files != NULL ? cp_files_cert(app->files) : NULL;
 	e.auto_registration = app->cfg->provision.auto_registration;
 	current(app, PKI_TL_CTL, e.cls, &ctl);
 	current(app, PKI_TL_ITL, e.cls, &itl);

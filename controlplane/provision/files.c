@@ -449,13 +449,33 @@ static void on_kick(evutil_socket_t fd, short what, void *ctx)
 
 static void take_cert(struct cp_files *f)
 {
-	X509 *cert = f->env.signer_cert != NULL ? f->env.signer_cert(f->env.ctx) : NULL, *old;
+	X509 *cert = f->env.signer_cert != NULL ? f->env.signer_cert(f->env.ctx) : NULL;
+
+	if (cert != NULL)
+		cp_files_set_cert(f, cert);
+}
+
+void cp_files_set_cert(struct cp_files *f, X509 *cert)
+{
+	X509 *old;
 
 	pthread_mutex_lock(&f->lock);
 	old = f->cert;
 	f->cert = cert;
 	pthread_mutex_unlock(&f->lock);
 	X509_free(old);
+}
+
+X509 *cp_files_cert(struct cp_files *f)
+{
+	X509 *cert;
+
+	pthread_mutex_lock(&f->lock);
+	cert = f->cert;
+	if (cert != NULL)
+		X509_up_ref(cert);
+	pthread_mutex_unlock(&f->lock);
+	return cert;
 }
 
 void cp_files_changed(struct cp_files *f)

@@ -140,6 +140,10 @@ void cp_signed_forget(struct cp_files *files, const char *device);
 /** At start: records of what there is no longer go. Event loop. */
 void cp_signed_trim(struct cp_files *files);
 
+/** The certificate that signs from now on (taken); what signs now (a reference, or NULL). */
+void cp_files_set_cert(struct cp_files *files, X509 *cert);
+X509 *cp_files_cert(struct cp_files *files);
+
 /** Wake the event loop. */
 void cp_files_kick(struct cp_files *files);
 /** Queue a note (taken). */

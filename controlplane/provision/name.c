@@ -41,6 +41,10 @@ void cp_name_parse(const char *name, struct cp_name *ret)
 	} else if (cut(ret->base, ".sgn")) {
 		ret->end = CP_END_SGN;
 	}
+	if (ret->end != CP_END_PLAIN && !cp_file_name_ok(ret->base)) { /* "folder/.sgn" is a name of its own */
+		memcpy(ret->base, name, strlen(name) + 1);
+		ret->end = CP_END_PLAIN;
+	}
 	memcpy(rest, ret->base, sizeof(rest));
 	if (!cut(rest, ".cnf.xml"))
 		return;

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "provision/signedcache.h"
 #include "store/owner.h"
+#include "store/phonecfg.h"
 #include "store/records.h"
 #include "trust/ledger.h"
 
@@ -39,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	kind = *data++;
 	len--;
-	switch (kind % 7) {
+	switch (kind % 12) {
 	case 0:
 		ROUND(cp_device, cp_device_parse, cp_device_build, cp_device_free);
 		break;
@@ -57,6 +59,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 6:
 		ROUND(cp_ledger_file, cp_ledger_file_parse, cp_ledger_file_build, cp_ledger_file_free);
+		break;
+	case 7:
+		ROUND(cp_profile, cp_profile_parse, cp_profile_build, cp_profile_free);
+		break;
+	case 8:
+		ROUND(cp_srst, cp_srst_parse, cp_srst_build, cp_srst_free);
+		break;
+	case 9:
+		ROUND(cp_cluster, cp_cluster_parse, cp_cluster_build, cp_cluster_free);
+		break;
+	case 10:
+		ROUND(cp_phone_cert, cp_phone_cert_parse, cp_phone_cert_build, cp_phone_cert_free);
+		break;
+	case 11:
+		ROUND(cp_signed, cp_signed_parse, cp_signed_build, cp_signed_free);
 		break;
 	default:
 		ROUND(cp_owner, cp_owner_parse, cp_owner_build, owner_free);
