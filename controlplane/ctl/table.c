@@ -130,6 +130,25 @@ static const struct ctl_opt store_opts[] = {
 	{"--store", "STORE", CTL_STR, "store", NULL, false, "only of this trust store; own: our own"},
 	END,
 };
+#define STRAND_OPT {"--strand", "N", CTL_INT, "strand", NULL, false, "do it although exactly N phones will not find back"}
+#define KEY_OPT                                                                                    \
+	{"--key", "KIND", CTL_STR, "key", NULL, false,                                              \
+	 "rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384, or the pkcs11: URI of one in a token (default: the kind it has)"}
+static const struct ctl_opt regenerate_opts[] = {
+	KEY_OPT,
+	STRAND_OPT,
+	END,
+};
+static const struct ctl_opt csr_opts[] = {
+	KEY_OPT,
+	{"--der", NULL, CTL_LOCAL, NULL, NULL, false, "DER instead of PEM"},
+	{"--out", "FILE", CTL_LOCAL, NULL, NULL, false, "into a file"},
+	END,
+};
+static const struct ctl_opt strand_opts[] = {
+	STRAND_OPT,
+	END,
+};
 static const struct ctl_opt export_opts[] = {
 	{"--store", "STORE", CTL_STR, "store", NULL, false, "only of this trust store; own: our own"},
 	{"--der", NULL, CTL_LOCAL, NULL, NULL, false, "DER instead of PEM"},
@@ -336,6 +355,13 @@ const struct ctl_cmd ctl_commands[] = {
 	 "certificates of a PEM or DER file into a trust store: all of them, or none"},
 	{"cert delete", "cert.delete", POS("ID", "id"), upload_opts, CTL_PLAIN, "take a certificate out of a trust store"},
 	{"cert export", "cert.export", POS("ID", "id"), export_opts, CTL_CERT_OUT, "a certificate as PEM or DER"},
+	{"cert regenerate", "cert.regenerate", POS("NAME", "name"), regenerate_opts, CTL_PLAIN,
+	 "a new key and self-signed certificate of our own; what was stays as NAME.prev"},
+	{"cert csr", "cert.csr", POS("NAME", "name"), csr_opts, CTL_CERT_OUT,
+	 "a request (PKCS#10) with a new key, for a CA to sign; nothing changes before cert import"},
+	{"cert import", "cert.import", {{"NAME", CTL_STR, "name", false}, {"CHAINFILE", CTL_LOCAL, NULL, false}}, strand_opts,
+	 CTL_CERT_FILE, "a CA's answer to the request, with its chain"},
+	{"cert retire", "cert.retire", POS("NAME", "name"), strand_opts, CTL_PLAIN, "drop NAME.prev: what NAME was before"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines, gateways, profiles, SRST, cluster from a JSON file, all or nothing"},
 	{"alarm clear", "alarm.clear", {{"ID", CTL_STR, "id", true}, {"SUBJECT", CTL_STR, "subject", true}}, alarm_opts,

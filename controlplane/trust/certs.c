@@ -367,6 +367,7 @@ void certs_apply(struct cp_certs *c)
 		if ((c->served[i].stores & changed) != 0)
 			(void)certs_reload(c, &c->served[i]); /* has raised its alarm */
 	manufacturer_alarms(c);
+	certs_expiry(c);
 	for (unsigned ts = 0; ts < CP_TS_MAX; ts++)
 		if ((changed & 1u << ts) != 0)
 			certs_notify(c, store_names[ts]);
@@ -377,23 +378,6 @@ static void on_apply(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 	certs_apply(ctx);
-}
-
-/* --- our own --- */
-
-X509 *cp_certs_own(const struct cp_certs *c, const char *name)
-{
-	for (unsigned i = 0; i < c->served_cnt; i++)
-		if (strcmp(c->served[i].name, name) == 0 && X509_up_ref(c->served[i].cert) == 1)
-			return c->served[i].cert;
-	return NULL;
-}
-
-void certs_own_rows(struct cp_certs *c, json_t *list,
-		    json_t *(*row)(struct cp_certs *certs, const char *store, X509 *cert, const char *note))
-{
-	for (unsigned i = 0; i < c->served_cnt; i++)
-		json_array_append_new(list, row(c, "own", c->served[i].cert, c->served[i].name));
 }
 
 int cp_certs_create(struct cp_app *app, struct cp_certs **ret)
@@ -413,6 +397,11 @@ int cp_certs_create(struct cp_app *app, struct cp_certs **ret)
 	cp_store_each(app->store, CP_CF_CERT, load_one, c);
 	for (unsigned ts = 0; ts < CP_TS_MAX; ts++)
 		c->stores[ts].changed = false; /* nobody has used the stores yet */
+	rc = certs_own_create(c);
+	if (rc == 0)
+		rc = certs_watch_create(c);
+	if (rc < 0)
+		goto fail;
 	manufacturer_alarms(c);
 	*ret = c;
 	return 0;
@@ -436,6 +425,8 @@ void cp_certs_destroy(struct cp_certs *c)
 		sk_X509_pop_free(c->served[i].chain, X509_free);
 	}
 	sk_X509_pop_free(c->lsc_cas, X509_free);
+	certs_watch_destroy(c);
+	certs_own_destroy(c);
 	if (c->apply_ev != NULL)
 		event_free(c->apply_ev);
 	free(c);

@@ -13,6 +13,8 @@
 
 #include <openssl/x509.h>
 
+#include "ledger.h"
+
 struct cp_app;
 struct cp_certs;
 struct cp_tls;
@@ -31,10 +33,17 @@ enum cp_trust_store {
 const char *cp_trust_store_name(enum cp_trust_store ts);
 int cp_trust_store_parse(const char *name, enum cp_trust_store *ret);
 
+/** Asks the signer what there is: waits for it. Needs base, store, alarms, offload and admin of 'app'; without a signer there are
+ * trust stores only. 0, or why not: as signerc.h, -ENOMEM. */
 int cp_certs_create(struct cp_app *app, struct cp_certs **ret);
+/** After offload and store are closed: both may still call. NULL is allowed. */
 void cp_certs_destroy(struct cp_certs *certs);
 /** Another wall clock than the system's, in seconds: for tests. */
 void cp_certs_clock(struct cp_certs *certs, int64_t (*now)(void *ctx), void *ctx);
+/** Asked before a certificate of ours is changed, as cp_ledger_allow(). NULL, as at first: nobody is asked. */
+typedef int (*cp_certs_allow_fn)(void *ctx, const struct cp_trust_ask *ask, int64_t strand, unsigned *ret_count, char *why,
+				 size_t why_size);
+void cp_certs_allow(struct cp_certs *certs, cp_certs_allow_fn fn, void *ctx);
 /** Registers cert.* and show.certs. */
 int cp_certs_commands(struct cp_certs *certs);
 

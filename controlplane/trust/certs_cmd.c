@@ -23,8 +23,7 @@
 
 /* --- words --- */
 
-/* The machine's word for why something was refused. */
-static const char *code_of(int rc)
+const char *certs_code(int rc)
 {
 	switch (rc) {
 	case -EBADMSG:
@@ -65,12 +64,13 @@ static void refused(void *ctx, int rc)
 	free(r);
 }
 
-void certs_refuse(struct cp_certs *c, struct cp_admin_req *req, const char *what, const char *about, int rc, const char *why)
+void certs_refuse(struct cp_certs *c, struct cp_admin_req *req, const char *what, const char *about, const char *code,
+		  const char *why)
 {
 	struct refusal *r = malloc(sizeof(*r));
 	struct cp_batch *b = cp_batch_create();
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", what, "about", about, "refused",
-			      code_of(rc), "why", why);
+			      code, "why", why);
 	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
 	int err = r == NULL || b == NULL || text == NULL ? -ENOMEM : cp_batch_audit(b, text);
 
@@ -78,7 +78,7 @@ void certs_refuse(struct cp_certs *c, struct cp_admin_req *req, const char *what
 	free(text);
 	json_decref(o);
 	if (err == 0) {
-		*r = (struct refusal){.req = req, .code = code_of(rc)};
+		*r = (struct refusal){.req = req, .code = code};
 		snprintf(r->why, sizeof(r->why), "%s", why);
 		err = cp_store_submit(c->app->store, b, refused, r);
 		if (err == 0)
@@ -87,7 +87,7 @@ void certs_refuse(struct cp_certs *c, struct cp_admin_req *req, const char *what
 	}
 	cp_batch_destroy(b);
 	free(r);
-	cp_admin_fail(req, code_of(rc), "%s", why);
+	cp_admin_fail(req, code, "%s", why);
 }
 
 /* --- what was sent --- */
@@ -361,7 +361,7 @@ static void cert_upload(void *ctx, struct cp_admin_req *req, const json_t *args)
 		rc = upload_all(c, req, ts, certs, file, why, sizeof(why));
 	sk_X509_pop_free(certs, X509_free);
 	if (rc < 0)
-		certs_refuse(c, req, "cert.upload", cp_trust_store_name(ts), rc, why[0] != '\0' ? why : strerror(-rc));
+		certs_refuse(c, req, "cert.upload", cp_trust_store_name(ts), certs_code(rc), why[0] != '\0' ? why : strerror(-rc));
 }
 
 /* --- finding --- */
@@ -482,7 +482,7 @@ static void cert_delete(void *ctx, struct cp_admin_req *req, const json_t *args)
 static json_t *row(struct cp_certs *c, const char *store, X509 *cert, const char *note)
 {
 	char name[80], key[24], hex[65] = "", when[40] = "?";
-	int64_t to = cp_upload_time(X509_get0_notAfter(cert)), from = cp_upload_time(X509_get0_notBefore(cert));
+	int64_t to = cp_upload_time(X509_get0_notAfter(cert));
 	int64_t now = certs_now(c), left = to == INT64_MAX ? 0 : (to - now) / 86400;
 	time_t clock = (time_t)to;
 	uint8_t sha256[32];
@@ -495,8 +495,7 @@ static json_t *row(struct cp_certs *c, const char *store, X509 *cert, const char
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "store", store, "name",
 			 cp_upload_name(cert, name, sizeof(name)), "key", cp_upload_key(cert, key), "not_after", when,
 			 "days_left", (json_int_t)left, "state",
-			 now >= to ? "expired" : now < from ? "not-yet-valid" : left < 90 ? "expires" : "valid", "sha256", hex,
-			 "note", note);
+			 certs_state(cert, now), "sha256", hex, "note", note);
 }
 
 static void show_certs(void *ctx, struct cp_admin_req *req, const json_t *args)
@@ -618,5 +617,5 @@ int cp_certs_commands(struct cp_certs *c)
 		if (rc < 0)
 			return rc;
 	}
-	return 0;
+	return certs_own_commands(c);
 }

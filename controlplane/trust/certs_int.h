@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "certs.h"
+#include "expiry.h"
 #include "signerc/signerc.h"
 #include "store/records.h"
 
@@ -69,7 +70,16 @@ struct cp_certs {
 		void *ctx;
 	} watch[CERTS_WATCH_MAX];
 	unsigned watch_cnt;
-	struct event *apply_ev;
+	cp_certs_allow_fn allow; /* NULL: nobody is asked */
+	void *allow_ctx;
+	/* own.c */
+	struct cp_signer_ident *ident; /* as the signer said last */
+	unsigned ident_cnt;
+	bool busy;   /* a change of an own certificate is under way */
+	bool asking; /* the signer is being asked */
+	bool stale;  /* it is to be asked again */
+	struct event *apply_ev, *refresh_ev, *tick_ev;
+	struct expiry_watch expiry;
 	int64_t (*now)(void *ctx); /* wall clock, seconds */
 	void *now_ctx;
 };
@@ -84,15 +94,36 @@ int certs_reload(struct cp_certs *certs, struct served *s);
 void certs_notify(struct cp_certs *certs, const char *name);
 struct trusted *certs_find(struct cp_certs *certs, enum cp_trust_store ts, const uint8_t sha256[32]);
 
+typedef json_t *(*certs_row_fn)(struct cp_certs *certs, const char *store, X509 *cert, const char *note);
+
 /* certs_cmd.c */
+/** The machine's word for why something was refused: "malformed", "weak-key", ... */
+const char *certs_code(int rc);
 /** Answer with the refusal once it is in the audit; 'about' names store or identity, 'why' what is wrong. */
-void certs_refuse(struct cp_certs *certs, struct cp_admin_req *req, const char *what, const char *about, int rc,
+void certs_refuse(struct cp_certs *certs, struct cp_admin_req *req, const char *what, const char *about, const char *code,
 		  const char *why);
 /** Certificates of "data" or "pem". 0, or why not, not answered yet. */
 int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t why_size);
 
+/* own.c */
+int certs_own_create(struct cp_certs *certs);
+void certs_own_destroy(struct cp_certs *certs);
+int certs_own_commands(struct cp_certs *certs);
+/** What the signer said of an identity last; NULL: none. */
+const struct cp_signer_ident *certs_ident(const struct cp_certs *certs, const char *name);
+/** Ask the signer again, soon. */
+void certs_refresh(struct cp_certs *certs);
 /** Rows of our own certificates, made by 'row'. */
-void certs_own_rows(struct cp_certs *certs, json_t *list,
-		    json_t *(*row)(struct cp_certs *certs, const char *store, X509 *cert, const char *note));
+void certs_own_rows(struct cp_certs *certs, json_t *list, certs_row_fn row);
+
+/* watch.c */
+int certs_watch_create(struct cp_certs *certs);
+void certs_watch_destroy(struct cp_certs *certs);
+/** Alarms as the certificates are now. */
+void certs_expiry(struct cp_certs *certs);
+/** The timer's: look if it is time to. */
+void certs_tick(struct cp_certs *certs, int64_t mono_s);
+/** "valid", "expires", "expired", "not-yet-valid". */
+const char *certs_state(X509 *cert, int64_t now);
 
 #endif

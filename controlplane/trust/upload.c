@@ -562,6 +562,8 @@ int cp_upload_own_usage(const char *name, X509 *cert, char *why, size_t size)
 			return no(-EPERM, why, size, "wrong usage: CAPF issues certificates, this one is not a CA's");
 		return 0;
 	}
+	if (X509_check_ca(cert) == 1)
+		return no(-EPERM, why, size, "wrong usage: it is a CA's, and %s issues nothing", name);
 	if ((X509_get_key_usage(cert) & KU_DIGITAL_SIGNATURE) == 0)
 		return no(-EPERM, why, size, "wrong usage: its key usage does not allow signatures");
 	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
