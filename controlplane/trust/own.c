@@ -700,7 +700,7 @@ static void cert_retire(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_fail(req, "not-found", "nothing is kept of what %s was before", a.name);
 		return;
 	}
-	if (allowed(c, req, op_names[OP_RETIRE], CP_TRUST_REMOVE, prev, NULL, a.strand) < 0)
+	if (allowed(c, req, op_names[OP_RETIRE], CP_TRUST_RETIRE, a.name, NULL, a.strand) < 0)
 		return;
 	op = op_make(c, req, OP_RETIRE, &a);
 	if (op != NULL)
