@@ -380,30 +380,13 @@ static const char *op_code(const struct op *op)
 	}
 }
 
-static void op_done(void *arg)
+/* What came of it is on the disk, or cannot be: it is done all the same, and that it began is. */
+static void op_answer(void *ctx, int rc)
 {
-	struct op *op = arg;
-	struct cp_certs *c = op->certs;
+	struct op *op = ctx;
 	const char *code = op->rc < 0 ? op_code(op) : NULL;
-	struct cp_batch *b = cp_batch_create();
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "who", cp_admin_who(op->req), "what", op_names[op->kind], "name", op->name,
-			      "ended", op->rc < 0 ? op->why : "done");
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
 
-	c->busy = false;
-	fetch_apply(c, &op->fetch);
-	if (op->fetch.rc < 0 || c->stale)
-		certs_refresh(c);
-	if (op->rc == 0)
-		cfg_log(CFG_LOG_NOTICE, "cert-changed", "command=%s identity=%s who=%s", op_names[op->kind], op->name,
-			cfg_q(cp_admin_who(op->req)));
-	/* it is done, whatever becomes of this record: that it began is on the disk */
-	if (b != NULL && text != NULL && cp_batch_audit(b, text) == 0)
-		(void)cp_store_submit(c->app->store, b, NULL, NULL);
-	else
-		cp_batch_destroy(b);
-	free(text);
-	json_decref(o);
+	(void)rc;
 	if (op->rc == 0)
 		cp_admin_reply(op->req, op_result(op));
 	else if (strcmp(code, "unavailable") == 0)
@@ -413,6 +396,34 @@ static void op_done(void *arg)
 	else
 		cp_admin_fail(op->req, code, "%s", op->why[0] != '\0' ? op->why : strerror(-op->rc));
 	op_free(op);
+}
+
+static void op_done(void *arg)
+{
+	struct op *op = arg;
+	struct cp_certs *c = op->certs;
+	struct cp_batch *b = cp_batch_create();
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "who", cp_admin_who(op->req), "what", op_names[op->kind], "name", op->name,
+			      "ended", op->rc < 0 ? op->why : "done");
+	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+	int rc = b == NULL || text == NULL ? -ENOMEM : cp_batch_audit(b, text);
+
+	free(text);
+	json_decref(o);
+	c->busy = false;
+	fetch_apply(c, &op->fetch);
+	if (op->fetch.rc < 0 || c->stale)
+		certs_refresh(c);
+	if (op->rc == 0)
+		cfg_log(CFG_LOG_NOTICE, "cert-changed", "command=%s identity=%s who=%s", op_names[op->kind], op->name,
+			cfg_q(cp_admin_who(op->req)));
+	if (rc == 0) {
+		rc = cp_store_submit(c->app->store, b, op_answer, op);
+		b = NULL;
+	}
+	cp_batch_destroy(b);
+	if (rc < 0)
+		op_answer(op, rc);
 }
 
 static void op_audited(void *ctx, int rc)

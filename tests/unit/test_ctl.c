@@ -73,7 +73,7 @@ static const struct {
 	{"cert upload --store CAPF-trust f.pem", "cert.upload {\"store\":\"CAPF-trust\"} f.pem"},
 	{"cert export ab12 --der", "cert.export {\"id\":\"ab12\"} --der"},
 	{"cert regenerate TVS --key ec-p384 --strand 3", "cert.regenerate {\"name\":\"TVS\",\"key\":\"ec-p384\",\"strand\":3}"},
-	{"cert csr TVS --out f", "cert.csr {\"name\":\"TVS\"}"},
+	{"cert csr TVS --out f", "cert.csr {\"name\":\"TVS\"} f"},
 	{"cert import TVS chain.pem", "cert.import {\"name\":\"TVS\"} chain.pem"},
 	{"cert import TVS", "!cert import: CHAINFILE is missing"},
 	{"cert upload f.pem", "!cert upload: --store is missing"},
