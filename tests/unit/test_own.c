@@ -250,7 +250,7 @@ static X509 *answer_to(const char *pem, const struct cf_id *issuer, int64_t from
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(req);
 	CU_ASSERT_EQUAL(X509_REQ_verify(req, X509_REQ_get0_pubkey(req)), 1);
-	id = cf_make(&(struct cf_opts){.cn = "placeholder", .issuer = issuer, .from = from, .to = to});
+	id = cf_make(&(struct cf_opts){.cn = "replaced below", .issuer = issuer, .from = from, .to = to});
 	cert = id.cert;
 	X509_set_pubkey(cert, X509_REQ_get0_pubkey(req));
 	X509_set_subject_name(cert, X509_REQ_get_subject_name(req));
