@@ -336,6 +336,14 @@ static int signer_wait(struct cp_app *app)
 	return -EINTR;
 }
 
+/* Changes of our certificates are asked of the ledger, as soon as there is one. */
+static int certs_allow(void *ctx, const struct cp_trust_ask *ask, int64_t strand, unsigned *ret_count, char *why, size_t why_size)
+{
+	struct cp_app *app = ctx;
+
+	return app->ledger != NULL ? cp_ledger_allow(app->ledger, ask, strand, ret_count, why, why_size) : 0;
+}
+
 static int listen_on(struct cp_app *app, uint16_t port, struct cp_tls *tls)
 {
 	struct cfg_addr addr;
@@ -449,6 +457,7 @@ static int start(struct cp_app *app)
 	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
+	cp_certs_allow(app->certs, certs_allow, app);
 	backend = (struct cp_admin_backend){
 		.store = app->store,
 		.alarms = app->alarms,

@@ -523,6 +523,8 @@ static void show_certs(void *ctx, struct cp_admin_req *req, const json_t *args)
 		for (unsigned i = 0; (store == NULL || only == ts) && i < c->stores[ts].cnt; i++)
 			json_array_append_new(list, row(c, cp_trust_store_name((enum cp_trust_store)ts),
 							c->stores[ts].list[i].cert, c->stores[ts].list[i].label));
+	if (store == NULL)
+		certs_lsc_row(c, list);
 	cp_admin_reply(req, list);
 }
 

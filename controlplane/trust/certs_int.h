@@ -58,6 +58,12 @@ struct writing { /* a change of a trust store on its way to the disk */
 	bool adds;
 };
 
+struct cp_certs_lscs { /* as the ledger had them when it was looked at last */
+	unsigned phones; /* that have one */
+	unsigned at[EXPIRY_LEVELS];
+	int64_t first_s; /* the first end of one; INT64_MAX */
+};
+
 struct cp_certs {
 	struct cp_app *app;
 	struct trust_store stores[CP_TS_MAX];
@@ -80,6 +86,7 @@ struct cp_certs {
 	bool stale;  /* it is to be asked again */
 	struct event *apply_ev, *refresh_ev, *tick_ev;
 	struct expiry_watch expiry;
+	struct cp_certs_lscs lscs;
 	int64_t (*now)(void *ctx); /* wall clock, seconds */
 	void *now_ctx;
 };
@@ -121,6 +128,9 @@ int certs_watch_create(struct cp_certs *certs);
 void certs_watch_destroy(struct cp_certs *certs);
 /** Alarms as the certificates are now. */
 void certs_expiry(struct cp_certs *certs);
+/** The alarm of phones' LSCs, counted anew; and the row of them that show certs has. */
+void certs_lscs(struct cp_certs *certs);
+void certs_lsc_row(struct cp_certs *certs, json_t *list);
 /** The timer's: look if it is time to. */
 void certs_tick(struct cp_certs *certs, int64_t mono_s);
 /** "valid", "expires", "expired", "not-yet-valid". */

@@ -139,6 +139,72 @@ static void clear_mended(struct look *l)
 	free(s.subjects);
 }
 
+/* --- phones' LSCs --- */
+
+struct lscs {
+	int64_t now;
+	struct cp_certs_lscs n;
+};
+
+static bool count_lsc(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t val_len)
+{
+	struct cp_ledger_rec rec;
+	struct lscs *l = ctx;
+
+	(void)key;
+	(void)key_len;
+	if (cp_ledger_rec_parse(val, val_len, &rec) < 0)
+		return true;
+	if (rec.has_lsc && rec.lsc_expires_us > 0) {
+		int64_t to = rec.lsc_expires_us / 1000000;
+
+		l->n.at[expiry_level(l->now, INT64_MIN, to)]++;
+		l->n.phones++;
+		l->n.first_s = to < l->n.first_s ? to : l->n.first_s;
+	}
+	cp_ledger_rec_free(&rec);
+	return true;
+}
+
+void certs_lscs(struct cp_certs *c)
+{
+	struct lscs l = {.now = certs_now(c), .n = {.first_s = INT64_MAX}};
+	const unsigned *at = l.n.at;
+	enum expiry_level worst;
+
+	cp_store_each(c->app->store, CP_CF_LEDGER, count_lsc, &l);
+	c->lscs = l.n;
+	worst = at[EXPIRY_EXPIRED] > 0 ? EXPIRY_EXPIRED : at[EXPIRY_7] > 0 ? EXPIRY_7 : at[EXPIRY_30] > 0 ? EXPIRY_30 :
+		at[EXPIRY_90] > 0 ? EXPIRY_90 : EXPIRY_OK;
+	if (worst == EXPIRY_OK)
+		cp_alarm_clear(c->app->alarms, ALARM_LSC, "phones");
+	else
+		cp_alarm_raise(c->app->alarms, ALARM_LSC, levels[worst].severity, "phones",
+			       "of %u phones' LSCs %u have expired, %u expire within 7 days, %u within 30, %u within 90", l.n.phones,
+			       at[EXPIRY_EXPIRED], at[EXPIRY_7], at[EXPIRY_7] + at[EXPIRY_30],
+			       at[EXPIRY_7] + at[EXPIRY_30] + at[EXPIRY_90]);
+}
+
+void certs_lsc_row(struct cp_certs *c, json_t *list)
+{
+	const struct cp_certs_lscs *n = &c->lscs;
+	enum expiry_level worst = EXPIRY_OK;
+	char name[40], note[80], when[32];
+
+	if (n->phones == 0)
+		return;
+	for (int l = EXPIRY_90; l <= EXPIRY_EXPIRED; l++)
+		worst = n->at[l] > 0 ? (enum expiry_level)l : worst;
+	date(n->first_s, when);
+	when[strcspn(when, " ")] = '\0';
+	snprintf(name, sizeof(name), "%u phones", n->phones);
+	snprintf(note, sizeof(note), "%u expired, %u end within 90 days", n->at[EXPIRY_EXPIRED],
+		 n->at[EXPIRY_90] + n->at[EXPIRY_30] + n->at[EXPIRY_7]);
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "store", "LSCs", "name", name, "key", "",
+					      "not_after", when, "days_left", (json_int_t)((n->first_s - certs_now(c)) / EXPIRY_DAY_S),
+					      "state", levels[worst].word, "sha256", "", "note", note));
+}
+
 void certs_expiry(struct cp_certs *c)
 {
 	struct look l = {.certs = c, .now = certs_now(c), .next = INT64_MAX};
@@ -171,6 +237,7 @@ void certs_tick(struct cp_certs *c, int64_t mono_s)
 	if (!expiry_due(&c->expiry, certs_now(c), mono_s))
 		return;
 	certs_expiry(c);
+	certs_lscs(c); /* every phone's record: once a day is enough */
 	certs_refresh(c); /* what was changed behind our back shows once a day */
 }
 
@@ -194,6 +261,7 @@ int certs_watch_create(struct cp_certs *c)
 	clock_gettime(CLOCK_BOOTTIME, &ts);
 	(void)expiry_due(&c->expiry, certs_now(c), (int64_t)ts.tv_sec);
 	certs_expiry(c);
+	certs_lscs(c);
 	return 0;
 }
 

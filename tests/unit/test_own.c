@@ -648,6 +648,67 @@ static void test_watch(void)
 	end();
 }
 
+/* --- LSCs --- */
+
+static void phone(unsigned n, int64_t expires_s)
+{
+	struct cp_ledger_rec rec = {.has_lsc = expires_s != 0, .lsc_us = 1, .lsc_expires_us = expires_s * 1000000, .seen_us = 1};
+	struct cp_batch *b = cp_batch_create();
+	struct cp_buf val;
+
+	snprintf(rec.device, sizeof(rec.device), "SEP%012X", n);
+	memset(rec.lsc, expires_s != 0 ? 1 : 0, sizeof(rec.lsc));
+	CU_ASSERT_EQUAL_FATAL(cp_ledger_rec_build(&rec, &val), 0);
+	CU_ASSERT_EQUAL(cp_batch_put(b, CP_CF_LEDGER, rec.device, strlen(rec.device), val.data, val.len), 0);
+	CU_ASSERT_EQUAL(cp_store_commit(app.store, b), 0);
+	free(val.data);
+}
+
+static void test_lscs(void)
+{
+	const struct cp_alarm *al;
+	bool row = false;
+	json_t *list, *o;
+	size_t i;
+
+	begin();
+	clock_s = 1900000000;
+	cp_certs_clock(certs, test_clock, NULL);
+	certs_lscs(certs);
+	CU_ASSERT_PTR_NULL(cp_alarm_find(app.alarms, "lsc-expiry", "phones"));
+	phone(1, clock_s + 100 * DAY);
+	phone(2, 0); /* has none */
+	certs_lscs(certs);
+	CU_ASSERT_PTR_NULL(cp_alarm_find(app.alarms, "lsc-expiry", "phones"));
+	phone(3, clock_s + 80 * DAY);
+	phone(4, clock_s + 29 * DAY);
+	certs_lscs(certs);
+	al = cp_alarm_find(app.alarms, "lsc-expiry", "phones");
+	CU_ASSERT(al != NULL && al->severity == CP_ALARM_MINOR);
+	phone(5, clock_s + 6 * DAY);
+	phone(6, clock_s - 1);
+	phone(7, clock_s - 400 * DAY);
+	clock_s += 1;
+	certs_tick(certs, 1); /* by the daily look */
+	al = cp_alarm_find(app.alarms, "lsc-expiry", "phones");
+	CU_ASSERT_FATAL(al != NULL);
+	CU_ASSERT_EQUAL(al->severity, CP_ALARM_CRITICAL);
+	CU_ASSERT_STRING_EQUAL(al->text,
+			       "of 6 phones' LSCs 2 have expired, 1 expire within 7 days, 2 within 30, 3 within 90");
+	list = json_object_get(ask("show.certs", NULL), "result");
+	json_array_foreach(list, i, o)
+		row |= strcmp(json_string_value(json_object_get(o, "store")), "LSCs") == 0 &&
+		       strcmp(json_string_value(json_object_get(o, "note")), "2 expired, 3 end within 90 days") == 0 &&
+		       json_integer_value(json_object_get(o, "days_left")) == -400;
+	CU_ASSERT_TRUE(row);
+	/* mended: they got new ones */
+	for (unsigned n = 3; n <= 7; n++)
+		phone(n, clock_s + 1000 * DAY);
+	certs_lscs(certs);
+	CU_ASSERT_PTR_NULL(cp_alarm_find(app.alarms, "lsc-expiry", "phones"));
+	end();
+}
+
 static int setup(void)
 {
 	int64_t now = (int64_t)time(NULL);
@@ -674,6 +735,7 @@ static CU_TestInfo tests[] = {
 	{"levels of expiry", test_levels},
 	{"when to look", test_due},
 	{"the expiry watch", test_watch},
+	{"phones' LSCs", test_lscs},
 	CU_TEST_INFO_NULL,
 };
 
