@@ -145,10 +145,6 @@ static const struct ctl_opt csr_opts[] = {
 	{"--out", "FILE", CTL_LOCAL, NULL, NULL, false, "into a file"},
 	END,
 };
-static const struct ctl_opt strand_opts[] = {
-	STRAND_OPT,
-	END,
-};
 static const struct ctl_opt export_opts[] = {
 	{"--store", "STORE", CTL_STR, "store", NULL, false, "only of this trust store; own: our own"},
 	{"--der", NULL, CTL_LOCAL, NULL, NULL, false, "DER instead of PEM"},
