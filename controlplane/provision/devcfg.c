@@ -361,20 +361,18 @@ out:
 
 int cp_devcfg_build(const struct cp_devcfg *c, enum cp_devcfg_form form, const char *secret, struct cp_buf *ret)
 {
-	static const char hex[] = "0123456789abcdef";
-	uint8_t hash[32];
-	char stamp[33];
-	int rc = write_once(c, form, secret, "", ret);
+	static const char hex[] = "0123456789abcdef", open[] = "<versionStamp>", none[] = "00000000000000000000000000000000";
+	uint8_t hash[32], *at;
+	int rc = write_once(c, form, secret, none, ret);
 
 	if (rc < 0 || form == CP_DEVCFG_SHORT)
 		return rc;
+	/* The hash of all the rest goes where zeros stand: digits of the same length, and no text can hold a '<'. */
 	SHA256(ret->data, ret->len, hash);
-	for (unsigned i = 0; i < 16; i++) {
-		stamp[2 * i] = hex[hash[i] >> 4];
-		stamp[2 * i + 1] = hex[hash[i] & 15];
+	at = memmem(ret->data, ret->len, open, sizeof(open) - 1);
+	for (unsigned i = 0; at != NULL && i < 16; i++) {
+		at[sizeof(open) - 1 + 2 * i] = (uint8_t)hex[hash[i] >> 4];
+		at[sizeof(open) + 2 * i] = (uint8_t)hex[hash[i] & 15];
 	}
-	stamp[32] = '\0';
-	OPENSSL_cleanse(ret->data, ret->len);
-	free(ret->data);
-	return write_once(c, form, secret, stamp, ret);
+	return at != NULL ? 0 : -EINVAL;
 }
