@@ -22,6 +22,7 @@ static const struct {
 	[PKI_SIGNER_CSR] = {"csr", "na", "a"},
 	[PKI_SIGNER_IMPORT] = {"import", "na", ""},
 	[PKI_SIGNER_RETIRE] = {"retire", "n", ""},
+	[PKI_SIGNER_BACKUP] = {"backup", "ua", "uab"},
 	[PKI_SIGNER_SIGN] = {"sign", "nuvab", "a"},
 };
 

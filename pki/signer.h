@@ -31,6 +31,8 @@
  *   SIGN       name; num: enum pki_sign_kind;       a: signature
  *              num2: bytes of the head in what is
  *              passed, else 0; a: head, b: body
+ *   BACKUP     num: 0, then offset; a: passphrase,  num: total bytes; a: of the keys' part (bundle.h), from there;
+ *              empty with an offset                 b: key of the records, first time
  *   (error)                                         name: what is wrong, for a log line
  *
  * SIGN of more than fits into a message: a and b are empty, and one memfd is passed along (SCM_RIGHTS), sealed against
@@ -69,6 +71,7 @@ enum pki_signer_type {
 	PKI_SIGNER_IMPORT,
 	PKI_SIGNER_RETIRE,
 	PKI_SIGNER_SIGN,
+	PKI_SIGNER_BACKUP,
 	PKI_SIGNER_TYPE_MAX
 };
 

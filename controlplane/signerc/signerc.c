@@ -734,3 +734,44 @@ int cp_signer_sign(struct cp_signer *s, enum cp_sign_kind kind, const char *iden
 	}
 	return done(s, c, rc);
 }
+
+#define BACKUP_MAX (4 * 1024 * 1024)
+
+int cp_signer_backup(struct cp_signer *s, const char *passphrase, uint8_t **ret_blob, size_t *ret_len,
+		     uint8_t records_key[32])
+{
+	uint8_t *blob = NULL;
+	size_t len = 0, total = 1;
+	int rc = 0;
+
+	while (rc == 0 && len < total) {
+		struct pki_signer_msg m = {.type = PKI_SIGNER_BACKUP, .num = (uint32_t)len};
+		struct conn *c = NULL;
+
+		if (len == 0)
+			m.a = (struct pki_blob){(const uint8_t *)passphrase, strlen(passphrase)};
+		rc = ask_slow(s, &m, &c);
+		if (rc == 0 && (m.a.len == 0 || m.num > BACKUP_MAX || len + m.a.len > m.num || (len == 0 && m.b.len != 32) ||
+				(len > 0 && m.num != total)))
+			rc = fail(-EPROTO, "a backup of the signer");
+		if (rc == 0 && len == 0) {
+			total = m.num;
+			memcpy(records_key, m.b.p, 32);
+			blob = OPENSSL_malloc(total);
+			rc = blob != NULL ? 0 : fail(-ENOMEM, "backup");
+		}
+		if (rc == 0) {
+			memcpy(blob + len, m.a.p, m.a.len);
+			len += m.a.len;
+		}
+		done(s, c, rc);
+	}
+	if (rc < 0) {
+		OPENSSL_free(blob);
+		OPENSSL_cleanse(records_key, 32);
+		return rc;
+	}
+	*ret_blob = blob;
+	*ret_len = len;
+	return 0;
+}

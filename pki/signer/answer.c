@@ -8,6 +8,8 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include "backup.h"
+#include "bundle.h"
 #include "change.h"
 #include "log.h"
 #include "serve.h"
@@ -314,6 +316,45 @@ static int do_import(struct pki_state *st, const struct pki_signer_msg *m, int64
 	return rc;
 }
 
+#define BACKUP_PIECE 65536
+
+static int do_backup(struct pki_state *st, const struct pki_signer_msg *m, struct pki_signer_msg *reply, struct out *out)
+{
+	char pass[PKI_BUNDLE_PASS_MAX + 1];
+	uint8_t *blob = NULL;
+	size_t len = 0;
+	int rc;
+
+	if (m->num == 0) {
+		if (m->a.len >= sizeof(pass) || memchr(m->a.p, '\0', m->a.len) != NULL)
+			return refuse(reply, -EBADMSG, "not a passphrase");
+		out->p[1] = OPENSSL_malloc(32);
+		if (out->p[1] == NULL)
+			return -ENOMEM;
+		out->len[1] = 32;
+		memcpy(pass, m->a.p, m->a.len);
+		pass[m->a.len] = '\0';
+		rc = pki_backup(st, pass, &blob, &len, out->p[1], reply->name, sizeof(reply->name));
+		OPENSSL_cleanse(pass, sizeof(pass));
+		if (rc < 0)
+			return rc;
+		OPENSSL_free(st->backup);
+		st->backup = blob;
+		st->backup_len = len;
+		cfg_log(CFG_LOG_NOTICE, "backup", "bytes=%zu", len);
+	}
+	if (m->num >= st->backup_len || m->a.len != (m->num == 0 ? m->a.len : 0))
+		return refuse(reply, -ENOENT, "no such piece");
+	len = st->backup_len - m->num;
+	len = len < BACKUP_PIECE ? len : BACKUP_PIECE;
+	out->p[0] = OPENSSL_memdup(st->backup + m->num, len);
+	if (out->p[0] == NULL)
+		return -ENOMEM;
+	out->len[0] = len;
+	reply->num = (uint32_t)st->backup_len;
+	return 0;
+}
+
 static int do_sign(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, pid_t peer,
                    struct pki_signer_msg *reply, struct out *out)
 {
@@ -370,6 +411,8 @@ static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, const 
 		return do_import(st, m, now, reply);
 	case PKI_SIGNER_RETIRE:
 		return pki_change_retire(st, m->name, reply->name, sizeof(reply->name));
+	case PKI_SIGNER_BACKUP:
+		return do_backup(st, m, reply, out);
 	case PKI_SIGNER_SIGN:
 		return do_sign(st, m, passed, peer, reply, out);
 	default:

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,12 +85,27 @@ int pki_kek_init(const uint8_t key[KEK_LEN], struct pki_kek **ret_kek)
 	return 0;
 }
 
-int pki_kek_load(const char *path, struct pki_kek **ret_kek)
+bool pki_kek_is_credential(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), rc = 0;
+	return strncmp(path, "credential:", 11) == 0;
+}
+
+int pki_kek_read(const char *path, uint8_t ret_key[KEK_LEN])
+{
+	const char *creds = getenv("CREDENTIALS_DIRECTORY");
+	char buf[PATH_MAX];
 	uint8_t key[KEK_LEN + 1];
 	struct stat st;
+	int fd, rc = 0;
 
+	if (pki_kek_is_credential(path)) {
+		if (creds == NULL)
+			return -ENOENT;
+		if (snprintf(buf, sizeof(buf), "%s/%s", creds, path + 11) >= (int)sizeof(buf))
+			return -ENAMETOOLONG;
+		path = buf;
+	}
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0)
@@ -99,6 +116,17 @@ int pki_kek_load(const char *path, struct pki_kek **ret_kek)
 	else if (st.st_size != KEK_LEN || read(fd, key, sizeof(key)) != KEK_LEN)
 		rc = -EBADMSG;
 	close(fd);
+	if (rc == 0)
+		memcpy(ret_key, key, KEK_LEN);
+	OPENSSL_cleanse(key, sizeof(key));
+	return rc;
+}
+
+int pki_kek_load(const char *path, struct pki_kek **ret_kek)
+{
+	uint8_t key[KEK_LEN];
+	int rc = pki_kek_read(path, key);
+
 	if (rc == 0)
 		rc = pki_kek_init(key, ret_kek);
 	OPENSSL_cleanse(key, sizeof(key));

@@ -10,12 +10,19 @@
 #ifndef PKI_KEK_H
 #define PKI_KEK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct pki_kek;
 
-/** Read the file. -ENOENT; -EPERM: others may read it or it is not ours; -EBADMSG: not 32 bytes. */
+/** The raw 32 bytes; the caller wipes them. Errors as pki_kek_load(). */
+int pki_kek_read(const char *path, uint8_t ret_key[32]);
+
+/** True for "credential:NAME": a file NAME of systemd's $CREDENTIALS_DIRECTORY, which is never made here. */
+bool pki_kek_is_credential(const char *path);
+
+/** Read the file ('path' may be "credential:NAME"). -ENOENT; -EPERM: others may read it or it is not ours; -EBADMSG: not 32 bytes. */
 int pki_kek_load(const char *path, struct pki_kek **ret_kek);
 
 /** Make the file from 32 random bytes, mode 0400. -EEXIST: there is one. */

@@ -120,6 +120,9 @@ static int open_kek(struct open_ctx *o)
 		}
 		if (o->made[0] != '\0')
 			return fail(o, -ENOENT, "%s: missing: bring it back", path);
+		if (pki_kek_is_credential(path))
+			return fail(o, -ENOENT, "%s: no such credential: give the unit 32 random bytes by LoadCredential= or "
+					"LoadCredentialEncrypted=", path);
 		rc = pki_kek_make(path);
 		if (rc == 0) {
 			cfg_log(CFG_LOG_NOTICE, "kek-made", "file=%s", cfg_q(path));
@@ -566,6 +569,7 @@ void pki_state_close(struct pki_state *st)
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);
 	free(st->dir);
+	OPENSSL_free(st->backup);
 	free(st);
 }
 

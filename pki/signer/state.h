@@ -38,6 +38,8 @@ struct pki_state {
 	char *dir;             /* STATE/signer; NULL: nothing is written (tests) */
 	char cluster[64];
 	unsigned lsc_days;
+	uint8_t *backup;       /* the last one's keys' part, sealed: it is taken in pieces */
+	size_t backup_len;
 	int lock_fd;
 };
 

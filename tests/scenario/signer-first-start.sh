@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The signer's first start, killed with SIGKILL: at 20 random moments, and at every fsync and rename it does.
+# The signer's first start, killed with SIGKILL: at 6 random moments, and at fsyncs and renames from the first to the last.
 # After each kill the next start must complete what is missing and keep what was there; the start after that
 # changes nothing. Checked with openssl(1). RAVELIN_BUILD: build directory (default: build/ of this repository).
 # Needs strace.
@@ -24,11 +24,11 @@ die() {
 
 cat >"$top/ravelin.yaml" <<YAML
 paths: {state: $top/state, run: $top/run}
-signer: {server_key: ec-p256}
+signer: {server_key: ec-p256, keys: [{identity: CAPF, key: ec-p256}]}
 YAML
 
-# What must never change once it is there. (ca.pem and made follow from the rest.)
-sums() { (cd "$top/state/signer" 2>/dev/null && sha256sum kek ./*.key.pem ./*.cert.pem 2>/dev/null) || true; }
+# What must never change once it is there. (NAME.cert.pem, ca.pem and made follow from the rest.)
+sums() { (cd "$top/state/signer" 2>/dev/null && sha256sum kek ./*.key.pem 2>/dev/null) || true; }
 
 start() { # until it is ready
 	: >"$top/log" # the last one's "ready" is not this one's
@@ -61,13 +61,15 @@ after_kill() { # of a first start: complete, check, start again
 	while IFS= read -r line; do
 		[ -z "$line" ] || grep -qxF "$line" <<<"$after" || die "changed by the start after a kill: $line"
 	done <<<"$before"
-	[ "$(wc -l <<<"$after")" = 7 ] || die "not complete: $after"
+	[ "$(wc -l <<<"$after")" = 12 ] || die "not complete: $after"
 	[ "$(stat -c %s:%a "$d/kek")" = 32:400 ] || die "the KEK is $(stat -c %s:%a "$d/kek")"
 	[ -z "$(find "$d" -name '.tmp-*')" ] || die "left behind: $(find "$d" -name '.tmp-*')"
-	openssl verify -x509_strict -CAfile "$d/server-ca.cert.pem" -purpose sslserver "$d/CallManager.cert.pem" >/dev/null ||
-		die "the CallManager certificate does not verify"
+	for c in CallManager TVS HTTPS TFTP-EC CAPF-TLS IPsec; do
+		openssl verify -x509_strict -CAfile "$d/ca.pem" -purpose sslserver "$d/$c.cert.pem" >/dev/null ||
+			die "the $c certificate does not verify"
+	done
 	openssl verify -x509_strict -CAfile "$d/CAPF.cert.pem" "$d/CAPF.cert.pem" >/dev/null || die "CAPF does not verify"
-	[ "$(grep -c 'BEGIN CERT' "$d/ca.pem")" = 2 ] || die "ca.pem has not two certificates"
+	[ "$(grep -c 'BEGIN CERT' "$d/ca.pem")" = 6 ] || die "ca.pem has not six certificates"
 	for k in "$d"/*.key.pem; do
 		grep -q 'BEGIN ENCRYPTED PRIVATE KEY' "$k" || die "$k is not encrypted"
 	done
@@ -79,10 +81,10 @@ after_kill() { # of a first start: complete, check, start again
 }
 
 RANDOM=20
-for _ in $(seq 20); do
+for _ in $(seq 6); do
 	"$signer" -c "$top/ravelin.yaml" 2>"$top/log" &
 	pid=$!
-	sleep "0.$(printf %03d $((RANDOM % 200)))"
+	sleep "0.$(printf %03d $((RANDOM % 500)))"
 	kill -9 "$pid" 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true
 	pid=
@@ -90,12 +92,14 @@ for _ in $(seq 20); do
 done
 
 # At every system call that makes something durable: before the file's bytes, its name, its directory. Each of
-# KEK, 3 keys, 3 certificates (renameat2: they must be new), the list and ca.pem (renameat) has two fsyncs.
+# KEK and 11 identities (renameat2: they must be new), 11 certificates, the list and ca.pem (renameat) has two fsyncs. Not each
+# of them in a row: the steps share no divisor with what one identity takes.
 exec 2>/dev/null # bash reports each process that was killed
-for at in fsync:18 renameat2:7 renameat:2; do
-	call=${at%:*} want=${at#*:} n=0
+for at in fsync:50:7 renameat2:12:5 renameat:13:6; do
+	IFS=: read -r call want by <<<"$at"
+	n=$((1 - by))
 	while :; do
-		n=$((n + 1))
+		n=$((n + by))
 		: >"$top/log"
 		strace -f -o "$top/trace" -e trace="$call" -e inject="$call":signal=SIGKILL:when="$n" \
 			"$signer" -c "$top/ravelin.yaml" 2>"$top/log" &
@@ -118,7 +122,7 @@ for at in fsync:18 renameat2:7 renameat:2; do
 		after_kill
 	done
 	rm -rf "$top/state" "$top/run"
-	[ "$n" -gt "$want" ] || die "only $((n - 1)) kills at $call, $want or more were expected"
+	[ "$n" -gt "$want" ] || die "only $((n - by)) kills at $call, $want or more were expected"
 done
 # The kills must have hit the middle, not only before and after.
 [ ${#seen[@]} -ge 6 ] || die "the kills met only ${#seen[@]} different states"
