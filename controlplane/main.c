@@ -24,6 +24,7 @@
 #include "app.h"
 #include "call/call.h"
 #include "capture.h"
+#include "backup/backup.h"
 #include "config.h"
 #include "dpclient.h"
 #include "enrol/ctlprov.h"
@@ -470,6 +471,7 @@ static int start(struct cp_app *app)
 	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
 	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ctlprov_create(app, &app->ctlprov) < 0 ||
 	    cp_files_open(app) < 0 ||
+	    cp_backup_commands(app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
@@ -526,19 +528,24 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	event_base_loopbreak(app->base);
 }
 
-static const char usage_text[] = "usage: ravelin-controlplane [-c FILE] [--check-config]\n";
+static const char usage_text[] = "usage: ravelin-controlplane [-c FILE] [--check-config]\n"
+				 "       ravelin-controlplane [-c FILE] --restore BUNDLE [--passphrase-file FILE] [--force]\n"
+				 "       ravelin-controlplane --show-backup BUNDLE [--passphrase-file FILE]\n";
 
 int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
 		{"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
-		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0},
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'},
+		{"restore", required_argument, NULL, 'r'}, {"show-backup", required_argument, NULL, 's'},
+		{"passphrase-file", required_argument, NULL, 'p'}, {"force", no_argument, NULL, 'f'}, {NULL, 0, NULL, 0},
 	};
 	const char *path = "/etc/ravelin/ravelin.yaml";
 	struct cp_app app = {0};
 	struct event *sigterm, *sigint;
 	struct sigaction sa = {.sa_handler = on_early_signal};
-	bool check = false;
+	const char *bundle = NULL, *pass_file = NULL;
+	bool check = false, restore = false, force = false;
 	char err[256];
 	int c, rc;
 
@@ -549,6 +556,17 @@ int main(int argc, char **argv)
 			break;
 		case 'k':
 			check = true;
+			break;
+		case 'r':
+		case 's':
+			restore = c == 'r';
+			bundle = optarg;
+			break;
+		case 'p':
+			pass_file = optarg;
+			break;
+		case 'f':
+			force = true;
 			break;
 		case 'V':
 			puts(RAVELIN_VERSION);
@@ -561,6 +579,8 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (bundle != NULL && !restore)
+		return cp_backup_tool(NULL, false, bundle, pass_file, false);
 	rc = cfg_load(path, &app.cfg, err, sizeof(err));
 	if (rc < 0) {
 		fprintf(stderr, "%s: %s\n", path, err);
@@ -573,6 +593,13 @@ int main(int argc, char **argv)
 	if (check) {
 		cfg_free(app.cfg);
 		return 0;
+	}
+	if (bundle != NULL) {
+		cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
+		prctl(PR_SET_DUMPABLE, 0);
+		rc = cp_backup_tool(app.cfg, true, bundle, pass_file, force);
+		cfg_free(app.cfg);
+		return rc;
 	}
 	cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
 	prctl(PR_SET_DUMPABLE, 0);

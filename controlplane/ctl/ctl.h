@@ -40,7 +40,7 @@ struct ctl_pos {
 	bool optional;
 };
 
-enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE, CTL_SECRETS };
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE, CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -56,7 +56,7 @@ extern const struct ctl_cmd ctl_commands[]; /* ends with words NULL */
 struct ctl_request {
 	const struct ctl_cmd *cmd;
 	json_t *args;          /* owned */
-	const char *local[2];  /* CTL_LOCAL values: of positions and options, in the table's order */
+	const char *local[3];  /* CTL_LOCAL values: of positions and options, in the table's order */
 	bool help;
 };
 

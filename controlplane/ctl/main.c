@@ -376,6 +376,120 @@ static int run_follow(struct ctl_request *r, const char *socket_path)
 	return status;
 }
 
+/* --- backup and restore --- */
+
+/* The first line of a file or of standard input, into the request. */
+static int read_passphrase(struct ctl_request *r, const char *file, char *why, size_t size)
+{
+	char buf[1100] = "";
+	FILE *f = file == NULL || strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
+	json_t *v;
+
+	if (f == NULL) {
+		snprintf(why, size, "%s: %s", file, strerror(errno));
+		return -errno;
+	}
+	setvbuf(f, NULL, _IONBF, 0);
+	if (fgets(buf, sizeof(buf), f) != NULL)
+		buf[strcspn(buf, "\r\n")] = '\0';
+	if (f != stdin)
+		fclose(f);
+	v = buf[0] != '\0' ? json_string(buf) : NULL;
+	OPENSSL_cleanse(buf, sizeof(buf));
+	if (v == NULL) {
+		snprintf(why, size, "no passphrase: give --passphrase-file, or a line on standard input");
+		return -EINVAL;
+	}
+	json_object_set_new(r->args, "passphrase", v);
+	return 0;
+}
+
+/* The appliance wrote the bundle where it may write: bring it where it is wanted, whole or not at all. */
+static int take_bundle(json_t *result, const char *to, char *why, size_t size)
+{
+	const char *from = json_string_value(json_object_get(result, "file"));
+	int in = from != NULL ? open(from, O_RDONLY | O_CLOEXEC) : -1, out, rc = 0;
+	char tmp[4200], dir[4200], *slash;
+	static char buf[65536];
+	ssize_t n = 0;
+
+	snprintf(tmp, sizeof(tmp), "%s.tmp-%d", to, (int)getpid());
+	snprintf(dir, sizeof(dir), "%s", to);
+	slash = strrchr(dir, '/');
+	if (slash != NULL)
+		slash[slash == dir ? 1 : 0] = '\0';
+	if (in < 0) {
+		snprintf(why, size, "%s: %s", from != NULL ? from : "the bundle", strerror(errno));
+		return -errno;
+	}
+	out = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (out < 0)
+		rc = -errno;
+	while (rc == 0 && (n = read(in, buf, sizeof(buf))) > 0)
+		for (ssize_t at = 0, k; rc == 0 && at < n; at += k)
+			if ((k = write(out, buf + at, (size_t)(n - at))) < 0) {
+				rc = -errno;
+				k = 0;
+			}
+	if (rc == 0 && (n < 0 || fsync(out) < 0 || rename(tmp, to) < 0))
+		rc = -errno;
+	if (out >= 0)
+		close(out);
+	close(in);
+	if (rc < 0) {
+		unlink(tmp);
+		snprintf(why, size, "%s: %s; the bundle is %s", to, strerror(-rc), from);
+		return rc;
+	}
+	out = open(slash != NULL ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (out >= 0) {
+		fsync(out);
+		close(out);
+	}
+	unlink(from);
+	json_object_set_new(result, "file", json_string(to));
+	return 0;
+}
+
+/* What opens a bundle is the controlplane's own program: beside this one, or found as programs are. */
+static int run_bundle(const struct ctl_request *r, const char *config)
+{
+	bool restore = strcmp(r->cmd->cmd, "restore") == 0;
+	char self[4000], beside[2][4100] = {"", ""};
+	const char *argv[10];
+	char *slash;
+	int n = 0;
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	argv[n++] = "ravelin-controlplane";
+	if (config != NULL && restore) {
+		argv[n++] = "-c";
+		argv[n++] = config;
+	}
+	argv[n++] = restore ? "--restore" : "--show-backup";
+	argv[n++] = r->local[0];
+	if (r->local[1] != NULL) {
+		argv[n++] = "--passphrase-file";
+		argv[n++] = r->local[1];
+	}
+	if (restore && r->local[2] != NULL)
+		argv[n++] = "--force";
+	argv[n] = NULL;
+	if (strcmp(r->cmd->cmd, "verify") == 0 && freopen("/dev/null", "w", stdout) == NULL)
+		return CTL_REFUSED;
+	if (len > 0) {
+		self[len] = '\0';
+		slash = strrchr(self, '/');
+		*slash = '\0';
+		snprintf(beside[0], sizeof(beside[0]), "%s/ravelin-controlplane", self);
+		snprintf(beside[1], sizeof(beside[1]), "%s/../ravelin-controlplane", self);
+	}
+	for (int i = 0; i < 2; i++)
+		execv(beside[i], (char *const *)(uintptr_t)argv);
+	execvp(argv[0], (char *const *)(uintptr_t)argv);
+	return fail(CTL_UNREACHABLE, "unreachable", "ravelin-controlplane is not installed here", NULL);
+}
+
 static int run(struct ctl_request *r, const char *socket_path)
 {
 	char why[4400] = "";
@@ -388,6 +502,8 @@ static int run(struct ctl_request *r, const char *socket_path)
 		rc = read_key(r, why, sizeof(why));
 	else if (r->cmd->special == CTL_SECRETS)
 		rc = read_secrets(r, why, sizeof(why));
+	else if (r->cmd->special == CTL_BACKUP)
+		rc = read_passphrase(r, r->local[1], why, sizeof(why));
 	else if (r->cmd->special == CTL_CERT_FILE)
 		rc = ctl_cert_read(r->local[0], r->args, why, sizeof(why));
 	if (rc < 0)
@@ -417,6 +533,8 @@ static int run(struct ctl_request *r, const char *socket_path)
 	} else if (r->cmd->special == CTL_CERT_OUT && !(json_out && r->local[1] == NULL)) {
 		if (ctl_cert_write(result, r->local[0] != NULL, r->local[1], why, sizeof(why)) < 0)
 			status = fail(CTL_REFUSED, "failed", why, NULL);
+	} else if (r->cmd->special == CTL_BACKUP && take_bundle(result, r->local[0], why, sizeof(why)) < 0) {
+		status = fail(CTL_REFUSED, "failed", why, NULL);
 	} else if (json_out) {
 		char *text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
 
@@ -526,6 +644,11 @@ int main(int argc, char **argv)
 	if (r.cmd->special == CTL_DOCTOR) {
 		json_decref(r.args);
 		return doctor(config, r.local[0]);
+	}
+	if (r.cmd->special == CTL_BUNDLE) {
+		rc = run_bundle(&r, config);
+		json_decref(r.args);
+		return rc;
 	}
 	if (socket_opt != NULL) {
 		snprintf(path, sizeof(path), "%s", socket_opt);

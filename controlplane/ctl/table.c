@@ -265,6 +265,16 @@ static const struct ctl_opt cluster_opts[] = {
 	END,
 };
 
+static const struct ctl_opt backup_opts[] = {
+	{"--passphrase-file", "FILE", CTL_LOCAL, NULL, NULL, false, "its first line (default: standard input)"},
+	END,
+};
+static const struct ctl_opt restore_opts[] = {
+	{"--passphrase-file", "FILE", CTL_LOCAL, NULL, NULL, false, "its first line (default: standard input)"},
+	{"--force", NULL, CTL_LOCAL, NULL, NULL, false, "also over a state that is there; it is kept as STATE.before-restore"},
+	END,
+};
+
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
 	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
@@ -360,6 +370,18 @@ const struct ctl_cmd ctl_commands[] = {
 	{"cert retire", "cert.retire", POS("NAME", "name"), strand_opts, CTL_PLAIN, "drop NAME.prev: what NAME was before"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines, gateways, profiles, SRST, cluster from a JSON file, all or nothing"},
+	END,
+};
+
+	 "devices, lines and gateways from a JSON file, all or nothing"},
+	{"backup create", "backup.create", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BACKUP,
+	 "keys, certificates, trust lists and records into one encrypted file"},
+	{"backup show", "show", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BUNDLE,
+	 "what such a file holds; all of it is checked. Needs no appliance"},
+	{"backup verify", "verify", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BUNDLE,
+	 "the same without printing it"},
+	{"restore", "restore", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, restore_opts, CTL_BUNDLE,
+	 "make this machine what the backup is of: with the daemons stopped"},
 	{"alarm clear", "alarm.clear", {{"ID", CTL_STR, "id", true}, {"SUBJECT", CTL_STR, "subject", true}}, alarm_opts,
 	 CTL_PLAIN, "clear an alarm by hand"},
 	{"doctor", "doctor", NO_POS, doctor_opts, CTL_DOCTOR,
