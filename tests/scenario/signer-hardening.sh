@@ -74,7 +74,7 @@ pass=$(openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:"$kek" -kdfop
 	tr -d ':\n' | tr A-F a-f)
 openssl pkey -in "$top/home/state/signer/CAPF.key.pem" -passin pass:"$pass" -pubout 2>/dev/null |
 	cmp - <(openssl x509 -in "$top/home/state/signer/CAPF.cert.pem" -noout -pubkey) || die "the CAPF key cannot be got back"
-for k in "$top"/home/state/signer/*.key.pem; do
+for k in "$top/home/state/signer"/*.key.pem; do
 	openssl pkey -in "$k" -passin pass:"$pass" -pubout 2>/dev/null |
 		cmp - <(openssl x509 -in "${k%.key.pem}.cert.pem" -noout -pubkey) || die "$k cannot be got back"
 done
