@@ -62,8 +62,31 @@ static int find(struct pki_state *st, const char *name, enum pki_ident_id *ret_w
 	return 0;
 }
 
+static int token_key(struct pki_state *st, const struct pki_ident_def *def, const char *uri, struct pki_pair *ret, char *why,
+		     size_t why_size)
+{
+	int rc;
+
+	if (def->server)
+		return refuse(why, why_size, -EACCES, "it is handed to the controlplane: its key cannot be in a token");
+	if (strstr(uri, "pin-value") != NULL)
+		return refuse(why, why_size, -EACCES, "a PIN does not belong in a URI: use signer.pkcs11_pin");
+	if (st->token == NULL)
+		return refuse(why, why_size, -ENOKEY, "no token is configured");
+	rc = pki_token_key(st->token, uri, &ret->key, why, why_size);
+	if (rc < 0)
+		return rc;
+	if (!pki_key_acceptable(ret->key) || (def->use == PKI_USE_SIGN && EVP_PKEY_get_base_id(ret->key) != EVP_PKEY_RSA))
+		rc = refuse(why, why_size, -EACCES, "this key is of a kind that it cannot have");
+	else if ((ret->uri = OPENSSL_strdup(uri)) == NULL)
+		rc = -ENOMEM;
+	if (rc < 0)
+		pki_pair_fini(ret);
+	return rc;
+}
+
 /* The key that 'spec' asks for. */
-static int new_key(const struct pki_ident *id, enum pki_ident_id which, const char *spec, struct pki_pair *ret, char *why,
+static int new_key(struct pki_state *st, const struct pki_ident *id, enum pki_ident_id which, const char *spec, struct pki_pair *ret, char *why,
 		   size_t why_size)
 {
 	const struct pki_ident_def *def = &pki_ident_defs[which];
@@ -72,6 +95,8 @@ static int new_key(const struct pki_ident *id, enum pki_ident_id which, const ch
 
 	if (spec[0] == '\0' && id->cur.uri != NULL)
 		return refuse(why, why_size, -EINVAL, "its key is in a token: make the new one there and name its URI");
+	if (strncmp(spec, "pkcs11:", 7) == 0)
+		return token_key(st, def, spec, ret, why, why_size);
 	if (pki_key_parse(spec[0] != '\0' ? spec : pki_key_name(id->cur.key), &type) < 0)
 		return refuse(why, why_size, -EINVAL, "no such kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
 	if (def->use == PKI_USE_SIGN && type != PKI_RSA_2048 && type != PKI_RSA_4096)
@@ -116,7 +141,7 @@ int pki_change_regen(struct pki_state *st, const char *name, const char *spec, i
 	int rc = find(st, name, &which, why, why_size);
 
 	if (rc == 0)
-		rc = new_key(&st->ident[which], which, spec, &pair, why, why_size);
+		rc = new_key(st, &st->ident[which], which, spec, &pair, why, why_size);
 	if (rc < 0)
 		return rc;
 	rc = pki_state_certify(st, which, &pair, now);
@@ -148,7 +173,7 @@ int pki_change_csr(struct pki_state *st, const char *name, const char *spec, X50
 	int rc = find(st, name, &which, why, why_size);
 
 	if (rc == 0)
-		rc = new_key(&st->ident[which], which, spec, &pair, why, why_size);
+		rc = new_key(st, &st->ident[which], which, spec, &pair, why, why_size);
 	if (rc < 0)
 		return rc;
 	n = pki_state_names(st, which, cn, names);

@@ -233,8 +233,21 @@ static int make_key(struct open_ctx *o, enum pki_ident_id i, struct pki_pair *p)
 	enum pki_key_type type;
 	int rc;
 
+	if (strncmp(spec, "pkcs11:", 7) == 0) {
+		char why[200] = "";
+
+		p->uri = OPENSSL_strdup(spec);
+		if (p->uri == NULL)
+			return -ENOMEM;
+		rc = pki_token_key(o->st->token, spec, &p->key, why, sizeof(why));
+		if (rc < 0)
+			return fail(o, rc, "%s: %s", pki_ident_defs[i].name, why);
+		if (pki_ident_defs[i].use == PKI_USE_SIGN && EVP_PKEY_get_base_id(p->key) != EVP_PKEY_RSA)
+			return fail(o, -EINVAL, "%s: %s: phones verify lists and files by RSA only", pki_ident_defs[i].name, spec);
+		return 0;
+	}
 	if (pki_key_parse(spec, &type) < 0)
-		return fail(o, -EINVAL, "%s: keys in a PKCS#11 token are not supported yet", pki_ident_defs[i].name);
+		return fail(o, -EINVAL, "%s: no such kind of key", pki_ident_defs[i].name);
 	rc = pki_key_create(type, &p->key);
 	return rc < 0 ? fail(o, rc, "%s: no key: %s", pki_ident_defs[i].name, strerror(-rc)) : 0;
 }
@@ -334,7 +347,10 @@ static int load(struct open_ctx *o, enum pki_ident_id i, const char *path)
 
 	if (rc < 0)
 		return fail(o, rc, "%s: %s", path, strerror(-rc));
-	rc = pki_ident_parse(id, o->st->kek, (const char *)data, len, NULL, NULL, &absent, why, sizeof(why));
+	rc = pki_ident_parse(id, o->st->kek, (const char *)data, len, pki_token_key, o->st->token, &absent, why,
+			     sizeof(why));
+	if (rc == 0 && absent)
+		cfg_log(CFG_LOG_ERR, "token-absent", "name=%s reason=%s", id->name, cfg_q(why));
 	OPENSSL_clear_free(data, len + 1);
 	if (rc < 0)
 		return fail(o, rc, "%s: %s (KEK: %s)", path, why, o->cfg->signer.kek_file);
@@ -517,8 +533,6 @@ int pki_state_open(const struct cfg *cfg, int64_t now, struct pki_state **ret_st
 	int rc;
 
 	err[0] = '\0';
-	if (cfg->signer.pkcs11_uri != NULL)
-		return fail(o, -EINVAL, "signer.pkcs11_uri: keys in a PKCS#11 token are not supported yet");
 	o->st = calloc(1, sizeof(*o->st));
 	if (o->st == NULL)
 		return fail(o, -ENOMEM, "out of memory");
@@ -540,6 +554,9 @@ int pki_state_open(const struct cfg *cfg, int64_t now, struct pki_state **ret_st
 		rc = read_made(o);
 	if (rc == 0)
 		rc = open_kek(o);
+	if (rc == 0 && (o->st->token = pki_token_create(cfg->signer.pkcs11_module, cfg->signer.pkcs11_pin, o->st->dir,
+							o->st->kek)) == NULL)
+		rc = -ENOMEM;
 	for (int i = 0; rc == 0 && i < PKI_IDENT_MAX; i++)
 		rc = open_ident(o, (enum pki_ident_id)i);
 	if (rc == 0)
@@ -565,6 +582,7 @@ void pki_state_close(struct pki_state *st)
 	for (int i = 0; i < PKI_IDENT_MAX; i++)
 		pki_ident_fini(&st->ident[i]);
 	sk_X509_pop_free(st->trust, X509_free);
+	pki_token_destroy(st->token);
 	pki_kek_destroy(st->kek);
 	if (st->lock_fd >= 0)
 		close(st->lock_fd);

@@ -26,6 +26,7 @@
 
 #include "ident.h"
 #include "kek.h"
+#include "token.h"
 #include "x509.h"
 
 struct cfg;
@@ -34,6 +35,7 @@ struct pki_state {
 	const struct cfg *cfg; /* borrowed, for as long as the state lives; NULL in a state that is made in memory */
 	struct pki_kek *kek;
 	struct pki_ident ident[PKI_IDENT_MAX];
+	struct pki_token *token; /* behind identities with a URI */
 	STACK_OF(X509) *trust; /* the CAPF issuer first, what it was before, then those of signer.trust */
 	char *dir;             /* STATE/signer; NULL: nothing is written (tests) */
 	char cluster[64];

@@ -508,9 +508,9 @@ static void test_bad_configuration(void)
 
 	wipe_dir();
 	CU_ASSERT_EQUAL_FATAL(load("  pkcs11_uri: pkcs11:token=x\n"), 0);
-	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(err, "pkcs11_uri"));
-	snprintf(path, sizeof(path), "%s/state", dir);
+	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EACCES);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err, "SAST1: signer.pkcs11_pin is not set"));
+	at(path, sizeof(path), "SAST1.key.pem");
 	CU_ASSERT_FALSE(pki_file_exists(path));
 	CU_ASSERT_EQUAL_FATAL(load("  trust: [/nonexistent.pem]\n"), 0);
 	CU_ASSERT_EQUAL(pki_state_open(cfg, NOW, &st, err, sizeof(err)), -EINVAL);
