@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +30,7 @@
 #include "gateway/sa.h"
 #include "net/net.h"
 #include "net/tls.h"
+#include "nodump.h"
 #include "offload.h"
 #include "provision/files.h"
 #include "provision/serve.h"
@@ -596,14 +595,14 @@ int main(int argc, char **argv)
 	}
 	if (bundle != NULL) {
 		cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
-		prctl(PR_SET_DUMPABLE, 0);
+		(void)cfg_no_dump();
 		rc = cp_backup_tool(app.cfg, true, bundle, pass_file, force);
 		cfg_free(app.cfg);
 		return rc;
 	}
 	cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
-	prctl(PR_SET_DUMPABLE, 0);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	if (cfg_no_dump() < 0)
+		cfg_log(CFG_LOG_WARN, "harden", "hint=\"a core dump might hold keys\"");
 	/* TLS keys come from the signer into locked memory that no core dump holds */
 	if (CRYPTO_secure_malloc_init(1 << 20, 64) != 1)
 		cfg_log(CFG_LOG_WARN, "keys-not-locked", "reason=\"no secure heap: raise LimitMEMLOCK\"");

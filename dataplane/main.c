@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +21,7 @@
 #include "config.h"
 #include "counters.h"
 #include "node.h"
+#include "nodump.h"
 #include "objs.h"
 #include "worker.h"
 
@@ -287,7 +286,6 @@ int main(int argc, char **argv)
 					     {"help", no_argument, NULL, 'h'},
 					     {NULL, 0, NULL, 0}};
 	const struct sigaction sa = {.sa_handler = on_signal};
-	const struct rlimit no_core = {0, 0};
 	const char *file = "/etc/ravelin/ravelin.yaml";
 	static struct front front;
 	struct dp_drops_seen refused = {0};
@@ -323,8 +321,8 @@ int main(int argc, char **argv)
 	}
 	cfg_log_init("dataplane", cfg->log.format, cfg->log.level);
 	/* Session keys live here: no core dumps, no debugger of another user. */
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	(void)setrlimit(RLIMIT_CORE, &no_core);
+	if (cfg_no_dump() < 0)
+		cfg_log(CFG_LOG_WARN, "harden", "hint=\"a core dump might hold session keys\"");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a capture over RLIMIT_FSIZE is an error of that capture */
 	if (start_eal(cfg) < 0) {

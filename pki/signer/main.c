@@ -17,6 +17,7 @@
 #include <openssl/crypto.h>
 
 #include "config.h"
+#include "nodump.h"
 #include "serve.h"
 #include "state.h"
 
@@ -32,12 +33,11 @@ static int usage(FILE *to, int rc)
 /* No core dumps, no ptrace by others of our user, no swapping of keys. */
 static void harden(void)
 {
-	struct rlimit none = {0, 0}, lock = {RLIM_INFINITY, RLIM_INFINITY};
+	struct rlimit lock = {RLIM_INFINITY, RLIM_INFINITY};
 	bool locked = false;
 
 	umask(077);
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (cfg_no_dump() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		cfg_log(CFG_LOG_WARN, "harden", "error=%s", cfg_q(strerror(errno)));
 	/* MCL_FUTURE under a small limit would make later allocations fail. */
 	if (setrlimit(RLIMIT_MEMLOCK, &lock) < 0)
