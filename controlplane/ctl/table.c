@@ -370,10 +370,6 @@ const struct ctl_cmd ctl_commands[] = {
 	{"cert retire", "cert.retire", POS("NAME", "name"), strand_opts, CTL_PLAIN, "drop NAME.prev: what NAME was before"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines, gateways, profiles, SRST, cluster from a JSON file, all or nothing"},
-	END,
-};
-
-	 "devices, lines and gateways from a JSON file, all or nothing"},
 	{"backup create", "backup.create", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BACKUP,
 	 "keys, certificates, trust lists and records into one encrypted file"},
 	{"backup show", "show", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BUNDLE,
