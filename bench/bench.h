@@ -20,6 +20,7 @@ struct bench_opts {
 	int cpu;            /* pinned to; -1: the last one */
 	unsigned int runs;  /* 0: the bench's own choice */
 	unsigned int burst; /* 0: the bench's own choice */
+	unsigned int phones; /* of a boot storm; 0: the bench's own choice */
 	bool spoil;         /* flip a bit of one packet of ours before it is checked: the bench must fail */
 	const char *only;   /* "key=value[,key=value]": cases to run; NULL: all */
 	double tsc_hz;
@@ -124,6 +125,9 @@ int bench_mgcp(const struct bench_opts *opts);
 int bench_esp(const struct bench_opts *opts);
 int bench_register(const struct bench_opts *opts);
 int bench_sign(const struct bench_opts *opts);
+int bench_tftp(const struct bench_opts *opts);
+int bench_http(const struct bench_opts *opts);
+int bench_boot(const struct bench_opts *opts);
 int bench_media(const struct bench_opts *opts);
 int bench_store(const struct bench_opts *opts);
 int bench_overload(const struct bench_opts *opts);

@@ -23,7 +23,7 @@ static const struct {
 	const char *name;
 	int (*run)(const struct bench_opts *opts);
 	const char *what;
-	bool eal;  /* starts EAL: in a process of its own */
+	bool own;  /* in a process of its own: starts EAL, or leaves the network namespace */
 	bool rows; /* part of 'all' */
 } benches[] = {
 	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2", false, true},
@@ -37,6 +37,9 @@ static const struct {
 	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
 	 false, true},
 	{"sign", bench_sign, "signed files and lists through the signer process; beside OpenSSL's bare signatures", false, true},
+	{"tftp", bench_tftp, "files over TFTP from a whole appliance; beside dnsmasq and tftpd-hpa. Needs root", true, true},
+	{"http", bench_http, "files over HTTP from a whole appliance; beside nginx. Needs root", true, true},
+	{"boot", bench_boot, "thousands of phones fetch lists, configuration and ring list at once (--phones). Needs root", true, true},
 	{"plan", bench_plan, "cores, memory and NIC for so many calls, from this machine's own rates", false, false},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))
@@ -371,7 +374,7 @@ static int baseline_load(const char *file)
 static int usage(FILE *out)
 {
 	fprintf(out, "usage: ravelin-bench NAME|all [-j] [--quick] [--runs N] [--burst N] [--cpu N] [--only KEY=VALUE,...]\n"
-		     "                     [--baseline FILE] [--spoil]\n"
+		     "                     [--baseline FILE] [--spoil] [--phones N]\n"
 		     "       ravelin-bench plan --calls N [--codec NAME] [--ptime MS] [--suite NAME|RTP] [--both-legs-srtp] [--rtcp]\n"
 		     "                     [--port-gbit N] [-j] [--baseline FILE]\n");
 	for (size_t i = 0; i < BENCH_CNT; i++)
@@ -390,7 +393,7 @@ int main(int argc, char **argv)
 		{"codec", required_argument, NULL, 'C'},    {"ptime", required_argument, NULL, 'p'},
 		{"suite", required_argument, NULL, 's'},    {"both-legs-srtp", no_argument, NULL, '2'},
 		{"rtcp", no_argument, NULL, 'R'},           {"port-gbit", required_argument, NULL, 'g'},
-		{NULL, 0, NULL, 0},
+		{"phones", required_argument, NULL, 'P'},   {NULL, 0, NULL, 0},
 	};
 	struct bench_opts opts = {.cpu = -1, .plan = {.ptime_ms = 20, .port_gbit = 10, .codec = "g711",
 						       .suite = "AES_CM_128_HMAC_SHA1_80"}};
@@ -445,6 +448,9 @@ int main(int argc, char **argv)
 		case 'g':
 			opts.plan.port_gbit = (unsigned int)atoi(optarg);
 			break;
+		case 'P':
+			opts.phones = (unsigned int)atoi(optarg);
+			break;
 		case 'h':
 			return usage(stdout);
 		default:
@@ -464,7 +470,7 @@ int main(int argc, char **argv)
 	environment(&opts);
 	for (size_t i = 0; i < BENCH_CNT; i++)
 		if ((strcmp(name, "all") == 0 && benches[i].rows) || strcmp(name, benches[i].name) == 0)
-			rc |= benches[i].eal ? bench_isolated(&opts, benches[i].run) : benches[i].run(&opts);
+			rc |= benches[i].own ? bench_isolated(&opts, benches[i].run) : benches[i].run(&opts);
 	json_decref(baseline);
 	return rc;
 }

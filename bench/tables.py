@@ -137,8 +137,43 @@ def register(rows):
                  "lrrrrrrr", out)
 
 
+def sign(rows):
+    out = [[k["file"], k["key"], k["digest"], num(r["value"]), num(p["openssl"]["peer_value"]), num(r["ratio"], 2),
+            num(r["per_s"]), percent(r["spread"])] for k, r, p in cases(rows, "sign")]
+    return table(["file", "key", "digest", "files/s/core", "openssl signs/s/core", "ratio", "files/s seen", "spread"], "lllrrrrr", out)
+
+
+def served(rows, bench, peers, column, word):
+    out = []
+    for k, r, p in cases(rows, bench):
+        row = [num(k["clients"]), word(k[column]), num(r["value"]), num(r["per_s"]), "%.1f ms" % r["p99_ms"], percent(r["spread"])]
+        for name in peers:
+            row.append("–" if name not in p else "%s (%s)" % (num(p[name]["ratio"], 2), num(p[name]["peer_value"])))
+        out.append(row)
+    return out
+
+
+def tftp(rows):
+    return table(["clients", "blksize", "transfers/s/core", "seen", "p99", "spread", "× dnsmasq", "× tftpd-hpa"], "rrrrrrrr",
+                 served(rows, "tftp", ["dnsmasq", "tftpd-hpa"], "blksize", num))
+
+
+def http(rows):
+    return table(["clients", "keep-alive", "requests/s/core", "seen", "p99", "spread", "× nginx"], "rlrrrrr",
+                 served(rows, "http", ["nginx"], "keep_alive", lambda v: "yes" if v else "no"))
+
+
+def boot(rows):
+    out = [[k["via"], num(k["phones"]), "yes" if k["warm"] else "no", num(r["seconds"], 1), num(r["per_s"]), num(r["value"]),
+            "%.0f ms" % r["p50_ms"], "%.0f ms" % r["p99_ms"], "%.1f s" % (r["phone_p99_ms"] / 1e3), num(r["repeats"]),
+            num(r["rss_mb"])] for k, r, _ in cases(rows, "boot")]
+    return table(["via", "phones", "signed before", "seconds", "files/s", "files/s/core", "p50 of a file", "p99 of a file",
+                  "p99 of a phone", "repetitions", "MB"], "lrlrrrrrrrr", out)
+
+
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
-          "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "register": register}
+          "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "register": register, "sign": sign,
+          "tftp": tftp, "http": http, "boot": boot}
 
 
 def main():
