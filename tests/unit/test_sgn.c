@@ -291,6 +291,93 @@ static void test_cut_at_every_length_and_each_bit(void)
 	}
 }
 
+static int build(const struct pki_sgn_opts *o, EVP_PKEY *key, const struct blob *plain, struct blob *ret, char why[WHY]);
+
+/* Encryption tags that disagree; offsets from the IV's value (see the layout in sgn.h's and tlv.h's tags). */
+static const struct {
+	const char *what;
+	size_t at, len;
+	const char *put;
+	int rc;
+} enc_shapes[] = {
+	{"as it was", 19, 0, "", 0},
+	{"nothing to cut off", 19, 2, "\0\0", -EBADMSG},
+	{"16 bytes to cut off", 19, 2, "\0\x10", 0},
+	{"17 bytes to cut off", 19, 2, "\0\x11", -EBADMSG},
+	{"a key of 1,024 bits in 256 bytes", 31, 2, "\4\0", -EBADMSG},
+	{"another key algorithm", 36, 1, "\2", -EBADMSG},
+	{"a hash of another length", 299, 1, "\1", -EBADMSG},
+	{"an unknown hash", 299, 1, "\x0b", 0},
+	{"no IV", (size_t)-3, 1, "\x63", -EBADMSG},
+	{"a hash out of place", 300, 1, "\x63", -EBADMSG},
+};
+
+static void test_enc_shapes(void)
+{
+	EVP_PKEY *phone = trust_key("set-c-sha256", "mic.pem");
+	char why[WHY];
+
+	for (size_t i = 0; i < sizeof(enc_shapes) / sizeof(enc_shapes[0]); i++) {
+		struct blob b = trust_file("set-c-sha256", "constructed/SEP0A1B2C3D4E53.cnf.xml.enc.sgn");
+		struct pki_sgn f;
+		uint8_t *out;
+		size_t len;
+		int rc;
+
+		CU_ASSERT_EQUAL_FATAL(pki_sgn_parse(b.p, b.len, &f, why, WHY), 0);
+		b = splice(b, (size_t)(f.iv - b.p) + enc_shapes[i].at, enc_shapes[i].len, enc_shapes[i].put, enc_shapes[i].len);
+		rc = pki_sgn_parse(b.p, b.len, &f, why, WHY);
+		if (rc != enc_shapes[i].rc)
+			fprintf(stderr, "%s: %d\n", enc_shapes[i].what, rc);
+		CU_ASSERT_EQUAL(rc, enc_shapes[i].rc);
+		if (rc == 0 && strstr(enc_shapes[i].what, "unknown") != NULL)
+			CU_ASSERT_EQUAL(pki_sgn_decrypt(&f, phone, NULL, &out, &len), -ENOTSUP);
+		free(b.p);
+	}
+	/* version and encryption go together */
+	for (int v = 1; v <= 3; v++) {
+		struct blob b = trust_file("set-c-sha256", v == 1 ? "constructed/SEP0A1B2C3D4E53.cnf.xml.enc.sgn" :
+								     "sgn/Ringlist.xml.sgn");
+		struct pki_sgn f;
+
+		b.p[3] = (uint8_t)v;
+		CU_ASSERT_EQUAL(pki_sgn_parse(b.p, b.len, &f, why, WHY), -EBADMSG);
+		free(b.p);
+	}
+	EVP_PKEY_free(phone);
+}
+
+/*
+ * A file wrapped for nobody that decrypts under the key that stands for a failed unwrapping must not be opened: whoever may sign
+ * could otherwise tell a phone's padding errors from others.
+ */
+static void test_the_stand_in_key_opens_nothing(void)
+{
+	const char *set = "set-b-sha512";
+	X509 *tftp = trust_cert(set, "tftp.pem"), *mic = trust_cert(set, "mic.pem");
+	EVP_PKEY *key = trust_key(set, "tftp.pem"), *phone = trust_key(set, "mic.pem"), *wrong = trust_key(set, "rogue.pem");
+	uint8_t random[32] = {0}, sym[16] = {0}, *out; /* all zero: the key that stands in */
+	struct blob plain = blob_of("plain text", 10), b;
+	struct pki_sgn f;
+	char why[WHY];
+	size_t len;
+
+	CU_ASSERT_EQUAL_FATAL(build(&(struct pki_sgn_opts){.name = "a.enc.sgn", .digest = PKI_SHA512, .signer = tftp, .enc = mic,
+							   .random = random}, key, &plain, &b, why), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_sgn_parse(b.p, b.len, &f, why, WHY), 0);
+	CU_ASSERT_EQUAL(pki_sgn_decrypt(&f, phone, NULL, &out, &len), 0);
+	OPENSSL_clear_free(out, len);
+	CU_ASSERT_EQUAL(pki_sgn_decrypt(&f, wrong, NULL, &out, &len), -EACCES);
+	CU_ASSERT_EQUAL(pki_sgn_decrypt(&f, NULL, sym, &out, &len), -EACCES); /* the right bytes, not the right kind */
+	free(b.p);
+	free(plain.p);
+	X509_free(tftp);
+	X509_free(mic);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(phone);
+	EVP_PKEY_free(wrong);
+}
+
 static int build(const struct pki_sgn_opts *o, EVP_PKEY *key, const struct blob *plain, struct blob *ret, char why[WHY])
 {
 	uint8_t *head, *body, *out, sig[512];
@@ -532,6 +619,8 @@ static CU_TestInfo tests[] = {
 	{"certHash", test_cert_hash},
 	{"damaged and forged files are refused", test_damaged_files},
 	{"cut at every length, and each bit counts", test_cut_at_every_length_and_each_bit},
+	{"encryption tags that disagree", test_enc_shapes},
+	{"the key that stands in for a failed unwrapping", test_the_stand_in_key_opens_nothing},
 	{"the bytes of the original order", test_bytes_of_the_original_order},
 	{"random files come back", test_random_files_come_back},
 	{"what cannot be built", test_what_cannot_be_built},

@@ -764,6 +764,148 @@ static void test_tbs_cut_at_every_length(void)
 	X509_free(cert);
 }
 
+/*
+ * What a reader must refuse whoever signed it: offsets are those of the constructed list of set a (container 3 at 10, signer's
+ * name at 13, serial at 65, issuer at 84, containers 7 and 9 at 136 and 143, tag 11 at 150, signature at 154, file name at
+ * 413, time at 428, padding at 435, first record at 436 with its DNS name at 441, subject at 445, role at 497).
+ */
+static const struct {
+	const char *what;
+	size_t at, cut, len;
+	const char *put;
+	int rc;
+} shapes[] = {
+	{"as it was", 10, 0, 0, "", 0},
+	{"a name without NUL", 64, 1, 1, "x", -EBADMSG},
+	{"a name with a NUL in it", 30, 1, 1, "\0", -EBADMSG},
+	{"an empty file name", 413, 15, 3, "\x0e\0\0", -EBADMSG},
+	{"a serial number out of its container", 11, 2, 2, "\0\x34", -EBADMSG},
+	{"a container that swallows the next", 11, 2, 2, "\0\x7c", -EBADMSG},
+	{"a tag of a container at the top", 435, 0, 4, "\x08\0\1\1", -EBADMSG},
+	{"a time stamp twice", 435, 0, 7, "\x0f\0\4\1\2\3\4", -EBADMSG},
+	{"a time stamp of 5 bytes", 430, 1, 2, "\5\0", -EBADMSG},
+	{"a time stamp of 3 bytes", 430, 2, 1, "\3", -EBADMSG},
+	{"no time stamp", 428, 7, 0, "", 0},
+	{"an empty serial number", 65, 19, 3, "\5\0\0", -EBADMSG},
+	{"no file name", 413, 15, 0, "", -EBADMSG},
+	{"no signature", 154, 259, 0, "", -EBADMSG},
+	{"a modulus that is not the signature's", 153, 1, 1, "\1", -EBADMSG},
+	{"a modulus without meaning", 153, 1, 1, "\x09", -EBADMSG},
+	{"an unknown tag", 435, 0, 5, "\x63\0\2xy", 0},
+	{"an unknown tag without its end", 435, 0, 5, "\x63\0\7xy", -EBADMSG},
+	{"more padding", 435, 0, 4, "\x0d\x0d\x0d\x0d", 0},
+	{"version 2", 3, 1, 1, "\2", -EBADMSG},
+	{"version 1.9", 4, 1, 1, "\x09", 0},
+	{"version with 3 bytes", 2, 1, 1, "\3", -EBADMSG},
+	{"no header length", 5, 1, 1, "\x1c", -EBADMSG},
+	{"encryption information in a list", 435, 0, 3, "\x10\0\0", -EBADMSG},
+	{"a record with two issuers", 445, 1, 1, "\5", -EBADMSG},
+	{"a record without role", 497, 1, 1, "\x0e", -EBADMSG},
+	{"a role of 1 byte", 499, 1, 1, "\1", -EBADMSG},
+	{"a record of 4 bytes", 439, 2, 2, "\0\4", -EBADMSG},
+	{"a record that begins with another tag", 436, 1, 1, "\2", -EBADMSG},
+	{"a record with its length twice", 441, 1, 1, "\1", -EBADMSG},
+	{"a tag longer than its record", 447, 1, 1, "\xff", -EBADMSG},
+	{"a record's name without NUL", 444, 1, 1, "x", -EBADMSG},
+	{"a byte behind the last record", 6889, 0, 1, "\1", -EBADMSG},
+};
+
+static void test_shapes(void)
+{
+	char why[WHY];
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct blob b = splice(trust_file("set-a-sha1", "constructed/CTLFile-cucm-order.tlv"), shapes[i].at,
+				       shapes[i].cut, shapes[i].put, shapes[i].len);
+		int rc;
+
+		why[0] = '\0';
+		rc = pki_tl_parse(b.p, b.len, &tl, why, WHY);
+		if (rc != shapes[i].rc)
+			fprintf(stderr, "%s: %d (%s)\n", shapes[i].what, rc, why);
+		CU_ASSERT_EQUAL(rc, shapes[i].rc);
+		CU_ASSERT_EQUAL(why[0] != '\0', rc < 0);
+		free(b.p);
+	}
+}
+
+/* The reader's own bounds: records, header, file. */
+static void test_reader_limits(void)
+{
+	static const uint8_t record[10] = {1, 0, 2, 0, 10, 4, 0, 2, 0, 9};
+	struct blob b = trust_file("set-a-sha1", "constructed/CTLFile-cucm-order.tlv");
+	char why[WHY], *big = calloc(1, PKI_TL_FILE_MAX);
+
+	for (unsigned n = 4; n < PKI_TL_REC_MAX; n++)
+		b = splice(b, b.len, 0, record, sizeof(record));
+	CU_ASSERT_EQUAL(pki_tl_parse(b.p, b.len, &tl, why, WHY), 0);
+	CU_ASSERT_EQUAL(tl.rec_cnt, PKI_TL_REC_MAX);
+	b = splice(b, b.len, 0, record, sizeof(record));
+	CU_ASSERT_EQUAL(pki_tl_parse(b.p, b.len, &tl, why, WHY), -EMSGSIZE);
+	free(b.p);
+	for (int over = 0; over < 2; over++) { /* a header of 4,096 bytes and of one more */
+		size_t len = 4096 - 436 + (size_t)over;
+
+		big[0] = 0x63;
+		big[1] = (char)((len - 3) >> 8);
+		big[2] = (char)(len - 3);
+		b = splice(trust_file("set-a-sha1", "constructed/CTLFile-cucm-order.tlv"), 435, 0, big, len);
+		CU_ASSERT_EQUAL(pki_tl_parse(b.p, b.len, &tl, why, WHY), over ? -EMSGSIZE : 0);
+		free(b.p);
+	}
+	CU_ASSERT_EQUAL(pki_tl_parse((uint8_t *)big, PKI_TL_FILE_MAX, &tl, why, WHY), -EBADMSG);
+	b = splice(trust_file("set-a-sha1", "constructed/CTLFile-cucm-order.tlv"), 6889, 0, big, PKI_TL_FILE_MAX - 6889 + 1);
+	CU_ASSERT_EQUAL(pki_tl_parse(b.p, b.len, &tl, why, WHY), -EMSGSIZE);
+	free(b.p);
+	free(big);
+	/* a signature algorithm that is not RSA PKCS#1 v1.5 is read, and not verified */
+	b = splice(trust_file("set-a-sha1", "constructed/CTLFile-cucm-order.tlv"), 149, 1, "\1", 1);
+	CU_ASSERT_EQUAL(pki_tl_parse(b.p, b.len, &tl, why, WHY), 0);
+	CU_ASSERT_EQUAL(tl.sig_alg, 1);
+	CU_ASSERT_EQUAL(pki_tl_verify(&tl, NULL, NULL, why, WHY), -ENOTSUP);
+	free(b.p);
+}
+
+static void test_small_keys_vouch_for_nothing(void)
+{
+	EVP_PKEY *key = EVP_RSA_gen(512);
+	X509 *cert = cert_of(key, rsa_key(2048), "small", NULL, serial16, 16);
+	struct made m = made_of(cert, key, PKI_TL_ITL, PKI_CLASS_79XX);
+	struct blob b;
+	char why[WHY];
+
+	CU_ASSERT_EQUAL(build(&m, &b, why), -ENOTSUP);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "1024"));
+	/* with and without leading zero bytes: the same serial number */
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	cert = cert_of(rsa_key(2048), rsa_key(2048), "sast", NULL, serial16, 16);
+	m = made_of(cert, rsa_key(2048), PKI_TL_ITL, PKI_CLASS_79XX);
+	CU_ASSERT_EQUAL_FATAL(build(&m, &b, why), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_tl_parse(b.p, b.len, &anchor, why, WHY), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_tl_parse(b.p, b.len, &tl, why, WHY), 0);
+	{
+		uint8_t padded[18] = {0, 0};
+
+		memcpy(padded + 2, serial16, 16);
+		anchor.rec[0].serial = padded;
+		anchor.rec[0].serial_len = sizeof(padded);
+		CU_ASSERT_EQUAL(pki_tl_verify(&tl, &anchor, NULL, why, WHY), 0);
+		padded[17] ^= 1;
+		CU_ASSERT_EQUAL(pki_tl_verify(&tl, &anchor, NULL, why, WHY), -EACCES);
+	}
+	/* a record with the signer's serial number and another issuer is another */
+	anchor.rec[0].serial = tl.rec[0].serial;
+	anchor.rec[0].serial_len = tl.rec[0].serial_len;
+	CU_ASSERT_EQUAL(pki_tl_verify(&tl, &anchor, NULL, why, WHY), 0);
+	anchor.rec[0].issuer = "CN=somebody";
+	CU_ASSERT_EQUAL(pki_tl_verify(&tl, &anchor, NULL, why, WHY), -EACCES);
+	tl.issuer = "CN=somebody";
+	CU_ASSERT_EQUAL(pki_tl_verify_cert(&tl, cert, why, WHY), -EACCES);
+	free(b.p);
+	X509_free(cert);
+}
+
 static CU_TestInfo tests[] = {
 	{"every field of files that other programs made", test_files_of_other_programs},
 	{"the list that a phone holds decides", test_anchor_decides},
@@ -775,6 +917,9 @@ static CU_TestInfo tests[] = {
 	{"who can sign", test_who_can_sign},
 	{"each bit counts", test_each_bit_counts},
 	{"a record must agree with its certificate", test_record_must_agree_with_its_certificate},
+	{"shapes that are refused whoever signed", test_shapes},
+	{"a reader's own limits", test_reader_limits},
+	{"small keys, zeros of serial numbers, another issuer", test_small_keys_vouch_for_nothing},
 	{"names are sets of attributes", test_names_are_sets},
 	{"names as text", test_names_as_text},
 	{"words for roles, classes, digests", test_words},

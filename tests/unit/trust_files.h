@@ -147,6 +147,24 @@ static inline void check_order(const json_t *want, const uint8_t *order, unsigne
 		CU_ASSERT_EQUAL(json_integer_value(json_array_get(want, i)), order[i]);
 }
 
+/* 'cut' bytes at 'at' replaced by 'put' bytes; the header length follows if it is in the header. The old blob is freed. */
+static inline struct blob splice(struct blob b, size_t at, size_t cut, const void *put, size_t len)
+{
+	unsigned head = (unsigned)(b.p[8] << 8 | b.p[9]);
+	struct blob r = {malloc(b.len - cut + len), b.len - cut + len};
+
+	memcpy(r.p, b.p, at);
+	memcpy(r.p + at, put, len);
+	memcpy(r.p + at + len, b.p + at + cut, b.len - at - cut);
+	if (at < head) {
+		head += (unsigned)(len - cut);
+		r.p[8] = (uint8_t)(head >> 8);
+		r.p[9] = (uint8_t)head;
+	}
+	free(b.p);
+	return r;
+}
+
 static inline unsigned digest_code(const char *word)
 {
 	return strcmp(word, "sha1") == 0 ? PKI_SHA1 : strcmp(word, "sha256") == 0 ? PKI_SHA256 : PKI_SHA512;
