@@ -11,7 +11,7 @@ PHONES=20
 
 ns_up || die "network namespaces could not be made"
 sc_phones 1 2 3
-appliance_config || die "configuration"
+appliance_config "signer: {server_key: ec-p256}" || die "configuration"
 
 # --- other people's certificates ---
 PKI=$WORK/pki
@@ -76,7 +76,7 @@ cat "$PKI/load.key" "$PKI/load.crt" >"$PKI/load.pem"
 daemon signer
 daemon controlplane
 is_up() { ctl_holds status 'has("registered")'; }
-wait_for 20 is_up || die "the controlplane did not come up: $(tail -3 "$WORK"/*.log)"
+wait_for 60 is_up || die "the controlplane did not come up: $(tail -n 3 "$WORK/controlplane.log")"
 sc_device 1 encrypted && sc_device 2 encrypted || die devices
 TLS="--tls --ca $WORK/ca.pem"
 
@@ -206,7 +206,7 @@ step "another start"
 kill -9 "$(daemon_pid controlplane)"
 wait "$(daemon_pid controlplane)" 2>/dev/null
 daemon controlplane
-wait_for 20 is_up || bad "it comes up again"
+wait_for 60 is_up || bad "it comes up again"
 has CAPF-trust 1
 has CallManager-trust 1
 check "the imported certificate is served" test "$(shown)" = "$(openssl x509 -in "$PKI/cm.crt" -noout -fingerprint -sha256 | sed 's/.*=//' | tr -d : | tr A-F a-f)"
