@@ -38,8 +38,11 @@ static void ff_destroy(struct cp_file *f)
 	free(f);
 }
 
+#define FF_MAX 1000000
+
 static int ff_make(const char *name, struct cp_file **ret)
 {
+	static uint8_t bytes[FF_MAX], lines[FF_MAX];
 	struct cp_file *f;
 	uint8_t *data;
 	size_t n;
@@ -47,12 +50,17 @@ static int ff_make(const char *name, struct cp_file **ret)
 	if ((name[0] != 's' && name[0] != 't' && name[0] != 'c') || name[1] < '0' || name[1] > '9')
 		return -ENOENT;
 	n = (size_t)strtoul(name + 1, NULL, 10);
+	if (n > FF_MAX)
+		return -ENOENT;
 	f = calloc(1, sizeof(*f));
 	data = malloc(n + 1); /* the exact size would do: one byte more keeps malloc(0) out */
 	if (f == NULL || data == NULL)
 		abort();
-	for (size_t i = 0; i < n; i++)
-		data[i] = name[0] != 't' ? ff_byte(i) : i % 10 == 9 ? '\n' : i % 37 == 5 ? '\r' : (uint8_t)('a' + i % 26);
+	for (size_t i = bytes[1] == 0 ? 0 : FF_MAX; i < FF_MAX; i++) {
+		bytes[i] = ff_byte(i);
+		lines[i] = i % 10 == 9 ? '\n' : i % 37 == 5 ? '\r' : (uint8_t)('a' + i % 26);
+	}
+	memcpy(data, name[0] == 't' ? lines : bytes, n);
 	f->data = data;
 	f->len = n;
 	f->refs = 1;
