@@ -361,6 +361,8 @@ static void begin(struct cp_tftpd *d, uint64_t now_ms, struct cp_tftp_xfer *x, s
 		opt->windowsize = most > 0 ? most : 1;
 	if (opt->timeout_s > CP_TFTP_ACK_TIMEOUT_MAX_S)
 		opt->has_timeout = false;
+	if (x->len == 0)
+		opt->has_tsize = false; /* curl takes a size of 0 for an error; an option may be left out */
 	x->oack = opt->has_blksize || opt->has_timeout || opt->has_tsize || opt->has_windowsize;
 	x->total = x->len / opt->blksize + 1;
 	x->slow_ms = d->o.min_rate > 0 ? 60000 + (uint64_t)x->len * 1000 / d->o.min_rate : UINT64_MAX;

@@ -265,6 +265,8 @@ static void test_options(void)
 	OACK("blksize\0008");
 	RRQ(client(1, 1003), "s1", "octet", "blksize", "-5", "nothing", "at all");
 	CU_ASSERT_TRUE(is_file(last(), 0, 1)); /* no option: no OACK */
+	RRQ(client(1, 1005), "s0", "octet", "tsize", "0"); /* curl takes a size of 0 for an error */
+	CU_ASSERT_TRUE(is_file(last(), 0, 0));
 	RRQ(client(1, 1004), "s1", "octet", "blksize"); /* a name without value */
 	CU_ASSERT_TRUE(is_file(last(), 0, 1));
 	fini();
