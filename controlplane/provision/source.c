@@ -9,15 +9,16 @@
 
 #define WAYS  8
 #define LOCKS 64
+#define PREFIX 64
 
 struct entry { /* unused: family 0 */
-	uint64_t addr;
+	uint64_t addr[2];
 	uint64_t last_ms;   /* something was sent to it, or it answered */
 	uint64_t proven_ms; /* 0: never */
 	uint64_t error_ms;  /* when 'errors' was brought up to date */
 	uint32_t open;
 	uint32_t errors;    /* error answers it may still get */
-	uint8_t family;
+	uint8_t family;     /* 4, 6; PREFIX: the /64 of an IPv6 address */
 	uint8_t sent;       /* to it, since it is unproven */
 };
 
@@ -46,14 +47,14 @@ static void sip_round(uint64_t v[4])
 	v[2] = ROTL(v[2], 32);
 }
 
-/* SipHash-1-3 of two words: enough against a peer who never sees a result. */
-static uint64_t sip13(uint64_t k0, uint64_t k1, uint64_t a, uint64_t b)
+/* SipHash-1-3 of three words: enough against a peer who never sees a result. */
+static uint64_t sip13(uint64_t k0, uint64_t k1, uint64_t a, uint64_t b, uint64_t c)
 {
 	uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
 			 k1 ^ 0x7465646279746573u};
-	const uint64_t m[3] = {a, b, (uint64_t)16 << 56};
+	const uint64_t m[4] = {a, b, c, (uint64_t)24 << 56};
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		v[3] ^= m[i];
 		sip_round(v);
 		v[0] ^= m[i];
@@ -75,8 +76,8 @@ struct cp_sources *cp_sources_create(uint32_t max, uint32_t max_each, const uint
 	memcpy(&s->k1, key + 8, 8);
 	s->max = max;
 	s->max_each = max_each;
-	/* Twice as many places as there can be sources with something open; the rest remembers who answered. */
-	for (s->sets = 512; (uint64_t)s->sets * WAYS < (uint64_t)max * 2; s->sets *= 2)
+	/* Four times as many places as there can be sources with something open (two of IPv6); the rest remembers who answered. */
+	for (s->sets = 512; (uint64_t)s->sets * WAYS < (uint64_t)max * 4; s->sets *= 2)
 		;
 	s->tab = calloc((size_t)s->sets * WAYS, sizeof(*s->tab));
 	if (s->tab == NULL) {
@@ -104,21 +105,22 @@ uint32_t cp_sources_open(const struct cp_sources *s)
 }
 
 /* The entry of an address, made if 'make'; NULL: not there, or its set is full of others with something open. Locks. */
-static struct entry *lookup(struct cp_sources *s, const struct cfg_addr *from, bool make, pthread_mutex_t **ret_lock)
+static struct entry *lookup_as(struct cp_sources *s, const struct cfg_addr *from, uint8_t family, bool make,
+			       pthread_mutex_t **ret_lock)
 {
 	struct entry *set, *old = NULL;
-	uint64_t addr = 0;
+	uint64_t addr[2] = {0, 0};
 	uint32_t i;
 
-	memcpy(&addr, from->ip, from->family == 6 ? 8 : 4);
-	i = (uint32_t)sip13(s->k0, s->k1, addr, from->family) & (s->sets - 1);
+	memcpy(addr, from->ip, family == 6 ? 16 : family == PREFIX ? 8 : 4);
+	i = (uint32_t)sip13(s->k0, s->k1, addr[0], addr[1], family) & (s->sets - 1);
 	*ret_lock = &s->lock[i % LOCKS];
 	pthread_mutex_lock(*ret_lock);
 	set = &s->tab[(size_t)i * WAYS];
 	for (i = 0; i < WAYS; i++) {
 		struct entry *e = &set[i];
 
-		if (e->family == from->family && e->addr == addr)
+		if (e->family == family && e->addr[0] == addr[0] && e->addr[1] == addr[1])
 			return e;
 		/* To be given up: a free place, or whom nothing was heard of for longest; the unproven before others. */
 		if (e->open == 0 &&
@@ -128,45 +130,67 @@ static struct entry *lookup(struct cp_sources *s, const struct cfg_addr *from, b
 	}
 	if (!make || old == NULL)
 		return NULL;
-	*old = (struct entry){.addr = addr, .family = from->family, .errors = CP_SOURCE_ERRORS};
+	*old = (struct entry){.addr = {addr[0], addr[1]}, .family = family, .errors = CP_SOURCE_ERRORS};
 	return old;
+}
+
+static struct entry *lookup(struct cp_sources *s, const struct cfg_addr *from, bool make, pthread_mutex_t **ret_lock)
+{
+	return lookup_as(s, from, from->family, make, ret_lock);
+}
+
+static int enter(struct cp_sources *s, const struct cfg_addr *from, uint8_t family, uint64_t most, uint64_t now_ms)
+{
+	pthread_mutex_t *lock;
+	struct entry *e = lookup_as(s, from, family, true, &lock);
+	int rc = e == NULL ? -ENFILE : e->open >= most ? -EMFILE : 0;
+
+	if (rc == 0)
+		e->open++;
+	if (e != NULL && e->last_ms == 0)
+		e->last_ms = now_ms;
+	pthread_mutex_unlock(lock);
+	return rc;
+}
+
+static bool leave(struct cp_sources *s, const struct cfg_addr *from, uint8_t family)
+{
+	pthread_mutex_t *lock;
+	struct entry *e = lookup_as(s, from, family, false, &lock);
+	bool was = e != NULL && e->open > 0;
+
+	if (was)
+		e->open--;
+	pthread_mutex_unlock(lock);
+	return was;
 }
 
 int cp_source_enter(struct cp_sources *s, const struct cfg_addr *from, uint64_t now_ms)
 {
-	pthread_mutex_t *lock;
-	struct entry *e;
-	int rc = 0;
+	int rc;
 
 	if (atomic_fetch_add_explicit(&s->open, 1, memory_order_relaxed) >= s->max) {
 		atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
 		return -ENFILE;
 	}
-	e = lookup(s, from, true, &lock);
-	if (e == NULL)
-		rc = -ENFILE;
-	else if (e->open >= s->max_each)
-		rc = -EMFILE;
-	else
-		e->open++;
-	if (e != NULL && e->last_ms == 0)
-		e->last_ms = now_ms;
-	pthread_mutex_unlock(lock);
-	if (rc != 0)
+	rc = enter(s, from, from->family, s->max_each, now_ms);
+	if (rc == 0 && from->family == 6) {
+		rc = enter(s, from, PREFIX, (uint64_t)s->max_each * CP_SOURCE_PREFIX, now_ms);
+		if (rc < 0)
+			leave(s, from, 6);
+	}
+	if (rc < 0)
 		atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
 	return rc;
 }
 
 void cp_source_leave(struct cp_sources *s, const struct cfg_addr *from)
 {
-	pthread_mutex_t *lock;
-	struct entry *e = lookup(s, from, false, &lock);
-
-	if (e != NULL && e->open > 0) {
-		e->open--;
-		atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
-	}
-	pthread_mutex_unlock(lock);
+	if (!leave(s, from, from->family))
+		return;
+	if (from->family == 6)
+		leave(s, from, PREFIX);
+	atomic_fetch_sub_explicit(&s->open, 1, memory_order_relaxed);
 }
 
 static bool proven(const struct entry *e, uint64_t now_ms)

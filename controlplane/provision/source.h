@@ -2,7 +2,8 @@
 /*
  * What the servers remember of source addresses: how much each has open, and whether a datagram that claims to come from it
  * was ever answered (a forged source never answers). One table for the threads of a service, of bounded size, keyed by
- * SipHash so that nobody can choose who shares a bucket with whom. An IPv6 source is its /64.
+ * SipHash so that nobody can choose who shares a bucket with whom. Of an IPv6 /64, which one host may have or a whole
+ * floor of phones share, the addresses count each, and all together as CP_SOURCE_PREFIX of them.
  *
  * Any thread. Times are milliseconds of a monotonic clock, given by the caller.
  */
@@ -13,6 +14,8 @@
 #include <stdint.h>
 
 #include "config.h"
+
+#define CP_SOURCE_PREFIX 64
 
 /* Datagrams to an address that has not answered, until nothing was sent to it for so long. Not for ever: a phone whose answers
  * were lost on the way must boot when that is mended. */

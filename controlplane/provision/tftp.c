@@ -18,7 +18,7 @@
 #include "log.h"
 #include "tftpd.h"
 
-#define EVENTS    256
+#define EVENTS    64
 #define REQS      32   /* requests read at once */
 #define PORTS     256  /* idle sockets kept for the next transfers */
 #define PORT_USES 64   /* after so many a socket is closed: ports stay hard to guess */
@@ -27,6 +27,7 @@
 struct port { /* of a transfer; idle: x is NULL */
 	struct cp_tftp_xfer *x;
 	union cp_sa local, last; /* last: the client before, whose late ACKs must not meet it in another transfer */
+	struct port *next; /* of the dead */
 	int fd;
 	unsigned uses;
 };
@@ -40,8 +41,7 @@ struct thread {
 	uint64_t now_ms;
 	struct port *idle[PORTS];
 	unsigned idle_n, seed;
-	struct port *dead[EVENTS]; /* closed while events of them may be in hand */
-	unsigned dead_n;
+	struct port *dead; /* closed while events of them may be in hand */
 };
 
 struct cp_tftp {
@@ -112,10 +112,18 @@ static void port_free(struct thread *t, struct port *p)
 	close(p->fd);
 	p->fd = -1;
 	p->x = NULL;
-	if (t->dead_n < EVENTS)
-		t->dead[t->dead_n++] = p; /* freed when the events in hand are done: one of them may be of it */
-	else
-		abort(); /* at most one per event, see loop() */
+	p->next = t->dead; /* freed when the events in hand are done: one of them may be of it */
+	t->dead = p;
+}
+
+static void bury(struct thread *t)
+{
+	struct port *p;
+
+	while ((p = t->dead) != NULL) {
+		t->dead = p->next;
+		free(p);
+	}
 }
 
 static void *port_open(void *ctx, const union cp_sa *local, const union cp_sa *peer, struct cp_tftp_xfer *x)
@@ -303,7 +311,7 @@ static void *loop(void *arg)
 	int wait = -1;
 
 	for (;;) {
-		int n = epoll_wait(t->ep, ev, EVENTS / 4, wait);
+		int n = epoll_wait(t->ep, ev, EVENTS, wait);
 		bool requests = false;
 
 		t->now_ms = clock_ms();
@@ -320,8 +328,7 @@ static void *loop(void *arg)
 		if (requests)
 			read_requests(t);
 		wait = cp_tftpd_tick(t->d, t->now_ms);
-		while (t->dead_n > 0)
-			free(t->dead[--t->dead_n]);
+		bury(t);
 	}
 }
 
@@ -446,13 +453,9 @@ static void thread_fini(struct thread *t)
 		pthread_join(t->id, NULL);
 	}
 	cp_tftpd_destroy(t->d);
-	while (t->idle_n > 0 || t->dead_n > 0) {
-		struct port *p = t->idle_n > 0 ? t->idle[--t->idle_n] : t->dead[--t->dead_n];
-
-		if (p->fd >= 0)
-			close(p->fd);
-		free(p);
-	}
+	while (t->idle_n > 0)
+		port_free(t, t->idle[--t->idle_n]);
+	bury(t);
 	if (t->fd >= 0)
 		close(t->fd);
 	if (t->ep >= 0)

@@ -3,8 +3,12 @@
  * TFTP's state machine under a clock and a network of our own: what goes out after what came in, datagram by datagram
  * (RFC 1350, 2347, 2348, 2349, 7440; RFC 1123 section 4.2.3.1), the limits, and names that must not get out of the tree.
  */
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "fake_files.h"
 #include "log.h"
+#include "provision/tftp.h"
 #include "provision/tftpd.h"
 #include "suite.h"
 
@@ -706,6 +710,92 @@ static void test_traversal(void)
 	fini();
 }
 
+/* Of an IPv6 /64 each address has its share, and all of them together a bounded number of shares. */
+static void test_ipv6_sources(void)
+{
+	static const uint8_t key[16] = {9};
+	struct cp_sources *s = cp_sources_create(100000, 3, key);
+	struct cfg_addr a = {.family = 6, .ip = {0x20, 1, 0xd, 0xb8}};
+	unsigned n = 0;
+
+	for (unsigned host = 0; host < 200; host++) {
+		int rc = 0;
+
+		a.ip[15] = (uint8_t)host;
+		for (unsigned i = 0; i < 4 && rc == 0; i++) {
+			rc = cp_source_enter(s, &a, 1);
+			n += rc == 0;
+		}
+		CU_ASSERT_EQUAL(rc, -EMFILE);
+	}
+	CU_ASSERT_EQUAL(n, 3 * CP_SOURCE_PREFIX);
+	CU_ASSERT_EQUAL(cp_sources_open(s), n);
+	a.ip[7] = 1; /* another /64 */
+	CU_ASSERT_EQUAL(cp_source_enter(s, &a, 1), 0);
+	cp_source_leave(s, &a);
+	a.ip[7] = 0;
+	for (unsigned host = 0; host < 200; host++) {
+		a.ip[15] = (uint8_t)host;
+		for (unsigned i = 0; i < 4; i++)
+			cp_source_leave(s, &a);
+	}
+	CU_ASSERT_EQUAL(cp_sources_open(s), 0);
+	CU_ASSERT_EQUAL(cp_source_enter(s, &a, 1), 0);
+	cp_sources_destroy(s);
+}
+
+/* --- with sockets --- */
+
+static int64_t shown(const struct cp_tftp *t, const char *name)
+{
+	json_t *o = cp_tftp_show(t);
+	int64_t v = json_integer_value(json_object_get(o, name));
+
+	json_decref(o);
+	return v;
+}
+
+/* Many clients that fall silent at once, and a server that ends under many. */
+static void test_many_gone(void)
+{
+	static char any[] = "127.0.0.1";
+	struct cfg_provision cfg = {.listen = any, .threads = 2, .max_transfers = 2000, .max_source = 2000, .blksize_max = 1428,
+				    .windowsize_max = 16, .timeout_ms = 300, .retries = 1, .min_rate = 0};
+	struct cp_file_source source = ff_source();
+	struct sockaddr_in sa = {.sin_family = AF_INET}, peer;
+	socklen_t len = sizeof(peer);
+	struct timeval tv = {5, 0};
+	struct cp_tftp *t = NULL;
+	uint8_t b[600], a[4] = {0, 4, 0, 1};
+	int fd[1400];
+
+	CU_ASSERT_EQUAL_FATAL(cp_tftp_create(&cfg, &source, &t), 0);
+	sa.sin_port = htons(cp_tftp_port(t));
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 1400; i++) {
+			fd[i] = socket(AF_INET, SOCK_DGRAM, 0);
+			CU_ASSERT_TRUE_FATAL(fd[i] >= 0);
+			setsockopt(fd[i], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+			sendto(fd[i], "\0\1s5000\0octet", 14, 0, (struct sockaddr *)&sa, sizeof(sa));
+			CU_ASSERT_EQUAL(recvfrom(fd[i], b, sizeof(b), 0, (struct sockaddr *)&peer, &len), 516);
+			CU_ASSERT_NOT_EQUAL(peer.sin_port, sa.sin_port);
+			if (i == 0 && round == 0) { /* the rest of them are believed */
+				sendto(fd[i], a, 4, 0, (struct sockaddr *)&peer, sizeof(peer));
+				CU_ASSERT_EQUAL(recv(fd[i], b, sizeof(b), 0), 516);
+			}
+		}
+		for (unsigned i = 0; i < 500 && round == 0 && shown(t, "active") > 0; i++)
+			usleep(10000);
+		CU_ASSERT_TRUE(round == 1 || shown(t, "active") == 0);
+		if (round == 1)
+			cp_tftp_destroy(t);
+		for (unsigned i = 0; i < 1400; i++)
+			close(fd[i]);
+	}
+	CU_ASSERT_EQUAL(ff_living, 0);
+}
+
 static CU_TestInfo tests[] = {
 	{"every length around a block", test_sizes},
 	{"options: taken, lowered, left out", test_options},
@@ -721,12 +811,15 @@ static CU_TestInfo tests[] = {
 	{"slow clients", test_slow},
 	{"requests cut at every length", test_truncation},
 	{"10,000 names that lead out", test_traversal},
+	{"IPv6 sources", test_ipv6_sources},
+	{"many clients gone at once", test_many_gone},
 	CU_TEST_INFO_NULL,
 };
 
 static int setup(void)
 {
 	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
+	setrlimit(RLIMIT_NOFILE, &(struct rlimit){4096, 4096});
 	out = calloc(MAX_OUT, sizeof(*out));
 	return out == NULL;
 }
