@@ -40,7 +40,7 @@ struct ctl_pos {
 	bool optional;
 };
 
-enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE, CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE };
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE, CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */

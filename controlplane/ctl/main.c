@@ -15,6 +15,7 @@
 #include "config.h"
 #include "ctl.h"
 #include "doctor.h"
+#include "trust.h"
 #include "file.h"
 
 #define DEFAULT_CONFIG "/etc/ravelin/ravelin.yaml"
@@ -490,6 +491,36 @@ static int run_bundle(const struct ctl_request *r, const char *config)
 	return fail(CTL_UNREACHABLE, "unreachable", "ravelin-controlplane is not installed here", NULL);
 }
 
+static int run_ctlop(struct ctl_request *r, const char *socket_path)
+{
+	char *path = strdup(socket_path), why[512];
+	json_t *answer = NULL;
+	int rc = ctl_trust(r, ask_at, path, &answer, why, sizeof(why)), status = CTL_OK;
+
+	free(path);
+	if (rc == -ENOTCONN)
+		return why[0] != '\0' ? fail(CTL_UNREACHABLE, "unreachable", why, NULL) : CTL_UNREACHABLE;
+	if (rc < 0)
+		return fail(CTL_USAGE, "usage", why, NULL);
+	if (!json_is_true(json_object_get(answer, "ok"))) {
+		json_t *error = json_object_get(answer, "error");
+		const char *message = json_string_value(json_object_get(error, "message"));
+
+		status = fail(CTL_REFUSED, "failed", message != NULL ? message : "refused", error);
+	} else if (json_out) {
+		char *text = json_dumps(json_object_get(answer, "result"), JSON_COMPACT | JSON_ENCODE_ANY);
+
+		puts(text != NULL ? text : "null");
+		free(text);
+	} else {
+		ctl_render(stdout, json_object_get(answer, "result"));
+	}
+	json_decref(answer);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return CTL_REFUSED;
+	return status;
+}
+
 static int run(struct ctl_request *r, const char *socket_path)
 {
 	char why[4400] = "";
@@ -652,11 +683,15 @@ int main(int argc, char **argv)
 	}
 	if (socket_opt != NULL) {
 		snprintf(path, sizeof(path), "%s", socket_opt);
+	} else if (json_object_get(r.args, "_server") != NULL) { /* another machine's: this one may have no configuration */
+		path[0] = '\0';
 	} else if (default_socket(config, path, sizeof(path), why, sizeof(why)) < 0) {
 		json_decref(r.args);
 		return fail(CTL_USAGE, "configuration", why, NULL);
 	}
-	rc = r.cmd->special == CTL_LEGS || r.cmd->special == CTL_TRACE ? run_follow(&r, path) : run(&r, path);
+	rc = r.cmd->special == CTL_LEGS || r.cmd->special == CTL_TRACE ? run_follow(&r, path) :
+	     r.cmd->special == CTL_CTLOP			       ? run_ctlop(&r, path) :
+									 run(&r, path);
 	json_decref(r.args);
 	return rc;
 }

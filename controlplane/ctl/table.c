@@ -180,10 +180,50 @@ static const struct ctl_opt file_decrypt_opts[] = {
 	{"--out", "FILE", CTL_STR, "out", NULL, false, "where the plain file goes (default: standard output)"},
 	END,
 };
+#define REMOTE                                                                                                          \
+	{"--server", "HOST[:PORT]", CTL_STR, "_server", NULL, false, "ask the CTL provider of an appliance, port 2444, not the admin socket"}, \
+	{"--ca", "PEM", CTL_STR, "_ca", NULL, false, "with --server: what its certificate must chain to"},               \
+	{"--user", "NAME", CTL_STR, "_user", NULL, false, "with --server: administrator"},                               \
+	{"--password-file", "FILE", CTL_STR, "_password_file", NULL, false, "his password (default: standard input)"},   \
+	{"--client-cert", "PEM", CTL_STR, "_client_cert", NULL, false, "certificate and key that a user's record names, instead of a password"}
+#define SIGN_HERE                                                                                                       \
+	{"--signer", "NAME", CTL_STR, "signer", NULL, false, "which of our tokens in the CTL signs (default: the last one)"}, \
+	{"--key", "PEM", CTL_STR, "_key", NULL, false, "sign here, with this token's key"},                              \
+	{"--pkcs11", "URI", CTL_STR, "_pkcs11", NULL, false, "sign here, with a PKCS#11 token's key (pkcs11:...); needs --cert"}, \
+	{"--cert", "PEM", CTL_STR, "_cert", NULL, false, "the signing token's certificate (default: in the file of --key)"}, \
+	{"--strand", "N", CTL_INT, "strand", NULL, false, "do it although exactly N phones will trust us no more"}
 static const struct ctl_opt mode_opts[] = {
 	{"--tokenless", NULL, CTL_TRUE, "tokenless", NULL, false, "the CallManager key signs; the ITL recovery key is the second SAST"},
-	{"--signer", "NAME", CTL_STR, "signer", NULL, false, "which of our tokens in the CTL signs (default: the last one)"},
-	{"--strand", "N", CTL_INT, "strand", NULL, false, "do it although exactly N phones will trust us no more"},
+	{"--token", "PEM", CTL_LIST, "_tokens", NULL, false, "add a token by its certificate; may be repeated"},
+	SIGN_HERE,
+	REMOTE,
+	END,
+};
+static const struct ctl_opt token_opts[] = {
+	SIGN_HERE,
+	REMOTE,
+	END,
+};
+static const struct ctl_opt tftp_opts[] = {
+	{"--server-cert", "PEM", CTL_STR, "_tftp_cert", NULL, true, "its certificate"},
+	{"--address", "IPV4", CTL_STR, "_address", NULL, false, "written into its record"},
+	SIGN_HERE,
+	REMOTE,
+	END,
+};
+static const struct ctl_opt get_opts[] = {
+	{"--out", "DIR", CTL_STR, "_out", NULL, true, "folder for CTLFile-CLASS.tlv"},
+	REMOTE,
+	END,
+};
+static const struct ctl_opt remote_opts[] = {
+	REMOTE,
+	END,
+};
+static const struct ctl_opt user_opts[] = {
+	{"--role", "ROLE", CTL_STR, "role", NULL, false, "admin (default), or reader"},
+	{"--password-file", "FILE", CTL_STR, "_password_file", NULL, false, "8 to 128 characters (default: standard input)"},
+	{"--cert-sha256", "HEX", CTL_STR, "cert", NULL, false, "a client certificate instead of a password"},
 	END,
 };
 static const struct ctl_opt list_opts[] = {
@@ -295,14 +335,23 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show audit", "show.audit", NO_POS, audit_opts, CTL_PLAIN, "who changed what, alarms that came and went"},
 	{"show ctl", "show.ctl", NO_POS, list_opts, CTL_PLAIN, "the certificate trust list in force"},
 	{"show itl", "show.itl", NO_POS, list_opts, CTL_PLAIN, "the identity trust list in force"},
-	{"ctl set-mode", "ctl.change", POS("MODE", "mode"), mode_opts, CTL_PLAIN, "make the CTL for mixed or nonsecure mode"},
-	{"utils ctl set-cluster", "ctl.change", POS("MODE", "mode"), mode_opts, CTL_PLAIN,
+	{"ctl set-mode", "ctl.change", POS("MODE", "mode"), mode_opts, CTL_CTLOP, "make the CTL for mixed or nonsecure mode"},
+	{"utils ctl set-cluster", "ctl.change", POS("MODE", "mode"), mode_opts, CTL_CTLOP,
 	 "the same with mixed-mode or non-secure-mode"},
-	{"ctl update", "ctl.change", NO_POS, mode_opts, CTL_PLAIN, "make the CTL anew with the certificates of today"},
-	{"utils ctl update CTLFile", "ctl.change", NO_POS, mode_opts, CTL_PLAIN, "the same"},
-	{"ctl servers", "ctl.servers", NO_POS, NULL, CTL_PLAIN, "servers in the CTL, and their certificates"},
-	{"ctl version", "ctl.version", NO_POS, NULL, CTL_PLAIN, "serial and MD5 of the CTL's files"},
-	{"ctl lease", "ctl.lease", POS("ACTION", "action"), NULL, CTL_PLAIN, "take, release or break the right to change the CTL"},
+	{"ctl update", "ctl.change", NO_POS, mode_opts, CTL_CTLOP, "make the CTL anew with the certificates of today"},
+	{"utils ctl update CTLFile", "ctl.change", NO_POS, mode_opts, CTL_CTLOP, "the same"},
+	{"ctl token add", "ctl.change", POS("PEM", "_token_file"), token_opts, CTL_CTLOP, "add a token (SAST) by its certificate"},
+	{"ctl token del", "ctl.change", POS("TOKEN", "_del_token"), token_opts, CTL_CTLOP, "remove one: name, or digits of its SHA-256"},
+	{"ctl tftp add", "ctl.change", POS("HOST", "_tftp_host"), tftp_opts, CTL_CTLOP, "add an alternate TFTP server"},
+	{"ctl tftp del", "ctl.change", POS("HOST", "_del_tftp"), token_opts, CTL_CTLOP, "remove one"},
+	{"ctl servers", "ctl.servers", NO_POS, remote_opts, CTL_CTLOP, "servers in the CTL, and their certificates"},
+	{"ctl get", "ctl.read", NO_POS, get_opts, CTL_CTLOP, "the CTL's files, for an alternate TFTP server"},
+	{"ctl version", "ctl.version", NO_POS, remote_opts, CTL_CTLOP, "serial and MD5 of the CTL's files"},
+	{"ctl mode", "ctl.mode", NO_POS, remote_opts, CTL_CTLOP, "the cluster's security mode"},
+	{"ctl lease", "ctl.lease", POS("ACTION", "action"), remote_opts, CTL_CTLOP, "take, release or break the right to change the CTL"},
+	{"user add", "user.add", POS("NAME", "name"), user_opts, CTL_CTLOP, "an administrator of the CTL provider"},
+	{"user del", "user.del", POS("NAME", "name"), NULL, CTL_PLAIN, "remove one"},
+	{"show users", "show.users", NO_POS, NULL, CTL_PLAIN, "administrators of the CTL provider"},
 	{"itl sign-with", "itl.set", POS("NAME", "sign_with"), strand_opts, CTL_PLAIN,
 	 "auto (TFTP, and its old key as long as that is kept), TFTP, TFTP.prev or ITLRecovery"},
 	{"utils itl reset", "itl.reset", POS("KEY", "key"), strand_opts, CTL_PLAIN,
@@ -368,6 +417,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"cert import", "cert.import", {{"NAME", CTL_STR, "name", false}, {"CHAINFILE", CTL_LOCAL, NULL, false}}, strand_opts,
 	 CTL_CERT_FILE, "a CA's answer to the request, with its chain"},
 	{"cert retire", "cert.retire", POS("NAME", "name"), strand_opts, CTL_PLAIN, "drop NAME.prev: what NAME was before"},
+	{"import ctl", "ctl.import", POS("FILE", "_file"), remote_opts, CTL_CTLOP,
+	 "take over what phones of another cluster need: SASTs, CAPF and TVS of its CTLFile.tlv"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines, gateways, profiles, SRST, cluster from a JSON file, all or nothing"},
 	{"backup create", "backup.create", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BACKUP,
