@@ -110,7 +110,7 @@ struct cp_admin_backend {
 	const char *version;
 };
 
-/** Register status, device.*, line.*, gateway.add/del/show, import, show.devices, show.lines, show.alarms, show.audit,
+/** Register status, device.*, line.*, gateway.add/del/show, import, import.phones.*, export.phones, show.devices, show.lines, show.alarms, show.audit,
  * alarm.clear, cert.issue. 'backend' is copied. */
 int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *backend);
 

@@ -23,6 +23,7 @@ struct cmds {
 	struct cp_admin *admin; /* NULL once the dispatcher is gone */
 	struct cp_admin_backend be;
 	struct cp_offload *offload;
+	struct cp_phones *phones;
 	struct event *retry;
 	struct pending_change *waiting, **waiting_last;
 	unsigned in_flight; /* changes that the store has */
@@ -542,6 +543,8 @@ static void fini(void *ctx)
 
 	cp_offload_destroy(c->offload);
 	c->offload = NULL;
+	cp_phones_destroy(c->phones);
+	c->phones = NULL;
 	if (c->retry != NULL)
 		event_free(c->retry);
 	c->retry = NULL;
@@ -596,6 +599,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		rc = cp_admin_register(admin, list[i].cmd, list[i].fn, c);
 	if (rc == 0)
 		rc = cmds_phone(c, admin);
+	if (rc == 0)
+		rc = cp_phones_create(admin, backend->store, &c->phones);
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;
 	return rc;

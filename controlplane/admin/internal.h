@@ -97,6 +97,11 @@ int json_change_srst(struct cp_change *c, const json_t *o, bool replace, char *w
 int json_change_cluster(struct cp_change *c, const json_t *o, char *why, size_t why_size);
 int cmds_phone(struct cmds *cmds, struct cp_admin *admin);
 
+/* phoneimport.c: import.phones.* and export.phones. *ret is set also where registering fails. destroy takes NULL. */
+struct cp_phones;
+int cp_phones_create(struct cp_admin *admin, struct cp_store *store, struct cp_phones **ret);
+void cp_phones_destroy(struct cp_phones *phones);
+
 /* import.c */
 int attempt_import(struct pending_change *p, char *why, size_t why_size);
 

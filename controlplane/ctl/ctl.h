@@ -40,7 +40,8 @@ struct ctl_pos {
 	bool optional;
 };
 
-enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE, CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP };
+enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE,
+		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -89,6 +90,15 @@ json_t *ctl_legs_short(const json_t *legs);
  * above.
  */
 int ctl_trace(ctl_ask_fn ask, void *ctx, json_t *args, bool as_json, const volatile int *stop, FILE *out, json_t **ret);
+
+/*
+ * Tables of phones (phones.c). import: sends the file ("-": standard input) in pieces; 'all': after a dry run that found
+ * nothing wrong. 0 with the appliance's result; else *ret is the answer that refused, or NULL with one line in 'why', which
+ * is empty where it has been said. export: all devices as a table to 'out'.
+ */
+int ctl_import_phones(ctl_ask_fn ask, void *ctx, const char *path, json_t *args, bool all, json_t **ret, char *why,
+		      size_t size);
+int ctl_export_phones(ctl_ask_fn ask, void *ctx, FILE *out, json_t **ret, char *why, size_t size);
 
 /*
  * Certificates (certfile.c). read: a file ("-": standard input) into "data" and "file" of a request's arguments. write: "pem" or

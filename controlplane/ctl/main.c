@@ -521,6 +521,78 @@ static int run_ctlop(struct ctl_request *r, const char *socket_path)
 	return status;
 }
 
+static int refused(int rc, json_t *ret, const char *why)
+{
+	json_t *error = json_object_get(ret, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+	int status = CTL_UNREACHABLE; /* and it has been said */
+
+	if (ret != NULL)
+		status = fail(CTL_REFUSED, "failed", message != NULL ? message : "refused", error);
+	else if (why[0] != '\0')
+		status = fail(rc == -EIO ? CTL_REFUSED : CTL_USAGE, "failed", why, NULL);
+	json_decref(ret);
+	return status;
+}
+
+static int import_phones(struct ctl_request *r, const char *socket_path)
+{
+	char *path = strdup(socket_path), why[4400];
+	json_t *ret = NULL, *errors;
+	int rc = ctl_import_phones(ask_at, path, r->local[0], r->args, r->local[1] != NULL, &ret, why, sizeof(why));
+	json_int_t wrong;
+
+	free(path);
+	if (rc < 0)
+		return refused(rc, ret, why);
+	wrong = json_integer_value(json_object_get(ret, "wrong"));
+	errors = json_object_get(ret, "errors");
+	if (json_out) {
+		char *text = json_dumps(ret, JSON_COMPACT);
+
+		puts(text != NULL ? text : "null");
+		free(text);
+	} else {
+		json_t *ignored = json_object_get(ret, "ignored"), *name;
+		bool dry = json_is_true(json_object_get(ret, "dry_run"));
+		size_t i;
+
+		if (json_array_size(errors) > 0)
+			ctl_render(stderr, errors);
+		if (wrong > (json_int_t)json_array_size(errors))
+			fprintf(stderr, "... and %lld more\n", (long long)(wrong - (json_int_t)json_array_size(errors)));
+		json_array_foreach(ignored, i, name)
+			fprintf(stderr, "%s%s%s", i == 0 ? "columns not used: " : ", ", json_string_value(name),
+				i + 1 == json_array_size(ignored) ? "\n" : "");
+		printf("%lld lines: %lld phones %s, %lld wrong\n", (long long)json_integer_value(json_object_get(ret, "lines")),
+		       (long long)json_integer_value(json_object_get(ret, "phones")),
+		       dry ? "could be taken (nothing was changed)" : "taken", (long long)wrong);
+	}
+	json_decref(ret);
+	return wrong > 0 || fflush(stdout) != 0 || ferror(stdout) ? CTL_REFUSED : CTL_OK;
+}
+
+static int export_phones(struct ctl_request *r, const char *socket_path)
+{
+	FILE *out = r->local[0] == NULL ? stdout : fopen(r->local[0], "w");
+	char *path = strdup(socket_path), why[4400];
+	json_t *ret = NULL;
+	int rc;
+
+	if (out == NULL) {
+		snprintf(why, sizeof(why), "%s: %s", r->local[0], strerror(errno));
+		free(path);
+		return fail(CTL_USAGE, "failed", why, NULL);
+	}
+	rc = ctl_export_phones(ask_at, path, out, &ret, why, sizeof(why));
+	free(path);
+	if (out != stdout && fclose(out) != 0 && rc == 0) {
+		snprintf(why, sizeof(why), "%s: %s", r->local[0], strerror(errno));
+		rc = -EIO;
+	}
+	return rc < 0 ? refused(rc, ret, why) : CTL_OK;
+}
+
 static int run(struct ctl_request *r, const char *socket_path)
 {
 	char why[4400] = "";
@@ -688,6 +760,11 @@ int main(int argc, char **argv)
 	} else if (default_socket(config, path, sizeof(path), why, sizeof(why)) < 0) {
 		json_decref(r.args);
 		return fail(CTL_USAGE, "configuration", why, NULL);
+	}
+	if (r.cmd->special == CTL_IMPORT_PHONES || r.cmd->special == CTL_EXPORT_PHONES) {
+		rc = r.cmd->special == CTL_IMPORT_PHONES ? import_phones(&r, path) : export_phones(&r, path);
+		json_decref(r.args);
+		return rc;
 	}
 	rc = r.cmd->special == CTL_LEGS || r.cmd->special == CTL_TRACE ? run_follow(&r, path) :
 	     r.cmd->special == CTL_CTLOP			       ? run_ctlop(&r, path) :

@@ -82,6 +82,16 @@ static const struct ctl_opt import_opts[] = {
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change devices and gateways that exist"},
 	END,
 };
+static const struct ctl_opt phones_opts[] = {
+	{"--dry-run", NULL, CTL_TRUE, "dry_run", NULL, false, "check every line, change nothing"},
+	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change devices that exist: what the table has columns for"},
+	{"--all-or-nothing", NULL, CTL_LOCAL, NULL, NULL, false, "take nothing if a line is wrong (default: take what is right)"},
+	END,
+};
+static const struct ctl_opt table_opts[] = {
+	{"--out", "FILE", CTL_LOCAL, NULL, NULL, false, "into a file, which is replaced"},
+	END,
+};
 static const struct ctl_opt alarm_opts[] = {
 	{"--all", NULL, CTL_TRUE, "all", NULL, false, "every alarm"},
 	END,
@@ -381,6 +391,7 @@ const struct ctl_cmd ctl_commands[] = {
 	{"explain", "explain", POS("NAME", "name"), NULL, CTL_PLAIN,
 	 "a phone's settings and why, what it will ask for, what it will get, whether it can verify that"},
 	{"show files", "show.files", NO_POS, NULL, CTL_PLAIN, "files served, made, signed, refused"},
+	{"export phones", "export.phones", NO_POS, table_opts, CTL_EXPORT_PHONES, "all phones as a table (CSV) that import reads"},
 	{"export", "export", NO_POS, NULL, CTL_PLAIN, "cluster, SRST, profiles and devices as import reads them (with -j)"},
 	{"line add", "line.add", POS("NUMBER", "number"), line_opts, CTL_PLAIN, "add a line to a device"},
 	{"line del", "line.del", POS("NUMBER", "number"), NULL, CTL_PLAIN, "remove a line from its device"},
@@ -419,6 +430,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"cert retire", "cert.retire", POS("NAME", "name"), strand_opts, CTL_PLAIN, "drop NAME.prev: what NAME was before"},
 	{"import ctl", "ctl.import", POS("FILE", "_file"), remote_opts, CTL_CTLOP,
 	 "take over what phones of another cluster need: SASTs, CAPF and TVS of its CTLFile.tlv"},
+	{"import phones", "import.phones", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, phones_opts,
+	 CTL_IMPORT_PHONES, "phones from a table (CSV), BAT's \"all details\" too; - is standard input"},
 	{"import", "import", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, import_opts, CTL_IMPORT,
 	 "devices, lines, gateways, profiles, SRST, cluster from a JSON file, all or nothing"},
 	{"backup create", "backup.create", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, backup_opts, CTL_BACKUP,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A hash table from bytes to a value and an object; the store's view, its pending set, the directory's overlay.
- * Keyed with a random seed: names come from outside. Grows, never shrinks. One thread. Private to the store.
+ * A hash table from bytes to a value and an object; the store's view, its pending set, the directory's overlay, what an
+ * import has seen. Keyed with a random seed: names come from outside. Grows, never shrinks. One thread.
  */
 #ifndef CP_STORE_TAB_H
 #define CP_STORE_TAB_H
