@@ -39,8 +39,7 @@ static int on_row(void *ctx, const struct cp_csv_row *row)
 		return 0;
 	}
 	if (row->error == NULL && row->cnt == s->cols->cnt &&
-	    (cp_phonetab_name(s->cols, row, name, &col, why, sizeof(why)) == 0) != (cp_device_name_ok(name) && why[0] == '\0') &&
-	    !cp_device_name_ok(name) && why[0] == '\0')
+	    cp_phonetab_name(s->cols, row, name, &col, why, sizeof(why)) == 0 && !cp_device_name_ok(name))
 		abort();
 	cp_phonetab_defaults(&dev);
 	why[0] = '\0';
