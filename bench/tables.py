@@ -126,8 +126,22 @@ def mgcp(rows):
 
 def store(rows):
     out = [["yes" if k["sync"] else "no", num(k["in_flight"]), num(k["batch"]), num(r["value"]), num(r["peer_value"]),
-            num(r["ratio"], 1), percent(r["spread"])] for k, r, _ in cases(rows, "store")]
+            num(r["ratio"], 1), percent(r["spread"])] for k, r, _ in cases(rows, "store") if k["op"] == "put"]
     return table(["sync", "in_flight", "batch", "put/s", "rocksdb put/s", "ratio", "spread"], "lrrrrrr", out)
+
+
+def store_more(rows):
+    out = []
+    for k, r, _ in cases(rows, "store"):
+        if k["op"] == "ack-p99":
+            out.append(["acknowledgement, p99 of %d outstanding" % k["in_flight"], num(r["value"]) + " us",
+                        "%s of fdatasync, %s us" % (num(r["ratio"], 1), num(r["peer_value"])), percent(r["spread"])])
+        elif k["op"] == "import":
+            out.append(["import of %s phones" % num(k["devices"]), num(r["value"], 1) + " s",
+                        "loop held up %s ms at most" % num(r["longest_stall_ms"]), percent(r["spread"])])
+        elif k["op"] == "reopen":
+            out.append(["opening the store with them", num(r["value"], 2) + " s", "", percent(r["spread"])])
+    return table(["what", "figure", "beside", "spread"], "lrlr", out)
 
 
 def register(rows):
@@ -172,7 +186,8 @@ def boot(rows):
 
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
-          "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "register": register, "sign": sign,
+          "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "store-more": store_more,
+          "register": register, "sign": sign,
           "tftp": tftp, "http": http, "boot": boot}
 
 
