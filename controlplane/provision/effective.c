@@ -141,7 +141,7 @@ int cp_devcfg_gather(const struct cp_store *s, const struct cfg *cfg, bool mixed
 	c->from.network_locale = text_of(c->network_locale, sizeof(c->network_locale), dev->network_locale,
 					 p.network_locale, c->cluster.network_locale);
 	for (unsigned i = 0; i < CP_HARDEN_CNT; i++) {
-		const uint8_t said[] = {dev->harden.v[i], p.harden.v[i], c->cluster.harden.v[i], cp_harden_rows[i].otherwise};
+		const uint8_t said[] = {dev->harden.v[i], p.harden.v[i], c->cluster.harden.v[i], (uint8_t)cp_harden_rows[i].otherwise};
 		static const uint8_t who[] = {CP_FROM_DEVICE, CP_FROM_PROFILE, CP_FROM_CLUSTER, CP_FROM_DEFAULT};
 		unsigned w = 0;
 
