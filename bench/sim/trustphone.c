@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "trustphone.h"
 
-#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
@@ -87,10 +86,10 @@ static unsigned be16(const uint8_t *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
-/* One tag. Containers are walked into. False: the end, or nonsense (then *at is moved behind the end). */
-static bool tag(const uint8_t *f, size_t *at, size_t end, unsigned *t, struct tp_blob *v)
+/* One tag. A header's containers are walked into (a record's 3, 7 and 9 are none). False: the end, or nonsense (then *at is moved behind the end). */
+static bool tag(const uint8_t *f, bool header, size_t *at, size_t end, unsigned *t, struct tp_blob *v)
 {
-	while (*at < end && f[*at] == 13) /* padding */
+	while (header && *at < end && f[*at] == 13) /* padding */
 		(*at)++;
 	if (*at >= end)
 		return false;
@@ -101,7 +100,7 @@ static bool tag(const uint8_t *f, size_t *at, size_t end, unsigned *t, struct tp
 	*t = f[*at];
 	v->len = be16(f + *at + 1);
 	v->p = f + *at + 3;
-	if (*t == 3 || *t == 7 || *t == 9) {
+	if (header && (*t == 3 || *t == 7 || *t == 9)) {
 		*at += 3;
 		return true;
 	}
@@ -130,7 +129,7 @@ static bool read_header(struct tp_list *l)
 	if (l->header < 10 || l->header > l->len)
 		return false;
 	at = 10;
-	while (tag(l->file, &at, l->header, &t, &v)) {
+	while (tag(l->file, true, &at, l->header, &t, &v)) {
 		switch (t) {
 		case 5:
 			l->serial = v;
@@ -168,7 +167,7 @@ static bool read_records(struct tp_list *l)
 		if (end < in || end > l->len)
 			return false;
 		*r = (struct rec){.role = 0xffff};
-		while (tag(l->file, &in, end, &t, &v)) {
+		while (tag(l->file, false, &in, end, &t, &v)) {
 			switch (t) {
 			case 4:
 				r->role = v.len == 2 ? be16(v.p) : 0xffff;
@@ -194,7 +193,7 @@ static bool read_records(struct tp_list *l)
 	return true;
 }
 
-static const struct tp_list *intern(struct tp_pool *p, struct tp_blob file, bool list)
+const struct tp_list *tp_file(struct tp_pool *p, struct tp_blob file, bool list)
 {
 	struct tp_list *l;
 	uint8_t sha[32];
@@ -342,66 +341,47 @@ static bool server_good(const struct tp_phone *ph, const struct tp_offer *o, str
 #define LIST_KEYS (BIT(R_SAST) | BIT(R_CCM_TFTP))
 #define FILE_KEYS (BIT(R_TFTP) | BIT(R_CCM_TFTP))
 
-int tp_boot(struct tp_pool *p, struct tp_phone *ph, const struct tp_offer *o)
+void tp_boot(struct tp_pool *p, struct tp_phone *ph, const struct tp_offer *o)
 {
-	const struct tp_list *f;
-	int rc = 0;
-
 	ph->took_ctl = ph->took_itl = ph->bad_ctl = ph->bad_itl = false;
-	if (o->ctl.p != NULL) {
-		f = intern(p, o->ctl, true);
-		if (f == NULL) {
-			rc = -EBADMSG;
-		} else if (f != ph->ctl) {
-			bool first = !any(ph->ctl, LIST_KEYS | FILE_KEYS);
+	if (o->ctl != NULL && o->ctl != ph->ctl) {
+		bool first = !any(ph->ctl, LIST_KEYS | FILE_KEYS);
 
-			if (first || file_good(p, ph, o, f, BIT(R_SAST), 0, BIT(R_SAST))) {
-				ph->ctl = f;
-				ph->took_ctl = true;
-			} else {
-				ph->bad_ctl = true;
-			}
+		if (first || file_good(p, ph, o, o->ctl, BIT(R_SAST), 0, BIT(R_SAST))) {
+			ph->ctl = o->ctl;
+			ph->took_ctl = true;
+		} else {
+			ph->bad_ctl = true;
 		}
 	}
-	if (o->itl.p != NULL) {
-		f = intern(p, o->itl, true);
-		if (f == NULL) {
-			rc = -EBADMSG;
-		} else if (f != ph->itl) {
-			bool first = !any(ph->ctl, LIST_KEYS | FILE_KEYS) && !any(ph->itl, LIST_KEYS | FILE_KEYS);
+	if (o->itl != NULL && o->itl != ph->itl) {
+		bool first = !any(ph->ctl, LIST_KEYS | FILE_KEYS) && !any(ph->itl, LIST_KEYS | FILE_KEYS);
 
-			if (first || file_good(p, ph, o, f, LIST_KEYS | BIT(R_TFTP), LIST_KEYS, LIST_KEYS)) {
-				ph->itl = f;
-				ph->took_itl = true;
-			} else {
-				ph->bad_itl = true;
-			}
+		if (first || file_good(p, ph, o, o->itl, LIST_KEYS | BIT(R_TFTP), LIST_KEYS, LIST_KEYS)) {
+			ph->itl = o->itl;
+			ph->took_itl = true;
+		} else {
+			ph->bad_itl = true;
 		}
 	}
 	ph->config_ok = true;
-	if (any(ph->ctl, FILE_KEYS) || any(ph->itl, FILE_KEYS)) {
-		f = o->config.p != NULL ? intern(p, o->config, false) : NULL;
-		ph->config_ok = f != NULL && file_good(p, ph, o, f, FILE_KEYS, FILE_KEYS, FILE_KEYS);
-	}
+	if (any(ph->ctl, FILE_KEYS) || any(ph->itl, FILE_KEYS))
+		ph->config_ok = o->config != NULL && file_good(p, ph, o, o->config, FILE_KEYS, FILE_KEYS, FILE_KEYS);
 	ph->ccm_ok = true;
 	if (ph->secure && (any(ph->ctl, BIT(R_CCM) | BIT(R_CCM_TFTP)) || any(ph->itl, BIT(R_CCM) | BIT(R_CCM_TFTP))))
 		ph->ccm_ok = server_good(ph, o, o->ccm, BIT(R_CCM) | BIT(R_CCM_TFTP));
 	ph->capf_ok = true;
 	if (any(ph->ctl, LIST_KEYS | FILE_KEYS) || any(ph->itl, LIST_KEYS | FILE_KEYS))
 		ph->capf_ok = server_good(ph, o, o->capf, BIT(R_CAPF));
-	return rc;
 }
 
 bool tp_settle(struct tp_pool *p, struct tp_phone *ph, const struct tp_offer *o, unsigned tries)
 {
-	const struct tp_list *ctl = o->ctl.p != NULL ? intern(p, o->ctl, true) : NULL;
-	const struct tp_list *itl = o->itl.p != NULL ? intern(p, o->itl, true) : NULL;
-
 	for (unsigned i = 0; i < tries; i++) {
-		if (tp_boot(p, ph, o) < 0)
-			return false;
+		tp_boot(p, ph, o);
 		if (!ph->took_ctl && !ph->took_itl)
 			break;
 	}
-	return (ctl == NULL || ph->ctl == ctl) && (itl == NULL || ph->itl == itl) && ph->config_ok && ph->ccm_ok && ph->capf_ok;
+	return (o->ctl == NULL || ph->ctl == o->ctl) && (o->itl == NULL || ph->itl == o->itl) && ph->config_ok && ph->ccm_ok &&
+	       ph->capf_ok;
 }

@@ -44,10 +44,13 @@ typedef bool (*tp_tvs_fn)(void *ctx, const uint8_t *serial, size_t serial_len, c
 /* The same by the whole certificate. */
 typedef bool (*tp_tvs_cert_fn)(void *ctx, struct tp_blob der, struct tp_tvs_answer *ret);
 
-struct tp_offer { /* what it finds in the network when it boots; p NULL: not there */
-	struct tp_blob ctl, itl;
-	struct tp_blob config;         /* signed */
-	struct tp_blob tvs, ccm, capf; /* certificates that the servers show, DER */
+/** A file as phones see it: parsed once for all. 'list': with records. NULL: it cannot be read (or no memory). */
+const struct tp_list *tp_file(struct tp_pool *pool, struct tp_blob file, bool list);
+
+struct tp_offer { /* what it finds in the network when it boots; NULL: not there */
+	const struct tp_list *ctl, *itl;
+	const struct tp_list *config;  /* signed */
+	struct tp_blob tvs, ccm, capf; /* certificates that the servers show, DER; p NULL: no such server */
 	tp_tvs_fn tvs_ask;
 	tp_tvs_cert_fn tvs_verify;
 	void *tvs_ctx;
@@ -62,8 +65,8 @@ struct tp_phone {
 	bool config_ok, ccm_ok, capf_ok;
 };
 
-/** One boot. 0; -EBADMSG: what is offered as a list cannot be read (the phone keeps what it has, as a real one). */
-int tp_boot(struct tp_pool *pool, struct tp_phone *phone, const struct tp_offer *offer);
+/** One boot. */
+void tp_boot(struct tp_pool *pool, struct tp_phone *phone, const struct tp_offer *offer);
 
 /**
  * Boot until two boots differ in nothing, at most 'tries'. True: it works, and holds just the files that are offered; false: it

@@ -104,6 +104,13 @@ bool cp_tm_list_equal(const struct cp_tm_list *a, const struct cp_tm_list *b)
 	return true;
 }
 
+bool cp_tm_list_same(const struct cp_tm_list *a, const struct cp_tm_list *b)
+{
+	static const uint8_t none[CP_TM_ID];
+
+	return a == b || (a != NULL && b != NULL && id_equal(a->file, b->file) && !id_equal(a->file, none));
+}
+
 uint32_t cp_tm_vouch(const struct cp_tm_world *w, const uint8_t id[CP_TM_ID])
 {
 	uint32_t roles = 0;
@@ -152,9 +159,9 @@ static unsigned lacks(const struct cp_tm_world *w, const struct cp_tm_phone *p)
 {
 	unsigned why = 0;
 
-	if (w->ctl.served && !cp_tm_list_equal(p->ctl, &w->ctl.list))
+	if (w->ctl.served && !cp_tm_list_same(p->ctl, &w->ctl.list))
 		why |= CP_TM_NO_CTL;
-	if (w->itl.served && !cp_tm_list_equal(p->itl, &w->itl.list))
+	if (w->itl.served && !cp_tm_list_same(p->itl, &w->itl.list))
 		why |= CP_TM_NO_ITL;
 	if ((list_role(p->ctl, FILE_SIGNERS) || list_role(p->itl, FILE_SIGNERS)) &&
 	    (!w->ident[CP_TM_TFTP].have || !believes(w, p, w->ident[CP_TM_TFTP].id, FILE_SIGNERS)))
@@ -176,9 +183,9 @@ unsigned cp_tm_boot(const struct cp_tm_world *w, const struct cp_tm_phone *p, st
 
 	/* A CTL may bring the ITL within reach, whose TVS certificate may bring a CTL within reach: three rounds settle it. */
 	for (int round = 0; round < 3; round++) {
-		if (w->ctl.served && now.ctl != &w->ctl.list && takes_ctl(w, &now))
+		if (w->ctl.served && (cp_tm_list_same(now.ctl, &w->ctl.list) || takes_ctl(w, &now)))
 			now.ctl = &w->ctl.list;
-		if (w->itl.served && now.itl != &w->itl.list && takes_itl(w, &now))
+		if (w->itl.served && (cp_tm_list_same(now.itl, &w->itl.list) || takes_itl(w, &now)))
 			now.itl = &w->itl.list;
 	}
 	why = lacks(w, &now);

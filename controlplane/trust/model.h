@@ -33,12 +33,16 @@ struct cp_tm_entry {
 };
 
 struct cp_tm_list { /* a list's certificates; entries without one are left out, order means nothing */
+	uint8_t file[CP_TM_ID]; /* SHA-256 of the file; all zero: it is not made yet, and nobody holds it */
 	unsigned cnt;
 	struct cp_tm_entry e[PKI_TL_REC_MAX];
 };
 
 /** Two lists hold the same certificates in the same roles. */
 bool cp_tm_list_equal(const struct cp_tm_list *a, const struct cp_tm_list *b);
+/** They are the same file: a phone that holds one has nothing to fetch. The same content signed anew is another file, which it
+ * may refuse. */
+bool cp_tm_list_same(const struct cp_tm_list *a, const struct cp_tm_list *b);
 bool cp_tm_list_has(const struct cp_tm_list *list, const uint8_t id[CP_TM_ID], uint32_t roles);
 /** Something in it can check a list or a file. NULL: false. */
 bool cp_tm_list_anchors(const struct cp_tm_list *list);

@@ -61,8 +61,7 @@ static bool all_follow(const struct cp_tm_world *w, const struct states *s)
 static void add(struct search *sr, struct states *s, const struct cp_tm_phone *p)
 {
 	for (unsigned i = 0; i < s->n; i++)
-		if (s->p[i].secure == p->secure && cp_tm_list_equal(s->p[i].ctl, p->ctl) &&
-		    cp_tm_list_equal(s->p[i].itl, p->itl))
+		if (s->p[i].secure == p->secure && cp_tm_list_same(s->p[i].ctl, p->ctl) && cp_tm_list_same(s->p[i].itl, p->itl))
 			return;
 	if (s->n < sr->room)
 		s->p[s->n++] = *p;

@@ -200,7 +200,8 @@ int cp_tm_itl(struct cp_tm_world *w, char *why, size_t why_size)
 	struct cp_tm_cert prev = w->prev[CP_TM_TFTP];
 	const struct cp_tm_cert *signer = tftp, *second = recovery;
 	enum cp_tm_with with = w->with;
-	struct cp_tm_list *l = &w->itl.list;
+	struct cp_tm_list *l = &w->itl.list, old = *l;
+	bool same;
 
 	if (prev.have && memcmp(prev.id, tftp->id, CP_TM_ID) == 0)
 		prev.have = false;
@@ -226,6 +227,9 @@ int cp_tm_itl(struct cp_tm_world *w, char *why, size_t why_size)
 		if (w->mixed && !cp_tm_list_has(&w->ctl.list, w->ident[CP_TM_CALLMANAGER].id, cp_tm_role(PKI_TL_CCM)))
 			list_add(l, PKI_TL_CCM, &w->ident[CP_TM_CALLMANAGER]);
 	}
+	same = w->itl.served && cp_tm_list_equal(l, &old) && memcmp(w->itl.signer, signer->id, CP_TM_ID) == 0;
+	if (!same) /* else there is nothing to make */
+		memset(l->file, 0, sizeof(l->file));
 	w->itl.served = true;
 	memcpy(w->itl.signer, signer->id, CP_TM_ID);
 	return 0;
@@ -304,7 +308,7 @@ static int ctl_signer(struct cp_tm_world *w, char *why, size_t size)
 /* Tokens made anew take the place of the old ones, the signer stays; of servers what there is today; others' as they were. */
 static void ctl_entries(struct cp_tm_world *w)
 {
-	struct cp_tm_list old = w->ctl.list, *l = &w->ctl.list;
+	struct cp_tm_list *l = &w->ctl.list, old = *l;
 
 	l->cnt = 0;
 	for (unsigned i = 0; i < old.cnt; i++) {
@@ -442,5 +446,16 @@ int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, si
 {
 	int rc = apply(w, s, why, why_size);
 
+	switch (s->op) {
+	case CP_TM_SIGN_CTL:
+	case CP_TM_UPDATE_CTL:
+	case CP_TM_REMOVE_CTL:
+	case CP_TM_MIXED:
+	case CP_TM_NONSECURE:
+		memset(w->ctl.list.file, 0, sizeof(w->ctl.list.file)); /* every operation makes a new file */
+		break;
+	default:
+		break;
+	}
 	return rc == 0 ? cp_tm_itl(w, why, why_size) : rc;
 }

@@ -43,6 +43,7 @@ int cp_tm_list_of(const struct pki_tl *tl, struct cp_tm_list *ret, uint8_t signe
 {
 	bool found = false;
 
+	SHA256(tl->file, tl->file_len, ret->file);
 	ret->cnt = 0;
 	for (unsigned i = 0; i < tl->rec_cnt; i++) {
 		struct cp_tm_entry *e = &ret->e[ret->cnt];
@@ -63,6 +64,7 @@ int cp_tm_list_of(const struct pki_tl *tl, struct cp_tm_list *ret, uint8_t signe
 
 int cp_tm_list_entries(const struct pki_tl_entry *entry, unsigned cnt, struct cp_tm_list *ret)
 {
+	memset(ret->file, 0, sizeof(ret->file));
 	ret->cnt = 0;
 	if (cnt > PKI_TL_REC_MAX)
 		return -EINVAL;
@@ -116,6 +118,9 @@ static int list_make(const struct cp_tm_source *src, const uint8_t *file, size_t
 			rc = cp_tm_cert_id(cert, ret->signer);
 		X509_free(cert);
 	}
+	for (unsigned i = 0; rc == 0 && i < src->known_cnt && memcmp(ret->signer, none, CP_TM_ID) == 0; i++)
+		if (signed_by(tl, src->known[i]))
+			rc = cp_tm_cert_id(src->known[i], ret->signer);
 	ret->served = rc == 0;
 	free(tl);
 	return rc;

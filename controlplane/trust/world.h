@@ -29,6 +29,8 @@ struct cp_tm_source { /* what a world is made of; everything borrowed */
 	const char *with;    /* who signs the ITL, as set: "auto", ... */
 	const uint8_t *ctl, *itl; /* files in force; NULL: none */
 	size_t ctl_len, itl_len;
+	X509 *const *known;  /* more certificates that may have signed a list which does not hold them: the CTL's tokens */
+	unsigned known_cnt;
 };
 /** 0; -EBADMSG: a file in force cannot be read; -EINVAL; -ENOMEM. */
 int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret);
