@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <openssl/x509v3.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@
 #include "signerc/signerc.h"
 #include "store/store.h"
 #include "trust/certs.h"
+#include "trust/ledger.h"
 #include "trust/lists.h"
 #include "x509.h"
 
@@ -175,6 +177,18 @@ static int cert_name(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX])
 	return pki_name_device(cert, ret_name);
 }
 
+/* It believed our certificate, and showed its own: the ledger notes both. A MIC is no LSC: only what our CAPF issued is one. */
+static void note_handshake(struct cp_app *app, const char *device, X509 *cert)
+{
+	X509 *ours = cp_certs_own(app->certs, "CallManager"), *capf = cp_certs_own(app->certs, "CAPF");
+
+	cp_ledger_handshake(app->ledger, device, ours);
+	if (capf != NULL && X509_check_issued(capf, cert) == X509_V_OK)
+		cp_ledger_lsc(app->ledger, device, cert, CP_LEDGER_HANDSHAKE);
+	X509_free(ours);
+	X509_free(capf);
+}
+
 static void sccp_alarm(void *ctx, const char *id, const char *subject, const char *text)
 {
 	struct cp_app *app = ctx;
@@ -207,6 +221,8 @@ static void phone_seen(void *ctx, const char *device, const struct cfg_addr *add
 {
 	struct cp_app *app = ctx;
 
+	if (here && cert != NULL && app->ledger != NULL)
+		note_handshake(app, device, cert);
 	if (app->files == NULL)
 		return;
 	cp_files_phone(app->files, device, addr, here);
@@ -453,7 +469,8 @@ static int start(struct cp_app *app)
 	if (cp_tls_create(cfg->sccp.legacy_tls ? CP_TLS_LEGACY_79XX : CP_TLS_MODERN, cfg->sccp.legacy_tls, &app->tls) < 0 ||
 	    cp_certs_create(app, &app->certs) < 0 ||
 	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 ||
-	    cp_lists_create(app, &app->lists) < 0 || cp_sccp_create(&sccp, &app->sccp) < 0 ||
+	    cp_lists_create(app, &app->lists) < 0 || cp_ledger_create(app, &app->ledger) < 0 ||
+	    cp_sccp_create(&sccp, &app->sccp) < 0 ||
 	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
@@ -468,7 +485,8 @@ static int start(struct cp_app *app)
 	};
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
 	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
-	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ctlprov_create(app, &app->ctlprov) < 0 ||
+	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ledger_commands(app->ledger, app->admin) < 0 ||
+	    cp_ctlprov_create(app, &app->ctlprov) < 0 ||
 	    cp_files_open(app) < 0 ||
 	    cp_backup_commands(app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
@@ -499,10 +517,12 @@ static void stop(struct cp_app *app)
 	/* The dataplane goes on with the calls: only our end of the channel closes. */
 	cp_dp_close(app->dp);
 	cp_files_stop(app->files);
+	cp_ledger_stop(app->ledger);
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
 	cp_files_destroy(app->files);
+	cp_ledger_destroy(app->ledger);
 	cp_lists_destroy(app->lists);
 	cp_ctlprov_destroy(app->ctlprov);
 	cp_certs_destroy(app->certs);

@@ -35,7 +35,7 @@ struct ctl_opt {
 
 struct ctl_pos {
 	const char *name; /* "NAME"; NULL: none */
-	enum ctl_type type; /* STR, INT or LOCAL */
+	enum ctl_type type; /* STR, INT, LOCAL, or LIST: the last one, takes all words that are left */
 	const char *member;
 	bool optional;
 };

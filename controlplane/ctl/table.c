@@ -362,6 +362,13 @@ const struct ctl_cmd ctl_commands[] = {
 	{"user add", "user.add", POS("NAME", "name"), user_opts, CTL_CTLOP, "an administrator of the CTL provider"},
 	{"user del", "user.del", POS("NAME", "name"), NULL, CTL_PLAIN, "remove one"},
 	{"show users", "show.users", NO_POS, NULL, CTL_PLAIN, "administrators of the CTL provider"},
+	{"trust status", "trust.status", NO_POS, NULL, CTL_PLAIN, "how many phones hold which trust lists"},
+	{"trust ledger", "trust.ledger", {{"SEP...", CTL_LIST, "devices", true}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "what phones are known to hold, and since when"},
+	{"trust forget", "trust.forget", {{"SEP...", CTL_LIST, "devices", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "these phones were reset by hand: they hold no lists"},
+	{"trust plan", "trust.plan", {{"CHANGE", CTL_LIST, "change", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "whom a change would strand, and the order that strands nobody: regenerate TVS + regenerate TFTP"},
 	{"itl sign-with", "itl.set", POS("NAME", "sign_with"), strand_opts, CTL_PLAIN,
 	 "auto (TFTP, and its old key as long as that is kept), TFTP, TFTP.prev or ITLRecovery"},
 	{"utils itl reset", "itl.reset", POS("KEY", "key"), strand_opts, CTL_PLAIN,
@@ -616,12 +623,13 @@ static int parse_rest(struct ctl_request *r, int argc, char **argv, char *why, s
 				r->local[local++] = argv[i];
 			else
 				rc = set_value(r->args, p->type, p->name, p->member, argv[i], why, size);
-			pos++;
+			pos += p->type != CTL_LIST; /* takes all that follow */
 		}
 	}
 	if (rc < 0)
 		return rc;
-	if (pos < 2 && r->cmd->pos[pos].name != NULL && !r->cmd->pos[pos].optional)
+	if (pos < 2 && r->cmd->pos[pos].name != NULL && !r->cmd->pos[pos].optional &&
+	    (r->cmd->pos[pos].type != CTL_LIST || json_object_get(r->args, r->cmd->pos[pos].member) == NULL))
 		return no(why, size, "%s: %s is missing", r->cmd->words, r->cmd->pos[pos].name);
 	for (const struct ctl_opt *o = r->cmd->opts; o != NULL && o->name != NULL; o++) {
 		find_opt(r->cmd, o->name, strlen(o->name), &local);

@@ -169,8 +169,8 @@ static unsigned lacks(const struct cp_tm_world *w, const struct cp_tm_phone *p)
 	if (w->mixed && p->secure &&
 	    (!w->ident[CP_TM_CALLMANAGER].have || !believes(w, p, w->ident[CP_TM_CALLMANAGER].id, CCM | CCM_TFTP)))
 		why |= CP_TM_NO_REGISTER;
-	/* Without any list it has nothing to check CAPF by, and rollback takes the means away on purpose. */
-	if (w->ident[CP_TM_CAPF_TLS].have && !w->rollback && (cp_tm_list_anchors(p->ctl) || cp_tm_list_anchors(p->itl)) &&
+	/* Without any list it has nothing to check CAPF by. */
+	if (w->ident[CP_TM_CAPF_TLS].have && (cp_tm_list_anchors(p->ctl) || cp_tm_list_anchors(p->itl)) &&
 	    !believes(w, p, w->ident[CP_TM_CAPF_TLS].id, CAPF) && !believes(w, p, w->ident[CP_TM_CAPF].id, CAPF))
 		why |= CP_TM_NO_CAPF;
 	return why;

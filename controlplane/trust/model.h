@@ -95,6 +95,7 @@ struct cp_tm_world {
 	enum cp_tm_with with;
 	struct cp_tm_cert ident[CP_TM_IDENTS], prev[CP_TM_IDENTS]; /* now, and before the last regeneration (if still kept) */
 	struct cp_tm_signed ctl, itl;
+	struct cp_tm_list others; /* of the CTL: servers of other clusters, which stay in it */
 	unsigned fresh; /* counts certificates that steps made up */
 };
 

@@ -329,10 +329,10 @@ static void ctl_entries(struct cp_tm_world *w)
 				c = w->ident[known];
 			if (!cp_tm_list_has(l, c.id, cp_tm_role(PKI_TL_SAST)))
 				list_add(l, PKI_TL_SAST, &c);
-		} else if (known < 0) {
-			list_add(l, old.e[i].role, &c);
 		}
 	}
+	for (unsigned i = 0; i < w->others.cnt && l->cnt < PKI_TL_REC_MAX; i++)
+		l->e[l->cnt++] = w->others.e[i];
 	for (unsigned i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
 		if (w->modern || servers[i].ident != CP_TM_TFTP_EC)
 			list_add(l, servers[i].role, &w->ident[servers[i].ident]);

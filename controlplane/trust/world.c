@@ -159,6 +159,8 @@ int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret)
 			rc = ident_make(src, name, &ret->prev[i]);
 	}
 	if (rc == 0)
+		rc = cp_tm_list_entries(src->others, src->others_cnt, &ret->others);
+	if (rc == 0)
 		rc = list_make(src, src->ctl, src->ctl_len, &ret->ctl);
 	if (rc == 0)
 		rc = list_make(src, src->itl, src->itl_len, &ret->itl);

@@ -31,6 +31,8 @@ struct cp_tm_source { /* what a world is made of; everything borrowed */
 	size_t ctl_len, itl_len;
 	X509 *const *known;  /* more certificates that may have signed a list which does not hold them: the CTL's tokens */
 	unsigned known_cnt;
+	const struct pki_tl_entry *others; /* of the CTL: of other clusters */
+	unsigned others_cnt;
 };
 /** 0; -EBADMSG: a file in force cannot be read; -EINVAL; -ENOMEM. */
 int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret);

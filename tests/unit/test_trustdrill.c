@@ -517,7 +517,10 @@ static void random_drill(unsigned steps)
 static void test_random(void)
 {
 	const char *text = getenv("RAVELIN_SEED");
-	uint64_t seed = text != NULL ? strtoull(text, NULL, 0) : (uint64_t)time(NULL) * 2654435761u + 1;
+	/* the same each time in ./check, another one each time in a full run: what that finds is repeated by its seed */
+	uint64_t seed = text != NULL			  ? strtoull(text, NULL, 0) :
+			getenv("RAVELIN_FULL") != NULL ? (uint64_t)time(NULL) * 2654435761u + 1 :
+							  7919;
 
 	printf("\n    RAVELIN_SEED=%llu", (unsigned long long)seed);
 	rnd_state = seed != 0 ? seed : 1;
