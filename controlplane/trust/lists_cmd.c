@@ -14,18 +14,11 @@
 #include "log.h"
 #include "signerc/signerc.h"
 
-static struct cp_signer_ident *at_start; /* what the signer had then: names that the certificate manager does not keep */
-static unsigned at_start_cnt;
-
 static X509 *own(void *ctx, const char *name)
 {
 	struct cp_app *app = ctx;
-	X509 *c = cp_certs_own(app->certs, name);
 
-	for (unsigned i = 0; c == NULL && i < at_start_cnt; i++)
-		if (strcmp(at_start[i].name, name) == 0 && X509_up_ref(at_start[i].cert) == 1)
-			c = at_start[i].cert;
-	return c;
+	return cp_certs_own(app->certs, name);
 }
 
 static int sign(void *ctx, enum pki_tl_kind kind, const char *ident, const void *tbs, size_t len, uint8_t *sig, size_t *ret_len,
@@ -78,8 +71,6 @@ int cp_lists_create(struct cp_app *app, struct cp_lists **ret)
 	if (cfg_addr_parse(env.host, &a) == 0 && a.family == 4 &&
 	    (a.ip[0] | a.ip[1] | a.ip[2] | a.ip[3]) != 0) /* 0.0.0.0 is nobody's */
 		env.address = a;
-	if (cp_signer_idents(app->signer, &at_start, &at_start_cnt) < 0)
-		at_start_cnt = 0;
 	rc = cp_lists_create_env(&env, ret);
 	if (rc == 0 && cp_certs_watch(app->certs, cert_changed, app) < 0) {
 		cp_lists_destroy(*ret);

@@ -165,6 +165,29 @@ fetch ctl5
 check "the same bytes, the same mode" test "$before" = "$(sha256sum "$WORK"/ctl5/* | cut -c1-64)"
 check_ctl "mixed" status '.cluster.mode == "mixed"'
 
+step "the TFTP key is made anew: the old one leads phones over until it is retired"
+itl() { # NAME: the ITL in force over HTTP, as a phone gets it
+	in_phone timeout 10 curl -s -f -o "$WORK/itl-$1.tlv" "http://10.77.1.1:6970/ITLFile.tlv"
+}
+check "a phone fetches the ITL" itl 1
+verify "$WORK/itl-1.tlv" >"$WORK/v.json"
+check_json "python verifies it" "$WORK/v.json" '.good and ([.records[] | select(.role == "SAST")] | length) == 2'
+check "regenerate" ctl cert regenerate TFTP
+soon_ctl "signed by the old key" 5 "show itl" '.signed_by == "TFTP.prev" and ([.records[] | select(.function == "TFTP")] | length) >= 2'
+itl 2
+verify "$WORK/itl-2.tlv" --anchor "$WORK/itl-1.tlv" >"$WORK/v.json"
+check_json "who holds the first takes the second" "$WORK/v.json" '.good'
+check "retire" ctl cert retire TFTP
+soon_ctl "signed by the new key" 5 "show itl" '.signed_by == "TFTP"'
+itl 3
+verify "$WORK/itl-3.tlv" --anchor "$WORK/itl-2.tlv" >"$WORK/v.json"
+check_json "who holds the second takes the third" "$WORK/v.json" '.good'
+check "sign with the recovery key" ctl utils itl reset localkey
+itl 4
+verify "$WORK/itl-4.tlv" --anchor "$WORK/itl-1.tlv" >"$WORK/v.json"
+check_json "which even the first names" "$WORK/v.json" '.good'
+check_ctl "the CTL lacks the new TFTP certificate, and an alarm says so" "show alarms" 'any(.[]; .id == "ctl-stale" and (.text | test("TFTP")))'
+
 step "back to non-secure"
 far utils ctl set-cluster non-secure-mode --key "$P/etoken1.pem" >"$WORK/far9.json" 2>&1
 check_json "CallManager's spelling" "$WORK/far9.json" '.mode == "nonsecure"'
