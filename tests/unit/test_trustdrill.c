@@ -10,7 +10,9 @@
 #include <event2/event.h>
 #include <time.h>
 
+#include "admin/admin.h"
 #include "drill.h"
+#include "trust/itl.h"
 #include "trust/ledger.h"
 
 static struct event_base *base;
@@ -530,7 +532,120 @@ static void test_random(void)
 	cluster = NULL;
 }
 
+/* The ITL that the model makes is the one that the appliance's publisher makes, for every class, mode and signer. */
+static void test_publisher(void)
+{
+	struct cp_tm_world *w = malloc(sizeof(*w));
+	struct cp_tm_step s;
+	struct drill *d = drill_create(CP_TM_WITH_TFTP, true);
+
+	for (unsigned i = 0; i < 2u * 2 * 2 * 2 * CP_TM_WITHS; i++) {
+		struct cp_itl_in in = {.cls = i & 1 ? PKI_CLASS_79XX : PKI_CLASS_MODERN, .sign_with = cp_tm_with_name(i / 16)};
+		struct cp_trust_own own;
+		struct cp_itl_out out;
+		struct cp_tm_list l;
+		uint8_t id[CP_TM_ID];
+		char why[200] = "";
+
+		if (i == 0) {
+			step(&s, "regenerate CallManager"); /* so that the CTL does not name it */
+			drill_do(d, &s);
+		}
+		if ((i >> 3 & 1) != (d->prev[CP_TM_TFTP].cert != NULL)) {
+			step(&s, i >> 3 & 1 ? "regenerate TFTP" : "retire TFTP");
+			drill_do(d, &s);
+		}
+		d->mixed = i >> 1 & 1;
+		d->rollback = i >> 2 & 1;
+		d->with = (enum cp_tm_with)(i / 16);
+		cp_trust_own_get(&own, drill_own, d);
+		in.own = &own;
+		in.mixed = d->mixed;
+		in.rollback = d->rollback;
+		CU_ASSERT_EQUAL_FATAL(cp_itl_entries(&in, &out, why, sizeof(why)), 0);
+		CU_ASSERT_EQUAL_FATAL(cp_tm_list_entries(out.entry, out.cnt, &l), 0);
+		CU_ASSERT_EQUAL_FATAL(cp_tm_cert_id(out.signer, id), 0);
+		CU_ASSERT_EQUAL_FATAL(drill_world(d, in.cls, w), 0);
+		CU_ASSERT_EQUAL(cp_tm_itl(w, why, sizeof(why)), 0);
+		CU_ASSERT_TRUE(cp_tm_list_equal(&w->itl.list, &l));
+		CU_ASSERT_EQUAL(memcmp(w->itl.signer, id, sizeof(id)), 0);
+		cp_trust_own_free(&own);
+	}
+	drill_destroy(d);
+	free(w);
+}
+
+/* --- what an operator sees --- */
+
+static char answer[200000];
+
+static void answered(void *ctx, const char *line, size_t len)
+{
+	(void)ctx;
+	snprintf(answer, sizeof(answer), "%.*s", (int)len, line);
+}
+
+static const char *ask_admin(struct cp_admin *a, const char *text)
+{
+	answer[0] = '\0';
+	cp_admin_input(a, text, strlen(text), answered, NULL);
+	for (int i = 0; i < 2000 && answer[0] == '\0'; i++) {
+		struct timeval tv = {0, 2000};
+
+		event_base_loopexit(base, &tv);
+		event_base_dispatch(base);
+	}
+	return answer;
+}
+
+#define SAYS(text, part) CU_ASSERT_PTR_NOT_NULL(strstr(ask_admin(a, text), part))
+
+static void test_commands(void)
+{
+	struct cp_admin *a = cp_admin_create(NULL);
+	struct cp_tm_step s;
+	struct drill *after;
+	char part[80];
+
+	CU_ASSERT_EQUAL_FATAL(cp_ledger_commands(ledger, a), 0);
+	begin(CP_TM_WITH_TFTP, false);
+	snprintf(part, sizeof(part), "\"hold_what_is_served\":%u", phone_cnt);
+	SAYS("{\"cmd\":\"trust.status\"}", part);
+	SAYS("{\"cmd\":\"trust.status\"}", "\"in_force\":\"yes\"");
+	SAYS("{\"cmd\":\"trust.ledger\",\"args\":{\"devices\":[\"SEP000000000001\"]}}", "\"itl_how\":\"fetched\"");
+	SAYS("{\"cmd\":\"trust.ledger\",\"args\":{\"devices\":[\"SEPFFFFFFFFFFFF\"]}}", "not-found");
+	SAYS("{\"cmd\":\"trust.ledger\",\"args\":{\"devices\":[\"x\"]}}", "invalid");
+	SAYS("{\"cmd\":\"trust.ledger\"}", "SEP000000000002");
+	/* one at a time: TVS, wait, TFTP; or the recovery key first, and no wait */
+	SAYS("{\"cmd\":\"trust.plan\",\"args\":{\"change\":[\"regenerate\",\"TVS\",\"+\",\"regenerate\",\"TFTP\"]}}",
+	     "strands nobody, if every wait is kept");
+	snprintf(part, sizeof(part), "\"stranded_if_done_at_once\":%u", phone_cnt);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer, part));
+	snprintf(part, sizeof(part), "wait until all %u phones have fetched the new lists", phone_cnt);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer, part));
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer, "\"or\":"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer, "sign itl with ITLRecovery"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer, "\"SEP00000000004D\"")); /* twenty are named: of class 79xx, every fourth */
+	SAYS("{\"cmd\":\"trust.plan\",\"args\":{\"change\":[\"regenerate\",\"CallManager\"]}}", "\"verdict\":\"strands nobody\"");
+	SAYS("{\"cmd\":\"trust.plan\",\"args\":{\"change\":[\"update\",\"ctl\"]}}", "there is no CTL");
+	SAYS("{\"cmd\":\"trust.plan\",\"args\":{\"change\":[\"do\",\"something\"]}}", "not a change");
+	SAYS("{\"cmd\":\"trust.plan\",\"args\":{}}", "invalid");
+	step(&s, "regenerate TVS");
+	CU_ASSERT_EQUAL_FATAL(try_step(&s, NULL, &after), 0);
+	carry_out(after);
+	CU_ASSERT_EQUAL(come(100), 0);
+	SAYS("{\"cmd\":\"trust.plan\",\"args\":{\"change\":[\"regenerate\",\"TFTP\"]}}", "phones have fetched the lists of today (now");
+	SAYS("{\"cmd\":\"trust.status\"}", "\"in_force\":\"no\"");
+	SAYS("{\"cmd\":\"trust.forget\",\"args\":{\"devices\":[\"SEP000000000001\"]}}", "\"forgotten\":1");
+	SAYS("{\"cmd\":\"trust.forget\",\"args\":{\"devices\":[]}}", "invalid");
+	SAYS("{\"cmd\":\"trust.forget\",\"args\":{\"devices\":[\"SEPFFFFFFFFFFFF\"]}}", "not-found");
+	SAYS("{\"cmd\":\"trust.ledger\",\"args\":{\"devices\":[\"SEP000000000001\"]}}", "holds no list");
+	cp_admin_destroy(a);
+}
+
 static CU_TestInfo tests[] = {
+	{"the publisher makes what the model foretells", test_publisher},
+	{"commands", test_commands},
 	{"every order, ITL signed with the TFTP key of the day", test_orders_classic},
 	{"every order, mixed mode", test_orders_mixed},
 	{"every order, the key of yesterday leads over", test_orders_auto},
