@@ -301,7 +301,7 @@ void cp_files_fetched(struct cp_files *f, const struct cp_file_ask *ask, const s
 {
 	struct cp_note *n;
 	struct cp_name name;
-	char device[16];
+	char device[16], there[16];
 
 	if (file->kind != CP_FILE_CTL && file->kind != CP_FILE_ITL)
 		return;
@@ -315,6 +315,9 @@ void cp_files_fetched(struct cp_files *f, const struct cp_file_ask *ask, const s
 	else if (!cp_index_at(f->index, &ask->from, device))
 		return; /* nobody knows who that was */
 	if (cp_index_get(f->index, device).flags == 0)
+		return;
+	/* Another phone's address: whoever reads SEP1's list from SEP2's place says nothing of what SEP1 holds. */
+	if (ask->device[0] == '\0' && cp_index_here(f->index, &ask->from, there) && strcmp(there, device) != 0)
 		return;
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)

@@ -41,6 +41,19 @@ void cp_trust_own_free(struct cp_trust_own *own)
 	memset(own, 0, sizeof(*own));
 }
 
+bool cp_trust_own_same(const struct cp_trust_own *a, const struct cp_trust_own *b)
+{
+	for (size_t i = 0; i < sizeof(owns) / sizeof(owns[0]); i++) {
+		X509 *x, *y;
+
+		memcpy(&x, (const char *)a + owns[i].off, sizeof(x));
+		memcpy(&y, (const char *)b + owns[i].off, sizeof(y));
+		if (x != y && !cp_cert_same(x, y))
+			return false;
+	}
+	return true;
+}
+
 bool cp_cert_same(const X509 *a, const X509 *b)
 {
 	return a != NULL && b != NULL && X509_cmp(a, b) == 0;

@@ -25,6 +25,8 @@ struct cp_trust_own {
 typedef X509 *(*cp_own_fn)(void *ctx, const char *name); /* a reference, or NULL */
 void cp_trust_own_get(struct cp_trust_own *own, cp_own_fn fn, void *ctx);
 void cp_trust_own_free(struct cp_trust_own *own);
+/** The same certificates in the same places. */
+bool cp_trust_own_same(const struct cp_trust_own *a, const struct cp_trust_own *b);
 
 struct cp_itl_in {
 	const struct cp_trust_own *own;

@@ -485,6 +485,28 @@ static int plan_ctl(struct job *j)
 	return rc;
 }
 
+/* What a draft was planned with is what there is: a list of yesterday's certificates would be signed, else. */
+static bool own_same(struct cp_lists *l, const struct cp_trust_own *own)
+{
+	struct cp_trust_own now;
+	bool same;
+
+	cp_trust_own_get(&now, l->env.own, l->env.ctx);
+	same = cp_trust_own_same(&now, own);
+	cp_trust_own_free(&now);
+	return same;
+}
+
+/* Phones may have come or gone since a draft was made: the ledger is asked again before it is in force. */
+static int draft_allowed(struct job *j)
+{
+	const struct pki_tl_entry *entry[PKI_CLASS_MAX] = {NULL};
+
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++)
+		entry[cls] = j->plan.entry[cls];
+	return allowed(j, entry, j->plan.cnt, j->plan.next.mode == CP_CLUSTER_MIXED, j->plan.first);
+}
+
 /* On a thread, or at start. */
 static void sign(void *arg)
 {
@@ -715,6 +737,11 @@ static void start_job(struct job *j)
 		if (j->serial != l->ctl.serial || l->ctl_bad) {
 			snprintf(j->why, sizeof(j->why), "the CTL was changed meanwhile: prepare it again");
 			j->rc = -ESTALE;
+		} else if (!own_same(l, &j->own)) {
+			snprintf(j->why, sizeof(j->why), "a certificate of ours was changed meanwhile: prepare it again");
+			j->rc = -ESTALE;
+		} else {
+			j->rc = draft_allowed(j);
 		}
 		if (j->rc == 0)
 			signed_(j);

@@ -106,7 +106,8 @@ int cp_lists_ctl_change(struct cp_lists *lists, const struct cp_ctl_change *chan
 
 /**
  * The same with a token that is elsewhere, in two steps. Prepare: the bytes to be signed, for each class. Store: the
- * signatures, or whole files, come back; they are verified, and refused (-ESTALE) if the CTL or a certificate changed in between.
+ * signatures, or whole files, come back; they are verified, and refused (-ESTALE) if the CTL or a certificate changed in
+ * between; the ledger is asked both times.
  */
 int cp_lists_ctl_prepare(struct cp_lists *lists, const struct cp_ctl_change *change, int64_t strand, struct cp_ctl_draft **ret,
 			 unsigned *ret_stranded, char *why, size_t why_size);

@@ -982,6 +982,19 @@ static void test_lists(void)
 	for (int i = 0; i < 100 && notes < 1; i++)
 		event_base_loop(base, EVLOOP_ONCE);
 	CU_ASSERT_EQUAL(notes, 1);
+	/* from where another phone is registered it says nothing of this one */
+	put_device(OTHER, "8851", CP_DEVICE_ENCRYPTED, NULL);
+	cp_files_phone(files, OTHER, &ask.from, true);
+	strcpy(ask.name, "ITL" PHONE ".tlv");
+	notes = 0;
+	cp_files_fetched(files, &ask, f);
+	strcpy(ask.name, "ITL" OTHER ".tlv");
+	cp_files_fetched(files, &ask, f);
+	for (int i = 0; i < 100 && notes < 1; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	CU_ASSERT_EQUAL(notes, 1);
+	CU_ASSERT_STRING_EQUAL(noted, OTHER " 2 4");
+	cp_files_phone(files, OTHER, &ask.from, false);
 	cp_file_put(f);
 	cp_file_put(list_file);
 	list_file = NULL;

@@ -602,6 +602,18 @@ static void test_remote_token(void)
 	CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), 0);
 	CU_ASSERT(store_sigs(d, fx_key(2), true, 1) < 0);
 	CU_ASSERT_EQUAL(cp_lists_mode(f.lists), CP_CLUSTER_NONSECURE);
+	/* what was prepared names a certificate that is no longer ours */
+	CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), 0);
+	fx_regen(&f, "CallManager");
+	CU_ASSERT_EQUAL(store_sigs(d, fx_key(2), false, 0), -ESTALE);
+	CU_ASSERT(says("a certificate of ours was changed meanwhile"));
+	/* phones that came between prepare and store count too */
+	CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), 0);
+	f.allow_rc = -EPERM;
+	CU_ASSERT_EQUAL(store_sigs(d, fx_key(2), false, 0), -EPERM);
+	CU_ASSERT(says("7 phones would be stranded"));
+	f.allow_rc = 0;
+	CU_ASSERT_EQUAL(cp_lists_mode(f.lists), CP_CLUSTER_NONSECURE);
 	CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &stale, &stranded, why, sizeof(why)), 0);
 	CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), 0);
 	CU_ASSERT_EQUAL(store_sigs(d, fx_key(2), true, 0), 0);
