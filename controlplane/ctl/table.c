@@ -204,6 +204,8 @@ static const struct ctl_opt file_decrypt_opts[] = {
 	{"--strand", "N", CTL_INT, "strand", NULL, false, "do it although exactly N phones will trust us no more"}
 static const struct ctl_opt mode_opts[] = {
 	{"--tokenless", NULL, CTL_TRUE, "tokenless", NULL, false, "the CallManager key signs; the ITL recovery key is the second SAST"},
+	{"--recreate", NULL, CTL_TRUE, "recreate", NULL, false,
+	 "all tokens are lost, or one leaked: a CTL as if there were none; phones that hold the old one refuse it until theirs is erased"},
 	{"--token", "PEM", CTL_LIST, "_tokens", NULL, false, "add a token by its certificate; may be repeated"},
 	SIGN_HERE,
 	REMOTE,

@@ -168,7 +168,7 @@ static void change_drop(struct cp_ctl_change *c) /* the certificates that change
 static int change_args(const json_t *args, struct cp_ctl_change *c, int64_t *strand, char *why, size_t size)
 {
 	static const char *const names[] = {"mode", "tokenless", "add_tokens", "del_tokens", "add_tftp", "del_tftp",
-					    "signer", "signer_cert", "strand", NULL};
+					    "signer", "signer_cert", "strand", "recreate", NULL};
 	const json_t *v, *list;
 	json_t *item;
 	size_t i;
@@ -189,6 +189,7 @@ static int change_args(const json_t *args, struct cp_ctl_change *c, int64_t *str
 		}
 	}
 	c->tokenless = json_is_true(json_object_get(args, "tokenless"));
+	c->recreate = json_is_true(json_object_get(args, "recreate"));
 	list = json_object_get(args, "add_tokens");
 	if (rc == 0 && list != NULL && (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX)) {
 		snprintf(why, size, "add_tokens is not a list of at most %d certificates", CP_CTL_ADD_MAX);

@@ -23,6 +23,7 @@ struct cp_ctl_change { /* everything borrowed */
 	bool set_mode;
 	enum cp_cluster_mode mode;
 	bool tokenless; /* the CallManager key signs, the recovery key is the second SAST */
+	bool recreate;  /* all tokens are lost or one leaked (004c:CR-05): the CTL there is counts for nothing; with set_mode */
 	X509 *token[CP_CTL_ADD_MAX]; /* to add */
 	unsigned token_cnt;
 	const char *del_token[CP_CTL_ADD_MAX]; /* by name, or at least 8 hex digits of the certificate's SHA-256 */

@@ -460,10 +460,14 @@ static int plan_ctl(struct job *j)
 {
 	struct cp_lists *l = j->lists;
 	const struct pki_tl_entry *entry[PKI_CLASS_MAX] = {NULL};
-	const struct cp_ctl_rec *cur = &l->ctl;
-	struct cp_ctl_rec none = {0};
+	bool anew = l->ctl_bad || j->ch.recreate;
+	struct cp_ctl_rec none = {.serial = l->ctl.serial, .timestamp = l->ctl.timestamp}; /* newer than what there was */
 	int rc;
 
+	if (j->ch.recreate && !j->ch.set_mode) {
+		snprintf(j->why, sizeof(j->why), "a CTL is recreated by setting the cluster's mode");
+		return -EINVAL;
+	}
 	if (l->ctl_bad && !j->ch.set_mode) {
 		snprintf(j->why, sizeof(j->why), "The CTL File signature is invalid or the CTL File is corrupt. You must recreate the CTL "
 			 "File. All existing certificate information in the CTL file will be lost: set the cluster's mode");
@@ -471,7 +475,7 @@ static int plan_ctl(struct job *j)
 	}
 	j->ch.now_us = now_us(l);
 	j->ch.who = j->who;
-	rc = cp_ctlop_plan(l->ctl_bad ? &none : cur, &j->ch, &j->own, l->env.own, l->env.ctx, l->env.host,
+	rc = cp_ctlop_plan(anew ? &none : &l->ctl, &j->ch, &j->own, l->env.own, l->env.ctx, l->env.host,
 			   l->env.address.family == 4 ? l->env.address.ip : NULL, &j->plan, j->why, sizeof(j->why));
 	if (rc < 0)
 		return rc;

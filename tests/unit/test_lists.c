@@ -585,6 +585,8 @@ static void test_remote_token(void)
 	struct cp_ctl_draft *d = NULL, *stale = NULL;
 	X509 *t1, *t2;
 	unsigned stranded;
+	uint64_t serial;
+	uint32_t stamp;
 	char why[512];
 
 	fx_up(&f);
@@ -627,6 +629,29 @@ static void test_remote_token(void)
 	ch = UPDATE;
 	ch.who = "tester";
 	ch.signer_cert = fx_find(&f, "SAST1")->cert;
+	CU_ASSERT_EQUAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), -EPERM);
+	CU_ASSERT(strstr(why, "The token must already exist in the CTL file.") != NULL);
+	/* 004c:CR-03, CR-05: with all tokens lost the CTL is made as if there were none, which the ledger is asked about */
+	ch = UPDATE;
+	ch.recreate = true;
+	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), -EINVAL);
+	ch = MIXED;
+	ch.recreate = true;
+	f.allow_rc = -EPERM;
+	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), -EPERM);
+	CU_ASSERT(says("7 phones would be stranded"));
+	serial = cp_lists_ctl(f.lists)->serial;
+	stamp = cp_lists_ctl(f.lists)->timestamp;
+	CU_ASSERT_EQUAL(fx_change(&f, ch, 7), 0);
+	f.allow_rc = 0;
+	CU_ASSERT(cp_lists_ctl(f.lists)->serial > serial && cp_lists_ctl(f.lists)->timestamp > stamp);
+	CU_ASSERT_EQUAL(cp_lists_ctl(f.lists)->token_cnt, 2);
+	CU_ASSERT_STRING_EQUAL(cp_lists_ctl(f.lists)->signer, "SAST1");
+	CU_ASSERT_FALSE(cp_ctl_lists(cp_lists_ctl(f.lists), t1, PKI_TL_SAST));
+	/* a token that is not in the file: it was forgotten with the rest */
+	ch = UPDATE;
+	ch.who = "tester";
+	ch.signer_cert = t2;
 	CU_ASSERT_EQUAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), -EPERM);
 	CU_ASSERT(strstr(why, "The token must already exist in the CTL file.") != NULL);
 	X509_free(t1);
