@@ -46,6 +46,7 @@ static int world(void *ctx, enum pki_tl_class cls, struct cp_tm_world *ret)
 		.own = own,
 		.ctx = app,
 		.cls = cls,
+		.no_tvs = true, /* ITLs name TVS, so that phones know it when it is there; until then no plan may count on it */
 		.known = known,
 		.others = others,
 	};

@@ -133,7 +133,7 @@ static bool tvs_confirms(const struct cp_tm_world *w, const struct cp_tm_phone *
 {
 	const struct cp_tm_cert *tvs = &w->ident[CP_TM_TVS];
 
-	if (!tvs->have || (!cp_tm_list_has(p->itl, tvs->id, TVS) && !cp_tm_list_has(p->ctl, tvs->id, TVS)))
+	if (w->no_tvs || !tvs->have || (!cp_tm_list_has(p->itl, tvs->id, TVS) && !cp_tm_list_has(p->ctl, tvs->id, TVS)))
 		return false;
 	return (cp_tm_vouch(w, id) & roles) != 0;
 }

@@ -92,6 +92,7 @@ const char *cp_tm_with_name(unsigned with); /* "auto", "TFTP", "TFTP.prev", "ITL
 struct cp_tm_world {
 	bool mixed, rollback;
 	bool modern;    /* lists of class modern: TFTP-EC is in them */
+	bool no_tvs;    /* TVS is listed and nobody answers there: it confirms nothing */
 	enum cp_tm_with with;
 	struct cp_tm_cert ident[CP_TM_IDENTS], prev[CP_TM_IDENTS]; /* now, and before the last regeneration (if still kept) */
 	struct cp_tm_signed ctl, itl;

@@ -143,6 +143,7 @@ int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->mixed = src->mixed;
 	ret->rollback = src->rollback;
+	ret->no_tvs = src->no_tvs;
 	ret->modern = src->cls == PKI_CLASS_MODERN;
 	ret->with = CP_TM_WITHS;
 	for (unsigned i = 0; i < CP_TM_WITHS; i++)

@@ -101,6 +101,10 @@ static void test_tvs(void)
 	CU_ASSERT_NOT_EQUAL(cp_tm_vouch(w, w->ident[CP_TM_TFTP].id), 0);
 	CU_ASSERT_EQUAL(cp_tm_vouch(w, w->ident[CP_TM_TVS].id), 0); /* never for itself */
 	CU_ASSERT_EQUAL(cp_tm_vouch(w, (const uint8_t *)"nobody's certificate...........") , 0);
+	w->no_tvs = true; /* named in its list, but nobody answers: it is stuck */
+	CU_ASSERT_EQUAL(cp_tm_boot(w, &p, NULL) & CP_TM_NO_ITL, CP_TM_NO_ITL);
+	w->no_tvs = false;
+	CU_ASSERT_EQUAL(cp_tm_boot(w, &p, NULL), 0);
 	w->ident[CP_TM_TVS].have = false; /* no TVS: it is stuck */
 	CU_ASSERT_EQUAL(cp_tm_boot(w, &p, NULL) & CP_TM_NO_ITL, CP_TM_NO_ITL);
 	free(w);
