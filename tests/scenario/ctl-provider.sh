@@ -166,8 +166,9 @@ check "the same bytes, the same mode" test "$before" = "$(sha256sum "$WORK"/ctl5
 check_ctl "mixed" status '.cluster.mode == "mixed"'
 
 step "the TFTP key is made anew: the old one leads phones over until it is retired"
-itl() { # NAME: the ITL in force over HTTP, as a phone gets it
-	in_phone timeout 10 curl -s -f -o "$WORK/itl-$1.tlv" "http://10.77.1.1:6970/ITLFile.tlv"
+itl() { # NAME: the lists in force over HTTP, as phone 1 gets them: so that the ledger knows what it holds
+	in_phone timeout 10 curl -s -f -o "$WORK/ctl-$1.tlv" "http://10.77.1.1:6970/CTL$(sc_phone_name 1).tlv" &&
+		in_phone timeout 10 curl -s -f -o "$WORK/itl-$1.tlv" "http://10.77.1.1:6970/ITL$(sc_phone_name 1).tlv"
 }
 check "a phone fetches the ITL" itl 1
 verify "$WORK/itl-1.tlv" >"$WORK/v.json"
