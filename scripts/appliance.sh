@@ -70,7 +70,7 @@ appliance_start() {
 	daemon signer
 	daemon controlplane
 	daemon dataplane
-	wait_for 20 dataplane_up || {
+	wait_for 60 dataplane_up || {
 		tail -5 "$WORK"/*.log >&2
 		return 1
 	}

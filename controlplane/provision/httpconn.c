@@ -302,9 +302,9 @@ void cp_conn_http_file(void *ctx, void *owner, int rc, struct cp_file *file)
 
 bool cp_http_device(const char *name, char ret_device[16])
 {
-	const char *base = strrchr(name, '/');
+	const char *slash = strrchr(name, '/');
+	const char *base = name + (slash != NULL ? slash + 1 - name : 0);
 
-	base = base != NULL ? base + 1 : name;
 	if (strncmp(base, "CTL", 3) == 0 || strncmp(base, "ITL", 3) == 0)
 		base += 3;
 	if (strncmp(base, "SEP", 3) != 0 || strspn(base + 3, "0123456789ABCDEF") < 12)

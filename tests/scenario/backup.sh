@@ -28,7 +28,7 @@ machine() { # NAME start|stop
 			ip netns exec "$NS_APP" "$BUILD/$d" -c "$WORK/$1/ravelin.yaml" >>"$WORK/$1-${d##*-}.log" 2>&1 &
 			printf '%s' $! >"$WORK/$1-${d##*-}.pid"
 		done
-		wait_for 20 eval "'$BUILD/controlplane/ctl/ravelinctl' -s '$WORK/$1/run/admin.sock' status >/dev/null 2>&1" ||
+		wait_for 60 eval "'$BUILD/controlplane/ctl/ravelinctl' -s '$WORK/$1/run/admin.sock' status >/dev/null 2>&1" ||
 			{ tail -5 "$WORK/$1"-*.log >&2; return 1; }
 	else
 		for d in controlplane signer; do

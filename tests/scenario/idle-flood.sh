@@ -49,7 +49,7 @@ sed -i "s|^sccp:|sccp:\n  handshake_s: $HANDSHAKE\n  max_preauth: $MAX_PREAUTH\n
 daemon signer
 daemon controlplane
 up() { ctl_holds status '.registered.encrypted >= 0'; }
-wait_for 20 up || bail "the controlplane did not come up"
+wait_for 60 up || bail "the controlplane did not come up"
 mkdir "$WORK/certs"
 for i in $(seq 1 11); do
 	name=$(printf 'SEP%012X' "$i")

@@ -190,7 +190,7 @@ ctl capture start --leg $LEG_A --side plain --max-mb 1 >/dev/null || bad "captur
 { kill -9 "$(daemon_pid controlplane)"; wait "$(daemon_pid controlplane)"; } 2>/dev/null
 sleep 0.3
 daemon controlplane
-wait_for 20 dataplane_up || bad "the controlplane did not return"
+wait_for 60 dataplane_up || bad "the controlplane did not return"
 check "an orphan ends" wait_for 10 grep -q "event=capture-end .*end=1" "$WORK/dataplane.log"
 
 appliance_stop 2>>"$WORK/checks.log"

@@ -94,7 +94,7 @@ sleep 1
 kill -9 "$(daemon_pid controlplane)"
 wait "$(daemon_pid controlplane)" 2>/dev/null
 daemon controlplane
-wait_for 20 dataplane_up || die "the controlplane did not come back"
+wait_for 60 dataplane_up || die "the controlplane did not come back"
 check "the shards are where they were" wait_for 5 same_map
 check_ctl "it knows what was moved" "show shards" "map(select(.moved)) | length == $moved"
 ctl move shard 5 --worker $((1 - $(jq '.[5]' <<<"$before"))) >/dev/null || die "no move after that"
