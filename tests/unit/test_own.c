@@ -120,8 +120,20 @@ static void down(void)
 	event_base_free(app.base);
 }
 
+/* The keys that a first start makes are made once: each test begins with a copy of that state. */
+static char kept[] = "/tmp/ravelin-own-XXXXXX";
+
+static void copy_state(const char *from, const char *to)
+{
+	char cmd[300];
+
+	snprintf(cmd, sizeof(cmd), "cp -a %s/signer %s/", from, to);
+	CU_ASSERT_EQUAL_FATAL(system(cmd), 0);
+}
+
 static void begin(void)
 {
+	static bool made;
 	char text[400], err[256];
 	int n;
 
@@ -133,7 +145,12 @@ static void begin(void)
 	CU_ASSERT_EQUAL_FATAL(cfg_load_data((uint8_t *)text, (size_t)n, &cfg, err, sizeof(err)), 0);
 	snprintf(run_dir, sizeof(run_dir), "%s/run", tmp_dir);
 	mkdir(cfg->paths.state, 0700);
+	if (made)
+		copy_state(kept, cfg->paths.state);
 	signer_up();
+	if (!made)
+		copy_state(cfg->paths.state, kept);
+	made = true;
 	up();
 }
 
@@ -714,6 +731,8 @@ static int setup(void)
 	int64_t now = (int64_t)time(NULL);
 
 	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
+	if (mkdtemp(kept) == NULL)
+		return -1;
 	ca = cf_ca("Company Root CA", NULL, now - DAY, now + 3650 * DAY);
 	inter = cf_ca("Issuing CA", &ca, now - DAY, now + 900 * DAY);
 	return 0;
@@ -724,6 +743,7 @@ static int teardown(void)
 	cf_free(&ca);
 	cf_free(&inter);
 	json_decref(answer);
+	nftw(kept, tmp_rm_one, 16, FTW_DEPTH | FTW_PHYS);
 	return 0;
 }
 

@@ -55,6 +55,13 @@ static void wipe_dir(void)
 	CU_ASSERT_EQUAL(in_dir("rm -rf state run kek"), 0);
 }
 
+/* A state that is whole, without waiting for its keys again: test_cut_first_start() kept one. */
+static void whole_dir(void)
+{
+	wipe_dir();
+	CU_ASSERT_EQUAL(in_dir("if [ -d whole ]; then cp -a whole state; fi"), 0);
+}
+
 static int load(const char *more)
 {
 	char text[1024];
@@ -347,7 +354,7 @@ static void test_missing_is_an_error(void)
 	struct pki_state *st;
 	char path[200], aside[220];
 
-	wipe_dir();
+	whole_dir();
 	st = opened();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
 	pki_state_close(st);
@@ -382,7 +389,7 @@ static void test_foreign_certificate(void)
 	X509 *cert = NULL;
 	struct pki_ca ca;
 
-	wipe_dir();
+	whole_dir();
 	st = opened();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
 	ca = (struct pki_ca){st->ident[PKI_IDENT_CAPF].cur.key, st->ident[PKI_IDENT_CAPF].cur.cert};
@@ -396,7 +403,7 @@ static void test_foreign_certificate(void)
 	CU_ASSERT_EQUAL(pki_state_open(cfg, time(NULL), &st, err, sizeof(err)), -EACCES);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err, "TVS.key.pem: not issued by itself"));
 
-	wipe_dir();
+	whole_dir();
 	st = opened();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(st);
 	id = (struct pki_ident){.name = "TVS"};
@@ -812,7 +819,7 @@ static void test_client(void)
 	struct stat st;
 	X509 *a = NULL, *b = NULL;
 
-	wipe_dir();
+	whole_dir();
 	snprintf(run_dir, sizeof(run_dir), "%s/run", dir);
 	CU_ASSERT_EQUAL(cp_signer_open(run_dir, 1000, &s), -ENOENT);
 	start();
