@@ -3,7 +3,7 @@
 # Backup and restore onto a new machine. What a phone that trusts the old machine checks is checked of the restored one: its trust lists
 # and its signed configuration by the list it holds, the certificates of the services, the records. What is no whole bundle is
 # refused and leaves nothing; a restore that is killed leaves the old state or the new one.
-# RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace.
+# RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40, P2-41.
 set -u
 SC_NAME=backup
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

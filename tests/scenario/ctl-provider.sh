@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Trust lists of a whole appliance: non-secure as installed, made mixed by a stranger over HTTPS (curl), changed by tokens whose keys
 # are elsewhere (openssl's, and SoftHSM's by PKCS#11), every list read and verified by a parser that shares no code with us.
+# 004a:CTL-09, CTL-14, CTL-26; 004b:CTL-03, CTL-10, CTL-26; 004c:CT-07, CT-10, CT-12, CT-13, CT-19, CT-20, CT-25.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 set -u
 SC_NAME=ctl-provider
@@ -163,6 +164,8 @@ daemon controlplane
 wait_for 10 dataplane_up || die "the controlplane did not come back"
 fetch ctl5
 check "the same bytes, the same mode" test "$before" = "$(sha256sum "$WORK"/ctl5/* | cut -c1-64)"
+md5=$(ctl -j ctl version | jq -r '.files[] | select(.class == "79xx") | .md5')
+check "its version is the file's MD5" test "$md5" = "$(md5sum <"$WORK/ctl5/CTLFile-79xx.tlv" | cut -c1-32)"
 check_ctl "mixed" status '.cluster.mode == "mixed"'
 
 step "the TFTP key is made anew: the old one leads phones over until it is retired"

@@ -3,6 +3,7 @@
 # What phones fetch from a whole appliance, fetched by curl over TFTP and HTTP: configurations signed, short, encrypted and plain,
 # the operator's files, unknown phones. Verified by `ravelinctl file`, by python's cryptography (which parses the file by
 # itself) and by xmllint. A restart signs nothing anew; a change signs one file; explain says what was served.
+# 004a:TFTP-02, TFTP-03, TFTP-05; 002:P2-01, P2-11; 001:P1-132, P1-135.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 set -u
 SC_NAME=provision

@@ -1,15 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # A TFTP certificate rolled under two phones, in a whole appliance: what they fetch is in the ledger, a change that would strand one
-# is refused with the number, and after a restart in the middle the old key can be dropped once both are over. 002:P2-17, P2-27,
-# P2-36. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# is refused with the number, and after a restart in the middle the old key can be dropped once both are over. Then new certificates of
+# the listeners of files and of the CTL provider, under a download. 002:P2-17, P2-27, P2-36. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 set -u
 SC_NAME=troll
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
 
 ns_up || die "network namespaces could not be made"
 sc_phones 1 2
-appliance_config "provision:
+mkdir -p "$WORK/state/files"
+head -c 800000 /dev/urandom >"$WORK/state/files/big"
+appliance_config "ctl_provider: {listen: 10.77.1.1, port: 2444}
+provision:
   listen: 10.77.1.1" || die "configuration"
 CLUSTER=nonsecure appliance_start || die "the appliance did not come up"
 sc_device 1 nonsecure && sc_device 2 nonsecure || die "devices"
@@ -55,6 +58,23 @@ check "phone 1 fetches" fetch 1 a3
 check "and takes it" ctl file verify "$WORK/a3" --list "$WORK/a2"
 check "phone 2 fetches" fetch 2 b3
 check "and takes it" ctl file verify "$WORK/b3" --list "$WORK/b2"
+
+step "other listeners take a new certificate too"
+shown() { # PORT: SHA-256 of what a stranger is shown
+	in_phone timeout 5 openssl s_client -connect "10.77.1.1:$1" </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 |
+		sed 's/.*=//' | tr -d : | tr A-F a-f
+}
+own() { ctl -j cert show "$1" --store own | jq -r '.. | .sha256? // empty' | head -1 | tr -d : | tr A-F a-f; }
+in_phone timeout 30 curl -skf --limit-rate 100k -o "$WORK/big" "https://10.77.1.1:6972/big" &
+LOAD=$!
+for l in HTTPS:6972 TFTP-EC:6971 HTTPS:2444; do
+	was=$(shown "${l#*:}")
+	check "${l%:*} anew" ctl cert regenerate "${l%:*}" --strand 0
+	now=$(shown "${l#*:}")
+	check "port ${l#*:} shows it in the next handshake" eval "[ -n '$was' ] && [ '$now' != '$was' ] && [ '$now' = '$(own "${l%:*}")' ]"
+done
+check "a download that had begun goes on" wait $LOAD
+check "and is whole" cmp "$WORK/big" "$WORK/state/files/big"
 
 step "reset by hand"
 soon_ctl "phone 1 holds a list" 5 "trust ledger $A" '.[0].itl != "-" and .[0].itl_how == "fetched"'

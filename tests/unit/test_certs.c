@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Trust stores: what may be uploaded and what each refusal says, that nothing is acknowledged that is not on the disk, and
- * that listeners take changes. With a real store, the admin dispatcher without its socket, and a clock of its own.
+ * that listeners take changes. 000:P0-60, P0-62. With a real store, the admin dispatcher without its socket, and a clock of its own.
  */
 #include <errno.h>
 #include <signal.h>

@@ -256,7 +256,7 @@ static void test_harden(void)
 	down();
 }
 
-/* 004b:SRST-06, R-37: each of the four conditions missing makes it clear. 004b:SRST-03: the certificate in the file. */
+/* 004a:TFTP-11; 004b:SRST-06, R-37: each of the four conditions missing makes it clear. 004b:SRST-03: the certificate in the file. */
 static void test_srst(void)
 {
 	struct cp_srst_addr addrs[2] = {0};

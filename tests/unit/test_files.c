@@ -875,7 +875,7 @@ static void test_symmetric(void)
 	down();
 }
 
-/* 000 */
+/* 000, P0-53, P0-54, P0-58 */
 static void test_token(void)
 {
 	struct cp_profile p = {.name = "sip", .protocol = CP_PROTOCOL_SIP, .mode = CP_DEVICE_ENCRYPTED,
@@ -1029,6 +1029,7 @@ static void no_verify(struct cp_device *d)
 	strcpy(d->profile, "old");
 }
 
+/* 001:P1-139: who cannot verify gets it unsigned */
 static void test_unsigned(void)
 {
 	struct cp_profile p = {.name = "old", .mode = CP_DEVICE_NONSECURE, .no_verify = true};

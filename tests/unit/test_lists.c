@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Trust lists: what is in them, who signs, what a change may do, and that what is in force is what is in the store. Rows:
- * 002:P2-15 to P2-29, P2-52; 004a:CTL-02, CTL-16, CTL-18, CTL-22; 004b:CTL-02, CTL-11, CTL-13 to CTL-23; 004c:CT-08 to CT-18.
+ * 002:P2-15 to P2-29, P2-52; 004a:CTL-01 to CTL-08, CTL-16, CTL-18, CTL-19, CTL-22; 004b:CTL-02,
+ * CTL-04, CTL-10 to CTL-23; 004c:CT-08 to CT-18, CR-03, CR-05.
  */
 #include "suite.h"
 

@@ -87,7 +87,7 @@ static void down(void)
 	tmp_remove();
 }
 
-/* 000; 004b:R-22; wire formats section 3 */
+/* 000, P0-57, P0-59; 001:P1-137; 004b:R-22; wire formats section 3 */
 static void test_rules(void)
 {
 	static const struct {
@@ -257,7 +257,7 @@ static void test_srst(void)
 	down();
 }
 
-/* Never in clear in a record, an answer or the audit; bound to the device. */
+/* 001:P1-131. Never in clear in a record, an answer or the audit; bound to the device. */
 static void test_secrets(void)
 {
 	const struct cp_device *d;

@@ -2,7 +2,7 @@
 /*
  * Keys in PKCS#11 tokens: SoftHSM2 in a directory of its own, its keys made by pkcs11-tool, behind a module that counts logins
  * (p11_shim.c). What is signed with them verifies; a PIN that is refused is tried once, over restarts too; a token that
- * locked itself is left alone.
+ * locked itself is left alone. 004c:CT-01, CT-03.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * away in between. The ledger hears what they fetch and nothing else. At every change the number that cp_ledger_allow()
  * gives is compared with what is seen when the change is made on a copy of the cluster and every phone boots from it
  * for good. 1,000 phones; 10,000 with RAVELIN_FULL=1. RAVELIN_SEED repeats a random drill.
+ * 002:P2-34 to P2-39.
  */
 #include <CUnit/CUnit.h>
 #include <errno.h>
