@@ -96,12 +96,11 @@ static bool believes(const struct pki_tl *list, X509 *signer)
 				pki_tl_find(list, signer, PKI_TL_CCM_TFTP) != NULL);
 }
 
-static bool has_tvs(const struct pki_tl *list)
+/* Would it take 'list', by the SASTs of what it holds? */
+static bool takes(const struct cp_explain *e, const struct pki_tl *list)
 {
-	for (unsigned i = 0; list != NULL && i < list->rec_cnt; i++)
-		if (list->rec[i].role == PKI_TL_TVS)
-			return true;
-	return false;
+	return list != NULL && ((e->held_itl != NULL && pki_tl_verify(list, e->held_itl, NULL, NULL, 0) == 0) ||
+				(e->held_ctl != NULL && pki_tl_verify(list, e->held_ctl, NULL, NULL, 0) == 0));
 }
 
 /* Can the phone verify a signed file? One word and why. */
@@ -121,11 +120,11 @@ static const char *verdict(const struct cp_explain *e, const char **ret_why)
 						       : "no list that it could get names the signer";
 		return believes(e->itl, e->signer) ? "yes" : "no";
 	}
-	if (has_tvs(e->held_itl)) {
-		*ret_why = "the list it holds does not name the signer; it asks TVS";
-		return "by TVS";
+	if ((believes(e->itl, e->signer) && takes(e, e->itl)) || (believes(e->ctl, e->signer) && takes(e, e->ctl))) {
+		*ret_why = "it takes the list in force first, which names the signer";
+		return "yes";
 	}
-	*ret_why = "the list it holds names neither the signer nor a TVS: it is stranded";
+	*ret_why = "the list it holds names neither the signer nor who signed the lists in force (and nobody answers as TVS): it is stranded";
 	return "no";
 }
 
@@ -151,7 +150,7 @@ static void ask(struct asks *a, const char *name, const char *answer, bool is_si
 	json_array_append_new(a->list, o);
 }
 
-static void ask_list(struct asks *a, const char *prefix, const struct pki_tl *list, const struct pki_tl *held)
+static void ask_list(struct asks *a, const char *prefix, const struct pki_tl *list, bool holds_one)
 {
 	char name[40], answer[160];
 
@@ -166,11 +165,11 @@ static void ask_list(struct asks *a, const char *prefix, const struct pki_tl *li
 				      pki_digest_name(list->digest));
 		const char *v = "yes", *why = "it holds no list: the first is taken on faith";
 
-		if (held != NULL) {
-			bool ok = pki_tl_verify(list, held, NULL, NULL, 0) == 0;
+		if (holds_one) {
+			bool ok = takes(a->e, list);
 
-			v = ok ? "yes" : has_tvs(held) ? "by TVS" : "no";
-			why = ok ? "a SAST of the list it holds signed it" : "no SAST of the list it holds signed it";
+			v = ok ? "yes" : "no";
+			why = ok ? "a SAST of the lists it holds signed it" : "no SAST of the lists it holds signed it";
 		}
 		json_object_set_new(o, "verifies", json_string(v));
 		json_object_set_new(o, "why", json_string(why));
@@ -187,8 +186,8 @@ static json_t *next(const struct cp_explain *e)
 
 	if (e->signer == NULL || pki_tl_dn(X509_get_subject_name(e->signer), a.signer, sizeof(a.signer)) < 0)
 		strcpy(a.signer, "nobody");
-	ask_list(&a, "CTL", e->ctl, e->held_ctl);
-	ask_list(&a, "ITL", e->itl, e->held_itl != NULL ? e->held_itl : e->held_ctl);
+	ask_list(&a, "CTL", e->ctl, e->held_ctl != NULL);
+	ask_list(&a, "ITL", e->itl, e->held_itl != NULL || e->held_ctl != NULL);
 	snprintf(name, sizeof(name), "%s.cnf.xml%s", c->device, verifies ? ".sgn" : "");
 	if (c->oauth)
 		ask(&a, name, "only over HTTPS on the token port, with its bearer token: the whole configuration", false);
@@ -296,7 +295,6 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	e.c = &c;
 	e.cls = pki_tl_class_of_model(c.model, (enum pki_tl_class)app->cfg->provision.default_class);
 	e.signer = app->files != NULL ? cp_files_cert(app->files) : NULL;
-	e.auto_registration = app->cfg->provision.auto_registration;
 	current(app, PKI_TL_CTL, e.cls, &ctl);
 	current(app, PKI_TL_ITL, e.cls, &itl);
 	rec = app->ledger != NULL ? cp_ledger_find(app->ledger, name) : NULL;

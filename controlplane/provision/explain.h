@@ -20,7 +20,6 @@ struct cp_explain { /* what is known beside the configuration; all borrowed */
 	const struct pki_tl *ctl, *itl; /* in force for its class; NULL: none */
 	const char *held;              /* "current", "older", "none", "unknown": its ITL by the ledger */
 	const struct pki_tl *held_itl, *held_ctl; /* the very lists it holds; NULL: none, or not known */
-	bool auto_registration;
 };
 /** A new object. */
 json_t *cp_explain(const struct cp_explain *e);

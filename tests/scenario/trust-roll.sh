@@ -36,6 +36,9 @@ check "phone 1 fetches" fetch 1 a2
 check "its list vouches for the new one" ctl file verify "$WORK/a2" --list "$WORK/a1"
 soon_ctl "phone 2 is behind" 5 "trust status" '.hold_what_is_served == 1 and .behind == 1'
 
+check_ctl "explain: phone 2 takes the new list first, then its configuration" "explain $B" \
+	'any(.asks[]; (.name | test("^ITL")) and .verifies == "yes") and any(.asks[]; (.name | test("cnf.xml.sgn$")) and .verifies == "yes" and (.why | test("in force first")))'
+
 step "the appliance is killed in the middle"
 kill -9 "$(daemon_pid controlplane)"
 wait "$(daemon_pid controlplane)" 2>/dev/null
