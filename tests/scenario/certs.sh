@@ -203,6 +203,7 @@ check_ctl "what it was before is kept" "show certs --store own" 'any(.[]; .name 
 refused "RSA-4096 for what phones hold" '526 bytes' cert regenerate TFTP --key rsa-4096
 
 step "another start"
+regenerate TFTP || bad "TFTP is made anew"
 kill -9 "$(daemon_pid controlplane)"
 wait "$(daemon_pid controlplane)" 2>/dev/null
 daemon controlplane
@@ -211,6 +212,18 @@ has CAPF-trust 1
 has CallManager-trust 1
 check "the imported certificate is served" test "$(shown)" = "$(openssl x509 -in "$PKI/cm.crt" -noout -fingerprint -sha256 | sed 's/.*=//' | tr -d : | tr A-F a-f)"
 check_ctl "no alarm of certificates" "show alarms" 'all(.[]; .id | test("^cert-|^tls-") | not)'
+# what was there when it started is not there for ever
+check_ctl "phones are led over from the TFTP certificate before" "show certs --store own" 'any(.[]; .name == "TFTP.prev")'
+retire() {
+	local out n
+	out=$(ctl -j cert retire TFTP 2>/dev/null) && return 0
+	n=$(jq -r '.error.message' <<<"$out" | grep -o -- '--strand [0-9]*' | head -1)
+	[ -n "$n" ] && ctl cert retire TFTP $n >/dev/null
+}
+retire || bad "TFTP.prev is retired"
+itl_by_own() { grep 'event=itl-made' "$WORK/controlplane.log" | tail -1 | grep -q 'signer=TFTP '; }
+wait_for 5 itl_by_own && ok "the ITL is signed with the new one then" || bad "the ITL is signed with the new one" "$(grep itl "$WORK/controlplane.log" | tail -2)"
+check_ctl "and there is no alarm of it" "show alarms" 'all(.[]; .id != "itl-not-made")'
 check "no key was logged" eval "! grep -l 'PRIVATE KEY' '$WORK'/*.log"
 appliance_stop 2>>"$WORK/checks.log"
 check "both daemons stop cleanly" test $? = 0
