@@ -701,6 +701,10 @@ static void signed_(void *arg)
 {
 	struct job *j = arg;
 
+	if (j->rc == 0 && j->kind == JOB_CTL && !own_same(j->lists, &j->own)) { /* while it was signed: nobody was asked about both */
+		snprintf(j->why, sizeof(j->why), "a certificate of ours was changed meanwhile: try again");
+		j->rc = -ESTALE;
+	}
 	if (j->rc == 0 && j->kind == JOB_ITL)
 		j->rc = finish(j, &j->itl.files, &j->itl.file_cnt);
 	else if (j->rc == 0)
