@@ -447,6 +447,28 @@ static void test_keep_alive(void)
 	down();
 }
 
+/* A line end now and then is no request, and gives no time to make one. */
+static void test_drip(void)
+{
+	struct timespec from, now;
+	bool over = false;
+	int fd;
+	char c;
+
+	up(100, 100);
+	fd = dial(CP_HTTP_CLEAR);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	do {
+		usleep(100000);
+		over = send(fd, "\r\n", 2, MSG_NOSIGNAL) < 0 || recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (!over && now.tv_sec - from.tv_sec < CP_HTTP_HEADER_S + 5);
+	CU_ASSERT_TRUE(over);
+	CU_ASSERT_TRUE(now.tv_sec - from.tv_sec >= CP_HTTP_HEADER_S - 1);
+	close(fd);
+	down();
+}
+
 static void test_pipelining(void)
 {
 	int fd;
@@ -673,6 +695,7 @@ static CU_TestInfo tests[] = {
 	{"keep-alive, answers of every kind", test_keep_alive},
 	{"pipelining, late files", test_pipelining},
 	{"limits of a source", test_limits},
+	{"line ends, one at a time", test_drip},
 	{"TLS, reloaded", test_tls},
 	{"the token port", test_token_port},
 	{"noise", test_noise},
