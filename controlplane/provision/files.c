@@ -319,6 +319,13 @@ void cp_files_fetched(struct cp_files *f, const struct cp_file_ask *ask, const s
 	/* Another phone's address: whoever reads SEP1's list from SEP2's place says nothing of what SEP1 holds. */
 	if (ask->device[0] == '\0' && cp_index_here(f->index, &ask->from, there) && strcmp(there, device) != 0)
 		return;
+	/* Anybody may fetch a phone's list by its name. Where the phone is known to be elsewhere, that was not the phone: to believe
+	 * that it has the new list could strand it. */
+	if (ask->device[0] == '\0' && cp_index_elsewhere(f->index, &ask->from, device)) {
+		count(f, &f->stats.refused_foreign, 0);
+		cfg_log_limited(CFG_LOG_NOTICE, "list-of-another-phone", "fetched=%s", device);
+		return;
+	}
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)
 		return;

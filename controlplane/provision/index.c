@@ -16,6 +16,9 @@
 struct dev {
 	uint64_t key; /* MAC + 1; 0: never used */
 	struct cp_idx_dev d;
+	uint64_t at;     /* where it registered from last, as struct here's key; 0: it is not registered */
+	uint32_t at_cnt; /* its registrations; more than one for the moment in which a new one replaces the old */
+	uint8_t at_family;
 };
 
 struct source {
@@ -149,6 +152,8 @@ int cp_index_set(struct cp_index *x, const char *device, uint8_t flags, enum pki
 	} else if (d != NULL && flags != 0) {
 		x->used += d->key == 0;
 		x->there += d->key != mac + 1;
+		if (d->key != mac + 1)
+			*d = (struct dev){0};
 		d->key = mac + 1;
 		d->d = (struct cp_idx_dev){++x->gen, flags, (uint8_t)cls};
 	}
@@ -292,12 +297,23 @@ static int here_room(struct cp_index *x)
 int cp_index_phone(struct cp_index *x, const char *device, const struct cfg_addr *a, bool here)
 {
 	struct here *h;
+	struct dev *d;
 	uint64_t mac, key;
 	int rc;
 
 	if (a->family == 0 || !mac_of(device, &mac))
 		return -EINVAL;
 	pthread_mutex_lock(&x->lock);
+	d = find(x, mac + 1);
+	if (d->key == mac + 1) {
+		if (here) {
+			d->at = addr_hash(x, a) | 1;
+			d->at_family = a->family;
+			d->at_cnt++;
+		} else if (d->at_cnt > 0 && --d->at_cnt == 0) {
+			d->at = 0;
+		}
+	}
 	rc = here_room(x);
 	if (rc == 0) {
 		key = addr_hash(x, a) | 1;
@@ -311,6 +327,22 @@ int cp_index_phone(struct cp_index *x, const char *device, const struct cfg_addr
 	}
 	pthread_mutex_unlock(&x->lock);
 	return rc;
+}
+
+bool cp_index_elsewhere(struct cp_index *x, const struct cfg_addr *a, const char *device)
+{
+	const struct dev *d;
+	uint64_t mac;
+	bool yes;
+
+	if (!mac_of(device, &mac))
+		return false;
+	pthread_mutex_lock(&x->lock);
+	d = find(x, mac + 1);
+	/* registered over the other family: it may have both addresses */
+	yes = d->key == mac + 1 && d->at != 0 && d->at_family == a->family && d->at != (addr_hash(x, a) | 1);
+	pthread_mutex_unlock(&x->lock);
+	return yes;
 }
 
 bool cp_index_here(struct cp_index *x, const struct cfg_addr *a, char ret_device[16])

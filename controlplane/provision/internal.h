@@ -62,6 +62,8 @@ struct cp_idx_dev cp_index_get(struct cp_index *idx, const char *device);
 void cp_index_seen(struct cp_index *idx, const struct cfg_addr *addr, const char *device, int64_t now_s);
 /** The one phone that is registered from this address: cp_files_phone(). False: none, or several. */
 bool cp_index_here(struct cp_index *idx, const struct cfg_addr *addr, char ret_device[16]);
+/** The device is registered, from another address of this one's family. */
+bool cp_index_elsewhere(struct cp_index *idx, const struct cfg_addr *addr, const char *device);
 int cp_index_phone(struct cp_index *idx, const char *device, const struct cfg_addr *addr, bool here);
 /** The device that asked last from there; false: not known, or more than one. */
 bool cp_index_at(struct cp_index *idx, const struct cfg_addr *addr, char ret_device[16]);

@@ -954,6 +954,7 @@ static void test_lists(void)
 {
 	struct cp_file_ask ask = ask_for("ITLFile.tlv");
 	struct cp_file *f;
+	struct cfg_addr at;
 	int rc;
 
 	up();
@@ -982,6 +983,37 @@ static void test_lists(void)
 	for (int i = 0; i < 100 && notes < 1; i++)
 		event_base_loop(base, EVLOOP_ONCE);
 	CU_ASSERT_EQUAL(notes, 1);
+	/* It registers from elsewhere: whoever fetches here, by its name or as it did before, is not it. */
+	cfg_addr_parse("10.0.0.8:40000", &at);
+	cp_files_phone(files, PHONE, &at, true);
+	notes = 0;
+	cp_files_fetched(files, &ask, f);
+	strcpy(ask.name, "ITL" PHONE ".tlv");
+	cp_files_fetched(files, &ask, f);
+	for (int i = 0; i < 20; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	CU_ASSERT_EQUAL(notes, 0);
+	strcpy(ask.device, PHONE); /* proven by a token: wherever it is */
+	cp_files_fetched(files, &ask, f);
+	for (int i = 0; i < 100 && notes < 1; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	CU_ASSERT_EQUAL(notes, 1);
+	strcpy(ask.device, "");
+	cfg_addr_parse("10.0.0.8:1234", &ask.from); /* it itself, and behind a second registration that replaced the first */
+	cp_files_phone(files, PHONE, &at, true);
+	cp_files_phone(files, PHONE, &at, false);
+	cp_files_fetched(files, &ask, f);
+	for (int i = 0; i < 100 && notes < 2; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	CU_ASSERT_EQUAL(notes, 2);
+	cfg_addr_parse("[2001:db8::7]:1234", &ask.from); /* it may have an address of the other family */
+	cp_files_fetched(files, &ask, f);
+	cp_files_phone(files, PHONE, &at, false); /* gone: nobody knows where it comes back */
+	cfg_addr_parse("10.0.0.7:5000", &ask.from);
+	cp_files_fetched(files, &ask, f);
+	for (int i = 0; i < 100 && notes < 4; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	CU_ASSERT_EQUAL(notes, 4);
 	/* from where another phone is registered it says nothing of this one */
 	put_device(OTHER, "8851", CP_DEVICE_ENCRYPTED, NULL);
 	cp_files_phone(files, OTHER, &ask.from, true);
