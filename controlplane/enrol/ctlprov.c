@@ -35,6 +35,7 @@ struct session {
 	char token[TOKEN_LEN + 1]; /* "": free, or of a client certificate if 'name' is set */
 	char name[CP_TEXT_MAX];
 	int64_t seen_s;
+	int64_t made_us; /* of the user's record: a password that was changed ends what the old one began */
 	json_t *data; /* entered */
 };
 
@@ -163,16 +164,22 @@ static struct session *session_by_token(struct cp_ctlprov *p, const char *token)
 /* A name has one session: what it entered at another place is there too. NULL: all are taken. */
 static struct session *session_of(struct cp_ctlprov *p, const char *name)
 {
+	int64_t made_us = cp_users_made_us(p->env.users, name);
 	struct session *s = NULL;
 
 	for (unsigned i = 0; i < CP_CTLPROV_EDITORS; i++)
-		if (strcmp(p->session[i].name, name) == 0)
-			return &p->session[i];
+		if (strcmp(p->session[i].name, name) == 0) {
+			if (p->session[i].made_us == made_us)
+				return &p->session[i];
+			session_end(&p->session[i]);
+		}
 	for (unsigned i = 0; s == NULL && i < CP_CTLPROV_EDITORS; i++)
 		if (p->session[i].name[0] == '\0')
 			s = &p->session[i];
-	if (s != NULL)
+	if (s != NULL) {
 		snprintf(s->name, sizeof(s->name), "%s", name);
+		s->made_us = made_us;
+	}
 	return s;
 }
 
@@ -264,7 +271,8 @@ static struct session *authenticate(struct ask *a, const char *authorization, X5
 			return NULL;
 		}
 	}
-	if (s != NULL && cp_users_role(p->env.users, s->name, role) < 0) { /* deleted meanwhile */
+	if (s != NULL && (cp_users_role(p->env.users, s->name, role) < 0 ||
+			  cp_users_made_us(p->env.users, s->name) != s->made_us)) { /* deleted meanwhile, or made anew */
 		session_end(s);
 		s = NULL;
 	}

@@ -32,6 +32,7 @@ static const struct cp_field fields[] = {
 
 struct tries { /* of a name, or of a source */
 	char what[CP_TEXT_MAX];
+	char good[CP_TEXT_MAX]; /* of a source: who logged in there last */
 	unsigned wrong;
 	int64_t until_s, seen_s;
 };
@@ -107,6 +108,18 @@ int cp_users_role(struct cp_users *u, const char *name, enum cp_user_role *ret_r
 	return 0;
 }
 
+int64_t cp_users_made_us(struct cp_users *u, const char *name)
+{
+	struct cp_user_rec r;
+	int64_t us;
+
+	if (find(u, name, &r) < 0)
+		return -1;
+	us = r.changed_us;
+	cp_user_rec_free(&r);
+	return us;
+}
+
 /* --- tries --- */
 
 /* The entry of 'what': an old one, or that of which nothing was heard longest. */
@@ -172,6 +185,7 @@ struct check {
 	char password[CP_USER_PASS_MAX + 1];
 	uint8_t salt[SALT], want[HASH], got[HASH];
 	uint8_t log_n;
+	int64_t made_us; /* of the record that is compared with */
 	bool known;
 	enum cp_user_role role;
 	int rc;
@@ -201,7 +215,7 @@ static void check_done(void *arg)
 	u->checking--;
 	if (c->rc < 0) {
 		check_end(c, -EAGAIN, "the login could not be checked: try again");
-	} else if (!c->known || !equal || cp_users_role(u, c->name, &role) < 0) {
+	} else if (!c->known || !equal || cp_users_role(u, c->name, &role) < 0 || cp_users_made_us(u, c->name) != c->made_us) {
 		failed(u, c->name, c->source);
 		check_end(c, -EACCES, "User could not be authenticated");
 	} else {
@@ -209,7 +223,10 @@ static void check_done(void *arg)
 
 		if (n != NULL)
 			n->wrong = 0;
-		tries_of(u, u->source, CP_USER_SOURCES, c->source)->wrong = 0;
+		n = tries_of(u, u->source, CP_USER_SOURCES, c->source);
+		n->wrong = 0;
+		n->seen_s = now_s(u);
+		memcpy(n->good, c->name, sizeof(n->good));
 		cp_alarm_clear(u->alarms, "user-locked", c->name);
 		c->role = role;
 		check_end(c, 0, NULL);
@@ -220,7 +237,7 @@ void cp_users_login(struct cp_users *u, const char *name, const char *password, 
 {
 	struct check *c = calloc(1, sizeof(*c));
 	struct cp_user_rec r = {0};
-	struct tries *n;
+	struct tries *n, *s;
 	int rc;
 
 	if (c == NULL) {
@@ -241,8 +258,11 @@ void cp_users_login(struct cp_users *u, const char *name, const char *password, 
 		check_end(c, -EINVAL, "Invalid Password");
 		return;
 	}
+	/* A stranger can lock every name he knows, again and again: not for its owner where that one logged in before. Who is
+	 * there too and is not he meets the source's own limit. */
 	n = name_tries(u, name);
-	if ((n != NULL && n->until_s > now_s(u)) || tries_of(u, u->source, CP_USER_SOURCES, source)->until_s > now_s(u)) {
+	s = tries_of(u, u->source, CP_USER_SOURCES, source);
+	if ((n != NULL && n->until_s > now_s(u) && strcmp(s->good, name) != 0) || s->until_s > now_s(u)) {
 		cfg_log_limited(CFG_LOG_WARN, "login-locked", "user=%s from=%s", cfg_q(name), cfg_q(source));
 		check_end(c, -EAGAIN, "too many wrong passwords: wait");
 		return;
@@ -252,6 +272,7 @@ void cp_users_login(struct cp_users *u, const char *name, const char *password, 
 		memcpy(c->salt, r.salt.data, SALT);
 		memcpy(c->want, r.hash.data, HASH);
 		c->log_n = r.log_n;
+		c->made_us = r.changed_us;
 		c->known = true;
 	}
 	cp_user_rec_free(&r);
@@ -438,7 +459,7 @@ static void user_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 	snprintf(a->who, sizeof(a->who), "%s", cp_admin_who(req));
 	snprintf(a->rec.name, sizeof(a->rec.name), "%s", name);
 	a->rec.role = strcmp(role, "admin") == 0 ? CP_USER_ADMIN : CP_USER_READER;
-	a->rec.changed_us = (int64_t)ts.tv_sec * 1000000;
+	a->rec.changed_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 	if (cert != NULL) {
 		a->rec.cert = (struct cp_buf){malloc(32), 32};
 		if (a->rec.cert.data == NULL || cfg_hex_parse(cert, a->rec.cert.data, 32) < 0) {

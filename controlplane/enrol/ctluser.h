@@ -59,6 +59,8 @@ int cp_users_cert(struct cp_users *users, X509 *cert, char name[CP_TEXT_MAX], en
 
 /** A name is still there with this role: what was allowed once need not be any more. 0, -ENOENT. */
 int cp_users_role(struct cp_users *users, const char *name, enum cp_user_role *ret_role);
+/** When the record of a name was made: another password or certificate is another record. -1: no such user. */
+int64_t cp_users_made_us(struct cp_users *users, const char *name);
 
 /** For tests: seconds, monotonic. NULL: the system's. */
 void cp_users_clock(struct cp_users *users, int64_t (*now_s)(void *ctx), void *ctx);

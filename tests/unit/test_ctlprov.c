@@ -13,6 +13,7 @@ static struct cp_ctlprov *prov;
 static struct cp_admin *admin;
 static int64_t clock_s;
 static int status;
+static const char *from = "192.0.2.5";
 static json_t *body;
 
 static int up(void)
@@ -96,7 +97,7 @@ static int post(const char *path, const char *auth, X509 *cert, const char *text
 {
 	f.done = 0;
 	status = 0;
-	cp_ctlprov_input(prov, path, auth, "192.0.2.5", cert, text, strlen(text), on_body, NULL);
+	cp_ctlprov_input(prov, path, auth, from, cert, text, strlen(text), on_body, NULL);
 	return wait_for(f.base, &f.done) ? status : -1;
 }
 
@@ -115,7 +116,7 @@ static int login(const char *user, const char *password, char auth[128])
 
 static void test_roles(void)
 {
-	char a[128] = "", r[128] = "";
+	char a[128] = "", r[128] = "", old[128] = "";
 
 	open_all();
 	CU_ASSERT_EQUAL(post("/v1/version", NULL, NULL, "{}"), 401);
@@ -138,6 +139,16 @@ static void test_roles(void)
 	/* a user who is deleted is out at once */
 	CU_ASSERT(admin_do("{\"cmd\":\"user.del\",\"args\":{\"name\":\"alice\"}}"));
 	CU_ASSERT_EQUAL(post("/v1/version", a, NULL, "{}"), 401);
+	/* so is who took a token, when the password is changed because of that: by the same record, or another of the name */
+	CU_ASSERT(admin_do("{\"cmd\":\"user.add\",\"args\":{\"name\":\"alice\",\"password\":\"another horse\"}}"));
+	CU_ASSERT_EQUAL(login("alice", "another horse", a), 200);
+	CU_ASSERT(admin_do("{\"cmd\":\"user.add\",\"args\":{\"name\":\"alice\",\"password\":\"the third horse\"}}"));
+	CU_ASSERT_EQUAL(post("/v1/version", a, NULL, "{}"), 401);
+	CU_ASSERT_EQUAL(login("alice", "the third horse", old), 200);
+	CU_ASSERT_STRING_NOT_EQUAL(a, old);
+	CU_ASSERT(admin_do("{\"cmd\":\"user.del\",\"args\":{\"name\":\"alice\"}}"));
+	CU_ASSERT(admin_do("{\"cmd\":\"user.add\",\"args\":{\"name\":\"alice\",\"password\":\"the third horse\"}}"));
+	CU_ASSERT_EQUAL(post("/v1/version", old, NULL, "{}"), 401);
 	CU_ASSERT_EQUAL(post("/v1/logout", r, NULL, "{}"), 200);
 	CU_ASSERT_EQUAL(post("/v1/version", r, NULL, "{}"), 401);
 	close_all();
@@ -159,6 +170,17 @@ static void test_lockout(void)
 	clock_s += 120;
 	CU_ASSERT_EQUAL(login("alice", "correct horse", a), 200);
 	CU_ASSERT_PTR_NULL(cp_alarm_find(f.alarms, "user-locked", "alice"));
+	/* strangers lock the name for others, not for who logged in as it where he is now: there only the source's limit counts */
+	from = "198.51.100.1";
+	for (int i = 0; i < CP_USER_TRIES; i++) {
+		CU_ASSERT_EQUAL(login("alice", "wrong horse", a), 401);
+		clock_s += 60;
+	}
+	CU_ASSERT_EQUAL(login("alice", "correct horse", a), 429);
+	from = "192.0.2.5";
+	CU_ASSERT_EQUAL(login("rita", "wrong staple", a), 401);
+	CU_ASSERT_EQUAL(login("alice", "correct horse", a), 200);
+	clock_s += CP_USER_LOCK_S;
 	/* four good ones in between: no lock; and a source that only fails waits, whatever names it tries */
 	for (int i = 0; i < 4; i++)
 		CU_ASSERT_EQUAL(login("nobody", "wrong horse", a), 401);
