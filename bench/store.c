@@ -297,7 +297,11 @@ static json_t *ask(struct importing *im, const char *cmd, json_t *args)
 static char *make_table(unsigned n, size_t *ret_len)
 {
 	char *text = malloc(200 + (size_t)n * 160);
-	size_t len = (size_t)sprintf(text, "name,mode,description,model,region,line1,label1,line2,label2\n");
+	size_t len;
+
+	if (text == NULL)
+		return NULL;
+	len = (size_t)sprintf(text, "name,mode,description,model,region,line1,label1,line2,label2\n");
 
 	for (unsigned i = 0; i < n; i++)
 		len += (size_t)sprintf(text + len, "SEP%012X,%s,\"Room %u, \"\"east\"\"\",Cisco 7962,phones,1%07u,Desk %u,2%07u,\n",

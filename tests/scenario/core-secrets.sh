@@ -10,6 +10,8 @@ set -u
 SC_NAME=core-secrets
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
 
+# A sanitizer is not to take the crashes for its own.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0"
 ns_up || die "network namespaces could not be made"
 sc_phones 1
 appliance_config || die "configuration"

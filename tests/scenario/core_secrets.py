@@ -4,6 +4,7 @@
 key-encryption key, are in which file, or in the memory of which process. One JSON object: {"needles": N, "found": {FILE: [NAME...]}}.
 Numbers are looked for as big-endian bytes and as little-endian words of a bignum in memory. Written with python3-cryptography,
 not with our code."""
+import array
 import hashlib
 import hmac
 import json
@@ -39,30 +40,38 @@ for path in sorted(directory.glob("*.key.pem")):
         needles[f"{name}.{what}.be"] = raw
         needles[f"{name}.{what}.le"] = raw[::-1]
 assert all(len(v) >= 30 for v in needles.values())
-longest = max(len(v) for v in needles.values())
 
 
 def in_process(pid):
-    """What root finds in memory that is mapped, dumped or not. A sanitizer's shadow of terabytes is left out: it has no data."""
+    """What root finds in memory that a process has touched, dumped or not. A sanitizer's shadow of terabytes is left out: no data."""
     seen = set()
-    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
+    page = mmap.PAGESIZE
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem, \
+            open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
         for line in maps:
             span, perms = line.split()[:2]
             start, end = (int(x, 16) for x in span.split("-"))
-            if "r" not in perms or end - start > 1 << 30:
+            if "r" not in perms or end - start > 1 << 30 or start >> 47:
                 continue
-            tail, at = b"", start
-            while at < end:
-                try:
-                    mem.seek(at)
-                    got = mem.read(min(end - at, 1 << 24))
-                except (OSError, OverflowError):
-                    break  # a page of a device, [vvar], [vsyscall]
-                if not got:
-                    break
-                part = tail + got
-                seen |= {k for k, v in needles.items() if k not in seen and v in part}
-                tail, at = part[-longest:], at + len(got)
+            pagemap.seek(start // page * 8)
+            there = array.array("Q", pagemap.read((end - start) // page * 8))
+            data, n = bytearray(), 0
+            while n < len(there):
+                run = n
+                while run < len(there) and there[run] >> 62:  # in memory, or in swap
+                    run += 1
+                if run > n:
+                    try:
+                        mem.seek(start + n * page)
+                        want = (run - n) * page
+                        while want > 0 and (got := mem.read(want)):
+                            data += got
+                            want -= len(got)
+                    except OSError:
+                        pass  # of a device
+                data += b"\0"  # what is on both sides of a hole does not join
+                n = run + 1
+            seen |= {k for k, v in needles.items() if k not in seen and v in data}
     return sorted(seen)
 
 
