@@ -50,7 +50,17 @@ struct ask { /* a request that waits for its answer */
 
 struct gate { /* counts connections; the last of them may end after the provider */
 	struct cp_ctlprov *p; /* NULL: gone */
+	struct conn *list;    /* the newest first */
 	unsigned conns;
+};
+
+struct conn { /* of evhttp, which knows only how long it is silent */
+	struct conn *next, **at;
+	struct gate *gate;
+	struct bufferevent *bev;
+	int64_t since_s; /* it was made, or had its last request whole, or its answer */
+	char addr[64];   /* "" until it is looked at */
+	bool cut;
 };
 
 struct cp_ctlprov {
@@ -59,6 +69,7 @@ struct cp_ctlprov {
 	struct cp_tls *own_tls;
 	struct evhttp *http;
 	struct evconnlistener *listener;
+	struct event *sweep;
 	struct session session[CP_CTLPROV_EDITORS];
 	struct ask *asks;
 	struct gate *gate;
@@ -344,6 +355,17 @@ struct http_ask {
 	struct evhttp_request *req; /* NULL: its connection is gone */
 };
 
+static int conns_idx = -1;
+
+static void progress(struct evhttp_connection *conn)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(conn));
+	struct conn *c = ssl != NULL ? SSL_get_ex_data(ssl, conns_idx) : NULL;
+
+	if (c != NULL)
+		c->since_s = mono_s();
+}
+
 static void http_gone(struct evhttp_connection *conn, void *ctx)
 {
 	struct http_ask *h = ctx;
@@ -359,6 +381,7 @@ static void http_answer(void *ctx, int status, const char *body, size_t len)
 
 	if (h->req != NULL) {
 		evhttp_connection_set_closecb(evhttp_request_get_connection(h->req), NULL, NULL);
+		progress(evhttp_request_get_connection(h->req));
 		head = evhttp_request_get_output_headers(h->req);
 		evhttp_add_header(head, "Content-Type", "application/json");
 		evhttp_add_header(head, "Cache-Control", "no-store");
@@ -388,6 +411,7 @@ static void on_request(struct evhttp_request *req, void *ctx)
 		evhttp_connection_free(conn);
 		return;
 	}
+	progress(conn);
 	if (evhttp_request_get_command(req) != EVHTTP_REQ_POST) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "POST");
 		evhttp_send_reply(req, 405, NULL, NULL);
@@ -415,42 +439,93 @@ static int any_cert(int ok, X509_STORE_CTX *ctx)
 	return 1;
 }
 
-static int conns_idx = -1;
-
 static void conn_gone(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx, long argl, void *argp)
 {
-	struct gate *g = ptr;
+	struct conn *c = ptr;
+	struct gate *g;
 
 	(void)parent;
 	(void)ad;
 	(void)idx;
 	(void)argl;
 	(void)argp;
-	if (g == NULL)
+	if (c == NULL)
 		return;
+	g = c->gate;
+	if (c->next != NULL)
+		c->next->at = c->at;
+	*c->at = c->next;
+	free(c);
 	if (g->conns-- == CP_CTLPROV_CONNS && g->p != NULL && g->p->listener != NULL)
 		evconnlistener_enable(g->p->listener);
 	if (g->conns == 0 && g->p == NULL)
 		free(g);
 }
 
+static void addr_of(struct conn *c, evutil_socket_t fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &len) < 0 ||
+	    evutil_inet_ntop(ss.ss_family, ss.ss_family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)&ss)->sin6_addr :
+								      (void *)&((struct sockaddr_in *)&ss)->sin_addr,
+			     c->addr, sizeof(c->addr)) == NULL)
+		snprintf(c->addr, sizeof(c->addr), "?");
+}
+
+/* Who drips his request, or opens more than his share, keeps no administrator out: evhttp sees the end and closes. */
+static void on_sweep(evutil_socket_t fd, short what, void *ctx)
+{
+	struct cp_ctlprov *p = ctx;
+	int64_t now = mono_s();
+
+	(void)what;
+	for (struct conn *c = p->gate->list; c != NULL; c = c->next) {
+		unsigned older = 0;
+
+		fd = bufferevent_getfd(c->bev);
+		if (fd < 0 || c->cut)
+			continue;
+		if (c->addr[0] == '\0')
+			addr_of(c, fd);
+		for (const struct conn *o = c->next; o != NULL; o = o->next)
+			older += !o->cut && strcmp(o->addr, c->addr) == 0;
+		if (older < p->env.source && now - c->since_s <= p->env.request_s)
+			continue;
+		cfg_log_limited(CFG_LOG_NOTICE, "ctl-connection-cut", "from=%s reason=%s", c->addr,
+				older >= p->env.source ? "limit_source" : "slow");
+		c->cut = true;
+		shutdown(fd, SHUT_RDWR);
+	}
+}
+
 static struct bufferevent *new_conn(struct event_base *base, void *ctx)
 {
 	struct cp_ctlprov *p = ctx;
 	SSL *ssl = cp_tls_accept(p->env.tls, NULL);
+	struct conn *c = calloc(1, sizeof(*c));
 	struct bufferevent *bev;
 
-	if (ssl == NULL)
+	if (ssl == NULL || c == NULL) {
+		SSL_free(ssl);
+		free(c);
 		return NULL;
+	}
 	SSL_set_verify(ssl, SSL_VERIFY_PEER, any_cert);
 	bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
 					     BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 	if (bev == NULL) {
 		SSL_free(ssl);
+		free(c);
 		return NULL;
 	}
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-	SSL_set_ex_data(ssl, conns_idx, p->gate);
+	*c = (struct conn){.next = p->gate->list, .at = &p->gate->list, .gate = p->gate, .bev = bev, .since_s = mono_s()};
+	if (c->next != NULL)
+		c->next->at = &c->next;
+	p->gate->list = c;
+	SSL_set_ex_data(ssl, conns_idx, c);
 	if (++p->gate->conns == CP_CTLPROV_CONNS)
 		evconnlistener_disable(p->listener);
 	return bev;
@@ -458,12 +533,14 @@ static struct bufferevent *new_conn(struct event_base *base, void *ctx)
 
 int cp_ctlprov_listen(struct cp_ctlprov *p, const char *address, uint16_t port, uint16_t *ret_port)
 {
+	static const struct timeval second = {1, 0};
 	struct evhttp_bound_socket *sock;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
 	p->http = evhttp_new(p->env.base);
-	if (p->http == NULL)
+	p->sweep = event_new(p->env.base, -1, EV_PERSIST, on_sweep, p);
+	if (p->http == NULL || p->sweep == NULL || event_add(p->sweep, &second) < 0)
 		return -ENOMEM;
 	evhttp_set_bevcb(p->http, new_conn, p);
 	evhttp_set_gencb(p->http, on_request, p);
@@ -497,6 +574,10 @@ int cp_ctlprov_create_env(const struct cp_ctlprov_env *env, struct cp_ctlprov **
 	}
 	p->gate->p = p;
 	p->env = *env;
+	if (p->env.request_s == 0)
+		p->env.request_s = CP_CTLPROV_REQUEST_S;
+	if (p->env.source == 0)
+		p->env.source = CP_CTLPROV_SOURCE;
 	*ret = p;
 	return 0;
 }
@@ -541,6 +622,9 @@ void cp_ctlprov_stop(struct cp_ctlprov *p)
 		return;
 	p->stopping = true;
 	p->listener = NULL;
+	if (p->sweep != NULL)
+		event_free(p->sweep);
+	p->sweep = NULL;
 	if (p->http != NULL)
 		evhttp_free(p->http); /* tells requests that wait that their connections are gone */
 	p->http = NULL;

@@ -18,9 +18,11 @@
 #define CP_CTLPROV_EDITORS   5
 #define CP_CTLPROV_SESSION_S 900    /* idle */
 #define CP_CTLPROV_CONNS     64     /* at once; behind that, the kernel's backlog waits */
+#define CP_CTLPROV_SOURCE    16     /* of them of one address: what is more is closed within a second */
+#define CP_CTLPROV_REQUEST_S 60     /* handshake and a whole request, however it is dripped */
 #define CP_CTLPROV_BODY_MAX  (512 * 1024)
 #define CP_CTLPROV_HEAD_MAX  8192
-#define CP_CTLPROV_TIMEOUT_S 30     /* handshake, request, answer */
+#define CP_CTLPROV_TIMEOUT_S 30     /* without a byte, in handshake, request or answer */
 #define CP_CTLPROV_DATA_MAX  65536  /* of an editor's entered data */
 
 struct cp_admin;
@@ -37,6 +39,7 @@ struct cp_ctlprov_env {
 	struct cp_tls *tls;      /* identity; client certificates are asked for here, and taken whoever issued them */
 	struct cp_ctlcmd *cmd;
 	struct cp_users *users;
+	unsigned request_s, source; /* 0: as above; for tests */
 };
 
 int cp_ctlprov_create_env(const struct cp_ctlprov_env *env, struct cp_ctlprov **ret);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The CTL provider: who may ask what, sessions, lock-out, bad requests. Rows 004a:CTL-09 to CTL-18, 004c:CT-06, CT-07. */
+#include <signal.h>
+
 #include "suite.h"
 
 #include "admin/admin.h"
 #include "enrol/ctlprov.h"
 #include "enrol/ctluser.h"
 #include "lists_fix.h"
+#include "net/tls.h"
+#include "tls_peer.h"
 
 static struct fx f;
 static struct cp_users *users;
@@ -18,6 +22,7 @@ static json_t *body;
 
 static int up(void)
 {
+	signal(SIGPIPE, SIG_IGN); /* as the controlplane */
 	return 0;
 }
 
@@ -265,6 +270,83 @@ static void test_certificates(void)
 	close_all();
 }
 
+static int dial(uint16_t port)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0)
+		abort();
+	return fd;
+}
+
+static bool over(int fd)
+{
+	char c;
+	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+/* What strangers cannot do: keep connections by a byte now and then, or take all of them. */
+static void test_strangers(void)
+{
+	static const uint8_t hello[] = {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc}; /* the rest never comes */
+	struct tp_id ca = tp_issue("ca", NULL, 0, 3600), id = tp_issue("server", &ca, 0, 3600);
+	struct cp_tls_identity ident = {.key = id.key, .cert = id.cert};
+	struct cp_ctlprov_env env = {.request_s = 6, .source = 3};
+	struct cp_tls *tls = NULL;
+	struct cp_ctlprov *listening;
+	unsigned cut = 0;
+	char err[200];
+	uint16_t port = 0;
+	int fd[5];
+
+	open_all();
+	CU_ASSERT_EQUAL_FATAL(cp_tls_create(CP_TLS_MODERN, false, &tls), 0);
+	cp_tls_clients(tls, CP_TLS_CLIENTS_MAY);
+	CU_ASSERT_EQUAL_FATAL(cp_tls_load(tls, &ident, err, sizeof(err)), 0);
+	env.base = f.base;
+	env.tls = tls;
+	env.cmd = cp_lists_cmd(f.lists);
+	env.users = users;
+	CU_ASSERT_EQUAL_FATAL(cp_ctlprov_create_env(&env, &listening), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_ctlprov_listen(listening, "127.0.0.1", 0, &port), 0);
+	for (unsigned i = 0; i < 5; i++)
+		fd[i] = dial(port);
+	/* the two newest are too many of one address, long before anyone's time is over */
+	for (unsigned t = 0; t < 200 && !(over(fd[3]) && over(fd[4])); t++) {
+		event_base_loop(f.base, EVLOOP_NONBLOCK);
+		usleep(10000);
+	}
+	CU_ASSERT_TRUE(over(fd[3]) && over(fd[4]));
+	CU_ASSERT_TRUE(!over(fd[0]) && !over(fd[1]) && !over(fd[2]));
+	for (unsigned t = 0; t < 200 && cut < 3; t++) {
+		cut = 0;
+		for (unsigned i = 0; i < 3; i++) {
+			if (t < sizeof(hello))
+				(void)!send(fd[i], hello + t, 1, MSG_NOSIGNAL);
+			else
+				(void)!send(fd[i], "", 1, MSG_NOSIGNAL);
+			cut += over(fd[i]);
+		}
+		for (unsigned k = 0; k < 10; k++) {
+			event_base_loop(f.base, EVLOOP_NONBLOCK);
+			usleep(10000);
+		}
+	}
+	CU_ASSERT_EQUAL(cut, 3); /* not one of them was silent for long */
+	for (unsigned i = 0; i < 5; i++)
+		close(fd[i]);
+	cp_ctlprov_destroy(listening);
+	for (unsigned t = 0; t < 20; t++) /* what evhttp closes later */
+		event_base_loop(f.base, EVLOOP_NONBLOCK);
+	cp_tls_destroy(tls);
+	tp_id_free(&id);
+	tp_id_free(&ca);
+	close_all();
+}
+
 static void test_user_record(void)
 {
 	struct cp_user_rec r = {.name = "a", .role = CP_USER_ADMIN, .log_n = 15}, s;
@@ -297,6 +379,7 @@ static CU_TestInfo tests[] = {
 	{"five sessions, and what they entered", test_sessions},
 	{"bad requests change nothing", test_bad},
 	{"client certificates", test_certificates},
+	{"slow strangers, and many of one", test_strangers},
 	{"user records", test_user_record},
 	CU_TEST_INFO_NULL,
 };
