@@ -32,6 +32,7 @@ ledger=$dir/ledger
 : >"$ledger"
 total=0
 for ((c = 1; c <= cycles; c++)); do
+	: >"$dir/said" # else the first look finds what the one before said, or nothing
 	"$load" write "$dir/store" $((c * 10000000)) 0 >"$dir/said" 2>"$dir/err" &
 	pid=$!
 	for ((i = 0; ; i++)); do
