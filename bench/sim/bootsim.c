@@ -35,7 +35,7 @@ static void usage(FILE *to)
 	      "  --mac HEX        of the first phone (default 000000000001)\n"
 	      "  --blksize B      --windowsize N      TFTP options\n"
 	      "  --compare FILE   what every answer must be\n"
-	      "  --timeout MS     (default 1000)  --tries N (default 6)\n"
+	      "  --timeout MS     (default 1000; HTTP 5000)  --tries N (default 6)\n"
 	      "  --close          HTTP: a connection per file\n"
 	      "  --cpu N          run there\n"
 	      "  --report FILE    JSON\n",
@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 		{"timeout", 1, NULL, 'T'},  {"tries", 1, NULL, 'r'},	{"cpu", 1, NULL, 'u'},	   {"report", 1, NULL, 'R'},
 		{"name", 1, NULL, 'N'},	    {"help", 0, NULL, 'H'},	{NULL, 0, NULL, 0},
 	};
-	struct sim_fetch_opts o = {.parallel = 32, .keep_alive = true, .first_mac = 1, .timeout_ms = 1000, .tries = 6,
+	struct sim_fetch_opts o = {.parallel = 32, .keep_alive = true, .first_mac = 1, .tries = 6,
 				   .server.sin_family = AF_INET};
 	const char *report = NULL;
 	struct sim_fetch_result r;
@@ -128,6 +128,8 @@ int main(int argc, char **argv)
 	if (optind != argc || o.server.sin_port == 0 || o.name_cnt == 0 || o.parallel == 0 ||
 	    (o.phones > 0) == (o.seconds > 0))
 		goto bad;
+	if (o.timeout_ms == 0) /* TCP repeats a lost SYN after 1 s by itself, TFTP is repeated by us */
+		o.timeout_ms = o.http ? 5000 : 1000;
 	if (o.phones > 0 && o.parallel > o.phones)
 		o.parallel = o.phones;
 	signal(SIGINT, on_signal);
