@@ -50,6 +50,7 @@ daemon signer
 daemon controlplane
 up() { ctl_holds status '.registered.encrypted >= 0'; }
 wait_for 60 up || bail "the controlplane did not come up"
+ctl utils ctl set-cluster mixed-mode >/dev/null || bail "the cluster was not made mixed"
 mkdir "$WORK/certs"
 for i in $(seq 1 11); do
 	name=$(printf 'SEP%012X' "$i")
