@@ -510,7 +510,6 @@ static void stop(struct cp_app *app)
 	cp_serve_close(app);
 	cp_net_destroy(app->net);
 	cp_sccp_destroy(app->sccp);
-	cp_tls_destroy(app->tls);
 	cp_ctlprov_stop(app->ctlprov);
 	cp_lists_stop(app->lists);
 	cp_offload_destroy(app->offload);
@@ -526,6 +525,7 @@ static void stop(struct cp_app *app)
 	cp_lists_destroy(app->lists);
 	cp_ctlprov_destroy(app->ctlprov);
 	cp_certs_destroy(app->certs);
+	cp_tls_destroy(app->tls); /* the certificate manager loads into them until its end */
 	cp_tls_destroy(app->https_tls);
 	cp_tls_destroy(app->token_tls);
 	cp_captures_destroy(app->captures);

@@ -71,7 +71,7 @@ appliance_start() {
 	daemon controlplane
 	daemon dataplane
 	wait_for 60 dataplane_up || {
-		tail -5 "$WORK"/*.log >&2
+		tail -n 5 "$WORK"/*.log >&2
 		return 1
 	}
 	# As after any installation the cluster is non-secure: devices' security modes count for nothing until there is a CTL.

@@ -113,7 +113,7 @@ static void look(struct cp_filedir *d)
 static int walk(int at, const char *name, int flags)
 {
 	char part[CP_FILE_NAME_MAX];
-	int fd = dup(at);
+	int fd = fcntl(at, F_DUPFD_CLOEXEC, 0);
 
 	while (fd >= 0) {
 		size_t n = strcspn(name, "/");

@@ -36,7 +36,7 @@ check() { # TEXT COMMAND...
 }
 bail() {
 	FAILED=$((FAILED + 1))
-	tail -5 "$WORK"/*.log >&2
+	tail -n 5 "$WORK"/*.log >&2
 	die "$*"
 }
 
