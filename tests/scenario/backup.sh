@@ -4,6 +4,7 @@
 # and its signed configuration by the list it holds, the certificates of the services, the records. What is no whole bundle is
 # refused and leaves nothing; a restore that is killed leaves the old state or the new one.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40, P2-41.
+# May run beside another.
 set -u
 SC_NAME=backup
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

@@ -4,6 +4,7 @@
 # are elsewhere (openssl's, and SoftHSM's by PKCS#11), every list read and verified by a parser that shares no code with us.
 # 004a:CTL-09, CTL-14, CTL-26; 004b:CTL-03, CTL-10, CTL-26; 004c:CT-07, CT-10, CT-12, CT-13, CT-19, CT-20, CT-25.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=ctl-provider
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

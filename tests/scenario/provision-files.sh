@@ -5,6 +5,7 @@
 # itself) and by xmllint. A restart signs nothing anew; a change signs one file; explain says what was served.
 # 004a:TFTP-02, TFTP-03, TFTP-05; 002:P2-01, P2-11; 001:P1-132, P1-135.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=provision
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

@@ -4,6 +4,7 @@
 # compared, the packets dissected by tshark. Then what no client would send: ways out of the tree, floods, slow requests, forged
 # sources; and a server that is killed and comes back. 004a: TFTP rows; 000:P0-52 to P0-56.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=provision-serve
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

@@ -4,6 +4,7 @@
 # After each kill the next start must complete what is missing and keep what was there; the start after that
 # changes nothing. Checked with openssl(1). RAVELIN_BUILD: build directory (default: build/ of this repository).
 # Needs strace. 004a:PKI-06, PKI-12; 004b:PKI-01 to PKI-03.
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

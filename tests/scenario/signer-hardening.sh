@@ -4,6 +4,7 @@
 # wrote, no socket to others; and that its key memory is locked and left out of dumps. Then one identity of each
 # kind is used against openssl(1). RAVELIN_BUILD: build directory (default: build/ of this repository). Needs
 # root, to run as an ordinary user.
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "${RAVELIN_BUILD:-$here/../../build}" && pwd)

@@ -17,6 +17,7 @@ ns=rvsim$$
 rc=0
 cleanup() {
 	ip netns del $ns-a 2>/dev/null || true
+	ip netns del $ns-p 2>/dev/null || true
 	ip netns del $ns-g 2>/dev/null || true
 	[ $rc = 0 ] && rm -rf "$work" || echo "files are in $work"
 }
@@ -25,14 +26,24 @@ trap 'rc=1; exit 1' INT TERM
 
 # Debian's scapy and cryptography belong to Debian's python. A namespace keeps ports out of others' way.
 ip netns add $ns-a
+ip netns add $ns-p
 ip netns add $ns-g
 ip -n $ns-a link set lo up
+ip -n $ns-p link set lo up
 ip -n $ns-g link set lo up
-for args in "17 2" "17 1" "8 1" "20 2" "17 0"; do
-	echo "== phones: protocol and suite $args"
-	# shellcheck disable=SC2086
-	ip netns exec $ns-a /usr/bin/python3 "$here/sim_sccp_server.py" "$sim" "$work" $args || rc=1
-done
+# The two halves share nothing and mostly wait: they run beside each other.
+phones() {
+	local args rc=0
+	for args in "17 2" "17 1" "8 1" "20 2" "17 0"; do
+		echo "== phones: protocol and suite $args"
+		# shellcheck disable=SC2086
+		ip netns exec $ns-p /usr/bin/python3 "$here/sim_sccp_server.py" "$sim" "$work/phones" $args || rc=1
+	done
+	return $rc
+}
+mkdir "$work/phones" "$work/gateways"
+phones >"$work/phones.out" 2>&1 &
+phones=$!
 
 ip link add $ns-v netns $ns-a type veth peer name $ns-w netns $ns-g
 ip -n $ns-a addr add 192.0.2.1/24 dev $ns-v
@@ -42,7 +53,9 @@ ip -n $ns-g link set $ns-w up
 for args in "gcm transport 50" "cbc transport 50" "gcm transport 4500" "cbc tunnel 50" "gcm tunnel 4500"; do
 	echo "== gateway: ESP $args"
 	# shellcheck disable=SC2086
-	ip netns exec $ns-a /usr/bin/python3 "$here/sim_mgcp_agent.py" "$sim" "$work" $ns-g $args || rc=1
+	ip netns exec $ns-a /usr/bin/python3 "$here/sim_mgcp_agent.py" "$sim" "$work/gateways" $ns-g $args || rc=1
 done
+wait $phones || rc=1
+cat "$work/phones.out"
 [ $rc = 0 ] && echo "sim-selftest: ok" || echo "sim-selftest: FAILED"
 exit $rc

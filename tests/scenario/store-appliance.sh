@@ -4,6 +4,7 @@
 # next start, and a table of phones is there up to the end of a piece. Then tables: errors by line, all or nothing, a dry
 # run, and export, import and export again, which gives the same bytes.
 #   KILLS (4; RAVELIN_FULL: 30)
+# May run beside another.
 SC_NAME=store-appliance
 . "$(cd "$(dirname "$0")/../.." && pwd)/scripts/scenario.sh"
 kills=${KILLS:-${RAVELIN_FULL:+30}}

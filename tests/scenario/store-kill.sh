@@ -5,6 +5,7 @@
 #   CYCLES (20; RAVELIN_FULL: 200): kills at a random moment after 10,000 acknowledged changes each.
 #   POINTS (20; RAVELIN_FULL: 100): places where the disk fails; 0: none.
 # Needs neither root nor network. usage: store-kill.sh [BUILD]
+# May run beside another.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${1:-${RAVELIN_BUILD:-$top/build}}

@@ -3,6 +3,7 @@
 # The units: systemd finds no fault with them, their exposure stays under our limits, and the signer makes no
 # system call that its unit would refuse (compared with a trace of a whole life of it). Without systemd-analyze
 # there is nothing to check with: said, and passed. RAVELIN_BUILD: build directory (default: build/).
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 units=$here/../../config/systemd
