@@ -7,11 +7,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/rand.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,14 +223,12 @@ static int thread_start(struct thread *t)
 	static const struct timeval tick = {0, PAUSE_MS * 5000};
 	const struct cp_http_opts *o = &t->http->o;
 	struct cfg_addr a;
-	sigset_t all, old;
-	int rc = 0;
+	int rc = cp_thread_init(&t->thread);
 
 	TAILQ_INIT(&t->conns);
-	t->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	t->base = event_base_new();
 	t->inbox = cp_inbox_create();
-	if (t->stop < 0 || t->base == NULL || t->inbox == NULL)
+	if (rc < 0 || t->base == NULL || t->inbox == NULL)
 		return -ENOMEM;
 	if (cfg_addr_parse(o->cfg->listen, &a) < 0)
 		return -EINVAL;
@@ -246,28 +241,15 @@ static int thread_start(struct thread *t)
 	if (rc < 0)
 		return rc;
 	event_assign(&t->tick_ev, t->base, -1, EV_PERSIST, on_tick, t);
-	if (watch(t, &t->stop_ev, t->stop, on_stop) < 0 || watch(t, &t->inbox_ev, cp_inbox_fd(t->inbox), on_inbox) < 0 ||
+	if (watch(t, &t->stop_ev, t->thread.stop, on_stop) < 0 || watch(t, &t->inbox_ev, cp_inbox_fd(t->inbox), on_inbox) < 0 ||
 	    event_add(&t->tick_ev, &tick) < 0)
 		return -ENOMEM;
-	sigfillset(&all); /* signals are the event loop's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = -pthread_create(&t->id, NULL, loop, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	t->running = rc == 0;
-	if (t->running)
-		pthread_setname_np(t->id, "http");
-	return rc;
+	return cp_thread_start(&t->thread, loop, t, "http");
 }
 
 static void thread_fini(struct thread *t)
 {
-	uint64_t one = 1;
-
-	if (t->running) {
-		if (write(t->stop, &one, sizeof(one)) < 0)
-			abort(); /* an eventfd of our own: it would never end */
-		pthread_join(t->id, NULL);
-	}
+	cp_thread_stop(&t->thread);
 	while (t->base != NULL && TAILQ_FIRST(&t->conns) != NULL)
 		cp_conn_http_end(TAILQ_FIRST(&t->conns), END_STOP);
 	for (unsigned i = 0; i < CP_HTTP_PORTS; i++)
@@ -285,8 +267,7 @@ static void thread_fini(struct thread *t)
 	cp_inbox_close(t->inbox);
 	if (t->base != NULL)
 		event_base_free(t->base);
-	if (t->stop >= 0)
-		close(t->stop);
+	cp_thread_fini(&t->thread);
 }
 
 int cp_http_create(const struct cp_http_opts *opts, struct cp_http **ret_http)
@@ -312,7 +293,7 @@ int cp_http_create(const struct cp_http_opts *opts, struct cp_http **ret_http)
 		struct thread *t = &h->threads[h->n++];
 
 		t->http = h;
-		t->stop = -1;
+		t->thread = CP_THREAD_NONE;
 		for (unsigned k = 0; k < CP_HTTP_PORTS; k++)
 			t->listeners[k].fd = -1;
 		rc = thread_start(t);

@@ -12,6 +12,7 @@
 #include "httpmsg.h"
 #include "inbox.h"
 #include "source.h"
+#include "thread.h"
 
 #define HEADER_MS (CP_HTTP_HEADER_S * 1000u)
 #define FILE_MS   30000u /* the longest wait for a file that must be made */
@@ -97,9 +98,8 @@ struct thread {
 	struct conn_list conns;
 	struct cp_inbox *inbox;
 	struct stats stats;
-	pthread_t id;
-	bool running, paused;
-	int stop;
+	struct cp_thread thread;
+	bool paused;
 	uint64_t now_ms;      /* brought up to date by each event */
 	int64_t date_s;
 	char date[30];

@@ -4,12 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +14,7 @@
 #include "config.h"
 #include "log.h"
 #include "tftpd.h"
+#include "thread.h"
 
 #define EVENTS    64
 #define REQS      32   /* requests read at once */
@@ -35,9 +33,8 @@ struct port { /* of a transfer; idle: x is NULL */
 struct thread {
 	struct cp_tftpd *d;
 	struct cp_tftp *tftp;
-	pthread_t id;
-	bool running;
-	int ep, fd, stop;
+	struct cp_thread thread;
+	int ep, fd;
 	uint64_t now_ms;
 	struct port *idle[PORTS];
 	unsigned idle_n, seed;
@@ -316,7 +313,7 @@ static void *loop(void *arg)
 
 		t->now_ms = clock_ms();
 		for (int i = 0; i < n; i++) {
-			if (ev[i].data.ptr == &t->stop)
+			if (ev[i].data.ptr == &t->thread)
 				return NULL;
 			if (ev[i].data.ptr == &t->fd)
 				requests = true;
@@ -342,14 +339,15 @@ static int watch(int ep, int fd, void *ptr)
 static int thread_start(struct thread *t, const union cp_sa *sa, const struct cp_tftpd_opts *opts)
 {
 	struct cp_tftpd_opts o = *opts;
-	sigset_t all, old;
 	int rc;
 
 	o.io = (struct cp_tftpd_io){port_open, port_close, port_send, answer, t};
 	t->ep = epoll_create1(EPOLL_CLOEXEC);
-	t->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (t->ep < 0 || t->stop < 0)
+	if (t->ep < 0)
 		return -errno;
+	rc = cp_thread_init(&t->thread);
+	if (rc < 0)
+		return rc;
 	t->fd = udp_socket(sa, true);
 	if (t->fd < 0)
 		return t->fd;
@@ -358,19 +356,12 @@ static int thread_start(struct thread *t, const union cp_sa *sa, const struct cp
 		return -ENOMEM;
 	rc = watch(t->ep, t->fd, &t->fd);
 	if (rc == 0)
-		rc = watch(t->ep, t->stop, &t->stop);
+		rc = watch(t->ep, t->thread.stop, &t->thread);
 	if (rc == 0)
 		rc = watch(t->ep, cp_tftpd_fd(t->d), t->d);
 	if (rc < 0)
 		return rc;
-	sigfillset(&all); /* signals are the event loop's */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = -pthread_create(&t->id, NULL, loop, t);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	t->running = rc == 0;
-	if (t->running)
-		pthread_setname_np(t->id, "tftp");
-	return rc;
+	return cp_thread_start(&t->thread, loop, t, "tftp");
 }
 
 static int listen_sa(const struct cfg_provision *cfg, union cp_sa *ret)
@@ -423,7 +414,8 @@ int cp_tftp_create(const struct cfg_provision *cfg, const struct cp_file_source 
 		struct thread *t = &tftp->threads[tftp->n++];
 		socklen_t len = sizeof(sa);
 
-		t->ep = t->fd = t->stop = -1;
+		t->ep = t->fd = -1;
+		t->thread = CP_THREAD_NONE;
 		t->tftp = tftp;
 		rc = thread_start(t, &sa, &opts);
 		if (rc == 0 && getsockname(t->fd, &sa.sa, &len) < 0) /* port 0, in tests: the others take the first's */
@@ -445,13 +437,7 @@ uint16_t cp_tftp_port(const struct cp_tftp *tftp)
 
 static void thread_fini(struct thread *t)
 {
-	uint64_t one = 1;
-
-	if (t->running) {
-		if (write(t->stop, &one, sizeof(one)) < 0)
-			abort(); /* an eventfd of our own: it would never end */
-		pthread_join(t->id, NULL);
-	}
+	cp_thread_stop(&t->thread);
 	cp_tftpd_destroy(t->d);
 	while (t->idle_n > 0)
 		port_free(t, t->idle[--t->idle_n]);
@@ -460,8 +446,7 @@ static void thread_fini(struct thread *t)
 		close(t->fd);
 	if (t->ep >= 0)
 		close(t->ep);
-	if (t->stop >= 0)
-		close(t->stop);
+	cp_thread_fini(&t->thread);
 }
 
 void cp_tftp_destroy(struct cp_tftp *tftp)
