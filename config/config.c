@@ -486,21 +486,14 @@ static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r
 static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capture *r)
 {
 	struct cfg_capture *p = &cfg->capture;
-	char *dir = NULL;
 
 	WORD(capture, enabled, 0, cfg_truth);
 	WORD(capture, plain, CFG_CAPTURE_DENY, plains);
 	NUM(capture, max_s, 600, 1, 86400);
 	NUM(capture, max_mb, 256, 1, 1048576);
-	if (c->rc == 0 && r->directory == NULL && asprintf(&dir, "%s/captures", cfg->paths.state) < 0)
-		c->rc = -ENOMEM;
+	p->directory = cfg_directory(c, "capture.directory", r->directory, cfg, "captures");
 	if (c->rc != 0)
 		return;
-	p->directory = dir != NULL ? dir : cfg_text(c, r->directory, NULL);
-	if (c->rc != 0)
-		return;
-	if (p->directory[0] != '/')
-		cfg_bad(c, "capture.directory", "%s is not an absolute path", cfg_q(p->directory));
 	if (p->plain == CFG_CAPTURE_ALLOW && !p->enabled)
 		cfg_bad(c, "capture.plain", "allow needs capture.enabled: true");
 }

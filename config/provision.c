@@ -66,18 +66,11 @@ void cfg_do_provision(struct cfg_ctx *c, struct cfg *cfg, const struct raw_provi
 {
 	struct cfg_provision *p = &cfg->provision;
 	struct cfg_addr a;
-	char *dir = NULL;
 
 	TEXT(provision, listen, "0.0.0.0");
-	if (c->rc == 0 && r->directory == NULL && asprintf(&dir, "%s/files", cfg->paths.state) < 0)
-		c->rc = -ENOMEM;
+	p->directory = cfg_directory(c, "provision.directory", r->directory, cfg, "files");
 	if (c->rc != 0)
 		return;
-	p->directory = dir != NULL ? dir : cfg_text(c, r->directory, NULL);
-	if (c->rc != 0)
-		return;
-	if (p->directory[0] != '/')
-		cfg_bad(c, "provision.directory", "%s is not an absolute path", cfg_q(p->directory));
 	cfg_host(c, "provision.listen", p->listen, false, &a);
 	NUM(provision, tftp_port, 69, 0, 65535);
 	NUM(provision, http_port, 6970, 0, 65535);

@@ -120,6 +120,21 @@ bool cfg_host(struct cfg_ctx *c, const char *path, const char *v, bool port, str
 	return true;
 }
 
+char *cfg_directory(struct cfg_ctx *c, const char *path, const char *v, const struct cfg *cfg, const char *name)
+{
+	char *dir = NULL;
+
+	if (c->rc == 0 && v == NULL && asprintf(&dir, "%s/%s", cfg->paths.state, name) < 0) {
+		c->rc = -ENOMEM;
+		return NULL;
+	}
+	if (c->rc == 0 && v != NULL)
+		dir = cfg_text(c, v, NULL);
+	if (c->rc == 0 && dir[0] != '/')
+		cfg_bad(c, path, "%s is not an absolute path", cfg_q(dir));
+	return dir;
+}
+
 bool cfg_words_only(const char *s, size_t max)
 {
 	size_t n = strlen(s);

@@ -38,6 +38,9 @@ void cfg_free_texts(char **v, unsigned n);
 /** An address without prefix length; a port only where one is allowed. */
 bool cfg_host(struct cfg_ctx *c, const char *path, const char *v, bool port, struct cfg_addr *ret);
 
+/** An absolute folder; not given: NAME in paths.state. */
+char *cfg_directory(struct cfg_ctx *c, const char *path, const char *v, const struct cfg *cfg, const char *name);
+
 /** 1 to 'max' of A-Z a-z 0-9 . _ - */
 bool cfg_words_only(const char *s, size_t max);
 
