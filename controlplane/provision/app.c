@@ -38,6 +38,14 @@ static bool mixed(void *ctx)
 	return app->lists != NULL && cp_lists_mode(app->lists) == CP_CLUSTER_MIXED;
 }
 
+/* Without lists nobody knows that the cluster is not a mixed one. */
+static bool auto_registration(void *ctx)
+{
+	struct cp_app *app = ctx;
+
+	return app->lists != NULL && cp_lists_auto_registration(app->lists);
+}
+
 static X509 *signer_cert(void *ctx)
 {
 	struct cp_app *app = ctx;
@@ -111,6 +119,7 @@ int cp_files_open(struct cp_app *app)
 		.ctx = app,
 		.list = list,
 		.mixed = mixed,
+		.auto_registration = auto_registration,
 		.signer_cert = signer_cert,
 		.sign = sign,
 		.unseal = unseal,

@@ -262,7 +262,7 @@ int cp_gather(struct cp_files *f, struct cp_flight *fl)
 	int rc;
 
 	/* 004b:R-01, 002:P2-30, P2-32 */
-	if (fl->name.what == CP_NAME_DEFAULT && (mixed || !f->env.cfg->provision.auto_registration))
+	if (fl->name.what == CP_NAME_DEFAULT && (f->env.auto_registration == NULL || !f->env.auto_registration(f->env.ctx)))
 		return -ENOENT;
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)

@@ -104,6 +104,7 @@ struct cp_files_env {
 	/* The list in force for a class: a reference, or NULL. */
 	struct cp_file *(*list)(void *ctx, enum pki_tl_kind kind, enum pki_tl_class cls);
 	bool (*mixed)(void *ctx); /* the cluster is in mixed mode */
+	bool (*auto_registration)(void *ctx); /* unknown phones get the default file: cp_lists_auto_registration() */
 	/* Certificate of the identity that signs files ("TFTP"): a reference, or NULL. */
 	X509 *(*signer_cert)(void *ctx);
 	/* As cp_signer_sign() with that identity. */

@@ -29,7 +29,7 @@ static EVP_PKEY *tftp_key, *phone_key, *ec_key;
 static X509 *tftp_cert, *phone_cert, *ec_cert;
 static atomic_uint signs;
 static atomic_bool signer_down, fast;
-static bool mixed;
+static bool mixed, unknown_ok;
 static struct cp_file *list_file;
 static char noted[64];
 static unsigned notes;
@@ -64,6 +64,12 @@ static bool is_mixed(void *ctx)
 {
 	(void)ctx;
 	return mixed;
+}
+
+static bool lets_in(void *ctx)
+{
+	(void)ctx;
+	return unknown_ok;
 }
 
 static X509 *get_cert(void *ctx)
@@ -122,7 +128,7 @@ static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const
 static void start_files(void)
 {
 	struct cp_files_env env = {.base = base, .store = store, .cfg = cfg, .list = get_list, .mixed = is_mixed,
-				   .signer_cert = get_cert, .sign = sign, .unseal = unseal, .has_list = has_list};
+				   .auto_registration = lets_in, .signer_cert = get_cert, .sign = sign, .unseal = unseal, .has_list = has_list};
 
 	CU_ASSERT_FATAL(cp_files_create(&env, &files) == 0);
 }
@@ -146,6 +152,7 @@ static void up(void)
 	snprintf(cfg->provision.directory, 128, "%s/files", tmp_dir);
 	mkdir(cfg->provision.directory, 0755);
 	mixed = true;
+	unknown_ok = false;
 	signs = 0;
 	signer_down = false;
 	start_files();
@@ -1039,9 +1046,9 @@ static void test_default(void)
 	struct cp_file *f;
 
 	up();
-	mixed = false;
+	mixed = unknown_ok = false;
 	CU_ASSERT(get_rc("XMLDefault.cnf.xml") == -ENOENT);
-	cfg->provision.auto_registration = true;
+	unknown_ok = true;
 	f = get("XMLDefault.cnf.xml");
 	CU_ASSERT(says(f, "<Default>") && says(f, "processNodeName") && !f->secret);
 	cp_file_put(f);
@@ -1051,6 +1058,7 @@ static void test_default(void)
 	CU_ASSERT(says(f, "mine"));
 	cp_file_put(f);
 	mixed = true;
+	unknown_ok = false; /* as cp_lists_auto_registration() says then: test_lists.c */
 	cp_files_changed(files);
 	CU_ASSERT(get_rc("XMLDefault.cnf.xml") == -ENOENT && get_rc("XMLDefault.cnf.xml.sgn") == -ENOENT);
 	down();
