@@ -79,7 +79,7 @@ static void call_managers(struct out *o, const struct cp_devcfg *c)
 		text(o, "name", c->server[i]);
 		text(o, "processNodeName", c->server[i]);
 		open_el(o, "ports");
-		number(o, "ethernetPhonePort", 2000);
+		number(o, "ethernetPhonePort", c->sccp_port);
 		number(o, "sipPort", 5060);
 		number(o, "securedSipPort", 5061);
 		open_el(o, "mgcpPorts");
@@ -282,7 +282,7 @@ static void full(struct out *o, const struct cp_devcfg *c, const char *secret, c
 	open_el(o, "device");
 	boolean(o, "fullConfig", true);
 	text(o, "deviceProtocol", c->protocol == CP_PROTOCOL_SIP ? "SIP" : "SCCP");
-	number(o, "ipAddressMode", 0);
+	number(o, "ipAddressMode", c->ip_mode);
 	device_pool(o, c);
 	tvs(o, c);
 	if (c->protocol == CP_PROTOCOL_SIP)
@@ -304,7 +304,7 @@ static void brief(struct out *o, const struct cp_devcfg *c)
 {
 	open_el(o, "device");
 	boolean(o, "fullConfig", false);
-	number(o, "ipAddressMode", 0);
+	number(o, "ipAddressMode", c->ip_mode);
 	text(o, "loadInformation", c->load);
 	capf(o, c);
 	encryption(o, c);

@@ -13,6 +13,8 @@
 
 struct cp_store;
 
+#define CP_SCCP_TLS_PORT 2443 /* what phones try: wire formats section 6.2 */
+
 enum cp_from { /* who says so */
 	CP_FROM_DEFAULT,
 	CP_FROM_CLUSTER, /* the cluster's record */
@@ -54,6 +56,8 @@ struct cp_devcfg { /* what holds for a phone; everything its own */
 	bool srst_secure;                /* all four conditions of 004b:SRST-06 hold */
 	char server[5][64];              /* call managers in order; CAPF and TVS are there too */
 	unsigned server_cnt;
+	uint16_t sccp_port, sccp_tls_port; /* of the second no element tells: phones know 2443 */
+	uint8_t ip_mode;                 /* ipAddressMode: 0 IPv4, 1 IPv6, 2 both */
 	struct cp_cluster cluster;
 	/* who said so */
 	struct {

@@ -40,6 +40,19 @@ static void servers(struct cp_devcfg *c, const struct cfg *cfg)
 		snprintf(c->server[c->server_cnt++], sizeof(c->server[0]), "%s", cfg->sccp.listen);
 }
 
+/* What a phone must speak to reach them: addresses say so, names are taken for IPv4 as ever. */
+static uint8_t ip_mode(const struct cp_devcfg *c)
+{
+	unsigned six = 0;
+
+	for (unsigned i = 0; i < c->server_cnt; i++) {
+		struct cfg_addr a;
+
+		six += cfg_addr_parse(c->server[i], &a) == 0 && a.family == 6;
+	}
+	return six == 0 ? 0 : six == c->server_cnt ? 1 : 2;
+}
+
 static int copy_buf(const struct cp_buf *from, struct cp_buf *to)
 {
 	if (from->len == 0)
@@ -160,6 +173,9 @@ int cp_devcfg_gather(const struct cp_store *s, const struct cfg *cfg, bool mixed
 	/* 004b:SRST-06, R-37: all of mixed mode, a secure phone, the box ticked and a certificate */
 	c->srst_secure = mixed && c->mode != CP_DEVICE_NONSECURE && c->srst.secure && c->srst.cert.len > 0;
 	servers(c, cfg);
+	c->ip_mode = ip_mode(c);
+	c->sccp_port = cfg->sccp.port != 0 ? cfg->sccp.port : 2000;
+	c->sccp_tls_port = cfg->sccp.tls_port;
 	if (dev->line_cnt > 0) {
 		c->lines = malloc(dev->line_cnt * sizeof(*c->lines));
 		if (c->lines == NULL)

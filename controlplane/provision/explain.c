@@ -61,6 +61,8 @@ static json_t *notes(const struct cp_explain *e)
 	if (c->mode != c->mode_set)
 		note(l, "mode %s is demanded, but the cluster is not in mixed mode: nonsecure holds",
 		     cp_device_mode_name(c->mode_set));
+	if (c->protocol == CP_PROTOCOL_SCCP && c->mode != CP_DEVICE_NONSECURE && c->sccp_tls_port != CP_SCCP_TLS_PORT)
+		note(l, "sccp.tls_port is %u: no element of its file says so, and phones try %u", c->sccp_tls_port, CP_SCCP_TLS_PORT);
 	if (c->profile_missing)
 		note(l, "profile %s cannot be read: the device's own settings hold", c->profile);
 	if (c->encrypted_set && c->oauth)

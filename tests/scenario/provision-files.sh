@@ -16,6 +16,7 @@ appliance_config "provision:
   listen: 10.77.1.1
   call_managers: [10.77.1.1, cm2.example]
   auto_registration: true" || die "configuration"
+sed -i 's/^sccp:$/sccp:\n  port: 2010\n  tls_port: 2453/' "$WORK/ravelin.yaml"
 mkdir -p "$WORK/state/files/New_Zealand"
 printf '<CiscoIPPhoneRinglist/>\n' >"$WORK/state/files/Ringlist.xml"
 printf '<tones/>\n' >"$WORK/state/files/New_Zealand/g3-tones.xml"
@@ -120,6 +121,8 @@ check "well-formed" xmllint --nonet --noout "$OUT/a.xml"
 is "non-secure, since the cluster is" a.xml /device/deviceSecurityMode 1
 is "call manager 1" a.xml '//callManagerGroup/members/member[@priority=0]//processNodeName' 10.77.1.1
 is "call manager 2" a.xml '//callManagerGroup/members/member[@priority=1]//processNodeName' cm2.example
+is "the port that SCCP is served at" a.xml '//member[@priority=0]//ports/ethernetPhonePort' 2010
+is "IPv4" a.xml /device/ipAddressMode 0
 is "CAPF" a.xml //capfList/capf/phonePort 3804
 is "TVS" a.xml //TVS/members/member/port 2445
 check "unsigned too" http "$A.cnf.xml"
@@ -183,6 +186,7 @@ check "mixed mode" ctl utils ctl set-cluster mixed-mode
 check "the configuration" tftp "$A.cnf.xml.sgn"
 body "$A.cnf.xml.sgn" a3.xml
 is "what is demanded holds now" a3.xml /device/deviceSecurityMode 3
+check_ctl "explain: a TLS port that no file can tell it of" "explain $A" 'any(.notes[]; test("sccp.tls_port is 2453"))'
 check "no auto-registration" refused http XMLDefault.cnf.xml
 check "nor signed" refused tftp XMLDefault.cnf.xml.sgn
 check "its CTL" tftp "CTL$A.tlv"

@@ -435,6 +435,41 @@ static void test_short(void)
 	down();
 }
 
+/* What the configuration says of servers is what a phone's file says: ports, and the address family to speak. */
+static void test_reach(void)
+{
+	static const struct {
+		const char *text, *mode, *port;
+	} cases[] = {
+		{"provision: {call_managers: [cm1.example, 192.0.2.2]}", "0", "2000"},
+		{"provision: {call_managers: ['2001:db8::2', '2001:db8::3']}", "1", "2000"},
+		{"{provision: {call_managers: ['2001:db8::2', 192.0.2.2]}, sccp: {port: 2010}}", "2", "2010"},
+		{"{provision: {call_managers: ['2001:db8::2', cm1.example]}, sccp: {port: 0}}", "2", "2000"},
+		{"sccp: {listen: '2001:db8::2', port: 2001}", "1", "2001"},
+	};
+	struct cp_device d = device();
+	struct cp_devcfg c;
+	char err[200];
+
+	up();
+	put(NULL, NULL, NULL, &d);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cfg_free(cfg);
+		cfg = NULL;
+		CU_ASSERT_FATAL(cfg_load_data((const uint8_t *)cases[i].text, strlen(cases[i].text), &cfg, err, sizeof(err)) == 0);
+		build(true, CP_DEVCFG_FULL, NULL, &c);
+		IS("/device/ipAddressMode", cases[i].mode);
+		IS("//member[@priority='0']//ethernetPhonePort", cases[i].port);
+		forget();
+		cp_devcfg_free(&c);
+		build(true, CP_DEVCFG_SHORT, NULL, &c);
+		IS("/device/ipAddressMode", cases[i].mode); /* copied: wire formats section 3 */
+		forget();
+		cp_devcfg_free(&c);
+	}
+	down();
+}
+
 static int setup(void)
 {
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
@@ -468,6 +503,7 @@ static CU_TestInfo tests[] = {
 	{"texts come back as they were", test_escape},
 	{"the version stamp follows the content", test_stamp},
 	{"the short configuration", test_short},
+	{"servers: ports and address families", test_reach},
 	CU_TEST_INFO_NULL,
 };
 
