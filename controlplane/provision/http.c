@@ -282,6 +282,8 @@ int cp_http_create(const struct cp_http_opts *opts, struct cp_http **ret_http)
 	h->o = *opts;
 	h->idle_ms = cfg->idle_s * 1000u;
 	h->min_rate = cfg->min_rate;
+	h->header_ms = opts->header_ms != 0 ? opts->header_ms : CP_HTTP_HEADER_S * 1000u;
+	h->rate_ms = opts->stall_ms != 0 ? opts->stall_ms : CP_HTTP_STALL_S * 1000u;
 	h->threads = calloc(cfg->threads, sizeof(*h->threads));
 	if (h->threads == NULL || RAND_bytes(key, sizeof(key)) != 1)
 		rc = -ENOMEM;

@@ -6,7 +6,8 @@
  *
  * What strangers can hold: a connection that says nothing costs a descriptor and less than 1 KiB (and TLS's own). A header must be
  * there CP_HTTP_HEADER_S after its first byte or after the connection was made, an answer must be read at
- * provision.min_rate, the next request must begin within provision.idle_s.
+ * provision.min_rate (who stops half-way is cut off too, however fast he was), the next request must begin within
+ * provision.idle_s.
  */
 #ifndef CP_PROVISION_HTTP_H
 #define CP_PROVISION_HTTP_H
@@ -16,6 +17,7 @@
 #include "files.h"
 
 #define CP_HTTP_HEADER_S 10 /* TLS handshake and a request's header */
+#define CP_HTTP_STALL_S  10 /* an answer that begins may stall for so long; who reads faster than min_rate earns up to three times it */
 
 struct cfg_provision;
 struct cp_http;
@@ -31,6 +33,7 @@ struct cp_http_opts {
 	/** Does the token prove that its bearer is 'device'? 0; -EACCES with a reason in *ret_why (static). Any thread. NULL: none does. */
 	int (*token_check)(void *ctx, const char *token, size_t len, const char *device, const char **ret_why);
 	void *token_ctx;
+	uint32_t header_ms, stall_ms; /* in place of the two above; 0: these hold. For tests, which cannot wait */
 };
 
 /** Listen and start. 0, or a negative errno of socket and thread. */

@@ -84,6 +84,11 @@ void cp_conn_http_end(struct conn *c, enum conn_end why)
 		ERR_clear_error();
 		SSL_free(c->ssl);
 	}
+	if (why == END_SLOW) { /* a reset: else the kernel would hold what it has not read for as long again */
+		const struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	}
 	close(c->fd);
 	cp_source_leave(t->http->sources, &c->from);
 	TAILQ_REMOVE(&t->conns, c, link);
@@ -181,8 +186,10 @@ static bool write_on(struct conn *c)
 		size_t head = (size_t)(c->head_len - c->head_at), of_head;
 
 		if (n == -EAGAIN) {
-			if (c->state != CONN_WRITE)
+			if (c->state != CONN_WRITE) {
 				enter(c, CONN_WRITE);
+				c->looked_ms = 0;
+			}
 			if (head > 0 && c->head == t->head && !keep_head(c, head)) {
 				cp_conn_http_end(c, END_ERROR);
 				return false;
@@ -545,15 +552,29 @@ int cp_conn_http_start(struct listener *l, int fd, const struct cfg_addr *from)
 	return 0;
 }
 
-/* Slower than min_rate? What waits in the socket's buffer has not been taken by the client. */
-static bool too_slow(const struct conn *c, uint64_t for_ms)
+/*
+ * Slower than min_rate? Time uses up credit, bytes at that rate bring it back. What waits in the socket's buffer has not been
+ * taken by the client. Credit is bounded: nobody earns hours of silence by reading a large file's beginning.
+ */
+static bool too_slow(struct conn *c)
 {
-	uint64_t least = c->t->http->min_rate * (for_ms - RATE_MS) / 1000;
+	const struct cp_http *h = c->t->http;
+	uint64_t now_ms = c->t->now_ms;
+	int64_t taken;
 	int waits = 0;
 
 	if (ioctl(c->fd, SIOCOUTQ, &waits) < 0)
 		waits = 0;
-	return c->moved < least + (uint64_t)waits;
+	taken = (int64_t)c->moved - waits;
+	if (c->looked_ms == 0)
+		c->credit_ms = h->rate_ms;
+	else
+		c->credit_ms += (taken - c->taken) * 1000 / h->min_rate - (int64_t)(now_ms - c->looked_ms);
+	if (c->credit_ms > (int64_t)h->rate_ms * RATE_MAX)
+		c->credit_ms = (int64_t)h->rate_ms * RATE_MAX;
+	c->looked_ms = now_ms;
+	c->taken = taken;
+	return c->credit_ms < 0;
 }
 
 void cp_conn_http_tick(struct conn *c)
@@ -563,14 +584,14 @@ void cp_conn_http_tick(struct conn *c)
 
 	switch (c->state) {
 	case CONN_HANDSHAKE:
-		if (for_ms > HEADER_MS)
+		if (for_ms > t->http->header_ms)
 			cp_conn_http_end(c, END_HEADER_TIME);
 		break;
 	case CONN_READ:
 		if (c->served && c->buf_len == 0) {
 			if (for_ms > t->http->idle_ms)
 				cp_conn_http_end(c, END_IDLE);
-		} else if (for_ms > HEADER_MS) {
+		} else if (for_ms > t->http->header_ms) {
 			cp_conn_http_end(c, END_HEADER_TIME);
 		}
 		break;
@@ -583,7 +604,7 @@ void cp_conn_http_tick(struct conn *c)
 		}
 		break;
 	case CONN_WRITE:
-		if (for_ms > RATE_MS && t->http->min_rate > 0 && too_slow(c, for_ms))
+		if (t->http->min_rate > 0 && too_slow(c))
 			cp_conn_http_end(c, END_SLOW);
 		break;
 	default:

@@ -14,10 +14,9 @@
 #include "source.h"
 #include "thread.h"
 
-#define HEADER_MS (CP_HTTP_HEADER_S * 1000u)
 #define FILE_MS   30000u /* the longest wait for a file that must be made */
 #define DRAIN_MS  2000u  /* after the last answer: until the client closes */
-#define RATE_MS   10000u /* an answer's first seconds, before its rate is looked at */
+#define RATE_MAX  3      /* times the credit that an answer begins with, which is the most a fast reader saves up */
 #define SCRATCH   32768u
 
 enum conn_state {
@@ -83,6 +82,9 @@ struct conn {
 	struct cp_file *file;    /* NULL: the answer has no part of one */
 	size_t at, left;         /* of the file */
 	uint64_t moved;          /* bytes of this answer that the socket took */
+	uint64_t looked_ms;      /* CONN_WRITE: when its rate was looked at; 0: not yet */
+	int64_t taken;           /* bytes that the client had then */
+	int64_t credit_ms;       /* it may stall for so long */
 	uint16_t head_len, head_at;
 	bool whole;              /* the answer is the whole file: its end is worth telling */
 	char *head;              /* the thread's, or a copy of what the socket has not taken */
@@ -110,7 +112,7 @@ struct thread {
 struct cp_http {
 	struct cp_http_opts o;
 	struct cp_sources *sources;
-	uint32_t idle_ms, min_rate;
+	uint32_t idle_ms, min_rate, header_ms, rate_ms;
 	uint16_t port[CP_HTTP_PORTS];
 	unsigned n;
 	struct thread *threads;

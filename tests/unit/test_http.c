@@ -284,16 +284,16 @@ static int get(void *ctx, const struct cp_file_ask *ask, struct cp_file **ret, c
 	return ff_get(ctx, ask, ret, fn, fn_ctx);
 }
 
-static void up(uint32_t max, uint32_t max_each)
+static void up_with(uint32_t max, uint32_t max_each, uint32_t idle_s, uint32_t min_rate, uint32_t quick_ms)
 {
 	static char any[] = "127.0.0.1";
 	struct cp_http_opts o = {.cfg = &cfg, .source = ff_source(), .tls = tls, .token_tls = token_tls,
-				 .token_check = check_token};
+				 .token_check = check_token, .header_ms = quick_ms, .stall_ms = quick_ms};
 	uint16_t base = (uint16_t)(20000 + getpid() % 20000);
 	int rc = -1;
 
-	cfg = (struct cfg_provision){.listen = any, .threads = 1, .max_connections = max, .max_source = max_each, .idle_s = 30,
-				     .min_rate = 1024};
+	cfg = (struct cfg_provision){.listen = any, .threads = 1, .max_connections = max, .max_source = max_each, .idle_s = idle_s,
+				     .min_rate = min_rate};
 	o.source.get = get;
 	ff_gets = ff_fetched = 0;
 	/* three ports that are free, whoever else runs */
@@ -306,6 +306,11 @@ static void up(uint32_t max, uint32_t max_each)
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 }
 
+static void up(uint32_t max, uint32_t max_each)
+{
+	up_with(max, max_each, 30, 1024, 0);
+}
+
 static void down(void)
 {
 	cp_http_destroy(http);
@@ -313,7 +318,8 @@ static void down(void)
 	CU_ASSERT_EQUAL(ff_living, 0);
 }
 
-static int dial(enum cp_http_port which)
+/* 'room': of the socket's buffer for what comes; 0: the system's */
+static int dial_room(enum cp_http_port which, int room)
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(cp_http_port(http, which))};
 	struct timeval tv = {5, 0};
@@ -321,9 +327,16 @@ static int dial(enum cp_http_port which)
 
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	if (room > 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
 		abort();
 	return fd;
+}
+
+static int dial(enum cp_http_port which)
+{
+	return dial_room(which, 0);
 }
 
 static void say(int fd, const char *s)
@@ -447,24 +460,167 @@ static void test_keep_alive(void)
 	down();
 }
 
-/* A line end now and then is no request, and gives no time to make one. */
-static void test_drip(void)
+/* --- who takes his time --- */
+
+#define QUICK 800 /* ms instead of the 10 s of a header and of a stall; connections are looked at twice a second */
+
+static double clock_s(void)
 {
-	struct timespec from, now;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static long long ended_as(const char *why)
+{
+	json_t *show = cp_http_show(http);
+	long long n = json_integer_value(json_object_get(json_object_get(show, "ended"), why));
+
+	json_decref(show);
+	return n;
+}
+
+/* Seconds until the server ended the connection, to which 'drip' is said ten times a second; above 'most': it did not. */
+static double cut_after(int fd, const char *drip, double most)
+{
+	double from = clock_s();
 	bool over = false;
-	int fd;
 	char c;
 
-	up(100, 100);
-	fd = dial(CP_HTTP_CLEAR);
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	do {
+	while (!over && clock_s() - from <= most) {
 		usleep(100000);
-		over = send(fd, "\r\n", 2, MSG_NOSIGNAL) < 0 || recv(fd, &c, 1, MSG_DONTWAIT) == 0;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (!over && now.tv_sec - from.tv_sec < CP_HTTP_HEADER_S + 5);
+		over = (*drip != '\0' && send(fd, drip, strlen(drip), MSG_NOSIGNAL) < 0) || recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+	}
+	return clock_s() - from;
+}
+
+/* A line end now and then is no request, and gives no time to make one; nor does a header that comes byte by byte, or none. */
+static void test_drip(void)
+{
+	static const char *const drips[] = {"\r\n", "", "a"};
+	double s;
+	int fd;
+
+	up_with(100, 100, 30, 1024, QUICK);
+	for (unsigned i = 0; i < 3; i++) {
+		fd = dial(CP_HTTP_CLEAR);
+		if (i == 2)
+			say(fd, "GET /s10 HTTP/1.1\r\nX: ");
+		s = cut_after(fd, drips[i], 5);
+		CU_ASSERT_TRUE(s >= QUICK / 1e3 && s < 4);
+		CU_ASSERT_EQUAL(ended_as("header_timeout"), i + 1);
+		close(fd);
+	}
+	/* a handshake that does not go on has no other time */
+	fd = dial(CP_HTTP_TLS);
+	s = cut_after(fd, "", 5);
+	CU_ASSERT_TRUE(s >= QUICK / 1e3 && s < 4);
+	CU_ASSERT_EQUAL(ended_as("header_timeout"), 4);
+	close(fd);
+	/* a header in pieces that is whole in time is answered */
+	fd = dial(CP_HTTP_CLEAR);
+	say(fd, "GET /s10 HT");
+	usleep(400000);
+	say(fd, "TP/1.1" H);
+	CU_ASSERT_EQUAL(hear(fd), 200);
+	close(fd);
+	down();
+}
+
+/* Between requests idle_s counts, from the last answer on; a request that has begun has a header's time. */
+static void test_idle(void)
+{
+	double s;
+	int fd, fd2;
+
+	up_with(100, 100, 1, 1024, 30000);
+	fd = dial(CP_HTTP_CLEAR);
+	for (unsigned i = 0; i < 3; i++) { /* longer than idle_s in all, never at once */
+		say(fd, "GET /s10 HTTP/1.1" H);
+		CU_ASSERT_EQUAL(hear(fd), 200);
+		usleep(600000);
+	}
+	CU_ASSERT_EQUAL(ended_as("idle"), 0);
+	fd2 = dial(CP_HTTP_CLEAR);
+	say(fd2, "GET /s10 HTTP/1.1" H "GET /s10 HT");
+	CU_ASSERT_EQUAL(hear(fd2), 200);
+	s = cut_after(fd, "", 5);
+	CU_ASSERT_TRUE(s < 3);
+	CU_ASSERT_EQUAL(ended_as("idle"), 1);
+	usleep(1500000);
+	say(fd2, "TP/1.1" H);
+	CU_ASSERT_EQUAL(hear(fd2), 200);
+	close(fd);
+	close(fd2);
+	down();
+}
+
+/* Asks for much and has a small buffer: what it does not read the server must hold. */
+static int dial_small(size_t bytes)
+{
+	int fd = dial_room(CP_HTTP_CLEAR, 16384);
+	char text[64];
+
+	snprintf(text, sizeof(text), "GET /s%zu HTTP/1.1" H, bytes);
+	say(fd, text);
+	return fd;
+}
+
+/* Reads at this rate until 'seconds' are over or all is there. Bytes read; *ret_over: the connection ended, or broke. */
+static size_t sip(int fd, size_t rate, double seconds, size_t all, bool *ret_over)
+{
+	double from = clock_s();
+	size_t got = 0;
+	char b[65536];
+
+	*ret_over = false;
+	while (got < all && clock_s() - from < seconds && !*ret_over) {
+		ssize_t n = recv(fd, b, rate / 20 < sizeof(b) ? rate / 20 : sizeof(b), MSG_DONTWAIT);
+
+		if (n > 0)
+			got += (size_t)n;
+		else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
+			*ret_over = true;
+		usleep(50000);
+	}
+	return got;
+}
+
+/* min_rate: who reads slower is cut off, and so is who stops half-way; who reads at it is not. */
+static void test_slow_reader(void)
+{
+	const size_t rate = 100000, all = 900000;
+	size_t got;
+	bool over;
+	int fd;
+
+	up_with(100, 100, 30, (uint32_t)rate, QUICK);
+	fd = dial_small(all); /* nothing at all */
+	usleep((QUICK + 1500) * 1000);
+	CU_ASSERT_EQUAL(ended_as("slow"), 1);
+	close(fd);
+	fd = dial_small(all);
+	sip(fd, rate / 10, 8, all, &over); /* a tenth of it */
 	CU_ASSERT_TRUE(over);
-	CU_ASSERT_TRUE(now.tv_sec - from.tv_sec >= CP_HTTP_HEADER_S - 1);
+	CU_ASSERT_EQUAL(ended_as("slow"), 2);
+	close(fd);
+	fd = dial_small(all);
+	got = sip(fd, rate * 10, 0.3, all, &over); /* fast at first: three times the credit, and no more */
+	CU_ASSERT_TRUE(!over && got > rate && got < all / 2);
+	usleep((QUICK * 3 + 1500) * 1000);
+	CU_ASSERT_EQUAL(ended_as("slow"), 3);
+	close(fd);
+	fd = dial_small(all);
+	got = sip(fd, rate * 3, 20, all, &over); /* slow, but not too slow */
+	CU_ASSERT_TRUE(!over && got >= all);
+	CU_ASSERT_EQUAL(ended_as("slow"), 3);
+	close(fd);
+	down();
+	up_with(100, 100, 30, 0, QUICK); /* 0: none is cut off */
+	fd = dial_small(all);
+	usleep((QUICK + 1500) * 1000);
+	CU_ASSERT_EQUAL(ended_as("slow"), 0);
 	close(fd);
 	down();
 }
@@ -695,7 +851,9 @@ static CU_TestInfo tests[] = {
 	{"keep-alive, answers of every kind", test_keep_alive},
 	{"pipelining, late files", test_pipelining},
 	{"limits of a source", test_limits},
-	{"line ends, one at a time", test_drip},
+	{"headers that drip, line ends, silence", test_drip},
+	{"idle connections", test_idle},
+	{"readers that drip or stop", test_slow_reader},
 	{"TLS, reloaded", test_tls},
 	{"the token port", test_token_port},
 	{"noise", test_noise},
