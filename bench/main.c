@@ -39,7 +39,8 @@ static const struct {
 	{"sign", bench_sign, "signed files and lists through the signer process; beside OpenSSL's bare signatures", false, true},
 	{"tftp", bench_tftp, "files over TFTP from a whole appliance; beside dnsmasq and tftpd-hpa. Needs root", true, true},
 	{"http", bench_http, "files over HTTP from a whole appliance; beside nginx. Needs root", true, true},
-	{"boot", bench_boot, "thousands of phones fetch lists, configuration and ring list at once (--phones). Needs root", true, true},
+	{"boot", bench_boot, "thousands of phones fetch lists, configuration and ring list at once (--phones); beside dnsmasq, "
+	 "tftpd-hpa and nginx. Needs root", true, true},
 	{"plan", bench_plan, "cores, memory and NIC for so many calls, from this machine's own rates", false, false},
 };
 #define BENCH_CNT (sizeof(benches) / sizeof(benches[0]))

@@ -178,11 +178,21 @@ def http(rows):
 
 
 def boot(rows):
-    out = [[k["via"], num(k["phones"]), "yes" if k["warm"] else "no", num(r["seconds"], 1), num(r["per_s"]), num(r["value"]),
-            "%.0f ms" % r["p50_ms"], "%.0f ms" % r["p99_ms"], "%.1f s" % (r["phone_p99_ms"] / 1e3), num(r["repeats"]),
-            num(r["rss_mb"])] for k, r, _ in cases(rows, "boot")]
-    return table(["via", "phones", "signed before", "seconds", "files/s", "files/s/core", "p50 of a file", "p99 of a file",
-                  "p99 of a phone", "repetitions", "MB"], "lrlrrrrrrrr", out)
+    def line(who, k, r, pre, core, ratio):
+        get = lambda name: r.get(pre + name)
+        return [who, k["via"], "yes" if k["warm"] else "no", num(get("phones") if pre else k["phones"]), num(get("seconds"), 1),
+                num(get("per_s")), num(core), ratio, "%.1f ms" % get("p50_ms"), "%.1f ms" % get("p99_ms"),
+                "%.2f s" % (get("phone_p99_ms") / 1e3), num(get("repeats")), num(get("rss_mb"))]
+    out = []
+    for k, r, p in cases(rows, "boot"):
+        core = next((v["value"] for v in p.values() if v["by"] == "cpu"), None)
+        out.append(line("**ravelin**", k, r, "", core, ""))
+        for name, v in p.items():
+            if name is not None:
+                out.append(line(name, k, v, "peer_", v["peer_value"] if v["by"] == "cpu" else None,
+                                "%s (%s)" % (num(v["ratio"], 2), v["by"])))
+    return table(["server", "via", "signed before", "phones", "seconds", "files/s", "files/s/core", "ours to it (by)", "p50 of a file",
+                  "p99 of a file", "p99 of a phone", "repetitions", "MB"], "lllrrrrrrrrrr", out)
 
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,

@@ -25,10 +25,10 @@ static void on_signal(int sig)
 
 static void usage(FILE *to)
 {
-	fputs("usage: ravelin-bootsim --server IP:PORT [--http [--close]] (--phones N | --seconds S) --name NAME...\n"
+	fputs("usage: ravelin-bootsim --server IP:PORT [--http [--close]] [--phones N] [--seconds S] --name NAME...\n"
 	      "  --name NAME      file to fetch; %s becomes the phone's 12 hex digits; several: in this order\n"
 	      "  --phones N       each of N phones fetches all names once, from an address of its own\n"
-	      "  --seconds S      the names again and again\n"
+	      "  --seconds S      the names again and again; with --phones: no phone begins after that\n"
 	      "  --parallel N     at once (default 32)\n"
 	      "  --source IP      address of the first phone; the next ones count up (default 127.1.0.1; 0.0.0.0: any)\n"
 	      "  --sources N      addresses before it begins again\n"
@@ -38,6 +38,7 @@ static void usage(FILE *to)
 	      "  --timeout MS     (default 1000; HTTP 5000)  --tries N (default 6)\n"
 	      "  --close          HTTP: a connection per file\n"
 	      "  --cpu N          run there\n"
+	      "  --save DIR       what came goes there, under its name\n"
 	      "  --report FILE    JSON\n",
 	      to);
 }
@@ -64,7 +65,7 @@ int main(int argc, char **argv)
 		{"seconds", 1, NULL, 't'},  {"parallel", 1, NULL, 'n'}, {"source", 1, NULL, 'a'},  {"sources", 1, NULL, 'A'},
 		{"mac", 1, NULL, 'm'},	    {"blksize", 1, NULL, 'b'},	{"windowsize", 1, NULL, 'w'}, {"compare", 1, NULL, 'C'},
 		{"timeout", 1, NULL, 'T'},  {"tries", 1, NULL, 'r'},	{"cpu", 1, NULL, 'u'},	   {"report", 1, NULL, 'R'},
-		{"name", 1, NULL, 'N'},	    {"help", 0, NULL, 'H'},	{NULL, 0, NULL, 0},
+		{"name", 1, NULL, 'N'},	    {"save", 1, NULL, 'S'},	{"help", 0, NULL, 'H'},	   {NULL, 0, NULL, 0},
 	};
 	struct sim_fetch_opts o = {.parallel = 32, .keep_alive = true, .first_mac = 1, .tries = 6,
 				   .server.sin_family = AF_INET};
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 			break;
 		}
 		case 'R': report = optarg; break;
+		case 'S': o.save = optarg; break;
 		case 'N':
 			if (o.name_cnt == SIM_FETCH_FILES || strlen(optarg) > 100)
 				goto bad;
@@ -126,7 +128,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc || o.server.sin_port == 0 || o.name_cnt == 0 || o.parallel == 0 ||
-	    (o.phones > 0) == (o.seconds > 0))
+	    (o.phones == 0 && o.seconds <= 0))
 		goto bad;
 	if (o.timeout_ms == 0) /* TCP repeats a lost SYN after 1 s by itself, TFTP is repeated by us */
 		o.timeout_ms = o.http ? 5000 : 1000;
@@ -140,8 +142,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "ravelin-bootsim: %s\n", strerror(-rc));
 		return 1;
 	}
-	j = json_pack("{s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "files", (json_int_t)r.files, "failed",
-		      (json_int_t)r.failed, "repeats", (json_int_t)r.repeats, "bytes", (json_int_t)r.bytes, "seconds", r.seconds,
+	j = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "files", (json_int_t)r.files, "phones",
+		      (json_int_t)r.phones, "failed", (json_int_t)r.failed, "repeats", (json_int_t)r.repeats, "bytes", (json_int_t)r.bytes, "seconds", r.seconds,
 		      "files_per_s", (double)r.files / r.seconds, "p50_ms", r.p50_ms, "p99_ms", r.p99_ms, "max_ms", r.max_ms,
 		      "phone_p50_ms", r.phone_p50_ms, "phone_p99_ms", r.phone_p99_ms, "why", r.why);
 	if (report != NULL) {

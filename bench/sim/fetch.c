@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,10 +32,13 @@ struct client {
 	unsigned int index;  /* of its source address */
 	unsigned int phone;  /* boot: number from 0 */
 	unsigned int file;   /* of names */
+	bool lost;           /* boot: one of its files did not come */
 	char name[NAME];
 	double began_us, phone_began_us;
 	double due_us;       /* of the repetition; the client is in the list of its slot */
 	size_t got;
+	uint8_t *kept;       /* with 'save': the bytes that came, kept_room of them fit */
+	size_t kept_room;
 	/* TFTP */
 	bool answered;       /* the server's port is known */
 	struct sockaddr_in peer;
@@ -49,6 +53,13 @@ struct client {
 	char head[HEAD];
 };
 
+struct save {
+	char path[512];
+	uint8_t *data;
+	size_t len;
+	bool there;
+};
+
 struct fetch {
 	const struct sim_fetch_opts *o;
 	struct sim_fetch_result *r;
@@ -57,6 +68,7 @@ struct fetch {
 	double now_us, end_us;
 	struct client *clients;
 	struct hist files, phones;
+	struct save *last; /* of each of names: what was saved under it before */
 	uint8_t *buf;
 	int error;
 };
@@ -113,7 +125,7 @@ static void drop(struct client *c)
 static void begin(struct fetch *f, struct client *c)
 {
 	if (f->o->phones > 0) {
-		if (f->next_phone == f->o->phones) {
+		if (f->next_phone == f->o->phones || (f->o->seconds > 0 && f->now_us >= f->end_us)) {
 			drop(c);
 			f->running--;
 			return;
@@ -127,6 +139,7 @@ static void begin(struct fetch *f, struct client *c)
 		return;
 	}
 	c->file = 0;
+	c->lost = false;
 	c->phone_began_us = f->now_us;
 	begin_file(f, c);
 }
@@ -145,6 +158,7 @@ static void fail(struct fetch *f, struct client *c, const char *fmt, ...)
 		va_end(ap);
 	}
 	drop(c);
+	c->lost = true;
 	c->due_us = f->now_us + 1e4; /* not at once: a server that refuses all would spin us */
 	c->last_len = 0;
 	c->tries = 0;
@@ -157,9 +171,41 @@ static void go_on(struct fetch *f, struct client *c)
 		begin_file(f, c);
 		return;
 	}
-	if (f->o->phones > 0)
+	if (f->o->phones > 0 && !c->lost) {
 		hist_add(&f->phones, f->now_us - c->phone_began_us);
+		f->r->phones++;
+	}
 	begin(f, c);
+}
+
+/* What came, as a file. Most lists are the same for all phones: those become one file of many names. */
+static int keep_file(struct fetch *f, const struct client *c)
+{
+	struct save *last = &f->last[c->file];
+	char path[sizeof(last->path)];
+	FILE *to;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/%s", f->o->save, c->name);
+	if (last->there && strcmp(path, last->path) == 0)
+		return 0;
+	if (last->there && last->len == c->got && memcmp(last->data, c->kept, c->got) == 0 && link(last->path, path) == 0)
+		return 0;
+	to = fopen(path, "wxe");
+	if (to == NULL)
+		return errno == EEXIST ? 0 : -errno;
+	ok = fchmod(fileno(to), 0644) == 0 && (c->got == 0 || fwrite(c->kept, 1, c->got, to) == c->got);
+	if (fclose(to) != 0 || !ok)
+		return -EIO;
+	free(last->data);
+	last->data = malloc(c->got > 0 ? c->got : 1);
+	last->there = last->data != NULL;
+	if (!last->there)
+		return -ENOMEM;
+	memcpy(last->data, c->kept, c->got);
+	last->len = c->got;
+	memcpy(last->path, path, sizeof(path));
+	return 0;
 }
 
 static void done(struct fetch *f, struct client *c)
@@ -168,6 +214,8 @@ static void done(struct fetch *f, struct client *c)
 		fail(f, c, "%zu bytes, not %zu", c->got, f->o->compare_len);
 		return;
 	}
+	if (f->o->save != NULL && f->error == 0)
+		f->error = keep_file(f, c);
 	f->r->files++;
 	f->r->bytes += c->got;
 	hist_add(&f->files, f->now_us - c->began_us);
@@ -185,6 +233,18 @@ static bool take(struct fetch *f, struct client *c, const uint8_t *p, size_t len
 		return false;
 	if (o->compare != NULL && (len > o->compare_len - c->got || memcmp(p, o->compare + c->got, len) != 0))
 		return false;
+	if (o->save != NULL) {
+		if (c->got + len > c->kept_room) {
+			size_t room = (c->got + len) * 2;
+			uint8_t *more = realloc(c->kept, room);
+
+			if (more == NULL)
+				return false;
+			c->kept = more;
+			c->kept_room = room;
+		}
+		memcpy(c->kept + c->got, p, len);
+	}
 	c->got += len;
 	return true;
 }
@@ -542,7 +602,8 @@ int sim_fetch(const struct sim_fetch_opts *o, const volatile int *stop, struct s
 		return -errno;
 	f.clients = calloc(o->parallel, sizeof(*f.clients));
 	f.buf = malloc(BUF);
-	if (f.clients == NULL || f.buf == NULL)
+	f.last = calloc(SIM_FETCH_FILES, sizeof(*f.last));
+	if (f.clients == NULL || f.buf == NULL || f.last == NULL)
 		f.error = -ENOMEM;
 	start = f.now_us = clock_us();
 	f.end_us = start + o->seconds * 1e6;
@@ -578,8 +639,13 @@ int sim_fetch(const struct sim_fetch_opts *o, const volatile int *stop, struct s
 	ret->max_ms = f.files.max_us / 1e3;
 	ret->phone_p50_ms = hist_ms(&f.phones, 0.5);
 	ret->phone_p99_ms = hist_ms(&f.phones, 0.99);
-	for (unsigned int i = 0; f.clients != NULL && i < o->parallel; i++)
+	for (unsigned int i = 0; f.clients != NULL && i < o->parallel; i++) {
 		drop(&f.clients[i]);
+		free(f.clients[i].kept);
+	}
+	for (unsigned int i = 0; f.last != NULL && i < SIM_FETCH_FILES; i++)
+		free(f.last[i].data);
+	free(f.last);
 	free(f.clients);
 	free(f.buf);
 	close(f.ep);

@@ -25,17 +25,19 @@ struct sim_fetch_opts {
 	uint64_t first_mac;
 	unsigned int parallel;   /* clients at once */
 	unsigned int phones;     /* boot: so many phones, each fetches all names once. 0: rounds for 'seconds' */
-	double seconds;
+	double seconds;          /* boot: no phone begins after that; 0: all of them do */
 	unsigned int blksize, windowsize; /* TFTP options; 0: none, so 512 bytes and 1 block */
 	bool keep_alive;         /* HTTP: one connection per client */
 	const uint8_t *compare;  /* rounds: what each file must be; NULL: lengths alone are looked at */
 	size_t compare_len;
 	unsigned int timeout_ms; /* TFTP until a repetition, HTTP until the connection is given up */
 	unsigned int tries;      /* TFTP */
+	const char *save;        /* directory for what came, by its name; NULL: nothing is kept */
 };
 
 struct sim_fetch_result {
 	uint64_t files, failed, repeats, bytes;
+	uint64_t phones;                        /* boot: that have all of their files */
 	double seconds;
 	double p50_ms, p99_ms, max_ms;          /* of a file */
 	double phone_p50_ms, phone_p99_ms;      /* boot: of a phone's files together */
