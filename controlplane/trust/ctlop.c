@@ -528,6 +528,10 @@ int cp_ctlop_plan(const struct cp_ctl_rec *cur, const struct cp_ctl_change *ch, 
 	if ((rc = step_signer(p, ch, get, get_ctx, &signer, why, why_size)) < 0 ||
 	    (rc = step_refresh(p, get, get_ctx, &signer)) < 0)
 		goto out;
+	if (r->token_cnt < 2) { /* the other was one that led phones over, and is not needed any more */
+		rc = no(-EPERM, why, why_size, "You must have at least 2 security tokens in the CTL File");
+		goto out;
+	}
 	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++)
 		rc = step_entries(p, own, (enum pki_tl_class)cls, host, ip, signer, why, why_size);
 	if (rc < 0)

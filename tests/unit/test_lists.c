@@ -522,6 +522,7 @@ static void test_tokenless(void)
 /* Both SASTs made anew at once: the old key of one signs, and goes with the list after. */
 static void test_sasts_anew(void)
 {
+	struct cp_ctl_change ch = UPDATE;
 	struct fx_list a, b, c;
 	char why[256];
 
@@ -534,6 +535,11 @@ static void test_sasts_anew(void)
 	b = fx_list(&f, PKI_TL_CTL, PKI_CLASS_MODERN);
 	CU_ASSERT_EQUAL(pki_tl_verify(b.tl, a.tl, NULL, why, sizeof(why)), 0);
 	CU_ASSERT_EQUAL(fx_roles(b.tl, PKI_TL_SAST), 3);
+	/* the third leaves with the next operation: who deletes another one would be left with one (004b:R-07) */
+	ch.del_token[0] = "SAST2", ch.del_token_cnt = 1;
+	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), -EPERM);
+	CU_ASSERT(says("You must have at least 2 security tokens in the CTL File"));
+	CU_ASSERT_EQUAL(cp_lists_ctl(f.lists)->token_cnt, 3);
 	CU_ASSERT_EQUAL(fx_change(&f, UPDATE, -1), 0);
 	c = fx_list(&f, PKI_TL_CTL, PKI_CLASS_MODERN);
 	CU_ASSERT_EQUAL(pki_tl_verify(c.tl, b.tl, NULL, why, sizeof(why)), 0);
