@@ -305,6 +305,16 @@ static int ctl_signer(struct cp_tm_world *w, char *why, size_t size)
 	return 0;
 }
 
+/* Is the key here of a SAST that the CTL in force names? */
+static bool ctl_key(const struct cp_tm_world *w)
+{
+	for (unsigned i = 0; i < TOKENS; i++)
+		if ((w->ident[tokens[i]].have && cp_tm_list_has(&w->ctl.list, w->ident[tokens[i]].id, cp_tm_role(PKI_TL_SAST))) ||
+		    (w->prev[tokens[i]].have && cp_tm_list_has(&w->ctl.list, w->prev[tokens[i]].id, cp_tm_role(PKI_TL_SAST))))
+			return true;
+	return false;
+}
+
 /* Tokens made anew take the place of the old ones, the signer stays; of servers what there is today; others' as they were. */
 static void ctl_entries(struct cp_tm_world *w)
 {
@@ -444,9 +454,16 @@ static int apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, s
 
 int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t why_size)
 {
+	bool had = w->ctl.served && ctl_key(w);
 	int rc = apply(w, s, why, why_size);
 
 	switch (s->op) {
+	case CP_TM_REGEN:
+	case CP_TM_RETIRE:
+		/* No phone notices today; but no CTL could ever be made again that the phones take. */
+		if (rc == 0 && had && !ctl_key(w))
+			return no(-EPROTO, why, why_size, "it is the last key of a SAST that the CTL in force names: update the CTL first");
+		break;
 	case CP_TM_SIGN_CTL:
 	case CP_TM_UPDATE_CTL:
 	case CP_TM_REMOVE_CTL:
