@@ -20,7 +20,7 @@ struct cp_tftp_xfer {
 	void *port;           /* NULL while the file is waited for */
 	struct cp_wait *wait;
 	struct cp_file *file;
-	uint8_t *ascii;       /* its netascii form; NULL: octet */
+	uint8_t *ascii;       /* its netascii form, of 'len' bytes; NULL: octet */
 	const uint8_t *data;
 	size_t len;
 	struct cp_tftp_rrq opt; /* as agreed */
@@ -45,6 +45,7 @@ struct cp_tftpd {
 	uint32_t peers_mask;
 	struct xfer_list spare; /* ended ones, kept for the next */
 	unsigned spare_n;
+	size_t ascii; /* bytes of the netascii forms of all */
 	struct cp_tftpd_stats stats;
 };
 
@@ -204,6 +205,8 @@ static void xfer_end(struct cp_tftpd *d, struct cp_tftp_xfer *x, enum cp_tftp_en
 	if (x->port != NULL)
 		d->o.io.close(d->o.io.ctx, x->port);
 	cp_file_put(x->file);
+	if (x->ascii != NULL)
+		d->ascii -= x->len;
 	free(x->ascii);
 	cp_source_leave(d->o.sources, &x->ask.from);
 	LIST_REMOVE(x, peer_link);
@@ -344,11 +347,16 @@ static void begin(struct cp_tftpd *d, uint64_t now_ms, struct cp_tftp_xfer *x, s
 			return;
 		}
 		x->len = cp_tftp_netascii(file->data, file->len, NULL);
+		if (d->ascii + x->len > CP_TFTP_ASCII_ALL) { /* a copy each: strangers could ask for all memory there is */
+			xfer_end(d, x, CP_TFTP_END_BUSY);
+			return;
+		}
 		x->ascii = malloc(x->len);
 		if (x->ascii == NULL) {
 			xfer_error(d, now_ms, x, CP_TFTP_END_FAILED);
 			return;
 		}
+		d->ascii += x->len;
 		cp_tftp_netascii(file->data, file->len, x->ascii);
 		x->data = x->ascii;
 	}

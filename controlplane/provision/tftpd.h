@@ -22,6 +22,7 @@
 #define CP_TFTP_WINDOW_BYTES 131072 /* of a window: what socket buffers hold without being asked */
 #define CP_TFTP_ACK_TIMEOUT_MAX_S 60 /* a longer "timeout" is left out of the answer */
 #define CP_TFTP_ASCII_MAX (16u << 20) /* bytes of a file sent as netascii, which is made whole */
+#define CP_TFTP_ASCII_ALL (64u << 20) /* bytes of all that one thread holds; who asks beyond is not answered, and asks again */
 
 union cp_sa {
 	struct sockaddr sa;

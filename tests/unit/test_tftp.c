@@ -306,6 +306,26 @@ static void test_netascii(void)
 	fini();
 }
 
+/* Each netascii transfer has a copy of its own: together they are no more than what is given to them. */
+static void test_netascii_memory(void)
+{
+	unsigned served = 0;
+
+	init(1000, 1000);
+	for (unsigned i = 0; i < 200; i++) { /* of some 1.1 MB each */
+		RRQ(client((uint8_t)(1 + i % 250), (uint16_t)(1000 + i)), "t1000000", "netascii", "blksize", "1000");
+		served += last()->len > 2 && last()->data[1] == 6 && out_n == served + 1;
+	}
+	CU_ASSERT(served >= 40 && served < 64);
+	CU_ASSERT_EQUAL(out_n, served); /* the others hear nothing, and ask again */
+	CU_ASSERT_EQUAL(cp_tftpd_stats(d)->ends[CP_TFTP_END_BUSY], 200 - served);
+	pass(200000); /* those who did not answer are over, and gave it back */
+	out_n = 0;
+	RRQ(client(251, 999), "t1000000", "netascii", "blksize", "1000");
+	CU_ASSERT_EQUAL(out_n, 1);
+	fini();
+}
+
 /* The sorcerer's apprentice (RFC 1123 section 4.2.3.1): an ACK that comes twice sends nothing twice. */
 static void test_duplicate_acks(void)
 {
@@ -800,6 +820,7 @@ static CU_TestInfo tests[] = {
 	{"every length around a block", test_sizes},
 	{"options: taken, lowered, left out", test_options},
 	{"netascii", test_netascii},
+	{"netascii: memory of all together", test_netascii_memory},
 	{"an ACK that comes twice sends nothing", test_duplicate_acks},
 	{"windows, and ACKs from inside one", test_window},
 	{"block numbers wrap to 0", test_wrap},
