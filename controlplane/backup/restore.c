@@ -24,6 +24,7 @@
 #include "x509.h"
 
 #define BATCH_BYTES (1024 * 1024)
+#define MARK        "being-restored" /* in a state that is put together; taken away when it is in its place and the old one is kept */
 
 struct ctx {
 	char *err;
@@ -406,7 +407,7 @@ static int daemons(struct ctx *c, const char *state)
 
 static bool exists(const char *dir, const char *name)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX + 32];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return pki_file_exists(path);
@@ -444,6 +445,14 @@ static int place_kek(struct ctx *c, const char *kek_file, const char *state, boo
 	return rc < 0 ? fail(c, rc, "%s: %s", kek_file, strerror(-rc)) : 0;
 }
 
+static int mark_stage(const char *stage)
+{
+	char path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/" MARK, stage);
+	return pki_file_write(path, "", 0, 0600, true);
+}
+
 /* What the old state had beside keys and records (the operator's files, say) moves over. */
 static void move_rest(const char *from, const char *to)
 {
@@ -453,7 +462,7 @@ static void move_rest(const char *from, const char *to)
 
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, "signer") == 0 ||
-		    strncmp(e->d_name, "store", 5) == 0)
+		    strncmp(e->d_name, "store", 5) == 0 || strcmp(e->d_name, MARK) == 0)
 			continue;
 		renameat2(dirfd(d), e->d_name, to_fd, e->d_name, RENAME_NOREPLACE);
 	}
@@ -463,16 +472,50 @@ static void move_rest(const char *from, const char *to)
 		close(to_fd);
 }
 
+/* The old state, which lies where the new one was put together: to where it is kept. */
+static void keep_old(struct ctx *c, const char *state, const char *stage)
+{
+	char old[PATH_MAX];
+
+	move_rest(stage, state);
+	snprintf(old, sizeof(old), "%s.before-restore", state);
+	for (unsigned n = 2; renameat2(AT_FDCWD, stage, AT_FDCWD, old, RENAME_NOREPLACE) < 0 && errno == EEXIST && n < 1000; n++)
+		snprintf(old, sizeof(old), "%s.before-restore-%u", state, n);
+	json_object_set_new(c->show, "before", json_string(old));
+}
+
+/*
+ * What an earlier restore left behind. One that did not come to its end is thrown away: it bears the mark. Without it that is the
+ * state of before, of a restore that was killed right behind the exchange: it is kept, as its end would have kept it.
+ */
+static int clear_stage(struct ctx *c, const char *state, const char *stage)
+{
+	int rc;
+
+	if (rmdir(stage) == 0 || errno == ENOENT)
+		return 0;
+	if (exists(stage, MARK)) {
+		rc = remove_tree(AT_FDCWD, stage);
+		return rc < 0 ? fail(c, rc, "%s: %s", stage, strerror(-rc)) : 0;
+	}
+	keep_old(c, state, stage);
+	return access(stage, F_OK) == 0 ? fail(c, -EEXIST, "%s: a state of before lies there: move it away", stage) : 0;
+}
+
 static int put_in_place(struct ctx *c, const char *state, const char *stage, bool there)
 {
-	char old[PATH_MAX], parent[PATH_MAX];
+	char parent[PATH_MAX], mark[PATH_MAX + 32];
 	char *slash;
 	int rc = 0;
 
 	snprintf(parent, sizeof(parent), "%s", state);
 	slash = strrchr(parent, '/');
 	slash[slash == parent ? 1 : 0] = '\0';
-	rc = sync_at(stage);
+	snprintf(mark, sizeof(mark), "%s/" MARK, state);
+	if (there && unlink(mark) == 0) /* of a restore before that did not end: behind the exchange it would speak of the old state */
+		rc = sync_at(state);
+	if (rc == 0)
+		rc = sync_at(stage);
 	if (rc == 0 && renameat2(AT_FDCWD, stage, AT_FDCWD, state, there ? RENAME_EXCHANGE : RENAME_NOREPLACE) < 0)
 		rc = -errno;
 	if (rc < 0)
@@ -480,14 +523,10 @@ static int put_in_place(struct ctx *c, const char *state, const char *stage, boo
 	rc = sync_at(parent);
 	if (rc < 0)
 		return fail(c, rc, "%s: %s", parent, strerror(-rc));
-	if (!there)
-		return 0;
 	/* From here on it is restored; the rest is tidying. */
-	move_rest(stage, state);
-	snprintf(old, sizeof(old), "%s.before-restore", state);
-	for (unsigned n = 2; renameat2(AT_FDCWD, stage, AT_FDCWD, old, RENAME_NOREPLACE) < 0 && errno == EEXIST && n < 1000; n++)
-		snprintf(old, sizeof(old), "%s.before-restore-%u", state, n);
-	json_object_set_new(c->show, "before", json_string(old));
+	if (there)
+		keep_old(c, state, stage);
+	unlink(mark);
 	sync_at(parent);
 	return 0;
 }
@@ -518,11 +557,11 @@ int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool f
 		rc = daemons(&c, state);
 	if (rc == 0 && there && !force && (exists(state, "signer/made") || exists(state, "store")))
 		rc = fail(&c, -EEXIST, "%s: there is a state already; with --force it is kept as %s.before-restore", state, state);
-	if (rc == 0 && (rc = remove_tree(AT_FDCWD, stage)) < 0)
-		fail(&c, rc, "%s: %s", stage, strerror(-rc));
+	if (rc == 0)
+		rc = clear_stage(&c, state, stage);
 	if (rc == 0)
 		rc = place_kek(&c, cfg->signer.kek_file, state, &inside);
-	if (rc == 0 && (rc = pki_dir_make(stage)) < 0)
+	if (rc == 0 && ((rc = pki_dir_make(stage)) < 0 || (rc = mark_stage(stage)) < 0))
 		fail(&c, rc, "%s: %s", stage, strerror(-rc));
 	if (rc == 0)
 		rc = fill_keys(&c, stage, inside);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Backup and restore onto a new machine. What a phone that trusts the old machine checks is checked of the restored one: its trust lists
 # and its signed configuration by the list it holds, the certificates of the services, the records. What is no whole bundle is
-# refused and leaves nothing; a restore that is killed leaves the old state or the new one.
+# refused and leaves nothing; a restore that is killed leaves the old state or the new one, and loses none of them.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40, P2-41.
 # May run beside another.
 set -u
@@ -163,6 +163,24 @@ mkdir -p "$WORK/old/state/files" && echo ringer >"$WORK/old/state/files/ring.xml
 check "with --force" on old restore "$WORK/b" --passphrase-file "$WORK/pass" --force
 check "what was there is kept" test -s "$WORK/old/state.before-restore/signer/kek"
 check "the operator's files move over" grep -q ringer "$WORK/old/state/files/ring.xml"
+
+step "killed right behind the exchange"
+again() { # strace's options: the bundle once more over the state of "old"
+	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 timeout 120 strace -f -e trace=renameat2 "$@" \
+		"$BUILD/controlplane/ravelin-controlplane" -c "$WORK/old/ravelin.yaml" --restore "$WORK/b" --passphrase-file "$WORK/pass" --force
+}
+again -o "$WORK/trace" >/dev/null 2>&1 || bad "a third restore"
+n=$(grep renameat2 "$WORK/trace" | grep -n RENAME_EXCHANGE | cut -d: -f1)
+echo mine >"$WORK/old/state/signer/mine"
+exec 4>&2 2>/dev/null # bash reports the process that was killed
+again -o /dev/null -e inject=renameat2:signal=SIGKILL:when=$((n + 1)) >/dev/null 2>&1
+rc=$?
+exec 2>&4
+check "the new state is in its place" test $rc = 137 -a -s "$WORK/old/state/signer/kek" -a ! -e "$WORK/old/state/signer/mine"
+check "done again" on old restore "$WORK/b" --passphrase-file "$WORK/pass" --force
+check "the state of before is kept even so" eval "grep -qx mine '$WORK'/old/state.before-restore*/signer/mine"
+check "and the operator's files are there" grep -q ringer "$WORK/old/state/files/ring.xml"
+check "with nothing left behind" test ! -e "$WORK/old/state.restore" -a ! -e "$WORK/old/state/being-restored"
 
 step "killed"
 kills=0 whole=0
