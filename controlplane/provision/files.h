@@ -85,9 +85,9 @@ struct cp_files;
 int cp_files_get(struct cp_files *files, const struct cp_file_ask *ask, struct cp_file **ret, cp_file_fn fn, void *ctx);
 
 /**
- * The asker has the whole file (last ACK, or the last byte accepted by its TCP). Feeds the trust ledger, unless the device is
- * registered from another address: then a stranger asked by its name. Of a phone that is not registered there is no telling: who
- * fetches its lists by name makes the ledger believe that it has them. Any thread.
+ * The asker has the whole file (last ACK; over TCP all bytes of a trust list acknowledged, of other files all sent). Feeds the
+ * trust ledger, unless the device is registered from another address: then a stranger asked by its name. Of a phone that is not
+ * registered there is no telling: who fetches its lists by name makes the ledger believe that it has them. Any thread.
  */
 void cp_files_fetched(struct cp_files *files, const struct cp_file_ask *ask, const struct cp_file *file);
 

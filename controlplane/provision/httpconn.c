@@ -73,6 +73,8 @@ void cp_conn_http_end(struct conn *c, enum conn_end why)
 				t->http->port[c->l->which], cp_http_ends[why]);
 	}
 	COUNT(t, ends[why]);
+	if (c->told != NULL)
+		cp_conn_http_tell(c, true);
 	want(c, false, false);
 	if (c->wait != NULL)
 		cp_inbox_cancel(c->wait);
@@ -211,7 +213,7 @@ static bool write_on(struct conn *c)
 	}
 	if (c->file != NULL && c->whole) {
 		COUNT(t, done);
-		t->http->o.source.fetched(t->http->o.source.ctx, &c->ask, c->file);
+		cp_conn_http_sent(c);
 	}
 	cp_file_put(c->file);
 	c->file = NULL;
@@ -473,6 +475,8 @@ static void run(struct conn *c)
 {
 	struct thread *t = c->t;
 
+	if (c->told != NULL)
+		cp_conn_http_tell(c, false);
 	if (c->state == CONN_HANDSHAKE && !handshake(c))
 		return;
 	if (c->state == CONN_WRITE && !write_on(c))
@@ -582,6 +586,8 @@ void cp_conn_http_tick(struct conn *c)
 	struct thread *t = c->t;
 	uint64_t for_ms = t->now_ms - c->since_ms;
 
+	if (c->told != NULL)
+		cp_conn_http_tell(c, false);
 	switch (c->state) {
 	case CONN_HANDSHAKE:
 		if (for_ms > t->http->header_ms)

@@ -62,6 +62,12 @@ struct listener {
 	int fd;
 };
 
+struct told { /* a trust list whose last bytes the client may still lack */
+	struct told *next;
+	struct cp_file *file;
+	struct cp_file_ask ask;
+};
+
 struct conn {
 	TAILQ_ENTRY(conn) link;
 	struct thread *t;
@@ -87,6 +93,7 @@ struct conn {
 	int64_t credit_ms;       /* it may stall for so long */
 	uint16_t head_len, head_at;
 	bool whole;              /* the answer is the whole file: its end is worth telling */
+	struct told *told;
 	char *head;              /* the thread's, or a copy of what the socket has not taken */
 };
 
@@ -125,6 +132,10 @@ int cp_conn_http_start(struct listener *l, int fd, const struct cfg_addr *from);
 void cp_conn_http_end(struct conn *c, enum conn_end why);
 /** Is it over its time? Ends it if so. */
 void cp_conn_http_tick(struct conn *c);
+/** The whole of c->file is with the socket. */
+void cp_conn_http_sent(struct conn *c);
+/** Tell of the trust lists that went out, if the client has them; 'last': else never. */
+void cp_conn_http_tell(struct conn *c, bool last);
 /** For cp_inbox_drain(). */
 void cp_conn_http_file(void *ctx, void *owner, int rc, struct cp_file *file);
 /** Which of stats.status, by its number; the last is "other". */

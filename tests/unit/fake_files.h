@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A file source for the servers' tests: "sN" is a file of N bytes, "tN" of N bytes of text with line ends, "cN" the same as "sN"
- * but secret; "late/sN" comes when ff_deliver() is called, "err/N" gives -N, all else is not there. Counts what it gives out.
+ * but secret, "iN" the same as an ITL; "late/sN" comes when ff_deliver() is called, "err/N" gives -N, all else is not there. Counts what it gives out.
  */
 #ifndef TESTS_FAKE_FILES_H
 #define TESTS_FAKE_FILES_H
@@ -47,7 +47,7 @@ static int ff_make(const char *name, struct cp_file **ret)
 	uint8_t *data;
 	size_t n;
 
-	if ((name[0] != 's' && name[0] != 't' && name[0] != 'c') || name[1] < '0' || name[1] > '9')
+	if ((name[0] != 's' && name[0] != 't' && name[0] != 'c' && name[0] != 'i') || name[1] < '0' || name[1] > '9')
 		return -ENOENT;
 	n = (size_t)strtoul(name + 1, NULL, 10);
 	if (n > FF_MAX)
@@ -67,6 +67,7 @@ static int ff_make(const char *name, struct cp_file **ret)
 	f->destroy = ff_destroy;
 	f->mtime = 1700000000;
 	f->secret = name[0] == 'c';
+	f->kind = name[0] == 'i' ? CP_FILE_ITL : CP_FILE_PLAIN;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	snprintf(f->etag, sizeof(f->etag), "\"e%zu%c\"", n, name[0]);
 	atomic_fetch_add(&ff_living, 1);

@@ -394,6 +394,47 @@ static bool ended(int fd)
 	return recv(fd, &c, 1, 0) == 0;
 }
 
+/* What the ledger is told: that a phone has a trust list it has acknowledged, not one that the kernel still holds for it. */
+static void test_lists_told(void)
+{
+	struct linger now = {1, 0};
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	int fd, few = 4096;
+
+	up(100, 100);
+	fd = dial(CP_HTTP_CLEAR);
+	say(fd, "GET /i5000 HTTP/1.1" H);
+	CU_ASSERT_EQUAL(hear(fd), 200);
+	for (unsigned i = 0; i < 300 && ff_fetched == 0; i++)
+		usleep(10000); /* at the latest with the next tick */
+	CU_ASSERT_EQUAL(ff_fetched, 1);
+	say(fd, "GET /i5001 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	CU_ASSERT_EQUAL(hear(fd), 200);
+	CU_ASSERT_TRUE(ended(fd));
+	close(fd);
+	for (unsigned i = 0; i < 300 && ff_fetched == 1; i++)
+		usleep(10000);
+	CU_ASSERT_EQUAL(ff_fetched, 2);
+	CU_ASSERT_STRING_EQUAL(ff_last_fetched.name, "i5001");
+	/* all of it fits into the server's buffer; the client goes away without it */
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few));
+	sa.sin_port = htons(cp_http_port(http, CP_HTTP_CLEAR));
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	say(fd, "GET /i60000 HTTP/1.1" H);
+	usleep(700000); /* a tick passes too */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+	usleep(100000);
+	fd = dial(CP_HTTP_CLEAR); /* the one before was seen by then */
+	say(fd, "GET /none HTTP/1.1" H);
+	CU_ASSERT_EQUAL(hear(fd), 404);
+	close(fd);
+	CU_ASSERT_EQUAL(ff_fetched, 2);
+	down();
+}
+
 static void test_keep_alive(void)
 {
 	int fd;
@@ -849,6 +890,7 @@ static CU_TestInfo tests[] = {
 	{"conditions and ranges", test_select},
 	{"devices in names", test_device_names},
 	{"keep-alive, answers of every kind", test_keep_alive},
+	{"trust lists are told of when they are acknowledged", test_lists_told},
 	{"pipelining, late files", test_pipelining},
 	{"limits of a source", test_limits},
 	{"headers that drip, line ends, silence", test_drip},
