@@ -14,15 +14,13 @@
 #include "alarm.h"
 #include "log.h"
 #include "offload.h"
-#include "store/fields.h"
+#include "store/fieldtab.h"
 #include "store/store.h"
 
 #define LOG_N   15
 #define SALT    16
 #define HASH    32
 #define MEM_MAX (64u << 20)
-
-#define F(tag, type, st, member) {tag, type, (uint16_t)sizeof(((struct st *)0)->member), offsetof(struct st, member), NULL}
 
 static const struct cp_field fields[] = {
 	F(1, CP_F_STR, cp_user_rec, name),  F(2, CP_F_UINT, cp_user_rec, role),	 F(3, CP_F_UINT, cp_user_rec, log_n),

@@ -8,13 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fields.h"
+#include "fieldtab.h"
 #include "log.h"
 #include "store.h"
-
-#define F(tag, type, st, member) {tag, type, (uint16_t)sizeof(((struct st *)0)->member), offsetof(struct st, member), NULL}
-#define L(tag, st, member, desc) {tag, CP_F_LIST, 0, offsetof(struct st, member), desc}
-#define END {0, CP_F_END, 0, 0, NULL}
 
 /* Tags are forever. */
 static const struct cp_field profile_fields[] = {
@@ -276,31 +272,6 @@ static int phone_cert_check(const struct cp_phone_cert *c, char *why, size_t siz
 	return 0;
 }
 
-/* build checks, parse checks, free wipes: one of each for the four. */
-#define RECORD(st, kind, fields, check)                                                                    \
-	int st##_build(const struct st *rec, struct cp_buf *ret)                                           \
-	{                                                                                                  \
-		char why[200];                                                                             \
-		int rc = check(rec, why, sizeof(why));                                                     \
-                                                                                                           \
-		return rc < 0 ? rc : cp_fields_build(kind, fields, rec, &rec->unknown, ret);               \
-	}                                                                                                  \
-	int st##_parse(const uint8_t *data, size_t len, struct st *ret)                                    \
-	{                                                                                                  \
-		char why[200];                                                                             \
-		int rc = cp_fields_parse(kind, fields, data, len, ret, sizeof(*ret), &ret->unknown);       \
-                                                                                                           \
-		if (rc == 0 && check(ret, why, sizeof(why)) < 0) {                                         \
-			st##_free(ret);                                                                    \
-			rc = -EBADMSG;                                                                     \
-		}                                                                                          \
-		return rc;                                                                                 \
-	}                                                                                                  \
-	void st##_free(struct st *rec)                                                                     \
-	{                                                                                                  \
-		if (rec != NULL)                                                                           \
-			cp_fields_free(fields, rec, sizeof(*rec), &rec->unknown);                          \
-	}
 RECORD(cp_profile, CP_KIND_PROFILE, profile_fields, cp_profile_check)
 RECORD(cp_srst, CP_KIND_SRST, srst_fields, cp_srst_check)
 RECORD(cp_cluster, CP_KIND_CLUSTER, cluster_fields, cp_cluster_check)

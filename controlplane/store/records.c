@@ -5,12 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fields.h"
+#include "fieldtab.h"
 #include "owner.h"
-
-#define F(tag, type, st, member) {tag, type, (uint16_t)sizeof(((struct st *)0)->member), offsetof(struct st, member), NULL}
-#define L(tag, st, member, desc) {tag, CP_F_LIST, 0, offsetof(struct st, member), desc}
-#define END {0, CP_F_END, 0, 0, NULL}
 
 /* Tags are forever: a field that goes leaves its tag unused. */
 static const struct cp_field line_fields[] = {
@@ -126,83 +122,9 @@ static const struct cp_field owner_fields[] = {
 	END,
 };
 
-int cp_device_build(const struct cp_device *dev, struct cp_buf *ret)
-{
-	char why[160];
-	int rc = cp_device_check(dev, why, sizeof(why));
-
-	return rc < 0 ? rc : cp_fields_build(CP_KIND_DEVICE, device_fields, dev, &dev->unknown, ret);
-}
-
-int cp_device_parse(const uint8_t *data, size_t len, struct cp_device *ret)
-{
-	char why[160];
-	int rc = cp_fields_parse(CP_KIND_DEVICE, device_fields, data, len, ret, sizeof(*ret), &ret->unknown);
-
-	if (rc == 0 && cp_device_check(ret, why, sizeof(why)) < 0) {
-		cp_device_free(ret);
-		rc = -EBADMSG;
-	}
-	return rc;
-}
-
-void cp_device_free(struct cp_device *dev)
-{
-	if (dev != NULL)
-		cp_fields_free(device_fields, dev, sizeof(*dev), &dev->unknown);
-}
-
-int cp_gateway_build(const struct cp_gateway *gw, struct cp_buf *ret)
-{
-	char why[160];
-	int rc = cp_gateway_check(gw, why, sizeof(why));
-
-	return rc < 0 ? rc : cp_fields_build(CP_KIND_GATEWAY, gateway_fields, gw, &gw->unknown, ret);
-}
-
-int cp_gateway_parse(const uint8_t *data, size_t len, struct cp_gateway *ret)
-{
-	char why[160];
-	int rc = cp_fields_parse(CP_KIND_GATEWAY, gateway_fields, data, len, ret, sizeof(*ret), &ret->unknown);
-
-	if (rc == 0 && cp_gateway_check(ret, why, sizeof(why)) < 0) {
-		cp_gateway_free(ret);
-		rc = -EBADMSG;
-	}
-	return rc;
-}
-
-void cp_gateway_free(struct cp_gateway *gw)
-{
-	if (gw != NULL)
-		cp_fields_free(gateway_fields, gw, sizeof(*gw), &gw->unknown);
-}
-
-int cp_sa_build(const struct cp_sa *sa, struct cp_buf *ret)
-{
-	char why[160];
-	int rc = cp_sa_check(sa, why, sizeof(why));
-
-	return rc < 0 ? rc : cp_fields_build(CP_KIND_SA, sa_fields, sa, &sa->unknown, ret);
-}
-
-int cp_sa_parse(const uint8_t *data, size_t len, struct cp_sa *ret)
-{
-	char why[160];
-	int rc = cp_fields_parse(CP_KIND_SA, sa_fields, data, len, ret, sizeof(*ret), &ret->unknown);
-
-	if (rc == 0 && cp_sa_check(ret, why, sizeof(why)) < 0) {
-		cp_sa_free(ret);
-		rc = -EBADMSG;
-	}
-	return rc;
-}
-
-void cp_sa_free(struct cp_sa *sa)
-{
-	if (sa != NULL)
-		cp_fields_free(sa_fields, sa, sizeof(*sa), &sa->unknown);
-}
+RECORD(cp_device, CP_KIND_DEVICE, device_fields, cp_device_check)
+RECORD(cp_gateway, CP_KIND_GATEWAY, gateway_fields, cp_gateway_check)
+RECORD(cp_sa, CP_KIND_SA, sa_fields, cp_sa_check)
 
 int cp_call_rec_build(const struct cp_call_rec *call, struct cp_buf *ret)
 {

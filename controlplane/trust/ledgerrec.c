@@ -5,12 +5,9 @@
 #include <string.h>
 
 #include "ledger.h"
-#include "store/fields.h"
+#include "store/fieldtab.h"
 
 #define HASH 32
-
-#define F(tag, type, st, member) {tag, type, (uint16_t)sizeof(((struct st *)0)->member), offsetof(struct st, member), NULL}
-#define END {0, CP_F_END, 0, 0, NULL}
 
 struct wire_rec { /* hashes as bytes that may be absent */
 	char device[16];

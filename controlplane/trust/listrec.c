@@ -5,12 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/fields.h"
+#include "store/fieldtab.h"
 #include "trustlist.h"
-
-#define F(tag, type, st, member) {tag, type, (uint16_t)sizeof(((struct st *)0)->member), offsetof(struct st, member), NULL}
-#define L(tag, st, member, desc) {tag, CP_F_LIST, 0, offsetof(struct st, member), desc}
-#define END {0, CP_F_END, 0, 0, NULL}
 
 static const struct cp_field token_fields[] = {
 	F(1, CP_F_STR, cp_ctl_token, name),
