@@ -135,12 +135,15 @@ def store_more(rows):
     for k, r, _ in cases(rows, "store"):
         if k["op"] == "ack-p99":
             out.append(["acknowledgement, p99 of %d outstanding" % k["in_flight"], num(r["value"]) + " us",
-                        "%s of fdatasync, %s us" % (num(r["ratio"], 1), num(r["peer_value"])), percent(r["spread"])])
+                        "%s of fdatasync, %s us (its p99 %s)" % (num(r["ratio"], 1), num(r["peer_value"]), num(r["fdatasync_p99_us"])),
+                        percent(r["spread"])])
         elif k["op"] == "import":
             out.append(["import of %s phones" % num(k["devices"]), num(r["value"], 1) + " s",
-                        "loop held up %s ms at most" % num(r["longest_stall_ms"]), percent(r["spread"])])
+                        "loop held up %s ms at most, %s of its own doing" % (num(r["longest_stall_ms"]), num(r["longest_stall_cpu_ms"])), percent(r["spread"])])
         elif k["op"] == "reopen":
-            out.append(["opening the store with them", num(r["value"], 2) + " s", "", percent(r["spread"])])
+            out.append(["opening the store with them", num(r["value"], 2) + " s", "%s s of CPU" % num(r["cpu_s"], 2), percent(r["spread"])])
+        elif k["op"] == "reopen-killed":
+            out.append(["the same after a kill", num(r["value"], 2) + " s", "%s s of CPU" % num(r["cpu_s"], 2), percent(r["spread"])])
     return table(["what", "figure", "beside", "spread"], "lrlr", out)
 
 

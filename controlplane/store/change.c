@@ -501,7 +501,7 @@ static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *w
 /* Is any device on its way to the store? Who uses what is not known for sure then. */
 static bool devices_pending(const struct cp_store *s)
 {
-	for (size_t i = 0; i < s->pending.size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(&s->pending); i++)
 		for (const struct cp_ent *e = s->pending.bucket[i]; e != NULL; e = e->next)
 			if (e->key_len > 0 && e->key[0] == CP_CF_DEVICE)
 				return true;
@@ -551,7 +551,7 @@ static void each_user(struct users *u)
 {
 	const struct cp_tab *t = &u->c->devs;
 
-	for (size_t i = 0; i < t->size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(t); i++)
 		for (struct cp_ent *e = t->bucket[i], *next; e != NULL; e = next) {
 			struct cp_device *dev = e->obj;
 
@@ -741,7 +741,7 @@ static int add_devices(const struct cp_change *c, struct cp_batch *b)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->devs.size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(&c->devs); i++)
 		for (const struct cp_ent *e = c->devs.bucket[i]; e != NULL && rc == 0; e = e->next) {
 			struct cp_buf v;
 
@@ -762,7 +762,7 @@ static int add_gateways(const struct cp_change *c, struct cp_batch *b)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->gws.size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(&c->gws); i++)
 		for (const struct cp_ent *e = c->gws.bucket[i]; e != NULL && rc == 0; e = e->next) {
 			struct cp_buf v;
 
@@ -783,7 +783,7 @@ static int add_confs(const struct cp_change *c, struct cp_batch *b)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->confs.size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(&c->confs); i++)
 		for (const struct cp_ent *e = c->confs.bucket[i]; e != NULL && rc == 0; e = e->next) {
 			const struct cp_buf *v = e->obj;
 
@@ -797,7 +797,7 @@ static int add_numbers(const struct cp_change *c, struct cp_batch *b)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->nums.size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(&c->nums); i++)
 		for (const struct cp_ent *e = c->nums.bucket[i]; e != NULL && rc == 0; e = e->next) {
 			const struct cp_ent *now = cp_tab_find(&c->store->view[CP_CF_LINE], e->key, e->key_len);
 			const struct cp_owner *o = e->obj, *have = now == NULL ? NULL : now->obj;

@@ -179,6 +179,16 @@ static void trim_audit(struct cp_store *s)
 	cp_ops_free(&t.ops);
 }
 
+static bool count_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t val_len)
+{
+	(void)key;
+	(void)key_len;
+	(void)val;
+	(void)val_len;
+	++*(uint64_t *)ctx;
+	return true;
+}
+
 static int write_group(struct cp_store *s, struct cp_batch *list, size_t n)
 {
 	const struct cp_ops *lists[GROUP_MAX];
@@ -247,8 +257,12 @@ void *cp_store_thread(void *arg)
 {
 	struct cp_store *s = arg;
 	bool stop = false;
-	int failing = 0;
+	int failing = 0, rc;
 
+	/* here, so that the start does not wait for it; too few only means that some more are kept */
+	rc = cp_db_each(s->db, CP_CF_AUDIT, false, count_one, &s->audit_cnt);
+	if (rc < 0)
+		cfg_log(CFG_LOG_ERR, "store-audit-unreadable", "read=%llu rc=%d", (unsigned long long)s->audit_cnt, rc);
 	while (!stop) {
 		size_t n;
 		struct cp_batch *list = gather(s, &n, &stop);

@@ -12,13 +12,14 @@
 
 #include "log.h"
 
+#define SETTLE_RECORDS        5000
 #define RECOVER_TOLERATE_TAIL 0 /* kTolerateCorruptedTailRecords: what a cut write leaves is not an error */
 
 struct cp_db {
 	rocksdb_t *db;
 	rocksdb_options_t *options;
 	rocksdb_writeoptions_t *sync, *no_sync;
-	rocksdb_readoptions_t *read;
+	rocksdb_readoptions_t *read, *scan;
 	rocksdb_column_family_handle_t *cf[CP_CF_MAX]; /* NULL: a family that is not open */
 	rocksdb_column_family_handle_t *unused;        /* "default", which must be open */
 };
@@ -348,6 +349,8 @@ static int open_families(const char *path, const bool *with, struct cp_db **ret,
 	rocksdb_writeoptions_set_sync(db->sync, 1);
 	db->no_sync = rocksdb_writeoptions_create();
 	db->read = rocksdb_readoptions_create();
+	db->scan = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_fill_cache(db->scan, 0); /* what is gone through once */
 	for (size_t i = 0; i < CP_CF_MAX; i++)
 		if (with[i])
 			names[n++] = cf_names[i];
@@ -428,6 +431,7 @@ void cp_db_close(struct cp_db *db)
 		rocksdb_column_family_handle_destroy(db->unused);
 	if (db->db != NULL)
 		rocksdb_close(db->db);
+	rocksdb_readoptions_destroy(db->scan);
 	rocksdb_readoptions_destroy(db->read);
 	rocksdb_writeoptions_destroy(db->no_sync);
 	rocksdb_writeoptions_destroy(db->sync);
@@ -484,7 +488,7 @@ int cp_db_get(struct cp_db *db, enum cp_cf cf, const void *key, size_t key_len, 
 static int each(struct cp_db *db, enum cp_cf cf, bool backwards, const void *from, size_t from_len, cp_store_each_fn fn,
 		void *ctx)
 {
-	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->read, db->cf[cf]);
+	rocksdb_iterator_t *it = rocksdb_create_iterator_cf(db->db, db->scan, db->cf[cf]);
 	char *text = NULL;
 
 	if (backwards)
@@ -517,4 +521,41 @@ int cp_db_each(struct cp_db *db, enum cp_cf cf, bool backwards, cp_store_each_fn
 int cp_db_scan(struct cp_db *db, enum cp_cf cf, const void *from, size_t from_len, cp_store_each_fn fn, void *ctx)
 {
 	return each(db, cf, false, from, from_len, fn, ctx);
+}
+
+static uint64_t property(struct cp_db *db, enum cp_cf cf, const char *name)
+{
+	uint64_t v = 0;
+
+	return db->cf[cf] != NULL && rocksdb_property_int_cf(db->db, db->cf[cf], name, &v) == 0 ? v : 0;
+}
+
+uint64_t cp_db_count(struct cp_db *db, enum cp_cf cf)
+{
+	return property(db, cf, "rocksdb.estimate-num-keys");
+}
+
+void cp_db_settle(struct cp_db *db)
+{
+	rocksdb_flushoptions_t *o;
+	uint64_t records = 0;
+
+	for (unsigned i = 0; db != NULL && i < CP_CF_MAX; i++)
+		records += property(db, (enum cp_cf)i, "rocksdb.num-entries-active-mem-table");
+	if (records < SETTLE_RECORDS)
+		return;
+	o = rocksdb_flushoptions_create();
+	/* all of them: the log is needed for as long as one family has something in it alone */
+	for (unsigned i = 0; i < CP_CF_MAX; i++) {
+		char err[256] = "", *text = NULL;
+
+		if (property(db, (enum cp_cf)i, "rocksdb.num-entries-active-mem-table") == 0)
+			continue;
+		rocksdb_flush_cf(db->db, o, db->cf[i], &text);
+		if (take(text, err, sizeof(err)) < 0) {
+			cfg_log(CFG_LOG_WARN, "store-not-settled", "reason=%s", cfg_q(err));
+			break;
+		}
+	}
+	rocksdb_flushoptions_destroy(o);
 }

@@ -67,6 +67,15 @@ int cp_db_each(struct cp_db *db, enum cp_cf cf, bool backwards, cp_store_each_fn
 /** The same from the first key not below 'from' on; from_len 0: all. */
 int cp_db_scan(struct cp_db *db, enum cp_cf cf, const void *from, size_t from_len, cp_store_each_fn fn, void *ctx);
 
+/** About how many records a family has. */
+uint64_t cp_db_count(struct cp_db *db, enum cp_cf cf);
+
+/**
+ * Before a close: if much was written lately it becomes tables, so that the next open has no log to go through. Nothing is
+ * lost where that fails.
+ */
+void cp_db_settle(struct cp_db *db);
+
 /** Negative errno for an error text of RocksDB. */
 int cp_db_errno(const char *text);
 

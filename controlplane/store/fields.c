@@ -346,6 +346,7 @@ static int keep_unknown(struct cp_buf *u, const uint8_t *field, size_t len)
 
 static int parse_fields(const struct cp_field *fields, struct reader *r, uint8_t *rec, struct cp_buf *ret_unknown)
 {
+	const struct cp_field *f = fields;
 	uint64_t seen = 0;
 	struct reader c;
 	uint16_t tag;
@@ -353,12 +354,14 @@ static int parse_fields(const struct cp_field *fields, struct reader *r, uint8_t
 
 	for (;;) {
 		const uint8_t *at = r->data;
-		const struct cp_field *f = fields;
 
 		rc = next(r, &tag, &c);
 		if (rc <= 0)
 			return rc;
+		/* fields are written in the table's order: from where the last one was, then from the start */
 		while (f->type != CP_F_END && f->tag != tag)
+			f++;
+		for (f = f->type != CP_F_END ? f : fields; f->type != CP_F_END && f->tag != tag;)
 			f++;
 		if (f->type == CP_F_END) {
 			rc = ret_unknown == NULL ? -ENOTSUP

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What store.c (view, submission, delivery), commit.c (the store thread), dir.c and change.c (the directory) share.
+ * What store.c (submission, delivery), view.c, commit.c (the store thread), dir.c and change.c (the directory) share.
  * Fields are marked with who may touch them: main (the event loop's thread), thread (the store thread), lock
  * (either, holding 'lock').
  */
@@ -102,6 +102,18 @@ void batch_list_add(struct batch_list *list, struct cp_batch *batch);
 void cp_store_kick(struct cp_store *store);
 /** True if a change of this key is on its way. */
 bool cp_store_pending(const struct cp_store *store, enum cp_cf cf, const void *key, size_t key_len);
+
+/* view.c */
+int cp_view_init(struct cp_store *store);
+void cp_view_fini(struct cp_store *store);
+bool cp_view_has(enum cp_cf cf);
+/** Fill it from the database. No other thread uses the store yet. */
+int cp_view_load(struct cp_store *store);
+/** One synced change. The record stays on disk whatever happens here: -EBADMSG, -ENOTSUP: not served. */
+int cp_view_put(struct cp_store *store, enum cp_cf cf, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
+void cp_view_del(struct cp_store *store, enum cp_cf cf, const uint8_t *key, size_t key_len);
+/** A record that cannot be served: counted and logged. */
+void cp_view_bad(struct cp_store *store, enum cp_cf cf, const uint8_t *key, size_t key_len, int rc);
 
 /* dir.c */
 int cp_dir_init(struct cp_store *store);

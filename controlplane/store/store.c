@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Submission, the view of what is synced, delivery on the event loop. The thread is in commit.c. */
+/* Submission, and delivery on the event loop. The thread is in commit.c, the view of what is synced in view.c. */
 #include "store.h"
 
 #include <errno.h>
@@ -47,11 +47,6 @@ static int64_t wall_us(void)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static bool in_view(enum cp_cf cf)
-{
-	return cf != CP_CF_AUDIT && cf != CP_CF_SIGNED;
-}
-
 /* --- batches --- */
 
 struct cp_batch *cp_batch_create(void)
@@ -97,171 +92,15 @@ int cp_batch_audit(struct cp_batch *b, const char *json)
 	return batch_add(b, CP_CF_AUDIT, false, "00000000", 8, json, strlen(json));
 }
 
-/* --- the view --- */
-
-static void free_device(void *obj)
-{
-	cp_device_free(obj);
-	free(obj);
-}
-
-static void free_gateway(void *obj)
-{
-	cp_gateway_free(obj);
-	free(obj);
-}
-
-static void free_sa(void *obj)
-{
-	cp_sa_free(obj);
-	free(obj);
-}
-
-static void free_call(void *obj)
-{
-	cp_call_rec_free(obj);
-	free(obj);
-}
-
-static int decode(enum cp_cf cf, const uint8_t *val, size_t len, void **ret)
-{
-	size_t size = cf == CP_CF_DEVICE    ? sizeof(struct cp_device)
-		      : cf == CP_CF_GATEWAY ? sizeof(struct cp_gateway)
-		      : cf == CP_CF_SA      ? sizeof(struct cp_sa)
-		      : cf == CP_CF_CALL    ? sizeof(struct cp_call_rec)
-		      : cf == CP_CF_LINE    ? sizeof(struct cp_owner)
-					    : 0;
-	void *obj;
-	int rc;
-
-	*ret = NULL;
-	if (size == 0)
-		return 0;
-	obj = calloc(1, size);
-	if (obj == NULL)
-		return -ENOMEM;
-	switch (cf) {
-	case CP_CF_DEVICE:
-		rc = cp_device_parse(val, len, obj);
-		break;
-	case CP_CF_GATEWAY:
-		rc = cp_gateway_parse(val, len, obj);
-		break;
-	case CP_CF_SA:
-		rc = cp_sa_parse(val, len, obj);
-		break;
-	case CP_CF_CALL:
-		rc = cp_call_rec_parse(val, len, obj);
-		break;
-	default:
-		rc = cp_owner_parse(val, len, obj);
-		break;
-	}
-	if (rc < 0)
-		free(obj);
-	else
-		*ret = obj;
-	return rc;
-}
-
-/* What hangs on an entry besides the entry: numbers and gateways by number. */
-static void unlink_obj(struct cp_store *s, enum cp_cf cf, const struct cp_ent *e)
-{
-	if (e->obj == NULL)
-		return;
-	if (cf == CP_CF_LINE)
-		cp_dir_number_set(s, e->key, e->key_len, NULL);
-	if (cf == CP_CF_GATEWAY) {
-		uint32_t id = ((struct cp_gateway *)e->obj)->gw_id;
-
-		if (s->gw_by_id[id] == e->obj)
-			s->gw_by_id[id] = NULL;
-	}
-}
-
-/* Enter one synced put. The record stays on disk whatever happens here. */
-static int view_put(struct cp_store *s, enum cp_cf cf, const uint8_t *key, size_t key_len, const uint8_t *val,
-		    size_t len)
-{
-	struct cp_tab *tab = &s->view[cf];
-	struct cp_ent *e = cp_tab_put(tab, key, key_len);
-	uint8_t *copy = malloc(len > 0 ? len : 1);
-	void *obj = NULL;
-	int rc;
-
-	if (e == NULL || copy == NULL) {
-		free(copy);
-		return -ENOMEM;
-	}
-	rc = decode(cf, val, len, &obj);
-	unlink_obj(s, cf, e);
-	if (e->obj != NULL)
-		tab->free_obj(e->obj);
-	if (e->val != NULL)
-		OPENSSL_cleanse(e->val, e->val_len);
-	free(e->val);
-	if (len > 0)
-		memcpy(copy, val, len);
-	e->val = copy;
-	e->val_len = (uint32_t)len;
-	e->obj = obj;
-	if (obj != NULL && cf == CP_CF_LINE)
-		rc = cp_dir_number_set(s, key, key_len, obj);
-	if (obj != NULL && cf == CP_CF_GATEWAY)
-		s->gw_by_id[((struct cp_gateway *)obj)->gw_id] = obj;
-	return rc;
-}
-
-static void view_del(struct cp_store *s, enum cp_cf cf, const uint8_t *key, size_t key_len)
-{
-	struct cp_ent *e = cp_tab_find(&s->view[cf], key, key_len);
-
-	if (e == NULL)
-		return;
-	unlink_obj(s, cf, e);
-	cp_tab_del(&s->view[cf], key, key_len);
-}
-
-struct fill {
-	struct cp_store *s;
-	enum cp_cf cf;
-	int rc;
-};
-
-static void bad_record(struct cp_store *s, enum cp_cf cf, const uint8_t *key, size_t key_len, int rc)
-{
-	char q[160];
-
-	s->bad_records++;
-	cfg_log_limited(CFG_LOG_ERR, "store-bad-record", "cf=%d key=%s rc=%d", (int)cf,
-			cfg_qn(q, sizeof(q), (const char *)key, key_len), rc);
-}
-
-static bool fill_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
-{
-	struct fill *f = ctx;
-	int rc = view_put(f->s, f->cf, key, key_len, val, len);
-
-	if (rc == -ENOMEM) {
-		f->rc = rc;
-		return false;
-	}
-	if (rc < 0) /* kept on disk, not served: one damaged record must not stop the others */
-		bad_record(f->s, f->cf, key, key_len, rc);
-	return true;
-}
-
-static bool count_audit(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+static bool last_audit(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct cp_store *s = ctx;
 
 	(void)val;
 	(void)len;
-	s->audit_cnt++;
-	s->last_audit_us = 0;
 	for (size_t i = 0; i < key_len && i < 8; i++)
 		s->last_audit_us = s->last_audit_us << 8 | key[i];
-	return true;
+	return false;
 }
 
 /* --- pending keys --- */
@@ -416,15 +255,15 @@ static void apply_finished(struct cp_store *s)
 		for (const struct cp_op *op = b->ops.first; op != NULL && b->rc == 0; op = op->next) {
 			int rc = 0;
 
-			if (!in_view(op->cf))
+			if (!cp_view_has((enum cp_cf)op->cf))
 				continue;
 			if (op->del)
-				view_del(s, op->cf, op->data, op->key_len);
+				cp_view_del(s, op->cf, op->data, op->key_len);
 			else
-				rc = view_put(s, op->cf, op->data, op->key_len, op->data + op->key_len,
-					      op->val_len);
+				rc = cp_view_put(s, op->cf, op->data, op->key_len, op->data + op->key_len,
+						 op->val_len);
 			if (rc < 0)
-				bad_record(s, op->cf, op->data, op->key_len, rc);
+				cp_view_bad(s, op->cf, op->data, op->key_len, rc);
 		}
 	}
 }
@@ -576,8 +415,7 @@ static void store_free(struct cp_store *s)
 		event_free(s->ev);
 	if (s->efd >= 0)
 		close(s->efd);
-	for (unsigned cf = 0; cf < CP_CF_MAX; cf++)
-		cp_tab_fini(&s->view[cf]);
+	cp_view_fini(s);
 	cp_tab_fini(&s->pending);
 	cp_dir_fini(s);
 	for (unsigned i = 0; i < s->alarm_ring_cnt; i++)
@@ -597,16 +435,10 @@ static int start(struct cp_store *s, char *err, size_t err_size)
 {
 	int rc = cp_db_open(s->path, NULL, &s->db, err, err_size);
 
-	for (unsigned cf = 0; cf < CP_CF_MAX && rc == 0; cf++) {
-		struct fill f = {s, (enum cp_cf)cf, 0};
-
-		if (cf == CP_CF_AUDIT)
-			rc = cp_db_each(s->db, CP_CF_AUDIT, false, count_audit, s);
-		else if (in_view((enum cp_cf)cf))
-			rc = cp_db_each(s->db, (enum cp_cf)cf, false, fill_one, &f);
-		if (rc == 0)
-			rc = f.rc;
-	}
+	if (rc == 0)
+		rc = cp_view_load(s);
+	if (rc == 0)
+		rc = cp_db_each(s->db, CP_CF_AUDIT, true, last_audit, s);
 	if (rc < 0) {
 		if (err[0] == '\0')
 			snprintf(err, err_size, "cannot read %s: %s", s->path, strerror(-rc));
@@ -625,10 +457,6 @@ static int start(struct cp_store *s, char *err, size_t err_size)
 
 int cp_store_open(const struct cp_store_opts *opts, struct cp_store **ret_store, char *err, size_t err_size)
 {
-	static void (*const free_obj[CP_CF_MAX])(void *) = {
-		[CP_CF_DEVICE] = free_device, [CP_CF_GATEWAY] = free_gateway, [CP_CF_SA] = free_sa,
-		[CP_CF_CALL] = free_call, [CP_CF_LINE] = free,
-	};
 	struct cp_store *s = calloc(1, sizeof(*s));
 	pthread_condattr_t attr;
 	int rc = 0;
@@ -654,8 +482,7 @@ int cp_store_open(const struct cp_store_opts *opts, struct cp_store **ret_store,
 	cp_ops_init(&s->doubt);
 	cp_ops_init(&s->undo);
 	s->path = strdup(opts->path);
-	for (unsigned cf = 0; cf < CP_CF_MAX && rc == 0; cf++)
-		rc = cp_tab_init(&s->view[cf], free_obj[cf]);
+	rc = cp_view_init(s);
 	if (rc == 0)
 		rc = cp_tab_init(&s->pending, NULL);
 	if (rc == 0)
@@ -698,6 +525,8 @@ void cp_store_close(struct cp_store *s)
 			b->fn(b->ctx, -EIO);
 		cp_batch_destroy(b);
 	}
+	if (!s->stats.failing)
+		cp_db_settle(s->db);
 	store_free(s);
 }
 

@@ -2,6 +2,7 @@
 #include "tab.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,24 +44,35 @@ static uint64_t hash(const uint64_t seed[2], const uint8_t *p, size_t len)
 
 int cp_tab_init(struct cp_tab *tab, void (*free_obj)(void *obj))
 {
-	*tab = (struct cp_tab){.size = 64, .free_obj = free_obj};
+	*tab = (struct cp_tab){.size = 64, .room = 64, .free_obj = free_obj};
 	if (RAND_bytes((unsigned char *)tab->seed, sizeof(tab->seed)) != 1)
 		return -EIO;
-	tab->bucket = calloc(tab->size, sizeof(struct cp_ent *));
+	tab->bucket = calloc(tab->room, sizeof(struct cp_ent *));
 	return tab->bucket == NULL ? -ENOMEM : 0;
+}
+
+void cp_ent_set_val(struct cp_ent *e, uint8_t *val, size_t len)
+{
+	if (e->val != NULL)
+		OPENSSL_cleanse(e->val, e->val_len);
+	if (e->val != e->key + e->key_len)
+		free(e->val);
+	e->val = val;
+	e->val_len = (uint32_t)len;
 }
 
 static void ent_free(struct cp_tab *tab, struct cp_ent *e)
 {
 	if (tab->free_obj != NULL && e->obj != NULL)
 		tab->free_obj(e->obj);
-	free(e->val);
+	if (e->val != e->key + e->key_len)
+		free(e->val);
 	free(e);
 }
 
 void cp_tab_fini(struct cp_tab *tab)
 {
-	for (size_t i = 0; tab->bucket != NULL && i < tab->size; i++)
+	for (size_t i = 0; tab->bucket != NULL && i < cp_tab_buckets(tab); i++)
 		for (struct cp_ent *e = tab->bucket[i], *next; e != NULL; e = next) {
 			next = e->next;
 			ent_free(tab, e);
@@ -70,9 +82,17 @@ void cp_tab_fini(struct cp_tab *tab)
 	tab->cnt = 0;
 }
 
+/* Linear hashing: the buckets below 'split' were split in two, the second half of them lies at 'size' and above. */
+static struct cp_ent **bucket_of(const struct cp_tab *tab, uint64_t h)
+{
+	size_t i = h & (tab->size - 1);
+
+	return &tab->bucket[i < tab->split ? h & (2 * tab->size - 1) : i];
+}
+
 static struct cp_ent **place(const struct cp_tab *tab, uint64_t h, const void *key, size_t key_len)
 {
-	struct cp_ent **at = &tab->bucket[h & (tab->size - 1)];
+	struct cp_ent **at = bucket_of(tab, h);
 
 	while (*at != NULL &&
 	       ((*at)->hash != h || (*at)->key_len != key_len || memcmp((*at)->key, key, key_len) != 0))
@@ -85,22 +105,71 @@ struct cp_ent *cp_tab_find(const struct cp_tab *tab, const void *key, size_t key
 	return *place(tab, hash(tab->seed, key, key_len), key, key_len);
 }
 
-static void grow(struct cp_tab *tab)
+/* One bucket more, from the entries of one other: growing never takes long. False: no memory, and longer chains. */
+static bool split_one(struct cp_tab *tab)
 {
-	size_t size = tab->size * 2;
-	struct cp_ent **bucket = calloc(size, sizeof(struct cp_ent *));
+	struct cp_ent *e = tab->bucket[tab->split], *next;
 
-	if (bucket == NULL)
-		return; /* longer chains, nothing worse */
-	for (size_t i = 0; i < tab->size; i++)
-		for (struct cp_ent *e = tab->bucket[i], *next; e != NULL; e = next) {
-			next = e->next;
-			e->next = bucket[e->hash & (size - 1)];
-			bucket[e->hash & (size - 1)] = e;
-		}
-	free(tab->bucket);
-	tab->bucket = bucket;
-	tab->size = size;
+	if (tab->size + tab->split == tab->room) {
+		size_t room = tab->room * 2;
+		struct cp_ent **bucket = calloc(room, sizeof(struct cp_ent *)); /* not touched before it is used */
+
+		if (bucket == NULL)
+			return false;
+		memcpy(bucket, tab->bucket, tab->room * sizeof(struct cp_ent *));
+		free(tab->bucket);
+		tab->bucket = bucket;
+		tab->room = room;
+	}
+	tab->bucket[tab->split++] = NULL;
+	for (; e != NULL; e = next) {
+		struct cp_ent **at = bucket_of(tab, e->hash);
+
+		next = e->next;
+		e->next = *at;
+		*at = e;
+	}
+	if (tab->split == tab->size) {
+		tab->size *= 2;
+		tab->split = 0;
+	}
+	return true;
+}
+
+void cp_tab_reserve(struct cp_tab *tab, size_t cnt)
+{
+	while (cp_tab_buckets(tab) < cnt && split_one(tab))
+		;
+}
+
+static void link_ent(struct cp_tab *tab, struct cp_ent *e, uint64_t h, const void *key, size_t key_len)
+{
+	struct cp_ent **at;
+
+	if (tab->cnt >= cp_tab_buckets(tab))
+		split_one(tab);
+	at = bucket_of(tab, h);
+	e->hash = h;
+	e->key_len = (uint16_t)key_len;
+	memcpy(e->key, key, key_len);
+	e->next = *at;
+	*at = e;
+	tab->cnt++;
+}
+
+struct cp_ent *cp_tab_add(struct cp_tab *tab, const void *key, size_t key_len, const void *val, size_t val_len)
+{
+	struct cp_ent *e = key_len > UINT16_MAX || val_len > UINT32_MAX ? NULL : malloc(sizeof(*e) + key_len + val_len);
+
+	if (e == NULL)
+		return NULL;
+	memset(e, 0, sizeof(*e));
+	link_ent(tab, e, hash(tab->seed, key, key_len), key, key_len);
+	e->val = e->key + key_len;
+	e->val_len = (uint32_t)val_len;
+	if (val_len > 0)
+		memcpy(e->val, val, val_len);
+	return e;
 }
 
 struct cp_ent *cp_tab_put(struct cp_tab *tab, const void *key, size_t key_len)
@@ -115,14 +184,7 @@ struct cp_ent *cp_tab_put(struct cp_tab *tab, const void *key, size_t key_len)
 	e = calloc(1, sizeof(*e) + key_len);
 	if (e == NULL)
 		return NULL;
-	if (tab->cnt >= tab->size)
-		grow(tab);
-	e->hash = h;
-	e->key_len = (uint16_t)key_len;
-	memcpy(e->key, key, key_len);
-	e->next = tab->bucket[h & (tab->size - 1)];
-	tab->bucket[h & (tab->size - 1)] = e;
-	tab->cnt++;
+	link_ent(tab, e, h, key, key_len);
 	return e;
 }
 
@@ -154,7 +216,7 @@ struct cp_ent **cp_tab_sorted(const struct cp_tab *tab)
 
 	if (all == NULL)
 		return NULL;
-	for (size_t i = 0; i < tab->size; i++)
+	for (size_t i = 0; i < cp_tab_buckets(tab); i++)
 		for (struct cp_ent *e = tab->bucket[i]; e != NULL; e = e->next)
 			all[n++] = e;
 	qsort(all, n, sizeof(struct cp_ent *), by_key);

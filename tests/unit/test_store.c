@@ -2,12 +2,15 @@
 /* controlplane/store: store.c, commit.c, db.c, tab.c. Failing disks are in tests/scenario/store-kill.sh. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <CUnit/CUnit.h>
 
 #include "alarm.h"
 #include "log.h"
+#include "store/change.h"
 #include "store/db.h"
 #include "store/store.h"
 #include "store/tab.h"
@@ -28,8 +31,13 @@ static struct cp_store *open_store(struct event_base *b, int *ret_rc)
 	return s;
 }
 
+#define FILL "RAVELIN_TEST_FILL" /* run as the process that fills the store at this path, and is killed */
+static void fill_and_die(const char *path);
+
 static void begin(void)
 {
+	if (getenv(FILL) != NULL)
+		fill_and_die(getenv(FILL));
 	tmp_make();
 	base = event_base_new();
 	store = open_store(base, NULL);
@@ -620,6 +628,170 @@ static void test_damaged_files(void)
 	tmp_remove();
 }
 
+static off_t log_bytes;
+
+static int count_log(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	const char *name = path + ftw->base, *dot = strrchr(name, '.');
+
+	if (flag == FTW_F && dot != NULL && strcmp(dot, ".log") == 0)
+		log_bytes += st->st_size;
+	return 0;
+}
+
+#define MANY 3000
+
+static void put_many(struct cp_store *s)
+{
+	struct cp_change *c = cp_change_create(s);
+	struct cp_batch *b = cp_batch_create();
+	struct cp_line lines[2] = {0};
+	struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = lines, .line_cnt = 2};
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(d.name, sizeof(d.name), "SEP%012X", i);
+		snprintf(lines[0].number, sizeof(lines[0].number), "1%05d", i);
+		snprintf(lines[1].number, sizeof(lines[1].number), "2%05d", i);
+		CU_ASSERT_EQUAL_FATAL(cp_change_device_put(c, &d, false, NULL, 0), 0);
+	}
+	done = 0;
+	CU_ASSERT_EQUAL(cp_change_submit(c, "test", "test", NULL, on_done, NULL), 0);
+	CU_ASSERT_TRUE(wait_for(base, &done));
+	cp_batch_put(b, CP_CF_DEVICE, "SEPFFFFFFFFFFFF", 15, "rubbish", 7);
+	cp_batch_put(b, CP_CF_LINE, "E3", 2, "rubbish", 7);
+	cp_batch_put(b, CP_CF_LEDGER, "x", 1, "", 0); /* no object, and no value either */
+	CU_ASSERT_EQUAL(cp_store_commit(s, b), 0);
+}
+
+static void check_many(const struct cp_store *s)
+{
+	const uint8_t *v;
+	unsigned wrong = 0;
+	size_t n;
+
+	for (int i = 0; i < MANY; i++) {
+		struct cp_dir_hit hit;
+		char number[16], name[16];
+
+		snprintf(name, sizeof(name), "SEP%012X", i);
+		snprintf(number, sizeof(number), "%d%05d", 1 + i % 2, i);
+		wrong += !cp_dir_number(s, number, &hit, NULL) || hit.device != cp_dir_device(s, name) || hit.line != 1u + (unsigned)(i % 2);
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT_EQUAL(cp_store_count(s, CP_CF_DEVICE), MANY + 1);
+	CU_ASSERT_EQUAL(cp_store_count(s, CP_CF_LINE), 2 * MANY + 1);
+	CU_ASSERT_PTR_NULL(cp_dir_device(s, "SEPFFFFFFFFFFFF"));
+	CU_ASSERT_EQUAL(cp_store_get(s, CP_CF_LEDGER, "x", 1, &v, &n), 0);
+	CU_ASSERT_EQUAL(n, 0);
+}
+
+static void fill_and_die(const char *path)
+{
+	snprintf(tmp_store, sizeof(tmp_store), "%s", path);
+	base = event_base_new();
+	store = open_store(base, NULL);
+	put_many(store);
+	raise(SIGKILL);
+}
+
+/* After a close there are tables and an empty log; after a kill the log. The view is the same: several threads fill it. */
+static void test_many_after_close_and_kill(void)
+{
+	struct cp_alarms *alarms = cp_alarms_create();
+	struct cp_store_opts o = {.path = tmp_store, .alarms = alarms};
+	const struct cp_alarm *a;
+	struct cp_batch *b;
+	char err[256];
+	int status = 0;
+	pid_t pid;
+
+	begin();
+	put_many(store);
+	check_many(store);
+	b = cp_batch_create();
+	cp_batch_audit(b, "{\"event\":\"last\"}");
+	CU_ASSERT_EQUAL(cp_store_commit(store, b), 0);
+	cp_store_close(store);
+	log_bytes = 0;
+	nftw(tmp_store, count_log, 16, FTW_PHYS);
+	CU_ASSERT(log_bytes < 1000);
+	o.base = base;
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &store, err, sizeof(err)), 0);
+	check_many(store);
+	a = cp_alarm_find(alarms, "store-bad-record", "store");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	CU_ASSERT_STRING_EQUAL(a->text, "2 records cannot be read and are not served");
+	/* what was loaded is changed and deleted like what was written since */
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, "100000", &(struct cp_dir_ctx){.who = "test", .fn = on_done}), 0);
+	done = 0;
+	CU_ASSERT_TRUE(wait_for(base, &done));
+	CU_ASSERT_EQUAL(last_rc, 0);
+	CU_ASSERT_EQUAL(cp_store_count(store, CP_CF_LINE), 2 * MANY);
+	CU_ASSERT_EQUAL(cp_dir_device(store, "SEP000000000000")->line_cnt, 1);
+	cp_store_close(store);
+	event_base_free(base);
+	tmp_remove();
+	cp_alarms_destroy(alarms);
+
+	tmp_make();
+	fflush(NULL);
+	pid = fork(); /* RocksDB's threads do not live in a child of ours: it begins anew */
+	if (pid == 0) {
+		setenv(FILL, tmp_store, 1);
+		execl("/proc/self/exe", "test_store", (char *)NULL);
+		_exit(127);
+	}
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	log_bytes = 0;
+	nftw(tmp_store, count_log, 16, FTW_PHYS);
+	CU_ASSERT(log_bytes > 100000);
+	base = event_base_new();
+	store = open_store(base, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
+	check_many(store);
+	end();
+}
+
+static void test_table_in_bulk(void)
+{
+	static const uint8_t val[] = "a value behind the key";
+	struct cp_tab t;
+	struct cp_ent *e;
+	char key[16];
+
+	CU_ASSERT_EQUAL_FATAL(cp_tab_init(&t, NULL), 0);
+	cp_tab_reserve(&t, 1000);
+	CU_ASSERT_EQUAL(cp_tab_buckets(&t), 1000);
+	cp_tab_reserve(&t, 10); /* never shrinks */
+	CU_ASSERT_EQUAL(cp_tab_buckets(&t), 1000);
+	for (int i = 0; i < 3000; i++) { /* more than there was room for */
+		size_t len = (size_t)snprintf(key, sizeof(key), "%d", i);
+
+		e = cp_tab_add(&t, key, len, val, (size_t)i % sizeof(val));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+		CU_ASSERT_EQUAL(e->val_len, (uint32_t)i % sizeof(val));
+	}
+	CU_ASSERT_EQUAL(t.cnt, 3000);
+	CU_ASSERT_EQUAL(cp_tab_buckets(&t), 3000); /* one more for each */
+	for (int i = 0; i < 3000; i++) {
+		size_t len = (size_t)snprintf(key, sizeof(key), "%d", i);
+
+		CU_ASSERT_PTR_NOT_NULL(cp_tab_find(&t, key, len));
+	}
+	e = cp_tab_find(&t, "22", 2);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+	CU_ASSERT_EQUAL(memcmp(e->val, val, 22), 0);
+	cp_ent_set_val(e, (uint8_t *)strdup("other"), 5); /* from behind the key to the heap, and again */
+	CU_ASSERT_EQUAL(memcmp(e->val, "other", 5), 0);
+	cp_ent_set_val(e, (uint8_t *)strdup("third"), 5);
+	CU_ASSERT_PTR_EQUAL(cp_tab_find(&t, "22", 2), e);
+	CU_ASSERT_TRUE(cp_tab_del(&t, "22", 2));
+	CU_ASSERT_TRUE(cp_tab_del(&t, "23", 2));
+	CU_ASSERT_EQUAL(t.cnt, 2998);
+	cp_tab_fini(&t);
+}
+
 static void test_table_against_array(void)
 {
 	static uint8_t there[5000];
@@ -673,7 +845,9 @@ static CU_TestInfo tests[] = {
 	{"other threads post and read", test_other_threads},
 	{"an unreadable record is an alarm, not served", test_bad_record_is_not_served},
 	{"damaged files are an error", test_damaged_files},
+	{"many records, after a close and after a kill", test_many_after_close_and_kill},
 	{"the table against an array", test_table_against_array},
+	{"the table filled in bulk", test_table_in_bulk},
 	CU_TEST_INFO_NULL,
 };
 
