@@ -517,6 +517,7 @@ static void stop(struct cp_app *app)
 	cp_dp_close(app->dp);
 	cp_files_stop(app->files);
 	cp_ledger_stop(app->ledger);
+	cp_admin_stop(app->admin);
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);

@@ -89,7 +89,7 @@ int cp_offload_run(struct cp_offload *off, void (*work)(void *job), void (*done)
 	struct task *t;
 	int rc;
 
-	if (off->running == CP_OFFLOAD_MAX)
+	if (off == NULL || off->running == CP_OFFLOAD_MAX)
 		return -EAGAIN;
 	t = malloc(sizeof(*t));
 	if (t == NULL)

@@ -16,7 +16,7 @@ struct cp_offload *cp_offload_create(struct event_base *base);
 /** Waits for the threads; their 'done' are called from here. NULL is allowed. */
 void cp_offload_destroy(struct cp_offload *off);
 
-/** 0, -EAGAIN (too many at once), or the reason why no thread could be made; nothing is called then. */
+/** 0, -EAGAIN (too many at once, or 'off' is NULL: it stops), or the reason why no thread could be made; nothing is called then. */
 int cp_offload_run(struct cp_offload *off, void (*work)(void *job), void (*done)(void *job), void *job);
 
 #endif

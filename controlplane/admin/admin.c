@@ -46,6 +46,12 @@ int cp_admin_listen(struct cp_admin *admin, const char *run_dir)
 	return cp_server_create(admin, run_dir, &admin->server);
 }
 
+void cp_admin_stop(struct cp_admin *admin)
+{
+	if (admin != NULL && admin->stop != NULL)
+		admin->stop(admin->fini_ctx);
+}
+
 void cp_admin_destroy(struct cp_admin *admin)
 {
 	if (admin == NULL)
@@ -93,18 +99,26 @@ const char *cp_admin_who(const struct cp_admin_req *req)
 
 /* --- answers --- */
 
+static const char no_memory[] = "{\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no memory\"}}";
+
 static void answer(struct cp_admin_req *req, json_t *o)
 {
-	static const char no_memory[] = "{\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no memory\"}}";
 	char *line = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
 
 	json_decref(o);
 	if (line != NULL) {
-		req->fn(req->ctx, line, strlen(line));
+		req->fn(req->ctx, line, strlen(line), NULL, NULL);
 		wiping_free(line);
 	} else {
-		req->fn(req->ctx, no_memory, sizeof(no_memory) - 1);
+		req->fn(req->ctx, no_memory, sizeof(no_memory) - 1, NULL, NULL);
 	}
+	json_decref(req->root);
+	free(req);
+}
+
+void admin_reply_text(struct cp_admin_req *req, const char *line, size_t len, admin_free_fn free_line, void *free_ctx)
+{
+	req->fn(req->ctx, line, len, free_line, free_ctx);
 	json_decref(req->root);
 	free(req);
 }
@@ -301,9 +315,7 @@ void admin_dispatch(struct cp_admin *admin, uid_t uid, const char *data, size_t 
 	json_error_t err;
 
 	if (req == NULL) {
-		static const char line[] = "{\"ok\":false,\"error\":{\"code\":\"failed\",\"message\":\"no memory\"}}";
-
-		fn(ctx, line, sizeof(line) - 1);
+		fn(ctx, no_memory, sizeof(no_memory) - 1, NULL, NULL);
 		return;
 	}
 	req->fn = fn;
@@ -356,8 +368,30 @@ void admin_dispatch(struct cp_admin *admin, uid_t uid, const char *data, size_t 
 	c->fn(c->ctx, req, args);
 }
 
+struct input { /* of one request without a socket */
+	void (*fn)(void *ctx, const char *line, size_t len);
+	void *ctx;
+};
+
+static void input_answer(void *ctx, const char *line, size_t len, admin_free_fn free_line, void *free_ctx)
+{
+	struct input *in = ctx;
+
+	in->fn(in->ctx, line, len);
+	if (free_line != NULL)
+		free_line(line, len, free_ctx);
+	free(in);
+}
+
 void cp_admin_input(struct cp_admin *admin, const char *data, size_t len,
 		    void (*fn)(void *ctx, const char *line, size_t len), void *ctx)
 {
-	admin_dispatch(admin, 0, data, len, fn, ctx);
+	struct input *in = malloc(sizeof(*in));
+
+	if (in == NULL) {
+		fn(ctx, no_memory, sizeof(no_memory) - 1);
+		return;
+	}
+	*in = (struct input){fn, ctx};
+	admin_dispatch(admin, 0, data, len, input_answer, in);
 }

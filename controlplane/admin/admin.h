@@ -44,9 +44,12 @@ struct cp_admin *cp_admin_create(struct event_base *base);
 /** Make RUN (0700) if absent and listen on RUN/admin.sock. A stale socket is replaced; one that answers is -EADDRINUSE. */
 int cp_admin_listen(struct cp_admin *admin, const char *run_dir);
 
+/** Ends the threads that make answers and ask the signer, and gives their answers. Before cp_store_close(). NULL is allowed. */
+void cp_admin_stop(struct cp_admin *admin);
+
 /**
  * Closes connections; requests that wait for others stay valid to reply to, and are answered into nothing. Before
- * cp_store_close() or after, but not from inside a callback of either. NULL is allowed.
+ * cp_store_close(), or after it if cp_admin_stop() was called before; not from inside a callback of either. NULL is allowed.
  */
 void cp_admin_destroy(struct cp_admin *admin);
 

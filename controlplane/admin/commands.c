@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The store's commands: devices, lines, gateways, alarms, audit, certificates, status. */
+/* The store's commands: changes of devices, lines and gateways, certificates, status. What shows it is in show.c. */
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/crypto.h>
@@ -12,18 +12,19 @@
 #include "alarm.h"
 #include "internal.h"
 #include "log.h"
+#include "loopwatch.h"
 #include "offload.h"
 #include "store/phonecfg.h"
 
-#define RETRY_MS   20
-#define TRIES_MAX  250 /* of a change that something is in the way of: 5 s */
-#define AUDIT_LIST 1000
+#define RETRY_MS  20
+#define TRIES_MAX 250 /* of a change that something is in the way of: 5 s */
 
 struct cmds {
 	struct cp_admin *admin; /* NULL once the dispatcher is gone */
 	struct cp_admin_backend be;
 	struct cp_offload *offload;
 	struct cp_phones *phones;
+	struct cp_loopwatch *watch; /* NULL: no loop */
 	struct event *retry;
 	struct pending_change *waiting, **waiting_last;
 	unsigned in_flight; /* changes that the store has */
@@ -225,187 +226,15 @@ static int attempt_gateway_del(struct pending_change *p, char *why, size_t size)
 	return name == NULL ? -EINVAL : cp_dir_gateway_del(cmds_store(p->cmds), name, &x);
 }
 
-#define CHANGE(name)                                                                               \
-	static void name(void *ctx, struct cp_admin_req *req, const json_t *args)                  \
-	{                                                                                          \
-		cmds_run(ctx, req, args, NULL, attempt_##name);                                    \
-	}
-CHANGE(device_add)
-CHANGE(device_del)
-CHANGE(line_add)
-CHANGE(line_del)
-CHANGE(gateway_add)
-CHANGE(gateway_del)
-CHANGE(import)
+CMDS_CHANGE(device_add)
+CMDS_CHANGE(device_del)
+CMDS_CHANGE(line_add)
+CMDS_CHANGE(line_del)
+CMDS_CHANGE(gateway_add)
+CMDS_CHANGE(gateway_del)
+CMDS_CHANGE(import)
 
-/* --- shows --- */
-
-static const char *const no_args[] = {NULL};
-static const char *const name_arg[] = {"name", NULL};
-
-static void device_show(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	struct cmds *c = ctx;
-	const struct cp_device *dev;
-	const char *name = NULL;
-
-	if (cp_admin_arg_known(req, args, name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
-		return;
-	dev = cp_dir_device(c->be.store, name);
-	if (dev == NULL)
-		cp_admin_fail(req, "not-found", "no device %s", cfg_q(name));
-	else
-		cp_admin_reply(req, device_to_json(dev));
-}
-
-static void gateway_show(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	struct cmds *c = ctx;
-	const struct cp_gateway *gw;
-	const char *name = NULL;
-
-	if (cp_admin_arg_known(req, args, name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
-		return;
-	gw = cp_dir_gateway(c->be.store, name);
-	if (gw == NULL)
-		cp_admin_fail(req, "not-found", "no gateway %s", cfg_q(name));
-	else
-		cp_admin_reply(req, gateway_to_json(gw));
-}
-
-static void add_device(void *ctx, const struct cp_device *dev)
-{
-	json_array_append_new(ctx, device_to_json(dev));
-}
-
-static void show_devices(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	struct cmds *c = ctx;
-	json_t *list;
-
-	if (cp_admin_arg_known(req, args, no_args) < 0)
-		return;
-	list = json_array();
-	cp_dir_each_device(c->be.store, add_device, list);
-	cp_admin_reply(req, list);
-}
-
-static void add_device_lines(void *ctx, const struct cp_device *dev)
-{
-	for (unsigned i = 0; i < dev->line_cnt; i++)
-		json_array_append_new(ctx, json_pack("{s:s,s:b,s:s,s:s,s:i,s:s}", "number", dev->lines[i].number, "prefix",
-						     0, "owner", dev->name, "kind", "device", "line", (int)i + 1, "label",
-						     dev->lines[i].label));
-}
-
-static void add_gateway_lines(void *ctx, const struct cp_gateway *gw)
-{
-	for (unsigned i = 0; i < gw->number_cnt; i++)
-		json_array_append_new(ctx, json_pack("{s:s,s:b,s:s,s:s,s:s}", "number", gw->numbers[i].number, "prefix",
-						     (int)gw->numbers[i].prefix, "owner", gw->name, "kind", "gateway",
-						     "endpoint", gw->numbers[i].endpoint));
-}
-
-static void show_lines(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	struct cmds *c = ctx;
-	json_t *list;
-
-	if (cp_admin_arg_known(req, args, no_args) < 0)
-		return;
-	list = json_array();
-	cp_dir_each_device(c->be.store, add_device_lines, list);
-	cp_dir_each_gateway(c->be.store, add_gateway_lines, list);
-	cp_admin_reply(req, list);
-}
-
-static json_t *time_text(int64_t us)
-{
-	time_t s = (time_t)(us / 1000000);
-	struct tm tm;
-	char day[32], buf[48];
-
-	gmtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, sizeof(buf), "%s.%03dZ", day, (int)(us / 1000 % 1000));
-	return json_string(buf);
-}
-
-static void add_alarm(void *ctx, const struct cp_alarm *a)
-{
-	json_array_append_new(ctx, json_pack("{s:o,s:s,s:s,s:s,s:s,s:I}", "since", time_text(a->since_us), "severity",
-					     cp_alarm_severity_name(a->severity), "id", a->id, "subject", a->subject,
-					     "text", a->text, "count", (json_int_t)a->count));
-}
-
-static void show_alarms(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	struct cmds *c = ctx;
-	json_t *list;
-
-	if (cp_admin_arg_known(req, args, no_args) < 0)
-		return;
-	list = json_array();
-	if (c->be.alarms != NULL)
-		cp_alarm_each(c->be.alarms, add_alarm, list);
-	cp_admin_reply(req, list);
-}
-
-static void alarm_clear(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	static const char *const known[] = {"id", "subject", "all", NULL};
-	struct cmds *c = ctx;
-	const char *id = NULL, *subject = NULL;
-	bool all = false;
-	unsigned n;
-
-	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "id", false, &id) < 0 ||
-	    cp_admin_arg_str(req, args, "subject", false, &subject) < 0 ||
-	    cp_admin_arg_bool(req, args, "all", &all) < 0)
-		return;
-	if ((id == NULL) != all || (subject != NULL && id == NULL) || c->be.alarms == NULL) {
-		cp_admin_fail(req, "invalid", "give an id, an id and a subject, or all");
-		return;
-	}
-	cfg_log(CFG_LOG_NOTICE, "alarm-clear", "by=%s id=%s", cfg_q(cp_admin_who(req)), cfg_q(id != NULL ? id : "*"));
-	n = subject != NULL ? cp_alarm_clear(c->be.alarms, id, subject) : cp_alarm_clear_all(c->be.alarms, id);
-	if (n == 0 && !all)
-		cp_admin_fail(req, "not-found", "no such alarm");
-	else
-		cp_admin_reply(req, json_pack("{s:i}", "cleared", (int)n));
-}
-
-static void add_audit(void *ctx, int64_t time_us, const char *text)
-{
-	json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *e = json_object();
-
-	json_object_set_new(e, "time", time_text(time_us));
-	if (json_is_object(o))
-		json_object_update(e, o);
-	json_decref(o);
-	json_array_append_new(ctx, e);
-}
-
-static void show_audit(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	static const char *const known[] = {"max", NULL};
-	struct cmds *c = ctx;
-	int64_t max = 50;
-	json_t *list;
-	int rc;
-
-	if (cp_admin_arg_known(req, args, known) < 0 ||
-	    cp_admin_arg_int(req, args, "max", false, 1, AUDIT_LIST, &max) < 0)
-		return;
-	list = json_array();
-	rc = cp_store_audit(c->be.store, (unsigned)max, add_audit, list);
-	if (rc == 0) {
-		cp_admin_reply(req, list);
-		return;
-	}
-	json_decref(list);
-	cp_admin_fail_rc(req, rc, "the store cannot be read just now");
-}
+/* --- status --- */
 
 static void status(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
@@ -413,7 +242,7 @@ static void status(void *ctx, struct cp_admin_req *req, const json_t *args)
 	struct cp_store_stats st;
 	json_t *o;
 
-	if (cp_admin_arg_known(req, args, no_args) < 0)
+	if (cp_admin_arg_known(req, args, cmds_no_args) < 0)
 		return;
 	cp_store_stats(c->be.store, &st);
 	o = json_pack("{s:s,s:I,s:{s:s,s:I,s:I,s:I,s:I},s:I,s:I,s:I,s:I}", "version",
@@ -425,6 +254,13 @@ static void status(void *ctx, struct cp_admin_req *req, const json_t *args)
 		      (json_int_t)cp_store_count(c->be.store, CP_CF_LINE), "gateways",
 		      (json_int_t)cp_store_count(c->be.store, CP_CF_GATEWAY), "alarms",
 		      (json_int_t)(c->be.alarms != NULL ? cp_alarm_count(c->be.alarms) : 0));
+	if (c->watch != NULL && o != NULL) {
+		struct cp_loopwatch_stats w;
+
+		cp_loopwatch_stats(c->watch, &w);
+		json_object_set_new(o, "loop", json_pack("{s:I,s:I,s:I}", "stalls", (json_int_t)w.stalls, "longest_us",
+							 (json_int_t)w.longest_us, "minute_us", (json_int_t)w.minute_us));
+	}
 	for (unsigned i = 0; i < c->admin->status_cnt && o != NULL; i++)
 		c->admin->status[i].fn(c->admin->status[i].ctx, o);
 	cp_admin_reply(req, o);
@@ -536,15 +372,24 @@ static void cert_issue(void *ctx, struct cp_admin_req *req, const json_t *args)
 
 /* --- */
 
+static void stop(void *ctx)
+{
+	struct cmds *c = ctx;
+
+	cp_offload_destroy(c->offload);
+	c->offload = NULL;
+}
+
 static void fini(void *ctx)
 {
 	struct cmds *c = ctx;
 	struct pending_change *p;
 
-	cp_offload_destroy(c->offload);
-	c->offload = NULL;
+	stop(c);
 	cp_phones_destroy(c->phones);
 	c->phones = NULL;
+	cp_loopwatch_destroy(c->watch);
+	c->watch = NULL;
 	if (c->retry != NULL)
 		event_free(c->retry);
 	c->retry = NULL;
@@ -566,18 +411,11 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		{"status", status},
 		{"device.add", device_add},
 		{"device.del", device_del},
-		{"device.show", device_show},
 		{"line.add", line_add},
 		{"line.del", line_del},
 		{"gateway.add", gateway_add},
 		{"gateway.del", gateway_del},
-		{"gateway.show", gateway_show},
 		{"import", import},
-		{"show.devices", show_devices},
-		{"show.lines", show_lines},
-		{"show.alarms", show_alarms},
-		{"show.audit", show_audit},
-		{"alarm.clear", alarm_clear},
 		{"cert.issue", cert_issue},
 	};
 	struct cmds *c = calloc(1, sizeof(*c));
@@ -592,15 +430,19 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 	if (admin->base != NULL) {
 		c->retry = evtimer_new(admin->base, on_retry, c);
 		c->offload = cp_offload_create(admin->base);
-		if (c->retry == NULL || c->offload == NULL)
+		c->watch = cp_loopwatch_create(admin->base);
+		if (c->retry == NULL || c->offload == NULL || c->watch == NULL)
 			rc = -ENOMEM;
 	}
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && rc == 0; i++)
 		rc = cp_admin_register(admin, list[i].cmd, list[i].fn, c);
 	if (rc == 0)
+		rc = cmds_show(c, admin);
+	if (rc == 0)
 		rc = cmds_phone(c, admin);
 	if (rc == 0)
-		rc = cp_phones_create(admin, backend->store, &c->phones);
+		rc = cp_phones_create(c, admin, &c->phones);
+	admin->stop = stop;
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;
 	return rc;

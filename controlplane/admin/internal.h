@@ -29,15 +29,20 @@ struct cp_admin {
 	} status[STATUS_MAX];
 	unsigned status_cnt;
 	struct cp_server *server;      /* NULL until listening */
-	void (*fini)(void *ctx);       /* of the commands */
+	void (*stop)(void *ctx);       /* of the commands: no threads any more */
+	void (*fini)(void *ctx);
 	void *fini_ctx;
 };
 
-/* Where an answer goes: 'line' with its newline, wiped and freed behind it. Called once per request. */
-typedef void (*admin_answer_fn)(void *ctx, const char *line, size_t len);
+/* Where an answer goes. Called once per request. 'free_line' NULL: the line is borrowed; else it is taken, and freed by that. */
+typedef void (*admin_free_fn)(const void *line, size_t len, void *ctx);
+typedef void (*admin_answer_fn)(void *ctx, const char *line, size_t len, admin_free_fn free_line, void *free_ctx);
 
 /* One request line; the bytes are the caller's. Leads to exactly one 'fn', perhaps from inside. */
 void admin_dispatch(struct cp_admin *admin, uid_t uid, const char *data, size_t len, admin_answer_fn fn, void *ctx);
+
+/* Answer with a whole line that is made already, which is taken. */
+void admin_reply_text(struct cp_admin_req *req, const char *line, size_t len, admin_free_fn free_line, void *free_ctx);
 
 /* Answer with an error that carries more than a message: members of 'more' (stolen) are added to it. */
 void admin_fail_more(struct cp_admin_req *req, const char *code, const char *message, json_t *more);
@@ -83,10 +88,37 @@ struct cp_offload *cmds_offload(const struct cmds *cmds);
 void cmds_run(struct cmds *cmds, struct cp_admin_req *req, const json_t *args, json_t *own,
 	      int (*attempt)(struct pending_change *p, char *why, size_t why_size));
 void change_written(void *ctx, int rc);
+/* A command NAME that is nothing but attempt_NAME(). */
+#define CMDS_CHANGE(name)                                                                  \
+	static void name(void *ctx, struct cp_admin_req *req, const json_t *args)          \
+	{                                                                                  \
+		cmds_run(ctx, req, args, NULL, attempt_##name);                            \
+	}
 
 /*
- * phone.c: what phones are told. Fields of a device from and to JSON (digest_secret and config_key become the caller's to free), items of
- * an import, commands.
+ * bulk.c: an answer that grows with the store, made by 'make' on a thread (or on the loop): it may use what follows, and
+ * nothing else of the store or the dispatcher.
+ */
+struct bulk;
+typedef void (*bulk_fn)(struct bulk *b);
+typedef void (*bulk_record_fn)(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
+void cmds_bulk(struct cmds *cmds, struct cp_admin_req *req, bulk_fn make);
+void bulk_text(struct bulk *b, const char *text);
+void bulk_value(struct bulk *b, json_t *value); /* taken */
+void bulk_array(struct bulk *b);                /* '['; items have commas between them; ']' is bulk_text()'s */
+void bulk_item(struct bulk *b, json_t *item);   /* taken */
+void bulk_each(struct bulk *b, enum cp_cf cf, bulk_record_fn fn);
+/* One record: 0 and heap in *ret, or -ENOENT; other errors become the answer. */
+int bulk_get(struct bulk *b, enum cp_cf cf, const void *key, size_t key_len, struct cp_buf *ret);
+
+/* show.c */
+int cmds_show(struct cmds *cmds, struct cp_admin *admin);
+void bulk_device(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
+extern const char *const cmds_no_args[], *const cmds_name_arg[]; /* for cp_admin_arg_known() */
+
+/*
+ * phonejson.c: what phones are told. Fields of a device from and to JSON (digest_secret and config_key become the caller's to
+ * free), items of an import. phone.c, phoneshow.c: its commands.
  */
 struct cp_change;
 int json_phone_fields(const json_t *o, struct cp_device *ret, char *why, size_t why_size);
@@ -96,10 +128,11 @@ int json_change_profile(struct cp_change *c, const json_t *o, bool replace, char
 int json_change_srst(struct cp_change *c, const json_t *o, bool replace, char *why, size_t why_size);
 int json_change_cluster(struct cp_change *c, const json_t *o, char *why, size_t why_size);
 int cmds_phone(struct cmds *cmds, struct cp_admin *admin);
+int cmds_phone_show(struct cmds *cmds, struct cp_admin *admin);
 
 /* phoneimport.c: import.phones.* and export.phones. *ret is set also where registering fails. destroy takes NULL. */
 struct cp_phones;
-int cp_phones_create(struct cp_admin *admin, struct cp_store *store, struct cp_phones **ret);
+int cp_phones_create(struct cmds *cmds, struct cp_admin *admin, struct cp_phones **ret);
 void cp_phones_destroy(struct cp_phones *phones);
 
 /* import.c */

@@ -8,7 +8,7 @@
  * lines of a piece are one write, synced before it is answered: after a power cut each piece is there whole or not at all.
  * A dry run checks the same, conflicts between lines included, and changes nothing. With "replace" a line changes what
  * its table has columns for in a device that exists, and leaves the rest of it. One import at a time.
- *     export.phones {"after":"SEP...","max":500} -> {"columns":[...],"rows":[[...]],"next":"SEP..."|null}
+ *     export.phones {"after":"SEP...","max":250} -> {"columns":[...],"rows":[[...]],"next":"SEP..."|null}
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -20,6 +20,7 @@
 #include "csv.h"
 #include "internal.h"
 #include "log.h"
+#include "offload.h"
 #include "phones.h"
 #include "store/change.h"
 #include "store/phonecfg.h"
@@ -29,7 +30,8 @@
 #define IMPORT_ERRORS 100
 #define LINES_MAX     1000000
 #define IDLE_S        60
-#define EXPORT_MAX    1000
+#define EXPORT_MAX    1000 /* asked for; no more than EXPORT_STEP come at once */
+#define EXPORT_STEP   250
 
 struct import {
 	uint64_t id;
@@ -48,6 +50,7 @@ struct import {
 
 struct cp_phones {
 	struct cp_store *store;
+	struct cmds *cmds;
 	struct event *idle;
 	struct import *run; /* NULL: none */
 	uint64_t next_id;
@@ -69,6 +72,26 @@ static void run_free(struct import *im)
 	free(im);
 }
 
+static void free_names(void *arg)
+{
+	cp_tab_fini(arg);
+}
+
+/* The names of 100,000 phones take the loop too long to forget. */
+static void run_drop(struct cp_phones *p, struct import *im)
+{
+	struct cp_tab *seen = im == NULL || p->orphan || im->seen.cnt < 1000 ? NULL : malloc(sizeof(*seen));
+
+	if (seen != NULL) {
+		*seen = im->seen;
+		if (cp_offload_run(cmds_offload(p->cmds), free_names, free, seen) < 0)
+			free(seen);
+		else
+			im->seen = (struct cp_tab){.bucket = NULL};
+	}
+	run_free(im);
+}
+
 static void on_idle(evutil_socket_t fd, short what, void *ctx)
 {
 	struct cp_phones *p = ctx;
@@ -77,7 +100,7 @@ static void on_idle(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	if (p->run != NULL && p->run->req != NULL)
 		return; /* the store is slow, not the client */
-	run_free(p->run);
+	run_drop(p, p->run);
 	p->run = NULL;
 }
 
@@ -282,7 +305,7 @@ static void finish(struct cp_phones *p, struct cp_admin_req *req)
 	cp_admin_reply(req, json_pack("{s:I,s:I,s:I,s:b,s:O,s:O}", "lines", (json_int_t)im->rows, "phones",
 				      (json_int_t)im->phones, "wrong", (json_int_t)im->wrong, "dry_run", (int)im->dry_run,
 				      "errors", im->errors, "ignored", im->cols->ignored));
-	run_free(im);
+	run_drop(p, im);
 }
 
 static void refuse(struct cp_phones *p, struct cp_admin_req *req, int rc)
@@ -298,7 +321,7 @@ static void refuse(struct cp_phones *p, struct cp_admin_req *req, int rc)
 		cp_admin_fail_rc(req, rc, "%s (%lu phones were taken before)",
 				 rc == -ENOSPC ? "the store has no space" : rc == -EIO ? "the store cannot write" : strerror(-rc),
 				 im->dry_run ? 0 : im->phones - im->in_piece);
-	run_free(im);
+	run_drop(p, im);
 }
 
 static void answer_piece(struct cp_phones *p, struct cp_admin_req *req, bool last)
@@ -473,7 +496,7 @@ static void export(void *ctx, struct cp_admin_req *req, const json_t *args)
 		return;
 	}
 	x.rows = json_array();
-	x.max = (size_t)max;
+	x.max = (size_t)(max < EXPORT_STEP ? max : EXPORT_STEP);
 	memcpy(from, after, strlen(after) + 1); /* with its zero: the next key above it */
 	rc = cp_store_scan(p->store, CP_CF_DEVICE, from, after[0] == '\0' ? 0 : strlen(after) + 1, export_one, &x);
 	if (rc < 0) {
@@ -487,14 +510,15 @@ static void export(void *ctx, struct cp_admin_req *req, const json_t *args)
 	cp_admin_reply(req, json_pack("{s:o,s:o,s:s?}", "columns", columns, "rows", x.rows, "next", x.more ? x.last : NULL));
 }
 
-int cp_phones_create(struct cp_admin *admin, struct cp_store *store, struct cp_phones **ret)
+int cp_phones_create(struct cmds *cmds, struct cp_admin *admin, struct cp_phones **ret)
 {
 	struct cp_phones *p = calloc(1, sizeof(*p));
 	int rc;
 
 	if (p == NULL)
 		return -ENOMEM;
-	p->store = store;
+	p->cmds = cmds;
+	p->store = cmds_store(cmds);
 	if (admin->base != NULL) {
 		p->idle = evtimer_new(admin->base, on_idle, p);
 		if (p->idle == NULL) {

@@ -108,17 +108,22 @@ static bool fetch(struct cp_conn *c)
 
 static void process(struct cp_conn *c);
 
-static void on_answer(void *ctx, const char *line, size_t len)
+static void on_answer(void *ctx, const char *line, size_t len, admin_free_fn free_line, void *free_ctx)
 {
 	struct cp_conn *c = ctx;
 
 	c->busy = false;
 	if (c->server == NULL) { /* the client went away */
+		if (free_line != NULL)
+			free_line(line, len, free_ctx);
 		if (!c->inside)
 			conn_free(c);
 		return;
 	}
-	bufferevent_write(c->bev, line, len);
+	if (free_line == NULL)
+		bufferevent_write(c->bev, line, len);
+	else if (evbuffer_add_reference(bufferevent_get_output(c->bev), line, len, free_line, free_ctx) < 0)
+		free_line(line, len, free_ctx);
 	bufferevent_write(c->bev, "\n", 1);
 	if (!c->inside)
 		process(c);

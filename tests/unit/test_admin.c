@@ -550,6 +550,135 @@ static void test_large_import(void)
 	end();
 }
 
+/* --- answers that grow with the store: made away from the loop --- */
+
+static json_t *whole; /* the answer, parsed */
+static unsigned wholes;
+
+static void on_whole(void *ctx, const char *line, size_t len)
+{
+	(void)ctx;
+	json_decref(whole);
+	whole = json_loadb(line, len, 0, NULL);
+	CU_ASSERT_PTR_NOT_NULL(whole);
+	wholes++;
+}
+
+static void send_whole(const char *cmd)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "{\"cmd\":\"%s\"}", cmd);
+	cp_admin_input(admin, text, strlen(text), on_whole, NULL);
+}
+
+/* Its result, borrowed until the next one. */
+static json_t *ask_whole(const char *cmd)
+{
+	unsigned before = wholes;
+
+	send_whole(cmd);
+	CU_ASSERT_EQUAL(wholes, before); /* never from inside: somebody else is at it */
+	for (int i = 0; i < 20000 && wholes == before; i++)
+		turn();
+	CU_ASSERT_EQUAL_FATAL(wholes, before + 1);
+	CU_ASSERT_TRUE(json_is_true(json_object_get(whole, "ok")));
+	return json_object_get(whole, "result");
+}
+
+static void import_phones(unsigned from, unsigned n)
+{
+	size_t cap = 100 + n * 100ul, at = 0;
+	char *text = malloc(cap);
+
+	at += (size_t)snprintf(text, cap, "{\"cmd\":\"import\",\"args\":{\"devices\":[");
+	for (unsigned i = from; i < from + n; i++)
+		at += (size_t)snprintf(text + at, cap - at, "%s{\"name\":\"SEP%012X\",\"lines\":[\"%u\"]}", i > from ? "," : "", i,
+				       100000 + i);
+	at += (size_t)snprintf(text + at, cap - at, "]}}");
+	HAS(input(text, at), "\"ok\":true");
+	free(text);
+}
+
+static void test_large_answers(void)
+{
+	const char *name = "";
+	json_t *r, *o;
+	size_t i;
+	int fd;
+
+	begin();
+	CU_ASSERT_EQUAL(json_array_size(ask_whole("show.devices")), 0);
+	import_phones(0, 1201); /* more than two looks at the disk, and one */
+	HAS(ask("{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"gw1\",\"address\":\"10.0.0.1\",\"numbers\":[\"9*\"]}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"profile.add\",\"args\":{\"name\":\"p\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"cluster.set\",\"args\":{\"realm\":\"here\"}}"), "\"ok\":true");
+	r = ask_whole("show.devices");
+	CU_ASSERT_EQUAL(json_array_size(r), 1201);
+	json_array_foreach(r, i, o) { /* once each, in order */
+		CU_ASSERT(strcmp(name, json_string_value(json_object_get(o, "name"))) < 0);
+		name = json_string_value(json_object_get(o, "name"));
+	}
+	r = ask_whole("show.lines");
+	CU_ASSERT_EQUAL(json_array_size(r), 1202);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(r, 1201), "owner")), "gw1");
+	r = ask_whole("export");
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(r, "devices")), 1201);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(r, "profiles")), 1);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(r, "srst")), 0);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_object_get(r, "cluster"), "realm")), "here");
+	CU_ASSERT_TRUE(json_is_true(json_object_get(r, "replace")));
+
+	/* changes go on meanwhile, a client goes away, and who stops first has its answer */
+	send_whole("show.devices");
+	fd = dial();
+	say(fd, "{\"cmd\":\"show.devices\"}\n", 23);
+	turn();
+	close(fd);
+	HAS(ask("{\"cmd\":\"device.del\",\"args\":{\"name\":\"SEP000000000001\"}}"), "\"ok\":true");
+	wholes = 0;
+	send_whole("show.devices");
+	send_whole("show.lines");
+	cp_admin_stop(admin);
+	CU_ASSERT(wholes >= 2);
+	cp_store_close(store);
+	cp_admin_destroy(admin);
+	json_decref(whole);
+	whole = NULL;
+	start();
+	end();
+}
+
+static void sleep_on_loop(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	(void)ctx;
+	usleep(80000);
+}
+
+static void test_loop_is_watched(void)
+{
+	struct timeval now = {0, 0};
+	json_t *o;
+	const char *a;
+
+	begin();
+	for (int i = 0; i < 50; i++)
+		turn();
+	event_base_once(base, -1, EV_TIMEOUT, sleep_on_loop, NULL, &now);
+	for (int i = 0; i < 50; i++)
+		turn();
+	a = ask("{\"cmd\":\"status\"}");
+	o = json_loads(a, 0, NULL);
+	a = "longest_us";
+	for (int i = 0; i < 2; i++, a = "minute_us")
+		CU_ASSERT(json_integer_value(json_object_get(json_object_get(json_object_get(o, "result"), "loop"), a)) >= 60000);
+	CU_ASSERT(json_integer_value(json_object_get(json_object_get(json_object_get(o, "result"), "loop"), "stalls")) >= 1);
+	json_decref(o);
+	end();
+}
+
 static void test_alarms(void)
 {
 	begin();
@@ -593,6 +722,8 @@ static CU_TestInfo tests[] = {
 	{"changes of one thing side by side", test_changes_side_by_side},
 	{"import: all or nothing, errors by item", test_import},
 	{"a large import", test_large_import},
+	{"answers that grow with the store", test_large_answers},
+	{"how long the loop is held up", test_loop_is_watched},
 	{"alarms", test_alarms},
 	{"certificates", test_certificates},
 	CU_TEST_INFO_NULL,
