@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Inside of the certificate manager: certs.c (trust stores, listeners), own.c (the signer's), certs_cmd.c, expiry.c. */
+/* Inside of the certificate manager: certs.c (trust stores, listeners), own.c and ownop.c (the signer's), certs_cmd.c, expiry.c. */
 #ifndef CP_CERTS_INT_H
 #define CP_CERTS_INT_H
 
@@ -112,7 +112,7 @@ void certs_refuse(struct cp_certs *certs, struct cp_admin_req *req, const char *
 /** Certificates of "data" or "pem". 0, or why not, not answered yet. */
 int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t why_size);
 
-/* own.c */
+/* own.c, ownop.c */
 int certs_own_create(struct cp_certs *certs);
 void certs_own_destroy(struct cp_certs *certs);
 int certs_own_commands(struct cp_certs *certs);
