@@ -17,6 +17,7 @@ struct way {
 	void *ctx;
 	struct ctl_https https;
 	char *token;
+	bool stays; /* the session holds the lease: to log out would end it */
 	char *why;
 	size_t why_size;
 };
@@ -209,6 +210,7 @@ static int login(struct way *w, const char *user, const char *password_file, jso
 	if (rc == 0 && ok(answer)) {
 		w->token = strdup(take(json_object_get(answer, "result"), "token"));
 		w->https.token = w->token;
+		w->stays = json_is_true(json_object_get(json_object_get(answer, "result"), "lease"));
 		json_decref(answer);
 		return 0;
 	}
@@ -367,7 +369,9 @@ int ctl_trust(const struct ctl_request *r, ctl_ask_fn fn, void *ctx, json_t **re
 			rc = change_signed_here(&w, args, request, ret);
 		else
 			rc = ask(&w, r->cmd->cmd, request, ret);
-		if (w.token != NULL) {
+		if (strcmp(r->cmd->cmd, "ctl.lease") == 0 && ok(*ret))
+			w.stays = json_string_length(json_object_get(json_object_get(*ret, "result"), "holder")) > 0;
+		if (w.token != NULL && !w.stays) {
 			json_t *none = json_object(), *bye = NULL;
 			char quiet[256];
 

@@ -10,7 +10,6 @@
 #include <event2/http_struct.h>
 #include <event2/listener.h>
 #include <openssl/crypto.h>
-#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "alarm.h"
 #include "app.h"
 #include "config.h"
+#include "ctlseat.h"
 #include "ctluser.h"
 #include "log.h"
 #include "net/tls.h"
@@ -29,21 +29,12 @@
 #include "trust/ctlcmd.h"
 #include "trust/lists.h"
 
-#define TOKEN_LEN 64 /* hex digits */
-
-struct session {
-	char token[TOKEN_LEN + 1]; /* "": free, or of a client certificate if 'name' is set */
-	char name[CP_TEXT_MAX];
-	int64_t seen_s;
-	int64_t made_us; /* of the user's record: a password that was changed ends what the old one began */
-	json_t *data; /* entered */
-};
-
 struct ask { /* a request that waits for its answer */
 	struct ask *next, **at;
 	struct cp_ctlprov *p;
 	cp_ctlprov_fn fn;
 	void *ctx;
+	uint64_t seat; /* whose it is; 0: nobody's yet */
 	char who[CP_TEXT_MAX];
 	char source[64];
 };
@@ -70,7 +61,7 @@ struct cp_ctlprov {
 	struct evhttp *http;
 	struct evconnlistener *listener;
 	struct event *sweep;
-	struct session session[CP_CTLPROV_EDITORS];
+	struct cp_seats seats;
 	struct ask *asks;
 	struct gate *gate;
 	bool stopping;
@@ -115,8 +106,11 @@ static int status_of(int rc)
 static void answer(struct ask *a, int status, json_t *o)
 {
 	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+	struct cp_seat *s;
 
 	json_decref(o);
+	if (a->seat != 0 && (s = cp_seat_by_id(&a->p->seats, a->seat)) != NULL)
+		s->asks--;
 	if (text == NULL)
 		a->fn(a->ctx, 500, "{\"ok\":false}", 12);
 	else
@@ -147,84 +141,34 @@ static void done(void *ctx, int rc, const char *why, json_t *result)
 
 /* --- sessions --- */
 
-static void session_end(struct session *s)
-{
-	json_decref(s->data);
-	OPENSSL_cleanse(s, sizeof(*s));
-}
-
-static void sessions_age(struct cp_ctlprov *p)
-{
-	for (unsigned i = 0; i < CP_CTLPROV_EDITORS; i++)
-		if (p->session[i].name[0] != '\0' && mono_s() - p->session[i].seen_s > CP_CTLPROV_SESSION_S)
-			session_end(&p->session[i]);
-}
-
-static struct session *session_by_token(struct cp_ctlprov *p, const char *token)
-{
-	struct session *hit = NULL;
-
-	if (strlen(token) != TOKEN_LEN)
-		return NULL;
-	for (unsigned i = 0; i < CP_CTLPROV_EDITORS; i++)
-		if (p->session[i].token[0] != '\0' && CRYPTO_memcmp(p->session[i].token, token, TOKEN_LEN) == 0)
-			hit = &p->session[i];
-	return hit;
-}
-
-/* A name has one session: what it entered at another place is there too. NULL: all are taken. */
-static struct session *session_of(struct cp_ctlprov *p, const char *name)
-{
-	int64_t made_us = cp_users_made_us(p->env.users, name);
-	struct session *s = NULL;
-
-	for (unsigned i = 0; i < CP_CTLPROV_EDITORS; i++)
-		if (strcmp(p->session[i].name, name) == 0) {
-			if (p->session[i].made_us == made_us)
-				return &p->session[i];
-			session_end(&p->session[i]);
-		}
-	for (unsigned i = 0; s == NULL && i < CP_CTLPROV_EDITORS; i++)
-		if (p->session[i].name[0] == '\0')
-			s = &p->session[i];
-	if (s != NULL) {
-		snprintf(s->name, sizeof(s->name), "%s", name);
-		s->made_us = made_us;
-	}
-	return s;
-}
+static const char five[] = "five clients configure the CTL already: one of them must log out";
 
 static void logged_in(void *ctx, int rc, const char *name, enum cp_user_role role, const char *why)
 {
 	struct ask *a = ctx;
-	uint8_t raw[TOKEN_LEN / 2];
-	struct session *s;
+	struct cp_seat *s;
 
 	if (rc < 0 || a->p->stopping) {
 		refuse(a, rc == -EACCES ? 401 : status_of(rc < 0 ? rc : -ESHUTDOWN), rc == -EACCES ? "denied" : cp_admin_code(rc),
 		       rc < 0 ? why : "the appliance is stopping");
 		return;
 	}
-	sessions_age(a->p);
-	s = session_of(a->p, name);
+	cp_seats_age(&a->p->seats);
+	s = cp_seat_of(&a->p->seats, name);
 	if (s == NULL) {
-		refuse(a, 503, "full", "five clients configure the CTL already: one of them must log out");
+		refuse(a, 503, "full", five);
 		return;
 	}
-	if (s->token[0] == '\0') {
-		if (RAND_bytes(raw, sizeof(raw)) != 1) {
-			session_end(s);
-			refuse(a, 503, "failed", "no randomness");
-			return;
-		}
-		for (unsigned i = 0; i < sizeof(raw); i++)
-			snprintf(s->token + 2 * i, 3, "%02x", raw[i]);
-		OPENSSL_cleanse(raw, sizeof(raw));
+	if (cp_seat_token(s) < 0) {
+		cp_seat_end(&a->p->seats, s);
+		refuse(a, 503, "failed", "no randomness");
+		return;
 	}
-	s->seen_s = mono_s();
+	cp_seat_seen(s);
 	cfg_log(CFG_LOG_NOTICE, "ctl-login", "user=%s from=%s", cfg_q(name), a->source);
-	answer(a, 200, json_pack("{s:b,s:{s:s,s:s,s:i}}", "ok", 1, "result", "token", s->token, "role",
-				 role == CP_USER_ADMIN ? "admin" : "reader", "seconds", CP_CTLPROV_SESSION_S));
+	answer(a, 200, json_pack("{s:b,s:{s:s,s:s,s:i,s:b}}", "ok", 1, "result", "token", s->token, "role",
+				 role == CP_USER_ADMIN ? "admin" : "reader", "seconds", CP_CTLPROV_SESSION_S, "lease",
+				 (int)cp_ctlcmd_holds(a->p->env.cmd, s->id)));
 }
 
 static void login(struct ask *a, const json_t *args)
@@ -239,7 +183,7 @@ static void login(struct ask *a, const json_t *args)
 }
 
 /* {data: anything} keeps it; {} gives it back */
-static void entered(struct ask *a, struct session *s, const json_t *args)
+static void entered(struct ask *a, struct cp_seat *s, const json_t *args)
 {
 	json_t *data = json_object_get(args, "data");
 	char *text;
@@ -266,34 +210,48 @@ static void entered(struct ask *a, struct session *s, const json_t *args)
 /* --- a request --- */
 
 /* Who asks: the token's session, or the certificate's. NULL: answered. */
-static struct session *authenticate(struct ask *a, const char *authorization, X509 *cert, enum cp_user_role *role)
+static struct cp_seat *authenticate(struct ask *a, const char *authorization, X509 *cert, enum cp_user_role *role)
 {
 	struct cp_ctlprov *p = a->p;
-	struct session *s = NULL;
+	struct cp_seat *s = NULL;
 	char name[CP_TEXT_MAX];
 
-	sessions_age(p);
+	cp_seats_age(&p->seats);
 	if (authorization != NULL && strncasecmp(authorization, "Bearer ", 7) == 0)
-		s = session_by_token(p, authorization + 7);
+		s = cp_seat_by_token(&p->seats, authorization + 7);
 	if (s == NULL && cert != NULL && cp_users_cert(p->env.users, cert, name, role) == 0) {
-		s = session_of(p, name);
+		s = cp_seat_of(&p->seats, name);
 		if (s == NULL) {
-			refuse(a, 503, "full", "five clients configure the CTL already: one of them must log out");
+			refuse(a, 503, "full", five);
 			return NULL;
 		}
 	}
 	if (s != NULL && (cp_users_role(p->env.users, s->name, role) < 0 ||
 			  cp_users_made_us(p->env.users, s->name) != s->made_us)) { /* deleted meanwhile, or made anew */
-		session_end(s);
+		cp_seat_end(&p->seats, s);
 		s = NULL;
 	}
 	if (s == NULL) {
 		refuse(a, 401, "denied", "User could not be authenticated");
 		return NULL;
 	}
-	s->seen_s = mono_s();
+	cp_seat_seen(s);
+	s->asks++;
+	a->seat = s->id;
 	snprintf(a->who, sizeof(a->who), "%s", s->name);
 	return s;
+}
+
+/* "" for none. */
+static void cert_hex(X509 *cert, char ret[65])
+{
+	uint8_t md[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	ret[0] = '\0';
+	if (cert != NULL && X509_digest(cert, EVP_sha256(), md, &n) == 1)
+		for (unsigned i = 0; i < n; i++)
+			snprintf(ret + 2 * i, 3, "%02x", md[i]);
 }
 
 void cp_ctlprov_input(struct cp_ctlprov *p, const char *path, const char *authorization, const char *source, X509 *cert,
@@ -302,8 +260,9 @@ void cp_ctlprov_input(struct cp_ctlprov *p, const char *path, const char *author
 	struct ask *a = calloc(1, sizeof(*a));
 	json_t *args = NULL;
 	enum cp_user_role role = CP_USER_READER;
-	struct cp_ctl_asker by = {NULL, false};
-	struct session *s;
+	struct cp_ctl_asker by = {0};
+	char fp[65] = "";
+	struct cp_seat *s;
 	const char *op;
 
 	if (a == NULL) {
@@ -335,14 +294,15 @@ void cp_ctlprov_input(struct cp_ctlprov *p, const char *path, const char *author
 	} else if ((s = authenticate(a, authorization, cert, &role)) == NULL) {
 		; /* it is answered */
 	} else if (strcmp(op, "logout") == 0) {
-		session_end(s);
+		cp_seat_end(&p->seats, s);
 		answer(a, 200, json_pack("{s:b,s:n}", "ok", 1, "result"));
 	} else if (strcmp(op, "entered") == 0) {
 		entered(a, s, args);
 	} else if (cp_ctlcmd_writes(op) && role != CP_USER_ADMIN) {
 		refuse(a, 403, "denied", "Invalid Group Name: this user may read only");
 	} else {
-		by.who = a->who;
+		cert_hex(cert, fp);
+		by = (struct cp_ctl_asker){.who = a->who, .session = s->id, .cert = fp};
 		if (!cp_ctlcmd_run(p->env.cmd, op, args, &by, done, a))
 			refuse(a, 404, "not-found", "there is no such operation");
 	}
@@ -574,12 +534,22 @@ int cp_ctlprov_create_env(const struct cp_ctlprov_env *env, struct cp_ctlprov **
 	}
 	p->gate->p = p;
 	p->env = *env;
+	p->seats.cmd = env->cmd;
+	p->seats.users = env->users;
 	if (p->env.request_s == 0)
 		p->env.request_s = CP_CTLPROV_REQUEST_S;
 	if (p->env.source == 0)
 		p->env.source = CP_CTLPROV_SOURCE;
 	*ret = p;
 	return 0;
+}
+
+static void status(void *ctx, json_t *o)
+{
+	const struct cp_ctlprov *p = ctx;
+
+	json_object_set_new(o, "ctl_provider", json_pack("{s:i, s:i, s:I}", "sessions", (int)cp_seats_taken(&p->seats), "connections",
+							 (int)p->gate->conns, "evicted", (json_int_t)p->seats.evicted));
 }
 
 int cp_ctlprov_create(struct cp_app *app, struct cp_ctlprov **ret)
@@ -600,6 +570,8 @@ int cp_ctlprov_create(struct cp_app *app, struct cp_ctlprov **ret)
 	p->own_users = env.users;
 	*ret = p;
 	rc = cp_users_commands(env.users, app->admin);
+	if (rc == 0 && cfg->port != 0)
+		rc = cp_admin_status_add(app->admin, status, p);
 	if (rc < 0 || cfg->port == 0)
 		return rc;
 	rc = cp_tls_create(CP_TLS_MODERN, false, &p->own_tls);
@@ -621,6 +593,7 @@ void cp_ctlprov_stop(struct cp_ctlprov *p)
 	if (p == NULL)
 		return;
 	p->stopping = true;
+	p->seats.cmd = NULL; /* the trust lists end before the provider does */
 	p->listener = NULL;
 	if (p->sweep != NULL)
 		event_free(p->sweep);
@@ -638,7 +611,7 @@ void cp_ctlprov_destroy(struct cp_ctlprov *p)
 	while (p->asks != NULL)
 		refuse(p->asks, 503, "unavailable", "the appliance is stopping");
 	for (unsigned i = 0; i < CP_CTLPROV_EDITORS; i++)
-		session_end(&p->session[i]);
+		cp_seat_end(&p->seats, &p->seats.seat[i]);
 	cp_users_destroy(p->own_users);
 	cp_tls_destroy(p->own_tls);
 	p->gate->p = NULL;

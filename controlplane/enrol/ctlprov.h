@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CP_CTLPROV_EDITORS   5
-#define CP_CTLPROV_SESSION_S 900    /* idle */
+#include "ctlseat.h"
+
 #define CP_CTLPROV_CONNS     64     /* at once; behind that, the kernel's backlog waits */
 #define CP_CTLPROV_SOURCE    16     /* of them of one address: what is more is closed within a second */
 #define CP_CTLPROV_REQUEST_S 60     /* handshake and a whole request, however it is dripped */

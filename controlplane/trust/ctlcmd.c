@@ -13,20 +13,28 @@
 #include <time.h>
 
 #include "ctlop.h"
+#include "log.h"
 
 #define FILE_B64_MAX (2 * 76800)
+
+struct owner { /* of a lease or draft */
+	char who[CP_TEXT_MAX]; /* "": nobody */
+	bool local;
+	uint64_t session;
+	char cert[65];
+};
 
 struct draft {
 	struct cp_ctl_draft *draft;
 	char id[33];
-	char who[CP_TEXT_MAX];
+	struct owner of;
 	int64_t until_s;
 };
 
 struct cp_ctlcmd {
 	struct cp_lists *lists;
 	struct draft drafts[CP_CTL_DRAFTS];
-	char holder[CP_TEXT_MAX]; /* of the lease; "": nobody */
+	struct owner holder; /* of the lease */
 	int64_t lease_until_s;
 };
 
@@ -247,19 +255,59 @@ static int change_args(const json_t *args, struct cp_ctl_change *c, int64_t *str
 
 /* --- the lease: one writer at a time --- */
 
+static struct owner owner_of(const struct cp_ctl_asker *by)
+{
+	struct owner o = {.local = by->local, .session = by->session};
+
+	snprintf(o.who, sizeof(o.who), "%s", by->who);
+	snprintf(o.cert, sizeof(o.cert), "%s", by->cert != NULL ? by->cert : "");
+	return o;
+}
+
+static bool is(const struct owner *o, const struct cp_ctl_asker *by)
+{
+	struct owner b = owner_of(by);
+
+	return o->local == b.local && o->session == b.session && strcmp(o->who, b.who) == 0 && strcmp(o->cert, b.cert) == 0;
+}
+
+static bool leased(const struct cp_ctlcmd *c)
+{
+	return c->holder.who[0] != '\0' && c->lease_until_s > mono_s();
+}
+
+bool cp_ctlcmd_holds(const struct cp_ctlcmd *c, uint64_t session)
+{
+	return leased(c) && session != 0 && c->holder.session == session;
+}
+
+void cp_ctlcmd_gone(struct cp_ctlcmd *c, uint64_t session)
+{
+	if (cp_ctlcmd_holds(c, session)) {
+		cfg_log(CFG_LOG_NOTICE, "ctl-lease-ended", "who=%s reason=\"the session ended\"", cfg_q(c->holder.who));
+		c->holder = (struct owner){0};
+	}
+	for (unsigned i = 0; i < CP_CTL_DRAFTS; i++)
+		if (c->drafts[i].draft != NULL && c->drafts[i].of.session == session) {
+			cp_lists_draft_free(c->drafts[i].draft);
+			c->drafts[i].draft = NULL;
+		}
+}
+
 static bool lease_free(struct cp_ctlcmd *c, const struct cp_ctl_asker *by, char *why, size_t size)
 {
 	int64_t left = c->lease_until_s - mono_s();
 
-	if (c->holder[0] == '\0' || left <= 0 || strcmp(c->holder, by->who) == 0)
+	if (!leased(c) || is(&c->holder, by))
 		return true;
-	snprintf(why, size, "the CTL is being configured by %s; it is free %lld s after his last request", c->holder, (long long)left);
+	snprintf(why, size, "the CTL is being configured by %s%s; it is free %lld s after his last request", c->holder.who,
+		 strcmp(c->holder.who, by->who) == 0 ? " in another session" : "", (long long)left);
 	return false;
 }
 
 static void lease_touch(struct cp_ctlcmd *c, const struct cp_ctl_asker *by)
 {
-	if (strcmp(c->holder, by->who) == 0)
+	if (leased(c) && is(&c->holder, by))
 		c->lease_until_s = mono_s() + CP_CTL_LEASE_S;
 }
 
@@ -278,19 +326,19 @@ static void op_lease(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 			fail(fn, ctx, -EACCES, "a lease is broken on the appliance itself only");
 			return;
 		}
-		c->holder[0] = '\0';
+		c->holder = (struct owner){0};
 	} else if (strcmp(action, "take") == 0 || strcmp(action, "release") == 0) {
 		if (!lease_free(c, by, why, sizeof(why))) {
 			fail(fn, ctx, -EBUSY, "%s", why);
 			return;
 		}
-		snprintf(c->holder, sizeof(c->holder), "%s", action[0] == 't' ? by->who : "");
+		c->holder = action[0] == 't' ? owner_of(by) : (struct owner){0};
 		c->lease_until_s = mono_s() + CP_CTL_LEASE_S;
 	} else {
 		fail(fn, ctx, -EINVAL, "%s", why);
 		return;
 	}
-	fn(ctx, 0, NULL, json_pack("{s:s,s:i}", "holder", c->holder, "seconds", c->holder[0] != '\0' ? CP_CTL_LEASE_S : 0));
+	fn(ctx, 0, NULL, json_pack("{s:s,s:i}", "holder", c->holder.who, "seconds", c->holder.who[0] != '\0' ? CP_CTL_LEASE_S : 0));
 }
 
 /* --- reading --- */
@@ -553,7 +601,7 @@ static void op_prepare(struct cp_ctlcmd *c, const json_t *args, const struct cp_
 	}
 	for (unsigned i = 0; i < sizeof(id); i++)
 		snprintf(d->id + 2 * i, 3, "%02x", id[i]);
-	snprintf(d->who, sizeof(d->who), "%s", by->who);
+	d->of = owner_of(by);
 	d->until_s = mono_s() + CP_CTL_DRAFT_S;
 	files = json_array();
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
@@ -582,7 +630,7 @@ static void op_store(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 
 	draft_slot(c); /* drops what is too old */
 	for (unsigned k = 0; id != NULL && k < CP_CTL_DRAFTS; k++)
-		if (c->drafts[k].draft != NULL && strcmp(c->drafts[k].id, id) == 0 && strcmp(c->drafts[k].who, by->who) == 0)
+		if (c->drafts[k].draft != NULL && strcmp(c->drafts[k].id, id) == 0 && is(&c->drafts[k].of, by))
 			d = &c->drafts[k];
 	if (rc == 0 && d == NULL) {
 		snprintf(why, sizeof(why), "there is no such draft of yours, or it is too old: prepare it again");

@@ -38,8 +38,11 @@ void cp_ctlcmd_destroy(struct cp_ctlcmd *cmd);
 typedef void (*cp_ctlcmd_fn)(void *ctx, int rc, const char *why, json_t *result);
 
 struct cp_ctl_asker {
-	const char *who; /* for audit and lease: "uid 0", "alice" */
+	const char *who; /* for the audit: "uid 0", "alice" */
 	bool local;      /* the admin socket: may break a lease */
+	/* A lease or draft is of all of these together: another's of the same name, or another certificate's, is another's. */
+	uint64_t session; /* 0: none */
+	const char *cert; /* SHA-256 of the client's certificate in hex; NULL or "": none */
 };
 
 /** False: there is no such operation, nothing is called. 'args' is an object, borrowed until return. */
@@ -47,6 +50,11 @@ bool cp_ctlcmd_run(struct cp_ctlcmd *cmd, const char *op, const json_t *args, co
 		   void *ctx);
 /** Does an operation change something, so that reading rights do not do? False also for unknown ones. */
 bool cp_ctlcmd_writes(const char *op);
+
+/** Does a session hold the lease? */
+bool cp_ctlcmd_holds(const struct cp_ctlcmd *cmd, uint64_t session);
+/** It ended: so does its lease, and its drafts. */
+void cp_ctlcmd_gone(struct cp_ctlcmd *cmd, uint64_t session);
 
 /** A list as JSON, as 'show ctl' and 'show itl' print it. NULL: none, or no memory. */
 json_t *cp_list_json(struct cp_lists *lists, enum pki_tl_kind kind, enum pki_tl_class cls);

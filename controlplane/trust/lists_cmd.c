@@ -94,7 +94,7 @@ static void answered(void *ctx, int rc, const char *why, json_t *result)
 
 static void run(struct cp_lists *l, struct cp_admin_req *req, const char *op, const json_t *args)
 {
-	struct cp_ctl_asker by = {cp_admin_who(req), true};
+	struct cp_ctl_asker by = {.who = cp_admin_who(req), .local = true};
 
 	if (!cp_ctlcmd_run(cp_lists_cmd(l), op, args, &by, answered, req))
 		cp_admin_fail(req, "not-found", "no such operation");

@@ -208,7 +208,6 @@ static void test_sessions(void)
 		snprintf(line, sizeof(line), "password %d", i);
 		CU_ASSERT_EQUAL(login(user, line, a[i]), 200);
 	}
-	CU_ASSERT_EQUAL(login("alice", "correct horse", a[5]), 503); /* five is the limit */
 	CU_ASSERT_EQUAL(post("/v1/entered", a[0], NULL, "{\"data\":[1,2]}"), 200);
 	CU_ASSERT_EQUAL(post("/v1/entered", a[1], NULL, "{\"data\":\"x\"}"), 200);
 	CU_ASSERT_EQUAL(post("/v1/entered", a[0], NULL, "{}"), 200);
@@ -218,6 +217,45 @@ static void test_sessions(void)
 	CU_ASSERT_EQUAL(post("/v1/entered", a[0], NULL, "{\"more\":1}"), 400);
 	CU_ASSERT_EQUAL(post("/v1/logout", a[4], NULL, "{}"), 200);
 	CU_ASSERT_EQUAL(login("alice", "correct horse", a[5]), 200);
+	close_all();
+}
+
+/* Five is the limit: who comes next gets the seat of whom nobody misses, never that of the one who writes. */
+static void test_seats(void)
+{
+	char a[8][128], line[128], user[16];
+
+	open_all();
+	for (int i = 0; i < 7; i++) {
+		snprintf(line, sizeof(line), "{\"cmd\":\"user.add\",\"args\":{\"name\":\"u%d\",\"password\":\"password %d\"}}", i, i);
+		CU_ASSERT(admin_do(line));
+	}
+	for (int i = 0; i < 5; i++) {
+		snprintf(user, sizeof(user), "u%d", i);
+		snprintf(line, sizeof(line), "password %d", i);
+		CU_ASSERT_EQUAL(login(user, line, a[i]), 200);
+	}
+	/* the idlest writes, the next one has entered something */
+	CU_ASSERT_EQUAL(post("/v1/lease", a[0], NULL, "{\"action\":\"take\"}"), 200);
+	CU_ASSERT_EQUAL(post("/v1/entered", a[1], NULL, "{\"data\":[1,2]}"), 200);
+	CU_ASSERT_EQUAL(login("u5", "wrong password", a[5]), 401); /* a stranger takes nobody's */
+	for (int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(post("/v1/mode", a[i], NULL, "{}"), 200);
+	clock_s += 60;
+	CU_ASSERT_EQUAL(login("u5", "password 5", a[5]), 200);
+	CU_ASSERT_EQUAL(post("/v1/mode", a[2], NULL, "{}"), 401);
+	CU_ASSERT_EQUAL(login("u6", "password 6", a[6]), 200);
+	CU_ASSERT_EQUAL(post("/v1/mode", a[3], NULL, "{}"), 401);
+	CU_ASSERT_EQUAL(login("alice", "correct horse", a[7]), 200);
+	CU_ASSERT_EQUAL(post("/v1/mode", a[4], NULL, "{}"), 401);
+	CU_ASSERT_EQUAL(post("/v1/entered", a[1], NULL, "{}"), 200);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(json_object_get(body, "result"), "data")), 2);
+	/* the writer is there, and others still wait for him */
+	CU_ASSERT_EQUAL(post("/v1/change", a[7], NULL, "{\"mode\":\"mixed\"}"), 409);
+	CU_ASSERT_EQUAL(post("/v1/change", a[0], NULL, "{\"mode\":\"mixed\"}"), 200);
+	/* his seat ends, his lease with it */
+	CU_ASSERT_EQUAL(post("/v1/logout", a[0], NULL, "{}"), 200);
+	CU_ASSERT_EQUAL(post("/v1/change", a[7], NULL, "{\"mode\":\"mixed\"}"), 200);
 	close_all();
 }
 
@@ -377,6 +415,7 @@ static CU_TestInfo tests[] = {
 	{"who may what", test_roles},
 	{"lock-out", test_lockout},
 	{"five sessions, and what they entered", test_sessions},
+	{"who comes sixth", test_seats},
 	{"bad requests change nothing", test_bad},
 	{"client certificates", test_certificates},
 	{"slow strangers, and many of one", test_strangers},

@@ -832,9 +832,12 @@ static void on_answer(void *ctx, int rc, const char *why, json_t *result)
 	f.done = 1;
 }
 
+static uint64_t session; /* of who asks */
+static const char *cert;
+
 static int op(const char *name, const char *who, json_t *args)
 {
-	struct cp_ctl_asker by = {who, strcmp(who, "uid 0") == 0};
+	struct cp_ctl_asker by = {.who = who, .local = strcmp(who, "uid 0") == 0, .session = session, .cert = cert};
 
 	f.done = 0;
 	if (!cp_ctlcmd_run(cp_lists_cmd(f.lists), name, args, &by, on_answer, NULL))
@@ -867,6 +870,36 @@ static void test_ops(void)
 	CU_ASSERT_EQUAL(op("lease", "uid 0", json_pack("{s:s}", "action", "break")), 0);
 	CU_ASSERT_EQUAL(op("lease", "bob", json_pack("{s:s}", "action", "take")), 0);
 	CU_ASSERT_EQUAL(op("lease", "bob", json_pack("{s:s}", "action", "release")), 0);
+	/* the lease is of a session, a name and a certificate together, not of whoever has the name */
+	session = 7;
+	cert = "aa";
+	CU_ASSERT_EQUAL(op("lease", "alice", json_pack("{s:s}", "action", "take")), 0);
+	CU_ASSERT_TRUE(cp_ctlcmd_holds(cp_lists_cmd(f.lists), 7));
+	CU_ASSERT_FALSE(cp_ctlcmd_holds(cp_lists_cmd(f.lists), 8));
+	session = 8;
+	CU_ASSERT_EQUAL(op("change", "alice", json_pack("{s:s}", "mode", "mixed")), -EBUSY);
+	CU_ASSERT(says("in another session"));
+	CU_ASSERT_EQUAL(op("lease", "alice", json_pack("{s:s}", "action", "release")), -EBUSY);
+	session = 7;
+	cert = "bb";
+	CU_ASSERT_EQUAL(op("change", "alice", json_pack("{s:s}", "mode", "mixed")), -EBUSY);
+	CU_ASSERT_EQUAL(op("change", "bob", json_pack("{s:s}", "mode", "mixed")), -EBUSY);
+	cert = "aa";
+	CU_ASSERT_EQUAL(op("change", "alice", json_pack("{s:s}", "mode", "mixed")), 0);
+	/* a session that ends takes it along */
+	cp_ctlcmd_gone(cp_lists_cmd(f.lists), 8);
+	CU_ASSERT_TRUE(cp_ctlcmd_holds(cp_lists_cmd(f.lists), 7));
+	cp_ctlcmd_gone(cp_lists_cmd(f.lists), 7);
+	session = 0;
+	cert = NULL;
+	CU_ASSERT_EQUAL(op("lease", "bob", json_pack("{s:s}", "action", "take")), 0);
+	/* who calls himself as root on the appliance is called there is not he */
+	CU_ASSERT_EQUAL(op("lease", "uid 0", json_pack("{s:s}", "action", "break")), 0);
+	CU_ASSERT_EQUAL(op("lease", "uid 0", json_pack("{s:s}", "action", "take")), 0);
+	session = 9;
+	CU_ASSERT_EQUAL(op("change", "uid 0", json_pack("{s:s}", "mode", "mixed")), -EBUSY);
+	session = 0;
+	CU_ASSERT_EQUAL(op("lease", "uid 0", json_pack("{s:s}", "action", "release")), 0);
 	CU_ASSERT_EQUAL(op("mode", "a", json_object()), 0);
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(answer, "cluster_security_mode")), 1); /* 004c:CT-24 */
 	CU_ASSERT_EQUAL(op("servers", "a", json_object()), 0);
