@@ -628,37 +628,3 @@ int cp_ctlop_import(struct cp_ctl_rec *rec, const struct pki_tl *tl, const struc
 	*ret_known = known;
 	return 0;
 }
-
-/* --- looking at what is in force --- */
-
-bool cp_ctl_lists(const struct cp_ctl_rec *rec, X509 *cert, int role)
-{
-	bool all = rec->file_cnt > 0;
-
-	for (unsigned i = 0; i < rec->file_cnt && all; i++) {
-		struct pki_tl *tl = malloc(sizeof(*tl));
-
-		all = tl != NULL && pki_tl_parse(rec->files[i].data.data, rec->files[i].data.len, tl, NULL, 0) == 0 &&
-		      pki_tl_find(tl, cert, role) != NULL;
-		free(tl);
-	}
-	return all;
-}
-
-void cp_ctl_stale(const struct cp_ctl_rec *rec, const struct cp_trust_own *own, char *ret, size_t size)
-{
-	const struct {
-		const char *name;
-		X509 *cert;
-		int role;
-	} all[] = {{"CallManager", own->callmanager, PKI_TL_CCM}, {"TFTP", own->tftp, PKI_TL_TFTP},
-		   {"CAPF", own->capf, PKI_TL_CAPF}, {"CAPF-TLS", own->capf_tls, PKI_TL_CAPF}};
-	size_t n = 0;
-
-	ret[0] = '\0';
-	if (!rec->made || rec->mode != CP_CLUSTER_MIXED)
-		return;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (all[i].cert != NULL && !cp_ctl_lists(rec, all[i].cert, all[i].role) && n < size)
-			n += (size_t)snprintf(ret + n, size - n, "%s%s", n > 0 ? ", " : "", all[i].name);
-}

@@ -69,10 +69,4 @@ int cp_ctlop_import(struct cp_ctl_rec *rec, const struct pki_tl *tl, const struc
 /** A certificate of a token or server can be listed: CT-18, one message per rule. 0 or -EINVAL. */
 int cp_ctl_cert_check(X509 *cert, bool token, int64_t now_us, char *why, size_t why_size);
 
-/** Certificates of today that a CTL with this record does not hold ("CallManager, CAPF"): "" none. */
-void cp_ctl_stale(const struct cp_ctl_rec *rec, const struct cp_trust_own *own, char *ret, size_t size);
-
-/** Is 'cert' in one of the record's files of that role? */
-bool cp_ctl_lists(const struct cp_ctl_rec *rec, X509 *cert, int role);
-
 #endif

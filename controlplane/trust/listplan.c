@@ -3,6 +3,7 @@
  * What a job makes: the bytes of its lists as planned on what is in force now, asked of the ledger; their signatures; and the
  * finished files, looked at as a phone would.
  */
+#include "ctlstale.h"
 #include "lists_int.h"
 
 #include <errno.h>

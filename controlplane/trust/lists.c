@@ -12,6 +12,7 @@
 
 #include "alarm.h"
 #include "ctlcmd.h"
+#include "ctlstale.h"
 #include "log.h"
 #include "store/store.h"
 
@@ -174,11 +175,11 @@ void lists_alarms(struct cp_lists *l)
 	else
 		cp_alarm_clear(l->env.alarms, "auto-registration-off", "cluster");
 	cp_trust_own_get(&own, l->env.own, l->env.ctx);
-	cp_ctl_stale(&l->ctl, &own, l->stale, sizeof(l->stale));
+	cp_ctl_stale(&l->ctl, &own, l->env.host, l->env.address.family == 4 ? l->env.address.ip : NULL, l->stale, sizeof(l->stale));
 	cp_trust_own_free(&own);
 	if (l->stale[0] != '\0')
 		cp_alarm_raise(l->env.alarms, "ctl-stale", CP_ALARM_MAJOR, "ctl",
-			       "the CTL does not hold the certificates of today of: %s; run 'ravelinctl ctl update'", l->stale);
+			       "the CTL does not say what is so today of: %s; run 'ravelinctl ctl update'", l->stale);
 	else
 		cp_alarm_clear(l->env.alarms, "ctl-stale", "ctl");
 }

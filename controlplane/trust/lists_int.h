@@ -66,7 +66,7 @@ struct cp_lists {
 		void *ctx;
 	} watcher[WATCHERS_MAX];
 	unsigned watcher_cnt;
-	char stale[256];
+	char stale[180]; /* fits into the alarm's text */
 	struct cp_ctlcmd *cmd;
 };
 /* lists.c */

@@ -15,6 +15,7 @@
 #include "store_tmp.h"
 #include "trust/ctlcmd.h"
 #include "trust/ctlop.h"
+#include "trust/ctlstale.h"
 #include "trust/lists.h"
 
 #define FX_IDENTS 24
@@ -46,6 +47,7 @@ struct fx {
 
 static EVP_PKEY *fx_keys[4];
 
+static const char *fx_host;     /* another name in the configuration of the next start */
 /* Four keys for everything: lists look at certificates. */
 static inline EVP_PKEY *fx_key(unsigned n)
 {
@@ -194,7 +196,7 @@ static inline int fx_open(struct fx *f)
 {
 	struct cp_store_opts o = {.path = tmp_store, .base = f->base, .alarms = f->alarms};
 	struct cp_lists_env env = {.own = fx_own, .sign = fx_sign, .allow = fx_allow, .now_us = fx_now, .ctx = f,
-				   .host = "cm.example.test", .auto_registration = true, .retry_ms = 20};
+				   .host = fx_host != NULL ? fx_host : "cm.example.test", .auto_registration = true, .retry_ms = 20};
 	char err[256];
 
 	if (cp_store_open(&o, &f->store, err, sizeof(err)) < 0)
