@@ -251,6 +251,15 @@ static int seal(void *ctx, const uint8_t *clear, size_t len, const char *aad, st
 
 static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
 {
+static bool signer_away(int rc)
+{
+	return rc == -ETIMEDOUT || rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOENT || rc == -EAGAIN;
+}
+
+/*
+ * Keys of stored SAs, at start and never on the running loop. A signer that is busy with a long answer to somebody else, or that
+ * starts anew, is waited for as signer_wait() does: an SA that is living in the dataplane must not be given up for it.
+ */
 	struct cp_app *app = ctx;
 	uint8_t *plain = NULL;
 	size_t plain_len = 0;
@@ -258,6 +267,14 @@ static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad,
 
 	if (rc < 0)
 		return rc;
+	for (unsigned tries = 0;; tries++) {
+		rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
+		if (!signer_away(rc) || stop_early)
+			break;
+		if (tries % 50 == 0)
+			cfg_log(CFG_LOG_NOTICE, "waiting-for-signer", "reason=%s sa=%s", cfg_q(cp_signer_error(app->signer)), cfg_q(aad));
+		nanosleep(&(struct timespec){0, 100000000}, NULL);
+	}
 	ret->data = malloc(plain_len);
 	if (ret->data != NULL) {
 		memcpy(ret->data, plain, plain_len);
