@@ -14,6 +14,7 @@ struct cp_captures;
 struct cp_certs;
 struct cp_ctlprov;
 struct cp_dp;
+struct cp_due;
 struct cp_files;
 struct cp_gws;
 struct cp_http;
@@ -29,6 +30,7 @@ struct cp_signer;
 struct cp_store;
 struct cp_tftp;
 struct cp_tls;
+struct cp_turn;
 struct event_base;
 
 struct cp_app {
@@ -49,9 +51,11 @@ struct cp_app {
 	struct cp_sccp *sccp;
 	struct cp_net *net;
 	struct cp_tls *tls;
+	struct cp_turn *turn;       /* trust/: who changes what phones trust */
 	struct cp_certs *certs;     /* trust/: certificates, trust lists, what phones hold of them */
 	struct cp_lists *lists;
 	struct cp_ledger *ledger;
+	struct cp_due *due;         /* is a backup? */
 	struct cp_ctlprov *ctlprov;
 	struct cp_files *files;     /* provision/ */
 	struct cp_tftp *tftp;

@@ -43,6 +43,7 @@
 #include "trust/ledger.h"
 #include "trust/lists.h"
 #include "x509.h"
+#include "trust/turn.h"
 
 #define SIGNER_TIMEOUT_MS 5000
 
@@ -265,8 +266,6 @@ static bool signer_away(int rc)
 	size_t plain_len = 0;
 	int rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
 
-	if (rc < 0)
-		return rc;
 	for (unsigned tries = 0;; tries++) {
 		rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
 		if (!signer_away(rc) || stop_early)
@@ -276,6 +275,8 @@ static bool signer_away(int rc)
 		nanosleep(&(struct timespec){0, 100000000}, NULL);
 	}
 	ret->data = malloc(plain_len);
+	if (rc < 0)
+		return rc;
 	if (ret->data != NULL) {
 		memcpy(ret->data, plain, plain_len);
 		ret->len = plain_len;
@@ -448,7 +449,9 @@ static int start(struct cp_app *app)
 	app->offload = cp_offload_create(app->base);
 	app->admin = cp_admin_create(app->base);
 	app->shards = cp_shards_create();
-	if (app->alarms == NULL || app->offload == NULL || app->admin == NULL || app->shards == NULL || start_store(app) < 0)
+	app->turn = cp_turn_create();
+	if (app->alarms == NULL || app->offload == NULL || app->admin == NULL || app->shards == NULL || app->turn == NULL ||
+	    start_store(app) < 0)
 		return -EIO;
 	app->dp = cp_dp_create(app->base, cfg->paths.run, app->epoch, cfg->media.addresses_count, cfg->media.base_port,
 			       &dp_ops, app);
@@ -545,6 +548,7 @@ static void stop(struct cp_app *app)
 	cp_certs_destroy(app->certs);
 	cp_tls_destroy(app->tls); /* the certificate manager loads into them until its end */
 	cp_tls_destroy(app->https_tls);
+	cp_turn_destroy(app->turn);
 	cp_tls_destroy(app->token_tls);
 	cp_captures_destroy(app->captures);
 	cp_shards_destroy(app->shards);

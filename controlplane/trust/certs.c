@@ -425,6 +425,7 @@ void cp_certs_destroy(struct cp_certs *c)
 		sk_X509_pop_free(c->served[i].chain, X509_free);
 	}
 	sk_X509_pop_free(c->lsc_cas, X509_free);
+	certs_op_stop(c);
 	certs_watch_destroy(c);
 	certs_own_destroy(c);
 	if (c->apply_ev != NULL)

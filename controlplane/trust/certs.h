@@ -17,6 +17,7 @@
 
 struct cp_app;
 struct cp_certs;
+struct cp_signer_ident;
 struct cp_tls;
 
 enum cp_trust_store {
@@ -52,6 +53,9 @@ STACK_OF(X509) *cp_certs_trusted(const struct cp_certs *certs, enum cp_trust_sto
 
 /** Our own certificate by the signer's identity name ("CallManager", "TVS", "TFTP", ...): a reference, or NULL. */
 X509 *cp_certs_own(const struct cp_certs *certs, const char *name);
+
+/** All of them, as the signer said last: borrowed until the loop runs again. */
+const struct cp_signer_ident *cp_certs_idents(const struct cp_certs *certs, unsigned *ret_cnt);
 
 /**
  * Why one cannot be taken, in the order that is checked: unreadable, not RSA/EC that is accepted, not yet valid, expired,

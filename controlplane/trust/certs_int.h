@@ -9,6 +9,7 @@
 #include "expiry.h"
 #include "signerc/signerc.h"
 #include "store/records.h"
+#include "turn.h"
 
 #define CERTS_STORE_MAX  100 /* certificates in one trust store: their names go into each handshake */
 #define CERTS_SERVED_MAX 8
@@ -17,6 +18,10 @@
 
 struct cp_admin_req;
 struct event;
+struct cp_certs;
+
+/** A command on a certificate of ours, in our turn. True: it goes on by itself; false: it is answered. */
+typedef bool (*certs_op_fn)(struct cp_certs *certs, struct cp_admin_req *req, const json_t *args);
 
 struct cert_rec { /* family cert, key "<store>/<SHA-256>" */
 	struct cp_buf der;
@@ -81,7 +86,13 @@ struct cp_certs {
 	/* own.c */
 	struct cp_signer_ident *ident; /* as the signer said last */
 	unsigned ident_cnt;
-	bool busy;   /* a change of an own certificate is under way */
+	bool busy;   /* a change of an own certificate is under way, or waits for its turn */
+	struct cp_turn_wait turn;
+	struct {     /* the command that waits for it */
+		certs_op_fn fn;
+		struct cp_admin_req *req;
+		const json_t *args; /* the request's */
+	} next;
 	bool asking; /* the signer is being asked */
 	bool stale;  /* it is to be asked again */
 	struct event *apply_ev, *refresh_ev, *tick_ev;
@@ -116,6 +127,8 @@ int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t w
 int certs_own_create(struct cp_certs *certs);
 void certs_own_destroy(struct cp_certs *certs);
 int certs_own_commands(struct cp_certs *certs);
+/** No turn is waited for any more: the command that did is answered. */
+void certs_op_stop(struct cp_certs *certs);
 /** What the signer said of an identity last; NULL: none. */
 const struct cp_signer_ident *certs_ident(const struct cp_certs *certs, const char *name);
 /** Ask the signer again, soon. */

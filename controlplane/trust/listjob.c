@@ -113,8 +113,11 @@ static void job_end(struct job *j)
 	if (j->fn != NULL)
 		j->fn(j->ctx, j->rc, j->why, j->stranded);
 	lists_job_free(j);
+	if (!l->running) /* its caller may have asked for the next one */
+		cp_turn_give(l->env.turn, &l->turn);
 	lists_next_job(l);
 }
+
 static void itl_alarm(struct job *j)
 {
 	struct cp_lists *l = j->lists;
@@ -329,16 +332,18 @@ int lists_enqueue(struct cp_lists *l, struct job *j)
 	l->jobs_cnt++;
 	*l->jobs_last = j;
 	l->jobs_last = &j->next;
-	if (!l->running)
-		start_job(l->jobs);
+	lists_next_job(l);
 	return 0;
 }
 
+/* Nothing is planned on certificates that a change under way is about to replace: in our turn only. */
 void lists_next_job(struct cp_lists *l)
 {
 	struct job *j;
 
-	if (l->running || l->stopping)
+	if (l->running || l->stopping || (l->jobs == NULL && !l->itl_wanted))
+		return;
+	if (!l->starting && !cp_turn_take(l->env.turn, &l->turn))
 		return;
 	if (l->itl_wanted) { /* before what others ask: it follows what just happened */
 		l->itl_wanted = false;
@@ -353,6 +358,18 @@ void lists_next_job(struct cp_lists *l)
 	}
 	if (l->jobs != NULL)
 		start_job(l->jobs);
+	else
+		cp_turn_give(l->env.turn, &l->turn);
+}
+
+void lists_go(void *ctx)
+{
+	struct cp_lists *l = ctx;
+
+	if (l->stopping || l->running || (l->jobs == NULL && !l->itl_wanted))
+		cp_turn_give(l->env.turn, &l->turn);
+	else
+		lists_next_job(l);
 }
 
 void lists_on_retry(evutil_socket_t fd, short what, void *ctx)

@@ -217,6 +217,7 @@ int cp_lists_create_env(const struct cp_lists_env *env, struct cp_lists **ret)
 		return -ENOMEM;
 	l->env = *env;
 	l->jobs_last = &l->jobs;
+	l->turn = (struct cp_turn_wait){.go = lists_go, .ctx = l};
 	pthread_mutex_init(&l->lock, NULL);
 	l->retry = evtimer_new(env->base, lists_on_retry, l);
 	l->cmd = cp_ctlcmd_create(l);
@@ -260,6 +261,7 @@ void cp_lists_destroy(struct cp_lists *l)
 			j->fn(j->ctx, -ESHUTDOWN, "the appliance is stopping", 0);
 		lists_job_free(j);
 	}
+	cp_turn_give(l->env.turn, &l->turn);
 	cp_ctlcmd_destroy(l->cmd);
 	if (l->retry != NULL)
 		event_free(l->retry);

@@ -21,6 +21,7 @@ struct cp_app;
 struct cp_lists;
 struct cp_offload;
 struct cp_store;
+struct cp_turn;
 struct event_base;
 
 enum cp_cluster_mode { CP_CLUSTER_NONSECURE, CP_CLUSTER_MIXED };
@@ -35,6 +36,7 @@ struct cp_lists_env {
 	struct cp_store *store;
 	struct cp_alarms *alarms;
 	struct cp_offload *offload;
+	struct cp_turn *turn; /* of all who change what phones trust; NULL: nobody else does */
 	X509 *(*own)(void *ctx, const char *name);
 	int (*sign)(void *ctx, enum pki_tl_kind kind, const char *ident, const void *tbs, size_t len, uint8_t *sig,
 		    size_t *ret_len, char *why, size_t why_size);

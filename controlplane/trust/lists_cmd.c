@@ -56,6 +56,7 @@ int cp_lists_create(struct cp_app *app, struct cp_lists **ret)
 		.store = app->store,
 		.alarms = app->alarms,
 		.offload = app->offload,
+		.turn = app->turn,
 		.own = own,
 		.sign = sign,
 		.allow = allow,

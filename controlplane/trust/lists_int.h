@@ -10,6 +10,7 @@
 #include "itl.h"
 #include "listrec.h"
 #include "lists.h"
+#include "turn.h"
 
 #define WATCHERS_MAX 4
 #define WHY_MAX      512
@@ -59,6 +60,7 @@ struct cp_lists {
 	struct cp_file *file[3][PKI_CLASS_MAX];
 	struct job *jobs, **jobs_last; /* the first one runs */
 	bool itl_wanted, stopping, starting, running;
+	struct cp_turn_wait turn; /* a job runs in it; not at start, when there is nobody else */
 	struct event *retry;
 	unsigned jobs_cnt;
 	struct {
@@ -83,6 +85,8 @@ struct job *lists_job_make(struct cp_lists *l, enum job_kind kind, const char *w
 void lists_job_free(struct job *j);
 int lists_enqueue(struct cp_lists *l, struct job *j);
 void lists_next_job(struct cp_lists *l);
+/** It is our turn. */
+void lists_go(void *ctx);
 void lists_on_retry(evutil_socket_t fd, short what, void *ctx);
 
 /* listplan.c */

@@ -228,6 +228,12 @@ X509 *cp_certs_own(const struct cp_certs *c, const char *name)
 	return id->cert;
 }
 
+const struct cp_signer_ident *cp_certs_idents(const struct cp_certs *c, unsigned *ret_cnt)
+{
+	*ret_cnt = c->ident_cnt;
+	return c->ident;
+}
+
 void certs_own_rows(struct cp_certs *c, json_t *list, certs_row_fn row)
 {
 	for (unsigned i = 0; i < c->ident_cnt; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Changes of our own certificates. The signer is asked on a thread. One change at a time. A change is written into the audit
+ * Changes of our own certificates. The signer is asked on a thread. One change at a time, and none beside a job of the trust lists
+ * or a backup (turn.h): the ledger is asked once it is our turn. A change is written into the audit
  * before it begins (a store that cannot write refuses it), and again when it ended.
  */
 #include <errno.h>
@@ -165,6 +166,7 @@ static void op_done(void *arg)
 	json_decref(o);
 	c->busy = false;
 	certs_fetch_apply(c, &op->fetch);
+	cp_turn_give(c->app->turn, &c->turn);
 	if (op->fetch.rc < 0 || c->stale)
 		certs_refresh(c);
 	if (op->rc == 0)
@@ -179,6 +181,15 @@ static void op_done(void *arg)
 		op_answer(op, rc);
 }
 
+/* Nothing was changed. */
+static void over(struct cp_certs *c)
+{
+	c->busy = false;
+	if (c->stale && !c->app->stopping)
+		certs_refresh(c);
+	cp_turn_give(c->app->turn, &c->turn);
+}
+
 static void op_audited(void *ctx, int rc)
 {
 	struct op *op = ctx;
@@ -190,14 +201,14 @@ static void op_audited(void *ctx, int rc)
 		if (rc == 0)
 			return;
 	}
-	c->busy = false;
+	over(c);
 	cp_admin_fail_rc(op->req, rc < 0 ? rc : -ENOTCONN, rc == -ENOSPC ? "the store has no space: nothing was changed" :
 			 rc == -EIO ? "the store cannot write: nothing was changed" : "nothing was changed");
 	op_free(op);
 }
 
-/* From here the operation is answered by itself. */
-static void op_start(struct op *op)
+/* From here the operation is answered by itself. True: it began. */
+static bool op_start(struct op *op)
 {
 	struct cp_certs *c = op->certs;
 	struct cp_batch *b = cp_batch_create();
@@ -213,12 +224,53 @@ static void op_start(struct op *op)
 		b = NULL;
 	}
 	cp_batch_destroy(b);
-	if (rc == 0) {
-		c->busy = true;
-		return;
-	}
+	if (rc == 0)
+		return true;
 	cp_admin_fail_rc(op->req, rc, "the store cannot write: nothing was changed");
 	op_free(op);
+	return false;
+}
+
+/* --- whose turn it is --- */
+
+static void go(void *ctx)
+{
+	struct cp_certs *c = ctx;
+	struct cp_admin_req *req = c->next.req;
+
+	c->next.req = NULL;
+	if (c->app->stopping) {
+		over(c);
+		cp_admin_fail_rc(req, -ENOTCONN, "nothing was changed");
+	} else if (!c->next.fn(c, req, c->next.args)) {
+		over(c);
+	}
+}
+
+static void in_turn(struct cp_certs *c, struct cp_admin_req *req, const json_t *args, certs_op_fn fn)
+{
+	if (c->busy) {
+		cp_admin_fail(req, "busy", "another change of a certificate is under way");
+		return;
+	}
+	c->busy = true;
+	c->next.fn = fn;
+	c->next.req = req;
+	c->next.args = args;
+	c->turn.go = go;
+	c->turn.ctx = c;
+	if (cp_turn_take(c->app->turn, &c->turn))
+		go(c);
+}
+
+void certs_op_stop(struct cp_certs *c)
+{
+	struct cp_admin_req *req = c->next.req;
+
+	c->next.req = NULL;
+	cp_turn_give(c->app->turn, &c->turn);
+	if (req != NULL)
+		cp_admin_fail_rc(req, -ENOTCONN, "nothing was changed");
 }
 
 /* --- what is asked before --- */
@@ -292,10 +344,6 @@ static int asked_of(struct cp_certs *c, struct cp_admin_req *req, const json_t *
 		cp_admin_fail(req, "invalid", "key is too long");
 		return -EINVAL;
 	}
-	if (c->busy) {
-		cp_admin_fail(req, "busy", "another change of a certificate is under way");
-		return -EBUSY;
-	}
 	return 0;
 }
 
@@ -328,49 +376,55 @@ static struct op *op_make(struct cp_certs *c, struct cp_admin_req *req, enum op_
 	return op;
 }
 
-static void cert_regenerate(void *ctx, struct cp_admin_req *req, const json_t *args)
+static bool regenerate(struct cp_certs *c, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", "key", "strand", NULL};
-	struct cp_certs *c = ctx;
 	struct asked a;
 	char why[256];
 	struct op *op;
 	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || asked_of(c, req, args, true, &a) < 0)
-		return;
+		return false;
 	rc = check_key_kind(a.name, a.key, why, sizeof(why));
 	if (rc < 0) {
 		certs_refuse(c, req, op_names[OP_REGEN], a.name, certs_code(rc), why);
-		return;
+		return false;
 	}
 	if (allowed(c, req, op_names[OP_REGEN], CP_TRUST_REGEN, a.name, NULL, a.strand) < 0)
-		return;
+		return false;
 	op = op_make(c, req, OP_REGEN, &a);
-	if (op != NULL)
-		op_start(op);
+	return op != NULL && op_start(op);
+}
+
+static void cert_regenerate(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	in_turn(ctx, req, args, regenerate);
 }
 
 /* Changes nothing that phones see: the key waits. */
-static void cert_csr(void *ctx, struct cp_admin_req *req, const json_t *args)
+static bool csr(struct cp_certs *c, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", "key", NULL};
-	struct cp_certs *c = ctx;
 	struct asked a;
 	char why[256];
 	struct op *op;
 	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || asked_of(c, req, args, true, &a) < 0)
-		return;
+		return false;
 	rc = check_key_kind(a.name, a.key, why, sizeof(why));
 	if (rc < 0) {
 		certs_refuse(c, req, op_names[OP_CSR], a.name, certs_code(rc), why);
-		return;
+		return false;
 	}
 	op = op_make(c, req, OP_CSR, &a);
-	if (op != NULL)
-		op_start(op);
+	return op != NULL && op_start(op);
+}
+
+static void cert_csr(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	in_turn(ctx, req, args, csr);
 }
 
 /* All trust stores together: an issuer of a chain may be in any. Borrowed certificates. */
@@ -418,18 +472,17 @@ static int check_import(struct cp_certs *c, const char *name, STACK_OF(X509) *ce
 	return rc;
 }
 
-static void cert_import(void *ctx, struct cp_admin_req *req, const json_t *args)
+static bool import(struct cp_certs *c, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", "data", "pem", "file", "strand", NULL};
 	STACK_OF(X509) *certs = NULL, *chain = NULL;
-	struct cp_certs *c = ctx;
 	char why[512] = "";
 	struct asked a;
 	struct op *op;
 	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || asked_of(c, req, args, false, &a) < 0)
-		return;
+		return false;
 	rc = certs_arg_file(args, &certs, why, sizeof(why));
 	if (rc == 0)
 		rc = check_import(c, a.name, certs, &chain, why, sizeof(why));
@@ -437,38 +490,46 @@ static void cert_import(void *ctx, struct cp_admin_req *req, const json_t *args)
 	if (rc < 0) {
 		certs_refuse(c, req, op_names[OP_IMPORT], a.name, rc == -ENOENT ? "chain-incomplete" : certs_code(rc),
 			     why[0] != '\0' ? why : strerror(-rc));
-		return;
+		return false;
 	}
 	op = allowed(c, req, op_names[OP_IMPORT], CP_TRUST_REGEN, a.name, sk_X509_value(chain, 0), a.strand) < 0 ? NULL :
 	     op_make(c, req, OP_IMPORT, &a);
 	if (op == NULL) {
 		sk_X509_pop_free(chain, X509_free);
-		return;
+		return false;
 	}
 	op->chain = chain;
-	op_start(op);
+	return op_start(op);
 }
 
-static void cert_retire(void *ctx, struct cp_admin_req *req, const json_t *args)
+static void cert_import(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	in_turn(ctx, req, args, import);
+}
+
+static bool retire(struct cp_certs *c, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", "strand", NULL};
-	struct cp_certs *c = ctx;
 	char prev[CP_SIGNER_IDENT_MAX + 8];
 	struct asked a;
 	struct op *op;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || asked_of(c, req, args, false, &a) < 0)
-		return;
+		return false;
 	snprintf(prev, sizeof(prev), "%s.prev", a.name);
 	if (certs_ident(c, prev) == NULL) {
 		cp_admin_fail(req, "not-found", "nothing is kept of what %s was before", a.name);
-		return;
+		return false;
 	}
 	if (allowed(c, req, op_names[OP_RETIRE], CP_TRUST_RETIRE, a.name, NULL, a.strand) < 0)
-		return;
+		return false;
 	op = op_make(c, req, OP_RETIRE, &a);
-	if (op != NULL)
-		op_start(op);
+	return op != NULL && op_start(op);
+}
+
+static void cert_retire(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	in_turn(ctx, req, args, retire);
 }
 
 int certs_own_commands(struct cp_certs *c)

@@ -17,6 +17,7 @@
 #include "trust/ctlop.h"
 #include "trust/ctlstale.h"
 #include "trust/lists.h"
+#include "trust/turn.h"
 
 #define FX_IDENTS 24
 
@@ -46,8 +47,9 @@ struct fx {
 };
 
 static EVP_PKEY *fx_keys[4];
-
+static struct cp_turn *fx_turn; /* what the lists take turns in */
 static const char *fx_host;     /* another name in the configuration of the next start */
+
 /* Four keys for everything: lists look at certificates. */
 static inline EVP_PKEY *fx_key(unsigned n)
 {
@@ -206,6 +208,7 @@ static inline int fx_open(struct fx *f)
 	env.store = f->store;
 	env.alarms = f->alarms;
 	env.offload = f->offload;
+	env.turn = fx_turn;
 	cfg_addr_parse("192.0.2.1", &env.address);
 	return cp_lists_create_env(&env, &f->lists);
 }
