@@ -24,6 +24,7 @@
 #include "call/call.h"
 #include "capture.h"
 #include "backup/backup.h"
+#include "backup/due.h"
 #include "config.h"
 #include "dpclient.h"
 #include "enrol/ctlprov.h"
@@ -42,8 +43,8 @@
 #include "trust/certs.h"
 #include "trust/ledger.h"
 #include "trust/lists.h"
-#include "x509.h"
 #include "trust/turn.h"
+#include "x509.h"
 
 #define SIGNER_TIMEOUT_MS 5000
 
@@ -250,8 +251,6 @@ static int seal(void *ctx, const uint8_t *clear, size_t len, const char *aad, st
 	return ret->data != NULL ? 0 : -ENOMEM;
 }
 
-static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
-{
 static bool signer_away(int rc)
 {
 	return rc == -ETIMEDOUT || rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOENT || rc == -EAGAIN;
@@ -261,10 +260,12 @@ static bool signer_away(int rc)
  * Keys of stored SAs, at start and never on the running loop. A signer that is busy with a long answer to somebody else, or that
  * starts anew, is waited for as signer_wait() does: an SA that is living in the dataplane must not be given up for it.
  */
+static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
+{
 	struct cp_app *app = ctx;
 	uint8_t *plain = NULL;
 	size_t plain_len = 0;
-	int rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
+	int rc;
 
 	for (unsigned tries = 0;; tries++) {
 		rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
@@ -274,9 +275,9 @@ static bool signer_away(int rc)
 			cfg_log(CFG_LOG_NOTICE, "waiting-for-signer", "reason=%s sa=%s", cfg_q(cp_signer_error(app->signer)), cfg_q(aad));
 		nanosleep(&(struct timespec){0, 100000000}, NULL);
 	}
-	ret->data = malloc(plain_len);
 	if (rc < 0)
 		return rc;
+	ret->data = malloc(plain_len);
 	if (ret->data != NULL) {
 		memcpy(ret->data, plain, plain_len);
 		ret->len = plain_len;
@@ -508,7 +509,7 @@ static int start(struct cp_app *app)
 	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ledger_commands(app->ledger, app->admin) < 0 ||
 	    cp_ctlprov_create(app, &app->ctlprov) < 0 ||
 	    cp_files_open(app) < 0 ||
-	    cp_backup_commands(app) < 0 ||
+	    cp_due_create(app, &app->due) < 0 || cp_backup_commands(app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
@@ -545,10 +546,11 @@ static void stop(struct cp_app *app)
 	cp_ledger_destroy(app->ledger);
 	cp_lists_destroy(app->lists);
 	cp_ctlprov_destroy(app->ctlprov);
+	cp_due_destroy(app->due);
 	cp_certs_destroy(app->certs);
+	cp_turn_destroy(app->turn);
 	cp_tls_destroy(app->tls); /* the certificate manager loads into them until its end */
 	cp_tls_destroy(app->https_tls);
-	cp_turn_destroy(app->turn);
 	cp_tls_destroy(app->token_tls);
 	cp_captures_destroy(app->captures);
 	cp_shards_destroy(app->shards);

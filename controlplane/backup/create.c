@@ -13,6 +13,7 @@
 #include "admin/admin.h"
 #include "app.h"
 #include "backup/backup.h"
+#include "backup/due.h"
 #include "backup/families.h"
 #include "bundle.h"
 #include "config.h"
@@ -20,13 +21,20 @@
 #include "log.h"
 #include "offload.h"
 #include "signerc/signerc.h"
+#include "trust/certs.h"
+#include "trust/turn.h"
 
 #define FILL (256 * 1024) /* bytes from which a chunk is closed */
 
 struct job {
 	struct cp_app *app;
 	struct cp_admin_req *req;
+	struct cp_turn_wait turn;
 	char *pass;
+	char when[40];
+	json_t *prints;                /* of what the records and the signer held when it began */
+	struct cp_signer_ident *ident; /* as the signer has them behind the bundle's keys */
+	unsigned ident_cnt;
 	uint8_t *recs; /* all records, one after the other */
 	size_t len, room;
 	unsigned family;
@@ -73,13 +81,20 @@ static bool each(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *v
 static int snapshot(struct job *j)
 {
 	struct pki_bundle_record r = {.family = PKI_BUNDLE_META, .key = (const uint8_t *)"meta", .key_len = 4};
-	char when[40], *text;
+	const struct cp_signer_ident *ident;
 	time_t now = time(NULL);
+	unsigned cnt;
 	struct tm tm;
 	json_t *meta;
+	char *text;
 
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-	meta = json_pack("{s:s,s:s,s:i}", "time", when, "cluster", j->app->cfg->signer.cluster_name, "schema", CP_STORE_SCHEMA);
+	strftime(j->when, sizeof(j->when), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	ident = cp_certs_idents(j->app->certs, &cnt);
+	j->prints = cp_due_prints(j->app->store, ident, cnt);
+	if (j->prints == NULL)
+		return -ENOMEM;
+	meta = json_pack("{s:s,s:s,s:i,s:O}", "time", j->when, "cluster", j->app->cfg->signer.cluster_name, "schema", CP_STORE_SCHEMA,
+			 "prints", j->prints);
 	text = meta != NULL ? json_dumps(meta, JSON_COMPACT) : NULL;
 	json_decref(meta);
 	if (text == NULL)
@@ -182,6 +197,21 @@ static int write_file(struct job *j, const uint8_t *keys, size_t keys_len, const
 	return rc;
 }
 
+/* Keys and records are of one state: nothing of ours changes certificates meanwhile, but others could have. */
+static bool same_idents(const struct job *j)
+{
+	json_t *now = cp_due_ident_prints(j->ident, j->ident_cnt), *v;
+	bool same = now != NULL;
+	size_t cnt = json_object_size(now);
+	const char *name;
+
+	json_object_foreach(now, name, v)
+		same = same && json_equal(v, json_object_get(j->prints, name));
+	same = same && cnt + CP_DUE_STORE_PRINTS == json_object_size(j->prints);
+	json_decref(now);
+	return same;
+}
+
 static void work(void *arg)
 {
 	struct job *j = arg;
@@ -191,6 +221,18 @@ static void work(void *arg)
 	j->rc = cp_signer_backup(j->app->signer, j->pass, &keys, &keys_len, key);
 	if (j->rc < 0) {
 		snprintf(j->err, sizeof(j->err), "%s", cp_signer_error(j->app->signer));
+		return;
+	}
+	j->rc = cp_signer_idents(j->app->signer, &j->ident, &j->ident_cnt);
+	if (j->rc < 0)
+		snprintf(j->err, sizeof(j->err), "%s", cp_signer_error(j->app->signer));
+	else if (!same_idents(j)) {
+		snprintf(j->err, sizeof(j->err), "the signer's certificates are others than ours of them: try again");
+		j->rc = -EAGAIN;
+	}
+	if (j->rc < 0) {
+		OPENSSL_cleanse(key, sizeof(key));
+		OPENSSL_free(keys);
 		return;
 	}
 	j->rc = write_file(j, keys, keys_len, key);
@@ -207,7 +249,20 @@ static void job_free(struct job *j)
 	if (j->recs != NULL)
 		OPENSSL_cleanse(j->recs, j->len);
 	free(j->recs);
+	json_decref(j->prints);
+	cp_signer_idents_free(j->ident, j->ident_cnt);
 	free(j);
+}
+
+/* It is noted that there is one, or cannot be: it is there all the same. */
+static void noted(void *arg, int rc)
+{
+	struct job *j = arg;
+
+	(void)rc;
+	cp_admin_reply(j->req, json_pack("{s:s,s:I,s:I}", "file", j->path, "bytes", (json_int_t)j->bytes, "records",
+					 (json_int_t)j->count));
+	job_free(j);
 }
 
 static void done(void *arg)
@@ -215,14 +270,29 @@ static void done(void *arg)
 	struct job *j = arg;
 
 	running = 0;
+	cp_turn_give(j->app->turn, &j->turn);
 	if (j->rc < 0) {
 		cp_admin_fail_rc(j->req, j->rc, "%s", j->err);
+		job_free(j);
 	} else {
 		cfg_log(CFG_LOG_NOTICE, "backup", "who=%s file=%s bytes=%zu records=%llu", cfg_q(cp_admin_who(j->req)),
 			cfg_q(j->path), j->bytes, (unsigned long long)j->count);
-		cp_admin_reply(j->req, json_pack("{s:s,s:I,s:I}", "file", j->path, "bytes", (json_int_t)j->bytes, "records",
-						 (json_int_t)j->count));
+		cp_due_made(j->app->due, j->when, j->prints, noted, j);
 	}
+}
+
+static void go(void *arg)
+{
+	struct job *j = arg;
+	int rc = j->app->stopping ? -ENOTCONN : snapshot(j);
+
+	if (rc == 0)
+		rc = cp_offload_run(j->app->offload, work, done, j);
+	if (rc == 0)
+		return;
+	running = 0;
+	cp_turn_give(j->app->turn, &j->turn);
+	cp_admin_fail_rc(j->req, rc, NULL);
 	job_free(j);
 }
 
@@ -231,7 +301,6 @@ static void create(void *ctx, struct cp_admin_req *req, const json_t *args)
 	static const char *const known[] = {"passphrase", NULL};
 	const char *pass = NULL;
 	struct job *j;
-	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "passphrase", true, &pass) < 0)
 		return;
@@ -247,15 +316,10 @@ static void create(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 	j->app = ctx;
 	j->req = req;
-	rc = snapshot(j);
-	if (rc == 0)
-		rc = cp_offload_run(j->app->offload, work, done, j);
-	if (rc < 0) {
-		cp_admin_fail_rc(req, rc, NULL);
-		job_free(j);
-		return;
-	}
+	j->turn = (struct cp_turn_wait){.go = go, .ctx = j};
 	running = 1;
+	if (cp_turn_take(j->app->turn, &j->turn))
+		go(j);
 }
 
 int cp_backup_commands(struct cp_app *app)

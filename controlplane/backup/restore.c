@@ -16,6 +16,7 @@
 #include <openssl/x509.h>
 
 #include "backup/backup.h"
+#include "backup/due.h"
 #include "backup/families.h"
 #include "bundle.h"
 #include "config.h"
@@ -37,6 +38,7 @@ struct ctx {
 	uint8_t key[32];
 	uint8_t *chunk;
 	json_t *show;
+	char *due; /* the record of a restored machine that says so; NULL: of an older version */
 };
 
 static int __attribute__((format(printf, 3, 4))) fail(struct ctx *c, int rc, const char *fmt, ...)
@@ -161,6 +163,10 @@ static int each_record(struct ctx *c, record_fn fn, void *arg)
 					json_decref(o);
 					return rc;
 				}
+				free(c->due);
+				c->due = json_object_get(o, "prints") == NULL ? NULL :
+					 cp_due_record(json_string_value(json_object_get(o, "time")), json_object_get(o, "prints"));
+				json_object_del(o, "prints"); /* says nothing to people */
 				json_object_set_new(c->show, "meta", o);
 				continue;
 			}
@@ -235,6 +241,7 @@ static void close_bundle(struct ctx *c)
 	free(c->chunk);
 	OPENSSL_cleanse(c->key, sizeof(c->key));
 	json_decref(c->show);
+	free(c->due);
 }
 
 int cp_backup_show(const char *file, const char *pass, json_t **ret, char *err, size_t err_size)
@@ -289,6 +296,11 @@ static int fill_store(struct ctx *c, const char *stage)
 	if (rc < 0)
 		return fail(c, rc, "%s: %s", path, why);
 	rc = each_record(c, fill_record, &f);
+	if (rc == 0 && c->due != NULL) { /* what this machine holds is in a bundle: this one */
+		if (f.batch == NULL)
+			f.batch = cp_batch_create();
+		rc = f.batch == NULL ? -ENOMEM : cp_batch_put(f.batch, CP_CF_META, CP_BACKUP_KEY, strlen(CP_BACKUP_KEY), c->due, strlen(c->due));
+	}
 	if (rc == 0 && (rc = flush_batch(&f)) < 0)
 		fail(c, rc, "%s: %s", path, strerror(-rc));
 	cp_batch_destroy(f.batch);

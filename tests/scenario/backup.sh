@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Backup and restore onto a new machine. What a phone that trusts the old machine checks is checked of the restored one: its trust lists
-# and its signed configuration by the list it holds, the certificates of the services, the records. What is no whole bundle is
-# refused and leaves nothing; a restore that is killed leaves the old state or the new one, and loses none of them.
-# RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40, P2-41.
+# Backup and restore onto a new machine. Simulated phones that hold the old machine's CTL and ITL boot from the restored one without
+# being touched, by TFTP and by HTTP, one of them with an encrypted configuration, and register over TLS; by a machine with fresh
+# keys the same phones are not taken in. What is no whole bundle is refused and leaves nothing; a restore that is killed leaves the
+# old state or the new one, and loses none of them. The alarm backup-due comes with what a bundle holds, outlives a start, and goes with the next backup.
+# RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40 to P2-43.
 # May run beside another.
 set -u
 SC_NAME=backup
@@ -55,26 +56,75 @@ fetch() { # NAME: what a phone asks for at boot, and the certificates of what it
 	on "$m" -j show devices | jq -S . >"$WORK/$m/devices"
 	on "$m" -j show lines | jq -S . >"$WORK/$m/lines"
 }
+phone() { # MACHINE N REPORT [options]: phone N boots; its flash is $WORK/flashN
+	local m=$1 n=$2 r=$3
+	shift 3
+	mkdir -p "$WORK/flash$n"
+	in_phone timeout 40 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "SEP00112233445$n" --hold "$WORK/flash$n" \
+		--key "$WORK/SEP00112233445$n.pem" --ccm-out "$WORK/ccm$n.pem" --report "$WORK/$m/$r.json" "$@" >>"$WORK/phones.log" 2>&1
+}
+registers() { # N: by the certificate that its lists vouched for, and nothing else
+	in_phone timeout -k 2 20 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "SEP00112233445$1" --tls --cert "$WORK/SEP00112233445$1.pem" \
+		--ca "$WORK/ccm$1.pem" --duration 0.3 --timeout 8 --retry 0 --report "$WORK/reg$1.json" >>"$WORK/phones.log" 2>&1 &&
+		[ "$(jq .registered "$WORK/reg$1.json")" = true ]
+}
+due() { # MACHINE FILTER of the alarm's text; "none": there is none
+	on "$1" -j show alarms | jq -e --arg f "$2" 'map(select(.id == "backup-due")) | if $f == "none" then length == 0 else any(.[]; .text | test($f)) end' >/dev/null
+}
 sums() { (cd "$1" 2>/dev/null && sha256sum kek ./*.cert.pem 2>/dev/null); }
 
 step "the old machine"
 machine old start || die "the old machine does not start"
 for n in 1 2 3; do on old device add SEP00112233445$n --mode encrypted --line 100$n >/dev/null || die "device $n"; done
-wait_for 10 eval "in_phone timeout 5 curl -s -f -o '$WORK/old/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
-fetch old
-check "it serves an ITL" test -s "$WORK/old/ITLFile.tlv"
-check "and a signed configuration" test -s "$WORK/old/SEP001122334451.cnf.xml.sgn"
-check "whose signature its ITL vouches for" on old file verify "$WORK/old/SEP001122334451.cnf.xml.sgn" --list "$WORK/old/ITLFile.tlv"
+check "mixed, so that there is a CTL" on old utils ctl set-cluster mixed-mode
 printf 'a good passphrase\n' >"$WORK/pass"
 printf 'a bad passphrase\n' >"$WORK/bad"
 printf 'short\n' >"$WORK/short"
 chmod 600 "$WORK/pass" "$WORK/bad" "$WORK/short"
+step "a backup is due when what it holds has changed"
+check "an alarm: there is no backup yet" due old 'no backup was made'
+check "a first backup" on old backup create "$WORK/b0" --passphrase-file "$WORK/pass"
+check "it is gone" due old none
+check "a certificate is made anew" on old cert regenerate TVS
+check "the alarm names it" due old 'changed since the backup of 20.*: TVS, TVS.prev'
+check "status says so" eval "on old -j status | jq -e '.backup.due == true and (.backup.last | startswith(\"20\"))'"
+kill -9 "$(cat "$WORK/old-controlplane.pid")"
+wait "$(cat "$WORK/old-controlplane.pid")" 2>/dev/null
+ip netns exec "$NS_APP" "$BUILD/controlplane/ravelin-controlplane" -c "$WORK/old/ravelin.yaml" >>"$WORK/old-controlplane.log" 2>&1 &
+printf '%s' $! >"$WORK/old-controlplane.pid"
+wait_for 30 eval "on old status >/dev/null 2>&1" || bad "it comes up again"
+check "after a kill too" due old 'TVS'
+check "the CTL is updated" on old ctl update
+check "which counts as well" due old 'TVS.*CTL'
+check "retired: the bundle would bring it back" on old cert retire TVS
+check "it stands on until there is another" due old 'TVS'
+
+
+step "phones of the old machine"
+# phone 1 takes a signed configuration, phone 2 one that is encrypted for its certificate
+on old profile add secret --mode encrypted --encrypted-config >/dev/null && on old device set SEP001122334452 --profile secret >/dev/null ||
+	die "the profile"
+for n in 1 2; do on old cert issue SEP00112233445$n --out "$WORK" >/dev/null || die "certificate $n"; done
+wait_for 10 eval "in_phone timeout 5 curl -s -f -o '$WORK/old/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
+fetch old
+cp "$WORK/ca.pem" "$WORK/ccm2.pem"
+check "phone 2 shows its certificate" registers 2
+check "phone 1 boots for the first time, by TFTP" phone old 1 boot1
+check "phone 2, by HTTP" phone old 2 boot2 --http
+check_json "and has an encrypted configuration" "$WORK/old/boot2.json" '.took_ctl and .took_itl and .encrypted and .encrypted_ok and .callmanager_ok'
+check "both hold CTL and ITL then" test -s "$WORK/flash1/ctl.tlv" -a -s "$WORK/flash1/itl.tlv" -a -s "$WORK/flash2/ctl.tlv" -a -s "$WORK/flash2/itl.tlv"
+check "and register" eval "registers 1 && registers 2"
+check "it serves an ITL" test -s "$WORK/old/ITLFile.tlv"
+check "and a signed configuration" test -s "$WORK/old/SEP001122334451.cnf.xml.sgn"
+check "whose signature its ITL vouches for" on old file verify "$WORK/old/SEP001122334451.cnf.xml.sgn" --list "$WORK/old/ITLFile.tlv"
 if on old backup create "$WORK/b" --passphrase-file "$WORK/short" >/dev/null 2>&1; then bad "a short passphrase"; else ok "a short passphrase is refused"; fi
 check "a backup is made" on old backup create "$WORK/b" --passphrase-file "$WORK/pass"
+check "the alarm is gone" due old none
 check "readable by its owner only" test "$(stat -c %a "$WORK/b")" = 600
 check "nothing of it stays on the machine" test -z "$(ls "$WORK/old/state/backup")"
 if grep -qE 'PRIVATE|SEP0011|BEGIN' "$WORK/b"; then bad "it holds something in clear"; else ok "it holds nothing in clear"; fi
 on old device add SEP001122334459 --mode nonsecure --line 1009 >/dev/null || die "device 9"
+check "which makes no backup due" due old none
 check "it verifies" on old backup verify "$WORK/b" --passphrase-file "$WORK/pass"
 on old backup show "$WORK/b" --passphrase-file "$WORK/pass" >"$WORK/show.json"
 check_json "it holds three devices, three lines and eleven identities" "$WORK/show.json" \
@@ -119,7 +169,34 @@ step "restored on another machine"
 machine old stop || bad "the old machine stops"
 sums "$WORK/old/state/signer" >"$WORK/old/sums"
 check "it restores" on new restore "$WORK/b" --passphrase-file "$WORK/pass"
+step "fresh keys, in its place: phones must not take them"
+mkdir "$WORK/fresh"
+config fresh
+machine fresh start || die "the fresh machine does not start"
+for n in 1 2; do on fresh device add SEP00112233445$n --mode encrypted --line 100$n >/dev/null || die "device $n"; done
+on fresh utils ctl set-cluster mixed-mode >/dev/null || bad "the fresh machine has a CTL"
+cp -r "$WORK/flash1" "$WORK/flash.before"
+for way in tftp http; do
+	opt= && [ $way = tftp ] || opt=--http
+	check "phone 1 refuses, by $way" eval "! phone fresh 1 boot-$way $opt"
+	check_json "the CTL, the ITL, the configuration: all of them" "$WORK/fresh/boot-$way.json" \
+		'.held_ctl and .held_itl and .bad_ctl and .bad_itl and (.took_ctl or .took_itl or .config_ok or .callmanager_ok | not)'
+done
+check "and holds what it held" diff -r "$WORK/flash1" "$WORK/flash.before"
+check "nor does it register by the certificate it knows" eval "! registers 1"
+machine fresh stop || bad "the fresh machine stops"
+
+step "the restored machine"
 machine new start || die "the new machine does not start"
+for n in 1 2; do for way in tftp http; do
+	opt= && [ $way = tftp ] || opt=--http
+	check "phone $n boots from it, untouched, by $way" phone new $n boot$n-$way $opt
+	check_json "by the lists it held" "$WORK/new/boot$n-$way.json" \
+		'.held_ctl and .held_itl and (.bad_ctl or .bad_itl | not) and .config_ok and .encrypted_ok and .callmanager_ok and .callmanager == "10.77.1.1"'
+done; done
+check_json "phone 2's is still encrypted for its certificate" "$WORK/new/boot2-http.json" '.encrypted'
+check "and both register" eval "registers 1 && registers 2"
+check "a restored machine has its backup" due new none
 wait_for 10 eval "in_phone timeout 5 curl -s -f -o '$WORK/new/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
 fetch new
 sums "$WORK/new/state/signer" >"$WORK/new/sums"
