@@ -223,6 +223,8 @@ static void phone_seen(void *ctx, const char *device, const struct cfg_addr *add
 {
 	struct cp_app *app = ctx;
 
+	if (here && app->ledger != NULL)
+		cp_ledger_here(app->ledger, device, addr);
 	if (here && cert != NULL && app->ledger != NULL)
 		note_handshake(app, device, cert);
 	if (app->files == NULL)

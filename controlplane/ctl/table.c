@@ -369,6 +369,8 @@ const struct ctl_cmd ctl_commands[] = {
 	 "what phones are known to hold, and since when"},
 	{"trust forget", "trust.forget", {{"SEP...", CTL_LIST, "devices", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
 	 "these phones were reset by hand: they hold no lists"},
+	{"trust confirm", "trust.confirm", {{"SEP...", CTL_LIST, "devices", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
+	 "these phones hold what was last fetched in their name: it was they"},
 	{"trust plan", "trust.plan", {{"CHANGE", CTL_LIST, "change", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
 	 "whom a change would strand, and the order that strands nobody: regenerate TVS + regenerate TFTP"},
 	{"itl sign-with", "itl.set", POS("NAME", "sign_with"), strand_opts, CTL_PLAIN,

@@ -84,12 +84,15 @@ static int unseal(void *ctx, const void *sealed, size_t len, const char *aad, ui
 	return cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), ret, ret_len);
 }
 
-static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const uint8_t *file, size_t len)
+static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const struct cp_file *file,
+		     const struct cfg_addr *unproven_at)
 {
 	struct cp_app *app = ctx;
 
-	if (app->ledger != NULL)
-		cp_ledger_list(app->ledger, device, kind, file, len, CP_LEDGER_FETCHED);
+	if (app->ledger != NULL && unproven_at == NULL)
+		cp_ledger_list_sha(app->ledger, device, kind, file->sha256, file->data, file->len, CP_LEDGER_FETCHED);
+	else if (app->ledger != NULL)
+		cp_ledger_claim(app->ledger, device, kind, file->sha256, file->data, file->len, unproven_at);
 }
 
 static void cert_changed(void *ctx, const char *name)

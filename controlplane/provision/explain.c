@@ -88,46 +88,46 @@ static json_t *notes(const struct cp_explain *e)
 							     : "no certificate of the gateway is stored");
 	if (e->signer == NULL)
 		note(l, "nothing can be signed: there is no signing certificate");
+	if (e->doubt != 0)
+		note(l, "it fetched %s that the lists it is known to hold would refuse: it is believed to hold the old. If it did take it: "
+			"'ravelinctl trust confirm %s'; if it was reset: 'ravelinctl trust forget %s'",
+		     e->doubt == CP_LEDGER_DOUBT_CTL ? "a CTL" : e->doubt == CP_LEDGER_DOUBT_ITL ? "an ITL" : "a CTL and an ITL", c->device,
+		     c->device);
+	else if (e->claims > 0)
+		note(l, "lists were fetched in its name from %u place%s where it has not registered since: it may hold those, or what it was known "
+			"to hold", e->claims, e->claims == 1 ? "" : "s");
 	return l;
 }
 
-/* Would a phone that holds this list believe files that 'signer' signed? */
-static bool believes(const struct pki_tl *list, X509 *signer)
+static bool same(const struct cp_tm_list *a, const struct cp_tm_signed *served)
 {
-	return list != NULL && (pki_tl_find(list, signer, PKI_TL_TFTP) != NULL ||
-				pki_tl_find(list, signer, PKI_TL_CCM_TFTP) != NULL);
-}
-
-/* Would it take 'list', by the SASTs of what it holds? */
-static bool takes(const struct cp_explain *e, const struct pki_tl *list)
-{
-	return list != NULL && ((e->held_itl != NULL && pki_tl_verify(list, e->held_itl, NULL, NULL, 0) == 0) ||
-				(e->held_ctl != NULL && pki_tl_verify(list, e->held_ctl, NULL, NULL, 0) == 0));
+	return served->served && a != NULL && cp_tm_list_same(a, &served->list);
 }
 
 /* Can the phone verify a signed file? One word and why. */
 static const char *verdict(const struct cp_explain *e, const char **ret_why)
 {
-	if (e->signer == NULL) {
-		*ret_why = "no signing certificate";
+	const uint32_t files = cp_tm_role(PKI_TL_TFTP) | cp_tm_role(PKI_TL_CCM_TFTP);
+	const struct cp_tm_world *w = e->world;
+	struct cp_tm_phone after;
+	bool fresh;
+
+	if (e->signer == NULL || w == NULL) {
+		*ret_why = e->signer == NULL ? "no signing certificate" : "certificates or lists are not there yet";
 		return "no";
 	}
-	if (believes(e->held_itl, e->signer) || believes(e->held_ctl, e->signer)) {
-		*ret_why = "the list it holds names the signer";
-		return "yes";
+	fresh = !cp_tm_list_anchors(e->phone.ctl) && !cp_tm_list_anchors(e->phone.itl);
+	if ((cp_tm_boot(w, &e->phone, &after) & CP_TM_NO_CONFIG) != 0) {
+		*ret_why = fresh ? "no list that it could get names the signer" :
+				   "the list it holds names neither the signer nor who signed the lists in force (and nobody answers as TVS): it is "
+				   "stranded";
+		return "no";
 	}
-	if (strcmp(e->held, "none") == 0 || strcmp(e->held, "unknown") == 0) {
-		*ret_why = believes(e->itl, e->signer) ? "no list is known to be in it: it takes the first it gets on faith, and that names "
-							 "the signer"
-						       : "no list that it could get names the signer";
-		return believes(e->itl, e->signer) ? "yes" : "no";
-	}
-	if ((believes(e->itl, e->signer) && takes(e, e->itl)) || (believes(e->ctl, e->signer) && takes(e, e->ctl))) {
-		*ret_why = "it takes the list in force first, which names the signer";
-		return "yes";
-	}
-	*ret_why = "the list it holds names neither the signer nor who signed the lists in force (and nobody answers as TVS): it is stranded";
-	return "no";
+	*ret_why = cp_tm_believes(w, &e->phone, w->ident[CP_TM_TFTP].id, files) ? "the list it holds names the signer" :
+		   !cp_tm_believes(w, &after, w->ident[CP_TM_TFTP].id, files) ? "no list that it holds makes it ask for signed files" :
+		   fresh ? "no list is known to be in it: it takes the first it gets on faith, and that names the signer" :
+			   "it takes the list in force first, which names the signer";
+	return "yes";
 }
 
 struct asks {
@@ -152,9 +152,35 @@ static void ask(struct asks *a, const char *name, const char *answer, bool is_si
 	json_array_append_new(a->list, o);
 }
 
-static void ask_list(struct asks *a, const char *prefix, const struct pki_tl *list, bool holds_one)
+/* Does it take a list? Its boot begins with the CTL, and what that brings may let it take the ITL, and the other way round. */
+static const char *list_verdict(const struct cp_explain *e, enum pki_tl_kind kind, const char **ret_why)
+{
+	const struct cp_tm_world *w = e->world;
+	const struct cp_tm_signed *served;
+	const struct cp_tm_list *held = kind == PKI_TL_CTL ? e->phone.ctl : e->phone.itl;
+	bool anchors = cp_tm_list_anchors(e->phone.ctl) || (kind == PKI_TL_ITL && cp_tm_list_anchors(e->phone.itl));
+
+	if (w == NULL) {
+		*ret_why = "certificates or lists are not there yet";
+		return "no";
+	}
+	served = kind == PKI_TL_CTL ? &w->ctl : &w->itl;
+	if (cp_tm_boot(w, &e->phone, NULL) & (kind == PKI_TL_CTL ? CP_TM_NO_CTL : CP_TM_NO_ITL)) {
+		*ret_why = "nobody whom the lists it holds would believe signed it";
+		return "no";
+	}
+	*ret_why = same(held, served) ? "it holds this one" :
+		   !anchors	      ? "it holds no list that could check it: the first is taken on faith" :
+		   cp_tm_takes(w, &e->phone, kind, served->signer) ? "whom the lists it holds name signed it" :
+								     "it takes the other list first, and that names who signed it";
+	return "yes";
+}
+
+static void ask_list(struct asks *a, const char *prefix, enum pki_tl_kind kind, const struct pki_tl *list)
 {
 	char name[40], answer[160];
+	const char *why, *v;
+	json_t *o;
 
 	snprintf(name, sizeof(name), "%s%s.tlv", prefix, a->e->c->device);
 	if (list == NULL) {
@@ -162,21 +188,10 @@ static void ask_list(struct asks *a, const char *prefix, const struct pki_tl *li
 		return;
 	}
 	snprintf(answer, sizeof(answer), "%u records, of %u", list->rec_cnt, list->timestamp);
-	{
-		json_t *o = json_pack("{s:s,s:s,s:s*,s:s}", "name", name, "answer", answer, "signed_by", list->signer, "digest",
-				      pki_digest_name(list->digest));
-		const char *v = "yes", *why = "it holds no list: the first is taken on faith";
-
-		if (holds_one) {
-			bool ok = takes(a->e, list);
-
-			v = ok ? "yes" : "no";
-			why = ok ? "a SAST of the lists it holds signed it" : "no SAST of the lists it holds signed it";
-		}
-		json_object_set_new(o, "verifies", json_string(v));
-		json_object_set_new(o, "why", json_string(why));
-		json_array_append_new(a->list, o);
-	}
+	v = list_verdict(a->e, kind, &why);
+	o = json_pack("{s:s, s:s, s:s*, s:s, s:s, s:s}", "name", name, "answer", answer, "signed_by", list->signer, "digest",
+		      pki_digest_name(list->digest), "verifies", v, "why", why);
+	json_array_append_new(a->list, o);
 }
 
 static json_t *next(const struct cp_explain *e)
@@ -188,8 +203,8 @@ static json_t *next(const struct cp_explain *e)
 
 	if (e->signer == NULL || pki_tl_dn(X509_get_subject_name(e->signer), a.signer, sizeof(a.signer)) < 0)
 		strcpy(a.signer, "nobody");
-	ask_list(&a, "CTL", e->ctl, e->held_ctl != NULL);
-	ask_list(&a, "ITL", e->itl, e->held_itl != NULL || e->held_ctl != NULL);
+	ask_list(&a, "CTL", PKI_TL_CTL, e->ctl);
+	ask_list(&a, "ITL", PKI_TL_ITL, e->itl);
 	snprintf(name, sizeof(name), "%s.cnf.xml%s", c->device, verifies ? ".sgn" : "");
 	if (c->oauth)
 		ask(&a, name, "only over HTTPS on the token port, with its bearer token: the whole configuration", false);
@@ -211,31 +226,39 @@ static json_t *next(const struct cp_explain *e)
 	return a.list;
 }
 
+/* Is it the one in force? */
+static const char *held_name(const struct cp_explain *e, const struct cp_tm_list *held, bool itl)
+{
+	if (!e->known)
+		return "unknown";
+	if (held == NULL)
+		return "none";
+	return e->world != NULL && same(held, itl ? &e->world->itl : &e->world->ctl) ? "current" : "older";
+}
+
 json_t *cp_explain(const struct cp_explain *e)
 {
 	const struct cp_devcfg *c = e->c;
 
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "device", c->device, "model", c->model, "class",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "device", c->device, "model", c->model, "class",
 			 pki_tl_class_limits(e->cls)->name, "profile", c->profile, "cluster", c->mixed ? "mixed" : "nonsecure",
-			 "itl_held", e->held, "settings", settings(c), "notes", notes(e), "asks", next(e));
+			 "ctl_held", held_name(e, e->phone.ctl, false), "itl_held", held_name(e, e->phone.itl, true), "settings", settings(c), "notes", notes(e), "asks", next(e));
 }
 
 /* --- the command --- */
 
 struct held {
 	struct cp_file *file; /* kept while the list is looked at */
-	struct cp_buf buf;
 	struct pki_tl *tl;
 };
 
-static bool parse_list(struct held *h, const uint8_t *data, size_t len)
+static void parse_list(struct held *h, const uint8_t *data, size_t len)
 {
 	h->tl = calloc(1, sizeof(*h->tl));
 	if (h->tl != NULL && pki_tl_parse(data, len, h->tl, NULL, 0) == 0)
-		return true;
+		return;
 	free(h->tl);
 	h->tl = NULL;
-	return false;
 }
 
 static void current(struct cp_app *app, enum pki_tl_kind kind, enum pki_tl_class cls, struct held *ret)
@@ -245,33 +268,9 @@ static void current(struct cp_app *app, enum pki_tl_kind kind, enum pki_tl_class
 		parse_list(ret, ret->file->data, ret->file->len);
 }
 
-/* The list with this hash: the one in force, or as the ledger kept it. */
-static const char *by_hash(const struct cp_app *app, const uint8_t sha[32], const struct held *now, struct held *ret)
-{
-	struct cp_ledger_file kept;
-	const uint8_t *val;
-	uint8_t key[37];
-	size_t len;
-
-	if (now->file != NULL && memcmp(now->file->sha256, sha, 32) == 0) {
-		parse_list(ret, now->file->data, now->file->len);
-		return "current";
-	}
-	memcpy(key, "list/", 5);
-	memcpy(key + 5, sha, 32);
-	if (cp_store_get(app->store, CP_CF_TRUST, key, sizeof(key), &val, &len) == 0 && cp_ledger_file_parse(val, len, &kept) == 0) {
-		ret->buf = kept.file;
-		kept.file = (struct cp_buf){0};
-		cp_ledger_file_free(&kept);
-		parse_list(ret, ret->buf.data, ret->buf.len);
-	}
-	return "older";
-}
-
 static void held_free(struct held *h)
 {
 	free(h->tl);
-	free(h->buf.data);
 	cp_file_put(h->file);
 }
 
@@ -279,8 +278,9 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", NULL};
 	struct cp_app *app = ctx;
-	struct held ctl = {0}, itl = {0}, held_ctl = {0}, held_itl = {0};
-	struct cp_explain e = {.held = "unknown"};
+	struct held ctl = {0}, itl = {0};
+	struct cp_explain e = {0};
+	struct cp_tm_world *w;
 	const struct cp_ledger_rec *rec;
 	struct cp_devcfg c;
 	const char *name = NULL;
@@ -301,21 +301,20 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	current(app, PKI_TL_ITL, e.cls, &itl);
 	rec = app->ledger != NULL ? cp_ledger_find(app->ledger, name) : NULL;
 	if (rec != NULL) {
-		e.held = "none";
-		if (rec->has_ctl)
-			by_hash(app, rec->ctl, &ctl, &held_ctl);
-		if (rec->has_itl)
-			e.held = by_hash(app, rec->itl, &itl, &held_itl);
+		e.doubt = rec->doubt;
+		e.claims = rec->claim_cnt;
+		e.known = cp_ledger_holds(app->ledger, name, &e.phone);
 	}
+	e.phone.secure = c.mode != CP_DEVICE_NONSECURE;
+	w = calloc(1, sizeof(*w));
+	if (w != NULL && app->ledger != NULL && cp_ledger_world(app->ledger, e.cls, w) == 0)
+		e.world = w;
 	e.ctl = ctl.tl;
 	e.itl = itl.tl;
-	e.held_ctl = held_ctl.tl;
-	e.held_itl = held_itl.tl;
 	cp_admin_reply(req, cp_explain(&e));
 	held_free(&ctl);
 	held_free(&itl);
-	held_free(&held_ctl);
-	held_free(&held_itl);
+	free(w);
 	X509_free(e.signer);
 	cp_devcfg_free(&c);
 }

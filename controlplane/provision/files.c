@@ -333,6 +333,8 @@ void cp_files_fetched(struct cp_files *f, const struct cp_file_ask *ask, const s
 	n->kind = file->kind == CP_FILE_CTL ? PKI_TL_CTL : PKI_TL_ITL;
 	memcpy(n->device, device, sizeof(n->device));
 	n->file = cp_file_take((struct cp_file *)(uintptr_t)file); /* only its count changes */
+	n->from = ask->from;
+	n->proven = ask->device[0] != '\0' && strcmp(ask->device, device) == 0;
 	cp_files_note(f, n);
 }
 
@@ -401,7 +403,9 @@ static void take_notes(struct cp_files *f)
 		list = n->next;
 		if (n->what == CP_NOTE_LIST) {
 			if (f->env.has_list != NULL)
-				f->env.has_list(f->env.ctx, n->device, n->kind, n->file->data, n->file->len);
+				/* a phone that registered meanwhile is asked for here, so that its registration does not overtake this */
+				f->env.has_list(f->env.ctx, n->device, n->kind, n->file,
+						n->proven || cp_index_at_home(f->index, &n->from, n->device) ? NULL : &n->from);
 		} else {
 			if (b == NULL)
 				b = cp_batch_create();

@@ -87,7 +87,7 @@ int cp_files_get(struct cp_files *files, const struct cp_file_ask *ask, struct c
 /**
  * The asker has the whole file (last ACK; over TCP all bytes of a trust list acknowledged, of other files all sent). Feeds the
  * trust ledger, unless the device is registered from another address: then a stranger asked by its name. Of a phone that is not
- * registered there is no telling: who fetches its lists by name makes the ledger believe that it has them. Any thread.
+ * registered there is no telling: the ledger is told from where, and believes it when the phone registers from there. Any thread.
  */
 void cp_files_fetched(struct cp_files *files, const struct cp_file_ask *ask, const struct cp_file *file);
 
@@ -112,8 +112,9 @@ struct cp_files_env {
 		    uint8_t *sig, size_t *ret_len);
 	/* As cp_signer_unseal(). */
 	int (*unseal)(void *ctx, const void *sealed, size_t len, const char *aad, uint8_t **ret, size_t *ret_len);
-	/* A phone has this list now; may be NULL. */
-	void (*has_list)(void *ctx, const char *device, enum pki_tl_kind kind, const uint8_t *file, size_t len);
+	/* A phone fetched this list: it itself ('unproven_at' NULL), or somebody there who asked by its name. May be NULL. */
+	void (*has_list)(void *ctx, const char *device, enum pki_tl_kind kind, const struct cp_file *file,
+			 const struct cfg_addr *unproven_at);
 };
 
 /** Starts the threads. 'env' is copied. 0, -ENOMEM, -EAGAIN. */

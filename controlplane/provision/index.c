@@ -329,6 +329,21 @@ int cp_index_phone(struct cp_index *x, const char *device, const struct cfg_addr
 	return rc;
 }
 
+bool cp_index_at_home(struct cp_index *x, const struct cfg_addr *a, const char *device)
+{
+	const struct dev *d;
+	uint64_t mac;
+	bool yes;
+
+	if (a->family == 0 || !mac_of(device, &mac))
+		return false;
+	pthread_mutex_lock(&x->lock);
+	d = find(x, mac + 1);
+	yes = d->key == mac + 1 && d->at == (addr_hash(x, a) | 1) && d->at_family == a->family;
+	pthread_mutex_unlock(&x->lock);
+	return yes;
+}
+
 bool cp_index_elsewhere(struct cp_index *x, const struct cfg_addr *a, const char *device)
 {
 	const struct dev *d;

@@ -62,6 +62,8 @@ struct cp_idx_dev cp_index_get(struct cp_index *idx, const char *device);
 void cp_index_seen(struct cp_index *idx, const struct cfg_addr *addr, const char *device, int64_t now_s);
 /** The one phone that is registered from this address: cp_files_phone(). False: none, or several. */
 bool cp_index_here(struct cp_index *idx, const struct cfg_addr *addr, char ret_device[16]);
+/** The device is registered from this very address. */
+bool cp_index_at_home(struct cp_index *idx, const struct cfg_addr *addr, const char *device);
 /** The device is registered, from another address of this one's family. */
 bool cp_index_elsewhere(struct cp_index *idx, const struct cfg_addr *addr, const char *device);
 int cp_index_phone(struct cp_index *idx, const char *device, const struct cfg_addr *addr, bool here);
@@ -96,6 +98,8 @@ struct cp_note { /* for the event loop */
 	char device[16];          /* LIST */
 	enum pki_tl_kind kind;
 	struct cp_file *file;     /* LIST */
+	struct cfg_addr from;     /* LIST */
+	bool proven;              /* LIST: the device named itself */
 	uint8_t *val;             /* SIGNED: a record */
 	size_t val_len;
 	char key[CP_FILE_NAME_MAX + 8]; /* SIGNED */

@@ -1,117 +1,203 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a change means for the phones of the ledger: counted by what they hold, and refused if it strands one. */
+/*
+ * Phones by what they may hold. Every device of the store is in exactly one holding, moved when something of it changes, so
+ * that a plan for a hundred thousand phones looks at a few dozen holdings and at nothing else.
+ */
 #include <errno.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ledgerint.h"
-#include "log.h"
-#include "world.h"
 
 #define NOBODYS 2 /* groups at the end: holds nothing, holds what is served */
 
-struct walk {
-	const struct cp_ledger *l;
-	enum pki_tl_class cls;
-	struct cp_ledger_groups *g;
-	unsigned room, of_cnt, of_room;
-	int rc;
-};
+/* --- which holding --- */
 
-static bool group_is(const struct cp_tm_group *g, const struct entry *e, bool secure)
+static void hyp_add(struct hold_key *k, const struct kept *ctl, const struct kept *itl)
 {
-	return g->phone.secure == secure && g->phone.ctl == (e->ctl != NULL ? &e->ctl->list : NULL) &&
-	       g->phone.itl == (e->itl != NULL ? &e->itl->list : NULL);
+	for (unsigned i = 0; i < k->hyps; i++)
+		if (k->hyp[i][OF_CTL] == ctl && k->hyp[i][OF_ITL] == itl)
+			return;
+	k->hyp[k->hyps][OF_CTL] = ctl;
+	k->hyp[k->hyps++][OF_ITL] = itl;
 }
 
-static void *room_for(void *p, unsigned cnt, unsigned *room, size_t item)
+static void claim_hyp(struct hold_key *k, const struct entry *e, unsigned i)
 {
-	unsigned more = *room == 0 ? 64 : 2 * *room;
-	void *grown;
+	const struct cp_ledger_claim *c = &e->rec.claim[i];
 
-	if (cnt < *room)
-		return p;
-	grown = realloc(p, more * item);
-	if (grown != NULL)
-		*room = more;
-	return grown;
+	hyp_add(k, c->has_ctl ? e->claim[i][OF_CTL] : e->list[OF_CTL], c->has_itl ? e->claim[i][OF_ITL] : e->list[OF_ITL]);
 }
 
-static int group_of(struct walk *w, const struct entry *e, bool secure)
+static void key_of(const struct entry *e, struct hold_key *k)
 {
-	struct cp_ledger_groups *g = w->g;
-	struct cp_tm_group *grown;
+	const struct cp_ledger_rec *r = &e->rec;
+	bool known = r->blank || r->has_ctl || r->has_itl, lost = false;
+	unsigned last = 0;
 
-	for (unsigned i = 0; i < g->n; i++)
-		if (group_is(&g->g[i], e, secure))
-			return (int)i;
-	grown = room_for(g->g, g->n + NOBODYS + 1, &w->room, sizeof(*grown));
-	if (grown == NULL)
-		return -ENOMEM;
-	g->g = grown;
-	g->g[g->n] = (struct cp_tm_group){.phone = {.ctl = e->ctl != NULL ? &e->ctl->list : NULL,
-						    .itl = e->itl != NULL ? &e->itl->list : NULL, .secure = secure}};
-	return (int)g->n++;
-}
-
-static void one_device(void *ctx, const struct cp_device *dev)
-{
-	struct walk *w = ctx;
-	struct cp_ledger_groups *g = w->g;
-	const struct cp_ledger *l = w->l;
-	struct entry *e, **of;
-	unsigned *of_group, room;
-	int i;
-
-	if (w->rc < 0 || pki_tl_class_of_model(dev->model, l->env.default_class) != w->cls)
+	memset(k, 0, sizeof(*k));
+	k->cls = e->cls;
+	k->secure = e->secure;
+	if (!e->heard || e->removed)
 		return;
-	e = cp_ledger_entry(l, dev->name);
-	if (e == NULL) {
-		g->fresh++;
-		return;
+	for (unsigned i = 0; i < r->claim_cnt; i++) {
+		lost = lost || (r->claim[i].has_ctl && e->claim[i][OF_CTL] == NULL) ||
+		       (r->claim[i].has_itl && e->claim[i][OF_ITL] == NULL);
+		if (r->claim[i].us > r->claim[last].us)
+			last = i;
 	}
-	if ((e->rec.has_ctl && e->ctl == NULL) || (e->rec.has_itl && e->itl == NULL) ||
-	    (!e->rec.has_ctl && !e->rec.has_itl && !e->rec.blank)) {
-		g->dark++;
+	lost = lost || (r->has_ctl && e->list[OF_CTL] == NULL) || (r->has_itl && e->list[OF_ITL] == NULL);
+	k->doubt = r->doubt != 0;
+	k->unproven = r->claim_cnt > 0 && r->doubt == 0;
+	k->vague = r->vague;
+	k->state = lost || (!known && r->claim_cnt == 0) ? HOLD_DARK : HOLD_KNOWN;
+	if (k->state == HOLD_DARK)
 		return;
-	}
-	i = group_of(w, e, dev->mode != CP_DEVICE_NONSECURE);
-	room = w->of_room;
-	of = i < 0 ? NULL : room_for(g->of, w->of_cnt, &room, sizeof(*of));
-	if (of != NULL)
-		g->of = of;
-	of_group = of == NULL ? NULL : room_for(g->of_group, w->of_cnt, &w->of_room, sizeof(*of_group));
-	if (of_group == NULL) {
-		w->rc = -ENOMEM;
-		return;
-	}
-	g->of_group = of_group;
-	g->of[w->of_cnt] = e;
-	g->of_group[w->of_cnt++] = (unsigned)i;
-	g->g[i].cnt++;
-	g->phones++;
+	if (!known) /* what was fetched last, or it is still in its box */
+		claim_hyp(k, e, last);
+	hyp_add(k, e->list[OF_CTL], e->list[OF_ITL]);
+	for (unsigned i = 0; i < r->claim_cnt; i++)
+		claim_hyp(k, e, i);
 }
+
+static size_t bucket_of(const struct hold_key *k)
+{
+	const uint8_t *p = (const uint8_t *)k;
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (size_t i = 0; i < sizeof(*k); i++)
+		h = (h ^ p[i]) * UINT64_C(1099511628211);
+	return (size_t)(h ^ h >> 29) % HOLD_BUCKETS;
+}
+
+static void leave(struct cp_ledger *l, struct entry *e)
+{
+	struct holding *h = e->holding, **at;
+
+	if (h == NULL)
+		return;
+	*e->hold_at = e->hold_next;
+	if (e->hold_next != NULL)
+		e->hold_next->hold_at = e->hold_at;
+	else
+		h->last = e->hold_at;
+	e->holding = NULL;
+	if (--h->cnt > 0)
+		return;
+	for (at = &l->hold[bucket_of(&h->key)]; *at != h; at = &(*at)->next)
+		;
+	*at = h->next;
+	*(h->older != NULL ? &h->older->newer : &l->hold_first) = h->newer;
+	*(h->newer != NULL ? &h->newer->older : &l->hold_last) = h->older;
+	l->hold_cnt--;
+	free(h);
+}
+
+static struct holding *holding_of(struct cp_ledger *l, const struct hold_key *k)
+{
+	struct holding **bucket = &l->hold[bucket_of(k)], *h = *bucket;
+
+	while (h != NULL && memcmp(&h->key, k, sizeof(*k)) != 0)
+		h = h->next;
+	if (h != NULL)
+		return h;
+	h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return NULL;
+	memcpy(&h->key, k, sizeof(*k)); /* padding too */
+	h->last = &h->first;
+	h->next = *bucket;
+	*bucket = h;
+	h->older = l->hold_last;
+	*(l->hold_last != NULL ? &l->hold_last->newer : &l->hold_first) = h;
+	l->hold_last = h;
+	l->hold_cnt++;
+	return h;
+}
+
+int cp_ledger_rehold(struct cp_ledger *l, struct entry *e, bool there)
+{
+	struct hold_key k;
+	struct holding *h;
+
+	if (!there) {
+		leave(l, e);
+		return 0;
+	}
+	key_of(e, &k);
+	if (e->holding != NULL && memcmp(&e->holding->key, &k, sizeof(k)) == 0)
+		return 0;
+	h = holding_of(l, &k);
+	if (h == NULL)
+		return -ENOMEM; /* it stays where it was */
+	leave(l, e);
+	e->holding = h;
+	e->hold_next = NULL;
+	e->hold_at = h->last;
+	*h->last = e;
+	h->last = &e->hold_next;
+	h->cnt++;
+	return 0;
+}
+
+void cp_ledger_holds_free(struct cp_ledger *l)
+{
+	while (l->hold_first != NULL) {
+		struct holding *h = l->hold_first;
+
+		l->hold_first = h->newer;
+		free(h);
+	}
+}
+
+bool cp_ledger_holds(const struct cp_ledger *l, const char *device, struct cp_tm_phone *ret)
+{
+	const struct entry *e = cp_ledger_entry(l, device);
+	const struct hold_key *k = e != NULL && e->holding != NULL ? &e->holding->key : NULL;
+
+	if (k == NULL || k->state != HOLD_KNOWN)
+		return false;
+	*ret = (struct cp_tm_phone){.ctl = k->hyp[0][OF_CTL] != NULL ? &k->hyp[0][OF_CTL]->list : NULL,
+				    .itl = k->hyp[0][OF_ITL] != NULL ? &k->hyp[0][OF_ITL]->list : NULL, .secure = k->secure};
+	return true;
+}
+
+/* --- groups for the model --- */
 
 int cp_ledger_groups(const struct cp_ledger *l, enum pki_tl_class cls, const struct cp_tm_world *now, struct cp_ledger_groups *ret)
 {
-	struct walk w = {.l = l, .cls = cls, .g = ret};
+	size_t room = (size_t)l->hold_cnt * HYPS_MAX + NOBODYS;
+	struct cp_tm_group *g = calloc(room, sizeof(*g));
 
 	memset(ret, 0, sizeof(*ret));
-	ret->g = room_for(NULL, 0, &w.room, sizeof(*ret->g));
-	if (ret->g == NULL)
-		return -ENOMEM;
-	cp_dir_each_device(l->env.store, one_device, &w);
-	if (w.rc == 0 && ret->n + NOBODYS > CP_TM_GROUPS_MAX)
-		w.rc = -EOVERFLOW;
-	if (w.rc < 0) {
+	ret->of = calloc(room, sizeof(struct holding *));
+	ret->g = g;
+	if (g == NULL || ret->of == NULL) {
 		cp_ledger_groups_free(ret);
-		return w.rc;
+		return -ENOMEM;
 	}
-	ret->g[ret->n++] = (struct cp_tm_group){.phone.secure = true};
-	ret->g[ret->n++] = (struct cp_tm_group){.phone = {.ctl = now->ctl.served ? &now->ctl.list : NULL,
-							  .itl = now->itl.served ? &now->itl.list : NULL, .secure = true}};
+	for (const struct holding *h = l->hold_first; h != NULL; h = h->newer) {
+		if (h->key.cls != cls)
+			continue;
+		ret->fresh += h->key.state == HOLD_FRESH ? h->cnt : 0;
+		ret->dark += h->key.state == HOLD_DARK ? h->cnt : 0;
+		ret->unproven += h->key.unproven ? h->cnt : 0;
+		ret->doubtful += h->key.doubt ? h->cnt : 0;
+		for (unsigned i = 0; i < h->key.hyps; i++) {
+			const struct kept *ctl = h->key.hyp[i][OF_CTL], *itl = h->key.hyp[i][OF_ITL];
+
+			ret->of[ret->n] = h;
+			g[ret->n++] = (struct cp_tm_group){.phone = {.ctl = ctl != NULL ? &ctl->list : NULL,
+								     .itl = itl != NULL ? &itl->list : NULL,
+								     .secure = h->key.secure},
+							   .cnt = i == 0 ? h->cnt : 0};
+			ret->phones += i == 0 ? h->cnt : 0;
+		}
+	}
+	g[ret->n++] = (struct cp_tm_group){.phone.secure = true};
+	g[ret->n++] = (struct cp_tm_group){.phone = {.ctl = now->ctl.served ? &now->ctl.list : NULL,
+						     .itl = now->itl.served ? &now->itl.list : NULL, .secure = true}};
 	return 0;
 }
 
@@ -119,25 +205,95 @@ void cp_ledger_groups_free(struct cp_ledger_groups *g)
 {
 	free(g->g);
 	free(g->of);
-	free(g->of_group);
 	memset(g, 0, sizeof(*g));
+}
+
+int cp_ledger_world(const struct cp_ledger *l, enum pki_tl_class cls, struct cp_tm_world *ret)
+{
+	return l->env.world != NULL ? l->env.world(l->env.ctx, cls, ret) : -EAGAIN;
 }
 
 int cp_ledger_now(const struct cp_ledger *l, struct cp_ledger_worlds *ret)
 {
-	int rc = l->env.world == NULL ? -EAGAIN : 0;
+	int rc = 0;
 
 	memset(ret->have, 0, sizeof(ret->have));
 	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++) {
-		rc = l->env.world(l->env.ctx, (enum pki_tl_class)cls, &ret->w[cls]);
+		rc = cp_ledger_world(l, (enum pki_tl_class)cls, &ret->w[cls]);
 		ret->have[cls] = rc == 0;
 	}
 	return rc;
 }
 
-static int toll_class(const struct cp_ledger *l, enum pki_tl_class cls, const struct cp_tm_world *from,
-		      const struct cp_tm_world *to, struct cp_ledger_toll *t, unsigned *dark)
+/* Does it hold what is served to its class? */
+static bool holds(const struct cp_tm_list *has, const struct cp_tm_signed *served)
 {
+	return !served->served || cp_tm_list_same(has, &served->list);
+}
+
+int cp_ledger_count(const struct cp_ledger *l, const struct cp_ledger_worlds *w, struct cp_ledger_census *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
+		const struct cp_tm_world *cw = &w->w[cls];
+		struct cp_ledger_groups g;
+		int rc = w->have[cls] ? cp_ledger_groups(l, (enum pki_tl_class)cls, cw, &g) : -EAGAIN;
+
+		if (rc < 0)
+			return rc;
+		for (unsigned i = 0; i < g.n; i++) {
+			const struct cp_tm_group *p = &g.g[i];
+
+			ret->phones += p->cnt;
+			if (p->cnt > 0 && holds(p->phone.ctl, &cw->ctl) && holds(p->phone.itl, &cw->itl))
+				ret->hold += p->cnt;
+			if (p->cnt > 0 && cp_tm_boot(cw, &p->phone, NULL) != 0)
+				ret->stranded += p->cnt;
+		}
+		ret->unproven += g.unproven;
+		ret->doubtful += g.doubtful;
+		ret->dark += g.dark;
+		ret->fresh += g.fresh;
+		cp_ledger_groups_free(&g);
+	}
+	return 0;
+}
+
+/* --- what a change costs --- */
+
+struct tally {
+	struct cp_ledger_toll *t;
+	unsigned dark, vague;
+	bool unseen;
+};
+
+/* One holding: groups 'from' up to 'to'. */
+static void toll_holding(const struct cp_ledger_groups *g, unsigned from, unsigned to, struct tally *y)
+{
+	const struct holding *h = g->of[from];
+	struct cp_ledger_toll *t = y->t;
+	unsigned why = 0;
+
+	for (unsigned i = from; i < to; i++)
+		why |= g->g[i].why;
+	t->why |= why;
+	if (g->g[from].why != 0)
+		t->known += h->cnt;
+	else if (why != 0)
+		*(h->key.doubt ? &t->doubt : &t->unproven) += h->cnt;
+	else if (g->g[from].lost)
+		t->lost += h->cnt;
+	if (why == 0 && h->key.vague)
+		y->vague += h->cnt;
+	for (const struct entry *e = h->first; why != 0 && e != NULL && t->first_cnt < sizeof(t->first) / sizeof(t->first[0]);
+	     e = e->hold_next)
+		memcpy(t->first[t->first_cnt++], e->rec.device, sizeof(t->first[0]));
+}
+
+static int toll_class(const struct cp_ledger *l, enum pki_tl_class cls, const struct cp_tm_world *from,
+		      const struct cp_tm_world *to, struct tally *y)
+{
+	struct cp_ledger_toll *t = y->t;
 	struct cp_ledger_groups g;
 	struct cp_tm_toll toll;
 	int rc = cp_ledger_groups(l, cls, from, &g);
@@ -145,20 +301,22 @@ static int toll_class(const struct cp_ledger *l, enum pki_tl_class cls, const st
 	if (rc < 0)
 		return rc;
 	cp_tm_count(from, to, g.g, g.n, &toll);
-	t->known += toll.stranded;
-	t->lost += toll.lost;
+	for (unsigned i = 0, k; i + NOBODYS < g.n; i = k) {
+		for (k = i + 1; k + NOBODYS < g.n && g.of[k] == g.of[i]; k++)
+			;
+		toll_holding(&g, i, k, y);
+	}
 	t->phones += g.phones;
-	*dark += g.dark;
-	if (toll.unseen)
-		t->fresh += g.fresh;
-	for (unsigned i = 0; i < g.n; i++)
-		if (g.g[i].why != 0 && (g.g[i].cnt > 0 || g.fresh > 0))
-			t->why |= g.g[i].why;
-	if (toll.unseen) /* what is served today is what they may hold */
-		t->dark = 1;
-	for (unsigned i = 0; i < g.phones && t->first_cnt < sizeof(t->first) / sizeof(t->first[0]); i++)
-		if (g.g[g.of_group[i]].why != 0)
-			memcpy(t->first[t->first_cnt++], g.of[i]->rec.device, sizeof(t->first[0]));
+	t->claimed += g.unproven;
+	t->doubtful += g.doubtful;
+	y->dark += g.dark;
+	for (unsigned i = g.n - NOBODYS; i < g.n; i++) {
+		if (g.g[i].why == 0)
+			continue;
+		y->unseen = true; /* what is served today is what they may hold */
+		t->fresh += i + 1 == g.n && g.g[i - 1].why != 0 ? 0 : g.fresh;
+		t->why |= g.fresh > 0 ? g.g[i].why : 0;
+	}
 	cp_ledger_groups_free(&g);
 	return 0;
 }
@@ -166,15 +324,16 @@ static int toll_class(const struct cp_ledger *l, enum pki_tl_class cls, const st
 int cp_ledger_toll(const struct cp_ledger *l, const struct cp_ledger_worlds *from, const struct cp_ledger_worlds *to,
 		   struct cp_ledger_toll *ret)
 {
-	unsigned dark = 0;
+	struct tally y = {.t = ret};
 	int rc = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++)
 		if (from->have[cls] && to->have[cls])
-			rc = toll_class(l, (enum pki_tl_class)cls, &from->w[cls], &to->w[cls], ret, &dark);
-	ret->dark = ret->known > 0 || ret->dark > 0 ? dark : 0;
-	ret->stranded = ret->known + ret->dark + ret->fresh;
+			rc = toll_class(l, (enum pki_tl_class)cls, &from->w[cls], &to->w[cls], &y);
+	if (y.unseen || ret->known > 0 || ret->unproven > 0 || ret->doubt > 0)
+		ret->dark = y.dark + y.vague;
+	ret->stranded = ret->known + ret->unproven + ret->doubt + ret->dark + ret->fresh;
 	return rc;
 }
 
@@ -187,6 +346,10 @@ void cp_ledger_toll_text(const struct cp_ledger_toll *t, char *buf, size_t size)
 	buf[0] = '\0';
 #define ADD(...) (n < size ? n += (size_t)snprintf(buf + n, size - n, __VA_ARGS__) : 0)
 	ADD("%u phone%s would be stranded", t->stranded, t->stranded == 1 ? "" : "s");
+	if (t->unproven > 0)
+		ADD(", %u of them if a list that was fetched in their name was not, or was, fetched by them", t->unproven);
+	if (t->doubt > 0)
+		ADD(", %u of them if they took a list that they should have refused", t->doubt);
 	if (t->dark > 0)
 		ADD(", %u of them of which it is not known what they hold", t->dark);
 	if (t->fresh > 0)
@@ -197,155 +360,4 @@ void cp_ledger_toll_text(const struct cp_ledger_toll *t, char *buf, size_t size)
 	if (t->first_cnt > 0)
 		ADD("; first %s", t->first[0]);
 #undef ADD
-}
-
-/* --- asks --- */
-
-static int ask_step(const struct cp_trust_ask *ask, const struct cp_tm_world *w, struct cp_tm_step *s, char *why, size_t size)
-{
-	enum cp_tm_ident ident;
-	uint8_t to[CP_TM_ID];
-	const char *subject = ask->subject != NULL ? ask->subject : "";
-
-	*s = (struct cp_tm_step){.ident = -1};
-	if (ask->to != NULL && cp_tm_cert_id(ask->to, to) < 0)
-		return -EIO;
-	switch (ask->change) {
-	case CP_TRUST_REGEN:
-	case CP_TRUST_RETIRE:
-	case CP_TRUST_RESTORE:
-		s->op = ask->change == CP_TRUST_REGEN ? CP_TM_REGEN :
-			ask->change == CP_TRUST_RETIRE ? CP_TM_RETIRE : CP_TM_RETURN;
-		if (ask->change == CP_TRUST_RESTORE && subject[0] == '\0')
-			return 0;
-		if (cp_tm_ident_parse(subject, &ident) < 0)
-			return -ENOENT; /* phones never meet it */
-		s->ident = (int)ident;
-		s->has_to = ask->to != NULL;
-		if (s->has_to)
-			memcpy(s->to, to, sizeof(to));
-		return 0;
-	case CP_TRUST_MODE:
-		s->op = strcmp(subject, "mixed") == 0 ? CP_TM_MIXED : CP_TM_NONSECURE;
-		return 0;
-	case CP_TRUST_ROLLBACK:
-		s->op = strcmp(subject, "off") == 0 ? CP_TM_ROLLBACK_OFF : CP_TM_ROLLBACK_ON;
-		return 0;
-	case CP_TRUST_SIGNER:
-		if (ask->to == NULL)
-			break;
-		if (strcmp(subject, "itl") == 0) {
-			s->op = CP_TM_SIGN_ITL;
-			s->with = w->prev[CP_TM_TFTP].have && memcmp(w->prev[CP_TM_TFTP].id, to, CP_TM_ID) == 0 ? CP_TM_WITH_PREV :
-				  w->ident[CP_TM_ITLRECOVERY].have && memcmp(w->ident[CP_TM_ITLRECOVERY].id, to, CP_TM_ID) == 0 ?
-														  CP_TM_WITH_RECOVERY :
-														  CP_TM_WITH_TFTP;
-			return 0;
-		}
-		s->op = CP_TM_SIGN_CTL;
-		for (int i = 0; i < CP_TM_IDENTS; i++)
-			if (w->ident[i].have && memcmp(w->ident[i].id, to, CP_TM_ID) == 0)
-				s->ident = i;
-		return s->ident >= 0 ? 0 : -ENOTSUP; /* a token that is elsewhere: CP_TRUST_LIST says all of it */
-	case CP_TRUST_REMOVE:
-		s->op = CP_TM_REMOVE_CTL;
-		if (cp_tm_ident_parse(subject, &ident) < 0)
-			return -ENOENT;
-		s->ident = (int)ident;
-		return 0;
-	case CP_TRUST_LIST:
-		break;
-	}
-	snprintf(why, size, "a change that is not known");
-	return -EINVAL;
-}
-
-/* The list as it is to be, entry for entry. */
-static int ask_list(const struct cp_trust_ask *ask, int cls, struct cp_tm_world *w, char *why, size_t size)
-{
-	bool ctl = ask->subject != NULL && strcmp(ask->subject, "ctl") == 0;
-	struct cp_tm_signed *l = ctl ? &w->ctl : &w->itl;
-	int rc;
-
-	if (ask->cnt[cls] == 0)
-		return 0;
-	if (ask->to == NULL) {
-		snprintf(why, size, "a list without signer");
-		return -EINVAL;
-	}
-	rc = cp_tm_list_entries(ask->entry[cls], ask->cnt[cls], &l->list);
-	if (rc == 0)
-		rc = cp_tm_cert_id(ask->to, l->signer);
-	if (rc < 0)
-		return rc;
-	l->served = true;
-	if (!ctl)
-		return 0;
-	w->mixed = ask->mixed;
-	return cp_tm_itl(w, why, size); /* which names the CallManager certificate where the CTL does not */
-}
-
-static int ask_world(const struct cp_trust_ask *ask, const struct cp_ledger_worlds *from, struct cp_ledger_worlds *to, char *why,
-		     size_t size)
-{
-	int rc = 0;
-
-	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++) {
-		struct cp_tm_step s;
-
-		if (!from->have[cls])
-			continue;
-		to->w[cls] = from->w[cls];
-		to->have[cls] = true;
-		if (ask->change == CP_TRUST_LIST) {
-			rc = ask_list(ask, cls, &to->w[cls], why, size);
-			continue;
-		}
-		rc = ask_step(ask, &from->w[cls], &s, why, size);
-		if (rc == 0)
-			rc = cp_tm_apply(&to->w[cls], &s, why, size);
-	}
-	return rc;
-}
-
-int cp_ledger_allow(struct cp_ledger *l, const struct cp_trust_ask *ask, int64_t strand, unsigned *ret_count, char *why,
-		    size_t why_size)
-{
-	struct cp_ledger_worlds *from = calloc(1, sizeof(*from)), *to = calloc(1, sizeof(*to));
-	struct cp_ledger_toll t = {0};
-	char text[512];
-	int rc = from == NULL || to == NULL ? -ENOMEM : cp_ledger_now(l, from);
-
-	if (why_size > 0)
-		why[0] = '\0';
-	*ret_count = 0;
-	if (rc == 0)
-		rc = ask_world(ask, from, to, why, why_size);
-	if (rc == 0)
-		rc = cp_ledger_toll(l, from, to, &t);
-	if (rc == -ENOENT) /* nothing that a phone ever sees */
-		rc = t.stranded = 0;
-	free(from);
-	free(to);
-	if (rc < 0) {
-		if (why_size > 0 && why[0] == '\0')
-			snprintf(why, why_size, "what it does to the phones cannot be said: %s",
-				 rc == -EAGAIN ? "certificates or lists are not there yet" : strerror(-rc));
-		return rc;
-	}
-	*ret_count = t.stranded;
-	if (t.stranded == 0)
-		return 0;
-	cp_ledger_toll_text(&t, text, sizeof(text));
-	if (strand == (int64_t)t.stranded) {
-		cfg_log(CFG_LOG_WARN, "phones-stranded", "count=%u allowed=yes reason=%s", t.stranded, cfg_q(text));
-		return 0;
-	}
-	if (strand > 0)
-		snprintf(why, why_size, "%s. Not %lld. Ask 'ravelinctl trust plan' for an order that strands nobody", text,
-			 (long long)strand);
-	else
-		snprintf(why, why_size, "%s. Ask 'ravelinctl trust plan' for an order that strands nobody, or give --strand %u", text,
-			 t.stranded);
-	return -EPERM;
 }

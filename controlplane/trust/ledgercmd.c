@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* trust.status, trust.ledger, trust.forget, trust.plan. */
+/* trust.status, trust.ledger, trust.forget, trust.confirm; trust.plan is ledgerplan.c's. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -50,32 +50,6 @@ static json_t *list_name(bool has, const uint8_t hash[32])
 
 /* --- status --- */
 
-/* Does it hold what is served to its class? */
-static bool holds(const struct cp_tm_list *has, const struct cp_tm_signed *served)
-{
-	return !served->served || cp_tm_list_same(has, &served->list);
-}
-
-static void count_class(const struct cp_ledger *l, enum pki_tl_class cls, const struct cp_tm_world *w, unsigned n[5])
-{
-	struct cp_ledger_groups g;
-
-	if (cp_ledger_groups(l, cls, w, &g) < 0)
-		return;
-	for (unsigned i = 0; i < g.n; i++) {
-		const struct cp_tm_group *p = &g.g[i];
-
-		n[0] += p->cnt;
-		if (holds(p->phone.ctl, &w->ctl) && holds(p->phone.itl, &w->itl))
-			n[1] += p->cnt;
-		if (cp_tm_boot(w, &p->phone, NULL) != 0)
-			n[2] += p->cnt;
-	}
-	n[3] += g.dark;
-	n[4] += g.fresh;
-	cp_ledger_groups_free(&g);
-}
-
 static bool in_force(const struct cp_ledger_worlds *w, const struct kept *k)
 {
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++)
@@ -89,20 +63,18 @@ static void status(void *ctx, struct cp_admin_req *req, const json_t *args)
 	static const char *const known[] = {NULL};
 	struct cp_ledger *l = ctx;
 	struct cp_ledger_worlds *w;
-	unsigned n[5] = {0};
+	struct cp_ledger_census n;
 	json_t *lists, *o;
 
 	if (cp_admin_arg_known(req, args, known) < 0)
 		return;
 	w = calloc(1, sizeof(*w));
-	if (w == NULL || cp_ledger_now(l, w) < 0) {
+	if (w == NULL || cp_ledger_now(l, w) < 0 || cp_ledger_count(l, w, &n) < 0) {
 		free(w);
 		cp_admin_fail(req, "unavailable", "certificates or lists are not there yet");
 		return;
 	}
 	lists = json_array();
-	for (int cls = 1; cls < PKI_CLASS_MAX; cls++)
-		count_class(l, (enum pki_tl_class)cls, &w->w[cls], n);
 	for (const struct kept *k = l->kept; k != NULL; k = k->next)
 		if (k->refs > 0) {
 			o = json_pack("{s:s, s:o, s:i, s:s}", "list", k->kind == PKI_TL_CTL ? "CTL" : "ITL", "sha256",
@@ -112,12 +84,41 @@ static void status(void *ctx, struct cp_admin_req *req, const json_t *args)
 			json_array_append_new(lists, o);
 		}
 	free(w);
-	cp_admin_reply(req, json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "phones", (int)n[0], "hold_what_is_served", (int)n[1],
-				      "behind", (int)(n[0] - n[1]), "stranded", (int)n[2], "holdings_not_known", (int)n[3],
-				      "never_seen", (int)n[4], "lists", lists));
+	cp_admin_reply(req, json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o}", "phones", (int)n.phones, "hold_what_is_served",
+				      (int)n.hold, "behind", (int)(n.phones - n.hold), "stranded", (int)n.stranded, "unproven",
+				      (int)n.unproven, "doubtful", (int)n.doubtful, "holdings_not_known", (int)n.dark, "never_seen",
+				      (int)n.fresh, "lists", lists));
 }
 
 /* --- phones --- */
+
+static json_t *claims(const struct cp_ledger_rec *r)
+{
+	json_t *a = json_array();
+
+	for (unsigned i = 0; i < r->claim_cnt; i++) {
+		const struct cp_ledger_claim *c = &r->claim[i];
+		char from[64] = "";
+
+		if (c->from.family != 0)
+			cfg_addr_print(&c->from, from, sizeof(from));
+		json_array_append_new(a, json_pack("{s:s, s:o, s:o, s:o}", "from", from, "ctl", list_name(c->has_ctl, c->ctl), "itl",
+						   list_name(c->has_itl, c->itl), "when", when(c->us)));
+	}
+	return a;
+}
+
+/* What one should know beside what it holds. */
+static const char *note_of(const struct cp_ledger_rec *r)
+{
+	if (r->doubt != 0)
+		return "doubted: it fetched a list that what it holds would refuse";
+	if (r->vague)
+		return "lists were fetched in its name from more places than are kept";
+	if (r->claim_cnt > 0)
+		return "unproven: fetched in its name; it did not register from there within the hour";
+	return r->blank ? "reset: holds no list" : !r->has_ctl && !r->has_itl ? "lists not known" : "";
+}
 
 static json_t *phone(const struct cp_ledger_rec *r)
 {
@@ -129,7 +130,8 @@ static json_t *phone(const struct cp_ledger_rec *r)
 	json_object_set_new(o, "lsc_expires", when(r->lsc_expires_us));
 	json_object_set_new(o, "callmanager", list_name(r->has_ccm, r->ccm));
 	json_object_set_new(o, "seen", when(r->seen_us));
-	json_object_set_new(o, "note", json_string(r->blank ? "reset: holds no list" : !r->has_ctl && !r->has_itl ? "lists not known" : ""));
+	json_object_set_new(o, "unproven", claims(r));
+	json_object_set_new(o, "note", json_string(note_of(r)));
 	return o;
 }
 
@@ -199,55 +201,73 @@ static void show_ledger(void *ctx, struct cp_admin_req *req, const json_t *args)
 	cp_admin_reply(req, s.out);
 }
 
-struct forget {
+struct said {
 	struct cp_admin_req *req;
+	const char *done;
 	int n;
 };
 
-static void forgotten(void *ctx, int rc)
+static void said_stored(void *ctx, int rc)
 {
-	struct forget *f = ctx;
+	struct said *f = ctx;
 
 	if (rc < 0)
 		cp_admin_fail_rc(f->req, rc, NULL);
 	else
-		cp_admin_reply(f->req, json_pack("{s:i}", "forgotten", f->n));
+		cp_admin_reply(f->req, json_pack("{s:i}", f->done, f->n));
 	free(f);
 }
 
-/* What was heard otherwise is gathered; what an operator says is answered when it is synced, with an audit record. */
-static void forget(void *ctx, struct cp_admin_req *req, const json_t *args)
+/* All or none: each must be something that can be said of it. */
+static bool sayable(struct cp_ledger *l, struct cp_admin_req *req, const json_t *list, bool claims_wanted)
 {
-	struct cp_ledger *l = ctx;
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		const struct cp_ledger_rec *r = cp_ledger_find(l, json_string_value(v));
+
+		if (cp_dir_device(l->env.store, json_string_value(v)) == NULL)
+			cp_admin_fail(req, "not-found", "%s: no such device", json_string_value(v));
+		else if (claims_wanted && (r == NULL || r->claim_cnt == 0))
+			cp_admin_fail(req, "not-found", "%s: nothing unproven is known of it", json_string_value(v));
+		else
+			continue;
+		return false;
+	}
+	return true;
+}
+
+/* What was heard otherwise is gathered; what an operator says is answered when it is synced, with an audit record. */
+static void say(struct cp_ledger *l, struct cp_admin_req *req, const json_t *args, bool confirm)
+{
 	const json_t *list = devices_arg(req, args, true), *v;
 	struct cp_batch *b;
-	struct forget *f;
+	struct said *f;
 	json_t *audit;
 	char *text;
 	size_t i;
 	int rc = 0;
 
-	if (list == NULL)
+	if (list == NULL || !sayable(l, req, list, confirm))
 		return;
-	json_array_foreach(list, i, v)
-		if (cp_dir_device(l->env.store, json_string_value(v)) == NULL) {
-			cp_admin_fail(req, "not-found", "%s: no such device", json_string_value(v));
-			return;
-		}
 	b = cp_batch_create();
 	f = calloc(1, sizeof(*f));
-	audit = json_pack("{s:s, s:s, s:O}", "what", "trust-forget", "who", cp_admin_who(req), "devices", list);
+	audit = json_pack("{s:s, s:s, s:O}", "what", confirm ? "trust-confirm" : "trust-forget", "who", cp_admin_who(req), "devices", list);
 	text = audit != NULL ? json_dumps(audit, JSON_COMPACT) : NULL;
 	json_decref(audit);
 	if (b == NULL || f == NULL || text == NULL)
 		rc = -ENOMEM;
 	json_array_foreach(list, i, v) {
+		const char *name = json_string_value(v);
 		const struct cp_ledger_rec *r;
 		struct cp_buf buf;
 
 		if (rc == 0)
-			rc = cp_ledger_forget(l, json_string_value(v));
-		r = rc == 0 ? cp_ledger_find(l, json_string_value(v)) : NULL;
+			rc = confirm ? cp_ledger_confirm(l, name) : cp_ledger_forget(l, name);
+		if (rc == -ENOENT && confirm) /* named twice */
+			rc = 0;
+		r = rc == 0 ? cp_ledger_find(l, name) : NULL;
 		if (r == NULL || (rc = cp_ledger_rec_build(r, &buf)) < 0)
 			continue;
 		rc = cp_batch_put(b, CP_CF_LEDGER, r->device, strlen(r->device), buf.data, buf.len);
@@ -257,8 +277,8 @@ static void forget(void *ctx, struct cp_admin_req *req, const json_t *args)
 		rc = cp_batch_audit(b, text);
 	free(text);
 	if (rc == 0) {
-		*f = (struct forget){req, (int)json_array_size(list)};
-		rc = cp_store_submit(l->env.store, b, forgotten, f);
+		*f = (struct said){req, confirm ? "confirmed" : "forgotten", (int)json_array_size(list)};
+		rc = cp_store_submit(l->env.store, b, said_stored, f);
 		b = NULL;
 	}
 	if (rc < 0) {
@@ -268,202 +288,14 @@ static void forget(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 }
 
-/* --- plans --- */
-
-struct plan_ask {
-	struct cp_tm_step step[CP_TM_STEPS_MAX];
-	unsigned n;
-};
-
-/* "regenerate TVS + regenerate TFTP" */
-static int parse_change(const char *text, struct plan_ask *ret, char *why, size_t size)
+static void forget(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
-	const char *at = text;
-
-	memset(ret, 0, sizeof(*ret));
-	for (;;) {
-		size_t n = strcspn(at, "+");
-		char one[160];
-		int rc;
-
-		if (n >= sizeof(one) || ret->n == CP_TM_STEPS_MAX) {
-			snprintf(why, size, "a plan has up to %d changes, joined by +", CP_TM_STEPS_MAX);
-			return -EINVAL;
-		}
-		memcpy(one, at, n);
-		one[n] = '\0';
-		rc = cp_tm_step_parse(one, &ret->step[ret->n++], why, size);
-		if (rc < 0 || at[n] == '\0')
-			return rc;
-		at += n + 1;
-	}
+	say(ctx, req, args, false);
 }
 
-static int apply_all(const struct cp_ledger_worlds *from, const struct cp_tm_step *s, struct cp_ledger_worlds *to, char *why, size_t size)
+static void confirm(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
-	int rc = 0;
-
-	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++) {
-		to->have[cls] = from->have[cls];
-		if (!from->have[cls])
-			continue;
-		to->w[cls] = from->w[cls];
-		rc = cp_tm_apply(&to->w[cls], s, why, size);
-	}
-	return rc;
-}
-
-/* All at once, nobody comes in between: what it would cost. */
-static int at_once(struct cp_ledger *l, const struct plan_ask *ask, struct cp_ledger_toll *ret, char *why, size_t size)
-{
-	struct cp_ledger_worlds *from = calloc(1, sizeof(*from)), *to = calloc(1, sizeof(*to)), *tmp = calloc(1, sizeof(*tmp));
-	int rc = from == NULL || to == NULL || tmp == NULL ? -ENOMEM : cp_ledger_now(l, from);
-
-	if (rc == 0)
-		*tmp = *from;
-	for (unsigned i = 0; rc == 0 && i < ask->n; i++) {
-		rc = apply_all(tmp, &ask->step[i], to, why, size);
-		if (rc == 0)
-			*tmp = *to;
-	}
-	if (rc == 0)
-		rc = cp_ledger_toll(l, from, tmp, ret);
-	free(from);
-	free(to);
-	free(tmp);
-	return rc;
-}
-
-/* One order for all classes: searched where most phones are, and checked with the others' phones in the same search. */
-static int find_order(struct cp_ledger *l, const struct plan_ask *ask, struct cp_tm_plan *ret, char *why, size_t size)
-{
-	struct cp_ledger_worlds *w = calloc(1, sizeof(*w));
-	int rc = w == NULL ? -ENOMEM : cp_ledger_now(l, w);
-	bool first = true;
-
-	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++) {
-		struct cp_ledger_groups g;
-		struct cp_tm_plan p;
-
-		rc = cp_ledger_groups(l, (enum pki_tl_class)cls, &w->w[cls], &g);
-		if (rc < 0)
-			break;
-		if (g.phones > 0 || g.fresh > 0 || cls == PKI_CLASS_MAX - 1) {
-			rc = cp_tm_search(&w->w[cls], ask->step, ask->n, g.g, g.n, &p, why, size);
-			/* Lists of classes differ in TFTP-EC only, which leads nobody anywhere: more waits are on the safe side. */
-			if (rc == 0 && (first || p.waits > ret->waits))
-				*ret = p;
-			first = false;
-		}
-		cp_ledger_groups_free(&g);
-	}
-	free(w);
-	return rc;
-}
-
-static void add_do(json_t *out, unsigned *no, const char *text)
-{
-	json_array_append_new(out, json_pack("{s:i, s:s}", "step", (int)++*no, "do", text));
-}
-
-static json_t *order_text(struct cp_ledger *l, const struct plan_ask *ask, const struct cp_tm_plan *p)
-{
-	struct cp_ledger_worlds *w = calloc(1, sizeof(*w));
-	json_t *out = json_array();
-	unsigned no = 0, n[5] = {0};
-	char text[256], name[64];
-
-	if (w != NULL && cp_ledger_now(l, w) == 0)
-		for (int cls = 1; cls < PKI_CLASS_MAX; cls++)
-			count_class(l, (enum pki_tl_class)cls, &w->w[cls], n);
-	free(w);
-	for (unsigned i = 0; i < p->n; i++) {
-		if (p->wait[i]) {
-			if (i == 0)
-				snprintf(text, sizeof(text), "wait until all %u phones have fetched the lists of today (now %u)", n[0], n[1]);
-			else
-				snprintf(text, sizeof(text), "wait until all %u phones have fetched the new lists (trust status)", n[0]);
-			add_do(out, &no, text);
-		}
-		add_do(out, &no, cp_tm_step_name(&ask->step[p->order[i]], name, sizeof(name)));
-	}
-	return out;
-}
-
-static json_t *names(const struct cp_ledger_toll *t)
-{
-	json_t *a = json_array();
-
-	for (unsigned i = 0; i < t->first_cnt; i++)
-		json_array_append_new(a, json_string(t->first[i]));
-	return a;
-}
-
-/* The same with the ITL signed by the recovery key first: a third key that phones know. */
-static void suggest(struct cp_ledger *l, const struct plan_ask *ask, const struct cp_tm_plan *found, int found_rc, json_t *out)
-{
-	struct plan_ask more = *ask;
-	struct cp_tm_plan p;
-	char why[256];
-
-	if (ask->n == CP_TM_STEPS_MAX || (found_rc == 0 && found->waits == 0))
-		return;
-	more.step[more.n++] = (struct cp_tm_step){.op = CP_TM_SIGN_ITL, .ident = -1, .with = CP_TM_WITH_RECOVERY};
-	if (find_order(l, &more, &p, why, sizeof(why)) == 0 && (found_rc < 0 || p.waits < found->waits))
-		json_object_set_new(out, "or", order_text(l, &more, &p));
-}
-
-static void plan(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	static const char *const known[] = {"change", NULL};
-	struct cp_ledger *l = ctx;
-	const json_t *words = json_object_get(args, "change"), *v;
-	struct cp_ledger_toll toll;
-	struct plan_ask ask;
-	struct cp_tm_plan p = {0};
-	char text[600] = "", why[512] = "";
-	size_t i, n = 0;
-	json_t *o;
-	int rc, found;
-
-	if (cp_admin_arg_known(req, args, known) < 0)
-		return;
-	json_array_foreach(words, i, v)
-		if (json_is_string(v) && n < sizeof(text))
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n > 0 ? " " : "", json_string_value(v));
-	if (!json_is_array(words) || n >= sizeof(text)) {
-		cp_admin_fail(req, "invalid", "change must be a list of words");
-		return;
-	}
-	rc = parse_change(text, &ask, why, sizeof(why));
-	if (rc < 0) {
-		cp_admin_fail(req, "invalid", "%s", why);
-		return;
-	}
-	rc = at_once(l, &ask, &toll, why, sizeof(why));
-	if (rc == -EPROTO) { /* perhaps in another order */
-		memset(&toll, 0, sizeof(toll));
-		rc = 0;
-	}
-	found = rc < 0 ? rc : find_order(l, &ask, &p, why, sizeof(why));
-	if (rc < 0 || (found < 0 && found != -ENOENT)) {
-		rc = rc < 0 ? rc : found;
-		if (rc == -EAGAIN)
-			cp_admin_fail(req, "unavailable", "certificates or lists are not there yet");
-		else
-			cp_admin_fail_rc(req, rc, "%s", why[0] != '\0' ? why : strerror(-rc));
-		return;
-	}
-	cp_ledger_toll_text(&toll, text, sizeof(text));
-	o = json_pack("{s:i, s:i, s:i, s:s, s:o}", "phones", (int)toll.phones, "stranded_already", (int)toll.lost,
-		      "stranded_if_done_at_once", (int)toll.stranded, "because", toll.stranded > 0 ? text : "", "first", names(&toll));
-	if (found == 0)
-		json_object_set_new(o, "order", order_text(l, &ask, &p));
-	json_object_set_new(o, "verdict",
-			    json_string(found < 0 ? "no order strands nobody" : p.waits > 0 ? "strands nobody, if every wait is kept" :
-											      "strands nobody"));
-	suggest(l, &ask, &p, found, o);
-	cp_admin_reply(req, o);
+	say(ctx, req, args, true);
 }
 
 int cp_ledger_commands(struct cp_ledger *l, struct cp_admin *admin)
@@ -475,6 +307,8 @@ int cp_ledger_commands(struct cp_ledger *l, struct cp_admin *admin)
 	if (rc == 0)
 		rc = cp_admin_register(admin, "trust.forget", forget, l);
 	if (rc == 0)
-		rc = cp_admin_register(admin, "trust.plan", plan, l);
+		rc = cp_admin_register(admin, "trust.confirm", confirm, l);
+	if (rc == 0)
+		rc = cp_admin_register(admin, "trust.plan", cp_ledger_plan, l);
 	return rc;
 }

@@ -9,13 +9,32 @@
 
 #define HASH 32
 
+struct wire_claim {
+	struct cfg_addr from;
+	struct cp_buf ctl, itl;
+	int64_t us;
+};
+
 struct wire_rec { /* hashes as bytes that may be absent */
 	char device[16];
 	struct cp_buf ctl, itl, lsc, ccm;
 	uint8_t ctl_how, itl_how;
 	int64_t ctl_us, itl_us, lsc_us, lsc_expires_us, ccm_us, seen_us;
-	bool blank;
+	bool blank, vague;
+	uint8_t doubt;
+	struct wire_claim *claim;
+	unsigned claim_cnt;
 };
+
+static const struct cp_field claim_fields[] = {
+	F(1, CP_F_ADDR, wire_claim, from),
+	F(2, CP_F_BUF, wire_claim, ctl),
+	F(3, CP_F_BUF, wire_claim, itl),
+	F(4, CP_F_UINT, wire_claim, us),
+	END,
+};
+static const struct cp_list claim_list = {sizeof(struct wire_claim), CP_LEDGER_CLAIMS, offsetof(struct wire_rec, claim_cnt), false,
+					  claim_fields};
 
 /* Tags are forever. */
 static const struct cp_field rec_fields[] = {
@@ -33,6 +52,9 @@ static const struct cp_field rec_fields[] = {
 	F(12, CP_F_UINT, wire_rec, ccm_us),
 	F(13, CP_F_UINT, wire_rec, seen_us),
 	F(14, CP_F_BOOL, wire_rec, blank),
+	F(15, CP_F_UINT, wire_rec, doubt),
+	F(16, CP_F_BOOL, wire_rec, vague),
+	{17, CP_F_LIST, 0, offsetof(struct wire_rec, claim), &claim_list},
 	END,
 };
 
@@ -48,30 +70,42 @@ static bool times_ok(const struct cp_ledger_rec *r)
 	return r->ctl_us >= 0 && r->itl_us >= 0 && r->lsc_us >= 0 && r->lsc_expires_us >= 0 && r->ccm_us >= 0 && r->seen_us >= 0;
 }
 
+static bool claims_ok(const struct cp_ledger_rec *r)
+{
+	bool ok = r->claim_cnt <= CP_LEDGER_CLAIMS;
+
+	for (unsigned i = 0; ok && i < r->claim_cnt; i++)
+		ok = (r->claim[i].has_ctl || r->claim[i].has_itl) && r->claim[i].us >= 0;
+	return ok;
+}
+
 static bool rec_ok(const struct cp_ledger_rec *r)
 {
 	return cp_device_name_ok(r->device) && times_ok(r) && r->ctl_how <= CP_LEDGER_CAPF && r->itl_how <= CP_LEDGER_CAPF &&
-	       !(r->blank && (r->has_ctl || r->has_itl));
+	       !(r->blank && (r->has_ctl || r->has_itl)) && r->doubt <= (CP_LEDGER_DOUBT_CTL | CP_LEDGER_DOUBT_ITL) && claims_ok(r);
+}
+
+static struct cp_buf hash_of(bool has, const uint8_t hash[HASH])
+{
+	return has ? (struct cp_buf){(uint8_t *)(uintptr_t)hash, HASH} : (struct cp_buf){0};
 }
 
 int cp_ledger_rec_build(const struct cp_ledger_rec *r, struct cp_buf *ret)
 {
+	struct wire_claim claim[CP_LEDGER_CLAIMS];
 	struct wire_rec w = {
 		.ctl_how = r->ctl_how, .itl_how = r->itl_how, .ctl_us = r->ctl_us, .itl_us = r->itl_us, .lsc_us = r->lsc_us,
 		.lsc_expires_us = r->lsc_expires_us, .ccm_us = r->ccm_us, .seen_us = r->seen_us, .blank = r->blank,
+		.ctl = hash_of(r->has_ctl, r->ctl), .itl = hash_of(r->has_itl, r->itl), .lsc = hash_of(r->has_lsc, r->lsc),
+		.ccm = hash_of(r->has_ccm, r->ccm), .doubt = r->doubt, .vague = r->vague, .claim = claim, .claim_cnt = r->claim_cnt,
 	};
 
 	if (!rec_ok(r))
 		return -EINVAL;
 	memcpy(w.device, r->device, sizeof(w.device));
-	if (r->has_ctl)
-		w.ctl = (struct cp_buf){(uint8_t *)(uintptr_t)r->ctl, HASH};
-	if (r->has_itl)
-		w.itl = (struct cp_buf){(uint8_t *)(uintptr_t)r->itl, HASH};
-	if (r->has_lsc)
-		w.lsc = (struct cp_buf){(uint8_t *)(uintptr_t)r->lsc, HASH};
-	if (r->has_ccm)
-		w.ccm = (struct cp_buf){(uint8_t *)(uintptr_t)r->ccm, HASH};
+	for (unsigned i = 0; i < r->claim_cnt; i++)
+		claim[i] = (struct wire_claim){r->claim[i].from, hash_of(r->claim[i].has_ctl, r->claim[i].ctl),
+					       hash_of(r->claim[i].has_itl, r->claim[i].itl), r->claim[i].us};
 	return cp_fields_build(CP_KIND_LEDGER, rec_fields, &w, &r->unknown, ret);
 }
 
@@ -81,6 +115,24 @@ static bool take(const struct cp_buf *b, uint8_t hash[HASH], bool *has)
 	if (*has)
 		memcpy(hash, b->data, HASH);
 	return b->len == HASH || b->len == 0;
+}
+
+static int take_claims(const struct wire_rec *w, struct cp_ledger_rec *r)
+{
+	bool ok = true;
+
+	r->claim = w->claim_cnt > 0 ? calloc(w->claim_cnt, sizeof(*r->claim)) : NULL;
+	if (w->claim_cnt > 0 && r->claim == NULL)
+		return -ENOMEM;
+	r->claim_cnt = w->claim_cnt;
+	for (unsigned i = 0; i < w->claim_cnt; i++) {
+		struct cp_ledger_claim *c = &r->claim[i];
+
+		c->from = w->claim[i].from;
+		c->us = w->claim[i].us;
+		ok = take(&w->claim[i].ctl, c->ctl, &c->has_ctl) && take(&w->claim[i].itl, c->itl, &c->has_itl) && ok;
+	}
+	return ok ? 0 : -EBADMSG;
 }
 
 int cp_ledger_rec_parse(const uint8_t *data, size_t len, struct cp_ledger_rec *ret)
@@ -101,9 +153,12 @@ int cp_ledger_rec_parse(const uint8_t *data, size_t len, struct cp_ledger_rec *r
 	r.ccm_us = w.ccm_us;
 	r.seen_us = w.seen_us;
 	r.blank = w.blank;
-	if (!take(&w.ctl, r.ctl, &r.has_ctl) || !take(&w.itl, r.itl, &r.has_itl) || !take(&w.lsc, r.lsc, &r.has_lsc) ||
+	r.doubt = w.doubt;
+	r.vague = w.vague;
+	rc = take_claims(&w, &r);
+	if (rc < 0 || !take(&w.ctl, r.ctl, &r.has_ctl) || !take(&w.itl, r.itl, &r.has_itl) || !take(&w.lsc, r.lsc, &r.has_lsc) ||
 	    !take(&w.ccm, r.ccm, &r.has_ccm) || !rec_ok(&r))
-		rc = -EBADMSG;
+		rc = rc < 0 ? rc : -EBADMSG;
 	cp_fields_free(rec_fields, &w, sizeof(w), NULL);
 	if (rc < 0)
 		cp_ledger_rec_free(&r);
@@ -115,6 +170,7 @@ int cp_ledger_rec_parse(const uint8_t *data, size_t len, struct cp_ledger_rec *r
 void cp_ledger_rec_free(struct cp_ledger_rec *r)
 {
 	free(r->unknown.data);
+	free(r->claim);
 	memset(r, 0, sizeof(*r));
 }
 

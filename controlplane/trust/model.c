@@ -138,21 +138,17 @@ static bool tvs_confirms(const struct cp_tm_world *w, const struct cp_tm_phone *
 	return (cp_tm_vouch(w, id) & roles) != 0;
 }
 
-static bool believes(const struct cp_tm_world *w, const struct cp_tm_phone *p, const uint8_t id[CP_TM_ID], uint32_t roles)
+bool cp_tm_believes(const struct cp_tm_world *w, const struct cp_tm_phone *p, const uint8_t id[CP_TM_ID], uint32_t roles)
 {
 	return cp_tm_list_has(p->ctl, id, roles) || cp_tm_list_has(p->itl, id, roles) || tvs_confirms(w, p, id, roles);
 }
 
-static bool takes_ctl(const struct cp_tm_world *w, const struct cp_tm_phone *p)
+bool cp_tm_takes(const struct cp_tm_world *w, const struct cp_tm_phone *p, enum pki_tl_kind kind, const uint8_t signer[CP_TM_ID])
 {
-	return !cp_tm_list_anchors(p->ctl) || cp_tm_list_has(p->ctl, w->ctl.signer, SAST) ||
-	       tvs_confirms(w, p, w->ctl.signer, SAST);
-}
-
-static bool takes_itl(const struct cp_tm_world *w, const struct cp_tm_phone *p)
-{
+	if (kind == PKI_TL_CTL)
+		return !cp_tm_list_anchors(p->ctl) || cp_tm_list_has(p->ctl, signer, SAST) || tvs_confirms(w, p, signer, SAST);
 	return (!cp_tm_list_anchors(p->ctl) && !cp_tm_list_anchors(p->itl)) ||
-	       cp_tm_list_has(p->ctl, w->itl.signer, LIST_SIGNERS | TFTP) || believes(w, p, w->itl.signer, LIST_SIGNERS);
+	       cp_tm_list_has(p->ctl, signer, LIST_SIGNERS | TFTP) || cp_tm_believes(w, p, signer, LIST_SIGNERS);
 }
 
 static unsigned lacks(const struct cp_tm_world *w, const struct cp_tm_phone *p)
@@ -164,14 +160,14 @@ static unsigned lacks(const struct cp_tm_world *w, const struct cp_tm_phone *p)
 	if (w->itl.served && !cp_tm_list_same(p->itl, &w->itl.list))
 		why |= CP_TM_NO_ITL;
 	if ((list_role(p->ctl, FILE_SIGNERS) || list_role(p->itl, FILE_SIGNERS)) &&
-	    (!w->ident[CP_TM_TFTP].have || !believes(w, p, w->ident[CP_TM_TFTP].id, FILE_SIGNERS)))
+	    (!w->ident[CP_TM_TFTP].have || !cp_tm_believes(w, p, w->ident[CP_TM_TFTP].id, FILE_SIGNERS)))
 		why |= CP_TM_NO_CONFIG;
 	if (w->mixed && p->secure &&
-	    (!w->ident[CP_TM_CALLMANAGER].have || !believes(w, p, w->ident[CP_TM_CALLMANAGER].id, CCM | CCM_TFTP)))
+	    (!w->ident[CP_TM_CALLMANAGER].have || !cp_tm_believes(w, p, w->ident[CP_TM_CALLMANAGER].id, CCM | CCM_TFTP)))
 		why |= CP_TM_NO_REGISTER;
 	/* Without any list it has nothing to check CAPF by. */
 	if (w->ident[CP_TM_CAPF_TLS].have && (cp_tm_list_anchors(p->ctl) || cp_tm_list_anchors(p->itl)) &&
-	    !believes(w, p, w->ident[CP_TM_CAPF_TLS].id, CAPF) && !believes(w, p, w->ident[CP_TM_CAPF].id, CAPF))
+	    !cp_tm_believes(w, p, w->ident[CP_TM_CAPF_TLS].id, CAPF) && !cp_tm_believes(w, p, w->ident[CP_TM_CAPF].id, CAPF))
 		why |= CP_TM_NO_CAPF;
 	return why;
 }
@@ -183,9 +179,9 @@ unsigned cp_tm_boot(const struct cp_tm_world *w, const struct cp_tm_phone *p, st
 
 	/* A CTL may bring the ITL within reach, whose TVS certificate may bring a CTL within reach: three rounds settle it. */
 	for (int round = 0; round < 3; round++) {
-		if (w->ctl.served && (cp_tm_list_same(now.ctl, &w->ctl.list) || takes_ctl(w, &now)))
+		if (w->ctl.served && (cp_tm_list_same(now.ctl, &w->ctl.list) || cp_tm_takes(w, &now, PKI_TL_CTL, w->ctl.signer)))
 			now.ctl = &w->ctl.list;
-		if (w->itl.served && (cp_tm_list_same(now.itl, &w->itl.list) || takes_itl(w, &now)))
+		if (w->itl.served && (cp_tm_list_same(now.itl, &w->itl.list) || cp_tm_takes(w, &now, PKI_TL_ITL, w->itl.signer)))
 			now.itl = &w->itl.list;
 	}
 	why = lacks(w, &now);

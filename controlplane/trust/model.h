@@ -80,6 +80,15 @@ struct cp_tm_signed { /* a list that is served */
 	uint8_t signer[CP_TM_ID]; /* whose key signed it */
 };
 
+/* A SAST of the CTL, in it or for the next one: what listrec.h's token is, as far as it decides who may sign and what stays. */
+struct cp_tm_token {
+	uint8_t id[CP_TM_ID];
+	int ident;    /* enum cp_tm_ident: one of ours; -1: an administrator's, or another cluster's */
+	bool prev;    /* it is NAME.prev there: it signed once more after NAME was made anew */
+	bool in_file; /* in the CTL in force: only such a one signs the next */
+};
+#define CP_TM_TOKENS PKI_TL_REC_MAX
+
 enum cp_tm_with { /* who signs the ITL; auto: TFTP.prev as long as there is one, so that it leads phones over */
 	CP_TM_WITH_AUTO,
 	CP_TM_WITH_TFTP,
@@ -96,6 +105,8 @@ struct cp_tm_world {
 	enum cp_tm_with with;
 	struct cp_tm_cert ident[CP_TM_IDENTS], prev[CP_TM_IDENTS]; /* now, and before the last regeneration (if still kept) */
 	struct cp_tm_signed ctl, itl;
+	unsigned token_cnt;
+	struct cp_tm_token token[CP_TM_TOKENS]; /* of the CTL; a non-secure one names none, and they are there all the same */
 	struct cp_tm_list others; /* of the CTL: servers of other clusters, which stay in it */
 	unsigned fresh; /* counts certificates that steps made up */
 };
@@ -126,6 +137,14 @@ const char *cp_tm_why_name(unsigned bit); /* 0..CP_TM_WHYS-1: "cannot take the n
  * holds then; borrowed from 'w' and from what 'p' borrowed.
  */
 unsigned cp_tm_boot(const struct cp_tm_world *w, const struct cp_tm_phone *p, struct cp_tm_phone *ret);
+
+/**
+ * Would a phone that holds what 'p' says take this list, served in 'w', in place of its own of that kind? The first
+ * without any list that can check one: yes. It is the one rule for the ledger, for plans and for `ravelinctl explain`.
+ */
+bool cp_tm_takes(const struct cp_tm_world *w, const struct cp_tm_phone *p, enum pki_tl_kind kind, const uint8_t signer[CP_TM_ID]);
+/** Does it believe who shows this certificate in one of these roles? */
+bool cp_tm_believes(const struct cp_tm_world *w, const struct cp_tm_phone *p, const uint8_t id[CP_TM_ID], uint32_t roles);
 
 /* --- steps --- */
 

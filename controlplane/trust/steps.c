@@ -270,111 +270,147 @@ static const struct {
 	{PKI_TL_CAPF, CP_TM_CAPF},       {PKI_TL_CAPF, CP_TM_CAPF_TLS},
 };
 
-static bool ours(const struct cp_tm_world *w, unsigned ident, const uint8_t id[CP_TM_ID], bool prev)
+static bool ours(const struct cp_tm_world *w, int ident, const uint8_t id[CP_TM_ID], bool prev)
 {
-	const struct cp_tm_cert *c = prev ? &w->prev[ident] : &w->ident[ident];
+	const struct cp_tm_cert *c = ident < 0 ? NULL : prev ? &w->prev[ident] : &w->ident[ident];
 
-	return c->have && memcmp(c->id, id, CP_TM_ID) == 0;
+	return c != NULL && c->have && memcmp(c->id, id, CP_TM_ID) == 0;
 }
 
-static const enum cp_tm_ident tokens[] = {CP_TM_SAST1, CP_TM_SAST2, CP_TM_CALLMANAGER, CP_TM_ITLRECOVERY};
-#define TOKENS (sizeof(tokens) / sizeof(tokens[0]))
+static int token_find(const struct cp_tm_world *w, const uint8_t id[CP_TM_ID])
+{
+	for (unsigned i = 0; i < w->token_cnt; i++)
+		if (memcmp(w->token[i].id, id, CP_TM_ID) == 0)
+			return (int)i;
+	return -1;
+}
+
+static void token_add(struct cp_tm_world *w, int ident, const uint8_t id[CP_TM_ID])
+{
+	struct cp_tm_token *t = &w->token[w->token_cnt];
+
+	if (w->token_cnt == CP_TM_TOKENS)
+		return;
+	*t = (struct cp_tm_token){.ident = ident};
+	memcpy(t->id, id, CP_TM_ID);
+	w->token_cnt++;
+}
+
+static void token_drop(struct cp_tm_world *w, unsigned i)
+{
+	memmove(&w->token[i], &w->token[i + 1], (--w->token_cnt - i) * sizeof(w->token[0]));
+}
 
 /* Who may sign the next CTL: a SAST of the one in force whose key is here; rather one that is not about to go, rather the last. */
-static int ctl_signer(struct cp_tm_world *w, char *why, size_t size)
+static int ctl_signer(const struct cp_tm_world *w, bool first, unsigned *ret, char *why, size_t size)
 {
-	const struct cp_tm_cert *best = NULL;
 	int score = 0;
 
-	for (unsigned i = 0; i < 2 * TOKENS; i++) {
-		bool prev = i >= TOKENS;
-		const struct cp_tm_cert *c = prev ? &w->prev[tokens[i - TOKENS]] : &w->ident[tokens[i]];
-		int s;
+	for (unsigned i = 0; i < w->token_cnt; i++) {
+		const struct cp_tm_token *t = &w->token[i];
+		bool now = !t->prev && ours(w, t->ident, t->id, false), was = ours(w, t->ident, t->id, true);
+		int s = 1 + 4 * now + 2 * (memcmp(t->id, w->ctl.signer, CP_TM_ID) == 0);
 
-		if (!c->have || !cp_tm_list_has(&w->ctl.list, c->id, cp_tm_role(PKI_TL_SAST)))
+		if ((!first && !t->in_file) || (!now && !was) || s <= score)
 			continue;
-		s = 1 + 4 * !prev + 2 * (memcmp(c->id, w->ctl.signer, CP_TM_ID) == 0);
-		if (s > score) {
-			score = s;
-			best = c;
-		}
+		score = s;
+		*ret = i;
 	}
-	if (best == NULL)
-		return no(-EPROTO, why, size, "no key is here of a SAST that the CTL in force names");
-	memcpy(w->ctl.signer, best->id, CP_TM_ID);
-	return 0;
+	return score > 0 ? 0 : no(-EPROTO, why, size, "no key is here of a SAST that the CTL in force names");
 }
 
 /* Is the key here of a SAST that the CTL in force names? */
 static bool ctl_key(const struct cp_tm_world *w)
 {
-	for (unsigned i = 0; i < TOKENS; i++)
-		if ((w->ident[tokens[i]].have && cp_tm_list_has(&w->ctl.list, w->ident[tokens[i]].id, cp_tm_role(PKI_TL_SAST))) ||
-		    (w->prev[tokens[i]].have && cp_tm_list_has(&w->ctl.list, w->prev[tokens[i]].id, cp_tm_role(PKI_TL_SAST))))
-			return true;
-	return false;
+	unsigned signer;
+
+	return ctl_signer(w, false, &signer, NULL, 0) == 0;
 }
 
-/* Tokens made anew take the place of the old ones, the signer stays; of servers what there is today; others' as they were. */
-static void ctl_entries(struct cp_tm_world *w)
+/* Tokens made anew take the place of the old ones, the signer stays for this once; who led phones over before goes. */
+static void ctl_refresh(struct cp_tm_world *w, unsigned signer)
 {
-	struct cp_tm_list *l = &w->ctl.list, old = *l;
+	unsigned cnt = w->token_cnt;
 
-	l->cnt = 0;
-	for (unsigned i = 0; i < old.cnt; i++) {
-		struct cp_tm_cert c = {.have = true};
-		int known = -1;
-		bool was = false;
+	for (unsigned i = 0; i < cnt; i++) {
+		struct cp_tm_token *t = &w->token[i];
+		const struct cp_tm_cert *now = t->ident >= 0 && !t->prev ? &w->ident[t->ident] : NULL;
 
-		memcpy(c.id, old.e[i].id, CP_TM_ID);
-		for (unsigned k = 0; k < CP_TM_IDENTS; k++)
-			if (ours(w, k, c.id, false) || ours(w, k, c.id, true)) {
-				known = (int)k;
-				was = !ours(w, k, c.id, false);
-			}
-		if (old.e[i].role == PKI_TL_SAST) {
-			if (was && memcmp(c.id, w->ctl.signer, CP_TM_ID) == 0)
-				list_add(l, PKI_TL_SAST, &c);
-			if (was)
-				c = w->ident[known];
-			if (!cp_tm_list_has(l, c.id, cp_tm_role(PKI_TL_SAST)))
-				list_add(l, PKI_TL_SAST, &c);
+		if (now == NULL || !now->have || token_find(w, now->id) >= 0)
+			continue;
+		if (i == signer) {
+			t->prev = true;
+			token_add(w, t->ident, now->id);
+		} else {
+			memcpy(t->id, now->id, CP_TM_ID);
 		}
+	}
+	for (unsigned i = cnt; i-- > 0;)
+		if (i != signer && w->token[i].ident >= 0 && w->token[i].prev) {
+			token_drop(w, i);
+			signer -= i < signer;
+		}
+	memcpy(w->ctl.signer, w->token[signer].id, CP_TM_ID);
+}
+
+/* The CTL of the tokens and of today's servers; without mixed mode its records name nothing. */
+static int ctl_make(struct cp_tm_world *w, unsigned signer, char *why, size_t size)
+{
+	struct cp_tm_list *l = &w->ctl.list;
+
+	ctl_refresh(w, signer);
+	if (w->token_cnt < 2)
+		return no(-EPROTO, why, size, "the CTL would name one SAST only");
+	w->ctl.served = true;
+	l->cnt = 0;
+	for (unsigned i = 0; i < w->token_cnt; i++)
+		w->token[i].in_file = true;
+	if (!w->mixed)
+		return 0;
+	for (unsigned i = 0; i < w->token_cnt; i++) {
+		struct cp_tm_cert c = {.have = true};
+
+		memcpy(c.id, w->token[i].id, CP_TM_ID);
+		list_add(l, PKI_TL_SAST, &c);
 	}
 	for (unsigned i = 0; i < w->others.cnt && l->cnt < PKI_TL_REC_MAX; i++)
 		l->e[l->cnt++] = w->others.e[i];
 	for (unsigned i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
 		if (w->modern || servers[i].ident != CP_TM_TFTP_EC)
 			list_add(l, servers[i].role, &w->ident[servers[i].ident]);
+	return 0;
 }
 
 static int ctl_update(struct cp_tm_world *w, char *why, size_t size)
 {
+	unsigned signer = 0;
 	int rc;
 
 	if (!w->ctl.served || !w->mixed)
 		return no(-EPROTO, why, size, w->ctl.served ? "the CTL of non-secure mode holds nothing" : "there is no CTL");
-	rc = ctl_signer(w, why, size);
-	if (rc == 0)
-		ctl_entries(w);
-	return rc;
+	rc = ctl_signer(w, false, &signer, why, size);
+	return rc == 0 ? ctl_make(w, signer, why, size) : rc;
 }
 
-static int ctl_mixed(struct cp_tm_world *w, char *why, size_t size)
+static int ctl_mode(struct cp_tm_world *w, bool mixed, char *why, size_t size)
 {
-	struct cp_tm_list *l = &w->ctl.list;
+	static const enum cp_tm_ident first[] = {CP_TM_SAST1, CP_TM_SAST2};
+	unsigned signer = 0;
+	int rc;
 
-	if (w->mixed)
-		return no(-EPROTO, why, size, "the cluster is in mixed mode");
-	if (!w->ident[CP_TM_SAST1].have || !w->ident[CP_TM_SAST2].have)
-		return no(-EPROTO, why, size, "there are no two keys that could sign a CTL");
-	w->mixed = w->ctl.served = true;
-	l->cnt = 0;
-	list_add(l, PKI_TL_SAST, &w->ident[CP_TM_SAST1]);
-	list_add(l, PKI_TL_SAST, &w->ident[CP_TM_SAST2]);
-	memcpy(w->ctl.signer, w->ident[CP_TM_SAST1].id, CP_TM_ID);
-	ctl_entries(w);
-	return 0;
+	if (w->mixed == mixed)
+		return no(-EPROTO, why, size, "the cluster is in %s mode", mixed ? "mixed" : "non-secure");
+	for (unsigned i = 0; !w->ctl.served && i < 2; i++) {
+		if (!w->ident[first[i]].have)
+			return no(-EPROTO, why, size, "there are no two keys that could sign a CTL");
+		if (token_find(w, w->ident[first[i]].id) < 0)
+			token_add(w, (int)first[i], w->ident[first[i]].id);
+	}
+	rc = ctl_signer(w, !w->ctl.served, &signer, why, size);
+	if (rc < 0)
+		return rc;
+	w->mixed = mixed;
+	return ctl_make(w, signer, why, size);
 }
 
 static int ctl_sign_with(struct cp_tm_world *w, unsigned ident, char *why, size_t size)
@@ -385,22 +421,28 @@ static int ctl_sign_with(struct cp_tm_world *w, unsigned ident, char *why, size_
 		return no(-EPROTO, why, size, "there is no %s", cp_tm_ident_name(ident));
 	if (!w->ctl.served || !w->mixed)
 		return no(-EPROTO, why, size, "there is no CTL to sign");
-	memcpy(w->ctl.signer, c->id, CP_TM_ID);
-	if (!cp_tm_list_has(&w->ctl.list, c->id, cp_tm_role(PKI_TL_SAST)))
-		list_add(&w->ctl.list, PKI_TL_SAST, c);
-	ctl_entries(w);
-	return 0;
+	if (token_find(w, c->id) < 0)
+		token_add(w, (int)ident, c->id);
+	if (token_find(w, c->id) < 0)
+		return no(-EPROTO, why, size, "the CTL is full");
+	return ctl_make(w, (unsigned)token_find(w, c->id), why, size);
 }
 
 static int ctl_remove(struct cp_tm_world *w, unsigned ident, char *why, size_t size)
 {
+	unsigned signer = 0;
 	uint8_t id[CP_TM_ID];
-	int rc;
+	int rc, token;
 
 	memcpy(id, w->ident[ident].id, CP_TM_ID);
 	if (!w->ctl.served || !w->ident[ident].have || !cp_tm_list_has(&w->ctl.list, id, UINT32_MAX))
 		return no(-EPROTO, why, size, "%s is not in the CTL", cp_tm_ident_name(ident));
-	rc = ctl_signer(w, why, size);
+	token = token_find(w, id);
+	if (token >= 0)
+		token_drop(w, (unsigned)token);
+	rc = ctl_signer(w, false, &signer, why, size);
+	if (rc == 0)
+		rc = ctl_make(w, signer, why, size);
 	if (rc == 0)
 		list_remove(&w->ctl.list, id);
 	return rc;
@@ -431,15 +473,8 @@ static int apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, s
 	case CP_TM_REMOVE_CTL:
 		return ctl_remove(w, (unsigned)s->ident, why, why_size);
 	case CP_TM_MIXED:
-		return ctl_mixed(w, why, why_size);
 	case CP_TM_NONSECURE: /* the CTL stays, without certificates, signed by a SAST that phones know */
-		if (!w->mixed)
-			return no(-EPROTO, why, why_size, "the cluster is in non-secure mode");
-		if (ctl_signer(w, why, why_size) < 0)
-			return -EPROTO;
-		w->mixed = false;
-		w->ctl.list.cnt = 0;
-		return 0;
+		return ctl_mode(w, s->op == CP_TM_MIXED, why, why_size);
 	case CP_TM_ROLLBACK_ON:
 	case CP_TM_ROLLBACK_OFF:
 		if (w->rollback == (s->op == CP_TM_ROLLBACK_ON))

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listrec.h"
+
 int cp_tm_cert_id(const X509 *cert, uint8_t ret[CP_TM_ID])
 {
 	unsigned n = 0;
@@ -94,6 +96,13 @@ static bool signed_by(const struct pki_tl *tl, X509 *cert)
 	       pki_tl_dn(X509_get_issuer_name(cert), issuer, sizeof(issuer)) > 0 && pki_tl_dn_equal(issuer, tl->issuer);
 }
 
+static X509 *from_der(const struct cp_buf *b)
+{
+	const uint8_t *p = b->data;
+
+	return b->len > 0 ? d2i_X509(NULL, &p, (long)b->len) : NULL;
+}
+
 static int list_make(const struct cp_tm_source *src, const uint8_t *file, size_t len, struct cp_tm_signed *ret)
 {
 	static const uint8_t none[CP_TM_ID];
@@ -118,9 +127,13 @@ static int list_make(const struct cp_tm_source *src, const uint8_t *file, size_t
 			rc = cp_tm_cert_id(cert, ret->signer);
 		X509_free(cert);
 	}
-	for (unsigned i = 0; rc == 0 && i < src->known_cnt && memcmp(ret->signer, none, CP_TM_ID) == 0; i++)
-		if (signed_by(tl, src->known[i]))
-			rc = cp_tm_cert_id(src->known[i], ret->signer);
+	for (unsigned i = 0; rc == 0 && src->rec != NULL && i < src->rec->token_cnt && memcmp(ret->signer, none, CP_TM_ID) == 0; i++) {
+		X509 *cert = from_der(&src->rec->tokens[i].cert); /* a CTL of non-secure mode does not hold it */
+
+		if (cert != NULL && signed_by(tl, cert))
+			rc = cp_tm_cert_id(cert, ret->signer);
+		X509_free(cert);
+	}
 	ret->served = rc == 0;
 	free(tl);
 	return rc;
@@ -134,6 +147,46 @@ static int ident_make(const struct cp_tm_source *src, const char *name, struct c
 	ret->have = cert != NULL;
 	X509_free(cert);
 	return rc;
+}
+
+/* "SAST1.prev" is SAST1's, as it was. */
+static void token_ident(const struct cp_ctl_token *t, struct cp_tm_token *ret)
+{
+	char name[CP_NAME_MAX];
+	enum cp_tm_ident ident;
+	size_t n;
+
+	snprintf(name, sizeof(name), "%s", t->name);
+	n = strlen(name);
+	ret->ident = -1;
+	ret->prev = n > 5 && strcmp(name + n - 5, ".prev") == 0;
+	if (ret->prev)
+		name[n - 5] = '\0';
+	if (t->origin == CP_CTL_OWN && cp_tm_ident_parse(name, &ident) == 0)
+		ret->ident = (int)ident;
+}
+
+static void others_add(struct cp_tm_list *l, uint16_t role, const struct cp_buf *der)
+{
+	if (der->len == 0 || l->cnt == PKI_TL_REC_MAX)
+		return;
+	l->e[l->cnt].role = role;
+	SHA256(der->data, der->len, l->e[l->cnt++].id);
+}
+
+static void ctl_make(const struct cp_ctl_rec *rec, struct cp_tm_world *ret)
+{
+	for (unsigned i = 0; i < rec->token_cnt && ret->token_cnt < CP_TM_TOKENS; i++) {
+		struct cp_tm_token *t = &ret->token[ret->token_cnt++];
+
+		token_ident(&rec->tokens[i], t);
+		t->in_file = rec->tokens[i].in_file;
+		SHA256(rec->tokens[i].cert.data, rec->tokens[i].cert.len, t->id);
+	}
+	for (unsigned i = 0; i < rec->extra_cnt; i++)
+		others_add(&ret->others, rec->extras[i].role, &rec->extras[i].cert);
+	for (unsigned i = 0; i < rec->tftp_cnt; i++)
+		others_add(&ret->others, PKI_TL_TFTP, &rec->tftps[i].cert);
 }
 
 int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret)
@@ -159,8 +212,8 @@ int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret)
 		if (rc == 0)
 			rc = ident_make(src, name, &ret->prev[i]);
 	}
-	if (rc == 0)
-		rc = cp_tm_list_entries(src->others, src->others_cnt, &ret->others);
+	if (src->rec != NULL)
+		ctl_make(src->rec, ret);
 	if (rc == 0)
 		rc = list_make(src, src->ctl, src->ctl_len, &ret->ctl);
 	if (rc == 0)

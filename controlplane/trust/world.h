@@ -7,7 +7,7 @@
 
 #include "model.h"
 
-struct cp_ledger;
+struct cp_ctl_rec;
 
 /** The SHA-256 of a certificate's DER: what names it in the model. 0, -EIO. */
 int cp_tm_cert_id(const X509 *cert, uint8_t ret[CP_TM_ID]);
@@ -30,10 +30,7 @@ struct cp_tm_source { /* what a world is made of; everything borrowed */
 	const char *with;    /* who signs the ITL, as set: "auto", ... */
 	const uint8_t *ctl, *itl; /* files in force; NULL: none */
 	size_t ctl_len, itl_len;
-	X509 *const *known;  /* more certificates that may have signed a list which does not hold them: the CTL's tokens */
-	unsigned known_cnt;
-	const struct pki_tl_entry *others; /* of the CTL: of other clusters */
-	unsigned others_cnt;
+	const struct cp_ctl_rec *rec; /* the CTL's: its tokens, and what of other clusters is in it; NULL: none */
 };
 /** 0; -EBADMSG: a file in force cannot be read; -EINVAL; -ENOMEM. */
 int cp_tm_world_make(const struct cp_tm_source *src, struct cp_tm_world *ret);

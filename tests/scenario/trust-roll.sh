@@ -22,6 +22,7 @@ B=$(sc_phone_name 2)
 fetch() { # N FILE: the phone's ITL, as it does at boot; refused by 'file verify' if its last one does not vouch for it
 	in_phone timeout 10 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/$2" "tftp://10.77.1.1/ITL$(sc_phone_name "$1").tlv"
 }
+comes() { phone "$1" --tcp --duration 0.3 --timeout 5 --retry 0; } # N: it registers, and so shows that it was it
 signed_by() { ctl -j show itl | jq -r .signed_by; }
 
 step "two phones boot"
@@ -29,12 +30,18 @@ check_ctl "nobody was seen" "trust status" '.never_seen == 2'
 check "phone 1 fetches its ITL" fetch 1 a1
 check "so does phone 2" fetch 2 b1
 soon_ctl "both hold what is served, says the ledger" 5 "trust status" '.hold_what_is_served == 2 and .never_seen == 0'
+check_ctl "as far as nobody fetched in their names" "trust status" '.unproven == 2'
+check "phone 1 registers" comes 1
+soon_ctl "it was it" 5 "trust status" '.hold_what_is_served == 2 and .unproven == 1'
+check_ctl "which is seen at each" "trust ledger $A $B" '.[0].unproven == [] and .[0].itl_how == "fetched" and .[1].unproven[0].from == "'"$(sc_phone_ip 2)"'"'
 
 step "a new TFTP key"
 check "nobody is stranded by it" ctl cert regenerate TFTP
 check "the old key leads over" test "$(signed_by)" = TFTP.prev
 check "phone 1 fetches" fetch 1 a2
 check "its list vouches for the new one" ctl file verify "$WORK/a2" --list "$WORK/a1"
+check_ctl "it may still hold the old one: nobody saw it since" "trust status" '.hold_what_is_served == 0 and .behind == 2 and .unproven == 2'
+check "phone 1 registers" comes 1
 soon_ctl "phone 2 is behind" 5 "trust status" '.hold_what_is_served == 1 and .behind == 1'
 
 check_ctl "explain: phone 2 takes the new list first, then its configuration" "explain $B" \
@@ -81,7 +88,8 @@ check "a download that had begun goes on" wait $LOAD
 check "and is whole" cmp "$WORK/big" "$WORK/state/files/big"
 
 step "reset by hand"
-soon_ctl "phone 1 holds a list" 5 "trust ledger $A" '.[0].itl != "-" and .[0].itl_how == "fetched"'
+check "phone 1 registers" comes 1
+soon_ctl "phone 1 holds a list" 5 "trust ledger $A" '.[0].unproven == [] and .[0].itl != "-" and .[0].itl_how == "fetched"'
 check "an operator says that it holds none" ctl trust forget "$A"
 check_ctl "which the ledger keeps" "trust ledger $A" '.[0].itl == "-" and (.[0].note | test("reset"))'
 

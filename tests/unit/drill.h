@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A cluster with real keys and signed files, and phones that boot from it (bench/sim/trustphone.h): what the trust drills
- * are done with. Whether a phone is stranded is seen by letting it boot, never computed.
+ * are done with. What is in its lists the appliance's own code says, cp_itl_entries() and cp_ctlop_plan(). Whether a phone is
+ * stranded is seen by letting it boot, never computed.
  */
 #ifndef TESTS_DRILL_H
 #define TESTS_DRILL_H
@@ -9,12 +10,13 @@
 #include <stdbool.h>
 
 #include "sgn.h"
+#include "trust/ctlop.h"
+#include "trust/ctlstale.h"
+#include "trust/itl.h"
 #include "trust/model.h"
 #include "trust/world.h"
 #include "trust_fix.h"
 #include "trustphone.h"
-
-#define DRILL_TOKENS 4
 
 struct drill_id {
 	X509 *cert;
@@ -27,14 +29,10 @@ struct drill {
 	struct drill_id now[CP_TM_IDENTS], prev[CP_TM_IDENTS];
 	bool mixed, made, rollback;
 	enum cp_tm_with with;
-	struct drill_id token[DRILL_TOKENS]; /* SASTs of the CTL; references of their own */
-	unsigned tokens;
-	unsigned signer;                     /* of them */
-	X509 *ccm_in_ctl;                    /* the CTL names this CallManager */
+	struct cp_ctl_rec rec;               /* as the appliance's own CTL operation leaves it */
+	struct cp_ctl_plan plan;             /* of the last one: its entries, until the next change */
 	uint32_t stamp, itl_stamp;
 	struct cp_buf ctl[PKI_CLASS_MAX], itl[PKI_CLASS_MAX], config[PKI_CLASS_MAX];
-	struct pki_tl_entry entry[32];       /* of the CTL that ctl_plan made */
-	unsigned entries;
 };
 
 static unsigned drill_next_key;
@@ -81,57 +79,54 @@ static inline void drill_buf_set(struct cp_buf *to, struct cp_buf from)
 
 /* --- publishing: what the appliance's own publisher is told to put into its lists --- */
 
-static inline void drill_entry(struct pki_tl_entry *e, unsigned *n, uint16_t role, X509 *cert)
+static X509 *drill_own(void *ctx, const char *name);
+
+/* The key of an identity by its name, "TFTP.prev" too. */
+static inline EVP_PKEY *drill_key(const struct drill *d, const char *name)
 {
-	if (cert != NULL)
-		e[(*n)++] = (struct pki_tl_entry){.role = role, .cert = cert};
+	char base[64];
+	enum cp_tm_ident ident;
+	size_t n = strlen(name);
+	bool prev = n > 5 && strcmp(name + n - 5, ".prev") == 0;
+
+	snprintf(base, sizeof(base), "%.*s", (int)(prev ? n - 5 : n), name);
+	if (cp_tm_ident_parse(base, &ident) < 0)
+		abort();
+	return prev ? d->prev[ident].key : d->now[ident].key;
 }
 
 static inline void drill_itl(struct drill *d)
 {
-	struct drill_id *tftp = &d->now[CP_TM_TFTP], *prev = &d->prev[CP_TM_TFTP], *rec = &d->now[CP_TM_ITLRECOVERY];
-	struct drill_id *signer = tftp, *second = rec;
-	struct pki_tl_entry e[16];
-	unsigned n = 0;
+	struct cp_trust_own own;
+	struct cp_itl_in in = {.own = &own, .mixed = d->mixed, .rollback = d->rollback, .sign_with = cp_tm_with_name(d->with)};
+	struct cp_itl_out out;
+	char why[200] = "";
 
-	if (d->with == CP_TM_WITH_RECOVERY) {
-		signer = rec;
-		second = tftp;
-	} else if (d->with != CP_TM_WITH_TFTP && prev->cert != NULL) {
-		signer = prev;
-		second = tftp;
-	}
-	if (d->rollback) {
-		e[n++] = (struct pki_tl_entry){.role = PKI_TL_TFTP};
-		e[n++] = (struct pki_tl_entry){.role = PKI_TL_TVS};
-	} else {
-		drill_entry(e, &n, PKI_TL_SAST, signer->cert);
-		drill_entry(e, &n, PKI_TL_SAST, second->cert);
-		drill_entry(e, &n, PKI_TL_TFTP, tftp->cert);
-		drill_entry(e, &n, PKI_TL_TFTP, prev->cert);
-		drill_entry(e, &n, PKI_TL_TVS, d->now[CP_TM_TVS].cert);
-		drill_entry(e, &n, PKI_TL_CAPF, d->now[CP_TM_CAPF].cert);
-		drill_entry(e, &n, PKI_TL_CAPF, d->now[CP_TM_CAPF_TLS].cert);
-		if (d->mixed && (d->ccm_in_ctl == NULL || X509_cmp(d->ccm_in_ctl, d->now[CP_TM_CALLMANAGER].cert) != 0))
-			drill_entry(e, &n, PKI_TL_CCM, d->now[CP_TM_CALLMANAGER].cert);
-	}
+	cp_trust_own_get(&own, drill_own, d);
+	in.ccm_in_ctl = d->mixed && cp_ctl_lists(&d->rec, own.callmanager, PKI_TL_CCM);
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
-		struct pki_tl_opts o = {.kind = PKI_TL_ITL, .cls = (enum pki_tl_class)cls, .signer = signer->cert};
+		struct pki_tl_opts o = {.kind = PKI_TL_ITL, .cls = (enum pki_tl_class)cls, .timestamp = d->itl_stamp};
+		EVP_PKEY *key;
 		struct cp_buf b;
 
-		o.timestamp = d->itl_stamp;
-		fix_list(&o, signer->key, e, n, &b); /* the same as before? then there is nothing to publish */
+		in.cls = o.cls;
+		if (cp_itl_entries(&in, &out, why, sizeof(why)) < 0)
+			abort();
+		o.signer = out.signer;
+		key = drill_key(d, out.ident);
+		fix_list(&o, key, out.entry, out.cnt, &b); /* the same as before? then there is nothing to publish */
 		if (cls == 1 && b.len == d->itl[cls].len && memcmp(b.data, d->itl[cls].data, b.len) == 0) {
 			OPENSSL_free(b.data);
-			return;
+			break;
 		}
 		if (cls == 1) {
 			OPENSSL_free(b.data);
 			o.timestamp = d->itl_stamp = ++d->stamp;
-			fix_list(&o, signer->key, e, n, &b);
+			fix_list(&o, key, out.entry, out.cnt, &b);
 		}
 		drill_buf_set(&d->itl[cls], b);
 	}
+	cp_trust_own_free(&own);
 }
 
 static inline void drill_config(struct drill *d)
@@ -159,97 +154,55 @@ static inline void drill_config(struct drill *d)
 	}
 }
 
-/* The identity of a token, -1: none; *was: of yesterday. */
-static inline int drill_token_ident(const struct drill *d, const struct drill_id *t, bool *was)
+/* A CTL operation, by the code that plans the appliance's own. False: it is refused; nothing changed then. */
+static inline bool drill_ctl(struct drill *d, bool set_mode, bool mixed)
 {
-	for (int i = 0; i < CP_TM_IDENTS; i++) {
-		*was = false;
-		if (drill_same(&d->now[i], t))
-			return i;
-		*was = true;
-		if (drill_same(&d->prev[i], t))
-			return i;
-	}
-	return -1;
-}
+	struct cp_ctl_change ch = {.set_mode = set_mode, .mode = mixed ? CP_CLUSTER_MIXED : CP_CLUSTER_NONSECURE,
+				   .now_us = ((int64_t)d->stamp + 1) * 1000000, .who = "drill"};
+	struct cp_trust_own own;
+	struct cp_ctl_plan plan;
+	char why[300] = "";
+	int rc;
 
-/* Who signs the next CTL, as ctlop.c chooses: false, nobody can. */
-static inline bool drill_ctl_signer(struct drill *d)
-{
-	int best = -1, score = 0;
-
-	for (unsigned i = 0; i < d->tokens; i++) {
-		bool was;
-		int s;
-
-		if (drill_token_ident(d, &d->token[i], &was) < 0)
-			continue;
-		s = 1 + 4 * !was + 2 * (i == d->signer);
-		if (s > score) {
-			score = s;
-			best = (int)i;
-		}
-	}
-	if (best < 0)
+	cp_trust_own_get(&own, drill_own, d);
+	rc = cp_ctlop_plan(&d->rec, &ch, &own, drill_own, d, NULL, NULL, &plan, why, sizeof(why));
+	cp_trust_own_free(&own); /* the drill has them all the same */
+	if (rc < 0)
 		return false;
-	d->signer = (unsigned)best;
+	d->stamp++;
+	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
+		struct pki_tl_opts o = {.kind = PKI_TL_CTL, .cls = (enum pki_tl_class)cls, .signer = plan.signer, .timestamp = d->stamp};
+		struct cp_buf b;
+
+		fix_list(&o, drill_key(d, plan.ident), plan.entry[cls], plan.cnt[cls], &b);
+		drill_buf_set(&d->ctl[cls], b);
+		if (cp_list_file_set(&plan.next.files, &plan.next.file_cnt, (uint8_t)cls, b.data, b.len) < 0)
+			abort();
+	}
+	cp_ctl_rec_free(&d->rec);
+	d->rec = plan.next;
+	memset(&plan.next, 0, sizeof(plan.next));
+	cp_ctl_plan_free(&d->plan);
+	d->plan = plan;
+	d->mixed = mixed;
+	d->made = true;
 	return true;
 }
 
-/* Made anew tokens take the places of the old; the one that signs stays for this once. */
-static inline void drill_ctl_refresh(struct drill *d)
+/* A key is here that may sign the next CTL. */
+static inline bool drill_ctl_key(const struct drill *d)
 {
-	struct drill_id old[DRILL_TOKENS], with = d->token[d->signer];
-	unsigned n = d->tokens;
+	for (unsigned i = 0; i < d->rec.token_cnt; i++) {
+		const struct cp_ctl_token *t = &d->rec.tokens[i];
 
-	memcpy(old, d->token, sizeof(old));
-	d->tokens = 0;
-	for (unsigned i = 0; i < n; i++) {
-		bool was, there = false;
-		int ident = drill_token_ident(d, &old[i], &was);
+		for (unsigned k = 0; t->in_file && k < 2 * CP_TM_IDENTS; k++) {
+			const struct drill_id *id = k % 2 != 0 ? &d->prev[k / 2] : &d->now[k / 2];
 
-		if (was && ident >= 0 && i == d->signer)
-			d->token[d->tokens++] = drill_id_ref(&old[i]);
-		for (unsigned k = 0; ident >= 0 && k < d->tokens; k++)
-			there = there || drill_same(&d->token[k], &d->now[ident]);
-		if (!there && d->tokens < DRILL_TOKENS)
-			d->token[d->tokens++] = drill_id_ref(ident >= 0 ? &d->now[ident] : &old[i]);
+			if (id->cert != NULL && id->der_len == t->cert.len && memcmp(id->der, t->cert.data, t->cert.len) == 0)
+				return true;
+		}
 	}
-	for (unsigned i = 0; i < d->tokens; i++)
-		if (drill_same(&d->token[i], &with))
-			d->signer = i;
-	for (unsigned i = 0; i < n; i++)
-		drill_id_free(&old[i]);
-}
-
-static inline void drill_ctl(struct drill *d)
-{
-	struct drill_id *signer = &d->token[d->signer];
-	struct pki_tl_entry *e = d->entry;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < d->tokens; i++)
-		drill_entry(e, &n, PKI_TL_SAST, d->token[i].cert);
-	drill_entry(e, &n, PKI_TL_CCM, d->now[CP_TM_CALLMANAGER].cert);
-	drill_entry(e, &n, PKI_TL_TFTP, d->now[CP_TM_TFTP].cert);
-	drill_entry(e, &n, PKI_TL_CAPF, d->now[CP_TM_CAPF].cert);
-	drill_entry(e, &n, PKI_TL_CAPF, d->now[CP_TM_CAPF_TLS].cert);
-	for (unsigned i = 0; !d->mixed && i < n; i++)
-		e[i].cert = NULL;
-	d->entries = n;
-	X509_free(d->ccm_in_ctl);
-	d->ccm_in_ctl = d->mixed ? d->now[CP_TM_CALLMANAGER].cert : NULL;
-	if (d->ccm_in_ctl != NULL)
-		X509_up_ref(d->ccm_in_ctl);
-	d->stamp++;
-	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
-		struct pki_tl_opts o = {.kind = PKI_TL_CTL, .cls = (enum pki_tl_class)cls, .signer = signer->cert, .timestamp = d->stamp};
-		struct cp_buf b;
-
-		fix_list(&o, signer->key, e, n, &b);
-		drill_buf_set(&d->ctl[cls], b);
-	}
-	d->made = true;
+	return false;
 }
 
 /* --- what an operator does --- */
@@ -289,31 +242,11 @@ static inline bool drill_do(struct drill *d, const struct cp_tm_step *s)
 		d->with = s->with;
 		break;
 	case CP_TM_UPDATE_CTL:
-		ok = d->made && d->mixed && drill_ctl_signer(d);
-		if (ok) {
-			drill_ctl_refresh(d);
-			drill_ctl(d);
-		}
+		ok = d->made && d->mixed && drill_ctl(d, false, true);
 		break;
 	case CP_TM_MIXED:
-		ok = !d->mixed;
-		if (!ok)
-			break;
-		for (unsigned i = 0; i < d->tokens; i++)
-			drill_id_free(&d->token[i]);
-		d->token[0] = drill_id_ref(&d->now[CP_TM_SAST1]);
-		d->token[1] = drill_id_ref(&d->now[CP_TM_SAST2]);
-		d->tokens = 2;
-		d->signer = 0;
-		d->mixed = true;
-		drill_ctl(d);
-		break;
 	case CP_TM_NONSECURE:
-		ok = d->mixed && drill_ctl_signer(d);
-		if (ok) {
-			d->mixed = false;
-			drill_ctl(d);
-		}
+		ok = d->mixed != (s->op == CP_TM_MIXED) && drill_ctl(d, true, s->op == CP_TM_MIXED);
 		break;
 	case CP_TM_ROLLBACK_ON:
 	case CP_TM_ROLLBACK_OFF:
@@ -359,9 +292,8 @@ static inline void drill_destroy(struct drill *d)
 		drill_id_free(&d->now[i]);
 		drill_id_free(&d->prev[i]);
 	}
-	for (unsigned i = 0; i < d->tokens; i++)
-		drill_id_free(&d->token[i]);
-	X509_free(d->ccm_in_ctl);
+	cp_ctl_plan_free(&d->plan);
+	cp_ctl_rec_free(&d->rec);
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
 		OPENSSL_free(d->ctl[cls].data);
 		OPENSSL_free(d->itl[cls].data);
@@ -387,10 +319,9 @@ static inline struct drill *drill_copy(const struct drill *d)
 		c->now[i] = drill_id_ref(&d->now[i]);
 		c->prev[i] = drill_id_ref(&d->prev[i]);
 	}
-	for (unsigned i = 0; i < d->tokens; i++)
-		c->token[i] = drill_id_ref(&d->token[i]);
-	if (c->ccm_in_ctl != NULL)
-		X509_up_ref(c->ccm_in_ctl);
+	memset(&c->plan, 0, sizeof(c->plan));
+	if (cp_ctl_rec_copy(&d->rec, &c->rec) < 0)
+		abort();
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
 		c->ctl[cls] = drill_buf_copy(&d->ctl[cls]);
 		c->itl[cls] = drill_buf_copy(&d->itl[cls]);
@@ -470,7 +401,7 @@ static inline void drill_offer(struct drill *d, struct tp_pool *pool, int cls, s
 		abort(); /* the phone's own parser must read what we write */
 }
 
-static inline X509 *drill_own(void *ctx, const char *name)
+static X509 *drill_own(void *ctx, const char *name)
 {
 	struct drill *d = ctx;
 	enum cp_tm_ident ident;
@@ -495,13 +426,9 @@ static inline int drill_world(void *ctx, enum pki_tl_class cls, struct cp_tm_wor
 	struct cp_tm_source s = {
 		.own = drill_own, .ctx = d, .cls = cls, .mixed = d->mixed, .rollback = d->rollback, .with = cp_tm_with_name(d->with),
 		.ctl = d->made ? d->ctl[cls].data : NULL, .ctl_len = d->ctl[cls].len,
-		.itl = d->itl[cls].data, .itl_len = d->itl[cls].len, .known_cnt = d->tokens,
+		.itl = d->itl[cls].data, .itl_len = d->itl[cls].len, .rec = &d->rec,
 	};
-	X509 *known[DRILL_TOKENS];
 
-	for (unsigned i = 0; i < d->tokens; i++)
-		known[i] = d->token[i].cert;
-	s.known = known;
 	return cp_tm_world_make(&s, ret);
 }
 

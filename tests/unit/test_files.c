@@ -117,11 +117,11 @@ static int unseal(void *ctx, const void *sealed, size_t len, const char *aad, ui
 	return 0;
 }
 
-static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const uint8_t *file, size_t len)
+static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const struct cp_file *file,
+		     const struct cfg_addr *unproven_at)
 {
 	(void)ctx;
-	(void)file;
-	snprintf(noted, sizeof(noted), "%s %d %zu", device, (int)kind, len);
+	snprintf(noted, sizeof(noted), "%s %d %zu%s", device, (int)kind, file->len, unproven_at != NULL ? "?" : "");
 	notes++;
 }
 
@@ -983,7 +983,7 @@ static void test_lists(void)
 	cp_files_fetched(files, &ask, f);
 	for (int i = 0; i < 100 && notes < 1; i++)
 		event_base_loop(base, EVLOOP_ONCE);
-	CU_ASSERT_STRING_EQUAL(noted, PHONE " 2 4");
+	CU_ASSERT_STRING_EQUAL(noted, PHONE " 2 4?"); /* it is registered nowhere: somebody said its name */
 	strcpy(ask.name, "ITLFile.tlv"); /* now its address is known */
 	notes = 0;
 	cp_files_fetched(files, &ask, f);
@@ -1005,6 +1005,7 @@ static void test_lists(void)
 	for (int i = 0; i < 100 && notes < 1; i++)
 		event_base_loop(base, EVLOOP_ONCE);
 	CU_ASSERT_EQUAL(notes, 1);
+	CU_ASSERT_STRING_EQUAL(noted, PHONE " 2 4");
 	strcpy(ask.device, "");
 	cfg_addr_parse("10.0.0.8:1234", &ask.from); /* it itself, and behind a second registration that replaced the first */
 	cp_files_phone(files, PHONE, &at, true);
@@ -1013,6 +1014,7 @@ static void test_lists(void)
 	for (int i = 0; i < 100 && notes < 2; i++)
 		event_base_loop(base, EVLOOP_ONCE);
 	CU_ASSERT_EQUAL(notes, 2);
+	CU_ASSERT_STRING_EQUAL(noted, PHONE " 2 4");
 	cfg_addr_parse("[2001:db8::7]:1234", &ask.from); /* it may have an address of the other family */
 	cp_files_fetched(files, &ask, f);
 	cp_files_phone(files, PHONE, &at, false); /* gone: nobody knows where it comes back */
@@ -1021,6 +1023,7 @@ static void test_lists(void)
 	for (int i = 0; i < 100 && notes < 4; i++)
 		event_base_loop(base, EVLOOP_ONCE);
 	CU_ASSERT_EQUAL(notes, 4);
+	CU_ASSERT_STRING_EQUAL(noted, PHONE " 2 4?");
 	/* from where another phone is registered it says nothing of this one */
 	put_device(OTHER, "8851", CP_DEVICE_ENCRYPTED, NULL);
 	cp_files_phone(files, OTHER, &ask.from, true);

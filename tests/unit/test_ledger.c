@@ -9,6 +9,7 @@
 #include <openssl/sha.h>
 
 #include "admin/admin.h"
+#include "store/fields.h"
 #include "trust/ledger.h"
 #include "trust/world.h"
 #include "trust_fix.h"
@@ -341,6 +342,226 @@ static void test_unknown(void)
 	close_all();
 }
 
+/* The TFTP key made anew without its old one to lead over: list 3's. */
+static X509 *own_anew(void *ctx, const char *name)
+{
+	if (strcmp(name, "TFTP") != 0)
+		return own(ctx, name);
+	X509_up_ref(cert_tftp2);
+	return cert_tftp2;
+}
+
+/* A cluster that serves list 0 and nobody answers as TVS; 'n' devices that were never seen. */
+static void serve_first(unsigned n)
+{
+	struct cp_tm_source src = {.own = own, .cls = PKI_CLASS_MODERN, .with = "TFTP", .itl = list[0].data, .itl_len = list[0].len,
+				   .no_tvs = true};
+	struct fix_wait w = {0};
+
+	for (unsigned i = 0; i <= PHONES; i++) { /* what earlier tests left */
+		struct cp_dir_ctx c = {.who = "test", .fn = fix_stored, .ctx = &w};
+		char name[16];
+
+		fix_name(i, name);
+		w.left++;
+		if (cp_dir_device_del(store, name, &c) < 0)
+			w.left--;
+		while (w.left > 0)
+			event_base_loop(base, EVLOOP_ONCE);
+	}
+	settle();
+	CU_ASSERT_EQUAL_FATAL(fix_devices(store, base, 0, n, ""), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_tm_world_make(&src, &world_now), 0);
+	world_there = true;
+}
+
+static void fetched_at(unsigned phone, unsigned gen, const char *addr)
+{
+	struct cfg_addr from;
+	char name[16];
+
+	fix_name(phone, name);
+	CU_ASSERT_EQUAL_FATAL(cfg_addr_parse(addr, &from), 0);
+	cp_ledger_claim(ledger, name, PKI_TL_ITL, sha[gen], list[gen].data, list[gen].len, &from);
+}
+
+static void registers(unsigned phone, const char *addr)
+{
+	struct cfg_addr from;
+	char name[16];
+
+	fix_name(phone, name);
+	CU_ASSERT_EQUAL_FATAL(cfg_addr_parse(addr, &from), 0);
+	cp_ledger_here(ledger, name, &from);
+}
+
+static unsigned asked(enum cp_trust_change change, const char *subject, char why[512])
+{
+	struct cp_trust_ask a = {.change = change, .subject = subject};
+	unsigned n = 0;
+	int rc = cp_ledger_allow(ledger, &a, 0, &n, why, 512);
+
+	CU_ASSERT_EQUAL(rc, n > 0 ? -EPERM : 0);
+	return n;
+}
+
+/* 002:P2-34: a fetch is the phone's if it registers from there; until then it may hold the one list or the other. */
+static void test_claims(void)
+{
+	struct cp_tm_source anew = {.own = own_anew, .cls = PKI_CLASS_MODERN, .with = "TFTP", .itl = list[3].data, .itl_len = list[3].len,
+				    .no_tvs = true};
+	struct cp_tm_phone p;
+	char why[512], name[16];
+
+	open_all();
+	serve_first(40);
+	for (unsigned i = 0; i < 40; i++)
+		fetched(i, 0);
+	/* the new key is led in by the old: list 2 is signed by TFTP as list 0 is, and stands for it */
+	fetched_at(0, 2, "10.0.0.1");
+	CU_ASSERT_EQUAL(memcmp(rec(0)->itl, sha[0], 32), 0);
+	CU_ASSERT_EQUAL(rec(0)->claim_cnt, 1);
+	registers(0, "10.0.0.2:49152"); /* that is somewhere else */
+	CU_ASSERT_EQUAL(rec(0)->claim_cnt, 1);
+	registers(0, "10.0.0.1:49152");
+	CU_ASSERT_EQUAL(rec(0)->claim_cnt, 0);
+	CU_ASSERT_EQUAL(memcmp(rec(0)->itl, sha[2], 32), 0);
+	CU_ASSERT_EQUAL(rec(0)->doubt, 0);
+	/* too late: somebody else may have had that address since */
+	fetched_at(1, 2, "10.0.0.1");
+	clock_us += CP_LEDGER_PROOF_US + 1;
+	registers(1, "10.0.0.1");
+	CU_ASSERT_EQUAL(rec(1)->claim_cnt, 1);
+	fetched_at(1, 2, "10.0.0.1"); /* its next boot mends that */
+	registers(1, "10.0.0.1");
+	CU_ASSERT_EQUAL(rec(1)->claim_cnt, 0);
+	CU_ASSERT_EQUAL(memcmp(rec(1)->itl, sha[2], 32), 0);
+	/* what it holds is no claim */
+	fetched_at(1, 2, "10.0.0.1");
+	CU_ASSERT_EQUAL(rec(1)->claim_cnt, 0);
+	/* of nothing but claims: the last, or nothing at all; after a restart as well */
+	fix_name(2, name);
+	CU_ASSERT_EQUAL_FATAL(cp_ledger_forget(ledger, name), 0);
+	fetched_at(2, 0, "10.0.0.3");
+	fetched_at(2, 2, "10.0.0.3");
+	fetched_at(2, 1, "10.9.9.9");
+	CU_ASSERT_EQUAL(rec(2)->claim_cnt, 2);
+	settle();
+	close_all();
+	open_all();
+	CU_ASSERT_EQUAL_FATAL(rec(2)->claim_cnt, 2);
+	CU_ASSERT_EQUAL(memcmp(rec(2)->claim[0].itl, sha[2], 32), 0);
+	CU_ASSERT_EQUAL(memcmp(rec(2)->claim[1].itl, sha[1], 32), 0);
+	CU_ASSERT_EQUAL(rec(2)->claim[1].from.ip[3], 9);
+	registers(2, "10.0.0.3");
+	CU_ASSERT_EQUAL(memcmp(rec(2)->itl, sha[2], 32), 0);
+	CU_ASSERT_EQUAL(rec(2)->claim_cnt, 0); /* what the other one fetched is idle now */
+	/* an operator knows: it was the phone */
+	CU_ASSERT_EQUAL(cp_ledger_confirm(ledger, name), -ENOENT);
+	fetched_at(2, 0, "10.9.9.9");
+	CU_ASSERT_EQUAL(cp_ledger_confirm(ledger, name), 0);
+	CU_ASSERT_EQUAL(memcmp(rec(2)->itl, sha[0], 32), 0);
+	CU_ASSERT_EQUAL(rec(2)->itl_how, CP_LEDGER_IMPORTED);
+	/* more places than are kept: what it may hold is not known any more */
+	for (unsigned i = 0; i < 4; i++) {
+		static const char *const at[] = {"10.9.9.1", "10.9.9.2", "2001:db8::1", "2001:db8::2"};
+
+		clock_us++;
+		fetched_at(2, i == 0 ? 1 : 2, at[i]);
+	}
+	CU_ASSERT_EQUAL(rec(2)->claim_cnt, CP_LEDGER_CLAIMS);
+	CU_ASSERT_TRUE(rec(2)->vague);
+	CU_ASSERT_TRUE(cp_ledger_holds(ledger, name, &p));
+
+	/* Who may hold list 0 is stranded by what strands its holders: forty; who may also hold list 3 by what strands those. */
+	serve_first(40);
+	for (unsigned i = 0; i < 40; i++)
+		fetched(i, 0);
+	fetched_at(3, 3, "10.0.0.4");
+	fetched_at(4, 3, "10.0.0.5");
+	CU_ASSERT_EQUAL(asked(CP_TRUST_REGEN, "TVS", why), 0);
+	CU_ASSERT_EQUAL(asked(CP_TRUST_REGEN, "TFTP", why), 40);
+	CU_ASSERT_PTR_NULL(strstr(why, "if a list"));
+	CU_ASSERT_EQUAL_FATAL(cp_tm_world_make(&anew, &world_now), 0);
+	CU_ASSERT_EQUAL(asked(CP_TRUST_REGEN, "TFTP", why), 2);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "2 of them if a list that was fetched in their name"));
+	close_all();
+}
+
+/* 002:P2-37: a phone that fetches what it must refuse holds what it held. It counts as lost, and is told apart. */
+static void test_doubt(void)
+{
+	struct cp_tm_source src = {.own = own_anew, .cls = PKI_CLASS_MODERN, .with = "TFTP", .itl = list[3].data, .itl_len = list[3].len,
+				   .no_tvs = true};
+	char why[512], name[16];
+
+	open_all();
+	serve_first(10);
+	for (unsigned i = 0; i < 10; i++)
+		fetched(i, 0);
+	CU_ASSERT_EQUAL_FATAL(cp_tm_world_make(&src, &world_now), 0); /* list 3, of another key, is served: --strand 10 was said */
+	for (unsigned i = 0; i < 3; i++)
+		fetched(i, 3);
+	fix_name(9, name);
+	CU_ASSERT_EQUAL_FATAL(cp_ledger_forget(ledger, name), 0); /* reset by hand: it takes it */
+	fetched(9, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(memcmp(rec(i)->itl, sha[0], 32), 0);
+		CU_ASSERT_EQUAL(rec(i)->doubt, CP_LEDGER_DOUBT_ITL);
+	}
+	CU_ASSERT_EQUAL(memcmp(rec(9)->itl, sha[3], 32), 0);
+	settle();
+	close_all();
+	open_all(); /* it stays */
+	CU_ASSERT_EQUAL(rec(0)->doubt, CP_LEDGER_DOUBT_ITL);
+	CU_ASSERT_EQUAL_FATAL(rec(0)->claim_cnt, 1);
+	fetched(0, 3); /* again: nothing new */
+	CU_ASSERT_EQUAL(rec(0)->claim_cnt, 1);
+	/* what strands who took list 3 strands them if they did: 1 does hold it, 3 may */
+	CU_ASSERT_EQUAL(asked(CP_TRUST_REGEN, "TFTP", why), 4);
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "3 of them if they took a list that they should have refused"));
+	/* a list that it takes: no doubt any more. Its reset, or an operator who saw it, end it too */
+	fetched(0, 1);
+	CU_ASSERT_EQUAL(rec(0)->doubt, 0);
+	CU_ASSERT_EQUAL(memcmp(rec(0)->itl, sha[1], 32), 0);
+	fix_name(1, name);
+	CU_ASSERT_EQUAL(cp_ledger_forget(ledger, name), 0);
+	CU_ASSERT_EQUAL(rec(1)->doubt, 0);
+	CU_ASSERT_EQUAL(rec(1)->claim_cnt, 0);
+	fix_name(2, name);
+	CU_ASSERT_EQUAL(cp_ledger_confirm(ledger, name), 0);
+	CU_ASSERT_EQUAL(rec(2)->doubt, 0);
+	CU_ASSERT_EQUAL(memcmp(rec(2)->itl, sha[3], 32), 0);
+	close_all();
+}
+
+/* It believed our CallManager, and only the list that it should have refused names that one: it took it. */
+static void test_handshake(void)
+{
+	struct pki_tl_entry e[4] = {{.role = PKI_TL_SAST}, {.role = PKI_TL_TFTP}, {.role = PKI_TL_CCM}};
+	struct pki_tl_opts o = {.kind = PKI_TL_ITL, .cls = PKI_CLASS_MODERN, .timestamp = 2000};
+	struct cp_buf b;
+	char name[16];
+
+	open_all();
+	serve_first(2);
+	e[0].cert = e[1].cert = o.signer = cert_tftp2;
+	e[2].cert = cert_tvs; /* stands for CallManager's */
+	fix_list(&o, fix_key(1), e, 3, &b);
+	fetched(0, 0);
+	fix_name(0, name);
+	cp_ledger_list(ledger, name, PKI_TL_ITL, b.data, b.len, CP_LEDGER_FETCHED);
+	CU_ASSERT_EQUAL(rec(0)->doubt, CP_LEDGER_DOUBT_ITL);
+	cp_ledger_handshake(ledger, name, cert_tftp); /* neither names that one in the role */
+	CU_ASSERT_EQUAL(rec(0)->doubt, CP_LEDGER_DOUBT_ITL);
+	cp_ledger_handshake(ledger, name, cert_tvs);
+	CU_ASSERT_EQUAL(rec(0)->doubt, 0);
+	CU_ASSERT_EQUAL(rec(0)->itl_how, CP_LEDGER_HANDSHAKE);
+	CU_ASSERT_NOT_EQUAL(memcmp(rec(0)->itl, sha[0], 32), 0);
+	OPENSSL_free(b.data);
+	close_all();
+}
+
 static void test_records(void)
 {
 	struct cp_ledger_rec a = {.device = "SEP0A1B2C3D4E51", .has_itl = true, .itl_how = CP_LEDGER_FETCHED, .itl_us = 5, .seen_us = 9,
@@ -369,6 +590,47 @@ static void test_records(void)
 		free(cut);
 	}
 	free(buf.data);
+	{ /* of before there were claims: read as what it says */
+		static const uint8_t old[] = {1,   CP_KIND_LEDGER, 0, 1, 0, 0, 0, 15, 'S', 'E', 'P', '0', 'A', '1', 'B', '2', 'C',
+					      '3', 'D', '4', 'E', '5', '1', 0, 14, 0, 0, 0, 1, 1};
+
+		CU_ASSERT_EQUAL_FATAL(cp_ledger_rec_parse(old, sizeof(old), &b), 0);
+		CU_ASSERT_TRUE(b.blank);
+		CU_ASSERT_EQUAL(b.doubt, 0);
+		CU_ASSERT_EQUAL(b.claim_cnt, 0);
+		cp_ledger_rec_free(&b);
+	}
+	{
+		struct cp_ledger_claim c[2] = {{.from = {.family = 4, .plen = 32, .ip = {10, 1, 2, 3}}, .has_itl = true, .us = 8},
+					       {.has_ctl = true, .has_itl = true, .us = 7}};
+		struct cp_ledger_rec d = a;
+
+		memset(c[0].itl, 1, 32);
+		memset(c[1].itl, 2, 32);
+		memset(c[1].ctl, 3, 32);
+		d.claim = c;
+		d.claim_cnt = 2;
+		d.doubt = CP_LEDGER_DOUBT_CTL;
+		d.vague = true;
+		CU_ASSERT_EQUAL_FATAL(cp_ledger_rec_build(&d, &buf), 0);
+		CU_ASSERT_EQUAL_FATAL(cp_ledger_rec_parse(buf.data, buf.len, &b), 0);
+		CU_ASSERT_EQUAL(memcmp(&d, &b, offsetof(struct cp_ledger_rec, unknown)), 0);
+		CU_ASSERT_EQUAL_FATAL(b.claim_cnt, 2);
+		CU_ASSERT_EQUAL(memcmp(b.claim, c, sizeof(c)), 0);
+		cp_ledger_rec_free(&b);
+		for (size_t n = 0; n < buf.len; n++)
+			if (cp_ledger_rec_parse(buf.data, n, &b) == 0)
+				cp_ledger_rec_free(&b);
+		free(buf.data);
+		c[0].has_itl = false; /* a claim of nothing */
+		CU_ASSERT_EQUAL(cp_ledger_rec_build(&d, &buf), -EINVAL);
+		c[0].has_itl = true;
+		d.claim_cnt = CP_LEDGER_CLAIMS + 1;
+		CU_ASSERT_EQUAL(cp_ledger_rec_build(&d, &buf), -EINVAL);
+		d.claim_cnt = 2;
+		d.doubt = 4;
+		CU_ASSERT_EQUAL(cp_ledger_rec_build(&d, &buf), -EINVAL);
+	}
 	a.blank = true; /* and yet a list */
 	CU_ASSERT_EQUAL(cp_ledger_rec_build(&a, &buf), -EINVAL);
 	a.blank = false;
@@ -399,6 +661,9 @@ static CU_TestInfo tests[] = {
 	{"strangers, removals, resets", test_who},
 	{"stopping writes what waits", test_stop},
 	{"what is not known counts", test_unknown},
+	{"a fetch that nobody can be sure of", test_claims},
+	{"a fetch that was refused", test_doubt},
+	{"a handshake says what it took", test_handshake},
 	CU_TEST_INFO_NULL,
 };
 
