@@ -81,9 +81,23 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 	return 0;
 }
 
+/*
+ * The name is there and its directory does not get to the disk: whoever is told that nothing changed must find nothing changed at
+ * the next start. What a power cut leaves then is not known, but nobody was told otherwise.
+ */
+static int undo(const char *path, const char *tmp, const char *dir, bool swapped, int rc)
+{
+	if ((swapped ? renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_EXCHANGE) : renameat2(AT_FDCWD, path, AT_FDCWD, tmp, RENAME_NOREPLACE)) < 0)
+		return -EUCLEAN; /* the old one stays in 'tmp' */
+	unlink(tmp);
+	(void)sync_dir(dir);
+	return rc;
+}
+
 int pki_file_write(const char *path, const void *data, size_t len, mode_t mode, bool fresh)
 {
 	char dir[PATH_MAX], tmp[PATH_MAX];
+	bool swap = !fresh && pki_file_exists(path); /* so that there is something to go back to */
 	int fd, rc = split(path, dir, tmp);
 
 	if (rc < 0)
@@ -98,13 +112,18 @@ int pki_file_write(const char *path, const void *data, size_t len, mode_t mode, 
 		rc = -errno;
 	if (close(fd) < 0 && rc == 0)
 		rc = -errno;
-	if (rc == 0 && renameat2(AT_FDCWD, tmp, AT_FDCWD, path, fresh ? RENAME_NOREPLACE : 0) < 0)
+	if (rc == 0 && renameat2(AT_FDCWD, tmp, AT_FDCWD, path, fresh ? RENAME_NOREPLACE : swap ? RENAME_EXCHANGE : 0) < 0)
 		rc = -errno;
 	if (rc < 0) {
 		unlink(tmp);
 		return rc;
 	}
-	return sync_dir(dir);
+	rc = sync_dir(dir);
+	if (rc < 0)
+		return undo(path, tmp, dir, swap, rc);
+	if (swap)
+		unlink(tmp); /* the old one; a kill leaves it to pki_file_sweep() */
+	return 0;
 }
 
 int pki_file_read(const char *path, uint8_t **ret_data, size_t *ret_len)

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "serve.h"
 #include "signer.h"
+#include "state.h"
 
 #define CLIENTS_MAX 16
 #define PASSED_MAX  (17 * 1024 * 1024) /* bytes in a descriptor: sgn.h's largest body and a head */
@@ -232,6 +233,8 @@ int pki_serve_run(struct pki_serve *s, int stop_fd)
 			close(s->client[i].fd);
 			s->client[i] = s->client[--s->clients];
 		}
+		if (s->state->unknown)
+			return -EUCLEAN;
 		if (pfd[1].revents != 0)
 			admit(s);
 	}

@@ -18,7 +18,7 @@ struct pki_serve;
 /** Make the directory and listen. -EADDRINUSE: a signer answers there. */
 int pki_serve_create(struct pki_state *state, const char *run_dir, struct pki_serve **ret_serve);
 
-/** Serve until 'stop_fd' can be read. 0, or what poll() failed with. */
+/** Serve until 'stop_fd' can be read. 0, what poll() failed with, or -EUCLEAN: another start must look what is on the disk. */
 int pki_serve_run(struct pki_serve *serve, int stop_fd);
 
 /** Closes all and removes the socket. NULL is allowed. */

@@ -511,6 +511,10 @@ int pki_state_commit(struct pki_state *st, struct pki_ident *id)
 	bool had_prev = old->prev.cert != NULL;
 	int rc = st->dir != NULL ? save(st, id, false) : 0;
 
+	if (rc == -EUCLEAN) {
+		cfg_log(CFG_LOG_ERR, "identity-unknown", "name=%s action=\"ends, to read what is on the disk at the next start\"", id->name);
+		st->unknown = true;
+	}
 	if (rc < 0)
 		return rc;
 	pki_ident_fini(old);

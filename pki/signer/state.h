@@ -43,6 +43,7 @@ struct pki_state {
 	uint8_t *backup;       /* the last one's keys' part, sealed: it is taken in pieces */
 	size_t backup_len;
 	int lock_fd;
+	bool unknown;          /* a write went neither to the disk nor back: only a new start tells what is there */
 };
 
 /** Open, on first start make. On error one line in 'err'; -EINVAL: the configuration is wrong, -EBUSY: another

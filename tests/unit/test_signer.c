@@ -990,41 +990,11 @@ static void test_peer_of_another_user(void)
 	pki_state_close(st);
 }
 
-static void test_files(void)
-{
-	char path[200], big[200];
-	uint8_t *data = NULL;
-	size_t len = 0;
-
-	snprintf(path, sizeof(path), "%s/f", dir);
-	CU_ASSERT_EQUAL(pki_file_write(path, "one", 3, 0644, true), 0);
-	CU_ASSERT_EQUAL(pki_file_write(path, "two", 3, 0644, true), -EEXIST);
-	CU_ASSERT_EQUAL_FATAL(pki_file_read(path, &data, &len), 0);
-	CU_ASSERT_STRING_EQUAL((char *)data, "one");
-	OPENSSL_free(data);
-	CU_ASSERT_EQUAL(pki_file_write(path, "two", 3, 0644, false), 0);
-	CU_ASSERT_EQUAL_FATAL(pki_file_read(path, &data, &len), 0);
-	CU_ASSERT_STRING_EQUAL((char *)data, "two");
-	OPENSSL_free(data);
-	unlink(path);
-	CU_ASSERT_EQUAL(pki_file_read(path, &data, &len), -ENOENT);
-	CU_ASSERT_EQUAL(pki_file_read("/dev/zero", &data, &len), -EINVAL);
-	snprintf(big, sizeof(big), "%s/none/f", dir);
-	CU_ASSERT_EQUAL(pki_file_write(big, "x", 1, 0600, true), -ENOENT);
-	/* a directory that others may write to is not ours */
-	snprintf(path, sizeof(path), "%s/open", dir);
-	CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
-	CU_ASSERT_EQUAL(chmod(path, 0777), 0);
-	CU_ASSERT_EQUAL(pki_dir_make(path), -EPERM);
-	CU_ASSERT_EQUAL(rmdir(path), 0);
-}
-
 static CU_TestInfo tests[] = {
 	{"messages cut at every length", test_codec_cut_everywhere},
 	{"messages that are refused", test_codec_refuses},
 	{"sealing binds key, bytes and data", test_seal},
 	{"the KEK's file", test_kek_file},
-	{"files are written whole", test_files},
 	{"first start", test_first_start},
 	{"a first start cut short is completed", test_cut_first_start},
 	{"what is missing is not made again", test_missing_is_an_error},
