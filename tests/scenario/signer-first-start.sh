@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# The signer's first start, killed with SIGKILL: at 6 random moments, and at fsyncs and renames from the first to the last.
+# The signer's first start, killed with SIGKILL: at random moments (2; RAVELIN_FULL: 12), and at fsyncs and renames from the first to
+# the last (10 of 75; RAVELIN_FULL: all).
 # After each kill the next start must complete what is missing and keep what was there; the start after that
 # changes nothing. Checked with openssl(1). RAVELIN_BUILD: build directory (default: build/ of this repository).
 # Needs strace. 004a:PKI-06, PKI-12; 004b:PKI-01 to PKI-03.
@@ -81,8 +82,10 @@ after_kill() { # of a first start: complete, check, start again
 	rm -rf "$top/state" "$top/run"
 }
 
+# A kill costs three starts, two of which make RSA keys: half a second of a core each with ASan.
+full=${RAVELIN_FULL:-0}
 RANDOM=20
-for _ in $(seq 6); do
+for _ in $(seq $([ "$full" = 0 ] && echo 2 || echo 12)); do
 	"$signer" -c "$top/ravelin.yaml" 2>"$top/log" &
 	pid=$!
 	sleep "0.$(printf %03d $((RANDOM % 500)))"
@@ -95,8 +98,10 @@ done
 # At every system call that makes something durable: before the file's bytes, its name, its directory. Each of
 # KEK and 11 identities (renameat2: they must be new), 11 certificates, the list and ca.pem (renameat) has two fsyncs. Not each
 # of them in a row: the steps share no divisor with what one identity takes.
+at_calls="fsync:50:11 renameat2:12:5 renameat:13:9"
+[ "$full" = 0 ] || at_calls="fsync:50:1 renameat2:12:1 renameat:13:1"
 exec 2>/dev/null # bash reports each process that was killed
-for at in fsync:50:7 renameat2:12:5 renameat:13:6; do
+for at in $at_calls; do
 	IFS=: read -r call want by <<<"$at"
 	n=$((1 - by))
 	while :; do
