@@ -138,20 +138,28 @@ void bench_end(pid_t *pid)
 
 double bench_cpu_of(pid_t pid, bool children)
 {
-	unsigned long user = 0, sys = 0, cuser = 0, csys = 0;
+	unsigned long cuser = 0, csys = 0;
 	char path[64], line[512], *at;
+	struct timespec ts = {0};
+	clockid_t clock;
+	double own = 0;
 	FILE *f;
+
+	/* To the nanosecond; /proc counts ticks of 10 ms. */
+	if (clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &ts) == 0)
+		own = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	if (!children)
+		return own;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	f = fopen(path, "re");
 	if (f == NULL)
-		return 0;
+		return own;
 	at = fgets(line, sizeof(line), f) != NULL ? strrchr(line, ')') : NULL;
-	if (at == NULL || sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &user, &sys, &cuser,
-				 &csys) != 4)
-		user = sys = cuser = csys = 0;
+	if (at == NULL || sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lu %lu", &cuser, &csys) != 2)
+		cuser = csys = 0;
 	fclose(f);
-	return (double)(user + sys + (children ? cuser + csys : 0)) / (double)sysconf(_SC_CLK_TCK);
+	return own + (double)(cuser + csys) / (double)sysconf(_SC_CLK_TCK);
 }
 
 double bench_resident(pid_t pid)

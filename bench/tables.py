@@ -155,9 +155,12 @@ def register(rows):
 
 
 def sign(rows):
-    out = [[k["file"], k["key"], k["digest"], num(r["value"]), num(p["openssl"]["peer_value"]), num(r["ratio"], 2),
-            num(r["per_s"]), percent(r["spread"])] for k, r, p in cases(rows, "sign")]
-    return table(["file", "key", "digest", "files/s/core", "openssl signs/s/core", "ratio", "files/s seen", "spread"], "lllrrrrr", out)
+    def beside(p, name):
+        return [num(p[name]["peer_value"]), num(p[name]["ratio"], 2)] if name in p else ["–", "–"]
+    out = [[k["file"], k["key"], k["digest"], num(r["value"])] + beside(p, "openssl") + beside(p, "openssl-encrypt") +
+           [num(r["per_s"]), percent(r["spread"])] for k, r, p in cases(rows, "sign")]
+    return table(["file", "key", "digest", "files/s/core", "openssl signs/s/core", "ratio", "openssl signs and encrypts/s/core", "ratio",
+                  "files/s seen", "spread"], "lllrrrrrrr", out)
 
 
 def served(rows, bench, peers, column, word):

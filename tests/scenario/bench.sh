@@ -82,6 +82,10 @@ rows mgcp '["op","esp","gateways"]' command/s/core --only gateways=1
 rows store '["op","sync","in_flight","batch"]' put/s --only in_flight=64,batch=1,sync=0
 
 rows sign '["key","digest","file"]' file/s/core --only file=sgn
+truth "sign: beside bare signatures" "$dir/sign.json" '[.[1:][].peer] | unique == ["openssl"]'
+rows sign '["key","digest","file"]' file/s/core --only file=enc.sgn,digest=SHA-512
+truth "sign: encrypted files beside signatures with the same encryption" "$dir/sign.json" \
+	'[.[1:][].peer] == ["openssl", "openssl-encrypt"] and (.[1].peer_value > .[2].peer_value)'
 rows tftp '["file_bytes","clients","blksize"]' transfer/s/core --only clients=32,blksize=512
 rows http '["file_bytes","clients","keep_alive"]' request/s/core --only clients=32
 truth "tftp, http: beside others" "$dir/tftp.json" '[.[1:][].peer] | sort == ["dnsmasq", "tftpd-hpa"]'
