@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "live.h"
+
 #define OVERHEAD 512 /* of an entry and its file, about */
 
 struct entry {
@@ -27,6 +29,7 @@ struct cp_fcache {
 	struct entry *newest, *oldest;
 	size_t max_bytes;
 	uint64_t seed;
+	struct cp_live *live;
 	struct cp_fcache_stats stats;
 };
 
@@ -38,8 +41,10 @@ struct cp_fcache *cp_fcache_create(size_t max_bytes)
 		return NULL;
 	c->size = 1024;
 	c->bucket = calloc(c->size, sizeof(struct entry *));
-	if (c->bucket == NULL || RAND_bytes((uint8_t *)&c->seed, sizeof(c->seed)) != 1 ||
+	c->live = cp_live_create();
+	if (c->bucket == NULL || c->live == NULL || RAND_bytes((uint8_t *)&c->seed, sizeof(c->seed)) != 1 ||
 	    pthread_mutex_init(&c->lock, NULL) != 0) {
+		cp_live_destroy(c->live);
 		free(c->bucket);
 		free(c);
 		return NULL;
@@ -101,6 +106,7 @@ void cp_fcache_destroy(struct cp_fcache *c)
 		return;
 	while (c->oldest != NULL)
 		cp_file_put(take_out(c, slot_of(c, c->oldest->key, c->oldest->hash)));
+	cp_live_destroy(c->live);
 	pthread_mutex_destroy(&c->lock);
 	free(c->bucket);
 	free(c);
@@ -126,6 +132,8 @@ static void grow(struct cp_fcache *c)
 	c->size = size;
 }
 
+static void keep(struct cp_fcache *c, const char *key, const struct cp_stamp *stamp, struct cp_file *file);
+
 struct cp_file *cp_fcache_get(struct cp_fcache *c, const char *key, const struct cp_stamp *stamp)
 {
 	struct cp_file *file = NULL, *drop = NULL;
@@ -147,10 +155,22 @@ struct cp_file *cp_fcache_get(struct cp_fcache *c, const char *key, const struct
 	}
 	pthread_mutex_unlock(&c->lock);
 	cp_file_put(drop);
+	if (file == NULL) {
+		file = cp_live_get(c->live, key, stamp);
+		if (file != NULL)
+			keep(c, key, stamp, file);
+	}
 	return file;
 }
 
-void cp_fcache_put(struct cp_fcache *c, const char *key, const struct cp_stamp *stamp, struct cp_file *file)
+struct cp_file *cp_fcache_put(struct cp_fcache *c, const char *key, const struct cp_stamp *stamp, struct cp_file *file)
+{
+	file = cp_live_add(c->live, key, stamp, file);
+	keep(c, key, stamp, file);
+	return file;
+}
+
+static void keep(struct cp_fcache *c, const char *key, const struct cp_stamp *stamp, struct cp_file *file)
 {
 	size_t n = strlen(key) + 1, bytes = file->len + sizeof(struct entry) + n + OVERHEAD;
 	struct entry *e;

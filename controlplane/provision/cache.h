@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Files kept in memory: a key's file and the stamp that says what it was made of. Bounded in bytes, the longest unused goes
- * first; who still holds a reference keeps his file. Any thread.
+ * first; who still holds a reference keeps his file, and who asks for it meanwhile gets the same (live.h). Any thread.
  */
 #ifndef CP_PROVISION_CACHE_H
 #define CP_PROVISION_CACHE_H
@@ -27,8 +27,11 @@ void cp_fcache_destroy(struct cp_fcache *cache);      /* NULL is allowed */
 
 /** A reference, if the key is there under this very stamp; under another one it is dropped. Else NULL. */
 struct cp_file *cp_fcache_get(struct cp_fcache *cache, const char *key, const struct cp_stamp *stamp);
-/** Keep 'file' (takes a reference of its own), instead of what the key had. A file over half of the bound is not kept. */
-void cp_fcache_put(struct cp_fcache *cache, const char *key, const struct cp_stamp *stamp, struct cp_file *file);
+/**
+ * Keep 'file', instead of what the key had. Takes a reference, gives one back: of the file that is to be used, which another thread may
+ * have kept a moment before. A file over half of the bound is not kept, but found while somebody holds it.
+ */
+struct cp_file *cp_fcache_put(struct cp_fcache *cache, const char *key, const struct cp_stamp *stamp, struct cp_file *file);
 void cp_fcache_stats(struct cp_fcache *cache, struct cp_fcache_stats *ret);
 
 /**

@@ -226,6 +226,13 @@ int cp_filedir_read(struct cp_filedir *d, const char *name, struct cp_file **ret
 	if (fd < 0)
 		return fd;
 	rc = stamp_of(fd, &before, &st);
+	if (rc == 0 && (file = cp_fcache_get(d->cache, name, &before)) != NULL) { /* while this waited for its turn */
+		close(fd);
+		*ret = file;
+		if (ret_stamp != NULL)
+			*ret_stamp = before;
+		return 0;
+	}
 	if (rc == 0 && st.st_size > (off_t)CP_DIR_FILE_MAX)
 		rc = -EFBIG;
 	if (rc == 0) {
@@ -245,8 +252,7 @@ int cp_filedir_read(struct cp_filedir *d, const char *name, struct cp_file **ret
 	free(data);
 	if (rc < 0)
 		return rc;
-	cp_fcache_put(d->cache, name, &before, file);
-	*ret = file;
+	*ret = cp_fcache_put(d->cache, name, &before, file);
 	if (ret_stamp != NULL)
 		*ret_stamp = before;
 	return 0;

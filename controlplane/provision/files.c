@@ -373,7 +373,7 @@ static void *thread_main(void *arg)
 
 		rc = cp_make(f, fl, &file);
 		if (rc == 0 && (fl->name.what != CP_NAME_DIR || fl->name.end == CP_END_SGN))
-			cp_fcache_put(f->cache, fl->key, &fl->stamp, file);
+			file = cp_fcache_put(f->cache, fl->key, &fl->stamp, file);
 		count(f, rc == 0 ? &f->stats.made : rc == -ENOENT ? &f->stats.not_found : &f->stats.failed, 0);
 		if (rc < 0 && rc != -ENOENT && rc != -EACCES)
 			cfg_log_limited(CFG_LOG_WARN, "file-not-made", "name=%s reason=%s", fl->asked, cfg_q(strerror(-rc)));

@@ -352,7 +352,7 @@ static void test_names(void)
 		enum cp_name_end end;
 		const char *device, *base;
 	} rows[] = {
-		{"CTLFile.tlv", CP_NAME_LIST, CP_END_PLAIN, "", "CTLFile.tlv"},
+		{"CTLFile.tlv", CP_NAME_LIST, CP_END_PLAIN, "", "CTLFile.tlv"}, /* 004a:TFTP-07 */
 		{"ITL" PHONE ".tlv", CP_NAME_LIST, CP_END_PLAIN, PHONE, "ITL" PHONE ".tlv"},
 		{"CTLSEP0a1b2c3d4e51.tlv", CP_NAME_DIR, CP_END_PLAIN, "", NULL}, /* upper case only */
 		{PHONE ".cnf.xml", CP_NAME_CONFIG, CP_END_PLAIN, PHONE, PHONE ".cnf.xml"},
@@ -461,8 +461,7 @@ static void test_cache_bound(void)
 	for (unsigned i = 0; i < 5000; i++) {
 		f = cp_file_create(CP_FILE_PLAIN, "x", calloc(1, 100 + i % 7), 100 + i % 7, 0, i & 1);
 		snprintf(key, sizeof(key), "k%u", i);
-		cp_fcache_put(c, key, &st, f);
-		cp_file_put(f);
+		cp_file_put(cp_fcache_put(c, key, &st, f));
 		cp_fcache_stats(c, &s);
 		CU_ASSERT(s.bytes <= 100000);
 	}
@@ -471,10 +470,47 @@ static void test_cache_bound(void)
 	f = cp_fcache_get(c, "k4999", &st);
 	CU_ASSERT(f != NULL);
 	CU_ASSERT(cp_fcache_get(c, "k4999", &other) == NULL); /* of another stamp: gone */
-	CU_ASSERT(cp_fcache_get(c, "k4999", &st) == NULL);
 	CU_ASSERT(f != NULL && f->len == 100 + 4999 % 7); /* ours lives on */
 	cp_file_put(f);
+	CU_ASSERT(cp_fcache_get(c, "k4999", &st) == NULL);
 	cp_fcache_destroy(c);
+}
+
+/* What is held is in memory once, kept or not: else as many transfers of a large file would be as many copies of it. */
+static void test_cache_held(void)
+{
+	struct cp_fcache *c = cp_fcache_create(10000);
+	struct cp_stamp st = {{1}}, other = {{2}};
+	struct cp_file *a, *b, *d;
+	struct cp_fcache_stats s;
+
+	CU_ASSERT_FATAL(c != NULL);
+	a = cp_fcache_put(c, "big", &st, cp_file_create(CP_FILE_PLAIN, "big", calloc(1, 50000), 50000, 7, true));
+	cp_fcache_stats(c, &s);
+	CU_ASSERT_EQUAL(s.files, 0); /* too large to be kept */
+	b = cp_fcache_get(c, "big", &st);
+	CU_ASSERT_PTR_EQUAL(a, b);
+	CU_ASSERT(b != NULL && b->len == 50000 && b->mtime == 7 && b->secret && strcmp(b->name, "big") == 0 && strlen(b->etag) == 34);
+	CU_ASSERT(cp_fcache_get(c, "big", &other) == NULL && cp_fcache_get(c, "bi", &st) == NULL);
+	d = cp_fcache_put(c, "big", &st, cp_file_create(CP_FILE_PLAIN, "big", calloc(1, 50000), 50000, 7, true)); /* two made it at once */
+	CU_ASSERT_PTR_EQUAL(a, d);
+	cp_file_put(a);
+	cp_file_put(b);
+	cp_file_put(d);
+	CU_ASSERT(cp_fcache_get(c, "big", &st) == NULL);
+	/* pushed out by others, asked for again while somebody holds it: the same, and kept again */
+	a = cp_fcache_put(c, "k", &st, cp_file_create(CP_FILE_PLAIN, "k", calloc(1, 2000), 2000, 0, false));
+	for (char key[2] = "0"; key[0] <= '9'; key[0]++)
+		cp_file_put(cp_fcache_put(c, key, &st, cp_file_create(CP_FILE_PLAIN, key, calloc(1, 2000), 2000, 0, false)));
+	b = cp_fcache_get(c, "k", &st);
+	CU_ASSERT_PTR_EQUAL(a, b);
+	cp_file_put(a);
+	cp_file_put(b);
+	b = cp_fcache_get(c, "k", &st);
+	CU_ASSERT_PTR_EQUAL(a, b);
+	cp_fcache_destroy(c);
+	CU_ASSERT(b != NULL && b->data[1999] == 0); /* outlives the cache */
+	cp_file_put(b);
 }
 
 static void check_signed(const struct cp_file *f, const char *name, enum pki_digest digest, struct pki_sgn *ret)
@@ -762,7 +798,7 @@ static void digest_user(struct cp_device *d)
 static const struct cp_profile sip_profile = {.name = "sip", .protocol = CP_PROTOCOL_SIP, .mode = CP_DEVICE_ENCRYPTED,
 					      .digest = true, .encrypted_config = true};
 
-/* 001:P1-135, P1-136, P1-138; wire formats section 3 */
+/* 000:P0-45; 001:P1-134 to P1-136, P1-138; wire formats section 3 */
 static void test_encrypted(void)
 {
 	struct cp_profile p = sip_profile;
@@ -869,7 +905,7 @@ static void test_symmetric(void)
 	CU_ASSERT(memmem(plain, len, "authPassword", 12) == NULL);
 	OPENSSL_clear_free(plain, len);
 	cp_file_put(f);
-	/* in clear only if the cluster's record allows it: 001:P1-074 */
+	/* in clear only if the cluster's record allows it: 001:P1-074, P1-133 */
 	p.digest_exclude = p.encrypted_config = false;
 	put_profile(&p);
 	f = get(PHONE ".cnf.xml");
@@ -1136,6 +1172,7 @@ static CU_TestInfo tests[] = {
 	{"no name leaves the tree", test_no_escape},
 	{"a changed file is noticed, its old readers keep it", test_directory},
 	{"the cache is bounded and knows stamps", test_cache_bound},
+	{"what is held is in memory once", test_cache_held},
 	{"signed by class; a restart signs nothing anew", test_signed},
 	{"a change signs only what changed", test_only_changed},
 	{"a restart with many phones signs nothing", test_restart_many},
