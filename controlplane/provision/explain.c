@@ -194,11 +194,21 @@ static void ask_list(struct asks *a, const char *prefix, enum pki_tl_kind kind, 
 	json_array_append_new(a->list, o);
 }
 
+/* 004a:TFTP-09: only a list with a TFTP server's certificate makes a phone ask for signed files; one of a rollback has none. */
+static bool names_tftp(const struct pki_tl *list)
+{
+	for (unsigned i = 0; list != NULL && i < list->rec_cnt; i++)
+		if ((list->rec[i].role == PKI_TL_TFTP || list->rec[i].role == PKI_TL_CCM_TFTP) &&
+		    (list->rec[i].cert != NULL || list->rec[i].pubkey_len > 0))
+			return true;
+	return false;
+}
+
 static json_t *next(const struct cp_explain *e)
 {
 	struct asks a = {.e = e, .list = json_array(), .digest = pki_digest_name(pki_tl_class_limits(e->cls)->digest)};
 	const struct cp_devcfg *c = e->c;
-	bool verifies = (e->itl != NULL || e->ctl != NULL) && !c->no_verify;
+	bool verifies = (names_tftp(e->itl) || names_tftp(e->ctl)) && !c->no_verify;
 	char name[80];
 
 	if (e->signer == NULL || pki_tl_dn(X509_get_subject_name(e->signer), a.signer, sizeof(a.signer)) < 0)

@@ -3,7 +3,7 @@
 # What phones fetch from a whole appliance, fetched by curl over TFTP and HTTP: configurations signed, short, encrypted and plain,
 # the operator's files, unknown phones. Verified by `ravelinctl file`, by python's cryptography (which parses the file by
 # itself) and by xmllint. A restart signs nothing anew; a change signs one file; explain says what was served.
-# 004a:TFTP-02, TFTP-03, TFTP-05; 002:P2-01, P2-11; 001:P1-132, P1-135.
+# 004a:TFTP-02, TFTP-03, TFTP-05, TFTP-07 to TFTP-09, CTL-29, PKI-07; 002:P2-01, P2-03, P2-11; 001:P1-053, P1-054, P1-132, P1-135.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
 set -u
@@ -181,16 +181,30 @@ body "$A.cnf.xml.sgn" a2.xml
 is "and it says the new" a2.xml /device/loadInformation sip88xx
 check "nothing generated was written" sh -c "! find '$WORK/state/files' -name '*.cnf.xml*' | grep -q ."
 
+# --- an ITL with empty sections: nothing names the file server, so nothing is asked for as signed ---
+check "rollback is prepared" ctl itl rollback on --strand 0
+check_ctl "explain: unsigned" "explain $A" 'any(.asks[]; .name == "'"$A"'.cnf.xml")'
+check "rollback is over" ctl itl rollback off --strand 0
+check_ctl "explain: signed again" "explain $A" 'any(.asks[]; .name == "'"$A"'.cnf.xml.sgn")'
+
+# --- an SRST gateway's certificate is in the configuration, and in no list ---
+openssl req -x509 -newkey rsa:2048 -nodes -days 900 -subj "/O=Branch/CN=srst-gateway" -keyout "$WORK/srst.key" -out "$WORK/srst.crt" 2>/dev/null
+check "an SRST reference" eval "ctl srst add branch --address 10.77.9.1 --secure && ctl srst cert branch '$WORK/srst.crt' && ctl device set $A --srst branch"
+
 # --- mixed mode: 004b:SEC-07, R-01 ---
 check "mixed mode" ctl utils ctl set-cluster mixed-mode
 check "the configuration" tftp "$A.cnf.xml.sgn"
 body "$A.cnf.xml.sgn" a3.xml
 is "what is demanded holds now" a3.xml /device/deviceSecurityMode 3
+is "SRST by TLS" a3.xml //srstInfo/isSecure true
+check "with its certificate" eval "cmp -s <(xp a3.xml //srstInfo/certificate | tr -d ' \n\r' | base64 -d) <(openssl x509 -in '$WORK/srst.crt' -outform DER)"
 check_ctl "explain: a TLS port that no file can tell it of" "explain $A" 'any(.notes[]; test("sccp.tls_port is 2453"))'
 check "no auto-registration" refused http XMLDefault.cnf.xml
 check "nor signed" refused tftp XMLDefault.cnf.xml.sgn
 check "its CTL" tftp "CTL$A.tlv"
 check "ravelinctl verifies it" ctl file verify "$OUT/CTL$A.tlv"
+check "its ITL" tftp "ITL$A.tlv"
+check "neither names the SRST gateway" eval "! grep -q -a srst-gateway '$OUT/CTL$A.tlv' '$OUT/ITL$A.tlv'"
 
 # --- without the signer ---
 kill -9 "$(daemon_pid signer)"
