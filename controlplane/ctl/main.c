@@ -715,6 +715,9 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			ctl_usage(stdout);
 			return CTL_OK;
+		} else if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
+			puts(RAVELIN_VERSION);
+			return CTL_OK;
 		} else {
 			snprintf(why, sizeof(why), "unknown option %s; try --help", argv[i]);
 			return fail(CTL_USAGE, "usage", why, NULL);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Trust lists of a whole appliance: non-secure as installed, made mixed by a stranger over HTTPS (curl), changed by tokens whose keys
 # are elsewhere (openssl's, and SoftHSM's by PKCS#11), every list read and verified by a parser that shares no code with us.
-# 004a:CTL-09, CTL-14, CTL-26; 004b:CTL-03, CTL-10, CTL-26; 004c:CT-07, CT-10, CT-12, CT-13, CT-19, CT-20, CT-25.
+# 001:P1-007, P1-008; 004a:CTL-09, CTL-14, CTL-26, PKI-10; 004b:CTL-01, CTL-03, CTL-05, CTL-10, CTL-26; 004c:CT-07, CT-10, CT-12,
+# CT-13, CT-19, CT-20, CT-22, CT-23, CT-25.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
 set -u
@@ -136,6 +137,7 @@ for cls in 79xx modern; do
 done
 check "a phone that skipped one list refuses it" eval "! verify '$WORK/ctl3/CTLFile-79xx.tlv' --anchor '$WORK/ctl2/CTLFile-79xx.tlv'"
 in_phone "$CTL" -j ctl version --server 10.77.1.1 --ca "$CA" --client-cert "$P/carol.pem" >"$WORK/far4.json" 2>&1
+check "the client says its version" test "$(in_phone "$CTL" --version)" = "$(ctl -j status | jq -r .version)"
 check_json "a client certificate instead of a password" "$WORK/far4.json" '.ctl and (.files | length) == 2'
 in_phone "$CTL" ctl version --server 10.77.1.1 --ca "$P/carol.crt" --client-cert "$P/carol.pem" >"$WORK/far5" 2>&1
 check "a server of another CA is not believed: exit 3" eval "[ $? = 3 ] && grep -q 'SSL Handshake' '$WORK/far5'"
