@@ -4,7 +4,8 @@
 # being touched, by TFTP and by HTTP, one of them with an encrypted configuration, and register over TLS; by a machine with fresh
 # keys the same phones are not taken in. What is no whole bundle is refused and leaves nothing; a restore that is killed leaves the
 # old state or the new one, and loses none of them. The alarm backup-due comes with what a bundle holds, outlives a start, and goes with the next backup.
-# RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40 to P2-43.
+# RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40 to P2-43; 004a:PKI-11, BR-01,
+# BR-02, BR-06.
 # May run beside another.
 set -u
 SC_NAME=backup
@@ -55,6 +56,7 @@ fetch() { # NAME: what a phone asks for at boot, and the certificates of what it
 	done
 	on "$m" -j show devices | jq -S . >"$WORK/$m/devices"
 	on "$m" -j show lines | jq -S . >"$WORK/$m/lines"
+	on "$m" -j status | jq -r .cluster.mode >"$WORK/$m/mode"
 }
 phone() { # MACHINE N REPORT [options]: phone N boots; its flash is $WORK/flashN
 	local m=$1 n=$2 r=$3
@@ -205,6 +207,8 @@ check "the same certificates are presented" cmp "$WORK/old/certs" "$WORK/new/cer
 check "two of them" test "$(wc -l <"$WORK/new/certs")" = 2
 check "the devices of the time of the backup" cmp "$WORK/old/devices" "$WORK/new/devices"
 check "and their lines" cmp "$WORK/old/lines" "$WORK/new/lines"
+check "the same CTL: nobody had to make one" cmp "$WORK/old/CTLFile.tlv" "$WORK/new/CTLFile.tlv"
+check "and the mode is its" grep -qx mixed "$WORK/new/mode"
 check "a phone that holds the old ITL takes the new one" on new file verify "$WORK/new/ITLFile.tlv" --list "$WORK/old/ITLFile.tlv"
 check "and its configuration" on new file verify "$WORK/new/SEP001122334451.cnf.xml.sgn" --list "$WORK/old/ITLFile.tlv"
 # The same by openssl alone: the signature of the configuration, with the TFTP certificate of the old machine.

@@ -4,7 +4,7 @@
 # the last (10 of 75; RAVELIN_FULL: all).
 # After each kill the next start must complete what is missing and keep what was there; the start after that
 # changes nothing. Checked with openssl(1). RAVELIN_BUILD: build directory (default: build/ of this repository).
-# Needs strace. 004a:PKI-06, PKI-12; 004b:PKI-01 to PKI-03.
+# Needs strace. 000:P0-03, P0-06; 001:P1-037, P1-040; 004a:PKI-06, PKI-12; 004b:PKI-01 to PKI-03.
 # May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -69,6 +69,9 @@ after_kill() { # of a first start: complete, check, start again
 	for c in CallManager TVS HTTPS TFTP-EC CAPF-TLS IPsec; do
 		openssl verify -x509_strict -CAfile "$d/ca.pem" -purpose sslserver "$d/$c.cert.pem" >/dev/null ||
 			die "the $c certificate does not verify"
+	done
+	for c in CallManager TVS HTTPS TFTP TFTP-EC CAPF IPsec; do # each is its own root
+		openssl verify -x509_strict -CAfile "$d/$c.cert.pem" "$d/$c.cert.pem" >/dev/null || die "the $c certificate is not self-signed"
 	done
 	openssl verify -x509_strict -CAfile "$d/CAPF.cert.pem" "$d/CAPF.cert.pem" >/dev/null || die "CAPF does not verify"
 	[ "$(grep -c 'BEGIN CERT' "$d/ca.pem")" = 6 ] || die "ca.pem has not six certificates"

@@ -194,6 +194,7 @@ static int parse_n(const void *data, size_t len, char why[256])
 	return n;
 }
 
+/* 001:P1-029 */
 static void test_files(void)
 {
 	X509 *const three[] = {leaf.cert, inter.cert, root.cert, NULL}, *const twice[] = {leaf.cert, root.cert, leaf.cert, NULL};
@@ -402,22 +403,25 @@ static void test_rules(void)
 
 static void test_usages(void)
 {
-	enum { CA, CA_NO_SIGN, SERVER, CLIENT, IKE, CODE, ANY, SIGN_ONLY, KINDS };
+	enum { CA, CA_NO_SIGN, SERVER, CLIENT, IKE, END, MISPRINT, CODE, ANY, SIGN_ONLY, KINDS };
 	static const struct cf_opts kinds[KINDS] = {
 		[CA] = {.cn = "ca", .basic = "critical,CA:TRUE", .ku = CF_CA_KU},
 		[CA_NO_SIGN] = {.cn = "ca", .basic = "critical,CA:TRUE", .ku = "critical,digitalSignature"},
-		[SERVER] = {.cn = "server", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "serverAuth"},
-		[CLIENT] = {.cn = "client", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "clientAuth"},
+		/* as a third party's CA is told to set them, and one that was printed wrong: 004b:PKI-07 */
+		[SERVER] = {.cn = "server", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "1.3.6.1.5.5.7.3.1"},
+		[CLIENT] = {.cn = "client", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "1.3.6.1.5.5.7.3.2"},
 		[IKE] = {.cn = "ike", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "ipsecIKE"},
+		[END] = {.cn = "end system", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "1.3.6.1.5.5.7.3.5"},
+		[MISPRINT] = {.cn = "misprint", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "1.3.5.1.5.5.7.3.2"},
 		[CODE] = {.cn = "code", .basic = "CA:FALSE", .ku = "digitalSignature", .eku = "codeSigning"},
 		[ANY] = {.cn = "any", .basic = "CA:FALSE"},
 		[SIGN_ONLY] = {.cn = "crl", .basic = "CA:FALSE", .ku = "critical,cRLSign"},
 	};
 	static const bool takes[CP_TS_MAX][KINDS] = {
-		[CP_TS_CALLMANAGER] = {[CA] = true, [SERVER] = true, [CLIENT] = true, [ANY] = true},
+		[CP_TS_CALLMANAGER] = {[CA] = true, [SERVER] = true, [CLIENT] = true, [ANY] = true}, /* 001:P1-045 */
 		[CP_TS_CAPF] = {[CA] = true},
 		[CP_TS_TVS] = {[CA] = true, [SERVER] = true, [ANY] = true},
-		[CP_TS_IPSEC] = {[CA] = true, [SERVER] = true, [CLIENT] = true, [IKE] = true, [ANY] = true},
+		[CP_TS_IPSEC] = {[CA] = true, [SERVER] = true, [CLIENT] = true, [IKE] = true, [END] = true, [ANY] = true},
 		[CP_TS_HTTPS] = {[CA] = true, [SERVER] = true, [ANY] = true},
 		[CP_TS_PHONE_EDGE] = {[CA] = true},
 		[CP_TS_DIRECTORY] = {[CA] = true, [SERVER] = true, [ANY] = true},

@@ -205,7 +205,7 @@ static void test_order(void)
 	down();
 }
 
-/* 004b:HARD-01 to HARD-06: each setting by device, else profile, else cluster, else the default. */
+/* 000:P0-46; 004b:HARD-01 to HARD-06: each setting by device, else profile, else cluster, else the default. */
 static void test_harden(void)
 {
 	struct cp_device d = device();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Trust lists: what is in them, who signs, what a change may do, and that what is in force is what is in the store. Rows:
- * 002:P2-15 to P2-29, P2-52; 004a:CTL-01 to CTL-08, CTL-16, CTL-18, CTL-19, CTL-22; 004b:CTL-02,
+ * 002:P2-02, P2-09, P2-10, P2-15 to P2-29, P2-52; 004a:CTL-01 to CTL-08, CTL-16, CTL-18, CTL-19, CTL-22; 004b:CTL-02,
  * CTL-04, CTL-10 to CTL-23; 004c:CT-08 to CT-18, CR-03, CR-05.
  */
 #include "suite.h"
@@ -256,10 +256,10 @@ static void test_ctl_first(void)
 	CU_ASSERT(says("No CTL File."));
 	CU_ASSERT(cp_lists_auto_registration(f.lists));
 	CU_ASSERT_EQUAL(fx_change(&f, MIXED, -1), 0);
-	CU_ASSERT(says("CTL File created successfully."));
+	CU_ASSERT(says("CTL File created successfully. You must restart all the phones")); /* 004b:CTL-07 */
 	CU_ASSERT_EQUAL(cp_lists_mode(f.lists), CP_CLUSTER_MIXED);
 	CU_ASSERT_EQUAL(cp_lists_device_mode(f.lists, &dev), CP_DEVICE_ENCRYPTED);
-	CU_ASSERT(!cp_lists_auto_registration(f.lists)); /* 004b:CTL-18 */
+	CU_ASSERT(!cp_lists_auto_registration(f.lists)); /* 004b:CTL-18, 004c:CR-09 */
 	CU_ASSERT_PTR_NOT_NULL(cp_alarm_find(f.alarms, "auto-registration-off", "cluster"));
 	fx_settle(&f);
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
@@ -273,6 +273,7 @@ static void test_ctl_first(void)
 		CU_ASSERT_EQUAL(fx_roles(c.tl, PKI_TL_SAST), 2);
 		CU_ASSERT_PTR_NOT_NULL(pki_tl_find(c.tl, fx_find(&f, "CallManager")->cert, PKI_TL_CCM));
 		CU_ASSERT_PTR_NOT_NULL(pki_tl_find(c.tl, fx_find(&f, "TFTP")->cert, PKI_TL_TFTP));
+		/* there before the first CTL, so in it: nothing is to be updated for it later (004a:CTL-24, 004b:CTL-27) */
 		CU_ASSERT_PTR_NOT_NULL(pki_tl_find(c.tl, fx_find(&f, "CAPF")->cert, PKI_TL_CAPF));
 		CU_ASSERT_STRING_EQUAL(pki_tl_find(c.tl, fx_find(&f, "CallManager")->cert, PKI_TL_CCM)->dns, "cm.example.test");
 		CU_ASSERT_EQUAL(fx_roles(i.tl, PKI_TL_CCM), 0); /* it is in the CTL */
@@ -319,9 +320,27 @@ static void test_ctl_stale(void)
 	l = fx_list(&f, PKI_TL_CTL, PKI_CLASS_MODERN);
 	CU_ASSERT_PTR_NULL(pki_tl_find(l.tl, fx_find(&f, "CallManager")->cert, -1)); /* by the operation only */
 	fx_list_free(&l);
+	/* the new list has the new entries: 000:P0-07, 002:P2-36 */
 	CU_ASSERT_EQUAL(fx_change(&f, UPDATE, -1), 0);
 	fx_settle(&f);
 	CU_ASSERT_PTR_NULL(cp_alarm_find(f.alarms, "ctl-stale", "ctl"));
+	l = fx_list(&f, PKI_TL_CTL, PKI_CLASS_79XX);
+	CU_ASSERT_PTR_NOT_NULL(pki_tl_find(l.tl, fx_find(&f, "CallManager")->cert, PKI_TL_CCM));
+	fx_list_free(&l);
+	/* phones that find no file's signer, or not the right CAPF, in their CTL: 004c:CR-07, CR-10 */
+	for (unsigned i = 0; i < 2; i++) {
+		static const char *const names[] = {"TFTP", "CAPF"};
+		const struct cp_alarm *a;
+
+		fx_regen(&f, names[i]);
+		cp_lists_cert_changed(f.lists, names[i]);
+		fx_settle(&f);
+		a = cp_alarm_find(f.alarms, "ctl-stale", "ctl");
+		CU_ASSERT(a != NULL && strstr(a->text, names[i]) != NULL && strstr(a->text, "ctl update") != NULL);
+		CU_ASSERT_EQUAL(fx_change(&f, UPDATE, -1), 0);
+		fx_settle(&f);
+		CU_ASSERT_PTR_NULL(cp_alarm_find(f.alarms, "ctl-stale", "ctl"));
+	}
 	l = fx_list(&f, PKI_TL_ITL, PKI_CLASS_MODERN);
 	CU_ASSERT_EQUAL(fx_roles(l.tl, PKI_TL_CCM), 0);
 	fx_list_free(&l);
@@ -375,14 +394,14 @@ static void test_ctl_refusals(void)
 	ch = UPDATE;
 	ch.signer = "nobody";
 	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), -EPERM);
-	CU_ASSERT(says("The token must already exist in the CTL file."));
+	CU_ASSERT(says("The token must already exist in the CTL file.")); /* what phones would refuse: 004c:CR-06 */
 	ch = UPDATE;
 	ch.tokenless = true; /* new tokens of ours: added, but they may not sign yet */
 	ch.signer = "CallManager";
 	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), -EPERM);
 	CU_ASSERT(says("tokens inserted during update cannot be used to sign"));
 	CU_ASSERT_EQUAL(cp_lists_ctl(f.lists)->serial, 1); /* nothing of all that changed anything */
-	/* a third token, which may sign from the next operation on; then one of the first can go */
+	/* a third token, which may sign from the next operation on; then one of the first can go: one lost, 004c:CR-04 */
 	ch = UPDATE;
 	ch.token[0] = tok, ch.token_cnt = 1;
 	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), 0);
@@ -445,6 +464,14 @@ static void test_tftp_servers(void)
 	ch.del_tftp[0] = "tftp2.example.test", ch.del_tftp_cnt = 1;
 	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), 0);
 	CU_ASSERT_EQUAL(cp_lists_ctl(f.lists)->tftp_cnt, 0);
+	/* one that became invalid is deleted and added again, with what it has now: 004c:CT-26 */
+	ch = UPDATE;
+	ch.tftp[0] = (struct cp_ctl_tftp_add){"tftp2.example.test", NULL, d}, ch.tftp_cnt = 1;
+	CU_ASSERT_EQUAL(fx_change(&f, ch, -1), 0);
+	l = fx_list(&f, PKI_TL_CTL, PKI_CLASS_MODERN);
+	CU_ASSERT_PTR_NULL(pki_tl_find(l.tl, c, -1));
+	CU_ASSERT_PTR_NOT_NULL(pki_tl_find(l.tl, d, PKI_TL_TFTP));
+	fx_list_free(&l);
 	X509_free(c);
 	X509_free(d);
 	fx_down(&f);

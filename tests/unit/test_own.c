@@ -258,7 +258,7 @@ static bool serves(X509 *cert)
 }
 
 /* The CA's answer to a request in PEM. */
-static X509 *answer_to(const char *pem, const struct cf_id *issuer, int64_t from, int64_t to, const char *eku)
+static X509 *answer_as(const char *pem, const struct cf_id *issuer, int64_t from, int64_t to, bool is_ca, const char *eku)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
 	X509_REQ *req = PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL);
@@ -271,14 +271,19 @@ static X509 *answer_to(const char *pem, const struct cf_id *issuer, int64_t from
 	cert = id.cert;
 	X509_set_pubkey(cert, X509_REQ_get0_pubkey(req));
 	X509_set_subject_name(cert, X509_REQ_get_subject_name(req));
-	cf_ext(cert, issuer->cert, NID_basic_constraints, "critical,CA:FALSE");
-	cf_ext(cert, issuer->cert, NID_key_usage, "critical,digitalSignature,keyEncipherment");
+	cf_ext(cert, issuer->cert, NID_basic_constraints, is_ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE");
+	cf_ext(cert, issuer->cert, NID_key_usage, is_ca ? CF_CA_KU : "critical,digitalSignature,keyEncipherment");
 	cf_ext(cert, issuer->cert, NID_ext_key_usage, eku);
 	X509_sign(cert, issuer->key, EVP_sha256());
 	EVP_PKEY_free(id.key);
 	X509_REQ_free(req);
 	BIO_free(bio);
 	return cert;
+}
+
+static X509 *answer_to(const char *pem, const struct cf_id *issuer, int64_t from, int64_t to, const char *eku)
+{
+	return answer_as(pem, issuer, from, to, false, eku);
 }
 
 static char *request(const char *name)
@@ -438,6 +443,34 @@ static void test_import(void)
 	free(pem);
 	cf_free(&self);
 	cf_free(&dead);
+	end();
+}
+
+/* 001:P1-046, 000:P0-04: who has a CA has it for CallManager and for CAPF, which then issues in its name. */
+static void test_import_capf(void)
+{
+	int64_t now = (int64_t)time(NULL);
+	X509 *before, *good, *bad;
+	char *pem;
+	json_t *a;
+
+	begin();
+	before = cp_certs_own(certs, "CAPF");
+	pem = request("CAPF");
+	bad = answer_to(pem, &inter, now - DAY, now + 300 * DAY, "serverAuth");
+	a = import("CAPF", L(bad, inter.cert, ca.cert));
+	CU_ASSERT_STRING_EQUAL(code(a), "wrong-usage");
+	CU_ASSERT_TRUE(says(a, "not a CA's"));
+	CU_ASSERT_TRUE(is_own("CAPF", before));
+	good = answer_as(pem, &inter, now - DAY, now + 300 * DAY, true, NULL);
+	a = import("CAPF", L(good, inter.cert, ca.cert));
+	CU_ASSERT_STRING_EQUAL(code(a), "ok");
+	CU_ASSERT_TRUE(is_own("CAPF", good));
+	CU_ASSERT_TRUE(is_own("CAPF.prev", before));
+	X509_free(before);
+	X509_free(good);
+	X509_free(bad);
+	free(pem);
 	end();
 }
 
@@ -750,6 +783,7 @@ static int teardown(void)
 static CU_TestInfo tests[] = {
 	{"regenerated, served, retired", test_regenerate},
 	{"a third party's answer", test_import},
+	{"a CA above CAPF", test_import_capf},
 	{"the ledger is asked first", test_allow},
 	{"a store or a signer that fails", test_failures},
 	{"levels of expiry", test_levels},

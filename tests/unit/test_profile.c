@@ -257,7 +257,7 @@ static void test_srst(void)
 	down();
 }
 
-/* 001:P1-131. Never in clear in a record, an answer or the audit; bound to the device. */
+/* 001:P1-131, P1-134. Never in clear in a record, an answer or the audit; bound to the device. */
 static void test_secrets(void)
 {
 	const struct cp_device *d;
