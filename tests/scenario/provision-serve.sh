@@ -89,6 +89,11 @@ for w in 2 8 64; do at "windowsize $w" fw.bin "windowsize $w" "blksize 1024" "ts
 at "windowsize 4" two-blocks.bin "windowsize 4"
 kill "$SC_CAP" 2>/dev/null
 wait "$SC_CAP" 2>/dev/null
+head -c 33600000 /dev/urandom >"$F/many-blocks.bin" # of 512 bytes: more than block numbers there are
+at "block numbers begin again" many-blocks.bin
+at "block numbers begin again in a window" many-blocks.bin "windowsize 16"
+in_phone timeout 20 tftp -m binary $A -c get many-blocks.bin "$O/hpa" >"$O/log" 2>&1
+same "tftp-hpa, block numbers begin again" many-blocks.bin "$O/hpa"
 
 step "curl"
 for f in $FILES; do
@@ -102,7 +107,7 @@ in_phone timeout 20 curl -sf --tftp-no-options -o "$O/c" "tftp://$A/fw.bin"
 same "curl, TFTP, no options" fw.bin "$O/c"
 http() { in_phone timeout 20 curl -s "$@"; }
 http -o "$O/k1" "http://$A:6970/ring.xml" -o "$O/k2" "http://$A:6970/fw.bin" -o "$O/k3" "http://$A:6970/empty.txt" \
-	-o "$O/k4" "http://$A:6970/dir/deep/locale.jar" -w '%{num_connects} %{http_code} ' >"$O/w"
+	-o "$O/k4" "http://$A:6970/dir%2Fdeep/l%6Fcale%2ejar" -w '%{num_connects} %{http_code} ' >"$O/w"
 check "curl, HTTP: four files over one connection" test "$(cat "$O/w")" = "1 200 0 200 0 200 0 200 "
 same "curl, HTTP: ring.xml" ring.xml "$O/k1"
 same "curl, HTTP: fw.bin" fw.bin "$O/k2"
