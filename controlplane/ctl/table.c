@@ -353,7 +353,7 @@ const struct ctl_cmd ctl_commands[] = {
 	{"ctl update", "ctl.change", NO_POS, mode_opts, CTL_CTLOP, "make the CTL anew with the certificates of today"},
 	{"utils ctl update CTLFile", "ctl.change", NO_POS, mode_opts, CTL_CTLOP, "the same"},
 	{"ctl token add", "ctl.change", POS("PEM", "_token_file"), token_opts, CTL_CTLOP, "add a token (SAST) by its certificate"},
-	{"ctl token del", "ctl.change", POS("TOKEN", "_del_token"), token_opts, CTL_CTLOP, "remove one: name, or digits of its SHA-256"},
+	{"ctl token del", "ctl.change", POS("TOKEN", "_del_token"), token_opts, CTL_CTLOP, "remove one, or what an import brought: name, or digits of its SHA-256"},
 	{"ctl tftp add", "ctl.change", POS("HOST", "_tftp_host"), tftp_opts, CTL_CTLOP, "add an alternate TFTP server"},
 	{"ctl tftp del", "ctl.change", POS("HOST", "_del_tftp"), token_opts, CTL_CTLOP, "remove one"},
 	{"ctl servers", "ctl.servers", NO_POS, remote_opts, CTL_CTLOP, "servers in the CTL, and their certificates"},

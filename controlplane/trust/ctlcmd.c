@@ -400,6 +400,25 @@ static json_t *tokens_json(const struct cp_ctl_rec *r)
 	return list;
 }
 
+/* What an imported CTL brought for the phones that come from there. */
+static json_t *others_json(const struct cp_ctl_rec *r)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < r->extra_cnt; i++) {
+		uint8_t md[EVP_MAX_MD_SIZE];
+		char hex[65] = "";
+		unsigned n = 0;
+
+		if (EVP_Digest(r->extras[i].cert.data, r->extras[i].cert.len, md, &n, EVP_sha256(), NULL) == 1)
+			for (unsigned k = 0; k < n; k++)
+				snprintf(hex + 2 * k, 3, "%02x", md[k]);
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s}", "role", pki_tl_role_name(r->extras[i].role), "host",
+						      r->extras[i].host, "sha256", hex));
+	}
+	return list;
+}
+
 static void op_read(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
 {
 	static const char *const names[] = {"class", NULL};
@@ -422,6 +441,7 @@ static void op_read(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl
 	if (o != NULL) {
 		json_object_set_new(o, "mode", json_string(mode_name(c)));
 		json_object_set_new(o, "tokens", tokens_json(cp_lists_ctl(c->lists)));
+		json_object_set_new(o, "others", others_json(cp_lists_ctl(c->lists)));
 		json_object_set_new(o, "data", b64(f->data, f->len));
 		fn(ctx, 0, NULL, o);
 	} else {

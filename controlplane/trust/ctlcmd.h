@@ -5,7 +5,7 @@
  *
  * Operations, by name, with their members (all optional unless said):
  *   version                 protocol version, serial and MD5 of the CTL's files (004c:CT-19, CT-25)
- *   read {class}            the CTL in force: base64 in "file", records in "records"
+ *   read {class}            the CTL in force: base64 in "data", records in "records", what an import brought in "others"
  *   servers                 our servers with functions and certificates, and the alternate TFTP servers
  *   mode                    the cluster's security mode
  *   lease {action: take | release | break}   who may write, for CP_CTL_LEASE_S seconds after his last request

@@ -255,6 +255,24 @@ static int step_tokens(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, co
 	return rc;
 }
 
+/* What another cluster's CTL brought besides its SASTs, by digits of its SHA-256: when nobody comes from there any more. */
+static bool drop_extra(struct cp_ctl_rec *r, const char *what)
+{
+	bool found = false;
+
+	for (unsigned i = r->extra_cnt; strlen(what) >= 8 && i-- > 0;) {
+		char hex[65];
+
+		sha256_hex(&r->extras[i].cert, hex);
+		if (strncasecmp(hex, what, strlen(what)) != 0)
+			continue;
+		free(r->extras[i].cert.data);
+		memmove(&r->extras[i], &r->extras[i + 1], (--r->extra_cnt - i) * sizeof(r->extras[0]));
+		found = true; /* one certificate may stand there in two roles: both go */
+	}
+	return found;
+}
+
 static bool undeletable(const char *what, const char *host)
 {
 	static const char *const fixed[] = {"CallManager", "TFTP", "TFTP-EC", "CAPF", "CAPF-TLS", "TVS"};
@@ -273,6 +291,8 @@ static int step_delete(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, co
 	for (unsigned i = 0; i < ch->del_token_cnt; i++) {
 		int at = token_by(r, ch->del_token[i]);
 
+		if (at < 0 && drop_extra(r, ch->del_token[i]))
+			continue;
 		if (at < 0)
 			return undeletable(ch->del_token[i], host) ?
 				       no(-EPERM, why, size, "%s: %s", fixed, ch->del_token[i]) :

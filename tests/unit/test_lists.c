@@ -746,7 +746,7 @@ static void test_import(void)
 	struct cp_ctl_draft *d = NULL;
 	struct pki_tl *theirs = malloc(sizeof(*theirs));
 	struct fx_list l;
-	X509 *cert = NULL;
+	X509 *cert = NULL, *extra;
 	EVP_PKEY *key = read_key("set-a-sha1/keys/sast1.pem", &cert);
 	uint8_t *file, *itl;
 	size_t len, itl_len;
@@ -795,6 +795,30 @@ static void test_import(void)
 	ch.token_cnt = 1;
 	CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), 0);
 	CU_ASSERT_EQUAL(store_sigs(d, key, false, 0), 0);
+	/* when nobody comes from there any more: what it brought beside its SASTs goes, one by one */
+	while (cp_lists_ctl(f.lists)->extra_cnt > 0) {
+		const struct cp_ctl_extra *x = &cp_lists_ctl(f.lists)->extras[0];
+		const uint8_t *p = x->cert.data;
+		unsigned cnt = cp_lists_ctl(f.lists)->extra_cnt;
+		uint8_t md[32];
+		char hex[17];
+
+		extra = d2i_X509(NULL, &p, (long)x->cert.len);
+		CU_ASSERT_EQUAL_FATAL(EVP_Digest(x->cert.data, x->cert.len, md, NULL, EVP_sha256(), NULL), 1);
+		for (unsigned i = 0; i < 8; i++)
+			snprintf(hex + 2 * i, 3, "%02x", md[i]);
+		ch = UPDATE;
+		ch.who = "tester";
+		ch.signer_cert = cert;
+		ch.del_token[0] = hex, ch.del_token_cnt = 1;
+		CU_ASSERT_EQUAL_FATAL(cp_lists_ctl_prepare(f.lists, &ch, -1, &d, &stranded, why, sizeof(why)), 0);
+		CU_ASSERT_EQUAL(store_sigs(d, key, false, 0), 0);
+		CU_ASSERT(cp_lists_ctl(f.lists)->extra_cnt < cnt);
+		l = fx_list(&f, PKI_TL_CTL, PKI_CLASS_79XX);
+		CU_ASSERT(extra != NULL && pki_tl_find(l.tl, extra, -1) == NULL);
+		fx_list_free(&l);
+		X509_free(extra);
+	}
 	free(theirs);
 	free(file);
 	free(itl);
