@@ -574,7 +574,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 }
 
 static const char usage_text[] = "usage: ravelin-controlplane [-c FILE] [--check-config]\n"
-				 "       ravelin-controlplane [-c FILE] --restore BUNDLE [--passphrase-file FILE] [--force]\n"
+				 "       ravelin-controlplane [-c FILE] --restore BUNDLE [--passphrase-file FILE] [--force] [--strand N]\n"
 				 "       ravelin-controlplane --show-backup BUNDLE [--passphrase-file FILE]\n";
 
 int main(int argc, char **argv)
@@ -583,7 +583,8 @@ int main(int argc, char **argv)
 		{"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
 		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'},
 		{"restore", required_argument, NULL, 'r'}, {"show-backup", required_argument, NULL, 's'},
-		{"passphrase-file", required_argument, NULL, 'p'}, {"force", no_argument, NULL, 'f'}, {NULL, 0, NULL, 0},
+		{"passphrase-file", required_argument, NULL, 'p'}, {"force", no_argument, NULL, 'f'},
+		{"strand", required_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
 	};
 	const char *path = "/etc/ravelin/ravelin.yaml";
 	struct cp_app app = {0};
@@ -591,6 +592,8 @@ int main(int argc, char **argv)
 	struct sigaction sa = {.sa_handler = on_early_signal};
 	const char *bundle = NULL, *pass_file = NULL;
 	bool check = false, restore = false, force = false;
+	int64_t strand = -1;
+	char *end;
 	char err[256];
 	int c, rc;
 
@@ -613,6 +616,13 @@ int main(int argc, char **argv)
 		case 'f':
 			force = true;
 			break;
+		case 'n':
+			strand = strtoll(optarg, &end, 10);
+			if (*optarg == '\0' || *end != '\0' || strand < 0) {
+				fputs(usage_text, stderr);
+				return 2;
+			}
+			break;
 		case 'V':
 			puts(RAVELIN_VERSION);
 			return 0;
@@ -625,7 +635,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (bundle != NULL && !restore)
-		return cp_backup_tool(NULL, false, bundle, pass_file, false);
+		return cp_backup_tool(NULL, false, bundle, pass_file, false, -1);
 	rc = cfg_load(path, &app.cfg, err, sizeof(err));
 	if (rc < 0) {
 		fprintf(stderr, "%s: %s\n", path, err);
@@ -642,7 +652,7 @@ int main(int argc, char **argv)
 	if (bundle != NULL) {
 		cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
 		(void)cfg_no_dump();
-		rc = cp_backup_tool(app.cfg, true, bundle, pass_file, force);
+		rc = cp_backup_tool(app.cfg, true, bundle, pass_file, force, strand);
 		cfg_free(app.cfg);
 		return rc;
 	}

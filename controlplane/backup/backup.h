@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -30,13 +31,15 @@ int cp_backup_commands(struct cp_app *app);
 int cp_backup_show(const char *file, const char *pass, json_t **ret, char *err, size_t err_size);
 
 /**
- * Restore into cfg's state. -EBUSY a daemon runs on it, -EEXIST there is a state and not 'force', -EXDEV the state is a mount point
+ * Restore into cfg's state. Phones that the state there knows and that the restored one would strand: -EPERM, unless 'strand' is
+ * their number (-1: none was given). -EBUSY a daemon runs on it, -EEXIST there is a state and not 'force', -EXDEV the state is a mount point
  * or its KEK is kept where it cannot be replaced together with it; others as cp_backup_show(). *ret as there.
  */
-int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool force, json_t **ret, char *err, size_t err_size);
+int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool force, int64_t strand, json_t **ret, char *err,
+	       size_t err_size);
 
 /** ravelin-controlplane --restore and --show-backup: prints what the bundle holds as JSON, or an error. Returns the exit status. */
-int cp_backup_tool(const struct cfg *cfg, bool restore, const char *file, const char *pass_file, bool force);
+int cp_backup_tool(const struct cfg *cfg, bool restore, const char *file, const char *pass_file, bool force, int64_t strand);
 
 /** Read a passphrase: the first line of a file, or of standard input ("-"). OPENSSL_clear_free(p, strlen(p)). */
 int cp_backup_passphrase(const char *file, char **ret, char *err, size_t err_size);

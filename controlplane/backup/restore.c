@@ -21,6 +21,7 @@
 #include "bundle.h"
 #include "config.h"
 #include "file.h"
+#include "trust/ledgeroff.h"
 #include "kek.h"
 #include "x509.h"
 
@@ -514,6 +515,56 @@ static int clear_stage(struct ctx *c, const char *state, const char *stage)
 	return access(stage, F_OK) == 0 ? fail(c, -EEXIST, "%s: a state of before lies there: move it away", stage) : 0;
 }
 
+static void refused_stage(struct ctx *c, const char *stage)
+{
+	int rc = remove_tree(AT_FDCWD, stage); /* keys lie in it */
+
+	if (rc < 0)
+		json_object_set_new(c->show, "left", json_string(stage));
+}
+
+/*
+ * The phones of the state that is replaced: how many of them the restored one would strand, and refused unless 'strand' is that
+ * number. What they hold goes over with them. A state that cannot be read any more says nothing, and holds nobody up.
+ */
+static int ask_phones(struct ctx *c, const struct cfg *cfg, const char *state, const char *stage, int64_t strand)
+{
+	char now_path[PATH_MAX + 16], now_keys[PATH_MAX + 16], next_path[PATH_MAX + 16], next_keys[PATH_MAX + 16], why[256] = "";
+	struct cp_ledger_state now = {.keys = now_keys}, next = {.keys = next_keys};
+	struct cp_store_opts now_opts = {.path = now_path}, next_opts = {.path = next_path};
+	struct cp_ledger_restored r = {0};
+	bool old = exists(state, "store");
+	int rc, said;
+
+	snprintf(now_path, sizeof(now_path), "%s/store", state);
+	snprintf(now_keys, sizeof(now_keys), "%s/signer", state);
+	snprintf(next_path, sizeof(next_path), "%s/store", stage);
+	snprintf(next_keys, sizeof(next_keys), "%s/signer", stage);
+	rc = cp_store_open(&next_opts, &next.store, why, sizeof(why));
+	if (rc < 0)
+		return fail(c, rc, "%s: %s", next_path, why);
+	if (old && cp_store_open(&now_opts, &now.store, why, sizeof(why)) < 0)
+		now.store = NULL;
+	said = old && now.store == NULL ? -EBADMSG :
+					  cp_ledger_restore(now.store != NULL ? &now : NULL, &next,
+							    (enum pki_tl_class)cfg->provision.default_class, &r);
+	if (said == 0)
+		json_object_set_new(c->show, "phones", json_pack("{s:i, s:i, s:i, s:s}", "known", (int)r.phones, "stranded", (int)r.stranded,
+								 "stranded_already", (int)r.lost, "because", r.why));
+	else
+		json_object_set_new(c->show, "phones", json_pack("{s:s}", "because", said == -ENODATA ? "the bundle has no trust lists" :
+						      "what the phones hold, or were served, cannot be read from the state that is replaced"));
+	if (said == 0 && r.stranded > 0 && strand != (int64_t)r.stranded)
+		rc = strand >= 0 ? fail(c, -EPERM, "%s. Not %lld", r.why, (long long)strand) :
+				   fail(c, -EPERM, "%s. Give --strand %u to restore all the same", r.why, r.stranded);
+	else if (now.store != NULL && (rc = cp_ledger_carry(now.store, next.store)) < 0)
+		fail(c, rc, "%s: %s", next_path, strerror(-rc));
+	if (now.store != NULL)
+		cp_store_close(now.store);
+	cp_store_close(next.store);
+	return rc;
+}
+
 static int put_in_place(struct ctx *c, const char *state, const char *stage, bool there)
 {
 	char parent[PATH_MAX], mark[PATH_MAX + 32];
@@ -543,7 +594,8 @@ static int put_in_place(struct ctx *c, const char *state, const char *stage, boo
 	return 0;
 }
 
-int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool force, json_t **ret, char *err, size_t err_size)
+int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool force, int64_t strand, json_t **ret, char *err,
+	       size_t err_size)
 {
 	struct ctx c = {.err = err, .err_size = err_size};
 	char state[PATH_MAX - 100], stage[PATH_MAX];
@@ -579,6 +631,19 @@ int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool f
 		rc = fill_keys(&c, stage, inside);
 	if (rc == 0)
 		rc = fill_store(&c, stage);
+	if (rc == 0) {
+		rc = ask_phones(&c, cfg, state, stage, strand);
+		if (rc == -EPERM)
+			refused_stage(&c, stage);
+	}
+	/* what was opened belongs to who runs the daemons, whichever state is theirs in the end */
+	if (there && exists(state, "store") && geteuid() == 0 && st.st_uid != 0) {
+		char store[PATH_MAX + 16];
+
+		snprintf(store, sizeof(store), "%s/store", state);
+		if (own_tree(AT_FDCWD, store, st.st_uid, st.st_gid) < 0 && rc == 0)
+			rc = fail(&c, -EPERM, "%s: cannot be given back to its owner", store);
+	}
 	if (rc == 0 && there && geteuid() == 0 && st.st_uid != 0 && (rc = own_tree(AT_FDCWD, stage, st.st_uid, st.st_gid)) < 0)
 		fail(&c, rc, "%s: %s", stage, strerror(-rc));
 	if (rc == 0)
@@ -591,7 +656,7 @@ int cp_restore(const struct cfg *cfg, const char *file, const char *pass, bool f
 	return rc;
 }
 
-int cp_backup_tool(const struct cfg *cfg, bool restore, const char *file, const char *pass_file, bool force)
+int cp_backup_tool(const struct cfg *cfg, bool restore, const char *file, const char *pass_file, bool force, int64_t strand)
 {
 	char err[512] = "", *pass = NULL, *text;
 	json_t *show = NULL;
@@ -599,7 +664,7 @@ int cp_backup_tool(const struct cfg *cfg, bool restore, const char *file, const 
 
 	if (rc == 0) {
 		umask(077);
-		rc = restore ? cp_restore(cfg, file, pass, force, &show, err, sizeof(err))
+		rc = restore ? cp_restore(cfg, file, pass, force, strand, &show, err, sizeof(err))
 			     : cp_backup_show(file, pass, &show, err, sizeof(err));
 		OPENSSL_clear_free(pass, strlen(pass));
 	}

@@ -57,7 +57,7 @@ extern const struct ctl_cmd ctl_commands[]; /* ends with words NULL */
 struct ctl_request {
 	const struct ctl_cmd *cmd;
 	json_t *args;          /* owned */
-	const char *local[3];  /* CTL_LOCAL values: of positions and options, in the table's order */
+	const char *local[4];  /* CTL_LOCAL values: of positions and options, in the table's order */
 	bool help;
 };
 

@@ -457,7 +457,7 @@ static int run_bundle(const struct ctl_request *r, const char *config)
 {
 	bool restore = strcmp(r->cmd->cmd, "restore") == 0;
 	char self[4000], beside[2][4100] = {"", ""};
-	const char *argv[10];
+	const char *argv[12];
 	char *slash;
 	int n = 0;
 	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -475,6 +475,10 @@ static int run_bundle(const struct ctl_request *r, const char *config)
 	}
 	if (restore && r->local[2] != NULL)
 		argv[n++] = "--force";
+	if (restore && r->local[3] != NULL) {
+		argv[n++] = "--strand";
+		argv[n++] = r->local[3];
+	}
 	argv[n] = NULL;
 	if (strcmp(r->cmd->cmd, "verify") == 0 && freopen("/dev/null", "w", stdout) == NULL)
 		return CTL_REFUSED;

@@ -324,6 +324,7 @@ static const struct ctl_opt backup_opts[] = {
 static const struct ctl_opt restore_opts[] = {
 	{"--passphrase-file", "FILE", CTL_LOCAL, NULL, NULL, false, "its first line (default: standard input)"},
 	{"--force", NULL, CTL_LOCAL, NULL, NULL, false, "also over a state that is there; it is kept as STATE.before-restore"},
+	{"--strand", "N", CTL_LOCAL, NULL, NULL, false, "do it although exactly N phones will trust us no more"},
 	END,
 };
 

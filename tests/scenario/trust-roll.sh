@@ -22,6 +22,7 @@ B=$(sc_phone_name 2)
 fetch() { # N FILE: the phone's ITL, as it does at boot; refused by 'file verify' if its last one does not vouch for it
 	in_phone timeout 10 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/$2" "tftp://10.77.1.1/ITL$(sc_phone_name "$1").tlv"
 }
+boots() { fetch "$1" "boot$1" && comes "$1"; } # N
 comes() { phone "$1" --tcp --duration 0.3 --timeout 5 --retry 0; } # N: it registers, and so shows that it was it
 signed_by() { ctl -j show itl | jq -r .signed_by; }
 
@@ -92,6 +93,86 @@ check "phone 1 registers" comes 1
 soon_ctl "phone 1 holds a list" 5 "trust ledger $A" '.[0].unproven == [] and .[0].itl != "-" and .[0].itl_how == "fetched"'
 check "an operator says that it holds none" ctl trust forget "$A"
 check_ctl "which the ledger keeps" "trust ledger $A" '.[0].itl == "-" and (.[0].note | test("reset"))'
+
+# Every kind of change that can strand: what the plan says, what the change says without and with a wrong number.
+planned() { # N CHANGE: the plan counts N
+	ctl -j trust plan "$2" >"$WORK/plan.json" 2>&1
+	check_json "plan '$2': $1" "$WORK/plan.json" '.stranded_if_done_at_once == '"$1"
+}
+stranding() { # TEXT N COMMAND: refused, and refused with another number; nothing is done
+	local how=$3
+	ctl -j $how >"$WORK/r1.json" 2>&1
+	check_json "$1: refused with $2" "$WORK/r1.json" '.error.message | test("^'"$2"' phones? would be stranded.*--strand '"$2"'")'
+	ctl -j $how --strand $(($2 + 1)) >"$WORK/r2.json" 2>&1
+	check_json "$1: another number does not help" "$WORK/r2.json" '.error.message | test("would be stranded.*Not '"$(($2 + 1))"'")'
+}
+step "refused: a certificate is made anew"
+for n in 1 2; do fetch "$n" "x$n" && comes "$n" || bad "phone $n boots"; done
+soon_ctl "both are known" 5 "trust status" '.hold_what_is_served == 2 and .unproven == 0'
+check "as other servers do it" ctl itl sign-with TFTP
+planned 2 "regenerate TFTP"
+check_json "no order strands nobody, but with the recovery key there is one" "$WORK/plan.json" \
+	'.verdict == "no order strands nobody" and (.or | map(.do) == ["sign itl with ITLRecovery", "regenerate TFTP"])'
+stranding "regenerate" 2 "cert regenerate TFTP"
+check "as the plan says" ctl itl sign-with ITLRecovery
+check "now it strands nobody" ctl cert regenerate TFTP
+
+step "refused: the ITL gets another signer"
+fetch 1 y1 && comes 1 || bad "phone 1 boots"
+planned 1 "sign itl with TFTP"
+stranding "sign-with" 1 "itl sign-with TFTP"
+check "with the very number it is done" ctl itl sign-with TFTP --strand 1
+fetch 2 y2 && comes 2 || bad "phone 2 boots"
+soon_ctl "phone 2 fetched what it must refuse: doubted" 5 "trust ledger $B" '.[0].note | test("^doubted")'
+check_ctl "and counted as lost" "trust status" '.stranded == 1 and .doubtful == 1'
+check_ctl "explain says what to do" "explain $B" 'any(.notes[]; test("trust forget")) and any(.asks[]; (.name | test("^ITL")) and .verifies == "no")'
+check "somebody erases its lists" ctl trust forget "$B"
+for n in 1 2; do fetch "$n" "z$n" && comes "$n" || bad "phone $n boots"; done
+soon_ctl "all is well" 5 "trust status" '.hold_what_is_served == 2 and .stranded == 0 and .doubtful == 0'
+
+step "refused: an older backup"
+printf 'a good passphrase\n' >"$WORK/pass"
+check "a backup" ctl backup create "$WORK/bundle" --passphrase-file "$WORK/pass"
+check "a new TFTP key" eval "ctl cert retire TFTP && ctl itl sign-with auto && ctl cert regenerate TFTP"
+for n in 1 2; do boots "$n" || bad "phone $n boots"; done
+soon_ctl "both follow" 5 "trust status" '.hold_what_is_served == 2 and .unproven == 0'
+check "the old one goes" ctl cert retire TFTP
+for n in 1 2; do boots "$n" || bad "phone $n boots"; done
+soon_ctl "both know the new one only" 5 "trust status" '.hold_what_is_served == 2 and .unproven == 0'
+appliance_stop 2>>"$WORK/checks.log"
+check "all daemons stop cleanly" test $? = 0
+restore() { timeout 60 "$BUILD/controlplane/ctl/ravelinctl" -c "$WORK/ravelin.yaml" restore "$WORK/bundle" --passphrase-file "$WORK/pass" --force "$@"; }
+restore >"$WORK/restore" 2>&1
+check "restore: refused with the number" grep -q '^error: 2 phones would be stranded.*--strand 2' "$WORK/restore"
+restore --strand 1 >"$WORK/restore" 2>&1
+check "another number does not help" grep -q '^error: 2 phones would be stranded.*Not 1' "$WORK/restore"
+check "nothing is left of it" test ! -e "$WORK/state.restore"
+restore --strand 2 >"$WORK/restore.json" 2>"$WORK/restore"
+check_json "the very number restores" "$WORK/restore.json" '.phones.stranded == 2 and .phones.known == 2'
+CLUSTER=nonsecure appliance_start || die "the restored appliance did not come up"
+check_ctl "and what phones hold is known there" "trust status" '.stranded == 2 and .hold_what_is_served == 0'
+for n in 1 2; do ctl trust forget "$(sc_phone_name "$n")" >/dev/null && boots "$n" || bad "phone $n boots"; done
+soon_ctl "erased by hand they come" 5 "trust status" '.stranded == 0 and .hold_what_is_served == 2'
+
+step "refused: the CTL begins anew"
+check "mixed mode" ctl utils ctl set-cluster mixed-mode
+lists() { # N: both lists, and it registers
+	in_phone timeout 10 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/c$1" "tftp://10.77.1.1/CTL$(sc_phone_name "$1").tlv" &&
+		fetch "$1" "i$1" && comes "$1"
+}
+for n in 1 2; do lists "$n" || bad "phone $n boots"; done
+soon_ctl "both hold the CTL" 5 "trust status" '.hold_what_is_served == 2 and .unproven == 0'
+check "one token anew" ctl cert regenerate SAST1
+check "and gone" ctl cert retire SAST1
+ctl -j cert regenerate SAST2 >/dev/null 2>&1
+ctl -j cert retire SAST2 >"$WORK/last.json" 2>&1
+check_json "the last one of the CTL does not go" "$WORK/last.json" '.error.message | test("last key")'
+check "an update leads over" ctl ctl update
+lists 1 || bad "phone 1 boots"
+check "who came knows the new tokens" ctl cert retire SAST2
+stranding "recreate" 1 "ctl set-mode mixed --recreate"
+lists 2 || bad "phone 2 boots"
+check "phone 2 came: nobody is stranded" ctl ctl set-mode mixed --recreate
 
 appliance_stop 2>>"$WORK/checks.log"
 check "all daemons stop cleanly" test $? = 0
