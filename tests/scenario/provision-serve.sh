@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Files for phones fetched by clients that nobody here wrote: tftp-hpa, atftp, curl (TFTP, HTTP, HTTPS), openssl s_client; every byte
 # compared, the packets dissected by tshark. Then what no client would send: ways out of the tree, floods, slow requests, forged
-# sources; and a server that is killed and comes back. 004a: TFTP rows; 000:P0-52 to P0-56.
+# sources; and a server that is killed and comes back. 004a: TFTP rows; 000:P0-52 to P0-56. Clients of IPv4 and IPv6 at one
+# listener of both. 1,000 ways out of the tree and 4,000 datagrams of noise; 10,000 and 20,000 with RAVELIN_FULL.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
 set -u
+TRIES=1000 FLOOD=4000
+[ "${RAVELIN_FULL:-0}" = 0 ] || TRIES=10000 FLOOD=20000
 SC_NAME=provision-serve
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
 
@@ -13,6 +16,8 @@ ns_up || die "network namespaces could not be made"
 F=$WORK/tree/files
 O=$WORK/out
 A=10.77.1.1
+A6=2001:db8:1::1
+ip -n "$NS_APP" addr add $A6/64 dev app0 nodad
 mkdir -p "$F/dir/deep" "$WORK/tree/filesx" "$O" "$WORK/keys"
 for n in $(seq 1 100); do printf '<ring><name>Ring %d</name><file>ring%d.raw</file></ring>\n' $n $n; done | head -c 4000 >"$F/ring.xml"
 echo >>"$F/ring.xml"
@@ -29,8 +34,10 @@ ln -s ../filesx "$F/dirlink"
 ln -s "$WORK/tree/secret" "$F/absolute"
 
 appliance_config "provision:
-  listen: $A
+  listen: '::'
   directory: $F
+  idle_s: 2
+  min_rate: 16384
   max_source: 40
   timeout_ms: 500
   oauth:
@@ -54,6 +61,10 @@ py() { in_phone timeout 60 python3 "$RAVELIN_TOP/tests/scenario/provision_serve.
 # These are at it while others are served.
 py loris 16 >"$O/loris" &
 LORIS=$!
+py sip 300 >"$O/sip" &
+SIP=$!
+py idle >"$O/idle" &
+IDLE=$!
 
 step "tftp-hpa"
 n=0
@@ -141,6 +152,35 @@ code "curl: a body with GET" 413 -X GET -d x=y "http://$A:6970/ring.xml"
 code "curl: a long name" 414 "http://$A:6970/$(printf 'a%.0s' $(seq 3000))"
 code "curl: long headers" 431 -H "X: $(printf 'a%.0s' $(seq 9000))" "http://$A:6970/ring.xml"
 
+step "IPv6"
+n=0
+for f in $FILES; do
+	n=$((n + 1))
+	in_phone timeout 20 tftp -6 -m binary $A6 -c get "$f" "$O/six$n" >"$O/log" 2>&1
+	same "tftp-hpa over IPv6: $f" "$f" "$O/six$n"
+	: >"$O/c"
+	in_phone timeout 20 curl -6 -g -sf -o "$O/c" "tftp://[$A6]/$f" || rm "$O/c"
+	same "curl, TFTP over IPv6: $f" "$f" "$O/c"
+done
+rm -f "$O/at"
+in_phone timeout 20 atftp --option "windowsize 8" --option "blksize 1024" --get -r fw.bin -l "$O/at" $A6 69 >"$O/log" 2>&1
+same "atftp over IPv6, windowsize 8" fw.bin "$O/at"
+http -6 -g -o "$O/k1" "http://[$A6]:6970/ring.xml" -o "$O/k2" "http://[$A6]:6970/fw.bin" -w '%{num_connects} %{http_code} ' >"$O/w"
+check "curl, HTTP over IPv6: two files over one connection" test "$(cat "$O/w")" = "1 200 0 200 "
+same "curl, HTTP over IPv6: ring.xml" ring.xml "$O/k1"
+same "curl, HTTP over IPv6: fw.bin" fw.bin "$O/k2"
+for p in 6972 6971; do
+	http -6 -g -k -o "$O/c" "https://[$A6]:$p/fw.bin"
+	same "curl, HTTPS over IPv6, port $p" fw.bin "$O/c"
+done
+LL=$(ip -n "$NS_APP" -6 -o addr show dev app0 scope link | sed -n 's|.*inet6 \([^/]*\)/.*|\1|p')
+in_phone timeout 20 curl -6 -g -sf -o "$O/c" "tftp://[$LL%25phone0]/fw.bin"
+same "curl, TFTP, at the address of the link" fw.bin "$O/c"
+http -6 -g -o "$O/c2" "http://[$LL%25phone0]:6970/fw.bin"
+same "curl, HTTP, at the address of the link" fw.bin "$O/c2"
+out=$(py hold 60 $A6); rc=$?
+if [ $rc = 0 ]; then ok "a source's limit, IPv6: $out"; else bad "a source's limit, IPv6" "$out"; fi
+
 step "HTTPS"
 for p in 6972 6971; do
 	in_phone timeout 5 openssl s_client -connect $A:$p -servername $A </dev/null >"$O/s$p" 2>&1
@@ -202,18 +242,22 @@ check "the issuer changes its key" wait_for 6 new_key
 bearer "of the old one" 401 "$(token "$D" tftp $T "$WORK/keys/rsa.key")"
 
 step "what no client would send"
-out=$(py traverse 10000); rc=$?
+out=$(py traverse $TRIES); rc=$?
 if [ $rc = 0 ]; then ok "ways out of the tree: $out"; else bad "ways out of the tree" "$out"; fi
 check "strangers, writers, ports" py stranger
-check_ctl "strangers are counted" "show provision" '.tftp.strangers >= 1 and .tftp.ended.write >= 2 and .tftp.ended.bad_name > 1000 and .http.bad_names > 1000'
-check "floods of noise" py flood 20000
+check_ctl "strangers are counted" "show provision" '.tftp.strangers >= 1 and .tftp.ended.write >= 2 and .tftp.ended.bad_name > '$((TRIES / 10))' and .http.bad_names > '$((TRIES / 10))
+check "floods of noise" py flood $FLOOD
 in_phone timeout 20 curl -sf -o "$O/c" "tftp://$A/ring.xml"
 same "and a valid request behind them" ring.xml "$O/c"
 out=$(py hold 60); rc=$?
 if [ $rc = 0 ]; then ok "a source's limit: $out"; else bad "a source's limit" "$out"; fi
 wait $LORIS
 if [ $? = 0 ]; then ok "slow requests: $(cat "$O/loris")"; else bad "slow requests" "$(cat "$O/loris")"; fi
-check_ctl "they are counted" "show provision" '.http.ended.header_timeout == 16 and .http.refused_source > 0'
+wait $SIP
+if [ $? = 0 ]; then ok "a reader that drips, and one that stops: $(cat "$O/sip")"; else bad "slow readers" "$(cat "$O/sip")"; fi
+wait $IDLE
+if [ $? = 0 ]; then ok "an idle connection: $(cat "$O/idle")"; else bad "an idle connection" "$(cat "$O/idle")"; fi
+check_ctl "they are counted" "show provision" '.http.ended.header_timeout == 16 and .http.ended.slow == 2 and .http.ended.idle >= 1 and .http.refused_source > 0'
 
 step "killed, and back"
 kill -9 "$(daemon_pid controlplane)"

@@ -144,6 +144,46 @@ def loris(count):
     return 0 if not alive and took > 8 else 1
 
 
+def sip(rate):
+    """A reader far below min_rate, and one that takes 60 KB at once and then nothing: cut off, and not before they were due."""
+    socks, over, started, got = [], {}, time.time(), 0
+    for _ in range(2):
+        c = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        c.connect((HOST, 6970))
+        c.sendall(b"GET /fw.bin HTTP/1.1\r\nHost: x\r\n\r\n" * 4)  # more than the buffers of both ends hold
+        socks.append(c)
+    while got < 60000:
+        got += len(socks[1].recv(8192))
+    for c in socks:
+        c.setblocking(False)
+    while len(over) < 2 and time.time() - started < 50:
+        time.sleep(0.5)
+        for i, c in enumerate(socks):
+            # TCP_CLOSE, by a reset: reading would give what is in the buffer first
+            if i not in over and c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 7:
+                over[i] = time.time() - started
+        try:
+            socks[0].recv(rate // 2)
+        except OSError:
+            pass
+    print(", ".join(f"{s:.1f} s" for s in over.values()))
+    return 0 if len(over) == 2 and min(over.values()) > 8 else 1
+
+
+def idle():
+    """A connection that has got its files and asks for no other."""
+    c = socket.create_connection((HOST, 6970), 5)
+    for _ in range(3):
+        http(b"/ring.xml", c)
+        time.sleep(1)
+    started = time.time()
+    c.settimeout(20)
+    end = c.recv(1)
+    print(f"closed after {time.time() - started + 1:.1f} s")
+    return 0 if end == b"" and time.time() - started < 10 else 1
+
+
 def forged():
     """Datagrams to a source that never answers; every transfer has a port of its own; strangers are told so."""
     s, got = udp(), []
@@ -176,11 +216,11 @@ def stranger():
     return 0 if err[:4] == b"\0\5\0\5" and more[:4] == b"\0\3\0\2" and wrq[:4] == b"\0\5\0\2" and data[:4] == b"\0\3\0\1" else 1
 
 
-def hold(count):
+def hold(count, host=HOST):
     """Connections kept open beyond a source's limit: the rest is turned away."""
     socks, refused = [], 0
     for _ in range(count):
-        c = socket.create_connection((HOST, 6970), 5)
+        c = socket.create_connection((host, 6970), 5)
         c.sendall(b"GET /ring.xml HTTP/1.1\r\nHost: x\r\n\r\n")
         try:
             refused += c.recv(12) != b"HTTP/1.1 200"
@@ -192,5 +232,5 @@ def hold(count):
 
 
 if __name__ == "__main__":
-    sys.exit({"traverse": traverse, "flood": flood, "loris": loris, "hold": hold, "forged": forged, "stranger": stranger}[sys.argv[1]](
-        *(int(a) for a in sys.argv[2:])))
+    sys.exit({"traverse": traverse, "flood": flood, "loris": loris, "hold": hold, "forged": forged, "stranger": stranger,
+              "sip": sip, "idle": idle}[sys.argv[1]](*(int(a) if a.isdigit() else a for a in sys.argv[2:])))
