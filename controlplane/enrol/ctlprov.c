@@ -372,6 +372,12 @@ static void on_request(struct evhttp_request *req, void *ctx)
 		return;
 	}
 	progress(conn);
+	if (evhttp_find_header(evhttp_request_get_input_headers(req), "Origin") != NULL) {
+		/* From a browser, for a page: it would lend any page the client certificate that it holds. */
+		cfg_log_limited(CFG_LOG_WARN, "ctl-bad-request", "reason=origin");
+		evhttp_send_reply(req, 403, NULL, NULL);
+		return;
+	}
 	if (evhttp_request_get_command(req) != EVHTTP_REQ_POST) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "POST");
 		evhttp_send_reply(req, 405, NULL, NULL);
