@@ -3,7 +3,7 @@
 # Certificates: trust stores and what they refuse, MIC roots kept apart, a third party's CA made with openssl(1), and phones that stay
 # registered over 20 reloads of the CallManager's TLS while openssl s_client sees the new certificate at once. 20 phones; 1,000
 # with RAVELIN_FULL. No dataplane: nobody calls. RAVELIN_BUILD: build directory. As root; exit 0 or 1.
-# 001:P1-027 to P1-029, P1-033.
+# 000:P0-04, P0-05; 001:P1-027 to P1-029, P1-033.
 # May run beside another.
 set -u
 SC_NAME=certs

@@ -320,7 +320,7 @@ static void test_ctl_stale(void)
 	l = fx_list(&f, PKI_TL_CTL, PKI_CLASS_MODERN);
 	CU_ASSERT_PTR_NULL(pki_tl_find(l.tl, fx_find(&f, "CallManager")->cert, -1)); /* by the operation only */
 	fx_list_free(&l);
-	/* the new list has the new entries: 000:P0-07, 002:P2-36 */
+	/* the new list has the new entries: 000:P0-07, 001:P1-049, 002:P2-36 */
 	CU_ASSERT_EQUAL(fx_change(&f, UPDATE, -1), 0);
 	fx_settle(&f);
 	CU_ASSERT_PTR_NULL(cp_alarm_find(f.alarms, "ctl-stale", "ctl"));
