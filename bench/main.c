@@ -37,6 +37,7 @@ static const struct {
 	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
 	 false, true},
 	{"sign", bench_sign, "signed files and lists through the signer process; beside OpenSSL's bare signatures", true, true},
+	{"drill", bench_drill, "phones a second through a roll of every certificate, and plans for 100,000 of them", false, true},
 	{"tftp", bench_tftp, "files over TFTP from a whole appliance; beside dnsmasq and tftpd-hpa. Needs root", true, true},
 	{"http", bench_http, "files over HTTP from a whole appliance; beside nginx. Needs root", true, true},
 	{"boot", bench_boot, "thousands of phones fetch lists, configuration and ring list at once (--phones); beside dnsmasq, "

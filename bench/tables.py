@@ -163,6 +163,13 @@ def sign(rows):
                   "files/s seen", "spread"], "lllrrrrrrr", out)
 
 
+def drill(rows):
+    out = [[k["what"], num(k["phones"]), k.get("change", ""), num(r["value"], 0 if k["what"] == "boot" else 2) + " " + r["unit"],
+            "%.2f ms" % r["held_ms"] if "held_ms" in r else "", "%.2f ms" % r["held_max_ms"] if "held_max_ms" in r else "",
+            percent(r["spread"])] for k, r, _ in cases(rows, "drill")]
+    return table(["what", "phones", "change", "median", "loop held, median", "longest", "spread"], "lrlrrrr", out)
+
+
 def served(rows, bench, peers, column, word):
     out = []
     for k, r, p in cases(rows, bench):
@@ -203,7 +210,7 @@ def boot(rows):
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
           "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "store-more": store_more,
-          "register": register, "sign": sign,
+          "register": register, "sign": sign, "drill": drill,
           "tftp": tftp, "http": http, "boot": boot}
 
 
