@@ -150,6 +150,7 @@ static int recover(struct cp_store *s)
 
 struct trim {
 	struct cp_ops ops;
+	uint8_t last[8];
 	int rc;
 };
 
@@ -160,6 +161,8 @@ static bool trim_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_
 	(void)val;
 	(void)val_len;
 	t->rc = cp_ops_add(&t->ops, CP_CF_AUDIT, true, key, key_len, NULL, 0);
+	memset(t->last, 0, sizeof(t->last));
+	memcpy(t->last, key, key_len < sizeof(t->last) ? key_len : sizeof(t->last));
 	return t->rc == 0 && t->ops.cnt < AUDIT_SLACK;
 }
 
@@ -173,9 +176,12 @@ static void trim_audit(struct cp_store *s)
 		return;
 	cp_ops_init(&t.ops);
 	lists[0] = &t.ops;
-	if (cp_db_each(s->db, CP_CF_AUDIT, false, trim_one, &t) == 0 && t.rc == 0 &&
-	    cp_db_write(s->db, lists, 1, false, NULL, 0) == 0)
+	/* from where the last time ended: over what was deleted before it the database would go again, ever more of it */
+	if (cp_db_scan(s->db, CP_CF_AUDIT, s->trimmed, sizeof(s->trimmed), trim_one, &t) == 0 && t.rc == 0 &&
+	    cp_db_write(s->db, lists, 1, false, NULL, 0) == 0) {
 		s->audit_cnt -= t.ops.cnt;
+		memcpy(s->trimmed, t.last, sizeof(s->trimmed));
+	}
 	cp_ops_free(&t.ops);
 }
 

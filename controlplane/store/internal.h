@@ -91,6 +91,7 @@ struct cp_store {
 	struct cp_ops doubt; /* keys of writes that failed: may or may not be on disk */
 	struct cp_ops undo;  /* what was under these keys before */
 	uint64_t audit_cnt, retry_at_ms;
+	uint8_t trimmed[8]; /* key of the audit: nothing is below it any more */
 };
 
 /* commit.c */

@@ -269,6 +269,52 @@ static void test_audit(void)
 	end();
 }
 
+static bool count_records(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+{
+	(void)key;
+	(void)key_len;
+	(void)val;
+	(void)len;
+	++*(unsigned *)ctx;
+	return true;
+}
+
+static void on_text(void *ctx, int64_t time_us, const char *json)
+{
+	(void)time_us;
+	snprintf(ctx, 32, "%s", json);
+}
+
+/* The newest CP_AUDIT_MAX stay, over restarts too. */
+static void test_audit_is_trimmed(void)
+{
+	struct cp_store_opts o = {.path = tmp_store, .no_sync = true};
+	char text[32], newest[32], err[256];
+	unsigned n = 0, next = 0;
+
+	tmp_make();
+	for (unsigned round = 0; round < 2; round++) {
+		CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &store, err, sizeof(err)), 0);
+		for (unsigned until = next + CP_AUDIT_MAX / 2 + 4000; next < until;) {
+			struct cp_batch *b = cp_batch_create();
+
+			for (unsigned i = 0; i < 500; i++) {
+				snprintf(text, sizeof(text), "{\"n\":%u}", next++);
+				cp_batch_audit(b, text);
+			}
+			CU_ASSERT_EQUAL_FATAL(cp_store_commit(store, b), 0);
+		}
+		cp_store_close(store);
+	}
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &store, err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(cp_store_scan(store, CP_CF_AUDIT, NULL, 0, count_records, &n), 0);
+	CU_ASSERT(n >= CP_AUDIT_MAX && n <= CP_AUDIT_MAX + 2500);
+	CU_ASSERT_EQUAL(cp_store_audit(store, 1, on_text, newest), 0);
+	CU_ASSERT_STRING_EQUAL(newest, text);
+	cp_store_close(store);
+	tmp_remove();
+}
+
 static void test_alarms_are_audited(void)
 {
 	struct cp_alarms *alarms = cp_alarms_create();
@@ -838,6 +884,7 @@ static CU_TestInfo tests[] = {
 	{"one process at a time", test_second_opener},
 	{"watchers", test_watch},
 	{"audit: newest first, unique times, over restarts", test_audit},
+	{"old audit records go", test_audit_is_trimmed},
 	{"alarms are kept in the audit", test_alarms_are_audited},
 	{"migration, backup, newer refused", test_migration},
 	{"20 times up and down again", test_upgrade_and_downgrade},
