@@ -12,7 +12,7 @@ die() {
 
 need_root() { [ "$(id -u)" = 0 ] || die "run this as root: it installs packages and makes network namespaces"; }
 
-# build_tree DIR [meson options...]: configure once, reconfigure when the options changed, build.
+# build_tree DIR [meson options...]: configure once, reconfigure when the options changed, build; BUILD_TARGETS: only these.
 build_tree() {
 	local dir=$1
 	shift
@@ -28,7 +28,7 @@ build_tree() {
 		}
 	fi
 	printf '%s' "$*" >"$dir/.ravelin-options"
-	ninja -C "$dir" >"$dir.log" 2>&1 || {
+	ninja -C "$dir" ${BUILD_TARGETS:-} >"$dir.log" 2>&1 || {
 		grep -E -A12 'FAILED|error:' "$dir.log" | head -80 >&2
 		return 1
 	}

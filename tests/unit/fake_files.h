@@ -7,6 +7,8 @@
 #define TESTS_FAKE_FILES_H
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +22,11 @@ struct ff_late {
 };
 
 static atomic_int ff_living; /* files that nobody has put back */
-static unsigned ff_gets, ff_fetched;
+/* Counted behind what they count: who sees the number may look at it. */
+static atomic_uint ff_gets, ff_fetched;
 static struct cp_file_ask ff_last, ff_last_fetched;
 static struct ff_late ff_late[64];
-static unsigned ff_late_n;
+static atomic_uint ff_late_n;
 static bool (*ff_needs)(const char *device);
 
 static inline uint8_t ff_byte(size_t i)
@@ -40,9 +43,19 @@ static void ff_destroy(struct cp_file *f)
 
 #define FF_MAX 1000000
 
+static uint8_t ff_bytes[FF_MAX], ff_lines[FF_MAX];
+
+static void ff_fill(void)
+{
+	for (size_t i = 0; i < FF_MAX; i++) {
+		ff_bytes[i] = ff_byte(i);
+		ff_lines[i] = i % 10 == 9 ? '\n' : i % 37 == 5 ? '\r' : (uint8_t)('a' + i % 26);
+	}
+}
+
 static int ff_make(const char *name, struct cp_file **ret)
 {
-	static uint8_t bytes[FF_MAX], lines[FF_MAX];
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct cp_file *f;
 	uint8_t *data;
 	size_t n;
@@ -56,11 +69,8 @@ static int ff_make(const char *name, struct cp_file **ret)
 	data = malloc(n + 1); /* the exact size would do: one byte more keeps malloc(0) out */
 	if (f == NULL || data == NULL)
 		abort();
-	for (size_t i = bytes[1] == 0 ? 0 : FF_MAX; i < FF_MAX; i++) {
-		bytes[i] = ff_byte(i);
-		lines[i] = i % 10 == 9 ? '\n' : i % 37 == 5 ? '\r' : (uint8_t)('a' + i % 26);
-	}
-	memcpy(data, name[0] == 't' ? lines : bytes, n);
+	pthread_once(&once, ff_fill);
+	memcpy(data, name[0] == 't' ? ff_lines : ff_bytes, n);
 	f->data = data;
 	f->len = n;
 	f->refs = 1;
@@ -78,16 +88,17 @@ static int ff_make(const char *name, struct cp_file **ret)
 static int ff_get(void *ctx, const struct cp_file_ask *ask, struct cp_file **ret, cp_file_fn fn, void *fn_ctx)
 {
 	(void)ctx;
-	ff_gets++;
 	ff_last = *ask;
+	ff_gets++;
 	if (!cp_file_name_ok(ask->name))
 		abort(); /* the servers check first */
 	if (strncmp(ask->name, "late/", 5) == 0 && ff_late_n < 64) {
-		struct ff_late *l = &ff_late[ff_late_n++];
+		struct ff_late *l = &ff_late[ff_late_n];
 
 		l->fn = fn;
 		l->ctx = fn_ctx;
 		snprintf(l->name, sizeof(l->name), "%s", ask->name + 5);
+		ff_late_n++;
 		return -EINPROGRESS;
 	}
 	if (strncmp(ask->name, "err/", 4) == 0)
@@ -114,8 +125,8 @@ static void ff_note(void *ctx, const struct cp_file_ask *ask, const struct cp_fi
 	(void)ctx;
 	if (file == NULL)
 		abort();
-	ff_fetched++;
 	ff_last_fetched = *ask;
+	ff_fetched++;
 }
 
 static bool ff_needs_token(void *ctx, const char *device)

@@ -34,16 +34,16 @@ static inline void tmp_remove(void)
 	nftw(tmp_dir, tmp_rm_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Run the loop until *flag, at most 10 s. */
+/* Run the loop until *flag, which any thread sets, at most 10 s. */
 static inline bool wait_for(struct event_base *base, const volatile int *flag)
 {
-	for (int i = 0; i < 10000 && !*flag; i++) {
+	for (int i = 0; i < 10000 && !__atomic_load_n(flag, __ATOMIC_ACQUIRE); i++) {
 		struct timeval tv = {0, 1000};
 
 		event_base_loopexit(base, &tv);
 		event_base_dispatch(base);
 	}
-	return *flag != 0;
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE) != 0;
 }
 
 #endif

@@ -644,7 +644,7 @@ static void one_of_many(void *ctx, int rc, struct cp_file *file)
 		atomic_fetch_add(&m->failed, 1);
 	cp_file_put(file);
 	if (atomic_fetch_sub(&m->left, 1) == 1)
-		m->done = 1;
+		__atomic_store_n(&m->done, 1, __ATOMIC_RELEASE);
 }
 
 static double fetch_all(unsigned n)
