@@ -131,4 +131,12 @@ static inline uint8_t *cf_der(X509 *cert, size_t *ret_len)
 	return ret;
 }
 
+static inline EVP_PKEY *rsa(unsigned bits)
+{
+	return EVP_RSA_gen(bits);
+}
+
+/** A list of certificates, as many functions take it. */
+#define L(...) ((X509 *const[]){__VA_ARGS__, NULL})
+
 #endif

@@ -18,6 +18,7 @@
 #include "alarm.h"
 #include "app.h"
 #include "cert_fix.h"
+#include "certs_ask.h"
 #include "config.h"
 #include "log.h"
 #include "net/tls.h"
@@ -39,7 +40,6 @@ static pthread_t thread;
 static int stop_fd = -1;
 static char run_dir[100];
 
-static struct cp_app app;
 static struct cp_certs *certs;
 static struct cp_tls *tls;
 static int64_t clock_s;
@@ -162,47 +162,6 @@ static void end(void)
 	tmp_remove();
 }
 
-static json_t *answer;
-static int answered;
-
-static void on_answer(void *ctx, const char *line, size_t len)
-{
-	(void)ctx;
-	answer = json_loadb(line, len, 0, NULL);
-	answered = 1;
-}
-
-static json_t *ask(const char *cmd, json_t *args)
-{
-	json_t *req = json_pack("{s:s, s:o}", "cmd", cmd, "args", args != NULL ? args : json_object());
-	char *text = json_dumps(req, JSON_COMPACT);
-
-	json_decref(answer);
-	answer = NULL;
-	answered = 0;
-	cp_admin_input(app.admin, text, strlen(text), on_answer, NULL);
-	wait_for(app.base, &answered);
-	free(text);
-	json_decref(req);
-	return answer;
-}
-
-static const char *code(const json_t *a)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(a, "error"), "code"));
-
-	return json_is_true(json_object_get(a, "ok")) ? "ok" : s != NULL ? s : "none";
-}
-
-static bool says(const json_t *a, const char *word)
-{
-	const char *s = json_string_value(json_object_get(json_object_get(a, "error"), "message"));
-
-	if (s == NULL || strstr(s, word) == NULL)
-		printf("\n%s is not in: %s", word, s != NULL ? s : "(nothing)");
-	return s != NULL && strstr(s, word) != NULL;
-}
-
 static json_t *named(const char *name)
 {
 	return json_pack("{s:s}", "name", name);
@@ -215,28 +174,6 @@ static json_t *import(const char *name, X509 *const *list)
 
 	free(pem);
 	return a;
-}
-#define L(...) ((X509 *const[]){__VA_ARGS__, NULL})
-
-struct audit_find {
-	const char *a, *b;
-	unsigned hits;
-};
-
-static void audit_one(void *ctx, int64_t time_us, const char *json)
-{
-	struct audit_find *f = ctx;
-
-	(void)time_us;
-	f->hits += strstr(json, f->a) != NULL && strstr(json, f->b) != NULL;
-}
-
-static unsigned audited(const char *a, const char *b)
-{
-	struct audit_find f = {a, b, 0};
-
-	cp_store_audit(app.store, 1000, audit_one, &f);
-	return f.hits;
 }
 
 static bool is_own(const char *name, X509 *cert)
