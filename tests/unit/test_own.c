@@ -717,6 +717,64 @@ static int teardown(void)
 	return 0;
 }
 
+static bool asked_of_ledger;
+
+static int ledger(void *ctx, const struct cp_trust_ask *ask, int64_t strand, unsigned *ret_count, char *why, size_t why_size)
+{
+	(void)ctx, (void)ask, (void)strand, (void)ret_count, (void)why, (void)why_size;
+	asked_of_ledger = true;
+	return 0;
+}
+
+static void list_goes(void *ctx)
+{
+	(void)ctx;
+}
+
+/* While a list is signed or a backup made no certificate is changed, and the ledger is asked of what those have left. */
+static void test_its_turn(void)
+{
+	static const char cmd[] = "{\"cmd\":\"cert.regenerate\",\"args\":{\"name\":\"TVS\"}}";
+	struct cp_turn_wait list = {.go = list_goes};
+	struct cp_turn *turn = cp_turn_create();
+	X509 *before;
+
+	begin();
+	app.turn = turn;
+	cp_certs_allow(certs, ledger, NULL);
+	before = cp_certs_own(certs, "TVS");
+	asked_of_ledger = false;
+	CU_ASSERT_TRUE(cp_turn_take(turn, &list));
+	json_decref(answer); /* the last test's */
+	answer = NULL;
+	answered = 0;
+	cp_admin_input(app.admin, cmd, strlen(cmd), on_answer, NULL);
+	for (int i = 0; i < 50; i++) {
+		event_base_loop(app.base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	CU_ASSERT_EQUAL(answered, 0);
+	CU_ASSERT_FALSE(asked_of_ledger);
+	CU_ASSERT_TRUE(is_own("TVS", before));
+	cp_turn_give(turn, &list);
+	CU_ASSERT_TRUE(asked_of_ledger);
+	CU_ASSERT_FALSE(cp_turn_take(turn, &list)); /* now it is ours */
+	CU_ASSERT_TRUE(wait_for(app.base, &answered));
+	CU_ASSERT_STRING_EQUAL(code(answer), "ok");
+	CU_ASSERT_FALSE(is_own("TVS", before));
+	CU_ASSERT_TRUE(list.has); /* given back before it was answered */
+	/* one that waits when everything ends is answered */
+	json_decref(answer);
+	answer = NULL;
+	answered = 0;
+	cp_admin_input(app.admin, cmd, strlen(cmd), on_answer, NULL);
+	end();
+	CU_ASSERT_EQUAL(answered, 1);
+	CU_ASSERT_STRING_EQUAL(code(answer), "unavailable");
+	X509_free(before);
+	cp_turn_destroy(turn);
+}
+
 static CU_TestInfo tests[] = {
 	{"regenerated, served, retired", test_regenerate},
 	{"a third party's answer", test_import},
@@ -727,6 +785,7 @@ static CU_TestInfo tests[] = {
 	{"when to look", test_due},
 	{"the expiry watch", test_watch},
 	{"phones' LSCs", test_lscs},
+	{"a change waits for its turn", test_its_turn},
 	CU_TEST_INFO_NULL,
 };
 
