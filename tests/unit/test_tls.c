@@ -191,7 +191,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct shake s;
 
-	while (!*w->stop || w->done == 0) {
+	while (!__atomic_load_n(w->stop, __ATOMIC_ACQUIRE) || w->done == 0) {
 		w->failed += !shake(&s, w->tls, versions[w->done & 1], &phone, NULL);
 		w->odd += !served(&s, &server) && !served(&s, &server2);
 		w->done++;
@@ -225,7 +225,7 @@ static void test_threads(void)
 			end(&s);
 		}
 	}
-	stop = 1;
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < 3; i++) {
 		pthread_join(w[i].thread, NULL);
 		CU_ASSERT(w[i].done > 0 && w[i].failed == 0 && w[i].odd == 0);
