@@ -101,7 +101,7 @@ int bench_tftp(const struct bench_opts *opts)
 		args[n++] = (char *)"--parallel";
 		args[n++] = clients;
 		args[n++] = (char *)"--seconds";
-		args[n++] = opts->quick ? (char *)"1.5" : (char *)"2";
+		args[n++] = (char *)"1.5";
 		if (cases[i].blksize != 512) {
 			args[n++] = (char *)"--blksize";
 			args[n++] = blksize;
@@ -131,7 +131,7 @@ int bench_http(const struct bench_opts *opts)
 		json_t *kase = json_pack("{s:i, s:i, s:b}", "file_bytes", 10240, "clients", 32, "keep_alive", keep);
 		char *args[] = {(char *)"--http", (char *)"--name", (char *)"f10k.bin", (char *)"--compare",
 				opts->spoil ? (char *)"/dev/null" : file, (char *)"--parallel", (char *)"32",
-				(char *)"--seconds", opts->quick ? (char *)"1.5" : (char *)"2",
+				(char *)"--seconds", (char *)"1.5",
 				keep ? NULL : (char *)"--close", NULL};
 
 		if (!bench_wanted(opts, kase)) {

@@ -200,7 +200,7 @@ static int raw(struct raw *r, const uint8_t *plain, struct tally *t)
 
 static int one_case(const struct bench_opts *opts, struct job *j, pid_t signer, EVP_PKEY *key)
 {
-	const unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 3 : 7, slices = opts->quick ? 2 : 3;
+	const unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 3 : 5, slices = 2;
 	double value[BENCH_RUNS_MAX], sign[BENCH_RUNS_MAX], both[BENCH_RUNS_MAX], wall[BENCH_RUNS_MAX];
 	json_t *kase = json_pack("{s:s, s:s, s:s}", "key", "rsa-2048", "digest", pki_digest_name(j->digest), "file",
 				 what_names[j->what]);
