@@ -101,8 +101,11 @@ static int ff_get(void *ctx, const struct cp_file_ask *ask, struct cp_file **ret
 		ff_late_n++;
 		return -EINPROGRESS;
 	}
-	if (strncmp(ask->name, "err/", 4) == 0)
-		return -atoi(ask->name + 4);
+	if (strncmp(ask->name, "err/", 4) == 0) {
+		int n = atoi(ask->name + 4); /* a fuzzer's too: neither "here" without a file nor what no source says */
+
+		return n > 0 && n < 200 ? -n : -ENOENT;
+	}
 	return ff_make(ask->name, ret);
 }
 
