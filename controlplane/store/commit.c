@@ -221,6 +221,28 @@ static int write_group(struct cp_store *s, struct cp_batch *list, size_t n)
 	return rc == -ENOSPC ? -ENOSPC : -EIO;
 }
 
+/*
+ * Who was just answered asks again within microseconds, and a write that begins before that takes only who came late: two groups
+ * would chase each other, each of half the writers. So after a write of several batches the thread waits for as many as were
+ * under way, but for no more than a fraction of what a write takes. A single writer never waits. Under the lock.
+ */
+static void linger(struct cp_store *s)
+{
+	uint64_t most = s->stats.last_write_us / LINGER_PART, until;
+	struct timespec ts;
+
+	if (s->group < 2 || s->stop || s->stats.failing || s->stats.queued >= s->group)
+		return;
+	until = now_us() + (most < LINGER_MAX_US ? most : LINGER_MAX_US);
+	ts.tv_sec = (time_t)(until / 1000000);
+	ts.tv_nsec = (long)(until % 1000000) * 1000;
+	s->wake_at = s->group;
+	while (s->stats.queued < s->group && !s->stop)
+		if (pthread_cond_timedwait(&s->work, &s->lock, &ts) == ETIMEDOUT)
+			break;
+	s->wake_at = 1;
+}
+
 /* Take what has gathered, up to a bound. Waits if there is nothing to do; NULL: stop, or time to retry. */
 static struct cp_batch *gather(struct cp_store *s, size_t *ret_n, bool *ret_stop)
 {
@@ -228,6 +250,7 @@ static struct cp_batch *gather(struct cp_store *s, size_t *ret_n, bool *ret_stop
 	size_t n = 0, bytes = 0;
 
 	pthread_mutex_lock(&s->lock);
+	linger(s);
 	while (s->queue.first == NULL && !s->stop) {
 		if (s->stats.failing) {
 			struct timespec ts;
@@ -254,6 +277,7 @@ static struct cp_batch *gather(struct cp_store *s, size_t *ret_n, bool *ret_stop
 	if (s->queue.first == NULL)
 		s->queue.last = &s->queue.first;
 	*ret_stop = s->stop && list == NULL;
+	s->group = 0; /* until it is written */
 	pthread_mutex_unlock(&s->lock);
 	*ret_n = n;
 	return list;
@@ -280,8 +304,12 @@ void *cp_store_thread(void *arg)
 				set_failing(s, failing);
 			}
 		}
-		if (list != NULL)
+		if (list != NULL) {
+			pthread_mutex_lock(&s->lock);
+			s->group = failing == 0 ? s->stats.queued : 0; /* what was written, and what came meanwhile */
+			pthread_mutex_unlock(&s->lock);
 			complete(s, list, failing);
+		}
 		if (failing != 0 && (stop || now_us() / 1000 >= s->retry_at_ms)) {
 			if (recover(s) == 0) {
 				failing = 0;

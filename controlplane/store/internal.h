@@ -19,6 +19,8 @@
 #define QUEUE_BYTES_MAX (64u << 20)
 #define GROUP_BYTES_MAX (8u << 20)
 #define GROUP_MAX       1024 /* batches in one write */
+#define LINGER_PART     4    /* of the time of a write */
+#define LINGER_MAX_US   200
 #define ALARM_RING      256
 
 struct cp_batch {
@@ -81,6 +83,8 @@ struct cp_store {
 	pthread_cond_t work, finish;
 	struct batch_list queue, finished;
 	size_t queue_bytes;
+	uint64_t wake_at; /* batches in the queue that wake the thread: more than one while it lingers */
+	uint64_t group;   /* batches of the last write, and those that had gathered meanwhile */
 	bool stop;
 	struct cp_store_stats stats;
 	/* thread; 'db' is read by main under db_lock */

@@ -187,7 +187,8 @@ static int enqueue(struct cp_store *s, struct cp_batch *b)
 		s->queue_bytes += b->ops.bytes;
 		s->stats.queued++;
 		batch_list_add(&s->queue, b);
-		pthread_cond_signal(&s->work);
+		if (s->stats.queued >= s->wake_at)
+			pthread_cond_signal(&s->work);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return rc;
