@@ -596,6 +596,7 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		do_capture(c, cfg, OR_NONE(capture, raw_capture));
 		cfg_do_provision(c, cfg, OR_NONE(provision, raw_provision));
 		cfg_do_ctl_provider(c, cfg, OR_NONE(ctl_provider, raw_ctl_provider));
+		cfg_do_enrol(c, cfg, OR_NONE(enrol, raw_enrol));
 		do_ipsec(c, cfg, OR_NONE(ipsec, raw_ipsec));
 	}
 	if (ctx.rc != 0) {

@@ -204,6 +204,20 @@ struct cfg_ctl_provider {
 	uint16_t port;  /* 0: off; CallManager's is 2444 */
 };
 
+struct cfg_enrol { /* where phones get their certificates, and ask about others' */
+	char *listen;             /* "0.0.0.0" */
+	uint16_t capf_port;       /* 3804; 0: off */
+	uint16_t tvs_port;        /* 2445; 0: off */
+	uint32_t tvs_ttl_s;       /* 86400: how long phones may believe an answer */
+	uint32_t max_connections; /* 20000 */
+	uint32_t max_preauth;     /* 1024: connections of phones that have not shown who they are */
+	uint32_t max_source;      /* 64 of those of one source address */
+	uint16_t handshake_s;     /* 90: old phones take a minute with a 2,048-bit key (004b:CAPF-08) */
+	uint16_t expires_days;    /* 10: an operation without a deadline of its own is given up then */
+	uint16_t crl_days;        /* 7: validity of the revocation list; made anew at half of it */
+	bool old_keys;            /* false: RSA keys of 512 and 1024 bits may be asked of phones that can do no better */
+};
+
 struct cfg_sa { /* a manual SA; both ends by hand */
 	char *gateway;    /* name of the gateway whose MGCP it carries */
 	char *direction;  /* in, out */
@@ -232,6 +246,7 @@ struct cfg {
 	struct cfg_mgcp mgcp;
 	struct cfg_provision provision;
 	struct cfg_ctl_provider ctl_provider;
+	struct cfg_enrol enrol;
 	struct cfg_capture capture;
 	struct cfg_sa *sas;
 	unsigned sas_count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The sections "provision" and "ctl_provider": what phones boot from, and where trust lists are made. */
+/* The sections "provision", "ctl_provider" and "enrol": what phones boot from, where trust lists are made, where phones get certificates. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +106,29 @@ void cfg_do_ctl_provider(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ct
 	NUM(ctl_provider, port, 0, 0, 65535);
 }
 
+void cfg_do_enrol(struct cfg_ctx *c, struct cfg *cfg, const struct raw_enrol *r)
+{
+	const struct cfg_enrol *e = &cfg->enrol;
+	struct cfg_addr a;
+
+	TEXT(enrol, listen, "0.0.0.0");
+	if (c->rc != 0)
+		return;
+	cfg_host(c, "enrol.listen", e->listen, false, &a);
+	NUM(enrol, capf_port, 3804, 0, 65535);
+	NUM(enrol, tvs_port, 2445, 0, 65535);
+	if (e->capf_port != 0 && e->capf_port == e->tvs_port)
+		cfg_bad(c, "enrol.tvs_port", "%u is enrol.capf_port", e->tvs_port);
+	NUM(enrol, tvs_ttl_s, 86400, 1, 31536000);
+	NUM(enrol, max_connections, 20000, 1, 1000000);
+	NUM(enrol, max_preauth, 1024, 1, 1000000);
+	NUM(enrol, max_source, 64, 1, 1000000);
+	NUM(enrol, handshake_s, 90, 1, 600);
+	NUM(enrol, expires_days, 10, 1, 3650);
+	NUM(enrol, crl_days, 7, 1, 365);
+	WORD(enrol, old_keys, 0, cfg_truth);
+}
+
 void cfg_free_provision(struct cfg *cfg)
 {
 	struct cfg_provision *p = &cfg->provision;
@@ -118,4 +141,5 @@ void cfg_free_provision(struct cfg *cfg)
 	free(p->oauth.audience);
 	free(p->oauth.scope);
 	free(cfg->ctl_provider.listen);
+	free(cfg->enrol.listen);
 }

@@ -119,6 +119,14 @@ struct raw_ctl_provider {
 	char *listen, *port;
 };
 
+struct raw_enrol {
+	char *listen;
+	char *capf_port, *tvs_port, *tvs_ttl_s;
+	char *max_connections, *max_preauth, *max_source, *handshake_s;
+	char *expires_days, *crl_days;
+	char *old_keys;
+};
+
 struct raw_capture {
 	char *enabled, *plain, *directory;
 	char *max_s, *max_mb;
@@ -146,6 +154,7 @@ struct raw_cfg {
 	struct raw_mgcp *mgcp;
 	struct raw_provision *provision;
 	struct raw_ctl_provider *ctl_provider;
+	struct raw_enrol *enrol;
 	struct raw_capture *capture;
 	struct raw_ipsec *ipsec;
 };

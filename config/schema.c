@@ -177,6 +177,21 @@ static const cyaml_schema_field_t ctl_provider_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t enrol_fields[] = {
+	TEXT(raw_enrol, listen),
+	TEXT(raw_enrol, capf_port),
+	TEXT(raw_enrol, tvs_port),
+	TEXT(raw_enrol, tvs_ttl_s),
+	TEXT(raw_enrol, max_connections),
+	TEXT(raw_enrol, max_preauth),
+	TEXT(raw_enrol, max_source),
+	TEXT(raw_enrol, handshake_s),
+	TEXT(raw_enrol, expires_days),
+	TEXT(raw_enrol, crl_days),
+	TEXT(raw_enrol, old_keys),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t capture_fields[] = {
 	TEXT(raw_capture, enabled),   TEXT(raw_capture, plain),
 	TEXT(raw_capture, directory), TEXT(raw_capture, max_s),
@@ -200,7 +215,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
 	SECTION(signer), SECTION(mgcp), SECTION(capture),   SECTION(ipsec),
-	SECTION(provision), SECTION(ctl_provider), CYAML_FIELD_END,
+	SECTION(provision), SECTION(ctl_provider), SECTION(enrol), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_cfg, top_fields),

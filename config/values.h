@@ -55,8 +55,10 @@ bool cfg_words_only(const char *s, size_t max);
 /* provision.c */
 struct raw_provision;
 struct raw_ctl_provider;
+struct raw_enrol;
 void cfg_do_provision(struct cfg_ctx *c, struct cfg *cfg, const struct raw_provision *r);
 void cfg_do_ctl_provider(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ctl_provider *r);
+void cfg_do_enrol(struct cfg_ctx *c, struct cfg *cfg, const struct raw_enrol *r);
 void cfg_free_provision(struct cfg *cfg);
 
 #endif

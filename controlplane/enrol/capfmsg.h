@@ -60,7 +60,7 @@ enum cp_capf_reason {
 	CP_CAPF_UNKNOWN_DEVICE = 9,
 };
 
-enum cp_capf_cert_type { CP_CAPF_LSC = 1, CP_CAPF_MIC };
+enum cp_capf_cert_type { CP_CAPF_IS_LSC = 1, CP_CAPF_IS_MIC };
 
 enum cp_capf_key { CP_CAPF_RSA = 0, CP_CAPF_EC };
 

@@ -362,8 +362,8 @@ void cp_capf_sess_issued(struct cp_capf_sess *s, int rc, const uint8_t *der, siz
 	struct cp_capf_msg m = {
 		.cmd = CP_CAPF_STORE_CERT_REQUEST,
 		.have = CP_CAPF_BIT(CP_CAPF_CERT_TYPE) | CP_CAPF_BIT(CP_CAPF_CERT),
-		.cert_type = CP_CAPF_LSC,
-		.cert_kind = CP_CAPF_LSC,
+		.cert_type = CP_CAPF_IS_LSC,
+		.cert_kind = CP_CAPF_IS_LSC,
 		.cert = {der, len},
 	};
 

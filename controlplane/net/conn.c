@@ -3,6 +3,8 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -79,6 +81,16 @@ void cp_net_bury(struct cp_net *net)
 	ERR_clear_error();
 }
 
+/* The protocol gets it. False: it does not want it. */
+static bool open_up(struct cp_conn *c)
+{
+	move(c, CP_CONN_PREAUTH, c->l->net->opts.auth_ms);
+	c->user = c->l->ops->opened(c->l->ctx, c);
+	if (c->user == NULL)
+		cp_conn_close(c);
+	return c->user != NULL;
+}
+
 /* --- reading --- */
 
 static void bad_frame(struct cp_conn *c)
@@ -120,14 +132,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 			return;
 		}
 		c->l->net->stats.frames++;
-		if (c->user == NULL) {
-			move(c, CP_CONN_PREAUTH, c->l->net->opts.auth_ms);
-			c->user = ops->opened(c->l->ctx, c);
-			if (c->user == NULL) {
-				cp_conn_close(c);
-				return;
-			}
-		}
+		if (c->user == NULL && !open_up(c))
+			return;
 		ops->frame(c->user, frame, total);
 		evbuffer_drain(in, total);
 	}
@@ -188,6 +194,8 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	if ((what & BEV_EVENT_CONNECTED) != 0) {
 		c->handshaken = true;
 		c->l->net->stats.handshakes++;
+		if (c->l->ops->server_first && c->list < CP_CONN_DRAIN)
+			open_up(c);
 		return;
 	}
 	if (c->l->tls != NULL && !c->handshaken) {
@@ -252,6 +260,22 @@ static void on_first_byte(evutil_socket_t fd, short what, void *arg)
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 2 * c->l->ops->frame_max);
 	bufferevent_set_max_single_read(c->bev, (ev_ssize_t)(2 * c->l->ops->frame_max));
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	if (c->l->ops->server_first && c->l->tls == NULL)
+		open_up(c);
+}
+
+/* Two of three parts of the time idle, then three probes. */
+static void watch_for_death(int fd, unsigned dead_s)
+{
+	int on = 1, idle = (int)(dead_s * 2 / 3), each = (int)(dead_s / 9), probes = 3, ms = (int)dead_s * 1000;
+
+	idle = idle > 0 ? idle : 1;
+	each = each > 0 ? each : 1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &each, sizeof(each));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)); /* what it owes an answer to */
 }
 
 int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
@@ -271,6 +295,8 @@ int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
 		free(c);
 		return -ENOMEM;
 	}
+	if (l->ops->dead_s != 0)
+		watch_for_death(fd, l->ops->dead_s);
 	c->src = src;
 	c->deadline_ms = cp_net_now(net) + net->opts.handshake_ms;
 	TAILQ_INSERT_TAIL(&net->list[CP_CONN_HANDSHAKE], c, link);

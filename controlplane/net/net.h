@@ -47,7 +47,7 @@ struct cp_net_ops {
 	/** As cp_sccp_frame_len(): 0 and *ret_total <= frame_max; -EAGAIN more bytes are needed;
 	 * else the end. */
 	int (*frame_len)(const uint8_t *buf, size_t have, size_t *ret_total);
-	/** The first whole frame is there (TLS: after the handshake). NULL refuses the connection.
+	/** The first whole frame is there (TLS: after the handshake; see server_first). NULL refuses the connection.
 	 */
 	void *(*opened)(void *ctx, struct cp_conn *conn);
 	/** One whole frame; 'frame' is valid until return. */
@@ -58,6 +58,11 @@ struct cp_net_ops {
 	 * unproven. May be NULL. */
 	void (*cert_refused)(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why,
 	                     int verify_err, X509 *leaf);
+	/** The server has the first word: opened() is called once the handshake is done (clear: at the first byte), and may
+	 * send. Its time until cp_conn_authed() is auth_ms from there. */
+	bool server_first;
+	/** Not 0: a peer that vanished without a word is noticed after about so many seconds. */
+	unsigned dead_s;
 };
 
 struct cp_net_opts {

@@ -260,7 +260,7 @@ static void capf(struct out *o, const struct cp_devcfg *c)
 	open_el(o, "capfList");
 	for (unsigned i = 0; i < c->server_cnt; i++) {
 		open_el(o, "capf");
-		number(o, "phonePort", 3804);
+		number(o, "phonePort", c->capf_port != 0 ? c->capf_port : 3804);
 		text(o, "processNodeName", c->server[i]);
 		close_el(o);
 	}

@@ -56,6 +56,7 @@ struct cp_devcfg { /* what holds for a phone; everything its own */
 	bool srst_secure;                /* all four conditions of 004b:SRST-06 hold */
 	char server[5][64];              /* call managers in order; CAPF and TVS are there too */
 	unsigned server_cnt;
+	uint16_t capf_port;
 	uint16_t sccp_port, sccp_tls_port; /* of the second no element tells: phones know 2443 */
 	uint8_t ip_mode;                 /* ipAddressMode: 0 IPv4, 1 IPv6, 2 both */
 	struct cp_cluster cluster;

@@ -176,6 +176,7 @@ int cp_devcfg_gather(const struct cp_store *s, const struct cfg *cfg, bool mixed
 	c->ip_mode = ip_mode(c);
 	c->sccp_port = cfg->sccp.port != 0 ? cfg->sccp.port : 2000;
 	c->sccp_tls_port = cfg->sccp.tls_port;
+	c->capf_port = cfg->enrol.capf_port;
 	if (dev->line_cnt > 0) {
 		c->lines = malloc(dev->line_cnt * sizeof(*c->lines));
 		if (c->lines == NULL)

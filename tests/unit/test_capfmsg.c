@@ -200,7 +200,7 @@ static void test_elements(void)
 	CU_ASSERT_EQUAL(READ("\x01\xff\xff\x01", &m), -EBADMSG);
 	/* certificates: the two lengths agree, and there is one */
 	CU_ASSERT_EQUAL(READ("\x04\0\6\1\0\3\0\1x", &m), 0);
-	CU_ASSERT(m.cert.len == 1 && m.cert_kind == CP_CAPF_LSC);
+	CU_ASSERT(m.cert.len == 1 && m.cert_kind == CP_CAPF_IS_LSC);
 	CU_ASSERT_EQUAL(READ("\x04\0\6\1\0\4\0\1x", &m), -EBADMSG);
 	CU_ASSERT_EQUAL(READ("\x04\0\6\2\0\3\0\1x", &m), -EBADMSG);
 	CU_ASSERT_EQUAL(READ("\x04\0\6\1\0\3\1\1x", &m), -EBADMSG);

@@ -561,7 +561,7 @@ static void test_others(void)
 				  .session = 7,
 				  .have = CP_CAPF_BIT(CP_CAPF_REASON) | CP_CAPF_BIT(CP_CAPF_CERT),
 				  .reason = 1,
-				  .cert_kind = CP_CAPF_MIC,
+				  .cert_kind = CP_CAPF_IS_MIC,
 				  .cert = {(const uint8_t *)"not one", 7}});
 	ended(CP_CAPF_FAILED);
 	CU_ASSERT_EQUAL(o.end.outcome, CP_CAPF_OUT_PHONE);

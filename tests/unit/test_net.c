@@ -99,8 +99,36 @@ static void toy_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail
 		                          sizeof(refused_cn));
 }
 
-static const struct cp_net_ops toy = {CP_SCCP_FRAME_MAX, cp_sccp_frame_len, toy_opened,
-                                      toy_frame,         toy_closed,        toy_refused};
+static const struct cp_net_ops toy = {
+	.frame_max = CP_SCCP_FRAME_MAX,
+	.frame_len = cp_sccp_frame_len,
+	.opened = toy_opened,
+	.frame = toy_frame,
+	.closed = toy_closed,
+	.cert_refused = toy_refused,
+};
+
+/* A protocol whose server has the first word. */
+static void *greeter_opened(void *ctx, struct cp_conn *conn)
+{
+	uint8_t b[32];
+
+	(void)ctx;
+	opened++;
+	CU_ASSERT_EQUAL(cp_conn_send(conn, b, toy_frame_of(b, 7, "hello", 5)), 0);
+	return conn;
+}
+
+static const struct cp_net_ops greeter = {
+	.frame_max = CP_SCCP_FRAME_MAX,
+	.frame_len = cp_sccp_frame_len,
+	.opened = greeter_opened,
+	.frame = toy_frame,
+	.closed = toy_closed,
+	.cert_refused = toy_refused,
+	.server_first = true,
+	.dead_s = 24,
+};
 
 static void load(struct cp_tls *t, const struct tp_id *id, X509 *trusted)
 {
@@ -180,6 +208,50 @@ static void test_both_versions(void)
 	start(normal);
 	tp_open(&c, base, clear_port, 0, NULL);
 	CU_ASSERT_TRUE(echoes(&c));
+	tp_close(&c);
+	stop();
+}
+
+/* CAPF's way: the client says nothing until it has heard something. Who hears it and stays silent is reaped as others are, and who
+ * does not finish the handshake never hears it. */
+static void test_the_server_speaks_first(void)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
+	struct cp_net_opts opts = {.max_conns = 64, .max_preauth = 32, .handshake_ms = 400, .auth_ms = 400};
+	struct tp_client c;
+	uint16_t port;
+	int fd;
+
+	for (int i = 0; i < 2; i++) {
+		start(normal);
+		CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, tls, &greeter, NULL, &port), 0);
+		tp_open(&c, base, port, versions[i], &phone);
+		TP_PUMP(base, tp_have(&c) == 17, 3000);
+		CU_ASSERT(tp_have(&c) == 17 && opened == 1 && frames == 0);
+		CU_ASSERT_TRUE(echoes(&c));
+		CU_ASSERT(opened == 1 && frames == 1);
+		tp_close(&c);
+		TP_PUMP(base, closed == 1, 2000);
+		CU_ASSERT(closed == 1 && last_close == CP_CLOSE_PEER);
+		stop();
+	}
+	start(opts);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, tls, &greeter, NULL, &port), 0);
+	tp_open(&c, base, port, TLS1_3_VERSION, &phone); /* heard it, says nothing */
+	TP_PUMP(base, c.closed, 3000);
+	CU_ASSERT(c.closed && opened == 1 && closed == 1 && last_close == CP_CLOSE_TIMEOUT);
+	tp_close(&c);
+	fd = tp_connect(port, 1); /* never shakes hands */
+	TP_PUMP(base, cp_net_stats(net)->preauth == 1, 2000);
+	TP_PUMP(base, cp_net_stats(net)->preauth == 0, 3000);
+	CU_ASSERT(opened == 1 && cp_net_stats(net)->conns == 0);
+	close(fd);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, NULL, &greeter, NULL, &port), 0);
+	tp_open(&c, base, port, 0, NULL); /* in clear it is sent with the first byte */
+	say(&c, 2, "hello", 5);
+	TP_PUMP(base, tp_have(&c) == 34, 2000);
+	CU_ASSERT_EQUAL(tp_have(&c), 34);
 	tp_close(&c);
 	stop();
 }
@@ -524,6 +596,7 @@ static int teardown(void)
 
 static CU_TestInfo tests[] = {
 	{"TLS 1.2, TLS 1.3 and clear", test_both_versions},
+	{"the server speaks first", test_the_server_speaks_first},
 	{"old versions are refused", test_old_versions_are_refused},
 	{"bad certificates", test_bad_certificates},
 	{"wrong port", test_wrong_port},
