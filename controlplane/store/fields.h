@@ -54,6 +54,8 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_USER,
 	CP_KIND_CLUSTER,
 	CP_KIND_PHONE_CERT,
+	CP_KIND_CAPF_OP,
+	CP_KIND_CAPF_LSC,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

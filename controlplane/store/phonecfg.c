@@ -168,7 +168,7 @@ bool cp_conf_name_ok(const char *name)
 static bool key_ok(const char *key)
 {
 	static const char *const keys[] = {"",	       "rsa-512",  "rsa-1024", "rsa-2048",
-					   "rsa-3072", "rsa-4096", "ec-p256",  "ec-p384"};
+					   "rsa-3072", "rsa-4096", "ec-p256",  "ec-p384", "ec-p521"};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -188,7 +188,7 @@ int cp_profile_check(const struct cp_profile *p, char *why, size_t size)
 	    p->mode < CP_DEVICE_NONSECURE || p->mode > CP_DEVICE_ENCRYPTED)
 		return bad(why, size, "%s: unknown protocol, mode, transport or CAPF authentication", p->name);
 	if (!key_ok(p->capf_key))
-		return bad(why, size, "%s: CAPF key %s is not rsa-512 to rsa-4096, ec-p256 or ec-p384", p->name,
+		return bad(why, size, "%s: CAPF key %s is not rsa-512 to rsa-4096, ec-p256, ec-p384 or ec-p521", p->name,
 			   cfg_q(p->capf_key));
 	if (p->nonce_s > 86400)
 		return bad(why, size, "%s: a nonce is valid for 86400 s at most", p->name);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "provision/signedcache.h"
+#include "store/capfrec.h"
 #include "store/owner.h"
 #include "store/phonecfg.h"
 #include "store/records.h"
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	kind = *data++;
 	len--;
-	switch (kind % 12) {
+	switch (kind % 14) {
 	case 0:
 		ROUND(cp_device, cp_device_parse, cp_device_build, cp_device_free);
 		break;
@@ -74,6 +75,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 11:
 		ROUND(cp_signed, cp_signed_parse, cp_signed_build, cp_signed_free);
+		break;
+	case 12:
+		ROUND(cp_capf_oprec, cp_capf_oprec_parse, cp_capf_oprec_build, cp_capf_oprec_free);
+		break;
+	case 13:
+		ROUND(cp_lsc, cp_lsc_parse, cp_lsc_build, cp_lsc_free);
 		break;
 	default:
 		ROUND(cp_owner, cp_owner_parse, cp_owner_build, owner_free);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "capfrec.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fieldtab.h"
+#include "log.h"
+#include "phonecfg.h"
+#include "store.h"
+
+/* Tags are forever. */
+static const struct cp_field op_fields[] = {
+	F(1, CP_F_STR, cp_capf_oprec, device),
+	F(2, CP_F_UINT, cp_capf_oprec, op),
+	F(3, CP_F_UINT, cp_capf_oprec, status),
+	F(4, CP_F_UINT, cp_capf_oprec, by),
+	F(5, CP_F_UINT, cp_capf_oprec, id),
+	F(6, CP_F_BUF, cp_capf_oprec, string),
+	F(7, CP_F_STR, cp_capf_oprec, key),
+	F(8, CP_F_UINT, cp_capf_oprec, backup_bits),
+	F(9, CP_F_BOOL, cp_capf_oprec, use_backup),
+	F(10, CP_F_UINT, cp_capf_oprec, attempts),
+	F(11, CP_F_UINT, cp_capf_oprec, wrong),
+	F(12, CP_F_UINT, cp_capf_oprec, locked_us),
+	F(13, CP_F_UINT, cp_capf_oprec, deadline_us),
+	F(14, CP_F_UINT, cp_capf_oprec, set_us),
+	F(15, CP_F_UINT, cp_capf_oprec, last_us),
+	F(16, CP_F_UINT, cp_capf_oprec, ended_us),
+	F(17, CP_F_UINT, cp_capf_oprec, outcome),
+	F(18, CP_F_BOOL, cp_capf_oprec, tried),
+	F(19, CP_F_STR, cp_capf_oprec, detail),
+	F(20, CP_F_UINT, cp_capf_oprec, shown),
+	END,
+};
+
+static const struct cp_field lsc_fields[] = {
+	F(1, CP_F_STR, cp_lsc, serial),
+	F(2, CP_F_STR, cp_lsc, device),
+	F(3, CP_F_BUF, cp_lsc, cert),
+	F(4, CP_F_UINT, cp_lsc, state),
+	F(5, CP_F_UINT, cp_lsc, reason),
+	F(6, CP_F_UINT, cp_lsc, op_id),
+	F(7, CP_F_UINT, cp_lsc, offered_us),
+	F(8, CP_F_UINT, cp_lsc, held_us),
+	F(9, CP_F_UINT, cp_lsc, ended_us),
+	F(10, CP_F_UINT, cp_lsc, expires_us),
+	END,
+};
+
+static int bad(char *why, size_t size, const char *what, const char *name)
+{
+	snprintf(why, size, "%s: %s", cfg_q(name), what);
+	return -EINVAL;
+}
+
+static int op_check(const struct cp_capf_oprec *r, char *why, size_t size)
+{
+	if (!cp_device_name_ok(r->device))
+		return bad(why, size, "no device", r->device);
+	if (r->op > 3 || r->status > CP_CAPF_ST_DONE || r->by > CP_CAPF_MIC || r->shown > 2)
+		return bad(why, size, "unknown operation, status or authentication", r->device);
+	if (r->op == 0 && r->status != CP_CAPF_ST_NONE)
+		return bad(why, size, "a status of no operation", r->device);
+	if (r->locked_us < 0 || r->deadline_us < 0 || r->set_us < 0 || r->last_us < 0 || r->ended_us < 0)
+		return bad(why, size, "a time before 1970", r->device);
+	return 0;
+}
+
+static int lsc_check(const struct cp_lsc *r, char *why, size_t size)
+{
+	size_t n = strlen(r->serial);
+
+	if (!cp_device_name_ok(r->device))
+		return bad(why, size, "no device", r->device);
+	if (n == 0 || n % 2 != 0 || strspn(r->serial, "0123456789ABCDEF") != n)
+		return bad(why, size, "no serial number", r->serial);
+	if (r->state < CP_LSC_OFFERED || r->state >= CP_LSC_STATES || r->reason > 10)
+		return bad(why, size, "unknown state", r->serial);
+	if (r->cert.len == 0 || r->cert.len > 16384)
+		return bad(why, size, "no certificate", r->serial);
+	if (r->offered_us < 0 || r->held_us < 0 || r->ended_us < 0 || r->expires_us < 0)
+		return bad(why, size, "a time before 1970", r->serial);
+	return 0;
+}
+
+RECORD(cp_capf_oprec, CP_KIND_CAPF_OP, op_fields, op_check)
+RECORD(cp_lsc, CP_KIND_CAPF_LSC, lsc_fields, lsc_check)
+
+const char *cp_lsc_state_name(unsigned state)
+{
+	static const char *const names[CP_LSC_STATES] = {"unknown", "offered", "held", "superseded", "deleted", "revoked"};
+
+	return names[state < CP_LSC_STATES ? state : 0];
+}
+
+const char *cp_capf_string_aad(const char *device, uint64_t id, char buf[64])
+{
+	snprintf(buf, 64, "capf-string/%.15s/%016" PRIx64, device, id);
+	return buf;
+}
+
+int cp_store_capf_op(const struct cp_store *s, const char *device, struct cp_capf_oprec *ret)
+{
+	const uint8_t *val;
+	size_t len;
+	char key[32];
+	int n = snprintf(key, sizeof(key), "op/%.20s", device), rc;
+
+	rc = cp_store_get(s, CP_CF_CAPF, key, (size_t)n, &val, &len);
+	return rc < 0 ? rc : cp_capf_oprec_parse(val, len, ret);
+}
+
+int cp_store_lsc(const struct cp_store *s, const char *serial, struct cp_lsc *ret)
+{
+	const uint8_t *val;
+	size_t len;
+	char key[64];
+	int n = snprintf(key, sizeof(key), "lsc/%.50s", serial), rc;
+
+	rc = cp_store_get(s, CP_CF_CAPF, key, (size_t)n, &val, &len);
+	return rc < 0 ? rc : cp_lsc_parse(val, len, ret);
+}
+
+static int put(struct cp_batch *b, const char *key, int rc, struct cp_buf *val)
+{
+	if (rc == 0) {
+		rc = cp_batch_put(b, CP_CF_CAPF, key, strlen(key), val->data, val->len);
+		explicit_bzero(val->data, val->len); /* a sealed string is nobody's business either */
+		free(val->data);
+	}
+	return rc;
+}
+
+int cp_batch_capf_op(struct cp_batch *b, const struct cp_capf_oprec *rec)
+{
+	struct cp_buf val = {0};
+	char key[32];
+
+	snprintf(key, sizeof(key), "op/%s", rec->device);
+	return put(b, key, cp_capf_oprec_build(rec, &val), &val);
+}
+
+int cp_batch_lsc(struct cp_batch *b, const struct cp_lsc *rec)
+{
+	struct cp_buf val = {0};
+	char key[64];
+
+	snprintf(key, sizeof(key), "lsc/%s", rec->serial);
+	return put(b, key, cp_lsc_build(rec, &val), &val);
+}

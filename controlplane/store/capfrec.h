@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * CAPF's records, in family capf: what is to be done with a device's certificate and how that went ("op/" and the device's name), and
+ * each certificate that was issued to a phone ("lsc/" and its serial number in hex). Encoding and errors as records.h.
+ */
+#ifndef CP_STORE_CAPFREC_H
+#define CP_STORE_CAPFREC_H
+
+#include "records.h"
+
+struct cp_store;
+
+#define CP_CAPF_DETAIL_MAX 160
+#define CP_LSC_SERIAL_MAX  41 /* 20 bytes in hex and NUL */
+
+enum cp_capf_status { CP_CAPF_ST_NONE, CP_CAPF_ST_PENDING, CP_CAPF_ST_FAILED, CP_CAPF_ST_DONE };
+
+struct cp_capf_oprec {
+	char device[CP_DEVICE_NAME_MAX];
+	uint8_t op;            /* enum cp_capf_op of enrol/capfsess.h */
+	uint8_t status;        /* enum cp_capf_status */
+	uint8_t by;            /* enum cp_capf_auth: as it was set */
+	uint64_t id;           /* of the operation, random: the string is bound to it */
+	struct cp_buf string;  /* sealed, bound to cp_capf_string_aad(); gone when the operation ends */
+	char key[16];          /* "ec-p256": asked of the phone */
+	uint16_t backup_bits;  /* RSA key asked for after the phone could not make an EC key; 0: none */
+	bool use_backup;       /* it could not */
+	uint32_t attempts;     /* sessions that authenticated and came to nothing */
+	uint32_t wrong;        /* wrong strings, one after the other */
+	int64_t locked_us;     /* strings are not looked at until then; 0: they are */
+	int64_t deadline_us;   /* "Operation Completes by" */
+	int64_t set_us, last_us, ended_us; /* wall clock; 0: never */
+	uint8_t outcome;       /* enum cp_capf_outcome of the last session */
+	bool tried;            /* there was one */
+	char detail[CP_CAPF_DETAIL_MAX];
+	uint8_t shown;         /* what it authenticated with last: 1 LSC, 2 MIC, 0 neither */
+	struct cp_buf unknown;
+};
+
+enum cp_lsc_state {
+	CP_LSC_OFFERED = 1, /* went out to the phone: it may hold it */
+	CP_LSC_HELD,        /* it said so, or showed it */
+	CP_LSC_SUPERSEDED,  /* another one went out since: it may still hold this one, until the other is held */
+	CP_LSC_DELETED,     /* the phone deleted it: refused */
+	CP_LSC_REVOKED,     /* refused */
+	CP_LSC_STATES
+};
+
+struct cp_lsc {
+	char serial[CP_LSC_SERIAL_MAX]; /* upper-case hex, even number of digits */
+	char device[CP_DEVICE_NAME_MAX];
+	struct cp_buf cert;             /* DER */
+	uint8_t state;                  /* enum cp_lsc_state */
+	uint8_t reason;                 /* of the CRL entry (RFC 5280 5.3.1), for what is refused */
+	uint64_t op_id;
+	int64_t offered_us, held_us, ended_us;
+	int64_t expires_us;
+	struct cp_buf unknown;
+};
+
+int cp_capf_oprec_build(const struct cp_capf_oprec *rec, struct cp_buf *ret);
+int cp_capf_oprec_parse(const uint8_t *data, size_t len, struct cp_capf_oprec *ret);
+void cp_capf_oprec_free(struct cp_capf_oprec *rec);
+
+int cp_lsc_build(const struct cp_lsc *rec, struct cp_buf *ret);
+int cp_lsc_parse(const uint8_t *data, size_t len, struct cp_lsc *ret);
+void cp_lsc_free(struct cp_lsc *rec);
+
+const char *cp_lsc_state_name(unsigned state); /* "offered", "held", "superseded", "deleted", "revoked" */
+
+/** What a sealed string is bound to. Returns 'buf', of at least 64 bytes. */
+const char *cp_capf_string_aad(const char *device, uint64_t id, char buf[64]);
+
+/* From the synced view: 0, -ENOENT, -EBADMSG; to be freed. */
+int cp_store_capf_op(const struct cp_store *store, const char *device, struct cp_capf_oprec *ret);
+int cp_store_lsc(const struct cp_store *store, const char *serial, struct cp_lsc *ret);
+
+struct cp_batch;
+/* Into a batch. 0, or as NAME_build() and cp_batch_put(). */
+int cp_batch_capf_op(struct cp_batch *b, const struct cp_capf_oprec *rec);
+int cp_batch_lsc(struct cp_batch *b, const struct cp_lsc *rec);
+
+#endif
