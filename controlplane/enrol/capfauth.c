@@ -101,6 +101,11 @@ static int believe(struct cp_capf_bytes der, const char *device, const struct cp
 			return -EACCES;
 		}
 	}
+	if (trust->refused != NULL && trust->refused(trust->ctx, cert)) {
+		snprintf(why, size, "its certificate was revoked");
+		X509_free(cert);
+		return -EACCES;
+	}
 	*ret = cert;
 	return 0;
 }

@@ -26,6 +26,8 @@ enum cp_capf_proof {
 struct cp_capf_trust { /* borrowed; NULL: none of that kind is believed. pki_phone_store() makes them */
 	X509_STORE *lsc, *mic;
 	bool old_phones; /* element 20 may be missing: phones that know no SHA-2 */
+	bool (*refused)(void *ctx, X509 *cert); /* it was deleted or revoked; NULL: none was */
+	void *ctx;
 };
 
 /**

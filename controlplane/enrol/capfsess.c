@@ -62,6 +62,7 @@ const char *cp_capf_outcome_text(enum cp_capf_outcome out)
 		[CP_CAPF_OUT_PHONE] = "the phone could not do it",
 		[CP_CAPF_OUT_TIMEOUT] = "the phone did not answer in time",
 		[CP_CAPF_OUT_GONE] = "the connection ended",
+		[CP_CAPF_OUT_BUSY] = "another session of this device is under way",
 		[CP_CAPF_OUT_STORE] = "the outcome could not be written down",
 	};
 
@@ -85,6 +86,7 @@ const char *cp_capf_outcome_remedy(enum cp_capf_outcome out)
 		[CP_CAPF_OUT_PHONE] = "look at the phone's status messages, then reset it",
 		[CP_CAPF_OUT_TIMEOUT] = "reset the phone; a key may take half an hour on an old one",
 		[CP_CAPF_OUT_GONE] = "the phone tries again by itself: three times, 30 seconds apart",
+		[CP_CAPF_OUT_BUSY] = "look whether two phones have this name; a phone that vanished is noticed within half a minute",
 		[CP_CAPF_OUT_STORE] = "look at the store's alarms; the phone tries again",
 	};
 
@@ -275,6 +277,10 @@ void cp_capf_sess_order(struct cp_capf_sess *s, int rc, const struct cp_capf_ord
 		end(s, CP_CAPF_OUT_UNKNOWN_DEVICE, CP_CAPF_UNKNOWN_DEVICE, "%s", s->device);
 		return;
 	}
+	if (rc == -EBUSY) {
+		end(s, CP_CAPF_OUT_BUSY, CP_CAPF_FAILED, "%s", s->device);
+		return;
+	}
 	if (rc != 0 || cp_capf_parse(s->auth, s->auth_len, &m) != 0) {
 		end(s, CP_CAPF_OUT_ISSUE, CP_CAPF_FAILED, "its record cannot be read now");
 		return;
@@ -296,6 +302,8 @@ void cp_capf_sess_order(struct cp_capf_sess *s, int rc, const struct cp_capf_ord
 		return;
 	}
 	s->authenticated = true;
+	if (s->owner.known != NULL)
+		s->owner.known(s->owner.ctx);
 	switch (s->order.op) {
 	case CP_CAPF_OP_INSTALL:
 		if (s->order.key == CP_CAPF_EC && s->version < 3)

@@ -54,6 +54,7 @@ enum cp_capf_outcome {
 	CP_CAPF_OUT_PHONE,          /* the phone could not store, delete or show */
 	CP_CAPF_OUT_TIMEOUT,
 	CP_CAPF_OUT_GONE,           /* the connection ended */
+	CP_CAPF_OUT_BUSY,           /* another session of this device is under way */
 	CP_CAPF_OUT_STORE,          /* it was done, and could not be written down: the phone was told that it failed */
 	CP_CAPF_OUT_MAX
 };
@@ -94,6 +95,8 @@ struct cp_capf_owner {
 	void (*close)(void *ctx);
 	/** What is to be done with this device (upper case)? cp_capf_sess_order() answers, perhaps from inside. */
 	void (*order)(void *ctx, struct cp_capf_sess *s, const char *device);
+	/** It proved who it is, as the order demands. May be NULL. */
+	void (*known)(void *ctx);
 	/** Issue for this key, write it down as offered, and answer with cp_capf_sess_issued(). 'spki' is valid during the call. */
 	void (*issue)(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub);
 	/** Write down how it ended and answer with cp_capf_sess_recorded(). Once for each session whose device was found, also when the
@@ -121,7 +124,7 @@ void cp_capf_sess_gone(struct cp_capf_sess *s);
 uint64_t cp_capf_sess_deadline(const struct cp_capf_sess *s);
 void cp_capf_sess_tick(struct cp_capf_sess *s);
 
-/** rc 0, -ENOENT: no such device; others: cannot be said now. 'order' is copied. */
+/** rc 0, -ENOENT: no such device; -EBUSY: there is another session of it; others: cannot be said now. 'order' is copied. */
 void cp_capf_sess_order(struct cp_capf_sess *s, int rc, const struct cp_capf_order *order);
 /** rc 0 with the certificate's DER, synced as offered; else it failed and 'why' says how. */
 void cp_capf_sess_issued(struct cp_capf_sess *s, int rc, const uint8_t *der, size_t len, const char *why);

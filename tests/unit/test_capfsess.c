@@ -104,7 +104,8 @@ static uint64_t o_ms(void *ctx)
 	return o.ms;
 }
 
-static const struct cp_capf_owner owner = {o_send, o_close, o_order, o_issue, o_record, o_trust, o_now, o_ms, NULL};
+static const struct cp_capf_owner owner = {.send = o_send, .close = o_close, .order = o_order, .issue = o_issue, .record = o_record,
+					   .trust = o_trust, .now = o_now, .now_ms = o_ms};
 
 static void begin(uint32_t id, enum cp_capf_op op, enum cp_capf_by by, const char *string)
 {
