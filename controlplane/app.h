@@ -10,6 +10,7 @@ struct cfg;
 struct cp_admin;
 struct cp_alarms;
 struct cp_calls;
+struct cp_capf;
 struct cp_captures;
 struct cp_certs;
 struct cp_ctlprov;
@@ -18,8 +19,10 @@ struct cp_due;
 struct cp_files;
 struct cp_gws;
 struct cp_http;
+struct cp_enrol;
 struct cp_ledger;
 struct cp_lists;
+struct cp_lscs;
 struct cp_net;
 struct cp_oauth;
 struct cp_offload;
@@ -57,6 +60,9 @@ struct cp_app {
 	struct cp_ledger *ledger;
 	struct cp_due *due;         /* is a backup? */
 	struct cp_ctlprov *ctlprov;
+	struct cp_lscs *lscs;       /* enrol/: who holds which LSC, where phones get one */
+	struct cp_capf *capf;
+	struct cp_enrol *enrol;
 	struct cp_files *files;     /* provision/ */
 	struct cp_tftp *tftp;
 	struct cp_http *http;

@@ -27,7 +27,9 @@
 #include "backup/due.h"
 #include "config.h"
 #include "dpclient.h"
+#include "enrol/capf.h"
 #include "enrol/ctlprov.h"
+#include "enrol/enrol.h"
 #include "gateway/gateway.h"
 #include "gateway/sa.h"
 #include "net/net.h"
@@ -191,6 +193,13 @@ static void note_handshake(struct cp_app *app, const char *device, X509 *cert)
 	X509_free(capf);
 }
 
+static bool cert_revoked(void *ctx, X509 *cert)
+{
+	struct cp_app *app = ctx;
+
+	return cp_lscs_refused(app->lscs, cert);
+}
+
 static void sccp_alarm(void *ctx, const char *id, const char *subject, const char *text)
 {
 	struct cp_app *app = ctx;
@@ -227,6 +236,8 @@ static void phone_seen(void *ctx, const char *device, const struct cfg_addr *add
 		cp_ledger_here(app->ledger, device, addr);
 	if (here && cert != NULL && app->ledger != NULL)
 		note_handshake(app, device, cert);
+	if (here && cert != NULL && app->capf != NULL)
+		cp_capf_seen(app->capf, device, cert);
 	if (app->files == NULL)
 		return;
 	cp_files_phone(app->files, device, addr, here);
@@ -431,6 +442,7 @@ static int start(struct cp_app *app)
 		.find_device = find_device,
 		.device_mode = device_mode,
 		.cert_name = cert_name,
+		.cert_revoked = cert_revoked,
 		.alarm = sccp_alarm,
 		.seen = phone_seen,
 		.ctx = app,
@@ -493,6 +505,7 @@ static int start(struct cp_app *app)
 	    cp_certs_create(app, &app->certs) < 0 ||
 	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 ||
 	    cp_lists_create(app, &app->lists) < 0 || cp_ledger_create(app, &app->ledger) < 0 ||
+	    cp_lscs_create(app->store, &app->lscs) < 0 ||
 	    cp_sccp_create(&sccp, &app->sccp) < 0 ||
 	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
@@ -515,7 +528,7 @@ static int start(struct cp_app *app)
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
-	if (cp_serve_open(app) < 0)
+	if (cp_serve_open(app) < 0 || cp_enrol_open(app) < 0)
 		return -EIO;
 	if (cp_admin_listen(app->admin, cfg->paths.run) < 0) {
 		cfg_log(CFG_LOG_ERR, "cannot-listen", "socket=%s/admin.sock reason=%s", cfg->paths.run,
@@ -531,6 +544,7 @@ static void stop(struct cp_app *app)
 	if (app->calls != NULL)
 		cp_calls_stop(app->calls); /* while phones and gateways can still be told */
 	cp_serve_close(app);
+	cp_enrol_stop(app);
 	cp_net_destroy(app->net);
 	cp_sccp_destroy(app->sccp);
 	cp_ctlprov_stop(app->ctlprov);
@@ -550,6 +564,7 @@ static void stop(struct cp_app *app)
 	cp_ctlprov_destroy(app->ctlprov);
 	cp_due_destroy(app->due);
 	cp_certs_destroy(app->certs);
+	cp_enrol_destroy(app);
 	cp_turn_destroy(app->turn);
 	cp_tls_destroy(app->tls); /* the certificate manager loads into them until its end */
 	cp_tls_destroy(app->https_tls);

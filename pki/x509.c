@@ -104,6 +104,22 @@ bool pki_key_acceptable(EVP_PKEY *key)
 	return ok;
 }
 
+bool pki_lsc_key_acceptable(EVP_PKEY *key, bool old)
+{
+	BIGNUM *e = NULL;
+	char group[32];
+	bool ok;
+
+	if (pki_key_acceptable(key))
+		return true;
+	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)
+		return EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 && strcmp(group, "secp521r1") == 0;
+	ok = old && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= 512 && EVP_PKEY_get_bits(key) < 2048 &&
+	     EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) && BN_num_bits(e) >= 2 && BN_num_bits(e) <= 64;
+	BN_free(e);
+	return ok;
+}
+
 static int add_ext(X509 *cert, X509 *issuer, int nid, const char *value)
 {
 	X509_EXTENSION *ext;
@@ -458,7 +474,7 @@ int pki_server_issue(const struct pki_ca *ca, EVP_PKEY *key, const char *cn, con
 	return finish(cert, ca->key, rc, ret_cert);
 }
 
-int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, int64_t now,
+int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bool old, int64_t now,
                   unsigned days, X509 **ret_cert)
 {
 	static const struct {
@@ -477,7 +493,7 @@ int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, in
 
 	if (!pki_device_valid(device))
 		return -EINVAL;
-	if (!pki_key_acceptable(pub))
+	if (!pki_lsc_key_acceptable(pub, old))
 		return -EACCES;
 	if (X509_NAME_get_text_by_NID(X509_get_subject_name(ca->cert), NID_organizationName, org,
 	                              sizeof(org)) <= 0)

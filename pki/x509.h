@@ -73,11 +73,14 @@ int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char 
  */
 int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_t now, char *why, size_t why_size);
 
+/** True for what LSCs are issued to: pki_key_acceptable(), P-521, and with 'old' RSA from 512 bits on, which old phones make. */
+bool pki_lsc_key_acceptable(EVP_PKEY *key, bool old);
+
 /**
- * A phone's LSC for 'device' (SEP and 12 upper-case hex digits) and public key. The caller has established
+ * A phone's LSC for 'device' (SEP and 12 upper-case hex digits) and public key, signed with SHA-256. The caller has established
  * that the key belongs to the device. -EINVAL: no such name; -EACCES: the key is too weak or of a wrong kind.
  */
-int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, int64_t now, unsigned days,
+int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bool old, int64_t now, unsigned days,
 		  X509 **ret_cert);
 
 /** The public key of a PKCS#10 request in DER whose own signature is right. -EBADMSG, -EACCES. */

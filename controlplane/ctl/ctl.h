@@ -41,7 +41,7 @@ struct ctl_pos {
 };
 
 enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE,
-		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES };
+		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -106,6 +106,9 @@ int ctl_export_phones(ctl_ask_fn ask, void *ctx, FILE *out, json_t **ret, char *
  */
 int ctl_cert_read(const char *path, json_t *args, char *why, size_t size);
 int ctl_cert_write(const json_t *result, bool der, const char *path, char *why, size_t size);
+
+/** A result that is an array of objects, as CSV (RFC 4180) with a header; cells that a spreadsheet would compute are quoted. */
+void ctl_render_csv(FILE *out, const json_t *result);
 
 /** Print a result for people: arrays of objects as tables, objects as "name: value". */
 void ctl_render(FILE *out, const json_t *result);

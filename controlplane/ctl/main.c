@@ -642,6 +642,8 @@ static int run(struct ctl_request *r, const char *socket_path)
 			status = fail(CTL_REFUSED, "failed", why, NULL);
 	} else if (r->cmd->special == CTL_BACKUP && take_bundle(result, r->local[0], why, sizeof(why)) < 0) {
 		status = fail(CTL_REFUSED, "failed", why, NULL);
+	} else if (r->cmd->special == CTL_CSV && r->local[0] != NULL) {
+		ctl_render_csv(stdout, result);
 	} else if (json_out) {
 		char *text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
 

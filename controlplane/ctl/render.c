@@ -180,3 +180,44 @@ void ctl_render(FILE *out, const json_t *result)
 		free(s);
 	}
 }
+
+static void csv_cell(FILE *out, const char *text)
+{
+	bool quote = strpbrk(text, ",\"\r\n") != NULL || (text[0] != '\0' && strchr("=+-@", text[0]) != NULL);
+
+	if (quote)
+		fputc('"', out);
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '"')
+			fputc('"', out);
+		fputc(*p, out);
+	}
+	if (quote)
+		fputc('"', out);
+}
+
+void ctl_render_csv(FILE *out, const json_t *list)
+{
+	const json_t *head = json_array_get(list, 0);
+	const char *key;
+	json_t *row, *v;
+	size_t i, n = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)head, key, v)
+		fprintf(out, "%s%s", n++ > 0 ? "," : "", key);
+	if (head != NULL)
+		fputs("\r\n", out);
+	json_array_foreach(list, i, row) {
+		n = 0;
+		json_object_foreach((json_t *)(uintptr_t)head, key, v) {
+			json_t *mine = json_object_get(row, key);
+			char *text = mine == NULL || json_is_null(mine) ? strdup("") : cell(mine, false);
+
+			if (n++ > 0)
+				fputc(',', out);
+			csv_cell(out, text);
+			free(text);
+		}
+		fputs("\r\n", out);
+	}
+}

@@ -328,6 +328,28 @@ static const struct ctl_opt restore_opts[] = {
 	END,
 };
 
+static const struct ctl_opt capf_set_opts[] = {
+	{"--op", "OP", CTL_STR, "op", NULL, true, "install (or upgrade), delete or troubleshoot"},
+	{"--auth", "MODE", CTL_STR, "auth", NULL, false, "string, null, lsc or mic (default: as its profile has it)"},
+	{"--string", "DIGITS", CTL_STR, "string", NULL, false, "authentication string, 4 to 10 digits, for one operation"},
+	{"--generate", NULL, CTL_TRUE, "generate", NULL, false, "make one"},
+	{"--key", "KIND", CTL_STR, "key", NULL, false,
+	 "rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384, ec-p521 (default: as its profile has it, or rsa-2048)"},
+	{"--backup", "KIND", CTL_STR, "backup", NULL, false, "RSA key to ask for if the phone cannot make the EC key"},
+	{"--by", "TIME", CTL_STR, "by", NULL, false, "complete by YYYY:MM:DD:HH or YYYY-MM-DDTHH:MM (default: in enrol.expires_days)"},
+	{"--force", NULL, CTL_TRUE, "force", NULL, false, "delete although no LSC is on record, or the phone has shown no MIC"},
+	END,
+};
+static const struct ctl_opt capf_report_opts[] = {
+	{"--status", "TEXT", CTL_STR, "status", NULL, false, "pending, failed or successful"},
+	{"--csv", NULL, CTL_LOCAL, NULL, NULL, false, "as CSV"},
+	END,
+};
+static const struct ctl_opt capf_revoke_opts[] = {
+	{"--reason", "WORD", CTL_STR, "reason", NULL, false, "lost (default) or ceased"},
+	END,
+};
+
 const struct ctl_cmd ctl_commands[] = {
 	{"status", "status", NO_POS, NULL, CTL_PLAIN, "what runs, what does not, how much of it"},
 	{"show devices", "show.devices", NO_POS, NULL, CTL_PLAIN, "configured devices"},
@@ -402,6 +424,15 @@ const struct ctl_cmd ctl_commands[] = {
 	{"cluster show", "cluster.show", NO_POS, NULL, CTL_PLAIN, "these settings"},
 	{"explain", "explain", POS("NAME", "name"), NULL, CTL_PLAIN,
 	 "a phone's settings and why, what it will ask for, what it will get, whether it can verify that"},
+	{"capf set", "capf.set", POS("DEVICE", "device"), capf_set_opts, CTL_PLAIN,
+	 "what a phone is to do with its LSC; reset it then, or it comes by itself at its next start"},
+	{"capf show", "capf.show", POS("DEVICE", "device"), NULL, CTL_PLAIN, "a phone's operation, its certificates, and what to do next"},
+	{"capf report", "capf.report", NO_POS, capf_report_opts, CTL_CSV, "all operations: status, string, mode, error, remedy"},
+	{"capf cancel", "capf.cancel", POS("DEVICE", "device"), NULL, CTL_PLAIN, "no operation is pending any more"},
+	{"capf unlock", "capf.unlock", POS("DEVICE", "device"), NULL, CTL_PLAIN, "after ten wrong strings: let it try again now"},
+	{"capf revoke", "capf.revoke", POS("DEVICE|SERIAL", "what"), capf_revoke_opts, CTL_PLAIN,
+	 "a phone's LSCs, or one, are refused from now on"},
+	{"show capf", "show.capf", NO_POS, NULL, CTL_PLAIN, "the CAPF service: sessions and how they ended, certificates"},
 	{"show files", "show.files", NO_POS, NULL, CTL_PLAIN, "files served, made, signed, refused"},
 	{"export phones", "export.phones", NO_POS, table_opts, CTL_EXPORT_PHONES, "all phones as a table (CSV) that import reads"},
 	{"export", "export", NO_POS, NULL, CTL_PLAIN, "cluster, SRST, profiles and devices as import reads them (with -j)"},

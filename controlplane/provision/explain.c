@@ -8,6 +8,7 @@
 
 #include "admin/admin.h"
 #include "app.h"
+#include "enrol/enrol.h"
 #include "internal.h"
 #include "log.h"
 #include "trust/ledger.h"
@@ -292,6 +293,7 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	struct cp_explain e = {0};
 	struct cp_tm_world *w;
 	const struct cp_ledger_rec *rec;
+	json_t *all, *capf = NULL;
 	struct cp_devcfg c;
 	const char *name = NULL;
 	int rc;
@@ -304,6 +306,7 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_fail_rc(req, rc, "no device %s", cfg_q(name));
 		return;
 	}
+	capf = json_array();
 	e.c = &c;
 	e.cls = pki_tl_class_of_model(c.model, (enum pki_tl_class)app->cfg->provision.default_class);
 	e.signer = app->files != NULL ? cp_files_cert(app->files) : NULL;
@@ -321,7 +324,10 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 		e.world = w;
 	e.ctl = ctl.tl;
 	e.itl = itl.tl;
-	cp_admin_reply(req, cp_explain(&e));
+	all = cp_explain(&e);
+	cp_capf_explain(app, name, capf);
+	json_object_set_new(all, "enrolment", capf);
+	cp_admin_reply(req, all);
 	held_free(&ctl);
 	held_free(&itl);
 	free(w);

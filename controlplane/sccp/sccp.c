@@ -46,6 +46,7 @@ const char *cp_sccp_refusal_id(enum cp_sccp_refusal why)
 		[CP_SCCP_REF_CERT_EXPIRED] = "sccp-cert-expired",
 		[CP_SCCP_REF_CERT_MISSING] = "sccp-cert-missing",
 		[CP_SCCP_REF_CERT_INVALID] = "sccp-cert-invalid",
+		[CP_SCCP_REF_CERT_REVOKED] = "sccp-cert-revoked",
 		[CP_SCCP_REF_CLEAR] = "sccp-clear-registration",
 		[CP_SCCP_REF_WEAK] = "sccp-tls-weak",
 		[CP_SCCP_REF_NONSECURE_TLS] = "sccp-tls-nonsecure",
@@ -230,6 +231,17 @@ void cp_sccp_device_changed(struct cp_sccp *s, const char *name)
 		cp_session_gone(p, CP_GONE_REMOVED);
 	else
 		cp_phone_reset(p, 2);
+}
+
+bool cp_sccp_certs_changed(struct cp_sccp *s, const char *name)
+{
+	struct cp_phone *p = cp_sccp_find(s, name);
+
+	if (p == NULL || p->peer.cert == NULL || s->o.cert_revoked == NULL || !s->o.cert_revoked(s->o.ctx, p->peer.cert))
+		return false;
+	cp_sccp_refuse(s, CP_SCCP_REF_CERT_REVOKED, name, &p->peer.addr, "while it was registered");
+	cp_session_gone(p, CP_GONE_REMOVED);
+	return true;
 }
 
 const struct cp_sccp_stats *cp_sccp_stats(const struct cp_sccp *s)

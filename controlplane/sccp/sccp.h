@@ -12,6 +12,7 @@
  * - sccp-cert-untrusted: TLS, no chain to the trust list; the handshake fails
  * - sccp-cert-expired: TLS, certificate outside its validity; the handshake fails
  * - sccp-cert-missing, sccp-cert-invalid: TLS, none or not acceptable; the handshake fails
+ * - sccp-cert-revoked: TLS, an LSC that was deleted or revoked
  * - sccp-clear-registration: authenticated or encrypted device on the clear port
  * - sccp-tls-weak: encrypted device with a suite that does not encrypt
  * - sccp-tls-nonsecure: non-secure device over TLS, its own certificate: accepted as non-secure
@@ -49,6 +50,7 @@ enum cp_sccp_refusal {
 	CP_SCCP_REF_CERT_EXPIRED,
 	CP_SCCP_REF_CERT_MISSING,
 	CP_SCCP_REF_CERT_INVALID,
+	CP_SCCP_REF_CERT_REVOKED,
 	CP_SCCP_REF_CLEAR,
 	CP_SCCP_REF_WEAK,
 	CP_SCCP_REF_NONSECURE_TLS, /* alarm only */
@@ -67,6 +69,8 @@ struct cp_sccp_opts {
 	enum cp_device_mode (*device_mode)(void *ctx, const struct cp_device *dev);
 	/* The device name that a certificate proves: pki_name_device(). 0, or negative: none. */
 	int (*cert_name)(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX]);
+	/* It was deleted or revoked. May be NULL: none was. */
+	bool (*cert_revoked)(void *ctx, X509 *cert);
 	/* Raise alarm 'id' (fixed string); text NULL: clear it. 'text' has no outside bytes but
 	 * quoted ones. */
 	void (*alarm)(void *ctx, const char *id, const char *subject, const char *text);
@@ -112,6 +116,9 @@ struct cp_phone *cp_sccp_find(const struct cp_sccp *sccp, const char *name);
  * else it is told to restart, and comes back with the new record.
  */
 void cp_sccp_device_changed(struct cp_sccp *sccp, const char *name);
+
+/** Certificates of 'name' were revoked: a phone that registered with one is closed. True: it was. */
+bool cp_sccp_certs_changed(struct cp_sccp *sccp, const char *name);
 
 /** Drop phones whose keep-alives stopped. */
 void cp_sccp_tick(struct cp_sccp *sccp);

@@ -127,6 +127,7 @@ static void reject(struct cp_phone *p, enum cp_sccp_refusal why, const char *nam
 		[CP_SCCP_REF_UNKNOWN] = "No Device Entry",
 		[CP_SCCP_REF_CERT_NAME] = "Certificate: other device",
 		[CP_SCCP_REF_CERT_EXPIRED] = "Certificate expired",
+		[CP_SCCP_REF_CERT_REVOKED] = "Certificate revoked",
 		[CP_SCCP_REF_CLEAR] = "Secure device: use TLS",
 		[CP_SCCP_REF_WEAK] = "TLS without encryption",
 	};
@@ -162,6 +163,10 @@ static bool certificate_fits(struct cp_phone *p, const char *name)
 		snprintf(detail, sizeof(detail), "certificate of %s",
 		         proven[0] != '\0' ? cfg_q(proven) : "no device");
 		reject(p, CP_SCCP_REF_CERT_NAME, name, detail);
+		return false;
+	}
+	if (s->o.cert_revoked != NULL && s->o.cert_revoked(s->o.ctx, p->peer.cert)) {
+		reject(p, CP_SCCP_REF_CERT_REVOKED, name, "get it a new LSC");
 		return false;
 	}
 	return true;

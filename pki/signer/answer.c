@@ -11,6 +11,7 @@
 #include "backup.h"
 #include "bundle.h"
 #include "change.h"
+#include "config.h"
 #include "log.h"
 #include "serve.h"
 #include "sign.h"
@@ -122,17 +123,18 @@ static int issue_lsc(struct pki_state *st, const char *device, EVP_PKEY *pub, in
                      struct pki_signer_msg *reply, struct out *out, int at)
 {
 	const struct pki_pair *capf = &st->ident[PKI_IDENT_CAPF].cur;
+	bool old = st->cfg != NULL && st->cfg->enrol.old_keys;
 	X509 *cert = NULL;
 	uint8_t fp[32];
 	int rc;
 
 	if (capf->key == NULL)
 		return refuse(reply, -ENOKEY, "the CAPF issuer's token is not there");
-	rc = pki_lsc_issue(&(struct pki_ca){capf->key, capf->cert}, device, pub, now, st->lsc_days,
+	rc = pki_lsc_issue(&(struct pki_ca){capf->key, capf->cert}, device, pub, old, now, st->lsc_days,
 	                   &cert);
 	if (rc == -EACCES)
 		return refuse(reply, rc,
-		              pki_key_acceptable(pub) ? "the CAPF issuer has expired"
+		              pki_lsc_key_acceptable(pub, old) ? "the CAPF issuer has expired"
 		                                      : "key not acceptable");
 	if (rc < 0)
 		return refuse(reply, rc, "not issued");

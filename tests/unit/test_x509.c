@@ -73,14 +73,14 @@ static void test_lsc_verifies(void)
 	int error = -1;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(store);
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW, 365, &lsc), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW, 365, &lsc), 0);
 	CU_ASSERT_EQUAL(pki_phone_verify(store, lsc, NULL, NOW, &error), 0);
 	CU_ASSERT_EQUAL(error, X509_V_OK);
 	CU_ASSERT_EQUAL(pki_name_device(lsc, name), 0);
 	CU_ASSERT_STRING_EQUAL(name, "SEP0011223344AA");
 	CU_ASSERT_EQUAL(X509_get_version(lsc), X509_VERSION_3);
 	CU_ASSERT_EQUAL(ASN1_STRING_length(X509_get0_serialNumber(lsc)), 16);
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AB", ec_key, NOW, 365, &ec), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AB", ec_key, false, NOW, 365, &ec), 0);
 	CU_ASSERT_EQUAL(pki_phone_verify(store, ec, NULL, NOW, NULL), 0);
 	CU_ASSERT_NOT_EQUAL(
 		ASN1_INTEGER_cmp(X509_get0_serialNumber(lsc), X509_get0_serialNumber(ec)), 0);
@@ -102,7 +102,7 @@ static void test_time_and_issuer(void)
 	X509_STORE *store = store_of(ca.cert, false), *stranger = store_of(other.cert, false);
 	X509 *lsc = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW, 365, &lsc), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW, 365, &lsc), 0);
 	CU_ASSERT_EQUAL(pki_phone_verify(store, lsc, NULL, NOW - 300, NULL), 0);
 	expect(store, lsc, NOW - 302, "not-yet-valid");
 	CU_ASSERT_EQUAL(pki_phone_verify(store, lsc, NULL, NOW + 365 * DAY - 1, NULL), 0);
@@ -124,7 +124,7 @@ static void test_changed_bits(void)
 	X509 *lsc = NULL;
 	int len, accepted = 0;
 
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", ec_key, NOW, 365, &lsc), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", ec_key, false, NOW, 365, &lsc), 0);
 	len = i2d_X509(lsc, &der);
 	for (int bit = 0; bit < len * 8; bit += 3) {
 		X509 *cert = NULL;
@@ -243,7 +243,7 @@ static void test_purpose_and_strength(void)
 	CU_ASSERT_EQUAL(pki_phone_verify(legacy, weak, NULL, NOW, NULL), 0);
 	CU_ASSERT_EQUAL(pki_phone_verify(legacy, sha1, NULL, NOW, NULL), 0);
 	expect(legacy, server, NOW, "wrong-purpose");
-	CU_ASSERT_EQUAL(pki_lsc_issue(&ca, "SEP0011223344AA", small, NOW, 365, &none), -EACCES);
+	CU_ASSERT_EQUAL(pki_lsc_issue(&ca, "SEP0011223344AA", small, false, NOW, 365, &none), -EACCES);
 	CU_ASSERT_PTR_NULL(none);
 	/* a phone's own certificate is no anchor */
 	CU_ASSERT_PTR_NULL(store_of(server, false));
@@ -264,7 +264,7 @@ static void test_lsc_cannot_issue(void)
 	X509 *lsc = NULL, *forged;
 	int error = 0;
 
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW, 365, &lsc), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW, 365, &lsc), 0);
 	forged = make(&(struct pki_ca){phone_key, lsc}, ec_key, cn, 1, MBSTRING_ASC, "clientAuth",
 	              EVP_sha256());
 	sk_X509_push(chain, lsc);
@@ -292,14 +292,14 @@ static void test_issue_refuses(void)
 	X509 *cert = NULL;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CU_ASSERT_EQUAL(pki_lsc_issue(&ca, bad[i], phone_key, NOW, 365, &cert), -EINVAL);
-	CU_ASSERT_EQUAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW, 0, &cert), -EINVAL);
+		CU_ASSERT_EQUAL(pki_lsc_issue(&ca, bad[i], phone_key, false, NOW, 365, &cert), -EINVAL);
+	CU_ASSERT_EQUAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW, 0, &cert), -EINVAL);
 	CU_ASSERT_EQUAL(
-		pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW + 3651LL * DAY, 1, &cert),
+		pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW + 3651LL * DAY, 1, &cert),
 		-EACCES);
 	CU_ASSERT_PTR_NULL(cert);
 	/* an LSC ends with its issuer at the latest */
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW, 36500, &cert),
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW, 36500, &cert),
 	                      0);
 	CU_ASSERT_EQUAL(ASN1_TIME_compare(X509_get0_notAfter(cert), X509_get0_notAfter(ca.cert)),
 	                0);
@@ -406,7 +406,7 @@ static void test_stranger_agrees(void)
 	                                  "2001:db8::1"};
 	X509 *lsc = NULL, *server = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, NOW, 365, &lsc), 0);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", phone_key, false, NOW, 365, &lsc), 0);
 	CU_ASSERT_EQUAL_FATAL(pki_server_issue(&ca, ec_key, "CallManager-test", "test", san, 4, NOW,
 	                                       365, &server),
 	                      0);

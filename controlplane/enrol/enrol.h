@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Enrolment joined to the rest of the controlplane: CAPF's listener, whom it believes, its commands (capfcmd.c). */
+#ifndef CP_ENROL_ENROL_H
+#define CP_ENROL_ENROL_H
+
+#include <jansson.h>
+
+struct cp_admin;
+struct cp_app;
+
+/** Needs store, lscs, offload, certs, ledger, sccp and admin of 'app'; waits for the signer. 0 or negative errno, logged. */
+int cp_enrol_open(struct cp_app *app);
+/** Closes listeners and connections; before the offload and the store end. */
+void cp_enrol_stop(struct cp_app *app);
+/** After cp_store_close(). */
+void cp_enrol_destroy(struct cp_app *app);
+
+/** Registers capf.* and show.capf. */
+int cp_capf_commands(struct cp_app *app);
+
+/** Where a phone stands in its enrolment and what it should do next: lines for `ravelinctl explain`, appended to 'notes'. */
+void cp_capf_explain(struct cp_app *app, const char *device, json_t *notes);
+
+#endif
