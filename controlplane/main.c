@@ -505,7 +505,7 @@ static int start(struct cp_app *app)
 	    cp_certs_create(app, &app->certs) < 0 ||
 	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 ||
 	    cp_lists_create(app, &app->lists) < 0 || cp_ledger_create(app, &app->ledger) < 0 ||
-	    cp_lscs_create(app->store, &app->lscs) < 0 ||
+	    cp_lscs_create(app->store, &app->lscs) < 0 || cp_enrol_init(app) < 0 ||
 	    cp_sccp_create(&sccp, &app->sccp) < 0 ||
 	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)

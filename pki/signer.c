@@ -23,6 +23,7 @@ static const struct {
 	[PKI_SIGNER_IMPORT] = {"import", "na", ""},
 	[PKI_SIGNER_RETIRE] = {"retire", "n", ""},
 	[PKI_SIGNER_BACKUP] = {"backup", "ua", "uab"},
+	[PKI_SIGNER_CRL] = {"crl", "nuva", "ua"},
 	[PKI_SIGNER_SIGN] = {"sign", "nuvab", "a"},
 };
 

@@ -33,10 +33,16 @@
  *              passed, else 0; a: head, b: body
  *   BACKUP     num: 0, then offset; a: passphrase,  num: total bytes; a: of the keys' part (bundle.h), from there;
  *              empty with an offset                 b: key of the records, first time
+ *   CRL        name (issuer: "CAPF", "CAPF.prev");  num: total bytes; a: of the revocation list, from there
+ *              num: its number, or with an empty
+ *              num2 an offset into the last one;
+ *              num2: validity in minutes; a:
+ *              entries (crl.h)
  *   (error)                                         name: what is wrong, for a log line
  *
  * SIGN of more than fits into a message: a and b are empty, and one memfd is passed along (SCM_RIGHTS), sealed against
- * shrinking, growing and writing, that holds head and body; num2 says where the one ends. Nothing else takes a descriptor.
+ * shrinking, growing and writing, that holds head and body; num2 says where the one ends. CRL may have its entries in one, then a
+ * is empty. Nothing else takes a descriptor.
  *
  * Errors: -EBADMSG malformed message or content, -EACCES not authentic or not allowed, -ENOENT no such role or
  * index, -EMSGSIZE too large, -ENOKEY the key is in a token that is not there, -EOPNOTSUPP unknown type or version, -EIO.
@@ -72,6 +78,7 @@ enum pki_signer_type {
 	PKI_SIGNER_RETIRE,
 	PKI_SIGNER_SIGN,
 	PKI_SIGNER_BACKUP,
+	PKI_SIGNER_CRL,
 	PKI_SIGNER_TYPE_MAX
 };
 

@@ -2,16 +2,23 @@
 #include "enrol/enrol.h"
 
 #include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "alarm.h"
 #include "app.h"
 #include "config.h"
+#include "crl.h"
 #include "enrol/capf.h"
 #include "log.h"
 #include "net/net.h"
 #include "net/tls.h"
+#include "offload.h"
+#include "provision/cache.h"
 #include "signerc/signerc.h"
 #include "store/store.h"
 #include "trust/certs.h"
@@ -26,7 +33,17 @@ struct cp_enrol {
 	X509_STORE *lsc, *mic;
 	bool stale;
 	char files[512];
+	/* revocation lists: those of the issuer, and of what it was before */
+	pthread_mutex_t lock; /* of 'crl' */
+	struct cp_file *crl[2];
+	struct event *tick;
+	bool making;
+	uint64_t made_of;   /* cp_lscs_stats.changes */
+	int64_t due_s, tried_s;
+	uint32_t number;
 };
+
+static const char *const issuers[2] = {"CAPF", "CAPF.prev"};
 
 /* --- whom CAPF believes --- */
 
@@ -132,6 +149,165 @@ static void holds(void *ctx, const char *device, X509 *cert)
 		cp_ledger_lsc(app->ledger, device, cert, CP_LEDGER_CAPF);
 }
 
+/* --- revocation lists --- */
+
+#define CRL_GATHER_S 2  /* many are revoked at once when phones are renewed */
+#define CRL_AGAIN_S  30 /* the signer was away */
+
+struct crl_job {
+	struct cp_app *app;
+	uint8_t *entries;
+	size_t len, room;
+	bool nomem, prev;
+	uint64_t made_of;
+	uint32_t number, valid_min;
+	uint8_t *der[2];
+	size_t der_len[2];
+	int rc;
+	char why[160];
+};
+
+static void crl_free(struct crl_job *j)
+{
+	free(j->entries);
+	OPENSSL_free(j->der[0]);
+	OPENSSL_free(j->der[1]);
+	free(j);
+}
+
+static void crl_add(void *ctx, const char *serial, int64_t since_us, unsigned reason)
+{
+	struct crl_job *j = ctx;
+	uint8_t raw[PKI_CRL_SERIAL_MAX];
+	size_t n = strlen(serial) / 2;
+	int got;
+
+	if (n > sizeof(raw) || cfg_hex_parse(serial, raw, n) < 0)
+		return;
+	if (j->room - j->len < PKI_CRL_ENTRY_MAX) {
+		size_t room = j->room == 0 ? 4096 : j->room * 2;
+		uint8_t *more = realloc(j->entries, room);
+
+		if (more == NULL) {
+			j->nomem = true;
+			return;
+		}
+		j->entries = more;
+		j->room = room;
+	}
+	got = pki_crl_entry(raw, n, since_us / 1000000, reason, j->entries + j->len);
+	j->len += got > 0 ? (size_t)got : 0;
+}
+
+static void crl_work(void *arg)
+{
+	struct crl_job *j = arg;
+
+	for (unsigned i = 0; i < 2 && j->rc == 0; i++) {
+		if (i == 1 && !j->prev)
+			break;
+		/* Serial numbers are random: those of the other issuer in it mean nobody. */
+		j->rc = cp_signer_crl(j->app->signer, issuers[i], j->entries, j->len, j->number, j->valid_min, &j->der[i], &j->der_len[i]);
+		if (j->rc < 0)
+			snprintf(j->why, sizeof(j->why), "%s", cp_signer_error(j->app->signer));
+	}
+}
+
+static void crl_done(void *arg)
+{
+	struct crl_job *j = arg;
+	struct cp_enrol *e = j->app->enrol;
+
+	e->making = false;
+	if (j->rc < 0) {
+		cfg_log_limited(CFG_LOG_ERR, "crl-not-made", "reason=%s", cfg_q(j->why));
+		cp_alarm_raise(j->app->alarms, "crl-not-made", CP_ALARM_MAJOR, "CAPF", "the revocation list is not current: %s", j->why);
+		crl_free(j);
+		return;
+	}
+	cp_alarm_clear(j->app->alarms, "crl-not-made", "CAPF");
+	e->made_of = j->made_of;
+	e->due_s = (int64_t)time(NULL) + (int64_t)j->valid_min * 30; /* half of it */
+	for (unsigned i = 0; i < 2; i++) {
+		struct cp_file *file = NULL, *old;
+		uint8_t *own = j->der[i] != NULL ? malloc(j->der_len[i]) : NULL;
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s.crl", issuers[i]);
+		if (own != NULL) {
+			memcpy(own, j->der[i], j->der_len[i]);
+			file = cp_file_create(CP_FILE_PLAIN, name, own, j->der_len[i], (int64_t)time(NULL), false);
+		}
+		pthread_mutex_lock(&e->lock);
+		old = e->crl[i];
+		e->crl[i] = file;
+		pthread_mutex_unlock(&e->lock);
+		cp_file_put(old);
+	}
+	crl_free(j);
+}
+
+static void crl_make(struct cp_app *app, uint64_t made_of)
+{
+	struct cp_enrol *e = app->enrol;
+	struct crl_job *j = calloc(1, sizeof(*j));
+	int64_t now = (int64_t)time(NULL);
+	X509 *prev = cp_certs_own(app->certs, issuers[1]);
+
+	e->tried_s = now;
+	if (j != NULL) {
+		j->app = app;
+		j->made_of = made_of;
+		j->prev = prev != NULL;
+		/* counts up, restarts included, as clocks do */
+		e->number = (uint32_t)now > e->number ? (uint32_t)now : e->number + 1;
+		j->number = e->number;
+		j->valid_min = (uint32_t)app->cfg->enrol.crl_days * 1440;
+		cp_lscs_each_refused(app->lscs, now * 1000000, crl_add, j);
+	}
+	X509_free(prev);
+	if (j == NULL || j->nomem || cp_offload_run(app->offload, crl_work, crl_done, j) < 0) {
+		if (j != NULL)
+			crl_free(j);
+		return; /* the next tick tries again */
+	}
+	e->making = true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_app *app = arg;
+	struct cp_enrol *e = app->enrol;
+	int64_t now = (int64_t)time(NULL);
+	struct cp_lscs_stats s;
+
+	(void)fd;
+	(void)what;
+	if (e->making || app->signer == NULL || app->stopping)
+		return;
+	cp_lscs_stats(app->lscs, &s);
+	if (e->due_s == 0 || s.changes != e->made_of ? now - e->tried_s < (e->due_s == 0 && e->tried_s != 0 ? CRL_AGAIN_S : CRL_GATHER_S) :
+						       now < e->due_s || now - e->tried_s < CRL_AGAIN_S)
+		return;
+	crl_make(app, s.changes);
+}
+
+struct cp_file *cp_enrol_file(struct cp_app *app, const char *name)
+{
+	struct cp_enrol *e = app->enrol;
+	struct cp_file *file = NULL;
+	size_t n = strlen(name);
+
+	if (e == NULL || n < 5 || strcmp(name + n - 4, ".crl") != 0)
+		return NULL;
+	pthread_mutex_lock(&e->lock);
+	for (unsigned i = 0; i < 2 && file == NULL; i++)
+		if (strlen(issuers[i]) == n - 4 && memcmp(issuers[i], name, n - 4) == 0 && e->crl[i] != NULL)
+			file = cp_file_take(e->crl[i]);
+	pthread_mutex_unlock(&e->lock);
+	return file;
+}
+
 /* --- opening --- */
 
 static int listen_on(struct cp_app *app)
@@ -166,8 +342,18 @@ static int listen_on(struct cp_app *app)
 	return rc == 0 ? cp_capf_listen(app->capf, app->enrol->net, &addr, app->enrol->tls, &got) : rc;
 }
 
+int cp_enrol_init(struct cp_app *app)
+{
+	app->enrol = calloc(1, sizeof(*app->enrol));
+	if (app->enrol == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&app->enrol->lock, NULL);
+	return 0;
+}
+
 int cp_enrol_open(struct cp_app *app)
 {
+	static const struct timeval second = {1, 0};
 	struct cp_capf_env env = {
 		.base = app->base,
 		.store = app->store,
@@ -183,9 +369,6 @@ int cp_enrol_open(struct cp_app *app)
 	};
 	int rc;
 
-	app->enrol = calloc(1, sizeof(*app->enrol));
-	if (app->enrol == NULL)
-		return -ENOMEM;
 	snprintf(app->enrol->files, sizeof(app->enrol->files), "%s/capf", app->cfg->paths.state);
 	env.files = app->enrol->files;
 	app->enrol->stale = true;
@@ -196,6 +379,10 @@ int cp_enrol_open(struct cp_app *app)
 		rc = cp_certs_watch(app->certs, certs_changed, app);
 	if (rc == 0)
 		rc = cp_capf_commands(app);
+	if (rc == 0) {
+		app->enrol->tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
+		rc = app->enrol->tick != NULL && event_add(app->enrol->tick, &second) == 0 ? 0 : -ENOMEM;
+	}
 	if (rc == 0)
 		rc = listen_on(app);
 	if (rc < 0)
@@ -222,6 +409,11 @@ void cp_enrol_destroy(struct cp_app *app)
 	app->lscs = NULL;
 	if (e == NULL)
 		return;
+	if (e->tick != NULL)
+		event_free(e->tick);
+	cp_file_put(e->crl[0]);
+	cp_file_put(e->crl[1]);
+	pthread_mutex_destroy(&e->lock);
 	X509_STORE_free(e->lsc);
 	X509_STORE_free(e->mic);
 	sk_X509_pop_free(e->cas, X509_free);

@@ -7,9 +7,16 @@
 
 struct cp_admin;
 struct cp_app;
+struct cp_file;
 
+/** First, before anybody asks for files. 0, -ENOMEM. */
+int cp_enrol_init(struct cp_app *app);
 /** Needs store, lscs, offload, certs, ledger, sccp and admin of 'app'; waits for the signer. 0 or negative errno, logged. */
 int cp_enrol_open(struct cp_app *app);
+/** What revoked certificates phones' peers may ask for over HTTP: "CAPF.crl", and "CAPF.prev.crl" while there is an old issuer. A
+ * reference, or NULL. Any thread, from cp_enrol_init() to cp_enrol_destroy(). */
+struct cp_file *cp_enrol_file(struct cp_app *app, const char *name);
+
 /** Closes listeners and connections; before the offload and the store end. */
 void cp_enrol_stop(struct cp_app *app);
 /** After cp_store_close(). */

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "app.h"
+#include "enrol/enrol.h"
 #include "explain.h"
 #include "internal.h"
 #include "log.h"
@@ -95,6 +96,11 @@ static void has_list(void *ctx, const char *device, enum pki_tl_kind kind, const
 		cp_ledger_claim(app->ledger, device, kind, file->sha256, file->data, file->len, unproven_at);
 }
 
+static struct cp_file *extra(void *ctx, const char *name)
+{
+	return cp_enrol_file(ctx, name);
+}
+
 static void cert_changed(void *ctx, const char *name)
 {
 	struct cp_app *app = ctx;
@@ -127,6 +133,7 @@ int cp_files_open(struct cp_app *app)
 		.sign = sign,
 		.unseal = unseal,
 		.has_list = has_list,
+		.extra = extra,
 	};
 	int rc;
 

@@ -282,7 +282,8 @@ int cp_files_get(struct cp_files *f, const struct cp_file_ask *ask, struct cp_fi
 		break;
 	}
 	default:
-		rc = lookup_dir(f, ask->name, &like.name, &like.stamp, ret);
+		*ret = f->env.extra != NULL ? f->env.extra(f->env.ctx, ask->name) : NULL;
+		rc = *ret != NULL ? 0 : lookup_dir(f, ask->name, &like.name, &like.stamp, ret);
 		break;
 	}
 	snprintf(like.key, sizeof(like.key), "%d%d%d:%s", (int)like.cls, (int)like.name.end, (int)like.in_tls, ask->name);

@@ -112,6 +112,8 @@ struct cp_files_env {
 		    uint8_t *sig, size_t *ret_len);
 	/* As cp_signer_unseal(). */
 	int (*unseal)(void *ctx, const void *sealed, size_t len, const char *aad, uint8_t **ret, size_t *ret_len);
+	/* A file of somebody else's making under this very name ("CAPF.crl"): a reference, or NULL: there is none. Any thread. May be NULL. */
+	struct cp_file *(*extra)(void *ctx, const char *name);
 	/* A phone fetched this list: it itself ('unproven_at' NULL), or somebody there who asked by its name. May be NULL. */
 	void (*has_list)(void *ctx, const char *device, enum pki_tl_kind kind, const struct cp_file *file,
 			 const struct cfg_addr *unproven_at);

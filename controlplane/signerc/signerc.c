@@ -775,3 +775,52 @@ int cp_signer_backup(struct cp_signer *s, const char *passphrase, uint8_t **ret_
 	*ret_len = len;
 	return 0;
 }
+
+#define CRL_MAX (16 * 1024 * 1024)
+
+int cp_signer_crl(struct cp_signer *s, const char *issuer, const uint8_t *entries, size_t len, uint32_t number, uint32_t valid_min,
+		  uint8_t **ret_der, size_t *ret_len)
+{
+	uint8_t *der = NULL;
+	size_t have = 0, total = 1;
+	int rc = 0;
+
+	/* In pieces, that one call may take from another's list: then they do not fit together, and a parser will say so. */
+	while (rc == 0 && have < total) {
+		struct pki_signer_msg m = {.type = PKI_SIGNER_CRL, .num = have == 0 ? number : (uint32_t)have, .num2 = have == 0 ? valid_min : 0};
+		struct conn *c = NULL;
+		int fd = -1;
+
+		rc = set_name(&m, issuer);
+		if (rc == 0 && have == 0 && len > PKI_SIGNER_MSG_MAX - 512)
+			rc = sealed_fd(entries, len, NULL, 0, &fd);
+		else if (have == 0)
+			m.a = (struct pki_blob){entries, len};
+		if (rc < 0) {
+			OPENSSL_free(der);
+			return rc;
+		}
+		rc = ask_fd(s, &m, fd, s->timeout_ms, &c);
+		if (fd >= 0)
+			close(fd);
+		if (rc == 0 && (m.a.len == 0 || m.num > CRL_MAX || have + m.a.len > m.num || (have > 0 && m.num != total)))
+			rc = fail(-EPROTO, "a revocation list of the signer");
+		if (rc == 0 && have == 0) {
+			total = m.num;
+			der = OPENSSL_malloc(total);
+			rc = der != NULL ? 0 : fail(-ENOMEM, "revocation list");
+		}
+		if (rc == 0) {
+			memcpy(der + have, m.a.p, m.a.len);
+			have += m.a.len;
+		}
+		done(s, c, rc);
+	}
+	if (rc < 0) {
+		OPENSSL_free(der);
+		return rc;
+	}
+	*ret_der = der;
+	*ret_len = have;
+	return 0;
+}

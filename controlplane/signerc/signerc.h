@@ -109,6 +109,13 @@ int cp_signer_sign(struct cp_signer *signer, enum cp_sign_kind kind, const char 
 		   const void *body, size_t body_len, uint8_t *sig, size_t *ret_len);
 
 /**
+ * A revocation list of the CAPF issuer ('issuer': "CAPF", or "CAPF.prev"), built and signed there from entries (crl.h), with this
+ * number, valid for so many minutes. *ret_der: OPENSSL_free(). -ENOENT: no such issuer.
+ */
+int cp_signer_crl(struct cp_signer *signer, const char *issuer, const uint8_t *entries, size_t len, uint32_t number, uint32_t valid_min,
+		  uint8_t **ret_der, size_t *ret_len);
+
+/**
  * Backup: everything the signer holds, encrypted under a passphrase (scrypt, AES-256-GCM), and a key for the records that go beside
  * it. *ret_blob: OPENSSL_free(). 'records_key' is wiped by the caller.
  */

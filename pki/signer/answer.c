@@ -12,6 +12,7 @@
 #include "bundle.h"
 #include "change.h"
 #include "config.h"
+#include "crl.h"
 #include "log.h"
 #include "serve.h"
 #include "sign.h"
@@ -357,6 +358,51 @@ static int do_backup(struct pki_state *st, const struct pki_signer_msg *m, struc
 	return 0;
 }
 
+#define CRL_PIECE 65536
+
+static int do_crl(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, int64_t now, pid_t peer,
+                  struct pki_signer_msg *reply, struct out *out)
+{
+	struct pki_blob entries = passed != NULL ? *passed : m->a;
+	const struct pki_pair *pair;
+	const struct pki_ident *id;
+	uint8_t *der = NULL;
+	bool prev = false;
+	size_t len = 0, from = m->num;
+	int rc;
+
+	if (m->num2 != 0) {
+		id = pki_state_find(st, m->name, &prev);
+		if (id == NULL || id != &st->ident[PKI_IDENT_CAPF])
+			return refuse(reply, -ENOENT, "no such issuer");
+		if ((passed != NULL && m->a.len != 0) || m->num2 > 525600)
+			return refuse(reply, -EBADMSG, "entries are either here or passed; validity is a year at most");
+		pair = prev ? &id->prev : &id->cur;
+		if (pair->key == NULL)
+			return refuse(reply, -ENOKEY, "its token is not there");
+		rc = pki_crl_issue(&(struct pki_ca){pair->key, pair->cert}, entries.p, entries.len, m->num, now, m->num2 * 60, &der, &len);
+		cfg_log(rc < 0 ? CFG_LOG_WARN : CFG_LOG_NOTICE, "crl", "by=%s number=%u peer_pid=%d rc=%d entry_bytes=%zu bytes=%zu",
+			cfg_q(m->name), m->num, (int)peer, rc, entries.len, len);
+		if (rc < 0)
+			return refuse(reply, rc, rc == -EBADMSG ? "not entries of a revocation list" : "no list was made");
+		OPENSSL_free(st->crl);
+		st->crl = der;
+		st->crl_len = len;
+		from = 0;
+	} else if (passed != NULL || m->a.len != 0) {
+		return refuse(reply, -EBADMSG, "entries of no list");
+	}
+	if (from >= st->crl_len)
+		return refuse(reply, -ENOENT, "no such piece");
+	len = st->crl_len - from < CRL_PIECE ? st->crl_len - from : CRL_PIECE;
+	out->p[0] = OPENSSL_memdup(st->crl + from, len);
+	if (out->p[0] == NULL)
+		return -ENOMEM;
+	out->len[0] = len;
+	reply->num = (uint32_t)st->crl_len;
+	return 0;
+}
+
 static int do_sign(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, pid_t peer,
                    struct pki_signer_msg *reply, struct out *out)
 {
@@ -384,7 +430,7 @@ static int do_sign(struct pki_state *st, const struct pki_signer_msg *m, const s
 static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, int64_t now,
                     pid_t peer, struct pki_signer_msg *reply, struct out *out)
 {
-	if (passed != NULL && m->type != PKI_SIGNER_SIGN)
+	if (passed != NULL && m->type != PKI_SIGNER_SIGN && m->type != PKI_SIGNER_CRL)
 		return refuse(reply, -EBADMSG, "a descriptor that nothing asked for");
 	switch (m->type) {
 	case PKI_SIGNER_HELLO:
@@ -415,6 +461,8 @@ static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, const 
 		return pki_change_retire(st, m->name, reply->name, sizeof(reply->name));
 	case PKI_SIGNER_BACKUP:
 		return do_backup(st, m, reply, out);
+	case PKI_SIGNER_CRL:
+		return do_crl(st, m, passed, now, peer, reply, out);
 	case PKI_SIGNER_SIGN:
 		return do_sign(st, m, passed, peer, reply, out);
 	default:

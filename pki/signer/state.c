@@ -592,6 +592,7 @@ void pki_state_close(struct pki_state *st)
 		close(st->lock_fd);
 	free(st->dir);
 	OPENSSL_free(st->backup);
+	OPENSSL_free(st->crl);
 	free(st);
 }
 

@@ -42,6 +42,8 @@ struct pki_state {
 	unsigned lsc_days;
 	uint8_t *backup;       /* the last one's keys' part, sealed: it is taken in pieces */
 	size_t backup_len;
+	uint8_t *crl;          /* the last one: it is taken in pieces */
+	size_t crl_len;
 	int lock_fd;
 	bool unknown;          /* a write went neither to the disk nor back: only a new start tells what is there */
 };

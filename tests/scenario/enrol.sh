@@ -149,7 +149,7 @@ wait $SLOW
 check_json "the first does not notice" "$WORK/$B.json" '.reason == 1 and .stored'
 check "both know it" same "$B"
 in_phone timeout 5 bash -c 'printf "GET / HTTP/1.0\r\n\r\n" >/dev/tcp/10.77.1.1/3804' 2>/dev/null
-printf 'GET / HTTP/1.0\r\n\r\n' | in_phone timeout 10 openssl s_client -connect 10.77.1.1:3804 -quiet -no_ign_eof 2>/dev/null | od -An -tx1 | tr -d ' \n' >"$WORK/garbage"
+{ printf 'GET / HTTP/1.0\r\n\r\n'; sleep 1; } | in_phone timeout 10 openssl s_client -connect 10.77.1.1:3804 -quiet 2>/dev/null | od -An -tx1 | tr -d ' \n' >"$WORK/garbage"
 check "what is no CAPF is answered with END 7" grep -q '550f........000401000107$' "$WORK/garbage"
 
 step "a client in Python"
@@ -183,6 +183,16 @@ in_phone timeout -k 2 15 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" 
 	--cert "$FLASH/$A.lsc.pem" --duration 0.5 --timeout 5 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
 check_json "and not registered again" "$WORK/p1.json" '.registered == false'
 check_ctl "with an alarm" "show alarms" "any(.[]; .id == \"sccp-cert-revoked\" and .subject == \"$A\")"
+crl_has() { # SERIAL
+	in_phone timeout 10 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
+		openssl crl -inform DER -in "$WORK/CAPF.crl" -CAfile "$WORK/state/signer/CAPF.cert.pem" -text -noout 2>"$WORK/crl.verify" >"$WORK/crl.txt" &&
+		grep -q "verify OK" "$WORK/crl.verify" && grep -q "Serial Number: $1" "$WORK/crl.txt"
+}
+wait_for 10 crl_has "$(flash "$A")" && ok "the revocation list of port 6970 names it, and openssl verifies that" ||
+	bad "the revocation list" "$(head -c 300 "$WORK/crl.verify")"
+check "and the one that was deleted" grep -q "$(openssl x509 -in "$WORK/kept.pem" -noout -serial | cut -d= -f2)" "$WORK/crl.txt"
+check "the reason of a lost one" grep -q "Key Compromise" "$WORK/crl.txt"
+check "a phone that holds an LSC is not in it" eval '! grep -q "$(held "$B" | grep . || echo nothing)" "$WORK/crl.txt"'
 refused "a string is no way back for an encrypted phone" "make it nonsecure" "$A" --op install --auth string --generate
 set_op "$A" --op install --auth null || bad "an operation"
 check_ctl "explain: CAPF before it registers" "explain $A" 'any(.enrolment[]; test("connects to CAPF before it registers"))'
