@@ -331,11 +331,13 @@ static void test_evidence(void)
 	CU_ASSERT_EQUAL(state_of(first), CP_LSC_OFFERED);
 	CU_ASSERT_EQUAL(status_of(PHONE), CP_CAPF_ST_PENDING);
 	/* another session offers another one, and it is gone before that is stored */
-	p = run(PHONE, (struct capfp_opts){.flash = flash, .fail_store = false, .vanish = 160});
+	p = run(PHONE, (struct capfp_opts){.flash = flash, .vanish = 300});
 	CU_ASSERT(!p.r.stored && p.r.vanished);
 	settle();
 	CU_ASSERT_TRUE(capfp_holds(flash, PHONE, second));
 	CU_ASSERT_STRING_EQUAL(first, second);
+	CU_ASSERT_EQUAL(state_of(first), CP_LSC_SUPERSEDED);
+	CU_ASSERT_TRUE(cp_lscs_of(lscs, PHONE, CP_LSC_BIT(CP_LSC_OFFERED), second));
 	cert = flash_cert(PHONE);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(cert);
 	CU_ASSERT_FALSE(cp_lscs_refused(lscs, cert)); /* it may register with it */
@@ -346,6 +348,7 @@ static void test_evidence(void)
 	TP_PUMP(base, told == 1, 3000);
 	CU_ASSERT(told == 1 && strcmp(told_serial, first) == 0);
 	CU_ASSERT_EQUAL(state_of(first), CP_LSC_HELD);
+	CU_ASSERT_EQUAL(state_of(second), CP_LSC_REVOKED); /* it never got there */
 	CU_ASSERT_EQUAL(status_of(PHONE), CP_CAPF_ST_DONE);
 	cp_capf_seen(capf, PHONE, cert); /* no news */
 	X509_free(cert);
