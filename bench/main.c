@@ -34,6 +34,7 @@ static const struct {
 	{"overload", bench_overload, "a worker offered twice what it can: what it delivers, every drop by cause", true, true},
 	{"latency", bench_latency, "microseconds through a worker at 70 % of its load", true, true},
 	{"scaling", bench_scaling, "N workers on N cores: the rate of each, and of all", false, true},
+	{"enrol", bench_enrol, "phones that get an LSC by CAPF; beside the handshake and the signature that it takes at least", false, true},
 	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
 	 false, true},
 	{"sign", bench_sign, "signed files and lists through the signer process; beside OpenSSL's bare signatures", true, true},

@@ -210,6 +210,7 @@ static int configure(struct place *p, const char *key, unsigned int phones)
 	fprintf(f, "paths: {state: %s/state-%s, run: %s/run}\n", p->at.dir, key, p->at.dir);
 	fprintf(f, "log: {level: warn}\n");
 	fprintf(f, "sccp: {listen: 127.0.0.1, port: 0, tls_port: %u, max_connections: %u}\n", p->port, phones + 1000);
+	fprintf(f, "enrol: {capf_port: 0, tvs_port: 0}\n");
 	fprintf(f, "signer: {server_key: %s, trust: [%s/trust.pem]}\n", key, p->at.dir);
 	if (fclose(f) != 0)
 		return -1;
