@@ -154,6 +154,12 @@ def register(rows):
                  "lrrrrrrr", out)
 
 
+def enrol(rows):
+    out = [[k["key"], num(k["phones"]), num(r["value"]), num(r["peer_value"]), num(r["ratio"], 2), num(r["wall_per_s"]),
+            percent(r["spread"])] for k, r, _ in cases(rows, "enrol")]
+    return table(["key", "phones", "LSC/s/core", "openssl/s/core", "ratio", "LSC/s seen", "spread"], "lrrrrrr", out)
+
+
 def sign(rows):
     def beside(p, name):
         return [num(p[name]["peer_value"]), num(p[name]["ratio"], 2)] if name in p else ["–", "–"]
@@ -210,7 +216,7 @@ def boot(rows):
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
           "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "store-more": store_more,
-          "register": register, "sign": sign, "drill": drill,
+          "register": register, "enrol": enrol, "sign": sign, "drill": drill,
           "tftp": tftp, "http": http, "boot": boot}
 
 
