@@ -32,6 +32,7 @@ struct client { /* a connection, its session, and what is under way for them */
 	char from[64];
 	uint64_t op_id;
 	char serial[CP_LSC_SERIAL_MAX]; /* of what was offered */
+	X509 *cert;                     /* that very certificate: reading one again is slow */
 	unsigned holds;                 /* jobs and batches that will call back */
 	bool ended;
 };
@@ -349,6 +350,9 @@ static void issued(struct job *j)
 	if (rc == 0) {
 		audit(b, "capf.offer", j->device, c->from, rec.serial, NULL);
 		memcpy(c->serial, rec.serial, sizeof(c->serial));
+		X509_free(c->cert);
+		c->cert = j->cert;
+		j->cert = NULL;
 		c->holds++;
 		rc = cp_store_submit(f->env.store, b, offered, o);
 		b = NULL;
@@ -425,8 +429,8 @@ static int phone_cert(struct cp_batch *b, const char *device, const struct cp_ls
 	return rc;
 }
 
-/* It is known that the phone holds this one: others it has overwritten. 1: it was news; 0: it was not; or a negative errno. */
-static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, const char *serial, unsigned others, int64_t at)
+/* It is known that the phone holds this one ("cert", where it is at hand): others it has overwritten. 1: it was news; 0: it was not; or a negative errno. */
+static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, const char *serial, X509 *cert, unsigned others, int64_t at)
 {
 	const uint8_t *p;
 	struct cp_lsc rec;
@@ -445,7 +449,11 @@ static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, con
 		return rc;
 	rc = phone_cert(b, e->device, &rec, at);
 	p = rec.cert.data;
-	e->cert = d2i_X509(NULL, &p, (long)rec.cert.len);
+	X509_free(e->cert);
+	if (cert != NULL && X509_up_ref(cert) == 1)
+		e->cert = cert;
+	else
+		e->cert = d2i_X509(NULL, &p, (long)rec.cert.len);
 	e->holds = e->cert != NULL ? HOLDS_THIS : HOLDS_SAME;
 	cp_lsc_free(&rec);
 	return rc < 0 ? rc : 1;
@@ -511,13 +519,13 @@ static int take_end(struct cp_capf *f, struct client *c, const struct cp_capf_en
 
 		/* It has shown that it held this one when it came; what was offered since is another matter. */
 		if (cp_lsc_serial(end->proof, serial) == 0 && !end->offered && end->op != CP_CAPF_OP_DELETE) {
-			rc = now_held(f, b, e, serial, CP_LSC_LIVE, at);
+			rc = now_held(f, b, e, serial, end->proof, CP_LSC_LIVE, at);
 			news |= rc > 0;
 		}
 	}
 	if (rc >= 0 && end->op == CP_CAPF_OP_INSTALL && end->offered && c->serial[0] != '\0') {
 		if (end->outcome == CP_CAPF_OUT_DONE)
-			rc = now_held(f, b, e, c->serial, CP_LSC_LIVE, at);
+			rc = now_held(f, b, e, c->serial, c->cert, CP_LSC_LIVE, at);
 		else if (end->outcome == CP_CAPF_OUT_PHONE) /* it says that it did not take it */
 			rc = cp_lscs_change(f->env.lscs, b, c->serial, CP_LSC_REVOKED, CP_CRL_CEASED, at);
 		news = 1;
@@ -655,6 +663,7 @@ static void client_free(struct client *c)
 	TAILQ_REMOVE(&f->clients, c, link);
 	f->stats.conns--;
 	cp_capf_sess_destroy(c->sess);
+	X509_free(c->cert);
 	free(c);
 }
 
@@ -754,7 +763,7 @@ void cp_capf_seen(struct cp_capf *f, const char *device, X509 *cert)
 		goto out;
 	e->capf = f;
 	snprintf(e->device, sizeof(e->device), "%s", device);
-	if (now_held(f, b, e, serial, others, at) < 0)
+	if (now_held(f, b, e, serial, cert, others, at) < 0)
 		goto out;
 	if (cp_store_capf_op(f->env.store, device, &rec) == 0) {
 		if (rec.id == lsc.op_id && rec.op == CP_CAPF_OP_INSTALL && rec.status != CP_CAPF_ST_DONE && rec.status != CP_CAPF_ST_NONE) {
@@ -803,7 +812,10 @@ static bool sweep_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 	struct cp_lsc lsc;
 
 	if (key_len > 3 && memcmp(key, "op/", 3) == 0 && cp_capf_oprec_parse(val, len, &rec) == 0) {
-		if (cp_capf_op_expire(&rec, s->at) && !cp_capf_busy(s->f, rec.device)) {
+		if (cp_dir_device(s->f->env.store, rec.device) == NULL) { /* what comes back under its name begins anew */
+			cp_batch_del(s->b, CP_CF_CAPF, key, key_len);
+			s->n++;
+		} else if (cp_capf_op_expire(&rec, s->at) && !cp_capf_busy(s->f, rec.device)) {
 			cp_batch_capf_op(s->b, &rec);
 			audit(s->b, "capf.expired", rec.device, "the clock", NULL, NULL);
 			s->n++;

@@ -74,7 +74,8 @@ struct cp_capf_stats {
 void cp_capf_stats(const struct cp_capf *capf, struct cp_capf_stats *ret);
 json_t *cp_capf_show_stats(const struct cp_capf *capf);
 
-/** Time of sessions; each hour operations whose deadline has passed fail, and what expired long ago is forgotten. */
+/** Time of sessions; each hour operations whose deadline has passed fail, and those of devices that are gone, and certificates that expired long ago,
+ * are forgotten. */
 void cp_capf_tick(struct cp_capf *capf);
 
 #endif
