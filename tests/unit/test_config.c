@@ -281,6 +281,10 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_STRING_EQUAL(c->paths.run, "/run/ravelin");
 	CU_ASSERT_EQUAL(c->log.format, CFG_LOG_KV);
 	CU_ASSERT_EQUAL(c->log.level, CFG_LOG_INFO);
+	CU_ASSERT_STRING_EQUAL(c->enrol.listen, "0.0.0.0");
+	CU_ASSERT(c->enrol.capf_port == 3804 && c->enrol.tvs_port == 2445 && c->enrol.tvs_ttl_s == 86400);
+	CU_ASSERT(c->enrol.max_connections == 20000 && c->enrol.max_preauth == 1024 && c->enrol.max_source == 64);
+	CU_ASSERT(c->enrol.handshake_s == 90 && c->enrol.expires_days == 10 && c->enrol.crl_days == 7 && !c->enrol.old_keys);
 	CU_ASSERT_EQUAL(c->dataplane.main_lcore, 0);
 	CU_ASSERT_EQUAL_FATAL(c->dataplane.worker_lcores_count, 1);
 	CU_ASSERT_EQUAL(c->dataplane.worker_lcores[0], 1);

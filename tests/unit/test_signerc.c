@@ -21,6 +21,7 @@
 #include <openssl/crypto.h>
 
 #include "serve.h"
+#include "crl.h"
 #include "signer.h"
 #include "signerc/signerc.h"
 #include "signer_fix.h"
@@ -143,6 +144,46 @@ static void check_phone(struct cp_signer *s)
 	sk_X509_pop_free(trust, X509_free);
 }
 
+/* A revocation list: entries in the message, and so many that they are passed along and the answer comes in pieces. */
+static void check_crl(struct cp_signer *s)
+{
+	static const size_t cnt[] = {0, 3, 20000};
+	X509 *server_ca = NULL, *capf = NULL;
+	uint8_t *der = NULL, junk[4] = {16, 1, 2, 3};
+	size_t len = 0;
+
+	CU_ASSERT_EQUAL_FATAL(cp_signer_cas(s, &server_ca, &capf), 0);
+	for (size_t i = 0; i < 3; i++) {
+		uint8_t *entries = malloc(cnt[i] * PKI_CRL_ENTRY_MAX + 1);
+		size_t n = 0;
+		const uint8_t *p;
+		X509_CRL *crl;
+
+		for (size_t k = 0; k < cnt[i]; k++) {
+			uint8_t serial[16] = {0x41, (uint8_t)(k >> 16), (uint8_t)(k >> 8), (uint8_t)k};
+
+			n += (size_t)pki_crl_entry(serial, sizeof(serial), 1700000000 + (int64_t)k, 1, entries + n);
+		}
+		CU_ASSERT_EQUAL_FATAL(cp_signer_crl(s, "CAPF", entries, n, 42, 60, &der, &len), 0);
+		p = der;
+		crl = d2i_X509_CRL(NULL, &p, (long)len);
+		CU_ASSERT_FATAL(crl != NULL && p == der + len);
+		CU_ASSERT_EQUAL(X509_CRL_verify(crl, X509_get0_pubkey(capf)), 1);
+		CU_ASSERT_EQUAL(X509_CRL_get_REVOKED(crl) != NULL ? sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)) : 0, (int)cnt[i]);
+		CU_ASSERT(X509_CRL_get_ext_by_NID(crl, NID_authority_key_identifier, -1) >= 0);
+		X509_CRL_free(crl);
+		OPENSSL_free(der);
+		free(entries);
+	}
+	der = NULL;
+	CU_ASSERT_EQUAL(cp_signer_crl(s, "CAPF", junk, sizeof(junk), 42, 60, &der, &len), -EBADMSG);
+	CU_ASSERT_EQUAL(cp_signer_crl(s, "TFTP", NULL, 0, 42, 60, &der, &len), -ENOENT);
+	CU_ASSERT_EQUAL(cp_signer_crl(s, "CAPF", NULL, 0, 42, 525601, &der, &len), -EBADMSG);
+	CU_ASSERT_PTR_NULL(der);
+	X509_free(server_ca);
+	X509_free(capf);
+}
+
 static void check_seal(struct cp_signer *s)
 {
 	uint8_t *big = calloc(1, PKI_SIGNER_SEAL_MAX + 1), *sealed = NULL, *plain = NULL;
@@ -191,6 +232,7 @@ static void test_client(void)
 	CU_ASSERT_EQUAL_FATAL(cp_signer_open(run_dir, 5000, &s), 0);
 	check_server_identity(s);
 	check_phone(s);
+	check_crl(s);
 	check_seal(s);
 	/* the signer goes and comes back: errors between, then as before */
 	stop();

@@ -245,6 +245,21 @@ static void test_purpose_and_strength(void)
 	expect(legacy, server, NOW, "wrong-purpose");
 	CU_ASSERT_EQUAL(pki_lsc_issue(&ca, "SEP0011223344AA", small, false, NOW, 365, &none), -EACCES);
 	CU_ASSERT_PTR_NULL(none);
+	CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", small, true, NOW, 365, &none), 0); /* old phones, if enabled */
+	X509_free(none);
+	none = NULL;
+	{
+		EVP_PKEY *p521 = EVP_EC_gen("P-521"), *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+
+		CU_ASSERT_FALSE(pki_key_acceptable(p521)); /* for LSCs alone */
+		CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, "SEP0011223344AA", p521, false, NOW, 365, &none), 0);
+		CU_ASSERT_EQUAL(X509_get_signature_nid(none), NID_sha256WithRSAEncryption);
+		X509_free(none);
+		none = NULL;
+		CU_ASSERT_EQUAL(pki_lsc_issue(&ca, "SEP0011223344AA", ed, true, NOW, 365, &none), -EACCES);
+		EVP_PKEY_free(p521);
+		EVP_PKEY_free(ed);
+	}
 	/* a phone's own certificate is no anchor */
 	CU_ASSERT_PTR_NULL(store_of(server, false));
 	X509_free(server);
