@@ -247,6 +247,28 @@ done
 check "some of them in the middle of a session ($middle)" test $middle -gt 0
 check "no LSC was issued twice" eval '[ "$(ctl -j capf show "$B" | jq -r ".certificates[].serial" | sort | uniq -d | wc -l)" = 0 ]'
 
+step "a new issuer"
+cp "$WORK/state/signer/CAPF.cert.pem" "$WORK/CAPF.prev.cert.pem"
+check "CAPF gets a new key" ctl cert regenerate CAPF
+# CAPF's TLS certificate stays, as in phones' lists
+ALL_CA=$CA
+CA=$WORK/state/signer/CAPF-TLS.cert.pem
+set_op "$B" --op install --auth lsc --key ec-p256 || bad "an operation"
+did "an LSC of the old issuer is believed, and the new one issues" '.reason == 1 and .stored' "$B" --show lsc
+check "both know it" same "$B"
+check "it is of the new issuer" openssl verify -partial_chain -CAfile "$WORK/state/signer/CAPF.cert.pem" "$FLASH/$B.lsc.pem"
+both_crls() {
+	local c ca
+	for c in CAPF CAPF.prev; do
+		ca=$WORK/state/signer/$c.cert.pem
+		[ -e "$ca" ] || ca=$WORK/$c.cert.pem
+		in_phone timeout 10 curl -sf -o "$WORK/$c.crl" "http://10.77.1.1:6970/$c.crl" &&
+			openssl crl -inform DER -in "$WORK/$c.crl" -CAfile "$ca" -noout 2>&1 | grep -q "verify OK" || return 1
+	done
+}
+wait_for 15 both_crls && ok "each of the two has its revocation list" || bad "each of the two has its revocation list"
+CA=$ALL_CA
+
 step "reports"
 check_ctl "JSON" "capf report" 'length == 3 and all(.[]; has("status") and has("string") and has("auth") and has("error") and has("remedy"))'
 check "CSV" eval '[ "$(ctl capf report --csv | tr -d "\r" | head -1)" = "device,status,string,auth,key,error,detail,remedy,complete_by,last,attempts,wrong_strings,locked_until,lsc" ] && [ "$(ctl capf report --csv | wc -l)" = 4 ]'
