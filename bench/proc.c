@@ -199,7 +199,7 @@ json_t *bench_admin(const struct bench_place *p, const char *cmd, json_t *args)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	json_t *ask = json_pack("{s:s,s:o}", "cmd", cmd, "args", args), *o, *result = NULL;
 	char *text = json_dumps(ask, JSON_COMPACT), *buf = malloc(1 << 20);
-	size_t len = 0;
+	size_t len = 0, room = 1 << 20;
 
 	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/run/admin.sock", p->dir);
 	if (fd >= 0)
@@ -208,8 +208,16 @@ json_t *bench_admin(const struct bench_place *p, const char *cmd, json_t *args)
 	    send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 && send(fd, "\n", 1, MSG_NOSIGNAL) > 0) {
 		ssize_t n;
 
-		while (len < 1 << 20 && memchr(buf, '\n', len) == NULL && (n = recv(fd, buf + len, (1 << 20) - len, 0)) > 0)
+		while ((len == 0 || buf[len - 1] != '\n') && (n = recv(fd, buf + len, room - len, 0)) > 0) {
 			len += (size_t)n;
+			if (len == room) { /* tables of thousands of phones */
+				char *more = realloc(buf, room *= 2);
+
+				if (more == NULL)
+					break;
+				buf = more;
+			}
+		}
 	}
 	if (fd >= 0)
 		close(fd);
