@@ -34,6 +34,7 @@ struct cp_store;
 struct cp_tftp;
 struct cp_tls;
 struct cp_turn;
+struct cp_tvs_app;
 struct event_base;
 
 struct cp_app {
@@ -63,6 +64,7 @@ struct cp_app {
 	struct cp_lscs *lscs;       /* enrol/: who holds which LSC, where phones get one */
 	struct cp_capf *capf;
 	struct cp_enrol *enrol;
+	struct cp_tvs_app *tvs;
 	struct cp_files *files;     /* provision/ */
 	struct cp_tftp *tftp;
 	struct cp_http *http;

@@ -30,6 +30,7 @@
 #include "enrol/capf.h"
 #include "enrol/ctlprov.h"
 #include "enrol/enrol.h"
+#include "enrol/tvsapp.h"
 #include "gateway/gateway.h"
 #include "gateway/sa.h"
 #include "net/net.h"
@@ -528,7 +529,7 @@ static int start(struct cp_app *app)
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
 		return -ENOMEM;
-	if (cp_serve_open(app) < 0 || cp_enrol_open(app) < 0)
+	if (cp_serve_open(app) < 0 || cp_enrol_open(app) < 0 || cp_tvs_open(app) < 0)
 		return -EIO;
 	if (cp_admin_listen(app->admin, cfg->paths.run) < 0) {
 		cfg_log(CFG_LOG_ERR, "cannot-listen", "socket=%s/admin.sock reason=%s", cfg->paths.run,
@@ -545,6 +546,7 @@ static void stop(struct cp_app *app)
 		cp_calls_stop(app->calls); /* while phones and gateways can still be told */
 	cp_serve_close(app);
 	cp_enrol_stop(app);
+	cp_tvs_close(app);
 	cp_net_destroy(app->net);
 	cp_sccp_destroy(app->sccp);
 	cp_ctlprov_stop(app->ctlprov);
@@ -565,6 +567,7 @@ static void stop(struct cp_app *app)
 	cp_due_destroy(app->due);
 	cp_certs_destroy(app->certs);
 	cp_enrol_destroy(app);
+	cp_tvs_free(app);
 	cp_turn_destroy(app->turn);
 	cp_tls_destroy(app->tls); /* the certificate manager loads into them until its end */
 	cp_tls_destroy(app->https_tls);

@@ -433,6 +433,7 @@ const struct ctl_cmd ctl_commands[] = {
 	{"capf revoke", "capf.revoke", POS("DEVICE|SERIAL", "what"), capf_revoke_opts, CTL_PLAIN,
 	 "a phone's LSCs, or one, are refused from now on"},
 	{"show capf", "show.capf", NO_POS, NULL, CTL_PLAIN, "the CAPF service: sessions and how they ended, certificates"},
+	{"show tvs", "show.tvs", NO_POS, NULL, CTL_PLAIN, "the trust verification service: whom it vouches for, what it was asked"},
 	{"show files", "show.files", NO_POS, NULL, CTL_PLAIN, "files served, made, signed, refused"},
 	{"export phones", "export.phones", NO_POS, table_opts, CTL_EXPORT_PHONES, "all phones as a table (CSV) that import reads"},
 	{"export", "export", NO_POS, NULL, CTL_PLAIN, "cluster, SRST, profiles and devices as import reads them (with -j)"},

@@ -6,6 +6,7 @@
 
 #include "dialogue.h"
 #include "enrol/tvsbook.h"
+#include "enrol/tvsfeed.h"
 #include "suite.h"
 #include "trustlist.h"
 #include "x509.h"
@@ -209,10 +210,116 @@ static void test_many(void)
 	cp_tvs_book_destroy(book);
 }
 
+/* --- what a cluster vouches for --- */
+
+static struct {
+	EVP_PKEY *key;
+	X509 *own[16], *store[CP_TS_MAX];
+	const char *name[16];
+	unsigned cnt;
+} cluster;
+
+static X509 *make(const char *cn)
+{
+	X509 *cert = NULL;
+
+	if (pki_own_issue(NULL, cluster.key, PKI_USE_SERVER, cn, "O", NULL, 0, 1800000000, 30, &cert) != 0)
+		abort();
+	return cert;
+}
+
+static X509 *own_of(void *ctx, const char *name)
+{
+	(void)ctx;
+	for (unsigned i = 0; i < cluster.cnt; i++)
+		if (strcmp(cluster.name[i], name) == 0) {
+			X509_up_ref(cluster.own[i]);
+			return cluster.own[i];
+		}
+	return NULL;
+}
+
+static STACK_OF(X509) *trusted_of(void *ctx, enum cp_trust_store ts)
+{
+	STACK_OF(X509) *list = sk_X509_new_null();
+
+	(void)ctx;
+	X509_up_ref(cluster.store[ts]);
+	sk_X509_push(list, cluster.store[ts]);
+	return list;
+}
+
+static unsigned roles_of(struct cp_tvs_book *book, X509 *cert, uint8_t roles[CP_TVS_ROLES_MAX])
+{
+	struct cp_tvs_msg req = {.type = CP_TVS_VERIFY_REQUEST}, out;
+	uint8_t *der = NULL;
+	int len = i2d_X509(cert, &der);
+
+	req.cert = der;
+	req.cert_len = (size_t)len;
+	(void)cp_tvs_book_answer(book, &req, 1800000000 + DAY, 100, &out);
+	OPENSSL_free(der);
+	memcpy(roles, out.roles, sizeof(out.roles));
+	return out.role_cnt;
+}
+
+/* 002:P2-08, P2-12: own certificates, what they replaced, and every store whose members a phone may meet. */
+static void test_feed(void)
+{
+	static const struct {
+		const char *name;
+		unsigned cnt;
+		uint8_t roles[2];
+	} want[] = {
+		{"SAST1", 1, {PKI_TL_SAST}},	      {"ITLRecovery", 1, {PKI_TL_SAST}}, {"TFTP", 2, {PKI_TL_SAST, PKI_TL_TFTP}},
+		{"TFTP.prev", 2, {PKI_TL_SAST, PKI_TL_TFTP}}, {"TFTP-EC", 1, {PKI_TL_TFTP}},  {"CallManager", 1, {PKI_TL_CCM}},
+		{"CAPF", 1, {PKI_TL_CAPF}},	      {"CAPF-TLS", 1, {PKI_TL_CAPF}},	  {"TVS", 1, {PKI_TL_TVS}},
+		{"HTTPS", 1, {PKI_TL_APP_SERVER}},
+	};
+	static const int store_role[CP_TS_MAX] = {PKI_TL_CCM,	     PKI_TL_CAPF,	 PKI_TL_TVS,	   -1,
+						  PKI_TL_APP_SERVER, PKI_TL_APP_SERVER, PKI_TL_APP_SERVER};
+	const struct cp_tvs_source src = {own_of, trusted_of, NULL};
+	uint8_t roles[CP_TVS_ROLES_MAX];
+	struct cp_tvs_book *book;
+
+	cluster.key = EVP_EC_gen("P-256");
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		cluster.name[cluster.cnt] = want[i].name;
+		cluster.own[cluster.cnt++] = make(want[i].name);
+	}
+	for (unsigned ts = 0; ts < CP_TS_MAX; ts++)
+		cluster.store[ts] = make(cp_trust_store_name((enum cp_trust_store)ts));
+	book = cp_tvs_feed(&src);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(book);
+	CU_ASSERT_EQUAL(cp_tvs_book_count(book), cluster.cnt + CP_TS_MAX - 1);
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		CU_ASSERT_EQUAL(roles_of(book, cluster.own[i], roles), want[i].cnt);
+		CU_ASSERT_EQUAL(memcmp(roles, want[i].roles, want[i].cnt), 0);
+	}
+	for (unsigned ts = 0; ts < CP_TS_MAX; ts++) {
+		CU_ASSERT_EQUAL(roles_of(book, cluster.store[ts], roles), store_role[ts] < 0 ? 0 : 1);
+		CU_ASSERT(store_role[ts] < 0 || roles[0] == store_role[ts]);
+	}
+	cp_tvs_book_destroy(book);
+	/* one that is in two stores has both roles */
+	X509_free(cluster.store[CP_TS_HTTPS]);
+	cluster.store[CP_TS_HTTPS] = cluster.store[CP_TS_TVS];
+	X509_up_ref(cluster.store[CP_TS_TVS]);
+	book = cp_tvs_feed(&src);
+	CU_ASSERT(roles_of(book, cluster.store[CP_TS_TVS], roles) == 2 && roles[0] == PKI_TL_TVS && roles[1] == PKI_TL_APP_SERVER);
+	cp_tvs_book_destroy(book);
+	for (unsigned i = 0; i < cluster.cnt; i++)
+		X509_free(cluster.own[i]);
+	for (unsigned ts = 0; ts < CP_TS_MAX; ts++)
+		X509_free(cluster.store[ts]);
+	EVP_PKEY_free(cluster.key);
+}
+
 static CU_TestInfo tests[] = {
 	{"recorded questions get the recorded answers", test_recorded},
 	{"rules", test_rules},
 	{"many issuers, many numbers", test_many},
+	{"what a cluster vouches for", test_feed},
 	CU_TEST_INFO_NULL,
 };
 
