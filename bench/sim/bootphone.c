@@ -24,6 +24,7 @@
 #include <openssl/ssl.h>
 
 #include "trustphone.h"
+#include "tvsask.h"
 #include "util.h"
 
 #define FILE_MAX (4u << 20)
@@ -33,7 +34,7 @@ struct opts {
 	struct sim_addr server;
 	const char *name, *hold, *key, *ccm_out, *report;
 	bool http;
-	uint16_t port, tls_port;
+	uint16_t port, tls_port, tvs_port;
 };
 
 /* --- fetching --- */
@@ -353,11 +354,23 @@ static int boot(const struct opts *o)
 	char text[200] = "", cm[200] = "";
 	json_t *j;
 	FILE *f;
+	struct sim_addr tvs_at = o->server;
+	char device[80];
+	struct sim_tvs *tvs = NULL;
+	unsigned asked = 0, valid = 0;
 	int rc[4] = {fetch(o, "CTL", ".tlv", &ctl), fetch(o, "ITL", ".tlv", &itl), fetch(o, "", ".cnf.xml.sgn", &sgn), 0};
 
 	offer.ctl = rc[0] == 0 ? tp_file(pool, ctl, true) : NULL;
 	offer.itl = rc[1] == 0 ? tp_file(pool, itl, true) : NULL;
 	offer.config = rc[2] == 0 ? tp_file(pool, sgn, false) : NULL;
+	snprintf(device, sizeof(device), "CP-8861-%s", o->name);
+	sim_addr_set_port(&tvs_at, o->tvs_port);
+	if (o->tvs_port != 0 && (tvs = sim_tvs_open(&tvs_at, device)) != NULL) {
+		offer.tvs = sim_tvs_cert(tvs);
+		offer.tvs_ask = sim_tvs_query;
+		offer.tvs_verify = sim_tvs_verify;
+		offer.tvs_ctx = tvs;
+	}
 	tp_boot(pool, &ph, &offer);
 	took_ctl = ph.took_ctl, took_itl = ph.took_itl, bad_ctl = ph.bad_ctl, bad_itl = ph.bad_itl;
 	sgn_ok = offer.config != NULL && ph.config_ok;
@@ -392,7 +405,10 @@ static int boot(const struct opts *o)
 		PEM_write_X509(f, shown);
 		fclose(f);
 	}
-	j = json_pack("{s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:i,s:i}", "held_ctl", (int)had_ctl, "held_itl", (int)had_itl,
+	if (tvs != NULL)
+		sim_tvs_counts(tvs, &asked, &valid);
+	j = json_pack("{s:b,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:i,s:i}", "tvs", (int)(tvs != NULL), "tvs_asked",
+		      (int)asked, "tvs_valid", (int)valid, "held_ctl", (int)had_ctl, "held_itl", (int)had_itl,
 		      "took_ctl", (int)took_ctl, "took_itl", (int)took_itl, "bad_ctl", (int)bad_ctl, "bad_itl", (int)bad_itl, "config_ok",
 		      (int)sgn_ok, "encrypted", (int)(enc.p != NULL), "encrypted_ok", (int)(enc_ok && opened), "callmanager_shown",
 		      (int)(offer.ccm.p != NULL), "callmanager_ok", (int)(offer.ccm.p != NULL && ph.ccm_ok), "callmanager", cm, "checks",
@@ -404,6 +420,7 @@ static int boot(const struct opts *o)
 	rc[0] = !bad_ctl && !bad_itl && ph.itl != NULL && sgn_ok && enc_ok && opened && offer.ccm.p != NULL && ph.ccm_ok ? 0 : 1;
 	json_decref(j);
 	tp_pool_destroy(pool);
+	sim_tvs_close(tvs);
 	free((void *)(uintptr_t)ctl.p);
 	free((void *)(uintptr_t)itl.p);
 	free((void *)(uintptr_t)sgn.p);
@@ -419,6 +436,7 @@ static const char usage[] =
 	"  --http           by HTTP (port 6970), not by TFTP (69);  --port N  another port\n"
 	"  --key FILE       PEM with the phone's private key, for an encrypted configuration\n"
 	"  --tls-port N     of the CallManager (2443)\n"
+	"  --tvs-port N     of the trust verification service at the same address (2445); 0: the phone asks nobody\n"
 	"  --ccm-out FILE   the certificate that the CallManager showed, if the phone's lists vouch for it\n"
 	"  --report FILE    JSON\n";
 
@@ -426,10 +444,10 @@ int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
 		{"server", 1, NULL, 's'}, {"name", 1, NULL, 'n'}, {"hold", 1, NULL, 'H'}, {"http", 0, NULL, 'w'}, {"port", 1, NULL, 'p'},
-		{"key", 1, NULL, 'k'}, {"tls-port", 1, NULL, 't'}, {"ccm-out", 1, NULL, 'c'}, {"report", 1, NULL, 'r'},
+		{"key", 1, NULL, 'k'}, {"tls-port", 1, NULL, 't'}, {"tvs-port", 1, NULL, 'v'}, {"ccm-out", 1, NULL, 'c'}, {"report", 1, NULL, 'r'},
 		{"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
-	struct opts o = {.tls_port = 2443};
+	struct opts o = {.tls_port = 2443, .tvs_port = 2445};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", opts, NULL)) != -1) {
@@ -444,6 +462,7 @@ int main(int argc, char **argv)
 		case 'p': o.port = (uint16_t)atoi(optarg); break;
 		case 'k': o.key = optarg; break;
 		case 't': o.tls_port = (uint16_t)atoi(optarg); break;
+		case 'v': o.tvs_port = (uint16_t)atoi(optarg); break;
 		case 'c': o.ccm_out = optarg; break;
 		case 'r': o.report = optarg; break;
 		case 'h': fputs(usage, stdout); return 0;
