@@ -120,8 +120,8 @@ static const char *verdict(const struct cp_explain *e, const char **ret_why)
 	fresh = !cp_tm_list_anchors(e->phone.ctl) && !cp_tm_list_anchors(e->phone.itl);
 	if ((cp_tm_boot(w, &e->phone, &after) & CP_TM_NO_CONFIG) != 0) {
 		*ret_why = fresh ? "no list that it could get names the signer" :
-				   "the list it holds names neither the signer nor who signed the lists in force (and nobody answers as TVS): it is "
-				   "stranded";
+				   "the list it holds names neither the signer nor who signed the lists in force and it believes no TVS that could: "
+				   "it is stranded";
 		return "no";
 	}
 	*ret_why = cp_tm_believes(w, &e->phone, w->ident[CP_TM_TFTP].id, files) ? "the list it holds names the signer" :

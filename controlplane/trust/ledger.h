@@ -128,7 +128,7 @@ int cp_ledger_confirm(struct cp_ledger *ledger, const char *device);
 int cp_ledger_forget(struct cp_ledger *ledger, const char *device);
 /** It finished a TLS handshake in which we showed 'ours' (CallManager's certificate). */
 void cp_ledger_handshake(struct cp_ledger *ledger, const char *device, X509 *ours);
-/** It asked TVS. (For the TVS service, which is not built yet.) */
+/** It asked TVS, from where it is registered. */
 void cp_ledger_tvs(struct cp_ledger *ledger, const char *device);
 void cp_ledger_lsc(struct cp_ledger *ledger, const char *device, X509 *cert, enum cp_ledger_how how); /* NULL: deleted */
 const struct cp_ledger_rec *cp_ledger_find(const struct cp_ledger *ledger, const char *device);

@@ -24,7 +24,7 @@ static int world(void *ctx, enum pki_tl_class cls, struct cp_tm_world *ret)
 		.own = own,
 		.ctx = app,
 		.cls = cls,
-		.no_tvs = true, /* ITLs name TVS, so that phones know it when it is there; until then no plan may count on it */
+		.no_tvs = app->cfg->enrol.tvs_port == 0, /* ITLs name it all the same: phones know it when it comes */
 	};
 	int rc = -EAGAIN;
 

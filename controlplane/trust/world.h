@@ -26,7 +26,7 @@ struct cp_tm_source { /* what a world is made of; everything borrowed */
 	void *ctx;
 	enum pki_tl_class cls;
 	bool mixed, rollback;
-	bool no_tvs;         /* there is no TVS service that phones could ask */
+	bool no_tvs;         /* TVS is off (enrol.tvs_port 0): there is nobody whom phones could ask */
 	const char *with;    /* who signs the ITL, as set: "auto", ... */
 	const uint8_t *ctl, *itl; /* files in force; NULL: none */
 	size_t ctl_len, itl_len;
