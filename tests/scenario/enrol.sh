@@ -4,7 +4,8 @@
 # and mode, wrong strings and the lock, two phones of one name, an upgrade, MICs of a manufacturer of openssl's, what is revoked, phones
 # that vanish at any byte, and the controlplane killed in the middle of enrolments: 5 times, 200 with RAVELIN_FULL, and no phone's idea
 # of its LSC is another than ours. 004b:CAPF-04, CAPF-10 to CAPF-24, CAPF-35, CAPF-37. RAVELIN_BUILD: build directory. As root;
-# exit 0 or 1. May run beside another.
+# exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=enrol
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
