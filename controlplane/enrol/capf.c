@@ -1,77 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "enrol/capf.h"
+#include "enrol/capf_priv.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <inttypes.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <time.h>
 
-#include "alarm.h"
 #include "enrol/capffile.h"
 #include "log.h"
 #include "net/net.h"
 #include "offload.h"
-#include "store/phonecfg.h"
-#include "store/store.h"
-#include "store/tab.h"
 
 #define SWEEP_MS 3600000u
 #define KEEP_US  (INT64_C(90) * 86400 * 1000000) /* an expired certificate's record */
 
-struct client { /* a connection, its session, and what is under way for them */
-	TAILQ_ENTRY(client) link;
-	struct cp_capf *capf;
-	struct cp_conn *conn; /* NULL: gone */
-	struct cp_capf_sess *sess;
-	char device[CP_DEVICE_NAME_MAX]; /* whose slot it has; "": none */
-	char from[64];
-	uint64_t op_id;
-	char serial[CP_LSC_SERIAL_MAX]; /* of what was offered */
-	X509 *cert;                     /* that very certificate: reading one again is slow */
-	unsigned holds;                 /* jobs and batches that will call back */
-	bool ended;
-};
-
-enum what { UNSEAL, ISSUE, KEEP };
-
-struct job {
-	STAILQ_ENTRY(job) link;
-	struct client *c;
-	enum what what;
-	int rc;
-	char device[CP_DEVICE_NAME_MAX];
-	char why[160];
-	/* UNSEAL */
-	struct cp_buf sealed;
-	char aad[64], string[CP_CAPF_STRING_MAX + 1];
-	struct cp_capf_order order;
-	/* ISSUE */
-	EVP_PKEY *pub;
-	X509 *cert;
-	/* KEEP: what it showed, and what it authenticated with */
-	X509 *shown[2];
-	uint8_t kind[2];
-	struct cp_batch *batch; /* submitted behind it */
-};
-
-struct cp_capf {
-	struct cp_capf_env env;
-	TAILQ_HEAD(, client) clients;
-	struct cp_tab slots; /* device -> client */
-	STAILQ_HEAD(, job) waiting;
-	unsigned jobs, waits;
-	struct event *tick;
-	uint32_t next_id;
-	uint64_t swept_ms;
-	struct cp_capf_stats stats;
-};
-
-static int64_t now_us(const struct cp_capf *f)
+int64_t cp_capf_now_us(const struct cp_capf *f)
 {
 	struct timespec ts;
 
@@ -93,7 +38,7 @@ static uint64_t now_ms(const struct cp_capf *f)
 
 /* --- jobs on threads --- */
 
-static void job_free(struct job *j)
+void cp_capf_job_free(struct cp_capf_job *j)
 {
 	if (j->sealed.data != NULL)
 		explicit_bzero(j->sealed.data, j->sealed.len);
@@ -109,17 +54,17 @@ static void job_free(struct job *j)
 
 static void job_work(void *arg)
 {
-	struct job *j = arg;
+	struct cp_capf_job *j = arg;
 	const struct cp_capf_env *env = &j->c->capf->env;
 
 	switch (j->what) {
-	case UNSEAL:
+	case CP_CAPF_UNSEAL:
 		j->rc = env->unseal(env->ctx, &j->sealed, j->aad, j->string);
 		break;
-	case ISSUE:
+	case CP_CAPF_ISSUE:
 		j->rc = env->issue(env->ctx, j->device, j->pub, &j->cert, j->why, sizeof(j->why));
 		break;
-	case KEEP:
+	case CP_CAPF_KEEP:
 		for (unsigned i = 0; i < 2 && j->rc == 0; i++)
 			if (j->shown[i] != NULL)
 				j->rc = cp_capf_file_write(env->files, j->device, j->kind[i], j->shown[i], j->why, sizeof(j->why));
@@ -131,7 +76,7 @@ static void job_done(void *arg);
 
 static void run_waiting(struct cp_capf *f)
 {
-	struct job *j;
+	struct cp_capf_job *j;
 
 	while (f->jobs < CP_CAPF_JOBS && (j = STAILQ_FIRST(&f->waiting)) != NULL) {
 		if (cp_offload_run(f->env.offload, job_work, job_done, j) < 0)
@@ -142,9 +87,9 @@ static void run_waiting(struct cp_capf *f)
 	}
 }
 
-static struct job *job_new(struct client *c, enum what what, const char *device)
+struct cp_capf_job *cp_capf_job_new(struct cp_capf_client *c, enum cp_capf_what what, const char *device)
 {
-	struct job *j = calloc(1, sizeof(*j));
+	struct cp_capf_job *j = calloc(1, sizeof(*j));
 
 	if (j != NULL) {
 		j->c = c;
@@ -154,7 +99,7 @@ static struct job *job_new(struct client *c, enum what what, const char *device)
 	return j;
 }
 
-static void job_start(struct job *j)
+void cp_capf_job_start(struct cp_capf_job *j)
 {
 	struct cp_capf *f = j->c->capf;
 
@@ -168,13 +113,13 @@ static void job_start(struct job *j)
 
 static void o_send(void *ctx, const uint8_t *data, size_t len)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 
 	if (c->conn != NULL)
 		(void)cp_conn_send(c->conn, data, len); /* too slow: closed() follows */
 }
 
-static void slot_free(struct client *c)
+static void slot_free(struct cp_capf_client *c)
 {
 	if (c->device[0] != '\0')
 		cp_tab_del(&c->capf->slots, c->device, strlen(c->device));
@@ -183,7 +128,7 @@ static void slot_free(struct client *c)
 
 static void o_close(void *ctx)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 
 	c->ended = true; /* freed by the tick, or when the connection is gone: never from inside the session */
 	slot_free(c);
@@ -193,7 +138,7 @@ static void o_close(void *ctx)
 
 static void o_known(void *ctx)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 
 	if (c->conn != NULL)
 		cp_conn_authed(c->conn);
@@ -201,13 +146,13 @@ static void o_known(void *ctx)
 
 static void o_order(void *ctx, struct cp_capf_sess *s, const char *device)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 	struct cp_capf *f = c->capf;
 	const struct cp_device *dev = cp_dir_device(f->env.store, device);
 	struct cp_capf_order order = {0};
 	struct cp_capf_oprec rec;
 	struct cp_ent *slot;
-	struct job *j;
+	struct cp_capf_job *j;
 	int rc;
 
 	if (dev == NULL) {
@@ -235,13 +180,13 @@ static void o_order(void *ctx, struct cp_capf_sess *s, const char *device)
 	slot->obj = c;
 	snprintf(c->device, sizeof(c->device), "%s", device);
 	c->op_id = rec.id;
-	cp_capf_op_order(&rec, now_us(f), f->env.old_phone != NULL && f->env.old_phone(f->env.ctx, dev), &order);
+	cp_capf_op_order(&rec, cp_capf_now_us(f), f->env.old_phone != NULL && f->env.old_phone(f->env.ctx, dev), &order);
 	if (order.op == CP_CAPF_OP_NONE || order.by != CP_CAPF_BY_STRING || order.locked) {
 		cp_capf_oprec_free(&rec);
 		cp_capf_sess_order(s, 0, &order);
 		return;
 	}
-	j = job_new(c, UNSEAL, device);
+	j = cp_capf_job_new(c, CP_CAPF_UNSEAL, device);
 	if (j == NULL) {
 		cp_capf_oprec_free(&rec);
 		cp_capf_sess_order(s, -ENOMEM, NULL);
@@ -252,10 +197,10 @@ static void o_order(void *ctx, struct cp_capf_sess *s, const char *device)
 	rec.string = (struct cp_buf){0};
 	cp_capf_string_aad(device, rec.id, j->aad);
 	cp_capf_oprec_free(&rec);
-	job_start(j);
+	cp_capf_job_start(j);
 }
 
-static void unsealed(struct job *j)
+static void unsealed(struct cp_capf_job *j)
 {
 	if (j->rc < 0)
 		cfg_log_limited(CFG_LOG_ERR, "capf-string", "device=%s reason=%s", j->device, cfg_q(strerror(-j->rc)));
@@ -263,352 +208,26 @@ static void unsealed(struct job *j)
 	cp_capf_sess_order(j->c->sess, j->rc, &j->order);
 }
 
-/* --- issuing --- */
-
-static void o_issue(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub)
-{
-	struct client *c = ctx;
-	struct job *j = job_new(c, ISSUE, device);
-
-	if (j == NULL || EVP_PKEY_up_ref(pub) != 1) {
-		free(j);
-		cp_capf_sess_issued(s, -ENOMEM, NULL, 0, "no memory");
-		return;
-	}
-	j->pub = pub;
-	job_start(j);
-}
-
-struct offer { /* a batch under way */
-	struct client *c;
-	uint8_t *der;
-	int len;
-};
-
-static void offered(void *ctx, int rc)
-{
-	struct offer *o = ctx;
-
-	o->c->holds--;
-	if (rc < 0)
-		cfg_log_limited(CFG_LOG_ERR, "capf-store", "device=%s reason=%s", o->c->device, cfg_q(strerror(-rc)));
-	cp_capf_sess_issued(o->c->sess, rc, o->der, (size_t)o->len, rc < 0 ? "its record could not be written" : NULL);
-	OPENSSL_free(o->der);
-	free(o);
-}
-
-/* Audit: what happened to whose certificate. */
-static void audit(struct cp_batch *b, const char *event, const char *device, const char *who, const char *serial, const char *text)
-{
-	json_t *a = json_pack("{s:s,s:s,s:s}", "event", event, "who", who, "device", device);
-	char *line;
-
-	if (serial != NULL && serial[0] != '\0')
-		json_object_set_new(a, "serial", json_string(serial));
-	if (text != NULL && text[0] != '\0')
-		json_object_set_new(a, "text", json_string(text)); /* NULL, not set, if it is no UTF-8 */
-	line = json_dumps(a, JSON_COMPACT);
-	if (line != NULL)
-		cp_batch_audit(b, line);
-	free(line);
-	json_decref(a);
-}
-
-static int64_t expires_us(X509 *cert)
-{
-	struct tm tm;
-
-	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) * 1000000 : 0;
-}
-
-static void issued(struct job *j)
-{
-	struct client *c = j->c;
-	struct cp_capf *f = c->capf;
-	struct cp_lsc rec = {.state = CP_LSC_OFFERED, .op_id = c->op_id, .offered_us = now_us(f)};
-	struct offer *o = calloc(1, sizeof(*o));
-	struct cp_batch *b = cp_batch_create();
-	int rc = j->rc;
-
-	if (rc == 0 && (o == NULL || b == NULL))
-		rc = -ENOMEM;
-	if (rc == 0) {
-		f->stats.issued++;
-		o->c = c;
-		o->len = i2d_X509(j->cert, &o->der);
-		rc = o->len > 0 ? cp_lsc_serial(j->cert, rec.serial) : -ENOMEM;
-	}
-	if (rc == 0) {
-		memcpy(rec.device, j->device, sizeof(rec.device));
-		rec.cert = (struct cp_buf){o->der, (size_t)o->len};
-		rec.expires_us = expires_us(j->cert);
-		/* what went out before and was never heard of again: the phone may still hold it, until it holds this one */
-		rc = cp_lscs_change_all(f->env.lscs, b, j->device, CP_LSC_BIT(CP_LSC_OFFERED), NULL, CP_LSC_SUPERSEDED, 0, rec.offered_us);
-	}
-	if (rc >= 0)
-		rc = cp_batch_lsc(b, &rec);
-	if (rc == 0) {
-		audit(b, "capf.offer", j->device, c->from, rec.serial, NULL);
-		memcpy(c->serial, rec.serial, sizeof(c->serial));
-		X509_free(c->cert);
-		c->cert = j->cert;
-		j->cert = NULL;
-		c->holds++;
-		rc = cp_store_submit(f->env.store, b, offered, o);
-		b = NULL;
-		if (rc == 0)
-			return;
-		c->holds--;
-	}
-	if (j->rc < 0)
-		cfg_log_limited(CFG_LOG_ERR, "capf-issue", "device=%s reason=%s", j->device, cfg_q(j->why));
-	cp_batch_destroy(b);
-	if (o != NULL)
-		OPENSSL_free(o->der);
-	free(o);
-	cp_capf_sess_issued(c->sess, rc, NULL, 0, j->rc < 0 ? j->why : "its record could not be written");
-}
-
-/* --- the end --- */
-
-enum holds { HOLDS_SAME, HOLDS_THIS, HOLDS_NONE };
-
-struct ending { /* a batch under way */
-	struct client *c;
-	struct cp_capf *capf;
-	char device[CP_DEVICE_NAME_MAX];
-	enum holds holds;
-	X509 *cert;
-	bool locked;
-};
-
-static void tell(struct cp_capf *f, const struct ending *e)
-{
-	if (e->locked && f->env.alarms != NULL)
-		cp_alarm_raise(f->env.alarms, "capf-string-locked", CP_ALARM_MAJOR, e->device,
-			       "%u wrong authentication strings in a row: locked for ten minutes; ravelinctl capf unlock %s", CP_CAPF_WRONG_MAX,
-			       e->device);
-	if (f->env.holds != NULL && e->holds != HOLDS_SAME)
-		f->env.holds(f->env.ctx, e->device, e->holds == HOLDS_THIS ? e->cert : NULL);
-}
-
-static void ending_free(struct ending *e)
-{
-	X509_free(e->cert);
-	free(e);
-}
-
-static void recorded(void *ctx, int rc)
-{
-	struct ending *e = ctx;
-
-	if (rc < 0)
-		cfg_log_limited(CFG_LOG_ERR, "capf-store", "device=%s reason=%s", e->device, cfg_q(strerror(-rc)));
-	else
-		tell(e->capf, e);
-	if (e->c != NULL) {
-		e->c->holds--;
-		cp_capf_sess_recorded(e->c->sess, rc);
-	}
-	ending_free(e);
-}
-
-/* The certificate that encrypted configuration is made for. */
-static int phone_cert(struct cp_batch *b, const char *device, const struct cp_lsc *lsc, int64_t at)
-{
-	struct cp_phone_cert pc = {.cert = lsc->cert, .since_us = at};
-	struct cp_buf val;
-	int rc;
-
-	snprintf(pc.device, sizeof(pc.device), "%s", device);
-	rc = cp_phone_cert_build(&pc, &val);
-	if (rc == 0) {
-		rc = cp_batch_put(b, CP_CF_CAPF, device, strlen(device), val.data, val.len);
-		free(val.data);
-	}
-	return rc;
-}
-
-/* It is known that the phone holds this one ("cert", where it is at hand): others it has overwritten. 1: it was news; 0: it was not; or a negative errno. */
-static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, const char *serial, X509 *cert, unsigned others, int64_t at)
-{
-	const uint8_t *p;
-	struct cp_lsc rec;
-	int rc, n;
-
-	rc = cp_lscs_change(f->env.lscs, b, serial, CP_LSC_HELD, 0, at);
-	if (rc < 0 && rc != -EALREADY)
-		return rc;
-	n = cp_lscs_change_all(f->env.lscs, b, e->device, others, serial, CP_LSC_REVOKED, CP_CRL_SUPERSEDED, at);
-	if (n < 0)
-		return n;
-	if (rc == -EALREADY)
-		return n > 0;
-	rc = cp_store_lsc(f->env.store, serial, &rec);
-	if (rc < 0)
-		return rc;
-	rc = phone_cert(b, e->device, &rec, at);
-	p = rec.cert.data;
-	X509_free(e->cert);
-	if (cert != NULL && X509_up_ref(cert) == 1)
-		e->cert = cert;
-	else
-		e->cert = d2i_X509(NULL, &p, (long)rec.cert.len);
-	e->holds = e->cert != NULL ? HOLDS_THIS : HOLDS_SAME;
-	cp_lsc_free(&rec);
-	return rc < 0 ? rc : 1;
-}
-
-static int now_deleted(struct cp_capf *f, struct cp_batch *b, struct ending *e, int64_t at)
-{
-	struct cp_phone_cert pc;
-	int rc = cp_lscs_change_all(f->env.lscs, b, e->device, CP_LSC_LIVE, NULL, CP_LSC_DELETED, CP_CRL_CEASED, at);
-
-	e->holds = HOLDS_NONE;
-	if (rc < 0 || cp_store_phone_cert(f->env.store, e->device, &pc) < 0)
-		return rc < 0 ? rc : 1;
-	{
-		const uint8_t *p = pc.cert.data;
-		X509 *cert = d2i_X509(NULL, &p, (long)pc.cert.len);
-
-		/* its MIC stays what its configuration is encrypted for */
-		if (cert != NULL && cp_lscs_state(f->env.lscs, cert) != 0)
-			rc = cp_batch_del(b, CP_CF_CAPF, e->device, strlen(e->device));
-		X509_free(cert);
-	}
-	cp_phone_cert_free(&pc);
-	return rc < 0 ? rc : 1;
-}
-
-static void log_end(const struct client *c, const struct cp_capf_end *e)
-{
-	char op[64];
-
-	snprintf(op, sizeof(op), "%s", cp_capf_op_name(e->op));
-	cfg_log_limited(e->outcome == CP_CAPF_OUT_DONE || e->outcome == CP_CAPF_OUT_NOTHING ? CFG_LOG_INFO : CFG_LOG_WARN, "capf-session",
-			"device=%s from=%s op=%s outcome=%s%s%s%s%s", e->device, c->from, op, cfg_q(cp_capf_outcome_text(e->outcome)),
-			e->detail[0] != '\0' ? " detail=" : "", e->detail[0] != '\0' ? cfg_q(e->detail) : "",
-			c->serial[0] != '\0' ? " serial=" : "", c->serial);
-}
-
-/* What this end makes of the records. 1: something changed; 0: nothing did. */
-static int take_end(struct cp_capf *f, struct client *c, const struct cp_capf_end *end, struct cp_batch *b, struct ending *e)
-{
-	struct cp_capf_oprec rec;
-	int64_t at = now_us(f);
-	bool was_locked, current;
-	int rc = cp_store_capf_op(f->env.store, end->device, &rec), news = 0;
-
-	if (rc == -ENOENT) {
-		memset(&rec, 0, sizeof(rec));
-		rc = 0;
-	}
-	if (rc < 0)
-		return rc;
-	/* Set anew or cancelled while the session ran: what it did to certificates counts, the operation is another one. */
-	current = rec.id == c->op_id && rec.id != 0;
-	was_locked = rec.locked_us > at;
-	if (current && cp_capf_op_end(&rec, end, at, NULL)) {
-		e->locked = !was_locked && rec.locked_us > at;
-		rc = cp_batch_capf_op(b, &rec);
-		news = 1;
-	}
-	cp_capf_oprec_free(&rec);
-	if (rc == 0 && end->proof != NULL && end->proof_kind == CP_CAPF_PROOF_LSC && cp_lscs_state(f->env.lscs, end->proof) != 0) {
-		char serial[CP_LSC_SERIAL_MAX];
-
-		/* It has shown that it held this one when it came; what was offered since is another matter. */
-		if (cp_lsc_serial(end->proof, serial) == 0 && !end->offered && end->op != CP_CAPF_OP_DELETE) {
-			rc = now_held(f, b, e, serial, end->proof, CP_LSC_LIVE, at);
-			news |= rc > 0;
-		}
-	}
-	if (rc >= 0 && end->op == CP_CAPF_OP_INSTALL && end->offered && c->serial[0] != '\0') {
-		if (end->outcome == CP_CAPF_OUT_DONE)
-			rc = now_held(f, b, e, c->serial, c->cert, CP_LSC_LIVE, at);
-		else if (end->outcome == CP_CAPF_OUT_PHONE) /* it says that it did not take it */
-			rc = cp_lscs_change(f->env.lscs, b, c->serial, CP_LSC_REVOKED, CP_CRL_CEASED, at);
-		news = 1;
-	}
-	if (rc >= 0 && end->op == CP_CAPF_OP_DELETE && end->outcome == CP_CAPF_OUT_DONE) {
-		rc = now_deleted(f, b, e, at);
-		news = 1;
-	}
-	if (rc == -EALREADY)
-		rc = 0;
-	if (rc >= 0 && news)
-		audit(b, "capf.session", end->device, c->from, c->serial, cp_capf_outcome_text(end->outcome));
-	return rc < 0 ? rc : news;
-}
-
-static void o_record(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end *end)
-{
-	struct client *c = ctx;
-	struct cp_capf *f = c->capf;
-	struct cp_batch *b = cp_batch_create();
-	struct ending *e = calloc(1, sizeof(*e));
-	struct job *j = NULL;
-	int rc = b == NULL || e == NULL ? -ENOMEM : 0;
-
-	f->stats.outcome[end->outcome]++;
-	log_end(c, end);
-	if (rc == 0) {
-		e->c = c;
-		e->capf = f;
-		snprintf(e->device, sizeof(e->device), "%s", end->device);
-		rc = take_end(f, c, end, b, e);
-	}
-	if (rc <= 0) {
-		cp_batch_destroy(b);
-		if (e != NULL)
-			ending_free(e);
-		cp_capf_sess_recorded(s, rc);
-		return;
-	}
-	if (end->fetched != NULL && f->env.files != NULL && (j = job_new(c, KEEP, end->device)) != NULL) {
-		X509_up_ref(end->fetched);
-		j->shown[0] = end->fetched;
-		j->kind[0] = end->fetched_kind;
-		if (end->proof != NULL && X509_cmp(end->proof, end->fetched) != 0) {
-			X509_up_ref(end->proof);
-			j->shown[1] = end->proof;
-			j->kind[1] = end->proof_kind == CP_CAPF_PROOF_LSC ? CP_CAPF_IS_LSC : CP_CAPF_IS_MIC;
-		}
-	}
-	c->holds++;
-	rc = cp_store_submit(f->env.store, b, recorded, e);
-	if (rc < 0) {
-		c->holds--;
-		if (j != NULL)
-			job_free(j);
-		ending_free(e);
-		cp_capf_sess_recorded(s, rc);
-		return;
-	}
-	if (j != NULL)
-		job_start(j); /* beside the record: END_SESSION does not wait for a file */
-}
-
 static void job_done(void *arg)
 {
-	struct job *j = arg;
-	struct client *c = j->c;
+	struct cp_capf_job *j = arg;
+	struct cp_capf_client *c = j->c;
 	struct cp_capf *f = c->capf;
 
 	f->jobs--;
 	c->holds--;
 	switch (j->what) {
-	case UNSEAL:
+	case CP_CAPF_UNSEAL:
 		unsealed(j);
 		break;
-	case ISSUE:
-		issued(j);
+	case CP_CAPF_ISSUE:
+		cp_capf_issued(j);
 		break;
-	case KEEP:
+	case CP_CAPF_KEEP:
 		if (j->rc < 0)
 			cfg_log_limited(CFG_LOG_ERR, "capf-file", "device=%s reason=%s", j->device, cfg_q(j->why));
 	}
-	job_free(j);
+	cp_capf_job_free(j);
 	run_waiting(f);
 }
 
@@ -621,7 +240,7 @@ static bool o_refused(void *ctx, X509 *cert)
 
 static void o_trust(void *ctx, struct cp_capf_trust *ret)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 
 	c->capf->env.trust(c->capf->env.ctx, ret);
 	ret->refused = o_refused;
@@ -630,14 +249,14 @@ static void o_trust(void *ctx, struct cp_capf_trust *ret)
 
 static int64_t o_now(void *ctx)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 
-	return now_us(c->capf) / 1000000;
+	return cp_capf_now_us(c->capf) / 1000000;
 }
 
 static uint64_t o_now_ms(void *ctx)
 {
-	struct client *c = ctx;
+	struct cp_capf_client *c = ctx;
 
 	return now_ms(c->capf);
 }
@@ -655,7 +274,7 @@ static int frame_len(const uint8_t *buf, size_t have, size_t *ret_total)
 	return 0;
 }
 
-static void client_free(struct client *c)
+static void client_free(struct cp_capf_client *c)
 {
 	struct cp_capf *f = c->capf;
 
@@ -670,14 +289,14 @@ static void client_free(struct client *c)
 static void *opened(void *ctx, struct cp_conn *conn)
 {
 	struct cp_capf *f = ctx;
-	struct client *c = calloc(1, sizeof(*c));
+	struct cp_capf_client *c = calloc(1, sizeof(*c));
 	const struct cp_capf_owner owner = {
 		.send = o_send,
 		.close = o_close,
 		.order = o_order,
 		.known = o_known,
-		.issue = o_issue,
-		.record = o_record,
+		.issue = cp_capf_issue,
+		.record = cp_capf_record,
 		.trust = o_trust,
 		.now = o_now,
 		.now_ms = o_now_ms,
@@ -703,7 +322,7 @@ static void *opened(void *ctx, struct cp_conn *conn)
 
 static void frame(void *user, const uint8_t *data, size_t len)
 {
-	struct client *c = user;
+	struct cp_capf_client *c = user;
 
 	if (c->ended)
 		return;
@@ -717,7 +336,7 @@ static void frame(void *user, const uint8_t *data, size_t len)
 
 static void closed(void *user, enum cp_close why)
 {
-	struct client *c = user;
+	struct cp_capf_client *c = user;
 
 	(void)why;
 	c->conn = NULL;
@@ -736,60 +355,6 @@ static const struct cp_net_ops ops = {
 	.server_first = true,
 	.dead_s = CP_CAPF_DEAD_S,
 };
-
-/* --- evidence from elsewhere --- */
-
-void cp_capf_seen(struct cp_capf *f, const char *device, X509 *cert)
-{
-	enum cp_lsc_state state = cp_lscs_state(f->env.lscs, cert);
-	struct cp_batch *b = NULL;
-	struct ending *e = NULL;
-	struct cp_capf_oprec rec;
-	struct cp_lsc lsc;
-	char serial[CP_LSC_SERIAL_MAX];
-	unsigned others = CP_LSC_LIVE;
-	int64_t at = now_us(f);
-	int rc;
-
-	/* what is held is no news; what is refused was refused before it came here */
-	if ((state != CP_LSC_OFFERED && state != CP_LSC_SUPERSEDED) || cp_lsc_serial(cert, serial) < 0 ||
-	    cp_store_lsc(f->env.store, serial, &lsc) < 0)
-		return;
-	if (cp_capf_busy(f, device)) /* a newer one may be on its way to it right now */
-		others &= ~CP_LSC_BIT(CP_LSC_OFFERED);
-	b = cp_batch_create();
-	e = calloc(1, sizeof(*e));
-	if (strcmp(lsc.device, device) != 0 || b == NULL || e == NULL)
-		goto out;
-	e->capf = f;
-	snprintf(e->device, sizeof(e->device), "%s", device);
-	if (now_held(f, b, e, serial, cert, others, at) < 0)
-		goto out;
-	if (cp_store_capf_op(f->env.store, device, &rec) == 0) {
-		if (rec.id == lsc.op_id && rec.op == CP_CAPF_OP_INSTALL && rec.status != CP_CAPF_ST_DONE && rec.status != CP_CAPF_ST_NONE) {
-			struct cp_capf_end end = {.outcome = CP_CAPF_OUT_DONE, .op = CP_CAPF_OP_INSTALL, .device = device,
-						  .detail = "it showed its new LSC", .authenticated = true};
-
-			rec.status = CP_CAPF_ST_PENDING; /* it had been given up */
-			if (cp_capf_op_end(&rec, &end, at, NULL) && cp_batch_capf_op(b, &rec) < 0) {
-				cp_capf_oprec_free(&rec);
-				goto out;
-			}
-		}
-		cp_capf_oprec_free(&rec);
-	}
-	audit(b, "capf.evidence", device, "the phone", serial, "it showed its LSC");
-	rc = cp_store_submit(f->env.store, b, recorded, e);
-	b = NULL;
-	if (rc == 0)
-		e = NULL;
-	cfg_log(CFG_LOG_NOTICE, "capf-evidence", "device=%s serial=%s was=%s", device, serial, cp_lsc_state_name(state));
-out:
-	cp_batch_destroy(b);
-	if (e != NULL)
-		ending_free(e);
-	cp_lsc_free(&lsc);
-}
 
 bool cp_capf_busy(const struct cp_capf *f, const char *device)
 {
@@ -817,7 +382,7 @@ static bool sweep_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 			s->n++;
 		} else if (cp_capf_op_expire(&rec, s->at) && !cp_capf_busy(s->f, rec.device)) {
 			cp_batch_capf_op(s->b, &rec);
-			audit(s->b, "capf.expired", rec.device, "the clock", NULL, NULL);
+			cp_capf_audit(s->b, "capf.expired", rec.device, "the clock", NULL, NULL);
 			s->n++;
 		}
 		cp_capf_oprec_free(&rec);
@@ -833,7 +398,7 @@ static bool sweep_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 
 static void sweep(struct cp_capf *f)
 {
-	struct sweep s = {.f = f, .b = cp_batch_create(), .at = now_us(f)};
+	struct sweep s = {.f = f, .b = cp_batch_create(), .at = cp_capf_now_us(f)};
 
 	if (s.b == NULL)
 		return;
@@ -847,7 +412,7 @@ static void sweep(struct cp_capf *f)
 void cp_capf_tick(struct cp_capf *f)
 {
 	uint64_t now = now_ms(f);
-	struct client *c, *next;
+	struct cp_capf_client *c, *next;
 
 	for (c = TAILQ_FIRST(&f->clients); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
@@ -893,14 +458,14 @@ int cp_capf_create(const struct cp_capf_env *env, struct cp_capf **ret)
 
 void cp_capf_destroy(struct cp_capf *f)
 {
-	struct client *c;
-	struct job *j;
+	struct cp_capf_client *c;
+	struct cp_capf_job *j;
 
 	if (f == NULL)
 		return;
 	while ((j = STAILQ_FIRST(&f->waiting)) != NULL) { /* what no thread took any more */
 		STAILQ_REMOVE_HEAD(&f->waiting, link);
-		job_free(j);
+		cp_capf_job_free(j);
 	}
 	while ((c = TAILQ_FIRST(&f->clients)) != NULL)
 		client_free(c);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of the CAPF service share: its sessions (capf.c), how a phone's key becomes a certificate (capfissue.c), and what a
+ * session's end makes of the records (capfend.c). Event
+ * loop's thread, but for what a job's work may touch.
+ */
+#ifndef CP_ENROL_CAPF_PRIV_H
+#define CP_ENROL_CAPF_PRIV_H
+
+#include <sys/queue.h>
+
+#include "enrol/capf.h"
+#include "store/phonecfg.h"
+#include "store/store.h"
+#include "store/tab.h"
+
+struct cp_conn;
+struct event;
+
+struct cp_capf_client { /* a connection, its session, and what is under way for them */
+	TAILQ_ENTRY(cp_capf_client) link;
+	struct cp_capf *capf;
+	struct cp_conn *conn; /* NULL: gone */
+	struct cp_capf_sess *sess;
+	char device[CP_DEVICE_NAME_MAX]; /* whose slot it has; "": none */
+	char from[64];
+	uint64_t op_id;
+	char serial[CP_LSC_SERIAL_MAX]; /* of what was offered */
+	X509 *cert;                     /* that very certificate: reading one again is slow */
+	unsigned holds;                 /* jobs and batches that will call back */
+	bool ended;
+};
+
+enum cp_capf_what { CP_CAPF_UNSEAL, CP_CAPF_ISSUE, CP_CAPF_KEEP };
+
+struct cp_capf_job {
+	STAILQ_ENTRY(cp_capf_job) link;
+	struct cp_capf_client *c;
+	enum cp_capf_what what;
+	int rc;
+	char device[CP_DEVICE_NAME_MAX];
+	char why[160];
+	/* CP_CAPF_UNSEAL */
+	struct cp_buf sealed;
+	char aad[64], string[CP_CAPF_STRING_MAX + 1];
+	struct cp_capf_order order;
+	/* CP_CAPF_ISSUE */
+	EVP_PKEY *pub;
+	X509 *cert;
+	/* CP_CAPF_KEEP: what it showed, and what it authenticated with */
+	X509 *shown[2];
+	uint8_t kind[2];
+	struct cp_batch *batch; /* submitted behind it */
+};
+
+struct cp_capf {
+	struct cp_capf_env env;
+	TAILQ_HEAD(, cp_capf_client) clients;
+	struct cp_tab slots; /* device -> client */
+	STAILQ_HEAD(, cp_capf_job) waiting;
+	unsigned jobs, waits;
+	struct event *tick;
+	uint32_t next_id;
+	uint64_t swept_ms;
+	struct cp_capf_stats stats;
+};
+
+int64_t cp_capf_now_us(const struct cp_capf *f); /* wall clock */
+
+/** A job for a thread, for this client; NULL: no memory. cp_capf_job_start() owns it. */
+struct cp_capf_job *cp_capf_job_new(struct cp_capf_client *c, enum cp_capf_what what, const char *device);
+void cp_capf_job_start(struct cp_capf_job *j);
+/** One that was not started. */
+void cp_capf_job_free(struct cp_capf_job *j);
+
+/** Audit: what happened to whose certificate. 'serial' and 'text' may be NULL. */
+void cp_capf_audit(struct cp_batch *b, const char *event, const char *device, const char *who, const char *serial, const char *text);
+
+/* capfissue.c */
+
+/** struct cp_capf_owner's issue(). */
+void cp_capf_issue(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub);
+/** A job of CP_CAPF_ISSUE is done. */
+void cp_capf_issued(struct cp_capf_job *j);
+
+/* capfend.c */
+
+/** struct cp_capf_owner's record(). */
+void cp_capf_record(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end *end);
+#endif
