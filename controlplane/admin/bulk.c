@@ -10,16 +10,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "bulk.h"
 #include "internal.h"
 #include "offload.h"
 
 #define STEP      500 /* records of one look at the disk */
 #define TEXT_STEP (1u << 20)
 
-struct bulk {
-	struct cmds *cmds;
+struct cp_bulk {
+	struct cp_bulk_job job;
 	struct cp_admin_req *req;
-	bulk_fn make;
 	bool view;  /* from memory, not from the disk */
 	bool first; /* of an array */
 	char *text; /* mapped: given back to the system, not to the heap, so that none of it stays */
@@ -31,7 +31,7 @@ struct bulk {
 
 static int add(const char *data, size_t len, void *ctx)
 {
-	struct bulk *b = ctx;
+	struct cp_bulk *b = ctx;
 
 	if (b->rc < 0)
 		return -1;
@@ -61,7 +61,7 @@ static void unmap(const void *data, size_t len, void *ctx)
 	munmap((void *)(uintptr_t)data, (size_t)(uintptr_t)ctx);
 }
 
-static void drop(struct bulk *b)
+static void drop(struct cp_bulk *b)
 {
 	if (b->text != NULL)
 		munmap(b->text, b->cap);
@@ -70,37 +70,55 @@ static void drop(struct bulk *b)
 	b->rc = 0;
 }
 
-void bulk_text(struct bulk *b, const char *text)
+void cp_bulk_text(struct cp_bulk *b, const char *text)
 {
 	add(text, strlen(text), b);
 }
 
-void bulk_value(struct bulk *b, json_t *value)
+void cp_bulk_value(struct cp_bulk *b, json_t *value)
 {
 	if (value == NULL || json_dump_callback(value, add, b, JSON_COMPACT | JSON_ENCODE_ANY) < 0)
 		b->rc = b->rc < 0 ? b->rc : -ENOMEM;
 	json_decref(value);
 }
 
-void bulk_array(struct bulk *b)
+void *cp_bulk_ctx(const struct cp_bulk *b)
 {
-	bulk_text(b, "[");
+	return b->job.ctx;
+}
+
+bool cp_bulk_on_loop(const struct cp_bulk *b)
+{
+	return b->view;
+}
+
+void cp_bulk_fail(struct cp_bulk *b, int rc)
+{
+	if (b->rc == 0)
+		b->rc = rc;
+}
+
+void cp_bulk_array(struct cp_bulk *b)
+{
+	cp_bulk_text(b, "[");
 	b->first = true;
 }
 
-void bulk_item(struct bulk *b, json_t *item)
+void cp_bulk_item(struct cp_bulk *b, json_t *item)
 {
 	if (!b->first)
-		bulk_text(b, ",");
+		cp_bulk_text(b, ",");
 	b->first = false;
-	bulk_value(b, item);
+	cp_bulk_value(b, item);
 }
 
 /* --- records --- */
 
 struct step {
-	struct bulk *b;
-	bulk_record_fn fn;
+	struct cp_bulk *b;
+	cp_bulk_record_fn fn;
+	const char *prefix;
+	size_t prefix_len;
 	uint8_t last[CP_STORE_KEY_MAX + 1]; /* with a zero behind it: the next key above it */
 	size_t last_len;
 	unsigned left;
@@ -109,27 +127,36 @@ struct step {
 static bool one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct step *s = ctx;
+	bool ours = key_len >= s->prefix_len && memcmp(key, s->prefix, s->prefix_len) == 0;
 
-	if (!s->b->view) {
-		if (s->left-- == 0 || key_len >= sizeof(s->last))
-			return false;
-		memcpy(s->last, key, key_len);
-		s->last[key_len] = 0;
-		s->last_len = key_len + 1;
+	if (s->b->view) {
+		if (ours)
+			s->fn(s->b, key, key_len, val, len);
+		return s->b->rc == 0;
 	}
+	if (!ours)
+		return false; /* the scan began at the first of them */
+	if (s->left-- == 0 || key_len >= sizeof(s->last))
+		return false;
+	memcpy(s->last, key, key_len);
+	s->last[key_len] = 0;
+	s->last_len = key_len + 1;
 	s->fn(s->b, key, key_len, val, len);
 	return s->b->rc == 0;
 }
 
-void bulk_each(struct bulk *b, enum cp_cf cf, bulk_record_fn fn)
+void cp_bulk_each(struct cp_bulk *b, enum cp_cf cf, const char *prefix, cp_bulk_record_fn fn)
 {
-	struct step s = {.b = b, .fn = fn};
-	struct cp_store *store = cmds_store(b->cmds);
+	struct step s = {.b = b, .fn = fn, .prefix = prefix != NULL ? prefix : ""};
+	struct cp_store *store = b->job.store;
 
+	s.prefix_len = strlen(s.prefix);
 	if (b->view) {
 		cp_store_each(store, cf, one, &s);
 		return;
 	}
+	memcpy(s.last, s.prefix, s.prefix_len);
+	s.last_len = s.prefix_len;
 	do {
 		int rc;
 
@@ -140,9 +167,9 @@ void bulk_each(struct bulk *b, enum cp_cf cf, bulk_record_fn fn)
 	} while (b->rc == 0 && s.left == UINT_MAX); /* there was one more */
 }
 
-int bulk_get(struct bulk *b, enum cp_cf cf, const void *key, size_t key_len, struct cp_buf *ret)
+int cp_bulk_get(struct cp_bulk *b, enum cp_cf cf, const void *key, size_t key_len, struct cp_buf *ret)
 {
-	struct cp_store *store = cmds_store(b->cmds);
+	struct cp_store *store = b->job.store;
 	const uint8_t *val;
 	size_t len;
 	int rc = b->view ? cp_store_get(store, cf, key, key_len, &val, &len)
@@ -163,16 +190,23 @@ int bulk_get(struct bulk *b, enum cp_cf cf, const void *key, size_t key_len, str
 
 static void work(void *arg)
 {
-	struct bulk *b = arg;
+	struct cp_bulk *b = arg;
 
-	bulk_text(b, "{\"ok\":true,\"result\":");
-	b->make(b);
-	bulk_text(b, "}");
+	cp_bulk_text(b, "{\"ok\":true,\"result\":");
+	b->job.make(b);
+	cp_bulk_text(b, "}");
+}
+
+static void bulk_free(struct cp_bulk *b)
+{
+	if (b->job.free_ctx != NULL)
+		b->job.free_ctx(b->job.ctx);
+	free(b);
 }
 
 static void done(void *arg)
 {
-	struct bulk *b = arg;
+	struct cp_bulk *b = arg;
 
 	if (b->rc < 0 && b->rc != -ENOMEM && !b->view) {
 		drop(b);
@@ -185,28 +219,36 @@ static void done(void *arg)
 	} else {
 		admin_reply_text(b->req, b->text, b->len, unmap, (void *)(uintptr_t)b->cap);
 	}
-	free(b);
+	bulk_free(b);
 }
 
-void cmds_bulk(struct cmds *cmds, struct cp_admin_req *req, bulk_fn make)
+void cp_bulk_run(struct cp_admin_req *req, const struct cp_bulk_job *job)
 {
-	struct bulk *b = calloc(1, sizeof(*b));
+	struct cp_bulk *b = calloc(1, sizeof(*b));
 	int rc;
 
 	if (b == NULL) {
+		if (job->free_ctx != NULL)
+			job->free_ctx(job->ctx);
 		cp_admin_fail_rc(req, -ENOMEM, NULL);
 		return;
 	}
-	*b = (struct bulk){.cmds = cmds, .req = req, .make = make};
-	if (cmds_offload(cmds) == NULL) { /* no loop, no threads */
+	b->job = *job;
+	b->req = req;
+	if (job->offload == NULL) { /* no loop, no threads */
 		b->view = true;
 		work(b);
 		done(b);
 		return;
 	}
-	rc = cp_offload_run(cmds_offload(cmds), work, done, b);
+	rc = cp_offload_run(job->offload, work, done, b);
 	if (rc < 0) {
 		cp_admin_fail_rc(req, rc, "too many answers are being made");
-		free(b);
+		bulk_free(b);
 	}
+}
+
+void cmds_bulk(struct cmds *cmds, struct cp_admin_req *req, cp_bulk_fn make)
+{
+	cp_bulk_run(req, &(struct cp_bulk_job){.store = cmds_store(cmds), .offload = cmds_offload(cmds), .make = make});
 }

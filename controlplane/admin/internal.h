@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "admin.h"
+#include "bulk.h"
 #include "store/store.h"
 
 struct cp_server;
@@ -95,25 +96,12 @@ void change_written(void *ctx, int rc);
 		cmds_run(ctx, req, args, NULL, attempt_##name);                            \
 	}
 
-/*
- * bulk.c: an answer that grows with the store, made by 'make' on a thread (or on the loop): it may use what follows, and
- * nothing else of the store or the dispatcher.
- */
-struct bulk;
-typedef void (*bulk_fn)(struct bulk *b);
-typedef void (*bulk_record_fn)(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
-void cmds_bulk(struct cmds *cmds, struct cp_admin_req *req, bulk_fn make);
-void bulk_text(struct bulk *b, const char *text);
-void bulk_value(struct bulk *b, json_t *value); /* taken */
-void bulk_array(struct bulk *b);                /* '['; items have commas between them; ']' is bulk_text()'s */
-void bulk_item(struct bulk *b, json_t *item);   /* taken */
-void bulk_each(struct bulk *b, enum cp_cf cf, bulk_record_fn fn);
-/* One record: 0 and heap in *ret, or -ENOENT; other errors become the answer. */
-int bulk_get(struct bulk *b, enum cp_cf cf, const void *key, size_t key_len, struct cp_buf *ret);
+/* bulk.h, with the commands' store and threads. */
+void cmds_bulk(struct cmds *cmds, struct cp_admin_req *req, cp_bulk_fn make);
 
 /* show.c */
 int cmds_show(struct cmds *cmds, struct cp_admin *admin);
-void bulk_device(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
+void bulk_device(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
 extern const char *const cmds_no_args[], *const cmds_name_arg[]; /* for cp_admin_arg_known() */
 
 /*

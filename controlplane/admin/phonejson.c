@@ -70,6 +70,7 @@ static const struct member profile_members[] = {
 	B("no_verify", cp_profile, no_verify),
 	E("capf_auth", cp_profile, capf_auth, cp_capf_auth_parse, cp_capf_auth_name),
 	S("capf_key", cp_profile, capf_key),
+	S("capf_backup", cp_profile, capf_backup),
 	U("port", cp_profile, port, 65535),
 	U("nonce_s", cp_profile, nonce_s, 86400),
 	S("load", cp_profile, load),

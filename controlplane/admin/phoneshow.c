@@ -113,49 +113,49 @@ static void show_srst(void *ctx, struct cp_admin_req *req, const json_t *args)
 	cp_admin_reply(req, l.srsts);
 }
 
-static void export_srst(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+static void export_srst(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct cp_srst s;
 
 	if (key_len <= 5 || memcmp(key, "srst/", 5) != 0 || cp_srst_parse(val, len, &s) < 0)
 		return;
-	bulk_item(b, srst_to_json(&s));
+	cp_bulk_item(b, srst_to_json(&s));
 	cp_srst_free(&s);
 }
 
-static void export_profile(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+static void export_profile(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct cp_profile p;
 
 	if (key_len <= 8 || memcmp(key, "profile/", 8) != 0 || cp_profile_parse(val, len, &p) < 0)
 		return;
-	bulk_item(b, profile_to_json(&p));
+	cp_bulk_item(b, profile_to_json(&p));
 	cp_profile_free(&p);
 }
 
-static void make_export(struct bulk *b)
+static void make_export(struct cp_bulk *b)
 {
 	struct cp_cluster c = {0};
 	struct cp_buf val;
 
-	bulk_text(b, "{\"srst\":");
-	bulk_array(b);
-	bulk_each(b, CP_CF_PROFILE, export_srst);
-	bulk_text(b, "],\"profiles\":");
-	bulk_array(b);
-	bulk_each(b, CP_CF_PROFILE, export_profile);
-	bulk_text(b, "],\"devices\":");
-	bulk_array(b);
-	bulk_each(b, CP_CF_DEVICE, bulk_device);
-	bulk_text(b, "],\"cluster\":");
-	if (bulk_get(b, CP_CF_PROFILE, "cluster", 7, &val) == 0) {
+	cp_bulk_text(b, "{\"srst\":");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_PROFILE, NULL, export_srst);
+	cp_bulk_text(b, "],\"profiles\":");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_PROFILE, NULL, export_profile);
+	cp_bulk_text(b, "],\"devices\":");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_DEVICE, NULL, bulk_device);
+	cp_bulk_text(b, "],\"cluster\":");
+	if (cp_bulk_get(b, CP_CF_PROFILE, "cluster", 7, &val) == 0) {
 		if (cp_cluster_parse(val.data, val.len, &c) < 0)
 			memset(&c, 0, sizeof(c)); /* not served: as if there were none */
 		free(val.data);
 	}
-	bulk_value(b, cluster_to_json(&c));
+	cp_bulk_value(b, cluster_to_json(&c));
 	cp_cluster_free(&c);
-	bulk_text(b, ",\"replace\":true}");
+	cp_bulk_text(b, ",\"replace\":true}");
 }
 
 /* What import reads: secrets as they are sealed, good only where the same signer's keys are. */

@@ -43,7 +43,7 @@ static void gateway_show(void *ctx, struct cp_admin_req *req, const json_t *args
 		cp_admin_reply(req, gateway_to_json(gw));
 }
 
-void bulk_device(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+void bulk_device(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct cp_device dev;
 
@@ -51,15 +51,15 @@ void bulk_device(struct bulk *b, const uint8_t *key, size_t key_len, const uint8
 	(void)key_len;
 	if (cp_device_parse(val, len, &dev) < 0)
 		return; /* not served: the alarm store-bad-record tells of it */
-	bulk_item(b, device_to_json(&dev));
+	cp_bulk_item(b, device_to_json(&dev));
 	cp_device_free(&dev);
 }
 
-static void make_devices(struct bulk *b)
+static void make_devices(struct cp_bulk *b)
 {
-	bulk_array(b);
-	bulk_each(b, CP_CF_DEVICE, bulk_device);
-	bulk_text(b, "]");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_DEVICE, NULL, bulk_device);
+	cp_bulk_text(b, "]");
 }
 
 static void show_devices(void *ctx, struct cp_admin_req *req, const json_t *args)
@@ -68,7 +68,7 @@ static void show_devices(void *ctx, struct cp_admin_req *req, const json_t *args
 		cmds_bulk(ctx, req, make_devices);
 }
 
-static void device_lines(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+static void device_lines(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct cp_device dev;
 
@@ -77,12 +77,12 @@ static void device_lines(struct bulk *b, const uint8_t *key, size_t key_len, con
 	if (cp_device_parse(val, len, &dev) < 0)
 		return;
 	for (unsigned i = 0; i < dev.line_cnt; i++)
-		bulk_item(b, json_pack("{s:s,s:b,s:s,s:s,s:i,s:s}", "number", dev.lines[i].number, "prefix", 0, "owner",
+		cp_bulk_item(b, json_pack("{s:s,s:b,s:s,s:s,s:i,s:s}", "number", dev.lines[i].number, "prefix", 0, "owner",
 				       dev.name, "kind", "device", "line", (int)i + 1, "label", dev.lines[i].label));
 	cp_device_free(&dev);
 }
 
-static void gateway_lines(struct bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+static void gateway_lines(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	struct cp_gateway gw;
 
@@ -91,18 +91,18 @@ static void gateway_lines(struct bulk *b, const uint8_t *key, size_t key_len, co
 	if (cp_gateway_parse(val, len, &gw) < 0)
 		return;
 	for (unsigned i = 0; i < gw.number_cnt; i++)
-		bulk_item(b, json_pack("{s:s,s:b,s:s,s:s,s:s}", "number", gw.numbers[i].number, "prefix",
+		cp_bulk_item(b, json_pack("{s:s,s:b,s:s,s:s,s:s}", "number", gw.numbers[i].number, "prefix",
 				       (int)gw.numbers[i].prefix, "owner", gw.name, "kind", "gateway", "endpoint",
 				       gw.numbers[i].endpoint));
 	cp_gateway_free(&gw);
 }
 
-static void make_lines(struct bulk *b)
+static void make_lines(struct cp_bulk *b)
 {
-	bulk_array(b);
-	bulk_each(b, CP_CF_DEVICE, device_lines);
-	bulk_each(b, CP_CF_GATEWAY, gateway_lines);
-	bulk_text(b, "]");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_DEVICE, NULL, device_lines);
+	cp_bulk_each(b, CP_CF_GATEWAY, NULL, gateway_lines);
+	cp_bulk_text(b, "]");
 }
 
 static void show_lines(void *ctx, struct cp_admin_req *req, const json_t *args)

@@ -286,6 +286,7 @@ static const struct ctl_opt device_set_opts[] = {
 	ON_OFF("no-verify", "no_verify", "these phones cannot verify signatures", "they can"), \
 	{"--capf-auth", "HOW", CTL_STR, "capf_auth", NULL, false, "none, string, null, lsc or mic"}, \
 	{"--capf-key", "KEY", CTL_STR, "capf_key", NULL, false, "rsa-2048, ec-p256, ..."}, \
+	{"--capf-backup", "KEY", CTL_STR, "capf_backup", NULL, false, "RSA key to ask for if the phone cannot make the EC key"}, \
 	{"--ciphers-off", "N,...", CTL_STR, "ciphers_off", NULL, false, "disableTLSCiphers of the phone"}, FILE_OPTS
 static const struct ctl_opt profile_opts[] = {
 	PROFILE_OPTS,
@@ -342,6 +343,9 @@ static const struct ctl_opt capf_set_opts[] = {
 };
 static const struct ctl_opt capf_report_opts[] = {
 	{"--status", "TEXT", CTL_STR, "status", NULL, false, "pending, failed or successful"},
+	{"--expiring", "DAYS", CTL_INT, "expiring", NULL, false, "whose LSC expires within so many days, or has"},
+	{"--profile", "NAME", CTL_STR, "profile", NULL, false, "devices of this security profile"},
+	{"--model", "MODEL", CTL_STR, "model", NULL, false, "devices of this model"},
 	{"--csv", NULL, CTL_LOCAL, NULL, NULL, false, "as CSV"},
 	END,
 };

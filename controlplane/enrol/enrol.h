@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Enrolment joined to the rest of the controlplane: CAPF's listener, whom it believes, its commands (capfcmd.c). */
+/* Enrolment joined to the rest of the controlplane: CAPF's listener, whom it believes, its commands (capfcmd.h). */
 #ifndef CP_ENROL_ENROL_H
 #define CP_ENROL_ENROL_H
 

@@ -33,6 +33,7 @@ static const struct cp_field profile_fields[] = {
 	F(17, CP_F_STR, cp_profile, network_locale),
 	F(18, CP_F_STR, cp_profile, srst),
 	F(19, CP_F_STR, cp_profile, ciphers_off),
+	F(20, CP_F_STR, cp_profile, capf_backup),
 	CP_HARDEN_FIELDS(32, cp_profile),
 	F(60, CP_F_UINT, cp_profile, changed_us),
 	END,
@@ -190,6 +191,9 @@ int cp_profile_check(const struct cp_profile *p, char *why, size_t size)
 	if (!key_ok(p->capf_key))
 		return bad(why, size, "%s: CAPF key %s is not rsa-512 to rsa-4096, ec-p256, ec-p384 or ec-p521", p->name,
 			   cfg_q(p->capf_key));
+	if (p->capf_backup[0] != '\0' &&
+	    (!key_ok(p->capf_backup) || strncmp(p->capf_backup, "rsa-", 4) != 0 || strncmp(p->capf_key, "ec-", 3) != 0))
+		return bad(why, size, "%s: CAPF backup is an RSA key, for a CAPF key that is an EC key", p->name);
 	if (p->nonce_s > 86400)
 		return bad(why, size, "%s: a nonce is valid for 86400 s at most", p->name);
 	if (p->oauth && p->digest)

@@ -42,6 +42,7 @@ struct cp_profile {
 	bool no_verify;         /* the phones cannot verify signatures: their configuration is not signed */
 	uint8_t capf_auth;      /* enum cp_capf_auth */
 	char capf_key[16];      /* "rsa-2048", ..., "" not said */
+	char capf_backup[16];   /* RSA key asked for when a phone cannot make the EC key; "" none */
 	uint16_t port;          /* SIP port of the phone, 0: 5060 */
 	uint32_t nonce_s;       /* validity of a digest nonce, 0: 600 */
 	char load[CP_LOAD_MAX]; /* firmware */

@@ -112,6 +112,10 @@ static void test_rules(void)
 		{{.mode = 3, .encrypted_config = true, .capf_key = "ec-p256"}, "cannot unwrap"},
 		{{.mode = 3, .encrypted_config = true, .capf_key = "rsa-2048"}, NULL},
 		{{.mode = 3, .capf_key = "dsa"}, "CAPF key"},
+		{{.mode = 3, .capf_key = "ec-p384", .capf_backup = "rsa-2048"}, NULL},
+		{{.mode = 3, .capf_key = "ec-p384", .capf_backup = "ec-p256"}, "CAPF backup"},
+		{{.mode = 3, .capf_key = "rsa-2048", .capf_backup = "rsa-2048"}, "CAPF backup"},
+		{{.mode = 3, .capf_backup = "rsa-2048"}, "CAPF backup"},
 		{{.mode = 3, .load = "../x"}, "no file name"},
 		{{.mode = 3, .user_locale = "a/b"}, "no file name"},
 		{{.mode = 3, .ciphers_off = "1;2"}, "ciphers"},
@@ -164,7 +168,7 @@ PARSER(cp_cluster)
 static void test_records(void)
 {
 	struct cp_profile p = {.name = "p", .description = "d", .protocol = 2, .mode = 1, .transport = 2, .digest = true,
-			       .digest_exclude = true, .no_verify = true, .capf_auth = 1, .capf_key = "rsa-1024", .port = 5070,
+			       .digest_exclude = true, .no_verify = true, .capf_auth = 1, .capf_key = "ec-p256", .capf_backup = "rsa-1024", .port = 5070,
 			       .nonce_s = 60, .load = "l", .user_locale = "u", .network_locale = "n", .srst = "s",
 			       .ciphers_off = "1", .changed_us = 5};
 	struct cp_srst_addr addr[3] = {0};
