@@ -15,6 +15,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+#include "spki.h"
 #include "x509.h"
 
 #define BACKDATE_S    300 /* phones' clocks differ from ours */
@@ -106,17 +107,13 @@ bool pki_key_acceptable(EVP_PKEY *key)
 
 bool pki_lsc_key_acceptable(EVP_PKEY *key, bool old)
 {
-	BIGNUM *e = NULL;
-	char group[32];
-	bool ok;
+	struct pki_spki k;
+	uint8_t *der = NULL;
+	int len = i2d_PUBKEY(key, &der);
+	bool ok = len > 0 && pki_spki_parse(der, (size_t)len, &k) == 0 && pki_lsc_spki_acceptable(&k, old);
 
-	if (pki_key_acceptable(key))
-		return true;
-	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)
-		return EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) == 1 && strcmp(group, "secp521r1") == 0;
-	ok = old && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= 512 && EVP_PKEY_get_bits(key) < 2048 &&
-	     EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(e) && BN_num_bits(e) >= 2 && BN_num_bits(e) <= 64;
-	BN_free(e);
+	OPENSSL_free(der);
+	ERR_clear_error();
 	return ok;
 }
 
@@ -187,9 +184,8 @@ static int set_subject(X509 *cert, const char *cn, const char *org)
 	return 0;
 }
 
-/* What all certificates share; extensions and signature follow. */
-static int begin(X509 *issuer, EVP_PKEY *pub, const char *cn, const char *org, int64_t now,
-                 unsigned days, X509 **ret_cert)
+/* What all certificates share; public key, extensions and signature follow. */
+static int begin_keyless(X509 *issuer, const char *cn, const char *org, int64_t now, unsigned days, X509 **ret_cert)
 {
 	X509 *cert = X509_new();
 	int rc = -EIO;
@@ -198,8 +194,7 @@ static int begin(X509 *issuer, EVP_PKEY *pub, const char *cn, const char *org, i
 		rc = -EINVAL;
 		goto out;
 	}
-	if (cert == NULL || X509_set_version(cert, X509_VERSION_3) != 1 || set_serial(cert) < 0 ||
-	    X509_set_pubkey(cert, pub) != 1)
+	if (cert == NULL || X509_set_version(cert, X509_VERSION_3) != 1 || set_serial(cert) < 0)
 		goto out;
 	rc = set_subject(cert, cn, org);
 	if (rc == 0)
@@ -214,6 +209,17 @@ static int begin(X509 *issuer, EVP_PKEY *pub, const char *cn, const char *org, i
 	cert = NULL;
 out:
 	X509_free(cert);
+	return rc;
+}
+
+static int begin(X509 *issuer, EVP_PKEY *pub, const char *cn, const char *org, int64_t now, unsigned days, X509 **ret_cert)
+{
+	int rc = begin_keyless(issuer, cn, org, now, days, ret_cert);
+
+	if (rc == 0 && X509_set_pubkey(*ret_cert, pub) != 1) {
+		X509_free(*ret_cert);
+		rc = -EIO;
+	}
 	return rc;
 }
 
@@ -474,8 +480,8 @@ int pki_server_issue(const struct pki_ca *ca, EVP_PKEY *key, const char *cn, con
 	return finish(cert, ca->key, rc, ret_cert);
 }
 
-int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bool old, int64_t now,
-                  unsigned days, X509 **ret_cert)
+int pki_lsc_issue_spki(const struct pki_ca *ca, const char *device, const struct pki_spki *key, bool old, int64_t now, unsigned days,
+		       uint8_t **ret_der, size_t *ret_len)
 {
 	static const struct {
 		int nid;
@@ -488,26 +494,58 @@ int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bo
 		{NID_authority_key_identifier, "keyid:always"},
 	};
 	char uri[8 + PKI_DEVICE_MAX], org[65];
+	unsigned char *der = NULL;
 	X509 *cert = NULL;
-	int rc;
+	int rc, len;
 
 	if (!pki_device_valid(device))
 		return -EINVAL;
-	if (!pki_lsc_key_acceptable(pub, old))
+	if (!pki_lsc_spki_acceptable(key, old))
 		return -EACCES;
 	if (X509_NAME_get_text_by_NID(X509_get_subject_name(ca->cert), NID_organizationName, org,
 	                              sizeof(org)) <= 0)
 		org[0] = '\0';
-	rc = begin(ca->cert, pub, device, org[0] != '\0' ? org : NULL, now, days, &cert);
+	rc = begin_keyless(ca->cert, device, org[0] != '\0' ? org : NULL, now, days, &cert);
 	if (rc < 0)
 		return rc;
+	rc = pki_spki_set(cert, key);
 	for (size_t i = 0; rc == 0 && i < sizeof(ext) / sizeof(ext[0]); i++)
 		rc = add_ext(cert, ca->cert, ext[i].nid, ext[i].value);
 	memcpy(uri, "URI:", 4);
 	memcpy(uri + 4, device, strlen(device) + 1);
 	if (rc == 0)
 		rc = add_ext(cert, ca->cert, NID_subject_alt_name, uri);
-	return finish(cert, ca->key, rc, ret_cert);
+	rc = finish(cert, ca->key, rc, &cert);
+	if (rc < 0)
+		return rc;
+	len = i2d_X509(cert, &der);
+	X509_free(cert);
+	if (len <= 0)
+		return -EIO;
+	*ret_der = der;
+	*ret_len = (size_t)len;
+	return 0;
+}
+
+int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bool old, int64_t now, unsigned days, X509 **ret_cert)
+{
+	struct pki_spki key;
+	uint8_t *spki = NULL, *der = NULL;
+	int n = i2d_PUBKEY(pub, &spki), rc;
+	size_t len = 0;
+
+	if (!pki_device_valid(device))
+		rc = -EINVAL;
+	else if (n <= 0 || pki_spki_parse(spki, (size_t)n, &key) != 0)
+		rc = -EACCES; /* of another kind, or none that can be written */
+	else
+		rc = pki_lsc_issue_spki(ca, device, &key, old, now, days, &der, &len);
+	if (rc == 0 && pki_cert_parse(der, len, ret_cert) != 0)
+		rc = -EIO;
+	OPENSSL_free(der);
+	OPENSSL_free(spki);
+	ERR_clear_error();
+	return rc;
 }
 
 int pki_csr_pubkey(const uint8_t *der, size_t len, EVP_PKEY **ret_pub)

@@ -27,6 +27,8 @@ enum pki_use { /* what a certificate of ours is for: key usages and basic constr
 	PKI_USE_IPSEC,  /* as a server, and IKE */
 };
 
+struct pki_spki;
+
 struct pki_ca {
 	EVP_PKEY *key;
 	X509 *cert;
@@ -73,7 +75,7 @@ int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char 
  */
 int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_t now, char *why, size_t why_size);
 
-/** True for what LSCs are issued to: pki_key_acceptable(), P-521, and with 'old' RSA from 512 bits on, which old phones make. */
+/** True for what LSCs are issued to: as pki_key_acceptable(), P-521, and with 'old' RSA from 512 bits on, which old phones make. */
 bool pki_lsc_key_acceptable(EVP_PKEY *key, bool old);
 
 /**
@@ -82,6 +84,9 @@ bool pki_lsc_key_acceptable(EVP_PKEY *key, bool old);
  */
 int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bool old, int64_t now, unsigned days,
 		  X509 **ret_cert);
+/** The same for a key as the phone sent it: the certificate has its very bytes. *ret_der: OPENSSL_free(). */
+int pki_lsc_issue_spki(const struct pki_ca *ca, const char *device, const struct pki_spki *key, bool old, int64_t now, unsigned days,
+		       uint8_t **ret_der, size_t *ret_len);
 
 /** The public key of a PKCS#10 request in DER whose own signature is right. -EBADMSG, -EACCES. */
 int pki_csr_pubkey(const uint8_t *der, size_t len, EVP_PKEY **ret_pub);

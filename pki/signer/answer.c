@@ -17,6 +17,7 @@
 #include "serve.h"
 #include "sign.h"
 #include "signer.h"
+#include "spki.h"
 #include "state.h"
 
 /* DER of what a reply holds; freed, and wiped, after the reply is built. */
@@ -120,44 +121,52 @@ static int do_cas(struct pki_state *st, struct out *out)
 	return rc == 0 ? put_cert(out, 1, st->ident[PKI_IDENT_CAPF].cur.cert) : rc;
 }
 
-static int issue_lsc(struct pki_state *st, const char *device, EVP_PKEY *pub, int64_t now,
-                     struct pki_signer_msg *reply, struct out *out, int at)
+static int issue_lsc(struct pki_state *st, const char *device, const struct pki_spki *key, int64_t now, struct pki_signer_msg *reply,
+		     struct out *out, int at)
 {
 	const struct pki_pair *capf = &st->ident[PKI_IDENT_CAPF].cur;
 	bool old = st->cfg != NULL && st->cfg->enrol.old_keys;
-	X509 *cert = NULL;
 	uint8_t fp[32];
 	int rc;
 
 	if (capf->key == NULL)
 		return refuse(reply, -ENOKEY, "the CAPF issuer's token is not there");
-	rc = pki_lsc_issue(&(struct pki_ca){capf->key, capf->cert}, device, pub, old, now, st->lsc_days,
-	                   &cert);
+	rc = pki_lsc_issue_spki(&(struct pki_ca){capf->key, capf->cert}, device, key, old, now, st->lsc_days, &out->p[at], &out->len[at]);
 	if (rc == -EACCES)
-		return refuse(reply, rc,
-		              pki_lsc_key_acceptable(pub, old) ? "the CAPF issuer has expired"
-		                                      : "key not acceptable");
+		return refuse(reply, rc, pki_lsc_spki_acceptable(key, old) ? "the CAPF issuer has expired" : "key not acceptable");
 	if (rc < 0)
 		return refuse(reply, rc, "not issued");
-	rc = put_cert(out, at, cert);
-	if (rc == 0 && pki_fingerprint(cert, fp) == 0)
+	if (EVP_Digest(out->p[at], out->len[at], fp, NULL, EVP_sha256(), NULL) == 1)
 		cfg_log(CFG_LOG_NOTICE, "lsc-issued",
 		        "device=%s sha256=%02x%02x%02x%02x%02x%02x%02x%02x", device, fp[0], fp[1],
 		        fp[2], fp[3], fp[4], fp[5], fp[6], fp[7]);
-	X509_free(cert);
+	return 0;
+}
+
+/* For a key that is an object here: of a request, or made here. */
+static int issue_for(struct pki_state *st, const char *device, EVP_PKEY *pub, int64_t now, struct pki_signer_msg *reply,
+		     struct out *out, int at)
+{
+	struct pki_spki key;
+	uint8_t *der = NULL;
+	int len = i2d_PUBKEY(pub, &der), rc;
+
+	rc = len > 0 && pki_spki_parse(der, (size_t)len, &key) == 0 ? issue_lsc(st, device, &key, now, reply, out, at)
+								     : refuse(reply, -EACCES, "key not acceptable");
+	OPENSSL_free(der);
 	return rc;
 }
 
 static int do_lsc(struct pki_state *st, const struct pki_signer_msg *m, int64_t now,
                   struct pki_signer_msg *reply, struct out *out)
 {
-	const unsigned char *p = m->b.p;
+	struct pki_spki key;
 	EVP_PKEY *pub = NULL;
-	int rc = 0;
+	int rc;
 
 	if (!pki_device_valid(m->name))
 		return refuse(reply, -EBADMSG, "not a device name");
-	if ((m->a.len == 0) == (m->b.len == 0) || m->b.len > PKI_DER_MAX)
+	if ((m->a.len == 0) == (m->b.len == 0))
 		return refuse(reply, -EBADMSG, "a request or a public key is needed");
 	if (m->a.len > 0) {
 		rc = pki_csr_pubkey(m->a.p, m->a.len, &pub);
@@ -166,15 +175,14 @@ static int do_lsc(struct pki_state *st, const struct pki_signer_msg *m, int64_t 
 			              rc == -EACCES
 			                      ? "the request's signature or key is not acceptable"
 			                      : "not a certificate request");
-	} else {
-		pub = d2i_PUBKEY(NULL, &p, (long)m->b.len);
-		if (pub == NULL || p != m->b.p + m->b.len)
-			rc = refuse(reply, -EBADMSG, "not a public key");
+		rc = issue_for(st, m->name, pub, now, reply, out, 0);
+		EVP_PKEY_free(pub);
+		return rc;
 	}
-	if (rc == 0)
-		rc = issue_lsc(st, m->name, pub, now, reply, out, 0);
-	EVP_PKEY_free(pub);
-	return rc;
+	rc = pki_spki_parse(m->b.p, m->b.len, &key);
+	if (rc < 0)
+		return refuse(reply, rc == -EBADMSG ? rc : -EACCES, rc == -EBADMSG ? "not a public key" : "key not acceptable");
+	return issue_lsc(st, m->name, &key, now, reply, out, 0);
 }
 
 static int do_test_id(struct pki_state *st, const struct pki_signer_msg *m, int64_t now,
@@ -189,7 +197,7 @@ static int do_test_id(struct pki_state *st, const struct pki_signer_msg *m, int6
 		return refuse(reply, -EBADMSG, "no such key type");
 	rc = pki_key_create((enum pki_key_type)m->num, &key);
 	if (rc == 0)
-		rc = issue_lsc(st, m->name, key, now, reply, out, 1);
+		rc = issue_for(st, m->name, key, now, reply, out, 1);
 	if (rc == 0)
 		rc = put_key(out, 0, key);
 	if (rc == 0)

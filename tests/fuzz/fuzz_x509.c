@@ -1,11 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Certificates, requests and PEM bundles from outside: device names, verification, words. */
+/*
+ * Certificates, requests, public keys and PEM bundles from outside: device names, verification, words. What our own readers of DER
+ * accept OpenSSL reads too, and reads the same.
+ */
 #include <stdlib.h>
 #include <string.h>
 
+#include "certder.h"
+#include "spki.h"
 #include "x509.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void own_readers(const uint8_t *data, size_t size)
+{
+	const unsigned char *p = data;
+	struct pki_certder c;
+	struct pki_spki k;
+
+	if (pki_spki_parse(data, size, &k) == 0) {
+		EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)size);
+
+		if (key == NULL || p != data + size || (unsigned)EVP_PKEY_get_bits(key) != k.bits)
+			abort();
+		EVP_PKEY_free(key);
+	}
+	p = data;
+	if (pki_certder_parse(data, size, &c) == 0) {
+		X509 *cert = d2i_X509(NULL, &p, (long)size);
+
+		/* names, algorithms and extensions are not looked at, so that it may be none */
+		if (cert != NULL && (ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), (time_t)c.not_after) != 0 ||
+				     ASN1_STRING_length(X509_get0_serialNumber(cert)) != (int)c.serial_len ||
+				     memcmp(ASN1_STRING_get0_data(X509_get0_serialNumber(cert)), c.serial, c.serial_len) != 0))
+			abort();
+		X509_free(cert);
+	}
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		sk_X509_free(none);
 	}
+	own_readers(data, size);
 	if (pki_cert_parse(data, size, &cert) == 0) {
 		if (pki_name_device(cert, name) == 0 && !pki_device_valid(name))
 			abort();
