@@ -6,6 +6,7 @@
 # old state or the new one, and loses none of them. The alarm backup-due comes with what a bundle holds, outlives a start, and goes with the next backup.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1. Needs strace. 002:P2-40 to P2-43; 004a:PKI-11, BR-01,
 # BR-02, BR-06.
+# Rows: 002:P2-18, R-07, R-15, R-16; 004a:TFTP-08; 004b:CAPF-33.
 # May run beside another.
 set -u
 SC_NAME=backup

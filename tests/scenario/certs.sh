@@ -4,6 +4,7 @@
 # registered over 20 reloads of the CallManager's TLS while openssl s_client sees the new certificate at once. 20 phones; 1,000
 # with RAVELIN_FULL. No dataplane: nobody calls. RAVELIN_BUILD: build directory. As root; exit 0 or 1.
 # 000:P0-04, P0-05; 001:P1-027 to P1-029, P1-033.
+# Rows: 000:P0-24; 001:L471, P1-034, P1-036, P1-046, R-20; 004a:WEB-09, WEB-10.
 # May run beside another.
 set -u
 SC_NAME=certs

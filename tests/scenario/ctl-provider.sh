@@ -5,6 +5,9 @@
 # 000:P0-40; 001:P1-007, P1-008; 004a:CTL-09, CTL-14, CTL-26, PKI-10; 004b:CTL-01, CTL-03, CTL-05, CTL-10, CTL-26; 004c:CT-07, CT-10, CT-12,
 # CT-13, CT-19, CT-20, CT-22, CT-23, CT-25.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# Rows: 000:P0-01, R-01, R-14; 001:P1-006, P1-052, R-02, R-05; 002:P2-02, R-02, R-13; 004a:AUT-04, AUT-07, AUT-10, CTL-01, CTL-06,
+# CTL-07, CTL-15, SRST-03, SRTP-08, SVC-03; 004b:CTL-06, CTL-16 to CTL-19, R-03, R-05, R-06, R-33, SEC-01, SEC-07; 004c:CT-01,
+# CT-14, CT-24.
 # May run beside another.
 set -u
 SC_NAME=ctl-provider

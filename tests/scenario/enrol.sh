@@ -5,6 +5,9 @@
 # that vanish at any byte, and the controlplane killed in the middle of enrolments: 5 times, 200 with RAVELIN_FULL, and no phone's idea
 # of its LSC is another than ours. 004b:CAPF-04, CAPF-10 to CAPF-24, CAPF-35, CAPF-37. RAVELIN_BUILD: build directory. As root;
 # exit 0 or 1.
+# Rows: 000:P0-41, P0-47, P0-48, R-15, R-21; 001:P1-024, P1-030, P1-031, P1-052; 002:P2-34; 004a:CAPF-01, CAPF-02, CAPF-04,
+# CAPF-08, PKI-02, PKI-03; 004b:CAPF-01, CAPF-03, CAPF-09, CAPF-25, CAPF-46, PKI-08, PKI-09, R-21, R-26, SEC-19; 004c:CA-03 to
+# CA-07, CA-11.
 # May run beside another.
 set -u
 SC_NAME=enrol

@@ -5,6 +5,8 @@
 # itself) and by xmllint. A restart signs nothing anew; a change signs one file; explain says what was served.
 # 004a:TFTP-02, TFTP-03, TFTP-05, TFTP-07 to TFTP-09, CTL-29, PKI-07; 002:P2-01, P2-03, P2-11; 001:P1-053, P1-054, P1-132, P1-135.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# Rows: 000:P0-45, P0-47, P0-50; 001:P1-001, P1-002, P1-041, R-26; 002:P2-14, P2-30 to P2-32, P2-51, R-01, R-11; 004a:AUT-02,
+# AUT-05, GEN-02, GEN-03, SVC-03, TFTP-12; 004b:HARD-03, SRST-03.
 # May run beside another.
 set -u
 SC_NAME=provision

@@ -5,6 +5,7 @@
 # sources; and a server that is killed and comes back. 004a: TFTP rows; 000:P0-52 to P0-56. Clients of IPv4 and IPv6 at one
 # listener of both. 1,000 ways out of the tree and 4,000 datagrams of noise; 10,000 and 20,000 with RAVELIN_FULL.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# Rows: 000:R-18.
 # May run beside another.
 set -u
 TRIES=1000 FLOOD=4000

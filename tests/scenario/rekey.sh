@@ -3,6 +3,7 @@
 # Keys through a whole appliance: gateways with every suite, keys of running calls renewed by hand and by age while
 # speech goes both ways (nothing lost, what was heard is what was played), phones' streams opened anew, and no key on a wire.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# Rows: 001:P1-103; 004b:MGCP-01, MGCP-05, R-40; 004c:MG-01, MG-04.
 set -u
 SC_NAME=rekey
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

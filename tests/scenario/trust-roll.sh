@@ -3,6 +3,7 @@
 # A TFTP certificate rolled under two phones, in a whole appliance: what they fetch is in the ledger, a change that would strand one
 # is refused with the number, and after a restart in the middle the old key can be dropped once both are over. Then new certificates of
 # the listeners of files and of the CTL provider, under a download. 002:P2-17, P2-27, P2-36. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# Rows: 002:P2-39; 004c:CR-05.
 # May run beside another.
 set -u
 SC_NAME=troll

@@ -5,6 +5,7 @@
 # of the plan: a TFTP certificate is rolled and its predecessor dropped, so that the ITL has a signer no phone knows; a phone that asks
 # trusts the new ITL, and one that cannot ask does not. The CallManager's needs no question: the ITL names it.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1. 002:P2-04 to P2-08, P2-12, P2-13, P2-17.
+# Rows: 002:P2-14, P2-35, R-06; 004c:CA-02.
 # May run beside another.
 set -u
 SC_NAME=tvs

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/call/: every way a call begins, goes on and ends; after each, nothing of it is left. */
+/* Rows: 001:P1-109, R-17; 004b:MGCP-02, R-39; 004c:MG-02. */
 #include "call_fix.h"
 
 static void to_ringing(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What phones prove to CAPF: signatures of another program's client, bent, by other keys, in other names, at other times. */
+/* Rows: 004b:PKI-09, R-27; 004c:CA-08. */
 #include <errno.h>
 
 #include <openssl/pem.h>
@@ -74,7 +75,7 @@ static const struct {
 	{"install-password-rsa2048.txt", 0, -ENODATA},
 };
 
-/* 004b:CAPF-08, CAPF-09: by LSC, by MIC. The EC one is an LSC of an EC key. */
+/* 004b:CAPF-20, CAPF-21: by LSC, by MIC. The EC one is an LSC of an EC key. */
 static void test_recorded(void)
 {
 	for (unsigned s = 0; s < 2; s++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* capring.c and capfile.c: the ring between worker and writer, and the file with its limits and failures. */
+/* Rows: 004c:PC-08. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

@@ -2,6 +2,7 @@
 /*
  * The rules of CAPF's operations: what may be set for which device, with the catalogue's words where not (004b:CAPF-12, CAPF-17,
  * CAPF-22, CAPF-26; 004c 4.6); what each end of a session makes of an operation (CAPF-04, CAPF-24; 004c:CA-06); and the records.
+ * Rows: 004b:CAPF-23, CAPF-24, CAPF-45, R-21, R-22, R-24, R-25; 004c:CA-03, CA-07.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 /*
  * CAPF sessions: another program's phones replayed against ours, with answers of the same structure; every order, mode and end; what
  * comes out of turn; who vanishes; and that nothing is told as done before it was written down.
+ * Rows: 004b:CAPF-03.
  */
 #include <errno.h>
 

@@ -2,6 +2,7 @@
 /*
  * Trust stores: what may be uploaded and what each refusal says, that nothing is acknowledged that is not on the disk, and
  * that listeners take changes. 000:P0-60, P0-62. With a real store, the admin dispatcher without its socket, and a clock of its own.
+ * Rows: 000:P0-34; 001:P1-027, P1-028, P1-033.
  */
 #include <errno.h>
 #include <signal.h>

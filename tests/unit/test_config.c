@@ -2,6 +2,7 @@
 /*
  * config/: every bad key, type, range and relation is an error that names key and line; the example
  * file is the defaults; garbage and truncation are errors or valid, never more.
+ * Rows: 004b:CAPF-08.
  */
 #include <errno.h>
 #include <stdio.h>

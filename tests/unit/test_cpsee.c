@@ -3,6 +3,7 @@
  * What operators see of media: legs with their figures, filters and pages (call/legview.c), captures with permission,
  * audit and alarm (capture.c), traces in pages (trace.c). The real store and call control, a dataplane's end that the
  * suite plays. PC-*: rows of the catalogue.
+ * Rows: 004c:PC-02, PC-03, PC-08, PC-09.
  */
 #include <jansson.h>
 #include <math.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/admin: csv.c (RFC 4180), phones.c and phoneimport.c: tables of phones in and out. */
+/* Rows: 004b:SEC-23. */
 #include <errno.h>
 #include <openssl/evp.h>
 

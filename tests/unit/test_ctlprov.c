@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The CTL provider: who may ask what, sessions, lock-out, bad requests. Rows 004a:CTL-09 to CTL-18, 004c:CT-06, CT-07. */
+/* The CTL provider: who may ask what, sessions, lock-out, bad requests. Rows 004a:CTL-09, CTL-10, CTL-14, CTL-18; 004c:CT-06, CT-07. */
+/* Rows: 004a:WEB-11. */
 #include <signal.h>
 
 #include "suite.h"

@@ -2,6 +2,7 @@
 /*
  * A phone's configuration: what holds and who says so, and the XML that says it. Read back by libxml2; every text with
  * what XML would stumble over; wire formats section 7, the catalogues' rows as cited.
+ * Rows: 001:P1-041, P1-147, R-05; 004a:SRST-02, SRST-03, SVC-04; 004b:R-05, SEC-03, SRST-05, SRST-07; 004c:SR-03, SR-04.
  */
 #include <event2/event.h>
 #include <libxml/parser.h>

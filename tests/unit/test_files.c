@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What phones can fetch, and who: names, the operator's directory, the cache, trust lists, tokens, the default file. */
+/* Rows: 000:P0-55, R-19; 001:R-01; 002:R-11. */
 #include "files_fix.h"
 
 static void test_names(void)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Configurations with secrets: encrypted for a certificate or under a symmetric key, and where a secret may stand. */
+/* Rows: 000:P0-43; 002:P2-01. */
 #include "files_fix.h"
 
 static const struct cp_profile sip_profile = {.name = "sip", .protocol = CP_PROTOCOL_SIP, .mode = CP_DEVICE_ENCRYPTED,

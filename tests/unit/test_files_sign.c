@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Signed files: by whom, when again and when not, many at once, without the signer; records of signatures. */
+/* Rows: 000:R-21; 001:P1-054, P1-055; 004a:AUT-02; 004b:R-29, SEC-09. */
 #include "files_fix.h"
 
 /* 004a:TFTP-03, TFTP-05; 000:P0-50 */

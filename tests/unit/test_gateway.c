@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/gateway/gateway.c: transactions, states and alarms, and the deletes that must not be forgotten. */
+/* Rows: 004c:MG-11. */
 #include "call_fix.h"
 
 static unsigned answers, last_result, last_code;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* dataplane/srtp/kdf.c: RFC 3711 appendix B.2 and B.3, parameters of a key. */
+/* Rows: 004a:SRTP-06, SRTP-07. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

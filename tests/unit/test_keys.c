@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/call/keys.c: sets are fresh, bounded, wiped. Architecture section 3. */
+/* Rows: 001:P1-099; 004a:SRTP-03, SRTP-07; 004b:MGCP-04. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,6 +3,8 @@
  * Trust lists: what is in them, who signs, what a change may do, and that what is in force is what is in the store. Rows:
  * 002:P2-02, P2-09, P2-10, P2-15 to P2-29, P2-52; 004a:CTL-01 to CTL-08, CTL-16, CTL-18, CTL-19, CTL-22; 004b:CTL-02,
  * CTL-04, CTL-10 to CTL-23; 004c:CT-08 to CT-18, CR-03, CR-05.
+ * Rows: 000:P0-01, R-04; 001:L471, P1-025, R-01, R-23, R-27; 002:P2-14, P2-46, R-03, R-08 to R-10, R-13; 004a:GEN-06; 004b:R-01 to
+ * R-03, R-06, R-09 to R-11, R-13, R-18, SEC-01; 004c:CA-11, CT-04, CT-06.
  */
 #include "suite.h"
 

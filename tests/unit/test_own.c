@@ -2,6 +2,7 @@
 /*
  * Our own certificates, with a real signer on a thread: regenerated, requested and imported from a CA, retired; what each refusal
  * says; listeners that show the new one; and the expiry watch with a clock of its own.
+ * Rows: 001:P1-028; 002:P2-39; 004a:PKI-02.
  */
 #include <errno.h>
 #include <pthread.h>

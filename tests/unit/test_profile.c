@@ -2,6 +2,7 @@
 /*
  * Security profiles, SRST references and the cluster's settings: their rules, as records, and as the commands change them; what an
  * export holds is what an import makes.
+ * Rows: 000:P0-42; 001:P1-078, P1-140; 004b:SEC-02, SEC-03, SEC-23, SRST-09, SRST-11; 004c:SR-01.
  */
 #include <errno.h>
 #include <event2/event.h>

@@ -2,6 +2,7 @@
 /*
  * controlplane/call/rekey.c, policy.c, direct.c: new keys for running calls, what the dataplane says of keys and sources,
  * which suite is offered to whom, and media that goes between the parties.
+ * Rows: 004b:MGCP-05; 004c:MG-04.
  */
 #include "call_fix.h"
 

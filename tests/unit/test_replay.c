@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* dataplane/replay.c: edges, and a slow obvious model against random walks. RFC 3711 s3.3.2, RFC 4303 s3.4.3. */
+/* Rows: 001:P1-021. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>

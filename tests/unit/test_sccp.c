@@ -3,6 +3,7 @@
  * controlplane/sccp/sccp.c joined with net/: phones register over loopback, TLS 1.2, TLS 1.3 and
  * clear, and each refusal, in the handshake or after it, raises its own alarm. 1,000 idle strangers
  * do not disturb a phone.
+ * Rows: 001:P1-051; 004a:AUT-03.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/call/security.c: the icon is the minimum over all parties (all 8 x 8 pairs against a table). */
+/* Rows: 000:P0-08, P0-18, P0-19, R-05, R-08; 001:P1-005, P1-114, P1-115; 004a:CALL-01; 004b:R-30, SEC-12. */
 #include <CUnit/CUnit.h>
 
 #include "call/security.h"

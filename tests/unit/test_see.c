@@ -2,6 +2,7 @@
 /*
  * Captures and traces through the real worker round: what is in the files is what was on the wire, or in clear; how a
  * capture ends; what a trace says of packets that get through and of those that do not. PC-*: rows of the catalogue.
+ * Rows: 004c:PC-01, PC-02, PC-08, PC-09, PC-14.
  */
 #include <CUnit/CUnit.h>
 #include <signal.h>

@@ -3,6 +3,8 @@
  * controlplane/sccp/session.c, phone.c and the index and timers of sccp.c: who may register and
  * what is raised if not, the start-up dialogue, calls up and down, keep-alive, replacement. A fake
  * link and a fake clock; no sockets.
+ * Rows: 001:L316, L317, P1-100, P1-105, R-15; 004a:SRTP-04, TFTP-06; 004b:PKI-10, R-23, R-29, SEC-04 to SEC-06, SEC-09, SEC-24;
+ * 004c:TR-01 to TR-03, TR-06.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 /*
  * Signed files and encrypted configurations. Sources: files made by other programs (tests/vectors/trust) whose
  * manifests say every field, files built here, and damaged ones. 001:P1-135, P1-136.
+ * Rows: 001:P1-053; 004a:AUT-05, GEN-01.
  */
 #include <errno.h>
 

@@ -2,6 +2,7 @@
 /*
  * dataplane/srtp/srtp.c, stream.c: published packets, bursts against the slow reference of srtp_ref.h and an exact
  * model of index guess and window, bursts against the same packets one by one. RFC 3711.
+ * Rows: 001:P1-021, P1-099; 004a:SRTP-02.
  */
 #include <stdlib.h>
 #include <string.h>

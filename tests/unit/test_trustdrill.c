@@ -6,6 +6,7 @@
  * boots from it for good. 100 phones; 10,000 with RAVELIN_FULL=1, or RAVELIN_DRILL_PHONES. RAVELIN_SEED repeats a random drill,
  * RAVELIN_DRILLS says how many, and leaves the rest out.
  * 002:P2-34 to P2-39.
+ * Rows: 002:R-12.
  */
 #include <CUnit/CUnit.h>
 #include <errno.h>

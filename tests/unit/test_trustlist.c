@@ -2,6 +2,7 @@
 /*
  * Trust lists. Sources: files made by other programs (tests/vectors/trust) whose manifests say every field, lists
  * built here, and damaged ones. 004c:CT-08, CT-18; wire layout as in pki/tlv.h.
+ * Rows: 000:P0-50; 002:P2-19, P2-25, P2-26; 004a:CTL-03.
  */
 #include <arpa/inet.h>
 #include <errno.h>

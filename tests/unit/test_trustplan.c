@@ -2,6 +2,7 @@
 /*
  * The model of a phone and the search for an order, on certificates that are only names. Rows of the requirements are
  * cited as 002:P2-38. What real lists and signatures make of the same changes is test_trustdrill.c's.
+ * Rows: 002:R-04 to R-06, R-12.
  */
 #include <CUnit/CUnit.h>
 #include <errno.h>

@@ -2,6 +2,7 @@
 /*
  * What is uploaded: files and what is in them, rules for every certificate (004c:CT-18), usages that stores take, chains. 000:P0-60,
  * P0-62. Bytes and certificates only; the stores are in test_certs.c.
+ * Rows: 001:R-20.
  */
 #include <errno.h>
 

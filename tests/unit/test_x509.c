@@ -3,6 +3,7 @@
  * pki/x509.c: what is issued verifies, with openssl(1) as the stranger; what must not be accepted
  * is not: other issuers, other times, other purposes, other names. Certificates that pki_* would
  * never make are made here with OpenSSL directly.
+ * Rows: 000:P0-48.
  */
 #include <errno.h>
 #include <stdio.h>
