@@ -4,6 +4,7 @@
 # about its own cache cannot be shown. Sourced. The caller sets
 #   MACHINE_CACHE  folder that keeps the kernel, which apt fetches once: linux-image-*-cloud-amd64
 #   at             folder of the machine that is meant: out (what it said), console (its kernel), qemu
+#   MACHINE_IN     what starts qemu elsewhere, as "ip netns exec NAME"; not needed
 # and defines fail() TEXT. $pid is the running qemu, or empty.
 MACHINE_MODULES="virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk virtio_console"
 
@@ -59,7 +60,7 @@ machine_put() {
 # machine_pack ROOT INITRD
 machine_pack() {
 	chmod +x "$1/init"
-	(cd "$1" && find . | cpio -o -H newc --quiet | gzip -1) >"$2"
+	(cd "$1" && find . | cpio -o -H newc --quiet) >"$2" # not compressed: emulated, that takes longer than it saves
 }
 
 # machine_disk FILE MIB [FOLDER]: an ext4, empty or with what is in the folder.
@@ -74,7 +75,7 @@ machine_boot() {
 	local initrd=$1 disk=$2 append=$3
 	shift 3
 	: >"$at/out"
-	qemu-system-x86_64 -accel tcg -cpu max -m "${MACHINE_MB:-768}" -nodefaults -display none -no-reboot \
+	${MACHINE_IN:-} qemu-system-x86_64 -accel tcg -cpu max -m "${MACHINE_MB:-768}" -nodefaults -display none -no-reboot \
 		-kernel "$MACHINE_CACHE/vmlinuz" -initrd "$initrd" -append "console=ttyS0 quiet panic=1 rdinit=/init $append" \
 		-drive file="$disk",format=raw,if=virtio,cache=none \
 		-device virtio-serial-pci -chardev file,id=says,path="$at/out" -device virtconsole,chardev=says \

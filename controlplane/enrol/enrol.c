@@ -342,6 +342,11 @@ static int listen_on(struct cp_app *app)
 	return rc == 0 ? cp_capf_listen(app->capf, app->enrol->net, &addr, app->enrol->tls, &got) : rc;
 }
 
+const struct cp_net *cp_enrol_net(const struct cp_app *app)
+{
+	return app->enrol != NULL ? app->enrol->net : NULL;
+}
+
 int cp_enrol_init(struct cp_app *app)
 {
 	app->enrol = calloc(1, sizeof(*app->enrol));

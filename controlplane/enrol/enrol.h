@@ -8,6 +8,7 @@
 struct cp_admin;
 struct cp_app;
 struct cp_file;
+struct cp_net;
 
 /** First, before anybody asks for files. 0, -ENOMEM. */
 int cp_enrol_init(struct cp_app *app);
@@ -21,6 +22,9 @@ struct cp_file *cp_enrol_file(struct cp_app *app, const char *name);
 void cp_enrol_stop(struct cp_app *app);
 /** After cp_store_close(). */
 void cp_enrol_destroy(struct cp_app *app);
+
+/** CAPF's listener; NULL: there is none. */
+const struct cp_net *cp_enrol_net(const struct cp_app *app);
 
 /** Registers capf.* and show.capf. */
 int cp_capf_commands(struct cp_app *app);

@@ -13,6 +13,7 @@
 #include "enrol/tvsfeed.h"
 #include "log.h"
 #include "net/net.h"
+#include "net/show.h"
 #include "net/tls.h"
 #include "sccp/sccp.h"
 #include "trust/certs.h"
@@ -77,16 +78,20 @@ static void show_tvs(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	struct cp_app *app = ctx;
 	struct cp_tvs_stats st = {0};
+	json_t *o;
 
 	(void)args;
 	if (app->tvs != NULL && app->tvs->tvs != NULL)
 		cp_tvs_stats(app->tvs->tvs, &st);
-	cp_admin_reply(req, json_pack("{s:b,s:i,s:i,s:I,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "serving", app->tvs->net != NULL, "port",
+	o = json_pack("{s:b,s:i,s:i,s:I,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "serving", app->tvs->net != NULL, "port",
 				      app->cfg->enrol.tvs_port, "ttl_s", (json_int_t)app->cfg->enrol.tvs_ttl_s, "certificates",
 				      (int)st.certificates, "connections", (json_int_t)st.conns, "verify", (json_int_t)st.verify, "query",
 				      (json_int_t)st.query, "vouched", (json_int_t)st.vouched, "unknown", (json_int_t)st.unknown,
 				      "not_valid_now", (json_int_t)st.expired, "malformed", (json_int_t)st.malformed, "idle_closed",
-				      (json_int_t)st.idle_closed));
+				      (json_int_t)st.idle_closed);
+	if (app->tvs != NULL && app->tvs->net != NULL)
+		json_object_set_new(o, "net", cp_net_show(app->tvs->net));
+	cp_admin_reply(req, o);
 }
 
 static int listen_on(struct cp_app *app)

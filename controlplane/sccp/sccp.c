@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "log.h"
+#include "net/show.h"
 #include "session.h"
 
 static uint64_t mono_ms(void *ctx)
@@ -404,8 +405,6 @@ static void set(json_t *o, const char *key, uint64_t v)
 
 json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
 {
-	static const char *const closes[CP_CLOSE_MAX] = {"peer",      "local", "timeout", "tls",
-	                                                 "bad-frame", "slow",  "stop"};
 	json_t *o = json_object(), *refused = json_object();
 
 	for (int i = 0; i < CP_SCCP_REF_MAX; i++)
@@ -423,28 +422,7 @@ json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
 	set(o, "phone_alarms", s->stats.phone_alarms);
 	set(o, "statistics_reports", s->stats.stats_reports);
 	json_object_set_new(o, "refused", refused);
-	if (net != NULL) {
-		const struct cp_net_stats *n = cp_net_stats(net);
-		json_t *no = json_object(), *tls = json_object(), *closed = json_object();
-
-		for (int i = 1; i < CP_TLS_FAIL_MAX; i++)
-			set(tls, cp_tls_fail_name((enum cp_tls_fail)i), n->tls_failed[i]);
-		for (int i = 0; i < CP_CLOSE_MAX; i++)
-			set(closed, closes[i], n->closed[i]);
-		set(no, "accepted", n->accepted);
-		set(no, "refused_full", n->refused_full);
-		set(no, "refused_source", n->refused_source);
-		set(no, "accept_errors", n->accept_errors);
-		set(no, "pauses", n->pauses);
-		set(no, "handshakes", n->handshakes);
-		set(no, "clear_on_tls", n->not_tls);
-		set(no, "tls_on_clear", n->tls_on_clear);
-		set(no, "frames", n->frames);
-		set(no, "connections", n->conns);
-		set(no, "preauth", n->preauth);
-		json_object_set_new(no, "tls_failed", tls);
-		json_object_set_new(no, "closed", closed);
-		json_object_set_new(o, "net", no);
-	}
+	if (net != NULL)
+		json_object_set_new(o, "net", cp_net_show(net));
 	return o;
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # CAPF, a whole appliance without its dataplane: openssl s_client, a simulated phone with a flash, and a client in Python. Each operation
 # and mode, wrong strings and the lock, two phones of one name, an upgrade, MICs of a manufacturer of openssl's, what is revoked, phones
-# that vanish at any byte, and the controlplane killed in the middle of enrolments: 5 times, 200 with RAVELIN_FULL, and no phone's idea
+# that vanish at any byte, and the controlplane killed in the middle of enrolments: 20 times, 200 with RAVELIN_FULL, and no phone's idea
 # of its LSC is another than ours. 004b:CAPF-04, CAPF-10 to CAPF-24, CAPF-35, CAPF-37. RAVELIN_BUILD: build directory. As root;
 # exit 0 or 1.
 # Rows: 000:P0-41, P0-47, P0-48, R-15, R-21; 001:P1-024, P1-030, P1-031, P1-052; 002:P2-34; 004a:CAPF-01, CAPF-02, CAPF-04,
@@ -12,7 +12,7 @@
 set -u
 SC_NAME=enrol
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
-KILLS=5
+KILLS=20
 [ "${RAVELIN_FULL:-0}" = 0 ] || KILLS=200
 HERE=$(dirname "${BASH_SOURCE[0]}")
 

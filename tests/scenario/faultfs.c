@@ -3,7 +3,7 @@
  * LD_PRELOAD: a disk that fails. Calls on files below FAULTFS_PATH are counted from faultfs_arm() on; number
  * FAULTFS_AT (from 1) and the FAULTFS_FOR - 1 after it fail.
  *     FAULTFS_OP   write (write, pwrite), sync (fsync, fdatasync), open (for writing), rename, all of these, short (half is written)
- *     FAULTFS_ERR  ENOSPC or EIO
+ *     FAULTFS_ERR  ENOSPC or EIO; LIE: an fsync that fails says that it did it, and nothing else fails
  *     FAULTFS_WHEN a file: armed while it is there, so that programs need not know of this; calls are counted from 1 when it comes
  */
 #include <dlfcn.h>
@@ -82,6 +82,14 @@ static int hit(const char *op, int fd, const char *path)
 	return 1;
 }
 
+/* A disk that says that it has what it has not. */
+static int lies(void)
+{
+	const char *e = getenv("FAULTFS_ERR");
+
+	return e != NULL && strcmp(e, "LIE") == 0;
+}
+
 static int fail(void)
 {
 	const char *e = getenv("FAULTFS_ERR");
@@ -110,12 +118,12 @@ ssize_t pwrite(int fd, const void *buf, size_t n, off_t at)
 
 int fsync(int fd)
 {
-	return hit("sync", fd, NULL) ? fail() : REAL(fsync)(fd);
+	return !hit("sync", fd, NULL) ? REAL(fsync)(fd) : lies() ? 0 : fail();
 }
 
 int fdatasync(int fd)
 {
-	return hit("sync", fd, NULL) ? fail() : REAL(fdatasync)(fd);
+	return !hit("sync", fd, NULL) ? REAL(fdatasync)(fd) : lies() ? 0 : fail();
 }
 
 int rename(const char *from, const char *to)

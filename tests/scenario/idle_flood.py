@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Opens many TCP connections, says nothing or half a ClientHello on them, and waits for the server to end them.
 
-idle_flood.py HOST PORT COUNT --sources FIRST N --deadline S
+idle_flood.py HOST PORT COUNT --sources FIRST N --deadline S [--tls]
 
-Every second connection sends a ClientHello and never goes on, every fourth the half of one. Prints JSON: how many were
+Every second connection sends a ClientHello and never goes on, every fourth the half of one. With --tls every tenth shakes hands and then
+says nothing; how many did is "shook_hands". Prints JSON: how many were
 opened, how many the server ended and when, how many were still open at the deadline. Exit 1 if any was.
 """
 import argparse
@@ -32,6 +33,23 @@ def client_hello():
     return out.read()
 
 
+def advance(s, peers, fd):
+    """One step of a handshake; 1 when it is done, and the connection then says nothing more."""
+    o, _, out = peers[fd]
+    done = 0
+    try:
+        o.do_handshake()
+        done = 1
+    except ssl.SSLWantReadError:
+        pass
+    data = out.read()
+    if data:
+        s.send(data)
+    if done:
+        peers.pop(fd)
+    return done
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument('host')
@@ -39,12 +57,16 @@ def main():
     p.add_argument('count', type=int)
     p.add_argument('--sources', nargs=2, required=True)
     p.add_argument('--deadline', type=float, required=True)
+    p.add_argument('--tls', action='store_true')
     args = p.parse_args()
     want = args.count + 64
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (want, max(hard, want)))
     first, n_src = int(ipaddress.ip_address(args.sources[0])), int(args.sources[1])
     hello = client_hello()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    shook, peers = 0, {}  # descriptor -> [object, bytes in, bytes out] of a handshake under way
     poll = select.epoll()
     conns = {}  # descriptor -> [socket, number, when connected or None]
     started = time.monotonic()
@@ -53,6 +75,7 @@ def main():
     peak, todo, pending = 0, args.count, 0
 
     def drop(fd):
+        peers.pop(fd, None)
         poll.unregister(fd)
         conns.pop(fd)[0].close()
 
@@ -87,15 +110,23 @@ def main():
                 peak = max(peak, len(conns) - pending)
                 poll.modify(fd, select.EPOLLIN | select.EPOLLRDHUP)
                 try:
-                    if k % 2:
+                    if args.tls and k % 10 == 0:
+                        i, o = ssl.MemoryBIO(), ssl.MemoryBIO()
+                        peers[fd] = [tls.wrap_bio(i, o), i, o]
+                        advance(s, peers, fd)
+                    elif k % 2:
                         s.send(hello if k % 4 == 1 else hello[:len(hello) // 2])
                         half += 1
                 except OSError:
                     pass
                 continue
             try:
-                if s.recv(65536):
-                    continue  # the server's half of the handshake
+                got = s.recv(65536)
+                if got:  # the server's half of the handshake
+                    if fd in peers:
+                        peers[fd][1].write(got)
+                        shook += advance(s, peers, fd)
+                    continue
             except BlockingIOError:
                 continue
             except OSError:
@@ -109,7 +140,7 @@ def main():
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         s.close()
     lives.sort()
-    print(json.dumps({'opened': made, 'failed': failed, 'half_handshakes': half, 'peak_open': peak, 'ended_by_server': ended,
+    print(json.dumps({'opened': made, 'failed': failed, 'half_handshakes': half, 'shook_hands': shook, 'peak_open': peak, 'ended_by_server': ended,
                       'still_open': still, 'life_p50_s': round(lives[len(lives) // 2], 2) if lives else None,
                       'life_max_s': round(lives[-1], 2) if lives else None, 'all_ended_after_s': round(last_end, 2)}))
     return 1 if still or failed or made != args.count else 0

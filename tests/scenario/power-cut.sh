@@ -63,7 +63,7 @@ echo WRITE >/dev/hvc0
 echo "ENDED $?" >/dev/hvc0
 $b sleep 1000
 INIT
-machine_pack "$root" "$dir/initrd.gz"
+machine_pack "$root" "$dir/initrd"
 
 boots=0
 boot() { # DISK LEDGER APPEND...: starts the machine; what it says is $dir/out
@@ -74,7 +74,7 @@ boot() { # DISK LEDGER APPEND...: starts the machine; what it says is $dir/out
 	cp "$ledger" "$at/ledger.img"
 	truncate -s %4096 "$at/ledger.img"
 	[ "$len" -gt 0 ] || truncate -s 4096 "$at/ledger.img"
-	machine_boot "$dir/initrd.gz" "$disk" "rv_ledger=$len rv_first=$((boots * 10000000)) $*" -nic none \
+	machine_boot "$dir/initrd" "$disk" "rv_ledger=$len rv_first=$((boots * 10000000)) $*" -nic none \
 		-drive file="$at/ledger.img",format=raw,if=virtio,readonly=on
 }
 

@@ -29,7 +29,7 @@ def connect():
     ctx = ssl.create_default_context()
     ctx.check_hostname = False
     ctx.verify_mode = ssl.CERT_NONE
-    return ctx.wrap_socket(socket.create_connection((HOST, PORT), timeout=10))
+    return ctx.wrap_socket(socket.create_connection((HOST, PORT), timeout=float(os.environ.get("TVS_TIMEOUT", "10"))))
 
 
 def tlv(tag, value):
