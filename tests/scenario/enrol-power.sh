@@ -83,10 +83,11 @@ tap() { # NAMESPACE
 	ip netns exec "$1" ip tuntap add tap0 mode tap && ip -n "$1" addr add 10.77.1.10/24 dev tap0 && ip -n "$1" link set lo up &&
 		ip -n "$1" link set tap0 up || die "no TAP device"
 }
-boot() { # APPEND
+boot() { # APPEND: 1: the store does not open
 	MACHINE_IN="ip netns exec $net"
 	machine_boot "$WORK/initrd" "$at/disk" "$1" -netdev tap,id=n,ifname=tap0,script=no,downscript=no -device virtio-net-pci,netdev=n
-	machine_wait '^UP' "$BOOT_S" "the boot"
+	machine_wait '^UP\|event=store-not-opened' "$BOOT_S" "the boot"
+	! grep -q event=store-not-opened "$at/out" || return 1
 	local i
 	for ((i = 0; i < BOOT_S; i++)); do
 		[ "$(ask '{"cmd":"status"}' | jq .ok 2>/dev/null)" != true ] || return 0
@@ -109,7 +110,7 @@ campaign() { # APPEND CUTS: prints a line for each cut; what differs is in $at/d
 	mkdir -p "$at/flash"
 	machine_disk "$at/disk" 256 "$WORK/before"
 	: >"$at/differ"
-	boot "$1"
+	boot "$1" || fail "the store does not open"
 	for ((c = 1; c <= $2; c++)); do
 		for n in $(seq $first $((first + PHONES - 1))); do
 			ask "{\"cmd\":\"capf.set\",\"args\":$(jq -c ".device = \"$(name $n)\"" <<<"$SET")}" >"$at/set"
@@ -127,12 +128,15 @@ campaign() { # APPEND CUTS: prints a line for each cut; what differs is in $at/d
 			[ "$(cat "$at"/SEP*.json 2>/dev/null | wc -l)" -lt $((RANDOM % 4)) ] || break
 			sleep 0.05
 		done
-		sleep "$(printf '%d.%03d' $((RANDOM % 2)) $((RANDOM % 1000)))"
+		sleep "0.$(printf %03d $((RANDOM % 1000)))"
 		machine_stop
 		: >"$at/dark"
 		wait $(jobs -p | grep -v "^${other:-none}$")
 		rm "$at/dark"
-		boot "$1"
+		if ! boot "$1"; then
+			for n in $(seq $first $((first + PHONES - 1))); do echo "cut $c $(name "$n"): the store does not open" >>"$at/differ"; done
+			break
+		fi
 		told=0 cutoff=0
 		for n in $(seq $first $((first + PHONES - 1))); do
 			d=$(name $n)
