@@ -7,9 +7,13 @@
  * "plan": the phones as those rolls left them; `trust plan` through the admin commands, with its search on a thread: milliseconds
  * from request to answer, and the longest that the event loop was held. "allow": what the loop is held by the question before a
  * change. The store does not sync: it is not what is measured.
+ * "ask": an ITL signed by the TFTP key of the day, which is rolled; each phone meets a signer it does not know, opens a TLS connection to
+ * the appliance's own TVS and asks: phones per second, one after the other, both ends in this process. All must trust the new ITL then, and
+ * none where TVS's port is closed, else the bench fails.
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,7 @@
 #include "offload.h"
 #include "proc.h"
 #include "trust/ledger.h"
+#include "tvs_live.h"
 
 #define AWAY 10 /* from each roll on another tenth of the phones is away */
 
@@ -209,6 +214,87 @@ static int plans(struct field *f)
 	return 0;
 }
 
+/* All boot; how many are stranded. */
+static unsigned settle(struct tp_pool *pool, struct tp_phone *phone, unsigned phones, struct drill *cluster, struct tvs_live *live, bool spoil,
+		       struct tvs_asker *a)
+{
+	unsigned stranded = 0;
+	struct tp_offer o;
+
+	tvs_asker_init(a, live->port);
+	drill_offer(cluster, pool, PKI_CLASS_MODERN, &o);
+	if (spoil)
+		o.tvs = o.ccm; /* another certificate than the phones' lists have for TVS */
+	for (unsigned i = 0; i < phones && !bench_stopped; i++)
+		stranded += !tvs_asker_boots(a, pool, &phone[i], i, &o);
+	return stranded;
+}
+
+static int roll_tftp(struct drill *cluster, struct tvs_live *live)
+{
+	struct cp_tm_step s;
+	char why[200] = "";
+
+	if (cp_tm_step_parse("regenerate TFTP", &s, why, sizeof(why)) < 0 || !drill_do(cluster, &s))
+		return 1;
+	tvs_live_now(live);
+	return 0;
+}
+
+static int asks(const struct bench_opts *opts, unsigned phones)
+{
+	unsigned runs = opts->quick ? 1 : 3, questions = 0, valid = 0, lost = 0;
+	struct drill *cluster = drill_create(CP_TM_WITH_TFTP, false);
+	struct tp_phone *phone = calloc(phones, sizeof(*phone));
+	struct tp_pool *pool = tp_pool_create();
+	double rate[BENCH_RUNS_MAX];
+	struct tvs_live live;
+	struct tvs_asker a;
+	int rc = 1;
+
+	signal(SIGPIPE, SIG_IGN);
+	tvs_live_open(&live, cluster);
+	if (phone == NULL || pool == NULL || settle(pool, phone, phones, cluster, &live, false, &a) != 0 || a.conns != 0)
+		goto out; /* the first lists are taken without a question */
+	for (unsigned r = 0; r < runs && !bench_stopped; r++) {
+		double t;
+
+		if (roll_tftp(cluster, &live) != 0)
+			goto out;
+		t = bench_now();
+		tvs_live_go(&live);
+		lost += settle(pool, phone, phones, cluster, &live, opts->spoil, &a);
+		tvs_live_pause(&live);
+		rate[r] = phones / (bench_now() - t);
+		questions += a.asked;
+		valid += a.valid;
+	}
+	if (!bench_stopped && (lost > 0 || valid < runs * phones)) {
+		fprintf(stderr, "ravelin-bench: drill: %u of %u phones stranded with TVS, %u answers\n", lost, phones, valid);
+		goto out;
+	}
+	/* and without it */
+	cp_net_destroy(live.net);
+	live.net = NULL;
+	if (bench_stopped || roll_tftp(cluster, &live) != 0)
+		goto out;
+	lost = settle(pool, phone, phones, cluster, &live, false, &a);
+	if (lost != phones) {
+		fprintf(stderr, "ravelin-bench: drill: %u of %u phones stranded without TVS: no question was needed\n", lost, phones);
+		goto out;
+	}
+	row(opts, "ask", phones, "regenerate TFTP", "phone/s", rate, runs,
+	    json_pack("{s:i, s:i, s:i}", "questions", (int)questions, "stranded", 0, "stranded_without", (int)lost));
+	rc = 0;
+out:
+	tvs_live_close(&live);
+	tp_pool_destroy(pool);
+	free(phone);
+	drill_destroy(cluster);
+	fix_keys_free();
+	return bench_stopped ? 0 : rc;
+}
+
 static int one(const struct bench_opts *opts, unsigned phones)
 {
 	struct field f = {.opts = opts, .phones = phones, .base = event_base_new()};
@@ -255,7 +341,10 @@ out:
 
 int bench_drill(const struct bench_opts *opts)
 {
-	int rc = one(opts, 10000);
+	json_t *kase = json_pack("{s:s}", "what", "ask");
+	int rc = bench_wanted_free(opts, kase) ? asks(opts, opts->quick ? 1000 : 10000) : 0;
 
+	if (rc == 0 && !bench_stopped)
+		rc = one(opts, 10000);
 	return rc != 0 || bench_stopped ? rc : one(opts, 100000);
 }

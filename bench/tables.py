@@ -170,7 +170,7 @@ def sign(rows):
 
 
 def drill(rows):
-    out = [[k["what"], num(k["phones"]), k.get("change", ""), num(r["value"], 0 if k["what"] == "boot" else 2) + " " + r["unit"],
+    out = [[k["what"], num(k["phones"]), k.get("change", ""), num(r["value"], 0 if k["what"] in ("boot", "ask") else 2) + " " + r["unit"],
             "%.2f ms" % r["held_ms"] if "held_ms" in r else "", "%.2f ms" % r["held_max_ms"] if "held_max_ms" in r else "",
             percent(r["spread"])] for k, r, _ in cases(rows, "drill")]
     return table(["what", "phones", "change", "median", "loop held, median", "longest", "spread"], "lrlrrrr", out)
