@@ -14,6 +14,7 @@
 #include "enrol/capfcmd.h"
 #include "enrol/capffile.h"
 #include "enrol/enrol.h"
+#include "net/show.h"
 #include "offload.h"
 #include "sccp/sccp.h"
 #include "store/phonecfg.h"
@@ -135,9 +136,15 @@ static void show_capf(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const none[] = {NULL};
 	struct cp_app *app = ctx;
+	const struct cp_net *net = cp_enrol_net(app);
+	json_t *o;
 
-	if (cp_admin_arg_known(req, args, none) == 0)
-		cp_admin_reply(req, cp_capf_show_stats(app->capf));
+	if (cp_admin_arg_known(req, args, none) < 0)
+		return;
+	o = cp_capf_show_stats(app->capf);
+	if (net != NULL)
+		json_object_set_new(o, "net", cp_net_show(net));
+	cp_admin_reply(req, o);
 }
 
 /* --- where it stands --- */
