@@ -43,8 +43,8 @@ void cp_capf_job_free(struct cp_capf_job *j)
 	if (j->sealed.data != NULL)
 		explicit_bzero(j->sealed.data, j->sealed.len);
 	free(j->sealed.data);
-	EVP_PKEY_free(j->pub);
-	X509_free(j->cert);
+	free(j->spki.data);
+	free(j->cert.data);
 	X509_free(j->shown[0]);
 	X509_free(j->shown[1]);
 	cp_batch_destroy(j->batch);
@@ -62,8 +62,7 @@ static void job_work(void *arg)
 		j->rc = env->unseal(env->ctx, &j->sealed, j->aad, j->string);
 		break;
 	case CP_CAPF_ISSUE:
-		j->rc = env->issue(env->ctx, j->device, j->pub, &j->cert, j->why, sizeof(j->why));
-		break;
+		break; /* for no thread */
 	case CP_CAPF_KEEP:
 		for (unsigned i = 0; i < 2 && j->rc == 0; i++)
 			if (j->shown[i] != NULL)
@@ -221,7 +220,6 @@ static void job_done(void *arg)
 		unsealed(j);
 		break;
 	case CP_CAPF_ISSUE:
-		cp_capf_issued(j);
 		break;
 	case CP_CAPF_KEEP:
 		if (j->rc < 0)
@@ -282,7 +280,6 @@ static void client_free(struct cp_capf_client *c)
 	TAILQ_REMOVE(&f->clients, c, link);
 	f->stats.conns--;
 	cp_capf_sess_destroy(c->sess);
-	X509_free(c->cert);
 	free(c);
 }
 
@@ -422,6 +419,7 @@ void cp_capf_tick(struct cp_capf *f)
 			client_free(c);
 	}
 	run_waiting(f);
+	cp_capf_ask(f);
 	if (now - f->swept_ms >= SWEEP_MS) {
 		f->swept_ms = now;
 		sweep(f);
@@ -445,6 +443,7 @@ int cp_capf_create(const struct cp_capf_env *env, struct cp_capf **ret)
 	f->env = *env;
 	TAILQ_INIT(&f->clients);
 	STAILQ_INIT(&f->waiting);
+	STAILQ_INIT(&f->asking);
 	f->swept_ms = now_ms(f) - SWEEP_MS; /* the first tick sweeps: deadlines pass while nobody runs */
 	if (env->base != NULL)
 		f->tick = event_new(env->base, -1, EV_PERSIST, on_tick, f);
@@ -467,6 +466,10 @@ void cp_capf_destroy(struct cp_capf *f)
 		STAILQ_REMOVE_HEAD(&f->waiting, link);
 		cp_capf_job_free(j);
 	}
+	while ((j = STAILQ_FIRST(&f->asking)) != NULL) {
+		STAILQ_REMOVE_HEAD(&f->asking, link);
+		cp_capf_job_free(j);
+	}
 	while ((c = TAILQ_FIRST(&f->clients)) != NULL)
 		client_free(c);
 	if (f->tick != NULL)
@@ -484,7 +487,7 @@ void cp_capf_stats(const struct cp_capf *f, struct cp_capf_stats *ret)
 {
 	*ret = f->stats;
 	ret->devices = (uint32_t)f->slots.cnt;
-	ret->jobs = f->jobs;
+	ret->jobs = f->jobs + f->asked;
 	ret->waiting = f->waits;
 }
 

@@ -9,7 +9,8 @@
  * asks again and gets a new one. The old one stays "superseded", neither refused nor forgotten, until another is known to be held;
  * then it is revoked, for the phone has overwritten it.
  *
- * The event loop never waits: the signer and files are asked on threads, CP_CAPF_JOBS at once, the rest waits its turn.
+ * The event loop never waits: certificates are asked for and come later; what is sealed, and files, are for threads, CP_CAPF_JOBS at once,
+ * the rest waits its turn.
  */
 #ifndef CP_ENROL_CAPF_H
 #define CP_ENROL_CAPF_H
@@ -33,6 +34,9 @@ struct cp_store;
 struct cp_tls;
 struct event_base;
 
+/** rc 0 and the certificate's DER, valid during the call; else why not, with a line in 'why'. */
+typedef void cp_capf_issued_fn(void *ctx, int rc, const uint8_t *der, size_t len, const char *why);
+
 struct cp_capf_env {
 	struct event_base *base; /* for the tick each second; NULL: the caller calls cp_capf_tick() */
 	struct cp_store *store;
@@ -40,14 +44,16 @@ struct cp_capf_env {
 	struct cp_lscs *lscs;
 	struct cp_alarms *alarms; /* may be NULL */
 	const char *files;        /* folder for what phones show, made when needed; NULL: nothing is kept */
-	/* On a thread, may block. 0 or why not, with a line in 'why'. */
-	int (*issue)(void *ctx, const char *device, EVP_PKEY *pub, X509 **ret, char *why, size_t size);
+	/* On the loop, does not wait. 0: done() is called from the loop, later, never from inside. -EAGAIN: it is asked again when another one
+	 * is done, or within a second; else why not. 'key' is valid during the call. */
+	int (*issue)(void *ctx, const char *device, const struct pki_spki *key, cp_capf_issued_fn *done, void *done_ctx);
+	/* On a thread, may block. 0 or why not. */
 	int (*unseal)(void *ctx, const struct cp_buf *sealed, const char *aad, char ret[CP_CAPF_STRING_MAX + 1]);
 	/* On the loop. */
 	void (*trust)(void *ctx, struct cp_capf_trust *ret); /* whom to believe, but for what is refused; borrowed */
 	bool (*old_phone)(void *ctx, const struct cp_device *dev); /* may be NULL */
-	/* Synced: this is the LSC that the phone holds; NULL: it has none any more. May be NULL. */
-	void (*holds)(void *ctx, const char *device, X509 *cert);
+	/* Synced: this is the LSC that the phone holds; len 0: it has none any more. May be NULL. */
+	void (*holds)(void *ctx, const char *device, const uint8_t *der, size_t len);
 	int64_t (*now_us)(void *ctx);  /* wall clock; NULL: the system's */
 	uint64_t (*now_ms)(void *ctx); /* monotonic; NULL: the system's */
 	void *ctx;

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "enrol/capf.h"
+#include "spki.h"
 #include "store/phonecfg.h"
 #include "store/store.h"
 #include "store/tab.h"
@@ -26,7 +27,6 @@ struct cp_capf_client { /* a connection, its session, and what is under way for 
 	char from[64];
 	uint64_t op_id;
 	char serial[CP_LSC_SERIAL_MAX]; /* of what was offered */
-	X509 *cert;                     /* that very certificate: reading one again is slow */
 	unsigned holds;                 /* jobs and batches that will call back */
 	bool ended;
 };
@@ -44,9 +44,8 @@ struct cp_capf_job {
 	struct cp_buf sealed;
 	char aad[64], string[CP_CAPF_STRING_MAX + 1];
 	struct cp_capf_order order;
-	/* CP_CAPF_ISSUE */
-	EVP_PKEY *pub;
-	X509 *cert;
+	/* CP_CAPF_ISSUE: the phone's key, then the certificate, both in DER */
+	struct cp_buf spki, cert;
 	/* CP_CAPF_KEEP: what it showed, and what it authenticated with */
 	X509 *shown[2];
 	uint8_t kind[2];
@@ -57,8 +56,9 @@ struct cp_capf {
 	struct cp_capf_env env;
 	TAILQ_HEAD(, cp_capf_client) clients;
 	struct cp_tab slots; /* device -> client */
-	STAILQ_HEAD(, cp_capf_job) waiting;
-	unsigned jobs, waits;
+	STAILQ_HEAD(, cp_capf_job) waiting; /* for a thread */
+	STAILQ_HEAD(, cp_capf_job) asking;  /* for env.issue() to take them */
+	unsigned jobs, asked, waits; /* on threads, by env.issue(), for either */
 	struct event *tick;
 	uint32_t next_id;
 	uint64_t swept_ms;
@@ -67,7 +67,7 @@ struct cp_capf {
 
 int64_t cp_capf_now_us(const struct cp_capf *f); /* wall clock */
 
-/** A job for a thread, for this client; NULL: no memory. cp_capf_job_start() owns it. */
+/** A job for this client; NULL: no memory. cp_capf_job_start(), for a thread, owns it. */
 struct cp_capf_job *cp_capf_job_new(struct cp_capf_client *c, enum cp_capf_what what, const char *device);
 void cp_capf_job_start(struct cp_capf_job *j);
 /** One that was not started. */
@@ -79,9 +79,9 @@ void cp_capf_audit(struct cp_batch *b, const char *event, const char *device, co
 /* capfissue.c */
 
 /** struct cp_capf_owner's issue(). */
-void cp_capf_issue(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub);
-/** A job of CP_CAPF_ISSUE is done. */
-void cp_capf_issued(struct cp_capf_job *j);
+void cp_capf_issue(void *ctx, struct cp_capf_sess *s, const char *device, const struct pki_spki *key);
+/** Ask for what waits in 'asking'. */
+void cp_capf_ask(struct cp_capf *f);
 
 /* capfend.c */
 

@@ -33,7 +33,7 @@ struct ending { /* a batch under way */
 	struct cp_capf *capf;
 	char device[CP_DEVICE_NAME_MAX];
 	enum holds holds;
-	X509 *cert;
+	struct cp_buf cert;
 	bool locked;
 };
 
@@ -44,12 +44,12 @@ static void tell(struct cp_capf *f, const struct ending *e)
 			       "%u wrong authentication strings in a row: locked for ten minutes; ravelinctl capf unlock %s", CP_CAPF_WRONG_MAX,
 			       e->device);
 	if (f->env.holds != NULL && e->holds != HOLDS_SAME)
-		f->env.holds(f->env.ctx, e->device, e->holds == HOLDS_THIS ? e->cert : NULL);
+		f->env.holds(f->env.ctx, e->device, e->cert.data, e->holds == HOLDS_THIS ? e->cert.len : 0);
 }
 
 static void ending_free(struct ending *e)
 {
-	X509_free(e->cert);
+	free(e->cert.data);
 	free(e);
 }
 
@@ -84,10 +84,9 @@ static int phone_cert(struct cp_batch *b, const char *device, const struct cp_ls
 	return rc;
 }
 
-/* It is known that the phone holds this one ("cert", where it is at hand): others it has overwritten. 1: it was news; 0: it was not; or a negative errno. */
-static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, const char *serial, X509 *cert, unsigned others, int64_t at)
+/* It is known that the phone holds this one: others it has overwritten. 1: it was news; 0: it was not; or a negative errno. */
+static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, const char *serial, unsigned others, int64_t at)
 {
-	const uint8_t *p;
 	struct cp_lsc rec;
 	int rc, n;
 
@@ -103,13 +102,10 @@ static int now_held(struct cp_capf *f, struct cp_batch *b, struct ending *e, con
 	if (rc < 0)
 		return rc;
 	rc = phone_cert(b, e->device, &rec, at);
-	p = rec.cert.data;
-	X509_free(e->cert);
-	if (cert != NULL && X509_up_ref(cert) == 1)
-		e->cert = cert;
-	else
-		e->cert = d2i_X509(NULL, &p, (long)rec.cert.len);
-	e->holds = e->cert != NULL ? HOLDS_THIS : HOLDS_SAME;
+	free(e->cert.data);
+	e->cert = rec.cert;
+	e->holds = HOLDS_THIS;
+	rec.cert = (struct cp_buf){0};
 	cp_lsc_free(&rec);
 	return rc < 0 ? rc : 1;
 }
@@ -174,13 +170,13 @@ static int take_end(struct cp_capf *f, struct cp_capf_client *c, const struct cp
 
 		/* It has shown that it held this one when it came; what was offered since is another matter. */
 		if (cp_lsc_serial(end->proof, serial) == 0 && !end->offered && end->op != CP_CAPF_OP_DELETE) {
-			rc = now_held(f, b, e, serial, end->proof, CP_LSC_LIVE, at);
+			rc = now_held(f, b, e, serial, CP_LSC_LIVE, at);
 			news |= rc > 0;
 		}
 	}
 	if (rc >= 0 && end->op == CP_CAPF_OP_INSTALL && end->offered && c->serial[0] != '\0') {
 		if (end->outcome == CP_CAPF_OUT_DONE)
-			rc = now_held(f, b, e, c->serial, c->cert, CP_LSC_LIVE, at);
+			rc = now_held(f, b, e, c->serial, CP_LSC_LIVE, at);
 		else if (end->outcome == CP_CAPF_OUT_PHONE) /* it says that it did not take it */
 			rc = cp_lscs_change(f->env.lscs, b, c->serial, CP_LSC_REVOKED, CP_CRL_CEASED, at);
 		news = 1;
@@ -270,7 +266,7 @@ void cp_capf_seen(struct cp_capf *f, const char *device, X509 *cert)
 		goto out;
 	e->capf = f;
 	snprintf(e->device, sizeof(e->device), "%s", device);
-	if (now_held(f, b, e, serial, cert, others, at) < 0)
+	if (now_held(f, b, e, serial, others, at) < 0)
 		goto out;
 	if (cp_store_capf_op(f->env.store, device, &rec) == 0) {
 		if (rec.id == lsc.op_id && rec.op == CP_CAPF_OP_INSTALL && rec.status != CP_CAPF_ST_DONE && rec.status != CP_CAPF_ST_NONE) {

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 
 #include "enrol/capfsess.h"
@@ -324,20 +323,19 @@ void cp_capf_sess_order(struct cp_capf_sess *s, int rc, const struct cp_capf_ord
 /* --- install --- */
 
 /* The key is what was asked for. NULL, or what is wrong with it. */
-static const char *key_wrong(const struct cp_capf_order *o, EVP_PKEY *key)
+static const char *key_wrong(const struct cp_capf_order *o, const struct pki_spki *key)
 {
-	static const char *const curves[] = {"prime256v1", "secp384r1", "secp521r1"};
-	char group[32];
+	static const int curves[] = {NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1};
 
 	if (o->key == CP_CAPF_EC) {
-		if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC)
+		if (key->nid == NID_rsaEncryption)
 			return "it is no EC key";
-		if (o->curve >= 3 || EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1 || strcmp(group, curves[o->curve]) != 0)
+		if (o->curve >= 3 || key->nid != curves[o->curve])
 			return "it is of another curve";
 	} else {
-		if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
+		if (key->nid != NID_rsaEncryption)
 			return "it is no RSA key";
-		if (EVP_PKEY_get_bits(key) < o->rsa_bits)
+		if (key->bits < o->rsa_bits)
 			return "it is shorter";
 	}
 	return NULL;
@@ -345,24 +343,32 @@ static const char *key_wrong(const struct cp_capf_order *o, EVP_PKEY *key)
 
 static void got_key(struct cp_capf_sess *s, const struct cp_capf_msg *m)
 {
-	const uint8_t *p = m->public_key.p;
-	const char *wrong;
-	EVP_PKEY *key;
+	struct cp_capf_bytes pub = m->public_key;
+	const char *wrong = NULL;
+	uint8_t *canon = NULL;
+	struct pki_spki key;
+	int rc;
 
 	if ((m->have & CP_CAPF_BIT(CP_CAPF_PUBLIC_KEY)) == 0) {
 		end(s, CP_CAPF_OUT_NO_KEY, CP_CAPF_FAILED, "reason %u", m->reason);
 		return;
 	}
-	key = d2i_PUBKEY(NULL, &p, (long)m->public_key.len);
-	wrong = key == NULL || p != m->public_key.p + m->public_key.len ? "it cannot be read" : key_wrong(&s->order, key);
+	rc = pki_spki_parse(pub.p, pub.len, &key);
+	/* in BER perhaps */
+	if (rc == -EBADMSG && pki_spki_canon(pub.p, pub.len, &canon, &pub.len) == 0)
+		rc = pki_spki_parse(canon, pub.len, &key);
+	if (rc == -ENOTSUP)
+		wrong = "it is of another kind";
+	else
+		wrong = rc < 0 ? "it cannot be read" : key_wrong(&s->order, &key);
 	if (wrong != NULL) {
-		EVP_PKEY_free(key);
+		OPENSSL_free(canon);
 		end(s, CP_CAPF_OUT_KEY, CP_CAPF_FAILED, "%s", wrong);
 		return;
 	}
 	wait_for(s, WAIT_ISSUE, CP_CAPF_OWNER_S);
-	s->owner.issue(s->owner.ctx, s, s->device, key); /* may end the session */
-	EVP_PKEY_free(key);
+	s->owner.issue(s->owner.ctx, s, s->device, &key); /* may end the session */
+	OPENSSL_free(canon);
 }
 
 void cp_capf_sess_issued(struct cp_capf_sess *s, int rc, const uint8_t *der, size_t len, const char *why)

@@ -19,6 +19,7 @@
 
 #include "enrol/capfauth.h"
 #include "enrol/capfmsg.h"
+#include "spki.h"
 
 #define CP_CAPF_AUTH_S   60   /* until the phone has said who it is */
 #define CP_CAPF_KEYGEN_S 2400 /* it may take 30 minutes and more (004b:CAPF-07) */
@@ -97,8 +98,8 @@ struct cp_capf_owner {
 	void (*order)(void *ctx, struct cp_capf_sess *s, const char *device);
 	/** It proved who it is, as the order demands. May be NULL. */
 	void (*known)(void *ctx);
-	/** Issue for this key, write it down as offered, and answer with cp_capf_sess_issued(). 'spki' is valid during the call. */
-	void (*issue)(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub);
+	/** Issue for this key, write it down as offered, and answer with cp_capf_sess_issued(). 'key' is valid during the call. */
+	void (*issue)(void *ctx, struct cp_capf_sess *s, const char *device, const struct pki_spki *key);
 	/** Write down how it ended and answer with cp_capf_sess_recorded(). Once for each session whose device was found, also when the
 	 * connection is gone already. */
 	void (*record)(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end *end);

@@ -19,6 +19,7 @@
 #include "net/tls.h"
 #include "offload.h"
 #include "provision/cache.h"
+#include "signerc/lscask.h"
 #include "signerc/signerc.h"
 #include "store/store.h"
 #include "trust/certs.h"
@@ -26,9 +27,12 @@
 #include "trustlist.h"
 #include "x509.h"
 
+#define SIGNER_ANSWER_MS 20000 /* making an RSA key of 4,096 bits, or a backup, lets others wait */
+
 struct cp_enrol {
 	struct cp_net *net;
 	struct cp_tls *tls;
+	struct cp_lscask *ask;
 	STACK_OF(X509) *cas; /* further issuers of phones' certificates: signer.trust */
 	X509_STORE *lsc, *mic;
 	bool stale;
@@ -106,14 +110,11 @@ static void certs_changed(void *ctx, const char *name)
 
 /* --- what the service asks for --- */
 
-static int issue(void *ctx, const char *device, EVP_PKEY *pub, X509 **ret, char *why, size_t size)
+static int issue(void *ctx, const char *device, const struct pki_spki *key, cp_capf_issued_fn *done, void *done_ctx)
 {
 	struct cp_app *app = ctx;
-	int rc = cp_signer_lsc_issue(app->signer, device, pub, ret);
 
-	if (rc < 0)
-		snprintf(why, size, "%s", cp_signer_error(app->signer));
-	return rc;
+	return cp_lscask(app->enrol->ask, device, key, done, done_ctx);
 }
 
 static int unseal(void *ctx, const struct cp_buf *sealed, const char *aad, char ret[CP_CAPF_STRING_MAX + 1])
@@ -141,12 +142,12 @@ static bool old_phone(void *ctx, const struct cp_device *dev)
 	return pki_tl_class_of_model(dev->model, (enum pki_tl_class)app->cfg->provision.default_class) == PKI_CLASS_79XX;
 }
 
-static void holds(void *ctx, const char *device, X509 *cert)
+static void holds(void *ctx, const char *device, const uint8_t *der, size_t len)
 {
 	struct cp_app *app = ctx;
 
 	if (app->ledger != NULL && !app->stopping)
-		cp_ledger_lsc(app->ledger, device, cert, CP_LEDGER_CAPF);
+		cp_ledger_lsc_der(app->ledger, device, der, len, CP_LEDGER_CAPF);
 }
 
 /* --- revocation lists --- */
@@ -379,7 +380,9 @@ int cp_enrol_open(struct cp_app *app)
 	app->enrol->stale = true;
 	if (app->signer != NULL && cp_signer_trust(app->signer, &app->enrol->cas) < 0)
 		app->enrol->cas = NULL; /* only our own issuer's then */
-	rc = cp_capf_create(&env, &app->capf);
+	rc = cp_lscask_create(app->base, app->cfg->paths.run, SIGNER_ANSWER_MS, &app->enrol->ask);
+	if (rc == 0)
+		rc = cp_capf_create(&env, &app->capf);
 	if (rc == 0)
 		rc = cp_certs_watch(app->certs, certs_changed, app);
 	if (rc == 0)
@@ -402,6 +405,8 @@ void cp_enrol_stop(struct cp_app *app)
 		return;
 	cp_net_destroy(app->enrol->net);
 	app->enrol->net = NULL;
+	cp_lscask_destroy(app->enrol->ask); /* sessions hear of it while there is a store */
+	app->enrol->ask = NULL;
 }
 
 void cp_enrol_destroy(struct cp_app *app)

@@ -32,21 +32,26 @@ static bool refused(unsigned state)
 	return state == CP_LSC_DELETED || state == CP_LSC_REVOKED;
 }
 
-int cp_lsc_serial(const X509 *cert, char ret[CP_LSC_SERIAL_MAX])
+int cp_lsc_serial_text(const uint8_t *p, size_t n, char ret[CP_LSC_SERIAL_MAX])
 {
 	static const char hex[] = "0123456789ABCDEF";
-	const ASN1_INTEGER *s = X509_get0_serialNumber(cert);
-	const uint8_t *p = ASN1_STRING_get0_data(s);
-	int n = ASN1_STRING_length(s);
 
-	if (n <= 0 || n > (CP_LSC_SERIAL_MAX - 1) / 2)
+	if (n == 0 || n > (CP_LSC_SERIAL_MAX - 1) / 2)
 		return -EINVAL;
-	for (int i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		ret[2 * i] = hex[p[i] >> 4];
 		ret[2 * i + 1] = hex[p[i] & 15];
 	}
 	ret[2 * n] = '\0';
 	return 0;
+}
+
+int cp_lsc_serial(const X509 *cert, char ret[CP_LSC_SERIAL_MAX])
+{
+	const ASN1_INTEGER *s = X509_get0_serialNumber(cert);
+	int n = ASN1_STRING_length(s);
+
+	return n > 0 ? cp_lsc_serial_text(ASN1_STRING_get0_data(s), (size_t)n, ret) : -EINVAL;
 }
 
 /* --- the index --- */

@@ -62,5 +62,7 @@ void cp_lscs_stats(const struct cp_lscs *l, struct cp_lscs_stats *ret);
 
 /** Serial number of a certificate as records have it. 0, -EINVAL. */
 int cp_lsc_serial(const X509 *cert, char ret[CP_LSC_SERIAL_MAX]);
+/** The same of the number's bytes, which begin with none that is zero. */
+int cp_lsc_serial_text(const uint8_t *serial, size_t len, char ret[CP_LSC_SERIAL_MAX]);
 
 #endif

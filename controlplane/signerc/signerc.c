@@ -448,18 +448,6 @@ static int lsc(struct cp_signer *s, const char *device, struct pki_blob csr, str
 	return done(s, c, rc == 0 ? take_cert(&m.a, ret_cert) : rc);
 }
 
-int cp_signer_lsc_issue(struct cp_signer *s, const char *device, EVP_PKEY *pub, X509 **ret_cert)
-{
-	unsigned char *der = NULL;
-	int len = i2d_PUBKEY(pub, &der), rc;
-
-	if (len <= 0)
-		return -EINVAL;
-	rc = lsc(s, device, (struct pki_blob){0}, (struct pki_blob){der, (size_t)len}, ret_cert);
-	OPENSSL_free(der);
-	return rc;
-}
-
 int cp_signer_lsc_issue_csr(struct cp_signer *s, const char *device, X509_REQ *csr, X509 **ret_cert)
 {
 	unsigned char *der = NULL;

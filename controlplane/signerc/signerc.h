@@ -43,10 +43,8 @@ int cp_signer_trust(struct cp_signer *signer, STACK_OF(X509) **ret_cas);
 /** What the CallManager certificate chains to (itself where it is self-signed), and the CAPF issuer. */
 int cp_signer_cas(struct cp_signer *signer, X509 **ret_server_ca, X509 **ret_capf_ca);
 
-/** Issue an LSC for 'device' and a public key. The caller has checked that the key is the device's. */
-int cp_signer_lsc_issue(struct cp_signer *signer, const char *device, EVP_PKEY *pub, X509 **ret_cert);
-
-/** The same from a PKCS#10 request, whose signature the signer checks; its subject is not looked at. */
+/** Issue an LSC for 'device' from a PKCS#10 request, whose signature the signer checks; its subject is not looked at. For a public key:
+ * lscask.h. */
 int cp_signer_lsc_issue_csr(struct cp_signer *signer, const char *device, X509_REQ *csr, X509 **ret_cert);
 
 /** `ravelinctl cert issue`: make a key and an LSC for a device that is simulated. type: enum pki_key_type. */

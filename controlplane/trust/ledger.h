@@ -131,6 +131,8 @@ void cp_ledger_handshake(struct cp_ledger *ledger, const char *device, X509 *our
 /** It asked TVS, from where it is registered. */
 void cp_ledger_tvs(struct cp_ledger *ledger, const char *device);
 void cp_ledger_lsc(struct cp_ledger *ledger, const char *device, X509 *cert, enum cp_ledger_how how); /* NULL: deleted */
+/** The same by its DER; len 0: deleted. */
+void cp_ledger_lsc_der(struct cp_ledger *ledger, const char *device, const uint8_t *der, size_t len, enum cp_ledger_how how);
 const struct cp_ledger_rec *cp_ledger_find(const struct cp_ledger *ledger, const char *device);
 /** What it is believed to hold, for cp_tm_boot(); lists are borrowed until the loop runs. False: not known. */
 bool cp_ledger_holds(const struct cp_ledger *ledger, const char *device, struct cp_tm_phone *ret);

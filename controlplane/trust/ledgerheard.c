@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "certder.h"
 #include "ledgerint.h"
 #include "log.h"
 #include "world.h"
@@ -409,27 +410,40 @@ void cp_ledger_tvs(struct cp_ledger *l, const char *device)
 	heard(l, device);
 }
 
+/* 'id' is all zero without one. */
+static void has_lsc(struct cp_ledger *l, struct entry *e, bool has, const uint8_t id[CP_TM_ID], int64_t expires_s)
+{
+	struct cp_ledger_rec *r = &e->rec;
+
+	if (r->has_lsc == has && memcmp(r->lsc, id, CP_TM_ID) == 0)
+		return;
+	r->has_lsc = has;
+	memcpy(r->lsc, id, CP_TM_ID);
+	r->lsc_us = r->seen_us;
+	r->lsc_expires_us = expires_s > 0 ? expires_s * 1000000 : 0;
+	changed(l, e);
+}
+
 void cp_ledger_lsc(struct cp_ledger *l, const char *device, X509 *cert, enum cp_ledger_how how)
 {
 	struct entry *e = heard(l, device);
-	struct cp_ledger_rec *r;
 	uint8_t id[CP_TM_ID] = {0};
 	struct tm tm;
 
 	(void)how;
 	if (e == NULL || (cert != NULL && cp_tm_cert_id(cert, id) < 0))
 		return;
-	r = &e->rec;
-	if (r->has_lsc == (cert != NULL) && memcmp(r->lsc, id, sizeof(id)) == 0)
-		return;
-	r->has_lsc = cert != NULL;
-	memcpy(r->lsc, id, sizeof(id));
-	r->lsc_us = r->seen_us;
-	r->lsc_expires_us = 0;
-	if (cert != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1) {
-		time_t t = timegm(&tm);
+	has_lsc(l, e, cert != NULL, id, cert != NULL && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) : 0);
+}
 
-		r->lsc_expires_us = t > 0 ? (int64_t)t * 1000000 : 0;
-	}
-	changed(l, e);
+void cp_ledger_lsc_der(struct cp_ledger *l, const char *device, const uint8_t *der, size_t len, enum cp_ledger_how how)
+{
+	struct entry *e = heard(l, device);
+	struct pki_certder d = {0};
+	uint8_t id[CP_TM_ID] = {0};
+
+	(void)how;
+	if (e == NULL || (len > 0 && (pki_certder_parse(der, len, &d) < 0 || SHA256(der, len, id) == NULL)))
+		return;
+	has_lsc(l, e, len > 0, id, d.not_after);
 }

@@ -79,13 +79,13 @@ static void give_issued(void)
 	cp_capf_sess_issued(o.s, o.issue_rc, cert_der, sizeof(cert_der), "no");
 }
 
-static void o_issue(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub)
+static void o_issue(void *ctx, struct cp_capf_sess *s, const char *device, const struct pki_spki *key)
 {
 	(void)ctx;
 	(void)s;
 	(void)device;
-	REQUIRE(pub != NULL && ++o.issues == 1 && o.order.op == CP_CAPF_OP_INSTALL);
-	REQUIRE(EVP_PKEY_get_base_id(pub) == (o.order.key == CP_CAPF_EC ? EVP_PKEY_EC : EVP_PKEY_RSA));
+	REQUIRE(key->len > 0 && ++o.issues == 1 && o.order.op == CP_CAPF_OP_INSTALL);
+	REQUIRE((key->nid == NID_rsaEncryption) == (o.order.key != CP_CAPF_EC));
 	o.issue_asked = true;
 	if (!o.later)
 		give_issued();

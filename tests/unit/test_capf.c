@@ -10,6 +10,7 @@
 
 #include "alarm.h"
 #include "capfphone.h"
+#include "certder.h"
 #include "cert_fix.h"
 #include "enrol/capf.h"
 #include "net/net.h"
@@ -49,14 +50,43 @@ static int64_t clock_us(void *ctx)
 	return (int64_t)time(NULL) * 1000000 + shift_us;
 }
 
-static int issue(void *ctx, const char *device, EVP_PKEY *pub, X509 **ret, char *why, size_t size)
+struct issuing { /* of one certificate: answered from the loop */
+	cp_capf_issued_fn *done;
+	void *ctx;
+	int rc;
+	uint8_t *der;
+	size_t len;
+};
+
+static void answer(evutil_socket_t fd, short what, void *arg)
 {
+	struct issuing *i = arg;
+
+	(void)fd;
+	(void)what;
+	i->done(i->ctx, i->rc, i->der, i->len, "the signer is away");
+	OPENSSL_free(i->der);
+	free(i);
+}
+
+static unsigned issue_full; /* refuses so many with -EAGAIN first */
+
+static int issue(void *ctx, const char *device, const struct pki_spki *key, cp_capf_issued_fn *done, void *done_ctx)
+{
+	static const struct timeval at_once = {0, 0};
+	struct issuing *i;
+
 	(void)ctx;
-	if (issue_rc < 0) {
-		snprintf(why, size, "the signer is away");
-		return issue_rc;
+	if (issue_full > 0) {
+		issue_full--;
+		return -EAGAIN;
 	}
-	return pki_lsc_issue(&(struct pki_ca){issuer.key, issuer.cert}, device, pub, false, time(NULL), 365, ret);
+	i = calloc(1, sizeof(*i));
+	i->done = done;
+	i->ctx = done_ctx;
+	i->rc = issue_rc < 0 ? issue_rc
+			     : pki_lsc_issue_spki(&(struct pki_ca){issuer.key, issuer.cert}, device, key, false, time(NULL), 365, &i->der, &i->len);
+	return event_base_once(base, -1, EV_TIMEOUT, answer, i, &at_once);
 }
 
 static int unseal(void *ctx, const struct cp_buf *sealed, const char *aad, char ret[CP_CAPF_STRING_MAX + 1])
@@ -83,14 +113,16 @@ static void trust(void *ctx, struct cp_capf_trust *ret)
 	ret->lsc = lsc;
 }
 
-static void holds(void *ctx, const char *device, X509 *cert)
+static void holds(void *ctx, const char *device, const uint8_t *der, size_t len)
 {
+	struct pki_certder d;
+
 	(void)ctx;
 	(void)device;
 	told++;
 	told_serial[0] = '\0';
-	if (cert != NULL)
-		cp_lsc_serial(cert, told_serial);
+	if (len > 0 && pki_certder_parse(der, len, &d) == 0)
+		cp_lsc_serial_text(d.serial, d.serial_len, told_serial);
 }
 
 static void open_all(uint32_t max_preauth)
@@ -375,6 +407,7 @@ static void test_evidence(void)
 	issue_rc = 0;
 	settle();
 	CU_ASSERT_EQUAL(status_of(PHONE), CP_CAPF_ST_PENDING);
+	issue_full = 1; /* asked again by the tick */
 	p = run(PHONE, (struct capfp_opts){.flash = flash, .show = CAPFP_SHOW_LSC});
 	CU_ASSERT_EQUAL(p.r.reason, 1);
 	settle();

@@ -62,11 +62,11 @@ static void o_order(void *ctx, struct cp_capf_sess *s, const char *device)
 		cp_capf_sess_order(s, o.order_rc, &o.order);
 }
 
-static void o_issue(void *ctx, struct cp_capf_sess *s, const char *device, EVP_PKEY *pub)
+static void o_issue(void *ctx, struct cp_capf_sess *s, const char *device, const struct pki_spki *key)
 {
 	(void)ctx;
 	CU_ASSERT_STRING_EQUAL(device, o.asked);
-	CU_ASSERT_PTR_NOT_NULL(pub);
+	CU_ASSERT_PTR_NOT_NULL(key->der);
 	o.issues++;
 	if (!o.issue_waits)
 		cp_capf_sess_issued(s, o.issue_rc, cert_der, sizeof(cert_der), "the signer is away");
