@@ -483,6 +483,14 @@ static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r
 		cfg_bad(c, "mgcp.local", "%s is no address of dataplane.ports", cfg->mgcp.local);
 }
 
+static void do_calls(struct cfg_ctx *c, struct cfg *cfg, const struct raw_calls *r)
+{
+	NUM(calls, max_per_line, 4, 1, 200);
+	NUM(calls, busy_trigger, 2, 1, 200);
+	if (c->rc == 0 && cfg->calls.busy_trigger > cfg->calls.max_per_line)
+		cfg_bad(c, "calls.busy_trigger", "%u is more than calls.max_per_line", cfg->calls.busy_trigger);
+}
+
 static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capture *r)
 {
 	struct cfg_capture *p = &cfg->capture;
@@ -593,6 +601,7 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		do_sccp(c, cfg, OR_NONE(sccp, raw_sccp));
 		do_signer(c, cfg, OR_NONE(signer, raw_signer));
 		do_mgcp(c, cfg, OR_NONE(mgcp, raw_mgcp));
+		do_calls(c, cfg, OR_NONE(calls, raw_calls));
 		do_capture(c, cfg, OR_NONE(capture, raw_capture));
 		cfg_do_provision(c, cfg, OR_NONE(provision, raw_provision));
 		cfg_do_ctl_provider(c, cfg, OR_NONE(ctl_provider, raw_ctl_provider));

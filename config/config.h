@@ -236,6 +236,11 @@ struct cfg_mgcp {
 	uint16_t answer_s;       /* 60: how long a called party may ring */
 };
 
+struct cfg_calls {
+	uint16_t max_per_line;   /* 4: calls on one line of a phone */
+	uint16_t busy_trigger;   /* 2: as many, and the next caller hears busy */
+};
+
 struct cfg {
 	struct cfg_paths paths;
 	struct cfg_log_section log;
@@ -244,6 +249,7 @@ struct cfg {
 	struct cfg_sccp sccp;
 	struct cfg_signer signer;
 	struct cfg_mgcp mgcp;
+	struct cfg_calls calls;
 	struct cfg_provision provision;
 	struct cfg_ctl_provider ctl_provider;
 	struct cfg_enrol enrol;

@@ -92,6 +92,10 @@ struct raw_signer {
 	unsigned trust_count;
 };
 
+struct raw_calls {
+	char *max_per_line, *busy_trigger;
+};
+
 struct raw_mgcp {
 	char *local;
 	char *answer_s;
@@ -152,6 +156,7 @@ struct raw_cfg {
 	struct raw_sccp *sccp;
 	struct raw_signer *signer;
 	struct raw_mgcp *mgcp;
+	struct raw_calls *calls;
 	struct raw_provision *provision;
 	struct raw_ctl_provider *ctl_provider;
 	struct raw_enrol *enrol;

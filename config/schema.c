@@ -139,6 +139,12 @@ static const cyaml_schema_field_t mgcp_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t calls_fields[] = {
+	TEXT(raw_calls, max_per_line),
+	TEXT(raw_calls, busy_trigger),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t oauth_fields[] = {
 	TEXT(raw_oauth, issuer),
 	TEXT(raw_oauth, keys),
@@ -214,7 +220,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
-	SECTION(signer), SECTION(mgcp), SECTION(capture),   SECTION(ipsec),
+	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(capture),   SECTION(ipsec),
 	SECTION(provision), SECTION(ctl_provider), SECTION(enrol), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {

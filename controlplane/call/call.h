@@ -7,6 +7,10 @@
  * A call outlives the controlplane: its record is synced before media starts, and after a restart the legs
  * are adopted without keys. It outlives a phone's connection too: media goes on until the phone returns and
  * hangs up, the other party does, or the legs age out.
+ *
+ * A phone may have several calls (calls.max_per_line), one of which it talks in; the others are on hold or ring. A call
+ * has two parties. Transfer makes the parties of two calls the parties of one; each keeps the number that it knows
+ * its call by, so a call's own number may be neither's.
  */
 #ifndef CP_CALL_H
 #define CP_CALL_H

@@ -37,8 +37,8 @@ enum party_kind { PARTY_NONE, PARTY_PHONE, PARTY_GATEWAY, PARTY_STATIC };
 struct agent {
 	struct agent *next; /* hash chain */
 	char name[32];
-	struct cp_phone *phone; /* NULL: not registered now */
-	uint32_t callref;       /* its call, 0: idle */
+	struct cp_phone *phone;  /* NULL: not registered now */
+	struct party *parties;   /* its places in calls, newest first; NULL: idle */
 };
 
 struct party {
@@ -47,8 +47,15 @@ struct party {
 	char number[DIGITS_MAX + 1];
 	char label[41];
 	char region[CP_TEXT_MAX];
+	struct cp_call *call;          /* that it is a part of */
 	struct agent *agent;           /* PHONE */
+	struct party *ag_next;         /* chain of the agent's places */
+	uint32_t ref;                  /* what phone and gateway know the call by */
+	uint8_t stream;                /* 0 or 1: which of the phone's streams of that number */
 	uint32_t line;
+	bool held;                     /* the phone put the call on hold: it has no media */
+	bool resuming;                 /* its media is on the way back */
+	uint32_t consult;              /* phone: the held call that it will be transferred from; 0: none */
 	bool signal_auth, signal_enc;  /* as proven when the call was made */
 	/* media */
 	uint32_t leg_id;               /* NO_LEG */
@@ -59,6 +66,7 @@ struct party {
 	uint32_t codec;
 	bool media_on;                 /* phone: ORC and SMT are out. gateway: connection is sendrecv */
 	bool ready;                    /* its side of the media has been confirmed */
+	bool reopen;                   /* gateway: its connection is there, and must be told of another leg and key */
 	struct dp_page_leg page;       /* counters of the leg when the channel was lost */
 	uint8_t ptime_ms;              /* of what it sends, 0: not known */
 	uint8_t event_pt;              /* payload type of the events (RFC 2833) that it wants to get, 0: none */
@@ -78,7 +86,7 @@ struct party {
 	uint8_t offer;                 /* which of its suites was offered last: policy_suite() */
 	uint8_t tag;                   /* of the crypto line that was offered last */
 	struct party *ep_next; /* chain of the endpoint index */
-	struct cp_call *call;  /* set while in that index */
+	bool in_index;
 };
 
 struct cp_call {
@@ -89,6 +97,7 @@ struct cp_call {
 	bool secure;        /* SRTP was agreed */
 	bool is_static;     /* operator's session */
 	bool direct;        /* media goes between the parties: no legs */
+	struct cp_call *joined; /* became a part of this one: gone with the next record; NULL: none */
 	uint8_t pending;    /* answers outstanding before media may start */
 	bool media_started;
 	int64_t since_s;    /* connected, wall clock */
@@ -121,7 +130,7 @@ struct cp_calls {
 	struct event *tick;
 };
 
-enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX, GW_OP_REKEY };
+enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX, GW_OP_REKEY, GW_OP_REOPEN };
 
 #define EVENT_PT 101 /* of RFC 2833 events, as we declare it to every party */
 
@@ -130,21 +139,49 @@ struct cp_call *call_find(struct cp_calls *calls, uint32_t ref);
 struct cp_call *call_new(struct cp_calls *calls);
 void call_timer(struct cp_call *call, unsigned ms);
 void call_end(struct cp_call *call, const char *why);
+void call_vanish(struct cp_call *call); /* its parties are elsewhere: nobody is told, its record is gone already */
+void call_connect(struct cp_call *call); /* media for whom has none yet */
 void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
 void call_answered(struct cp_call *call);
 void call_media_ready(struct cp_call *call);
 enum cp_security call_security(const struct cp_call *call);
+bool party_up(const struct party *p); /* nothing need be done for its media */
 unsigned party_side(const struct cp_call *call, const struct party *party);
 
 /* index.c */
 struct agent *agent_find(struct cp_calls *calls, const char *name, bool make);
 void agent_release(struct cp_calls *calls, struct agent *agent); /* frees it if nothing needs it; NULL is allowed */
+void agent_enter(struct agent *agent, struct party *p);          /* party_clear() takes it out */
+bool party_rings(const struct party *p); /* at a phone, and was not answered */
+struct party *agent_party(const struct agent *agent, uint32_t ref);
+struct party *agent_active(const struct agent *agent);           /* that it dials, talks or hears a tone in; at most one */
+struct party *agent_ringing(const struct agent *agent, uint32_t line); /* line 0: any */
+struct party *agent_held(const struct agent *agent, uint32_t line);
+unsigned agent_line_calls(const struct agent *agent, uint32_t line);
 void endpoint_enter(struct cp_call *call, unsigned side);        /* once name and endpoint are set */
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side);
 void party_clear(struct cp_call *call, unsigned side);           /* nobody is on this side any more */
+void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsigned from_side);
+
+/* route.c: who is called */
+void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line);
+struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line); /* off hook, and listening to digits */
+uint8_t route_suite(const struct cp_phone *phone); /* that the phone is taken to know */
+void route_digits(struct cp_call *call);
+
+/* transfer.c: parties of one call become those of another */
+int transfer_begin(struct party *p, const char **why);  /* the other party waits, its phone dials */
+int transfer_finish(struct party *p, const char **why); /* 'p': the phone's place in the call that it dialled meanwhile */
+
+/* hold.c */
+int hold_begin(struct cp_call *call, unsigned side, const char **why);
+int hold_end(struct cp_call *call, unsigned side, const char **why);
+void hold_over(struct cp_call *call, unsigned side, bool resumed); /* the media is back, or cannot come */
 
 /* legs.c: legs, keys and the record of a call */
 int legs_take(struct cp_call *call);
+int legs_take_beside(struct cp_call *call, unsigned side); /* for that side, where the other one is */
+void legs_put(struct cp_call *call, unsigned side);       /* that side has no leg and no keys any more */
 int legs_keys(struct cp_call *call, unsigned side, uint8_t suite);
 int legs_assert(struct cp_call *call, unsigned side, bool with_keys);
 int legs_key(struct cp_call *call, unsigned side, uint8_t dir, uint8_t flags, uint32_t overlap_ms, cp_dp_reply_fn fn,
@@ -153,6 +190,7 @@ void legs_start(struct cp_call *call);
 void legs_drop(struct cp_call *call);
 int record_write(struct cp_call *call, cp_store_fn fn, void *ctx);
 void record_delete(struct cp_call *call);
+int record_join(struct cp_call *call, struct cp_call *gone, cp_store_fn fn, void *ctx); /* write one, delete one: both or none */
 struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *rec);
 
 /* phoneui.c: what a phone is shown and told */
@@ -164,6 +202,9 @@ void ui_ringin(struct cp_call *call);
 void ui_connected(struct cp_call *call, unsigned side);
 void ui_callinfo(struct cp_call *call, unsigned side);
 void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
+void ui_transferred(struct cp_call *call); /* the new caller hears that it rings */
+void ui_held(struct cp_call *call, unsigned side);
+void ui_resumed(struct cp_call *call, unsigned side);
 void ui_idle(struct cp_call *call, unsigned side);
 int ui_media_start(struct cp_call *call, unsigned side);
 int ui_media_receive(struct cp_call *call, unsigned side); /* the first half of it: OpenReceiveChannel */
@@ -198,6 +239,7 @@ int trunk_take_key(struct cp_call *call, struct party *p, const struct dp_mgcp_m
 int trunk_open(struct cp_call *call);
 void trunk_ring(struct cp_call *call);
 void trunk_connect(struct cp_call *call);
+void trunk_reopen(struct cp_call *call, unsigned side); /* MDCX: another leg, another key */
 void trunk_close(struct cp_call *call, unsigned side);
 
 #endif

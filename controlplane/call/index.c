@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who is in which call: devices by name, gateway endpoints by gateway and name. */
+/* Who is in which calls: devices by name, gateway endpoints by gateway and name. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,13 +39,83 @@ void agent_release(struct cp_calls *calls, struct agent *agent)
 {
 	struct agent **at;
 
-	if (agent == NULL || agent->phone != NULL || agent->callref != 0)
+	if (agent == NULL || agent->phone != NULL || agent->parties != NULL)
 		return;
 	at = &calls->agents[hash(FNV_BASIS, agent->name) % AGENT_HASH];
 	while (*at != agent)
 		at = &(*at)->next;
 	*at = agent->next;
 	free(agent);
+}
+
+void agent_enter(struct agent *a, struct party *p)
+{
+	p->agent = a;
+	p->ag_next = a->parties;
+	a->parties = p;
+}
+
+static void agent_leave(struct party *p)
+{
+	struct party **at;
+
+	if (p->agent == NULL)
+		return;
+	for (at = &p->agent->parties; *at != p;)
+		at = &(*at)->ag_next;
+	*at = p->ag_next;
+	p->agent = NULL;
+}
+
+struct party *agent_party(const struct agent *a, uint32_t ref)
+{
+	struct party *p = a->parties;
+
+	while (p != NULL && p->ref != ref)
+		p = p->ag_next;
+	return p;
+}
+
+/* It rings here and was not answered. */
+bool party_rings(const struct party *p)
+{
+	return p == &p->call->p[1] && p->call->state == CALL_ALERTING;
+}
+
+struct party *agent_active(const struct agent *a)
+{
+	struct party *p = a->parties;
+
+	while (p != NULL && (p->held || party_rings(p)))
+		p = p->ag_next;
+	return p;
+}
+
+struct party *agent_ringing(const struct agent *a, uint32_t line)
+{
+	struct party *p = a->parties;
+
+	while (p != NULL && (!party_rings(p) || (line != 0 && p->line != line)))
+		p = p->ag_next;
+	return p;
+}
+
+struct party *agent_held(const struct agent *a, uint32_t line)
+{
+	struct party *p = a->parties;
+
+	while (p != NULL && (!p->held || (line != 0 && p->line != line)))
+		p = p->ag_next;
+	return p;
+}
+
+unsigned agent_line_calls(const struct agent *a, uint32_t line)
+{
+	unsigned n = 0;
+
+	for (const struct party *p = a->parties; p != NULL; p = p->ag_next)
+		n += p->line == line;
+	return n;
 }
 
 /* Endpoint names are compared without case (RFC 3435 s2.1.1). */
@@ -58,7 +128,7 @@ void endpoint_enter(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side], **head = endpoint_head(call->calls, p->name, p->endpoint);
 
-	p->call = call;
+	p->in_index = true;
 	p->ep_next = *head;
 	*head = p;
 }
@@ -67,12 +137,12 @@ static void endpoint_leave(struct party *p)
 {
 	struct party **at;
 
-	if (p->call == NULL)
+	if (!p->in_index)
 		return;
 	for (at = endpoint_head(p->call->calls, p->name, p->endpoint); *at != p;)
 		at = &(*at)->ep_next;
 	*at = p->ep_next;
-	p->call = NULL;
+	p->in_index = false;
 }
 
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side)
@@ -86,16 +156,35 @@ struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const
 	return NULL;
 }
 
+/* The place on the new side must be clear. The old one is afterwards. */
+void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsigned from_side)
+{
+	struct party *dst = &to->p[to_side], *src = &from->p[from_side];
+	struct agent *a = src->agent;
+	bool indexed = src->in_index;
+
+	endpoint_leave(src);
+	agent_leave(src);
+	*dst = *src;
+	dst->call = to;
+	memset(src, 0, sizeof(*src));
+	src->call = from;
+	src->leg_id = NO_LEG;
+	if (indexed)
+		endpoint_enter(to, to_side);
+	if (a != NULL)
+		agent_enter(a, dst);
+}
+
 void party_clear(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side];
 	struct agent *a = p->agent;
 
 	endpoint_leave(p);
-	p->agent = NULL;
+	agent_leave(p);
 	p->kind = PARTY_NONE;
-	if (a != NULL && a->callref == call->ref) {
-		a->callref = 0;
-		agent_release(call->calls, a);
-	}
+	p->held = p->resuming = p->reopen = false;
+	p->consult = 0;
+	agent_release(call->calls, a);
 }

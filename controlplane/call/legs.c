@@ -29,10 +29,39 @@ int legs_take(struct cp_call *call)
 	return rc;
 }
 
+int legs_take_beside(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	unsigned shard = DP_LEG_SHARD(call->p[1 - side].leg_id);
+	int rc = cp_ports_take_in(call->calls->ports, p->region, media_family(p), shard, &p->leg_id);
+
+	if (rc == -ENOENT)
+		rc = cp_ports_take_in(call->calls->ports, p->region, 0, shard, &p->leg_id);
+	return rc;
+}
+
+void legs_put(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct dp_obj msg = {.id = p->leg_id, .kind = DP_OBJ_LEG};
+
+	cp_keys_put(call->calls->keys, p->rx);
+	cp_keys_put(call->calls->keys, p->tx);
+	p->rx = p->tx = NULL;
+	if (p->leg_id == NO_LEG)
+		return;
+	/* When the channel is down the sweep after its return removes the leg. */
+	cp_dp_send(call->calls->env.dp, DP_MSG_LEG_DEL, &msg, NULL, NULL);
+	cp_ports_put(call->calls->ports, p->leg_id);
+	p->leg_id = NO_LEG;
+}
+
 int legs_keys(struct cp_call *call, unsigned side, uint8_t suite)
 {
 	struct party *p = &call->p[side];
 
+	cp_keys_put(call->calls->keys, p->rx);
+	cp_keys_put(call->calls->keys, p->tx);
 	p->rx = policy_draw(call, p, suite);
 	p->tx = policy_draw(call, p, suite);
 	if (p->rx == NULL || p->tx == NULL) /* call_free() returns the one that was drawn */
@@ -150,11 +179,11 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 		.leg_id = p->leg_id,
 		.peer_id = call->p[1 - side].leg_id,
 		.session = call->ref,
-		.idle_s = cfg->idle_s,
+		.idle_s = call->p[0].held || call->p[1].held ? 0 : cfg->idle_s, /* silence is meant */
 		.rx_suite = p->suite,
 		.tx_suite = p->suite,
 		.latch = latch_of(call, p),
-		.flags = DP_LEG_F_RECV | DP_LEG_F_SEND | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
+		.flags = (p->held ? 0 : DP_LEG_F_RECV | DP_LEG_F_SEND) | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
 		.dscp = cfg->dscp,
 		.codec = p->kind == PARTY_STATIC ? DP_CODEC_OTHER : DP_CODEC_G711,
 		.ptime_ms = p->ptime_ms,
@@ -217,6 +246,9 @@ static void session_answer(struct cp_call *call)
 /* Legs stand and the record is on disk: now, and not before, the parties may be told. */
 static void one_answer(struct cp_call *call, int rc, const char *what)
 {
+	struct cp_calls *calls;
+	uint32_t ref;
+
 	if (rc < 0) {
 		cfg_log(CFG_LOG_ERR, "media-not-set-up", "call=%u what=%s rc=%d", call->ref, what, rc);
 		call_end(call, what);
@@ -236,16 +268,24 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 		return;
 	}
 	for (unsigned s = 0; s < 2; s++) {
-		if (call->p[s].kind == PARTY_PHONE) {
-			ui_connected(call, s);
-			if (ui_media_start(call, s) < 0) {
-				call_end(call, "phone lost");
-				return;
-			}
+		if (call->p[s].kind != PARTY_PHONE || call->p[s].held)
+			continue;
+		ui_connected(call, s);
+		if (!call->p[s].ready && ui_media_start(call, s) < 0) {
+			call_end(call, "phone lost");
+			return;
 		}
 	}
-	if (call->p[1].kind == PARTY_GATEWAY)
-		trunk_connect(call);
+	ref = call->ref;
+	calls = call->calls;
+	for (unsigned s = 0; s < 2 && call_find(calls, ref) == call; s++) {
+		if (call->p[s].reopen)
+			trunk_reopen(call, s);
+		else if (call->p[s].kind == PARTY_GATEWAY && !call->p[s].ready)
+			trunk_connect(call);
+	}
+	if (call_find(calls, ref) == call)
+		call_media_ready(call); /* it may be that there was nothing to do */
 }
 
 static void on_leg(void *ctx, int rc)
@@ -274,46 +314,45 @@ static void on_record(void *ctx, int rc)
 void legs_start(struct cp_call *call)
 {
 	struct later *l = later_new(call);
+	struct cp_call *gone = call->joined;
 	int rc = l != NULL ? 0 : -ENOMEM;
 
+	call->joined = NULL;
 	call->pending = call->direct ? 1 : 3; /* two legs, the record; and a key per direction */
 	for (unsigned s = 0; !call->direct && s < 2; s++) {
-		call->p[s].keyed_s = rekey_now();
-		call->pending = (uint8_t)(call->pending + (call->p[s].rx != NULL) + (call->p[s].tx != NULL));
+		struct party *p = &call->p[s];
+
+		if (party_up(p))
+			continue;
+		p->keyed_s = rekey_now();
+		call->pending = (uint8_t)(call->pending + (p->rx != NULL) + (p->tx != NULL));
 	}
 	for (unsigned s = 0; !call->direct && rc == 0 && s < 2; s++)
-		rc = send_leg(call, s, true, on_leg);
-	if (rc < 0) {
+		rc = send_leg(call, s, !party_up(&call->p[s]), on_leg);
+	if (rc == 0) {
+		rc = gone != NULL ? record_join(call, gone, on_record, l) : record_write(call, on_record, l);
+		if (rc < 0)
+			on_record(l, rc);
+		rc = 0;
+	} else {
 		free(l);
+		if (gone != NULL && gone->stored)
+			record_delete(gone);
 		call_end(call, "dataplane not reachable");
-		return;
 	}
-	rc = record_write(call, on_record, l);
-	if (rc < 0)
-		on_record(l, rc);
+	if (gone != NULL)
+		call_vanish(gone);
 }
 
 void legs_drop(struct cp_call *call)
 {
-	for (unsigned s = 0; s < 2; s++) {
-		struct party *p = &call->p[s];
-		struct dp_obj msg = {.id = p->leg_id, .kind = DP_OBJ_LEG};
-
-		if (p->leg_id == NO_LEG)
-			continue;
-		/* When the channel is down the sweep after its return removes the leg. */
-		cp_dp_send(call->calls->env.dp, DP_MSG_LEG_DEL, &msg, NULL, NULL);
-		cp_ports_put(call->calls->ports, p->leg_id);
-		p->leg_id = NO_LEG;
-		cp_keys_put(call->calls->keys, p->rx);
-		cp_keys_put(call->calls->keys, p->tx);
-		p->rx = p->tx = NULL;
-	}
+	legs_put(call, 0);
+	legs_put(call, 1);
 }
 
 /* --- the record --- */
 
-int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
+static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 {
 	struct cp_call_rec rec = {
 		.call_id = call->ref,
@@ -340,15 +379,34 @@ int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
 		snprintf(l->conn_id, sizeof(l->conn_id), "%s", p->conn_id);
 		snprintf(l->number, sizeof(l->number), "%s", p->number);
 		l->line = p->line;
-		l->callref = call->ref;
+		l->callref = p->ref;
+		l->held = p->held;
+		l->stream = (uint8_t)(p->stream + 1);
 		l->rx_suite = l->tx_suite = p->suite;
 		l->remote = p->remote;
 		l->codec = p->codec;
 		l->event_pt = p->event_pt;
 		l->rekeying = p->rekeying || p->unsure;
 	}
+	*ret = rec;
+}
+
+int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
+{
+	struct cp_call_rec rec;
+
+	record_fill(call, &rec);
 	call->stored = true;
 	return cp_store_put_call(call->calls->env.store, &rec, fn, ctx);
+}
+
+int record_join(struct cp_call *call, struct cp_call *gone, cp_store_fn fn, void *ctx)
+{
+	struct cp_call_rec rec;
+
+	record_fill(call, &rec);
+	call->stored = true;
+	return cp_store_swap_call(call->calls->env.store, &rec, gone->stored ? gone->ref : 0, fn, ctx);
 }
 
 static void on_deleted(void *ctx, int rc)
@@ -399,6 +457,9 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		snprintf(p->number, sizeof(p->number), "%.*s", DIGITS_MAX, l->number);
 		snprintf(p->label, sizeof(p->label), "%.40s", l->number);
 		p->line = l->line;
+		p->ref = l->callref != 0 ? l->callref : ref;
+		p->stream = (uint8_t)(l->stream != 0 ? l->stream - 1u : s);
+		p->held = l->held != 0;
 		p->suite = l->rx_suite;
 		p->remote = l->remote;
 		p->codec = l->codec;
@@ -412,18 +473,17 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		if (p->kind == PARTY_STATIC)
 			call->is_static = true;
 		if (p->kind == PARTY_GATEWAY) {
-			snprintf(p->request_id, sizeof(p->request_id), "%08X1", ref);
+			snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
 			endpoint_enter(call, s);
 		}
 		if (cp_ports_claim(calls->ports, l->leg_id) == 0)
 			p->leg_id = l->leg_id;
 		call->direct = rec->leg[0].leg_id == NO_LEG && rec->leg[1].leg_id == NO_LEG;
 		if (p->kind == PARTY_PHONE) {
-			p->agent = agent_find(calls, p->name, true);
-			if (p->agent != NULL && p->agent->callref == 0)
-				p->agent->callref = ref;
-			else
-				p->agent = NULL; /* in another call: one at a time */
+			struct agent *a = agent_find(calls, p->name, true);
+
+			if (a != NULL)
+				agent_enter(a, p);
 		}
 	}
 	return call;

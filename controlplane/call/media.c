@@ -114,6 +114,21 @@ int cp_ports_take(struct cp_ports *ports, const char *region_a, uint8_t family_a
 	return -ENOSPC;
 }
 
+int cp_ports_take_in(struct cp_ports *ports, const char *region, uint8_t family, unsigned shard, uint32_t *ret_leg)
+{
+	int a;
+
+	if (!region_known(ports, region, family))
+		region = "default";
+	if (!region_known(ports, region, family))
+		return -ENOENT;
+	a = address_in_shard(ports, region, family, shard % DP_SHARDS, 1, -1);
+	if (a < 0)
+		return -ENOSPC;
+	*ret_leg = take_pair(ports, (unsigned)a, shard % DP_SHARDS);
+	return 0;
+}
+
 static struct block *block_of(struct cp_ports *p, uint32_t leg_id, unsigned *ret_pair)
 {
 	if (leg_id >= p->media->addresses_count * (uint32_t)DP_LEGS_PER_ADDR)

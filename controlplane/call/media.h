@@ -27,6 +27,9 @@ void cp_ports_destroy(struct cp_ports *ports);
 int cp_ports_take(struct cp_ports *ports, const char *region_a, uint8_t family_a, const char *region_b,
 		  uint8_t family_b, uint32_t *ret_leg_a, uint32_t *ret_leg_b);
 
+/** One leg in a given shard, beside another one there. As above. */
+int cp_ports_take_in(struct cp_ports *ports, const char *region, uint8_t family, unsigned shard, uint32_t *ret_leg);
+
 /** Mark a leg as used, as found in the store after a restart. 0, -EEXIST, -EINVAL (not ours). */
 int cp_ports_claim(struct cp_ports *ports, uint32_t leg_id);
 

@@ -17,7 +17,7 @@ void ui_callinfo(struct cp_call *call, unsigned side)
 	struct cp_phone *phone = party_phone(p);
 	struct cp_phone_callinfo info = {
 		.line = p->line,
-		.callref = call->ref,
+		.callref = p->ref,
 		.type = side == 0 ? CP_SCCP_OUTBOUND : CP_SCCP_INBOUND,
 		.security = (uint8_t)call_security(call),
 		.calling_name = call->p[0].label,
@@ -40,11 +40,11 @@ void ui_dialing(struct cp_call *call)
 	if (phone == NULL)
 		return;
 	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_ON);
-	cp_phone_call_state(phone, CP_SCCP_OFFHOOK, p->line, call->ref);
-	cp_phone_softkeys(phone, CP_SCCP_KEYS_OFFHOOK, p->line, call->ref);
-	cp_phone_prompt(phone, "Enter number", 0, p->line, call->ref);
+	cp_phone_call_state(phone, CP_SCCP_OFFHOOK, p->line, p->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_OFFHOOK, p->line, p->ref);
+	cp_phone_prompt(phone, "Enter number", 0, p->line, p->ref);
 	cp_phone_planes(phone, p->line);
-	cp_phone_tone(phone, CP_SCCP_TONE_DIAL, p->line, call->ref);
+	cp_phone_tone(phone, CP_SCCP_TONE_DIAL, p->line, p->ref);
 }
 
 void ui_proceeding(struct cp_call *call)
@@ -54,9 +54,9 @@ void ui_proceeding(struct cp_call *call)
 
 	if (phone == NULL)
 		return;
-	cp_phone_stop_tone(phone, p->line, call->ref);
-	cp_phone_dialed(phone, call->digits, p->line, call->ref);
-	cp_phone_call_state(phone, CP_SCCP_PROCEED, p->line, call->ref);
+	cp_phone_stop_tone(phone, p->line, p->ref);
+	cp_phone_dialed(phone, call->digits, p->line, p->ref);
+	cp_phone_call_state(phone, CP_SCCP_PROCEED, p->line, p->ref);
 	ui_callinfo(call, 0);
 }
 
@@ -67,10 +67,28 @@ void ui_ringout(struct cp_call *call)
 
 	if (phone == NULL)
 		return;
-	cp_phone_call_state(phone, CP_SCCP_RINGOUT, p->line, call->ref);
-	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGOUT, p->line, call->ref);
-	cp_phone_prompt(phone, "Ring Out", 0, p->line, call->ref);
-	cp_phone_tone(phone, CP_SCCP_TONE_RINGBACK, p->line, call->ref);
+	cp_phone_call_state(phone, CP_SCCP_RINGOUT, p->line, p->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGOUT, p->line, p->ref);
+	cp_phone_prompt(phone, "Ring Out", 0, p->line, p->ref);
+	cp_phone_tone(phone, CP_SCCP_TONE_RINGBACK, p->line, p->ref);
+}
+
+/* How a line is lit: the liveliest of its calls counts, but for 'gone'. */
+static void lamp(const struct agent *a, uint32_t line, const struct party *gone)
+{
+	enum cp_sccp_lamp mode = CP_SCCP_LAMP_OFF;
+
+	for (const struct party *p = a->parties; p != NULL; p = p->ag_next) {
+		if (p == gone || p->line != line)
+			continue;
+		if (party_rings(p))
+			mode = CP_SCCP_LAMP_BLINK;
+		else if (!p->held && mode != CP_SCCP_LAMP_BLINK)
+			mode = CP_SCCP_LAMP_ON;
+		else if (mode == CP_SCCP_LAMP_OFF)
+			mode = CP_SCCP_LAMP_WINK;
+	}
+	cp_phone_lamp(a->phone, line, mode);
 }
 
 void ui_ringin(struct cp_call *call)
@@ -82,12 +100,15 @@ void ui_ringin(struct cp_call *call)
 	if (phone == NULL)
 		return;
 	snprintf(text, sizeof(text), "From %s", call->p[0].number);
-	cp_phone_call_state(phone, CP_SCCP_RINGIN, p->line, call->ref);
-	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGIN, p->line, call->ref);
-	cp_phone_prompt(phone, text, 0, p->line, call->ref);
+	cp_phone_call_state(phone, CP_SCCP_RINGIN, p->line, p->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGIN, p->line, p->ref);
+	cp_phone_prompt(phone, text, 0, p->line, p->ref);
 	ui_callinfo(call, 1);
 	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_BLINK);
-	cp_phone_ringer(phone, CP_SCCP_RING_INSIDE, p->line, call->ref);
+	if (agent_active(p->agent) != NULL) /* its user listens to something: a bell would be too much */
+		cp_phone_tone(phone, CP_SCCP_TONE_CALLWAITING, p->line, p->ref);
+	else
+		cp_phone_ringer(phone, CP_SCCP_RING_INSIDE, p->line, p->ref);
 }
 
 void ui_connected(struct cp_call *call, unsigned side)
@@ -97,17 +118,57 @@ void ui_connected(struct cp_call *call, unsigned side)
 
 	if (phone == NULL)
 		return;
-	if (side == 1) {
-		cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, call->ref);
+	if (side == 1 && !p->ready) {
+		cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, p->ref);
 		cp_phone_speaker(phone, true);
 		cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_ON);
 		cp_phone_planes(phone, p->line);
 	}
-	cp_phone_stop_tone(phone, p->line, call->ref);
-	cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, call->ref);
-	cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, call->ref);
-	cp_phone_prompt(phone, "Connected", 0, p->line, call->ref);
+	cp_phone_stop_tone(phone, p->line, p->ref);
+	cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, p->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
+	cp_phone_prompt(phone, "Connected", 0, p->line, p->ref);
 	ui_callinfo(call, side);
+}
+
+void ui_transferred(struct cp_call *call)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone != NULL) {
+		lamp(p->agent, p->line, NULL);
+		ui_ringout(call);
+	}
+	ui_callinfo(call, 0);
+	ui_callinfo(call, 1);
+}
+
+void ui_held(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	cp_phone_call_state(phone, CP_SCCP_HOLD, p->line, p->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_HOLD, p->line, p->ref);
+	cp_phone_prompt(phone, "Hold", 0, p->line, p->ref);
+	lamp(p->agent, p->line, NULL);
+}
+
+void ui_resumed(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+
+	if (phone == NULL)
+		return;
+	lamp(p->agent, p->line, NULL);
+	cp_phone_planes(phone, p->line);
+	cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, p->ref);
+	cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
+	cp_phone_prompt(phone, "Connected", 0, p->line, p->ref);
 }
 
 void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text)
@@ -117,33 +178,47 @@ void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 
 	if (phone == NULL)
 		return;
-	cp_phone_stop_tone(phone, p->line, call->ref);
-	cp_phone_call_state(phone, state, p->line, call->ref);
-	cp_phone_prompt(phone, text, 0, p->line, call->ref);
-	cp_phone_tone(phone, tone, p->line, call->ref);
+	cp_phone_stop_tone(phone, p->line, p->ref);
+	cp_phone_call_state(phone, state, p->line, p->ref);
+	cp_phone_prompt(phone, text, 0, p->line, p->ref);
+	cp_phone_tone(phone, tone, p->line, p->ref);
 }
 
 void ui_idle(struct cp_call *call, unsigned side)
 {
-	struct party *p = &call->p[side];
+	struct party *p = &call->p[side], *rings = NULL;
 	struct cp_phone *phone = party_phone(p);
+	bool busy = false;
 
 	if (phone == NULL)
 		return;
-	cp_phone_stop_tone(phone, p->line, call->ref);
-	cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, call->ref);
-	cp_phone_speaker(phone, false);
-	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_OFF);
-	cp_phone_clear_prompt(phone, p->line, call->ref);
-	cp_phone_call_state(phone, CP_SCCP_ONHOOK, p->line, call->ref);
+	for (struct party *o = p->agent->parties; o != NULL; o = o->ag_next) {
+		if (o == p || o->held)
+			continue;
+		if (party_rings(o))
+			rings = o;
+		else
+			busy = true;
+	}
+	cp_phone_stop_tone(phone, p->line, p->ref);
+	if (rings == NULL)
+		cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, p->ref);
+	if (!busy)
+		cp_phone_speaker(phone, false);
+	lamp(p->agent, p->line, p);
+	cp_phone_clear_prompt(phone, p->line, p->ref);
+	cp_phone_call_state(phone, CP_SCCP_ONHOOK, p->line, p->ref);
 	cp_phone_softkeys(phone, CP_SCCP_KEYS_ONHOOK, p->line, 0);
-	cp_phone_planes(phone, 0);
+	if (!busy)
+		cp_phone_planes(phone, 0);
+	if (rings != NULL && !busy) /* that one was only a tone until now */
+		cp_phone_ringer(phone, CP_SCCP_RING_INSIDE, rings->line, rings->ref);
 }
 
 /* Identifies the stream in the phone's answers: one per call and side. */
 static uint32_t party_id(const struct cp_call *call, unsigned side)
 {
-	return call->ref << 1 | side;
+	return call->p[side].ref << 1 | call->p[side].stream;
 }
 
 /*
@@ -157,9 +232,9 @@ static int media_half(struct cp_call *call, unsigned side, bool receive)
 	const struct cp_keyset *set = receive ? p->tx : p->rx; /* what it is sent is what it receives with */
 	const struct cfg_media *cfg = &call->calls->env.cfg->media;
 	struct cp_phone_media m = {
-		.conference = call->ref,
+		.conference = p->ref,
 		.party = party_id(call, side),
-		.callref = call->ref,
+		.callref = p->ref,
 		.codec = p->codec,
 		.packet_ms = cfg->ptime_ms,
 		.dscp = cfg->dscp,
@@ -217,8 +292,8 @@ void ui_media_stop(struct cp_call *call, unsigned side)
 
 	if (phone == NULL || !p->media_on)
 		return;
-	cp_phone_crc(phone, call->ref, party_id(call, side), call->ref);
-	cp_phone_stopmt(phone, call->ref, party_id(call, side), call->ref);
-	cp_phone_stats(phone, p->number, call->ref);
+	cp_phone_crc(phone, p->ref, party_id(call, side), p->ref);
+	cp_phone_stopmt(phone, p->ref, party_id(call, side), p->ref);
+	cp_phone_stats(phone, p->number, p->ref);
 	p->media_on = false;
 }

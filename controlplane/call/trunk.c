@@ -7,19 +7,20 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "callint.h"
 
-static void command(const struct cp_call *call, const struct party *p, uint8_t verb, struct dp_mgcp_cmd *cmd)
+static void command(const struct party *p, uint8_t verb, struct dp_mgcp_cmd *cmd)
 {
 	memset(cmd, 0, sizeof(*cmd));
 	cmd->verb = verb;
 	snprintf(cmd->endpoint, sizeof(cmd->endpoint), "%s", p->endpoint);
 	if (verb == DP_MGCP_RQNT)
 		return; /* is about the endpoint, not about a connection */
-	snprintf(cmd->call_id, sizeof(cmd->call_id), "%08X", call->ref);
+	snprintf(cmd->call_id, sizeof(cmd->call_id), "%08X", p->ref);
 	if (verb != DP_MGCP_CRCX)
 		snprintf(cmd->conn_id, sizeof(cmd->conn_id), "%s", p->conn_id);
 }
@@ -57,6 +58,13 @@ static void describe(const struct cp_call *call, const struct party *p, const st
 }
 
 static int send_cmd(struct cp_call *call, struct party *p, struct dp_mgcp_cmd *cmd, enum gw_op op);
+static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_done *done);
+
+struct reopened {
+	struct cp_calls *calls;
+	uint32_t ref;
+	unsigned side;
+};
 
 /* Without 'conn_id': every connection of the call on that endpoint (RFC 3435 s2.3.9). */
 static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const char *conn_id)
@@ -274,6 +282,12 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 		p->ready = true;
 		call_media_ready(call);
 		break;
+	case GW_OP_REOPEN:
+		if (!ok)
+			call_end(call, "gateway refused another leg");
+		else
+			reopened(call, tag->side, done);
+		break;
 	case GW_OP_REKEY:
 		rekey_answered(call, tag->side, done, ok);
 		break;
@@ -297,7 +311,7 @@ int trunk_open(struct cp_call *call)
 	struct party *p = &call->p[1];
 	struct dp_mgcp_cmd cmd;
 
-	command(call, p, DP_MGCP_CRCX, &cmd);
+	command(p, DP_MGCP_CRCX, &cmd);
 	cmd.mode = DP_MGCP_M_RECVONLY;
 	describe(call, p, p->tx, &cmd.media);
 	return send_cmd(call, p, &cmd, GW_OP_CRCX);
@@ -309,7 +323,7 @@ int trunk_rekey(struct cp_call *call, unsigned side)
 	struct dp_mgcp_cmd cmd;
 
 	p->tag = (uint8_t)(p->tag % 255 + 1); /* a new line: not the one that is in force */
-	command(call, p, DP_MGCP_MDCX, &cmd);
+	command(p, DP_MGCP_MDCX, &cmd);
 	describe(call, p, p->next_tx, &cmd.media);
 	return send_cmd(call, p, &cmd, GW_OP_REKEY);
 }
@@ -319,8 +333,8 @@ void trunk_ring(struct cp_call *call)
 	struct party *p = &call->p[1];
 	struct dp_mgcp_cmd cmd;
 
-	command(call, p, DP_MGCP_RQNT, &cmd);
-	snprintf(p->request_id, sizeof(p->request_id), "%08X", call->ref);
+	command(p, DP_MGCP_RQNT, &cmd);
+	snprintf(p->request_id, sizeof(p->request_id), "%08X", p->ref);
 	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
 	snprintf(cmd.events, sizeof(cmd.events), "L/hd(N),L/hu(N)");
 	snprintf(cmd.signals, sizeof(cmd.signals), "L/rg");
@@ -334,13 +348,13 @@ void trunk_connect(struct cp_call *call)
 	struct dp_mgcp_cmd cmd;
 
 	/* Events go on being watched; the ring ends. */
-	command(call, p, DP_MGCP_RQNT, &cmd);
-	snprintf(p->request_id, sizeof(p->request_id), "%08X1", call->ref);
+	command(p, DP_MGCP_RQNT, &cmd);
+	snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
 	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
 	snprintf(cmd.events, sizeof(cmd.events), "L/hu(N)");
 	send_cmd(call, p, &cmd, GW_OP_RQNT);
 
-	command(call, p, DP_MGCP_MDCX, &cmd);
+	command(p, DP_MGCP_MDCX, &cmd);
 	cmd.mode = DP_MGCP_M_SENDRECV;
 	if (call->direct) /* the phone has said where it receives */
 		describe(call, p, p->tx, &cmd.media);
@@ -348,6 +362,70 @@ void trunk_connect(struct cp_call *call)
 		call_end(call, "gateway not reachable");
 	else
 		p->media_on = true;
+}
+
+void trunk_reopen(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct dp_mgcp_cmd cmd;
+
+	p->tag = (uint8_t)(p->tag % 255 + 1);
+	command(p, DP_MGCP_MDCX, &cmd);
+	cmd.mode = DP_MGCP_M_SENDRECV;
+	describe(call, p, p->tx, &cmd.media);
+	if (send_cmd(call, p, &cmd, GW_OP_REOPEN) < 0)
+		call_end(call, "gateway not reachable");
+	else
+		p->media_on = true;
+}
+
+/* With the dataplane's word that it has the key that the gateway sends with. */
+static void on_reopened(void *ctx, int rc)
+{
+	struct reopened r = *(struct reopened *)ctx;
+	struct cp_call *call = call_find(r.calls, r.ref);
+
+	free(ctx);
+	if (call == NULL || !call->p[r.side].reopen)
+		return;
+	if (rc < 0) {
+		call_end(call, "dataplane refused a key");
+		return;
+	}
+	call->p[r.side].reopen = false;
+	call->p[r.side].ready = true;
+	call_media_ready(call);
+}
+
+/* What it says now counts: where it receives, and under which key it sends. */
+static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_done *done)
+{
+	struct party *p = &call->p[side];
+	struct cp_keyset *theirs = NULL;
+	struct reopened *r;
+
+	if (!p->reopen || call->state != CALL_CONNECTING)
+		return;
+	if (done->media.addr.family == 0 || done->media.addr.port == 0 || done->media.suite != p->suite ||
+	    (p->suite != DP_SRTP_NONE && trunk_take_key(call, p, &done->media, p->tx, &theirs) < 0)) {
+		call_end(call, "the gateway's answer to another leg cannot be used");
+		return;
+	}
+	cp_from_dp_addr(&p->remote, &done->media.addr);
+	cp_keys_put(call->calls->keys, p->rx);
+	p->rx = theirs;
+	r = malloc(sizeof(*r));
+	if (r != NULL)
+		*r = (struct reopened){call->calls, call->ref, side};
+	if (r == NULL || legs_assert(call, side, false) < 0) {
+		free(r);
+		call_end(call, "dataplane not reachable");
+		return;
+	}
+	if (theirs == NULL)
+		on_reopened(r, 0);
+	else if (legs_key(call, side, DP_DIR_RECV, 0, 0, on_reopened, r) < 0)
+		on_reopened(r, -EIO);
 }
 
 void trunk_close(struct cp_call *call, unsigned side)
@@ -358,13 +436,13 @@ void trunk_close(struct cp_call *call, unsigned side)
 	if (p->kind != PARTY_GATEWAY || p->endpoint[0] == '\0')
 		return;
 	if (p->request_id[0] != '\0') { /* stop ringing and watching */
-		command(call, p, DP_MGCP_RQNT, &cmd);
-		snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", call->ref);
+		command(p, DP_MGCP_RQNT, &cmd);
+		snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", p->ref);
 		send_cmd(call, p, &cmd, GW_OP_RQNT);
 	}
 	/* Taken over before it was answered: its connection is not known by name, but by the call's. */
 	if (p->conn_id[0] != '\0' || (call->adopted && call->state == CALL_FAILED)) {
-		command(call, p, DP_MGCP_DLCX, &cmd);
+		command(p, DP_MGCP_DLCX, &cmd);
 		send_cmd(call, p, &cmd, GW_OP_DLCX);
 	}
 	p->conn_id[0] = p->request_id[0] = '\0';
@@ -390,11 +468,11 @@ static bool observed_has(const char *list, const char *event)
 }
 
 /* A notification for an older request of this endpoint says nothing about this call. */
-static bool asked(const struct cp_call *call, const struct party *p, const char *request_id)
+static bool asked(const struct party *p, const char *request_id)
 {
 	char ours[16];
 
-	snprintf(ours, sizeof(ours), "%08X", call->ref);
+	snprintf(ours, sizeof(ours), "%08X", p->ref);
 	return p->request_id[0] != '\0' && strncasecmp(request_id, ours, 8) == 0 &&
 	       (request_id[8] == '\0' || strcmp(request_id + 8, "1") == 0);
 }
@@ -410,7 +488,7 @@ static void on_notified(void *ctx, struct cp_gw *gw, const char *endpoint, const
 			cfg_q(endpoint), cfg_q(observed));
 		return;
 	}
-	if (!asked(call, &call->p[side], request_id))
+	if (!asked(&call->p[side], request_id))
 		return;
 	if (observed_has(observed, "hu"))
 		call_end(call, "gateway hung up");

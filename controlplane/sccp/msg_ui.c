@@ -11,15 +11,16 @@
  * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; nn
  * equals the event for these. Sets name keys by their place in this table, counted from 1.
  */
-static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER};
-enum { K_NEWCALL = 1, K_ENDCALL = 2, K_ANSWER = 3 };
+static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER,
+                                   CP_SCCP_KEY_HOLD,    CP_SCCP_KEY_RESUME,  CP_SCCP_KEY_TRANSFER};
+enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER };
 
 static const uint8_t softkey_sets[][4] = {
-	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL},  [CP_SCCP_KEYS_CONNECTED] = {K_ENDCALL},
-	[CP_SCCP_KEYS_HOLD] = {K_NEWCALL},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
-	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_ENDCALL},
+	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL},  [CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER},
+	[CP_SCCP_KEYS_HOLD] = {K_RESUME, K_NEWCALL, K_TRANSFER},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
+	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
 	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},  [CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
-	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL},
+	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER},
 };
 #define SETS ((uint32_t)(sizeof(softkey_sets) / sizeof(softkey_sets[0])))
 

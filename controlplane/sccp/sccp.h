@@ -22,7 +22,7 @@
  * later good registration clears the device's alarms.
  *
  * Limits: lines are the only buttons (no speed dials, forwarding or services); soft keys are new
- * call, end call and answer; text goes out as UTF-8 to every phone; suites are the two AES_CM ones
+ * call, end call, answer, hold, resume and transfer; text goes out as UTF-8 to every phone; suites are the two AES_CM ones
  * (no layout for AES-256 is known, and no phone is known to take AES-128-GCM); a phone's firmware
  * is never upgraded; a token request is always granted.
  */

@@ -288,6 +288,33 @@ int cp_store_del_call(struct cp_store *s, uint64_t call_id, cp_store_fn fn, void
 	return put_one(s, CP_CF_CALL, key, sizeof(key), NULL, NULL, fn, ctx);
 }
 
+int cp_store_swap_call(struct cp_store *s, const struct cp_call_rec *call, uint64_t gone, cp_store_fn fn, void *ctx)
+{
+	struct cp_batch *b = cp_batch_create();
+	uint8_t key[8];
+	struct cp_buf val;
+	int rc = cp_call_rec_build(call, &val);
+
+	if (b == NULL || rc < 0) {
+		cp_batch_destroy(b);
+		if (rc == 0)
+			free(val.data);
+		return rc < 0 ? rc : -ENOMEM;
+	}
+	call_key(key, call->call_id);
+	rc = cp_batch_put(b, CP_CF_CALL, key, sizeof(key), val.data, val.len);
+	free(val.data);
+	if (rc == 0 && gone != 0) {
+		call_key(key, gone);
+		rc = cp_batch_del(b, CP_CF_CALL, key, sizeof(key));
+	}
+	if (rc < 0) {
+		cp_batch_destroy(b);
+		return rc;
+	}
+	return cp_store_submit(s, b, fn, ctx);
+}
+
 int cp_store_put_sa(struct cp_store *s, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx)
 {
 	struct cp_buf val;

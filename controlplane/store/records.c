@@ -102,6 +102,8 @@ static const struct cp_field leg_fields[] = {
 	F(12, CP_F_UINT, cp_call_leg, codec),
 	F(13, CP_F_UINT, cp_call_leg, event_pt),
 	F(14, CP_F_UINT, cp_call_leg, rekeying),
+	F(15, CP_F_UINT, cp_call_leg, held),
+	F(16, CP_F_UINT, cp_call_leg, stream),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,

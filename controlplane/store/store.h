@@ -101,6 +101,8 @@ int cp_store_commit(struct cp_store *store, struct cp_batch *batch);
 
 /* Running calls and SAs: typed puts. As cp_store_submit(). */
 int cp_store_put_call(struct cp_store *store, const struct cp_call_rec *call, cp_store_fn fn, void *ctx);
+/** Write one and, unless it is 0, delete another: both or none. */
+int cp_store_swap_call(struct cp_store *store, const struct cp_call_rec *call, uint64_t gone, cp_store_fn fn, void *ctx);
 int cp_store_del_call(struct cp_store *store, uint64_t call_id, cp_store_fn fn, void *ctx);
 int cp_store_put_sa(struct cp_store *store, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx);
 int cp_store_del_sa(struct cp_store *store, const char *name, const char *audit, cp_store_fn fn, void *ctx);

@@ -145,6 +145,7 @@ static void test_dialling(void)
 static void test_busy_and_refusals(void)
 {
 	world_begin();
+	w.cfg->calls.busy_trigger = 1;
 	offhook(&pb);
 	dial("1002");
 	CU_ASSERT_EQUAL(pa.tone, CP_SCCP_TONE_BUSY);

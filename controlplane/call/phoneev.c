@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What people do at their phones, and what phones answer. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "callint.h"
+
+#define INTERDIGIT_MS 4000  /* after the last digit, when more could follow */
+#define FIRST_MS      15000 /* to the first digit */
+
+/* The agent's place in a call: the one that it names; else the one that it is in. NULL: none, or that call has ended. */
+static struct party *place(struct cp_calls *calls, struct cp_phone *phone, uint32_t callref)
+{
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct party *p;
+
+	if (a == NULL)
+		return NULL;
+	if (callref != 0)
+		return agent_party(a, callref);
+	p = agent_active(a);
+	if (p == NULL)
+		p = agent_ringing(a, 0);
+	return p != NULL ? p : agent_held(a, 0);
+}
+
+static unsigned side_of(const struct party *p)
+{
+	return party_side(p->call, p);
+}
+
+/* A call that outlived the connection shows again: the phone may hang it up. */
+static void show_again(struct party *p)
+{
+	struct cp_call *call = p->call;
+	unsigned side = side_of(p);
+
+	if (call->state != CALL_CONNECTED)
+		return;
+	if (p->held) {
+		ui_held(call, side);
+	} else {
+		p->media_on = true;
+		cp_phone_lamp(p->agent->phone, p->line, CP_SCCP_LAMP_ON);
+		cp_phone_call_state(p->agent->phone, CP_SCCP_CONNECTED, p->line, p->ref);
+		cp_phone_softkeys(p->agent->phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
+	}
+	ui_callinfo(call, side);
+	direct_watch(call);
+}
+
+static void on_registered(void *ctx, struct cp_phone *phone)
+{
+	struct cp_calls *calls = ctx;
+	struct agent *a = agent_find(calls, cp_phone_name(phone), true);
+
+	if (a == NULL)
+		return;
+	a->phone = phone;
+	for (struct party *p = a->parties; p != NULL; p = p->ag_next)
+		show_again(p);
+}
+
+/* Media does not hang on the signalling connection: an established call goes on. */
+static bool outlives(const struct party *p, enum cp_phone_gone why)
+{
+	return p->call->state == CALL_CONNECTED && !p->rekeying && !p->resuming &&
+	       (p->call->calls->stopping || (why != CP_GONE_UNREGISTERED && why != CP_GONE_REMOVED));
+}
+
+static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
+{
+	struct cp_calls *calls = ctx;
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct party *p, *next;
+
+	if (a == NULL || a->phone != phone)
+		return; /* replaced by a newer registration */
+	a->phone = NULL;
+	if (a->parties == NULL) {
+		agent_release(calls, a);
+		return;
+	}
+	/* No two places of a device are in one call, and the last one to go may take the agent along. */
+	for (p = a->parties; p != NULL; p = next) {
+		next = p->ag_next;
+		if (outlives(p, why))
+			direct_watch(p->call);
+		else
+			call_end(p->call, why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
+	}
+}
+
+/* The phone turns to another call: what it is in waits, or ends if there is nobody to wait. False: neither can be. */
+static bool put_aside(struct agent *a)
+{
+	struct party *p = agent_active(a);
+	const char *why;
+
+	if (p == NULL)
+		return true;
+	if (p->call->state == CALL_CONNECTED)
+		return hold_begin(p->call, side_of(p), &why) == 0;
+	if (p->call->state == CALL_CONNECTING)
+		return false;
+	call_end(p->call, "the phone turned to another call");
+	return true;
+}
+
+struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line)
+{
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct cp_call *call;
+
+	if (line == 0)
+		line = 1;
+	if (a == NULL || cp_phone_line_number(phone, line) == NULL)
+		return NULL;
+	if (agent_line_calls(a, line) >= calls->env.cfg->calls.max_per_line) {
+		cp_phone_prompt(phone, "Too many calls", 10, line, 0);
+		return NULL;
+	}
+	if (!put_aside(a))
+		return NULL;
+	call = call_new(calls);
+	if (call == NULL) {
+		cfg_log_limited(CFG_LOG_ERR, "too-many-calls", "max=%d", CALL_SLOTS);
+		return NULL;
+	}
+	route_fill(call, 0, a, line);
+	call->state = CALL_DIALING;
+	ui_dialing(call);
+	call_timer(call, FIRST_MS);
+	return call;
+}
+
+static void answer(struct party *p)
+{
+	struct cp_call *call = p->call;
+
+	if (call->state == CALL_ALERTING && p == &call->p[1] && p->kind == PARTY_PHONE && put_aside(p->agent))
+		call_answered(call);
+}
+
+/* The call may have ended under what was tried. */
+static void refuse(struct cp_phone *phone, uint32_t line, uint32_t ref, const char *text, const char *why)
+{
+	cfg_log(CFG_LOG_INFO, "feature-refused", "device=%s text=%s reason=%s", cfg_q(cp_phone_name(phone)), cfg_q(text), cfg_q(why));
+	cp_phone_prompt(phone, text, 10, line, ref);
+}
+
+static void resume(struct party *p)
+{
+	struct cp_phone *phone = p->agent->phone;
+	uint32_t line = p->line, ref = p->ref;
+	const char *why = p->held ? "another call is being set up" : "it is not on hold";
+
+	if (!p->held || !put_aside(p->agent) || hold_end(p->call, side_of(p), &why) < 0)
+		refuse(phone, line, ref, "Cannot resume now", why);
+}
+
+static void hold(struct party *p)
+{
+	struct cp_phone *phone = p->agent->phone;
+	uint32_t line = p->line, ref = p->ref;
+	const char *why;
+
+	if (hold_begin(p->call, side_of(p), &why) < 0)
+		refuse(phone, line, ref, "Cannot hold now", why);
+}
+
+static void transfer(struct party *p)
+{
+	struct cp_phone *phone = p->agent->phone;
+	uint32_t line = p->line, ref = p->ref;
+	const char *why;
+
+	if ((p->consult != 0 ? transfer_finish(p, &why) : transfer_begin(p, &why)) < 0)
+		refuse(phone, line, ref, "Cannot transfer", why);
+}
+
+/* Handset, speaker or a line's button: what rings there is answered, what was held there goes on, else a call begins. */
+static void on_offhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref)
+{
+	struct agent *a = agent_find(ctx, cp_phone_name(phone), false);
+	struct party *p;
+
+	if (a == NULL)
+		return;
+	p = callref != 0 ? agent_party(a, callref) : agent_ringing(a, line);
+	if (p != NULL && p->held)
+		resume(p);
+	else if (p != NULL)
+		answer(p);
+	else if (agent_active(a) == NULL && (p = agent_held(a, line)) != NULL && line != 0)
+		resume(p);
+	else if (agent_active(a) == NULL)
+		call_dial(ctx, phone, line);
+}
+
+static void on_onhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref)
+{
+	struct party *p = place(ctx, phone, callref);
+
+	(void)line;
+	/* A handset put back while the other phone rings here, or while a call is held, is no refusal. */
+	if (p == NULL || p->held || (p->call->state == CALL_ALERTING && p == &p->call->p[1]))
+		return;
+	call_end(p->call, "phone hung up");
+}
+
+static void take_digit(struct cp_call *call, char digit)
+{
+	struct party *p = &call->p[0];
+	struct cp_phone *phone = party_phone(p);
+	struct cp_dir_hit hit;
+	bool found, longer;
+
+	if (call->digit_cnt == 0 && phone != NULL) {
+		cp_phone_stop_tone(phone, p->line, call->ref);
+		cp_phone_softkeys(phone, CP_SCCP_KEYS_DIGITS, p->line, call->ref);
+	}
+	if (digit == '#' && call->digit_cnt > 0) {
+		route_digits(call);
+		return;
+	}
+	if (call->digit_cnt == DIGITS_MAX) {
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
+		return;
+	}
+	call->digits[call->digit_cnt++] = digit;
+	found = cp_dir_number(call->calls->env.store, call->digits, &hit, &longer);
+	if (!found && !longer)
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
+	else if (found && !longer)
+		route_digits(call);
+	else
+		call_timer(call, INTERDIGIT_MS);
+}
+
+static void on_digit(void *ctx, struct cp_phone *phone, char digit, uint32_t line, uint32_t callref)
+{
+	struct party *p = place(ctx, phone, callref);
+
+	(void)line;
+	if (p != NULL && p->call->state == CALL_DIALING && p == &p->call->p[0])
+		take_digit(p->call, digit);
+}
+
+static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uint32_t line)
+{
+	struct party *p = place(ctx, phone, 0);
+	struct cp_call *call = p != NULL && p->call->state == CALL_DIALING ? p->call : call_dial(ctx, phone, line);
+
+	if (call == NULL)
+		return;
+	if (strlen(number) > DIGITS_MAX) {
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
+		return;
+	}
+	snprintf(call->digits, sizeof(call->digits), "%s", number);
+	call->digit_cnt = (unsigned)strlen(call->digits);
+	route_digits(call);
+}
+
+/* A key of a call that has ended meanwhile is not for the one that came after it. */
+static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line, uint32_t callref)
+{
+	struct party *p = place(ctx, phone, callref);
+
+	if (p == NULL && event != CP_SCCP_KEY_NEWCALL)
+		return;
+	switch (event) {
+	case CP_SCCP_KEY_NEWCALL:
+		if (p == NULL || p->call->state != CALL_DIALING)
+			call_dial(ctx, phone, line);
+		break;
+	case CP_SCCP_KEY_ANSWER:
+		answer(p);
+		break;
+	case CP_SCCP_KEY_ENDCALL:
+		call_end(p->call, "phone ended the call");
+		break;
+	case CP_SCCP_KEY_HOLD:
+		hold(p);
+		break;
+	case CP_SCCP_KEY_TRANSFER:
+		transfer(p);
+		break;
+	case CP_SCCP_KEY_RESUME:
+		resume(p);
+		break;
+	default:
+		cfg_log(CFG_LOG_DEBUG, "softkey-ignored", "device=%s event=%u", cp_phone_name(phone), event);
+		break;
+	}
+}
+
+/* The place whose stream the phone speaks of. */
+static struct party *stream(struct cp_calls *calls, struct cp_phone *phone, uint32_t party)
+{
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct party *p = a != NULL ? agent_party(a, party >> 1) : NULL;
+
+	return p != NULL && (party & 1) == p->stream ? p : NULL;
+}
+
+static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const struct cfg_addr *media,
+		       uint32_t party, uint32_t callref)
+{
+	struct party *p = stream(ctx, phone, party);
+	struct cp_call *call = p != NULL ? p->call : NULL;
+	unsigned side = p != NULL ? side_of(p) : 0;
+
+	(void)callref;
+	if (p == NULL || !p->media_on)
+		return;
+	if (status != 0 || media == NULL || media->port == 0) {
+		/* A secure channel that cannot be opened is not opened in clear instead. */
+		cfg_log(CFG_LOG_WARN, "receive-channel-refused", "device=%s call=%u status=%u", cp_phone_name(phone),
+			call->ref, status);
+		call_end(call, "phone opened no receive channel");
+		return;
+	}
+	if (call->direct && p->ready)
+		return; /* told already: the other party sends there */
+	p->remote = *media;
+	p->ready = true;
+	if (call->direct ? direct_confirmed(call, side) < 0 : legs_assert(call, side, false) < 0) {
+		call_end(call, call->direct ? "phone lost" : "dataplane not reachable");
+		return;
+	}
+	if (p->rekeying)
+		rekey_confirmed(call, side);
+	else if (p->resuming)
+		hold_over(call, side, true);
+	else
+		call_media_ready(call);
+}
+
+static void on_smt_ack(void *ctx, struct cp_phone *phone, uint32_t status, uint32_t party, uint32_t callref)
+{
+	struct party *p = stream(ctx, phone, party);
+
+	(void)callref;
+	if (p != NULL && status != 0)
+		call_end(p->call, "phone cannot send media");
+}
+
+static void on_media_failed(void *ctx, struct cp_phone *phone, uint32_t party, uint32_t callref)
+{
+	on_smt_ack(ctx, phone, 1, party, callref);
+}
+
+static void on_caps(void *ctx, struct cp_phone *phone)
+{
+	(void)ctx; /* read when a call is routed */
+	(void)phone;
+}
+
+const struct cp_call_ops cp_calls_phone_ops = {
+	.registered = on_registered,
+	.gone = on_gone,
+	.offhook = on_offhook,
+	.onhook = on_onhook,
+	.digit = on_digit,
+	.enbloc = on_enbloc,
+	.softkey = on_softkey,
+	.orc_ack = on_orc_ack,
+	.smt_ack = on_smt_ack,
+	.media_failed = on_media_failed,
+	.caps = on_caps,
+};

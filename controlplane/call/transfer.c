@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Transfer: a phone puts a call on hold, dials another number, and joins the two others, before that one has answered
+ * (blind) or after (attended). Each leg has its own keys, so that joining two calls gives nobody's key to anybody. The
+ * two legs of a call are in one shard: the party that moves gets a leg there, its channels are opened anew, and it
+ * gets keys that were never used.
+ */
+#include <errno.h>
+
+#include "callint.h"
+
+static unsigned side_of(const struct party *p)
+{
+	return party_side(p->call, p);
+}
+
+int transfer_begin(struct party *p, const char **why)
+{
+	struct agent *a = p->agent;
+	struct cp_phone *phone = party_phone(p);
+	uint32_t ref = p->ref, line = p->line;
+	struct cp_call *consult;
+	int rc;
+
+	*why = "the phone has too many calls on this line";
+	if (agent_line_calls(a, line) >= p->call->calls->env.cfg->calls.max_per_line)
+		return -ENOSPC;
+	if (!p->held) {
+		rc = hold_begin(p->call, side_of(p), why);
+		if (rc < 0)
+			return rc;
+	}
+	*why = "too many calls";
+	consult = call_dial(p->call->calls, phone, line);
+	if (consult == NULL)
+		return -ENOSPC;
+	consult->p[0].consult = ref;
+	return 0;
+}
+
+/* Media of this party, if it has any, is stopped; its leg and its keys are gone. A gateway goes on sending to a port that nobody
+ * listens at, until it is told of the new one. */
+static void unplug(struct party *p)
+{
+	struct cp_call *call = p->call;
+
+	ui_media_stop(call, side_of(p));
+	legs_put(call, side_of(p));
+	p->ready = false;
+	p->reopen = p->kind == PARTY_GATEWAY;
+}
+
+/* The phone that transfers has no more to do with this call. */
+static void leave(struct party *p)
+{
+	struct cp_call *call = p->call;
+	unsigned side = side_of(p);
+
+	ui_media_stop(call, side);
+	ui_idle(call, side);
+	legs_put(call, side);
+	party_clear(call, side);
+	p->ready = p->reopen = false;
+	p->suite = DP_SRTP_NONE;
+	p->remote.family = 0;
+	p->codec = 0;
+	p->unsure = false;
+	p->tries = 0;
+}
+
+static bool busy(const struct cp_call *call)
+{
+	for (unsigned s = 0; s < 2; s++)
+		if (call->p[s].rekeying || call->p[s].resuming)
+			return true;
+	return call->pending > 0 || call->rekey_fn != NULL;
+}
+
+static bool can_srtp(const struct party *p)
+{
+	const struct cp_phone *phone = party_phone(p);
+
+	return p->kind == PARTY_PHONE ? phone != NULL && cp_phone_srtp(phone) : p->suite != DP_SRTP_NONE;
+}
+
+/* A codec that both can use, without anything in between that could translate. 0: none. */
+static uint32_t codec_between(const struct party *stays, const struct party *moves)
+{
+	const struct cp_phone *phone = party_phone(moves);
+
+	if (stays->codec == moves->codec)
+		return stays->codec;
+	if (moves->kind == PARTY_PHONE && phone != NULL && cp_phone_has_codec(phone, stays->codec))
+		return stays->codec;
+	return 0;
+}
+
+/* Both talk: what stays keeps its leg, its keys and its stream. */
+static int join(struct party *held, struct party *talks, const char **why)
+{
+	struct cp_call *call = held->call, *other = talks->call;
+	unsigned at = side_of(held), from = 1 - side_of(talks);
+	struct party *stays = &call->p[1 - at], *moves = &other->p[from];
+	bool secure = can_srtp(stays) && can_srtp(moves);
+	uint32_t codec = codec_between(stays, moves);
+
+	*why = "no common codec";
+	if (codec == 0)
+		return -EPROTO;
+	*why = "one of the two cannot encrypt";
+	if (!secure && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
+		return -EACCES;
+	*why = "one of the two is not registered";
+	if (moves->kind == PARTY_PHONE && party_phone(moves) == NULL)
+		return -ENOTCONN;
+	unplug(moves);
+	leave(talks);
+	leave(held);
+	party_move(call, at, other, from);
+	moves = &call->p[at];
+	moves->codec = codec;
+	moves->suite = !secure ? DP_SRTP_NONE : moves->kind == PARTY_PHONE ? route_suite(party_phone(moves)) : moves->suite;
+	call->secure = secure;
+	call->joined = other;
+	if (call->direct) {
+		call->direct = false;
+		unplug(stays);
+		if (stays->kind == PARTY_PHONE)
+			stays->suite = secure && party_phone(stays) != NULL ? route_suite(party_phone(stays)) : DP_SRTP_NONE;
+		if (legs_take(call) < 0)
+			goto no_port;
+	} else if (legs_take_beside(call, at) < 0) {
+		goto no_port;
+	}
+	cfg_log(CFG_LOG_INFO, "call-joined", "call=%u from=%s to=%s was=%u", call->ref, cfg_q(call->p[0].number),
+		cfg_q(call->p[1].number), other->ref);
+	call_connect(call);
+	return 0;
+no_port:
+	call_end(call, "no media port for a joined call");
+	return 0;
+}
+
+/* It rings: the party that waited becomes the caller, and is connected when somebody answers. */
+static int hand_over(struct party *held, struct party *dials, const char **why)
+{
+	struct cp_call *call = dials->call, *other = held->call;
+	unsigned from = 1 - side_of(held);
+	struct party *moves = &other->p[from], *rings = &call->p[1];
+	uint32_t codec = codec_between(rings, moves);
+
+	*why = "no common codec";
+	if (codec == 0)
+		return -EPROTO;
+	*why = "one of the two cannot encrypt";
+	if (!(can_srtp(moves) && can_srtp(rings)) && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
+		return -EACCES;
+	*why = "its media goes to a gateway directly";
+	if (call->direct && rings->kind == PARTY_GATEWAY)
+		return -EPROTO;
+	unplug(moves);
+	leave(held);
+	leave(dials);
+	party_move(call, 0, other, from);
+	moves = &call->p[0];
+	moves->codec = codec;
+	call->secure = call->secure && can_srtp(moves);
+	if (call->direct) {
+		call->direct = false;
+		if (legs_take(call) < 0)
+			goto no_port;
+	} else if (legs_take_beside(call, 0) < 0) {
+		goto no_port;
+	}
+	if (other->stored)
+		record_delete(other);
+	call_vanish(other);
+	if (call->stored && record_write(call, NULL, NULL) < 0)
+		cfg_log_limited(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);
+	ui_transferred(call);
+	cfg_log(CFG_LOG_INFO, "call-handed-over", "call=%u from=%s to=%s", call->ref, cfg_q(moves->number), cfg_q(rings->number));
+	return 0;
+no_port:
+	call_end(other, "its party was handed over");
+	call_end(call, "no media port for a call that was handed over");
+	return 0;
+}
+
+int transfer_finish(struct party *p, const char **why)
+{
+	struct party *held = agent_party(p->agent, p->consult);
+
+	*why = "the call to be transferred has ended";
+	if (held == NULL || held->call->state != CALL_CONNECTED)
+		return -ENOENT;
+	*why = "a call is just being set up";
+	if (busy(p->call) || busy(held->call))
+		return -EBUSY;
+	if (p->call->state == CALL_ALERTING && p == &p->call->p[0])
+		return hand_over(held, p, why);
+	if (p->call->state == CALL_CONNECTED)
+		return join(held, p, why);
+	*why = "nobody was reached yet";
+	return -EPROTO;
+}
