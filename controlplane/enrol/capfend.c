@@ -35,7 +35,14 @@ struct ending { /* a batch under way */
 	enum holds holds;
 	struct cp_buf cert;
 	bool locked;
+	enum cp_capf_outcome outcome; /* of c's session */
 };
+
+/* What could not be written down did not happen, as far as the phone and the counters are told. */
+static void count(struct cp_capf *f, enum cp_capf_outcome outcome, int rc)
+{
+	f->stats.outcome[rc < 0 ? CP_CAPF_OUT_STORE : outcome]++;
+}
 
 static void tell(struct cp_capf *f, const struct ending *e)
 {
@@ -62,6 +69,7 @@ static void recorded(void *ctx, int rc)
 	else
 		tell(e->capf, e);
 	if (e->c != NULL) {
+		count(e->capf, e->outcome, rc);
 		e->c->holds--;
 		cp_capf_sess_recorded(e->c->sess, rc);
 	}
@@ -201,10 +209,10 @@ void cp_capf_record(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end 
 	struct cp_capf_job *j = NULL;
 	int rc = b == NULL || e == NULL ? -ENOMEM : 0;
 
-	f->stats.outcome[end->outcome]++;
 	log_end(c, end);
 	if (rc == 0) {
 		e->c = c;
+		e->outcome = end->outcome;
 		e->capf = f;
 		snprintf(e->device, sizeof(e->device), "%s", end->device);
 		rc = take_end(f, c, end, b, e);
@@ -213,6 +221,7 @@ void cp_capf_record(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end 
 		cp_batch_destroy(b);
 		if (e != NULL)
 			ending_free(e);
+		count(f, end->outcome, rc);
 		cp_capf_sess_recorded(s, rc);
 		return;
 	}
@@ -233,6 +242,7 @@ void cp_capf_record(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end 
 		if (j != NULL)
 			cp_capf_job_free(j);
 		ending_free(e);
+		count(f, end->outcome, rc);
 		cp_capf_sess_recorded(s, rc);
 		return;
 	}

@@ -4,7 +4,9 @@
  * FAULTFS_AT (from 1) and the FAULTFS_FOR - 1 after it fail.
  *     FAULTFS_OP   write (write, pwrite), sync (fsync, fdatasync), open (for writing), rename, all of these, short (half is written)
  *     FAULTFS_ERR  ENOSPC or EIO; LIE: an fsync that fails says that it did it, and nothing else fails
- *     FAULTFS_WHEN a file: armed while it is there, so that programs need not know of this; calls are counted from 1 when it comes
+ *     FAULTFS_WHEN a file: armed while it is there, so that programs need not know of this; calls are counted from 1 when it comes. If it
+ *                  says "OP ERR AT FOR", that is what fails, and not what the environment says
+ *     FAULTFS_SAID a file that gets a byte for each call that failed
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -51,16 +53,53 @@ static int is_armed(void)
 	return there || __atomic_load_n(&armed, __ATOMIC_SEQ_CST);
 }
 
+/* What is to fail: the words of FAULTFS_WHEN's file, or the environment's. */
+struct plan {
+	char op[16], err[16];
+	int at, count;
+};
+
+static void plan_get(struct plan *p)
+{
+	const char *when = getenv("FAULTFS_WHEN"), *op = getenv("FAULTFS_OP"), *err = getenv("FAULTFS_ERR"), *at = getenv("FAULTFS_AT"),
+		   *count = getenv("FAULTFS_FOR");
+	FILE *f = when != NULL ? fopen(when, "re") : NULL;
+	int n = f != NULL ? fscanf(f, "%15s %15s %d %d", p->op, p->err, &p->at, &p->count) : 0;
+
+	if (f != NULL)
+		fclose(f);
+	if (n == 4)
+		return;
+	snprintf(p->op, sizeof(p->op), "%s", op != NULL ? op : "");
+	snprintf(p->err, sizeof(p->err), "%s", err != NULL ? err : "");
+	p->at = at != NULL ? atoi(at) : 1;
+	p->count = count != NULL ? atoi(count) : 1;
+}
+
+static void say(void)
+{
+	const char *path = getenv("FAULTFS_SAID");
+	int fd = path != NULL ? REAL(open)(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+
+	if (fd >= 0) {
+		if (REAL(write)(fd, "x", 1) != 1)
+			abort();
+		close(fd);
+	}
+}
+
 /* Should this call fail? 'op' is its kind; the path is the descriptor's or given. */
 static int hit(const char *op, int fd, const char *path)
 {
-	const char *below = getenv("FAULTFS_PATH"), *want = getenv("FAULTFS_OP"), *at = getenv("FAULTFS_AT"),
-		   *count = getenv("FAULTFS_FOR");
+	const char *below = getenv("FAULTFS_PATH");
 	char link[64], buf[4096];
-	int n, first;
+	struct plan p;
+	int n;
 
-	if (!is_armed() || below == NULL || want == NULL ||
-	    (strcmp(want, op) != 0 && (strcmp(want, "all") != 0 || strcmp(op, "short") == 0)))
+	if (!is_armed() || below == NULL)
+		return 0;
+	plan_get(&p);
+	if (strcmp(p.op, op) != 0 && (strcmp(p.op, "all") != 0 || strcmp(op, "short") == 0))
 		return 0;
 	if (path == NULL) {
 		ssize_t len;
@@ -75,26 +114,28 @@ static int hit(const char *op, int fd, const char *path)
 	if (strncmp(path, below, strlen(below)) != 0)
 		return 0;
 	n = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
-	first = at != NULL ? atoi(at) : 1;
-	if (n < first || n >= first + (count != NULL ? atoi(count) : 1))
+	if (n < p.at || n - p.at >= p.count)
 		return 0;
 	__atomic_add_fetch(&fired, 1, __ATOMIC_SEQ_CST);
+	say();
 	return 1;
 }
 
 /* A disk that says that it has what it has not. */
 static int lies(void)
 {
-	const char *e = getenv("FAULTFS_ERR");
+	struct plan p;
 
-	return e != NULL && strcmp(e, "LIE") == 0;
+	plan_get(&p);
+	return strcmp(p.err, "LIE") == 0;
 }
 
 static int fail(void)
 {
-	const char *e = getenv("FAULTFS_ERR");
+	struct plan p;
 
-	errno = e != NULL && strcmp(e, "EIO") == 0 ? EIO : ENOSPC;
+	plan_get(&p);
+	errno = strcmp(p.err, "EIO") == 0 ? EIO : ENOSPC;
 	return -1;
 }
 
