@@ -84,6 +84,9 @@ void cp_calls_session_add(struct cp_calls *calls, const json_t *spec, cp_session
  */
 void cp_calls_rekey(struct cp_calls *calls, uint32_t callref, const char *which, cp_session_fn fn, void *ctx);
 
+/** A phone of this name has a call. */
+bool cp_calls_busy(const struct cp_calls *calls, const char *device);
+
 json_t *cp_calls_show(struct cp_calls *calls);
 unsigned cp_calls_count(const struct cp_calls *calls);
 

@@ -35,6 +35,14 @@ struct agent *agent_find(struct cp_calls *calls, const char *name, bool make)
 	return a;
 }
 
+bool cp_calls_busy(const struct cp_calls *calls, const char *device)
+{
+	for (const struct agent *a = calls->agents[hash(FNV_BASIS, device) % AGENT_HASH]; a != NULL; a = a->next)
+		if (strcmp(a->name, device) == 0)
+			return a->parties != NULL;
+	return false;
+}
+
 void agent_release(struct cp_calls *calls, struct agent *agent)
 {
 	struct agent **at;

@@ -41,7 +41,7 @@ struct ctl_pos {
 };
 
 enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE,
-		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV };
+		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV, CTL_WAVE };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -99,6 +99,12 @@ int ctl_trace(ctl_ask_fn ask, void *ctx, json_t *args, bool as_json, const volat
 int ctl_import_phones(ctl_ask_fn ask, void *ctx, const char *path, json_t *args, bool all, json_t **ret, char *why,
 		      size_t size);
 int ctl_export_phones(ctl_ask_fn ask, void *ctx, FILE *out, json_t **ret, char *why, size_t size);
+
+/**
+ * Begins a wave with the devices of a table ("-": standard input) (wave.c). 0 with the appliance's answer, in which "wave" is null if lines
+ * were wrong and nothing was begun; else as ctl_import_phones().
+ */
+int ctl_wave_start(ctl_ask_fn ask, void *ctx, const char *path, json_t *args, bool skip_wrong, json_t **ret, char *why, size_t size);
 
 /*
  * Certificates (certfile.c). read: a file ("-": standard input) into "data" and "file" of a request's arguments. write: "pem" or

@@ -576,6 +576,40 @@ static int import_phones(struct ctl_request *r, const char *socket_path)
 	return wrong > 0 || fflush(stdout) != 0 || ferror(stdout) ? CTL_REFUSED : CTL_OK;
 }
 
+static int wave_start(struct ctl_request *r, const char *socket_path)
+{
+	char *path = strdup(socket_path), why[4400];
+	json_t *ret = NULL, *errors;
+	json_int_t wrong;
+	bool begun;
+	int rc = ctl_wave_start(ask_at, path, r->local[0], r->args, r->local[1] != NULL, &ret, why, sizeof(why));
+
+	free(path);
+	if (rc < 0)
+		return refused(rc, ret, why);
+	errors = json_object_get(ret, "errors");
+	wrong = json_integer_value(json_object_get(ret, "wrong"));
+	begun = json_is_integer(json_object_get(ret, "wave"));
+	if (json_out) {
+		char *text = json_dumps(ret, JSON_COMPACT);
+
+		puts(text != NULL ? text : "{}");
+		free(text);
+	} else {
+		if (json_array_size(errors) > 0)
+			ctl_render(stderr, errors);
+		if (wrong > (json_int_t)json_array_size(errors))
+			fprintf(stderr, "... and %lld more\n", (long long)(wrong - (json_int_t)json_array_size(errors)));
+		if (begun)
+			printf("wave %lld: %lld devices\n", (long long)json_integer_value(json_object_get(ret, "wave")),
+			       (long long)json_integer_value(json_object_get(ret, "devices")));
+		else
+			fprintf(stderr, "ravelinctl: nothing was begun: mend these lines, or say --skip-wrong\n");
+	}
+	json_decref(ret);
+	return !begun || fflush(stdout) != 0 || ferror(stdout) ? CTL_REFUSED : CTL_OK;
+}
+
 static int export_phones(struct ctl_request *r, const char *socket_path)
 {
 	FILE *out = r->local[0] == NULL ? stdout : fopen(r->local[0], "w");
@@ -769,6 +803,11 @@ int main(int argc, char **argv)
 	} else if (default_socket(config, path, sizeof(path), why, sizeof(why)) < 0) {
 		json_decref(r.args);
 		return fail(CTL_USAGE, "configuration", why, NULL);
+	}
+	if (r.cmd->special == CTL_WAVE && r.local[0] != NULL) {
+		rc = wave_start(&r, path);
+		json_decref(r.args);
+		return rc;
 	}
 	if (r.cmd->special == CTL_IMPORT_PHONES || r.cmd->special == CTL_EXPORT_PHONES) {
 		rc = r.cmd->special == CTL_IMPORT_PHONES ? import_phones(&r, path) : export_phones(&r, path);

@@ -2,6 +2,7 @@
 #include "enrol/capfcmd.h"
 
 #include <errno.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "admin/admin.h"
 #include "app.h"
+#include "config.h"
 #include "enrol/capfop.h"
 #include "enrol/enrol.h"
 #include "enrol/lscs.h"
@@ -104,6 +106,45 @@ bool cp_capfcmd_has_mic(struct cp_app *app, const char *device, const struct cp_
 	X509_free(cert);
 	cp_phone_cert_free(&pc);
 	return mic;
+}
+
+int cp_capfcmd_backup_bits(const char *name, uint16_t *ret)
+{
+	uint8_t key, curve;
+
+	return cp_capf_key_parse(name, &key, &curve, ret) < 0 || key != CP_CAPF_RSA ? -EINVAL : 0;
+}
+
+int cp_capfcmd_new_op(struct cp_app *app, const struct cp_device *dev, const struct cp_capf_want *want, int64_t now_us,
+		      struct cp_capf_oprec *rec, char *why, size_t size)
+{
+	struct cp_capf_set s = {.device = dev->name, .op = want->op, .by = want->by, .deadline_us = want->deadline_us, .wave = want->wave,
+				.force = want->force, .backup_bits = want->backup_bits, .old_keys = app->cfg->enrol.old_keys};
+	struct cp_profile profile = {0};
+	bool has_profile = dev->profile[0] != '\0' && cp_store_profile(app->store, dev->profile, &profile) == 0;
+	char serial[CP_LSC_SERIAL_MAX];
+	int rc;
+
+	s.mode = cp_capfcmd_mode_of(app, dev);
+	s.has_lsc = cp_lscs_of(app->lscs, dev->name, CP_LSC_LIVE, serial);
+	s.has_mic = cp_capfcmd_has_mic(app, dev->name, rec);
+	if (want->by == CP_CAPF_NONE && want->fit && (s.has_lsc || s.has_mic))
+		s.by = s.has_lsc ? CP_CAPF_LSC : CP_CAPF_MIC;
+	else if (want->by == CP_CAPF_NONE && has_profile)
+		s.by = profile.capf_auth;
+	s.has_string = want->has_string || (want->make_string && s.by == CP_CAPF_STRING);
+	s.key = want->key != NULL ? want->key : has_profile ? profile.capf_key : "";
+	if (want->key == NULL && s.backup_bits == 0 && has_profile && profile.capf_backup[0] != '\0')
+		(void)cp_capfcmd_backup_bits(profile.capf_backup, &s.backup_bits);
+	if (RAND_bytes((uint8_t *)&s.id, sizeof(s.id)) != 1 || s.id == 0) {
+		snprintf(why, size, "no random numbers");
+		rc = -EIO;
+	} else {
+		rc = cp_capf_op_set(rec, &s, now_us, why, size);
+	}
+	if (has_profile)
+		cp_profile_free(&profile);
+	return rc;
 }
 
 json_t *cp_capf_row(const struct cp_capf_row *r, int64_t now_us)

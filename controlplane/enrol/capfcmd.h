@@ -7,6 +7,7 @@
 #define CP_ENROL_CAPFCMD_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "enrol/capfsess.h"
@@ -29,6 +30,27 @@ const struct cp_device *cp_capfcmd_device_arg(struct cp_app *app, struct cp_admi
 enum cp_device_mode cp_capfcmd_mode_of(struct cp_app *app, const struct cp_device *dev);
 /** Did it ever show a certificate that is not one of ours? */
 bool cp_capfcmd_has_mic(struct cp_app *app, const char *device, const struct cp_capf_oprec *rec);
+
+struct cp_capf_want { /* an operation that somebody wants */
+	uint8_t op;          /* enum cp_capf_op */
+	uint8_t by;          /* enum cp_capf_auth; NONE: as the profile has it */
+	bool fit;            /* with NONE: by a certificate if the device has one that is on record */
+	const char *key;     /* NULL: as the profile has it */
+	uint16_t backup_bits; /* 0: as the profile has it, unless 'key' is said */
+	bool has_string;
+	bool make_string;    /* if it is to be by string, one will be made */
+	bool force;
+	int64_t deadline_us;
+	uint32_t wave;
+};
+/**
+ * The new operation in *rec, which holds the last one; as cp_capf_op_set(). Its string is the caller's to make and seal: rec->by says.
+ * 0, -EINVAL, -EIO.
+ */
+int cp_capfcmd_new_op(struct cp_app *app, const struct cp_device *dev, const struct cp_capf_want *want, int64_t now_us,
+		      struct cp_capf_oprec *rec, char *why, size_t size);
+/** Bits of "rsa-2048" and so on. 0, -EINVAL. */
+int cp_capfcmd_backup_bits(const char *name, uint16_t *ret);
 
 struct cp_capf_row { /* what a row of a report is made of; borrowed */
 	const struct cp_capf_oprec *rec;

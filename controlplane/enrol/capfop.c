@@ -189,6 +189,7 @@ int cp_capf_op_set(struct cp_capf_oprec *rec, const struct cp_capf_set *s, int64
 	rec->by = s->by;
 	rec->status = CP_CAPF_ST_PENDING;
 	rec->id = s->id;
+	rec->wave = s->wave;
 	snprintf(rec->key, sizeof(rec->key), "%s", key);
 	rec->backup_bits = s->backup_bits;
 	rec->use_backup = false;

@@ -51,6 +51,7 @@ struct cp_capf_set { /* what an operator asks for, and what is known of the devi
 	uint16_t backup_bits;
 	int64_t deadline_us;
 	uint64_t id;
+	uint32_t wave;      /* 0: an operator sets it */
 	/* known */
 	enum cp_device_mode mode;  /* as effective */
 	bool has_lsc;              /* one that the phone may hold is on record */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands that change: set an operation, cancel, unlock, revoke. Sealing a string asks the signer, on a thread. */
 #include <errno.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,23 +101,15 @@ static void seal_done(void *arg)
 	set_write(j);
 }
 
-static int backup_bits(const char *name, uint16_t *ret)
-{
-	uint8_t key, curve;
-
-	return cp_capf_key_parse(name, &key, &curve, ret) < 0 || key != CP_CAPF_RSA ? -EINVAL : 0;
-}
-
 static void set(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"device", "op", "auth", "string", "generate", "key", "backup", "by", "force", NULL};
 	struct cp_app *app = ctx;
-	const char *op = NULL, *auth = NULL, *string = NULL, *key = NULL, *backup = NULL, *by = NULL;
-	struct cp_capf_set s = {.old_keys = app->cfg->enrol.old_keys};
-	struct cp_profile profile = {0};
+	const char *op = NULL, *auth = NULL, *string = NULL, *backup = NULL, *by = NULL;
+	struct cp_capf_want want = {.op = 0};
 	const struct cp_device *dev;
-	bool generate = false, force = false, has_profile;
-	char why[400] = "", serial[CP_LSC_SERIAL_MAX];
+	bool generate = false;
+	char why[400] = "";
 	int64_t now = cp_capfcmd_now_us();
 	struct job *j;
 	int rc;
@@ -126,8 +117,8 @@ static void set(void *ctx, struct cp_admin_req *req, const json_t *args)
 	if (cp_admin_arg_known(req, args, known) < 0 || (dev = cp_capfcmd_device_arg(app, req, args, "device")) == NULL ||
 	    cp_admin_arg_str(req, args, "op", true, &op) < 0 || cp_admin_arg_str(req, args, "auth", false, &auth) < 0 ||
 	    cp_admin_arg_str(req, args, "string", false, &string) < 0 || cp_admin_arg_bool(req, args, "generate", &generate) < 0 ||
-	    cp_admin_arg_str(req, args, "key", false, &key) < 0 || cp_admin_arg_str(req, args, "backup", false, &backup) < 0 ||
-	    cp_admin_arg_str(req, args, "by", false, &by) < 0 || cp_admin_arg_bool(req, args, "force", &force) < 0)
+	    cp_admin_arg_str(req, args, "key", false, &want.key) < 0 || cp_admin_arg_str(req, args, "backup", false, &backup) < 0 ||
+	    cp_admin_arg_str(req, args, "by", false, &by) < 0 || cp_admin_arg_bool(req, args, "force", &want.force) < 0)
 		return;
 	j = calloc(1, sizeof(*j));
 	if (j == NULL || cp_capfcmd_load(app, dev->name, &j->rec) < 0) {
@@ -137,24 +128,14 @@ static void set(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 	j->app = app;
 	j->req = req;
-	has_profile = dev->profile[0] != '\0' && cp_store_profile(app->store, dev->profile, &profile) == 0;
-	s.device = dev->name;
-	s.mode = cp_capfcmd_mode_of(app, dev);
-	s.force = force;
-	s.by = has_profile ? profile.capf_auth : CP_CAPF_NONE;
-	s.key = key != NULL ? key : has_profile ? profile.capf_key : "";
-	s.has_lsc = cp_lscs_of(app->lscs, dev->name, CP_LSC_LIVE, serial);
-	s.has_mic = cp_capfcmd_has_mic(app, dev->name, &j->rec);
-	s.has_string = string != NULL || generate;
-	s.deadline_us = now + (int64_t)app->cfg->enrol.expires_days * 86400 * 1000000;
-	rc = cp_capf_op_parse(op, &s.op);
+	want.has_string = string != NULL || generate;
+	want.deadline_us = now + (int64_t)app->cfg->enrol.expires_days * 86400 * 1000000;
+	rc = cp_capf_op_parse(op, &want.op);
 	if (rc < 0)
 		snprintf(why, sizeof(why), "operation %s is not install, delete or troubleshoot", cfg_q(op));
-	if (rc == 0 && auth != NULL && (rc = cp_capf_auth_parse(auth, &s.by)) < 0)
+	if (rc == 0 && auth != NULL && (cp_capf_auth_parse(auth, &want.by) < 0 || want.by == CP_CAPF_NONE) && (rc = -EINVAL) < 0)
 		snprintf(why, sizeof(why), "authentication %s is not string, null, lsc or mic", cfg_q(auth));
-	if (backup == NULL && key == NULL && has_profile && profile.capf_backup[0] != '\0')
-		backup = profile.capf_backup;
-	if (rc == 0 && backup != NULL && (rc = backup_bits(backup, &s.backup_bits)) < 0)
+	if (rc == 0 && backup != NULL && (rc = cp_capfcmd_backup_bits(backup, &want.backup_bits)) < 0)
 		snprintf(why, sizeof(why), "backup %s is no RSA key", cfg_q(backup));
 	if (rc == 0 && string != NULL && generate) {
 		snprintf(why, sizeof(why), "a string is given or made, not both");
@@ -163,22 +144,17 @@ static void set(void *ctx, struct cp_admin_req *req, const json_t *args)
 	if (rc == 0 && string != NULL)
 		rc = cp_capf_string_check(string, why, sizeof(why));
 	if (rc == 0 && by != NULL)
-		rc = cp_capf_deadline_parse(by, now, &s.deadline_us, why, sizeof(why));
-	if (rc == 0 && (RAND_bytes((uint8_t *)&s.id, sizeof(s.id)) != 1 || s.id == 0)) {
-		snprintf(why, sizeof(why), "no random numbers");
-		rc = -EIO;
-	}
+		rc = cp_capf_deadline_parse(by, now, &want.deadline_us, why, sizeof(why));
 	if (rc == 0)
-		rc = cp_capf_op_set(&j->rec, &s, now, why, sizeof(why));
+		rc = cp_capfcmd_new_op(app, dev, &want, now, &j->rec, why, sizeof(why));
 	if (rc == 0 && generate)
 		rc = cp_capf_string_make(j->string);
 	else if (rc == 0 && string != NULL)
 		snprintf(j->string, sizeof(j->string), "%s", string);
-	cp_profile_free(&profile);
 	if (rc < 0) {
 		cp_admin_fail_rc(req, rc, "%s", why);
 		job_free(j);
-	} else if (!s.has_string) {
+	} else if (!want.has_string) {
 		set_write(j);
 	} else if (app->signer == NULL || (rc = cp_offload_run(app->offload, seal_work, seal_done, j)) < 0) {
 		cp_admin_fail_rc(req, app->signer == NULL ? -ENOTCONN : rc, "the string cannot be sealed now: try again");

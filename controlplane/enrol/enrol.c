@@ -14,6 +14,7 @@
 #include "config.h"
 #include "crl.h"
 #include "enrol/capf.h"
+#include "enrol/waves.h"
 #include "log.h"
 #include "net/net.h"
 #include "net/tls.h"
@@ -33,6 +34,8 @@ struct cp_enrol {
 	struct cp_net *net;
 	struct cp_tls *tls;
 	struct cp_lscask *ask;
+	struct cp_waves *waves;
+	struct cp_wavecmd *wavecmd;
 	STACK_OF(X509) *cas; /* further issuers of phones' certificates: signer.trust */
 	X509_STORE *lsc, *mic;
 	bool stale;
@@ -384,6 +387,10 @@ int cp_enrol_open(struct cp_app *app)
 	if (rc == 0)
 		rc = cp_capf_create(&env, &app->capf);
 	if (rc == 0)
+		rc = cp_waves_create(app, &app->enrol->waves);
+	if (rc == 0)
+		rc = cp_wave_commands(app, app->enrol->waves, &app->enrol->wavecmd);
+	if (rc == 0)
 		rc = cp_certs_watch(app->certs, certs_changed, app);
 	if (rc == 0)
 		rc = cp_capf_commands(app);
@@ -413,6 +420,10 @@ void cp_enrol_destroy(struct cp_app *app)
 {
 	struct cp_enrol *e = app->enrol;
 
+	if (e != NULL) {
+		cp_wave_commands_destroy(e->wavecmd);
+		cp_waves_destroy(e->waves);
+	}
 	cp_capf_destroy(app->capf);
 	app->capf = NULL;
 	cp_lscs_destroy(app->lscs);

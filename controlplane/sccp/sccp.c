@@ -142,6 +142,13 @@ struct cp_phone *cp_sccp_find(const struct cp_sccp *s, const char *name)
 	return NULL;
 }
 
+int64_t cp_sccp_registered_ms(const struct cp_sccp *s, const char *name)
+{
+	const struct cp_phone *p = cp_sccp_find(s, name);
+
+	return p == NULL ? -1 : (int64_t)(cp_sccp_now(s) - p->registered_ms);
+}
+
 void cp_sccp_index_add(struct cp_sccp *s, struct cp_phone *p)
 {
 	uint32_t b = bucket(p->name);

@@ -117,6 +117,9 @@ struct cp_phone *cp_sccp_find(const struct cp_sccp *sccp, const char *name);
  */
 void cp_sccp_device_changed(struct cp_sccp *sccp, const char *name);
 
+/** For how many milliseconds 'name' has been registered; -1: it is not. */
+int64_t cp_sccp_registered_ms(const struct cp_sccp *sccp, const char *name);
+
 /** Certificates of 'name' were revoked: a phone that registered with one is closed. True: it was. */
 bool cp_sccp_certs_changed(struct cp_sccp *sccp, const char *name);
 

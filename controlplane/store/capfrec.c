@@ -34,6 +34,7 @@ static const struct cp_field op_fields[] = {
 	F(18, CP_F_BOOL, cp_capf_oprec, tried),
 	F(19, CP_F_STR, cp_capf_oprec, detail),
 	F(20, CP_F_UINT, cp_capf_oprec, shown),
+	F(21, CP_F_UINT, cp_capf_oprec, wave),
 	END,
 };
 

@@ -34,6 +34,7 @@ struct cp_capf_oprec {
 	bool tried;            /* there was one */
 	char detail[CP_CAPF_DETAIL_MAX];
 	uint8_t shown;         /* what it authenticated with last: 1 LSC, 2 MIC, 0 neither */
+	uint32_t wave;         /* that set it; 0: an operator did */
 	struct cp_buf unknown;
 };
 

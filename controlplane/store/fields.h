@@ -56,6 +56,8 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_PHONE_CERT,
 	CP_KIND_CAPF_OP,
 	CP_KIND_CAPF_LSC,
+	CP_KIND_WAVE,
+	CP_KIND_WAVE_ITEM,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

@@ -5,6 +5,7 @@
 
 #include "provision/signedcache.h"
 #include "store/capfrec.h"
+#include "store/waverec.h"
 #include "store/owner.h"
 #include "store/phonecfg.h"
 #include "store/records.h"
@@ -42,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	kind = *data++;
 	len--;
-	switch (kind % 14) {
+	switch (kind % 17) {
 	case 0:
 		ROUND(cp_device, cp_device_parse, cp_device_build, cp_device_free);
 		break;
@@ -81,6 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 13:
 		ROUND(cp_lsc, cp_lsc_parse, cp_lsc_build, cp_lsc_free);
+		break;
+	case 14:
+		ROUND(cp_wave_rec, cp_wave_rec_parse, cp_wave_rec_build, cp_wave_rec_free);
+		break;
+	case 15:
+		ROUND(cp_wave_item, cp_wave_item_parse, cp_wave_item_build, cp_wave_item_free);
 		break;
 	default:
 		ROUND(cp_owner, cp_owner_parse, cp_owner_build, owner_free);

@@ -275,7 +275,7 @@ CA=$ALL_CA
 
 step "reports"
 check_ctl "JSON" "capf report" 'length == 3 and all(.[]; has("status") and has("string") and has("auth") and has("error") and has("remedy"))'
-check "CSV" eval '[ "$(ctl capf report --csv | tr -d "\r" | head -1)" = "device,operation,status,auth,string,error,remedy,lsc,lsc_expires,key,detail,complete_by,last,attempts,wrong_strings,locked_until,model,profile" ] && [ "$(ctl capf report --csv | wc -l)" = 4 ]'
+check "CSV" eval '[ "$(ctl capf report --csv | tr -d "\r" | head -1)" = "device,operation,status,auth,string,error,remedy,lsc,lsc_expires,key,detail,complete_by,last,attempts,wrong_strings,locked_until,model,profile,wave" ] && [ "$(ctl capf report --csv | wc -l)" = 4 ]'
 set_op "$C" --op install --auth string --string 2468013579 || bad "an operation"
 check "the string is in the report" eval 'ctl capf report --csv --status pending | grep -q "^$C,install,Install/Upgrade pending,string,2468013579,"'
 check "and in no log, audit or record" eval '! grep -r -q -a 2468013579 "$WORK/state" "$WORK"/*.log && ! ctl -j show audit --max 1000 | grep -q 2468013579'

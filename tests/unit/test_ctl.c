@@ -157,10 +157,41 @@ static void test_rendering(void)
 	CU_ASSERT_STRING_EQUAL(render("\"a\\u001b[0m\""), "a?[0m\n");
 }
 
+/* RFC 4180 2: commas and quotes in quotes, quotes doubled, CRLF; what a report has in its cells (004b:CAPF-35). */
+static void test_csv(void)
+{
+	static const struct {
+		const char *json, *csv;
+	} rows[] = {
+		{"[]", ""},
+		{"[{\"device\":\"SEP1\",\"string\":\"0471\"}]", "device,string\r\nSEP1,0471\r\n"},
+		{"[{\"a\":\"x, y\",\"b\":\"say \\\"no\\\"\"}]", "a,b\r\n\"x, y\",\"say \"\"no\"\"\"\r\n"},
+		{"[{\"a\":\"two\\nlines\",\"b\":\"\"}]", "a,b\r\ntwo?lines,\r\n"}, /* no control characters, as elsewhere */
+		{"[{\"a\":\"=1+1\",\"b\":\"@x\"}]", "a,b\r\n\"=1+1\",\"@x\"\r\n"},
+		/* columns are those of the first row; what a row lacks is empty */
+		{"[{\"a\":1,\"b\":true},{\"b\":null,\"c\":3}]", "a,b\r\n1,yes\r\n,\r\n"},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		json_t *o = json_loads(rows[i].json, 0, NULL);
+		char *text = NULL;
+		size_t len = 0;
+		FILE *f = open_memstream(&text, &len);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(o);
+		ctl_render_csv(f, o);
+		fclose(f);
+		CU_ASSERT_STRING_EQUAL(text, rows[i].csv);
+		free(text);
+		json_decref(o);
+	}
+}
+
 static CU_TestInfo tests[] = {
 	{"command lines", test_lines},
 	{"every command explains itself", test_every_command_explains_itself},
 	{"answers", test_rendering},
+	{"CSV", test_csv},
 	CU_TEST_INFO_NULL,
 };
 
