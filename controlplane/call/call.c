@@ -170,12 +170,13 @@ enum cp_security call_security(const struct cp_call *call)
 			continue;
 		s[n++] = (struct cp_party_security){
 			.authenticated = p->signal_auth,
+			.untrusted = p->untrusted,
 			.signal_encrypted = p->signal_enc,
 			/* SRTP agreed and running; before that a lock would be a promise */
 			.media_encrypted = p->suite != DP_SRTP_NONE && call->media_started,
 		};
 	}
-	return cp_security_call(s, n);
+	return cp_security_call(s, n, NULL);
 }
 
 /* --- the end --- */

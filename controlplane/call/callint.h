@@ -57,6 +57,7 @@ struct party {
 	bool resuming;                 /* its media is on the way back */
 	uint32_t consult;              /* phone: the held call that it will be transferred from; 0: none */
 	bool signal_auth, signal_enc;  /* as proven when the call was made */
+	bool untrusted;                /* its type is not trusted */
 	/* media */
 	uint32_t leg_id;               /* NO_LEG */
 	uint8_t suite;                 /* enum dp_srtp_suite, both directions */

@@ -381,6 +381,7 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->line = p->line;
 		l->callref = p->ref;
 		l->held = p->held;
+		l->untrusted = p->untrusted;
 		l->stream = (uint8_t)(p->stream + 1);
 		l->rx_suite = l->tx_suite = p->suite;
 		l->remote = p->remote;
@@ -470,6 +471,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		/* As it was shown to the parties: the record's status is the proof that it was so. */
 		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;
 		p->signal_enc = rec->security >= CP_SEC_ENCRYPTED;
+		p->untrusted = l->untrusted != 0;
 		if (p->kind == PARTY_STATIC)
 			call->is_static = true;
 		if (p->kind == PARTY_GATEWAY) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "callint.h"
+#include "call/devtype.h"
 
 static uint32_t common_codec(const struct cp_phone *a, const struct cp_phone *b)
 {
@@ -38,6 +39,7 @@ void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t l
 	snprintf(p->number, sizeof(p->number), "%s", cp_phone_line_number(a->phone, line));
 	snprintf(p->label, sizeof(p->label), "%s", cp_phone_line_label(a->phone, line));
 	snprintf(p->region, sizeof(p->region), "%s", dev != NULL ? dev->region : "default");
+	p->untrusted = (cp_devtype_find(dev != NULL ? dev->model : "", cp_phone_type(a->phone))->flags & CP_DT_TRUSTED) == 0;
 	p->signal_auth = cp_phone_security(a->phone) != CP_PHONE_NONSECURE;
 	p->signal_enc = cp_phone_security(a->phone) == CP_PHONE_ENCRYPTED;
 }

@@ -77,6 +77,11 @@ const struct cfg_addr *cp_phone_peer(const struct cp_phone *p)
 	return &p->peer.addr;
 }
 
+uint32_t cp_phone_type(const struct cp_phone *p)
+{
+	return p->type;
+}
+
 unsigned cp_phone_protocol(const struct cp_phone *p)
 {
 	return p->ver;

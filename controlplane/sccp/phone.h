@@ -205,6 +205,8 @@ bool cp_phone_has_codec(const struct cp_phone *phone, uint32_t codec);
 bool cp_phone_srtp(const struct cp_phone *phone);
 /** Address that the signalling connection comes from. */
 const struct cfg_addr *cp_phone_peer(const struct cp_phone *phone);
+/** Its type as it said when it registered; 0: not said. */
+uint32_t cp_phone_type(const struct cp_phone *phone);
 unsigned cp_phone_protocol(const struct cp_phone *phone);
 /** Call control's own pointer; NULL at first. */
 void cp_phone_set_user(struct cp_phone *phone, void *user);

@@ -104,6 +104,7 @@ static const struct cp_field leg_fields[] = {
 	F(14, CP_F_UINT, cp_call_leg, rekeying),
 	F(15, CP_F_UINT, cp_call_leg, held),
 	F(16, CP_F_UINT, cp_call_leg, stream),
+	F(17, CP_F_UINT, cp_call_leg, untrusted),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,

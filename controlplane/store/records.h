@@ -165,6 +165,7 @@ struct cp_call_leg {
 	uint8_t event_pt;          /* payload type of RFC 2833 events that the party wants; 0: none */
 	uint8_t rekeying;          /* 1: new keys are on their way: which ones the party has is not known */
 	uint8_t held;              /* 1: the phone has put the call on hold */
+	uint8_t untrusted;         /* 1: a device whose type is not trusted */
 	uint8_t stream;            /* 1 or 2: which of the two streams of 'callref' is the phone's; 0: the leg's place says */
 };
 

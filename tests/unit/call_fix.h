@@ -22,7 +22,7 @@ struct cp_phone {
 	char name[16], number[8];
 	enum cp_phone_sec sec;
 	bool srtp, no_codec, dead; /* dead: down-calls fail */
-	uint32_t only_codec;
+	uint32_t only_codec, type;
 	/* what it was told */
 	enum cp_sccp_state state;
 	enum cp_sccp_tone tone;
@@ -82,6 +82,7 @@ bool cp_phone_has_codec(const struct cp_phone *p, uint32_t c)
 	return !p->no_codec && (p->only_codec == 0 || p->only_codec == c);
 }
 bool cp_phone_srtp(const struct cp_phone *p) { return p->srtp; }
+uint32_t cp_phone_type(const struct cp_phone *p) { return p->type; }
 const struct cfg_addr *cp_phone_peer(const struct cp_phone *p) { (void)p; return &v4; }
 
 #define TOLD(p) do { if ((p)->dead) return -ENOTCONN; } while (0)

@@ -162,6 +162,25 @@ static void test_hold_refused(void)
 }
 
 /* A second call comes while one is up: answering it holds the first. */
+static void test_untrusted(void)
+{
+	struct cp_line line = {.number = "1003"};
+	struct cp_device d = {.name = "SEP000000000003", .mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line,
+			      .line_cnt = 1, .model = "ACME 100"};
+	uint32_t ref;
+
+	begin();
+	synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
+	ref = talk(&pa, &pc);
+	/* everything is encrypted, and yet: 000:P0-20 */
+	CU_ASSERT(pa.orc_m.suite != DP_SRTP_NONE && pc.orc_m.suite != DP_SRTP_NONE);
+	CU_ASSERT(pa.security == CP_SCCP_SEC_NOT_AUTH && pc.security == CP_SCCP_SEC_NOT_AUTH);
+	rest();
+	CU_ASSERT_EQUAL(cp_store_call(w.store, ref)->leg[1].untrusted, 1);
+	key(&pa, CP_SCCP_KEY_ENDCALL, ref);
+	world_end();
+}
+
 static void test_call_waiting(void)
 {
 	uint32_t first, second;
@@ -464,6 +483,7 @@ static CU_TestInfo tests[] = {
 	{"hold and resume", test_hold_and_resume},
 	{"hold in clear, and a phone that does not come back", test_hold_in_clear},
 	{"hold refused", test_hold_refused},
+	{"a device that is not trusted", test_untrusted},
 	{"call waiting", test_call_waiting},
 	{"attended transfer", test_transfer_attended},
 	{"attended transfer to a phone without SRTP", test_transfer_to_plain},
