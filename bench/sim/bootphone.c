@@ -35,6 +35,8 @@ struct opts {
 	const char *name, *hold, *key, *ccm_out, *report;
 	bool http;
 	uint16_t port, tls_port, tvs_port;
+	struct sim_addr tvs[5];
+	unsigned tvs_cnt;
 };
 
 /* --- fetching --- */
@@ -354,18 +356,24 @@ static int boot(const struct opts *o)
 	char text[200] = "", cm[200] = "";
 	json_t *j;
 	FILE *f;
-	struct sim_addr tvs_at = o->server;
 	char device[80];
 	struct sim_tvs *tvs = NULL;
-	unsigned asked = 0, valid = 0;
+	unsigned asked = 0, valid = 0, tvs_used = 0;
 	int rc[4] = {fetch(o, "CTL", ".tlv", &ctl), fetch(o, "ITL", ".tlv", &itl), fetch(o, "", ".cnf.xml.sgn", &sgn), 0};
 
 	offer.ctl = rc[0] == 0 ? tp_file(pool, ctl, true) : NULL;
 	offer.itl = rc[1] == 0 ? tp_file(pool, itl, true) : NULL;
 	offer.config = rc[2] == 0 ? tp_file(pool, sgn, false) : NULL;
 	snprintf(device, sizeof(device), "CP-8861-%s", o->name);
-	sim_addr_set_port(&tvs_at, o->tvs_port);
-	if (o->tvs_port != 0 && (tvs = sim_tvs_open(&tvs_at, device)) != NULL) {
+	/* in the order of its configuration: the next one where nobody answers */
+	for (unsigned i = 0; o->tvs_port != 0 && tvs == NULL && i < (o->tvs_cnt > 0 ? o->tvs_cnt : 1); i++) {
+		struct sim_addr at = o->tvs_cnt > 0 ? o->tvs[i] : o->server;
+
+		sim_addr_set_port(&at, o->tvs_port);
+		tvs = sim_tvs_open(&at, device);
+		tvs_used = i;
+	}
+	if (tvs != NULL) {
 		offer.tvs = sim_tvs_cert(tvs);
 		offer.tvs_ask = sim_tvs_query;
 		offer.tvs_verify = sim_tvs_verify;
@@ -407,8 +415,8 @@ static int boot(const struct opts *o)
 	}
 	if (tvs != NULL)
 		sim_tvs_counts(tvs, &asked, &valid);
-	j = json_pack("{s:b,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:i,s:i}", "tvs", (int)(tvs != NULL), "tvs_asked",
-		      (int)asked, "tvs_valid", (int)valid, "held_ctl", (int)had_ctl, "held_itl", (int)had_itl,
+	j = json_pack("{s:b,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:s,s:i,s:i}", "tvs", (int)(tvs != NULL), "tvs_asked",
+		      (int)asked, "tvs_valid", (int)valid, "tvs_used", (int)tvs_used, "held_ctl", (int)had_ctl, "held_itl", (int)had_itl,
 		      "took_ctl", (int)took_ctl, "took_itl", (int)took_itl, "bad_ctl", (int)bad_ctl, "bad_itl", (int)bad_itl, "config_ok",
 		      (int)sgn_ok, "encrypted", (int)(enc.p != NULL), "encrypted_ok", (int)(enc_ok && opened), "callmanager_shown",
 		      (int)(offer.ccm.p != NULL), "callmanager_ok", (int)(offer.ccm.p != NULL && ph.ccm_ok), "callmanager", cm, "checks",
@@ -437,6 +445,7 @@ static const char usage[] =
 	"  --key FILE       PEM with the phone's private key, for an encrypted configuration\n"
 	"  --tls-port N     of the CallManager (2443)\n"
 	"  --tvs-port N     of the trust verification service at the same address (2445); 0: the phone asks nobody\n"
+	"  --tvs-server IP  where it is asked instead, up to five times: the next one where nobody answers\n"
 	"  --ccm-out FILE   the certificate that the CallManager showed, if the phone's lists vouch for it\n"
 	"  --report FILE    JSON\n";
 
@@ -444,7 +453,7 @@ int main(int argc, char **argv)
 {
 	static const struct option opts[] = {
 		{"server", 1, NULL, 's'}, {"name", 1, NULL, 'n'}, {"hold", 1, NULL, 'H'}, {"http", 0, NULL, 'w'}, {"port", 1, NULL, 'p'},
-		{"key", 1, NULL, 'k'}, {"tls-port", 1, NULL, 't'}, {"tvs-port", 1, NULL, 'v'}, {"ccm-out", 1, NULL, 'c'}, {"report", 1, NULL, 'r'},
+		{"key", 1, NULL, 'k'}, {"tls-port", 1, NULL, 't'}, {"tvs-port", 1, NULL, 'v'}, {"tvs-server", 1, NULL, 'V'}, {"ccm-out", 1, NULL, 'c'}, {"report", 1, NULL, 'r'},
 		{"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0},
 	};
 	struct opts o = {.tls_port = 2443, .tvs_port = 2445};
@@ -463,6 +472,11 @@ int main(int argc, char **argv)
 		case 'k': o.key = optarg; break;
 		case 't': o.tls_port = (uint16_t)atoi(optarg); break;
 		case 'v': o.tvs_port = (uint16_t)atoi(optarg); break;
+		case 'V':
+			if (o.tvs_cnt == 5 || sim_addr_parse(optarg, 2445, &o.tvs[o.tvs_cnt]) < 0)
+				goto bad;
+			o.tvs_cnt++;
+			break;
 		case 'c': o.ccm_out = optarg; break;
 		case 'r': o.report = optarg; break;
 		case 'h': fputs(usage, stdout); return 0;

@@ -4,6 +4,7 @@
 
 #include "enrol/tvsfeed.h"
 #include "log.h"
+#include "trust/peers.h"
 #include "trustlist.h"
 
 /* SAST before TFTP: what signs the ITL is asked for as its signer first. A real server answers in this order too. */
@@ -59,8 +60,17 @@ struct cp_tvs_book *cp_tvs_feed(const struct cp_tvs_source *src)
 
 		if (list == NULL)
 			rc = -ENOMEM;
-		for (int k = 0; k < sk_X509_num(list) && rc == 0; k++)
-			rc = add(book, sk_X509_value(list, k), stores[i].role, cp_trust_store_name(stores[i].ts));
+		for (int k = 0; k < sk_X509_num(list) && rc == 0; k++) {
+			X509 *cert = sk_X509_value(list, k);
+			const char *from = cp_trust_store_name(stores[i].ts);
+
+			if (stores[i].ts == CP_TS_TVS && cp_peer_kind(cert) == CP_PEER_SIGNER) { /* as our own TFTP */
+				rc = add(book, cert, PKI_TL_SAST, from);
+				rc = rc == 0 ? add(book, cert, PKI_TL_TFTP, from) : rc;
+			} else {
+				rc = add(book, cert, stores[i].role, from);
+			}
+		}
 		sk_X509_pop_free(list, X509_free);
 	}
 	if (rc == 0)

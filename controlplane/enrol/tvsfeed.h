@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What TVS vouches for in this cluster: its own certificates in the roles that trust lists give them, those they replaced as long as
- * these are kept, and what an operator put into the trust stores (002:P2-05, P2-08, P2-12).
+ * these are kept, and what an operator put into the trust stores (002:P2-05, P2-08, P2-12). Of TVS-trust: other nodes' TVS, and what signs
+ * their lists (trust/peers.h).
  */
 #ifndef CP_ENROL_TVSFEED_H
 #define CP_ENROL_TVSFEED_H

@@ -19,6 +19,10 @@ static const struct {
 	{"ITLRecovery", offsetof(struct cp_trust_own, recovery)},
 	{"SAST1", offsetof(struct cp_trust_own, sast1)},
 	{"SAST2", offsetof(struct cp_trust_own, sast2)},
+	{"TVS-trust.1", offsetof(struct cp_trust_own, tvs_peer[0])},
+	{"TVS-trust.2", offsetof(struct cp_trust_own, tvs_peer[1])},
+	{"TVS-trust.3", offsetof(struct cp_trust_own, tvs_peer[2])},
+	{"TVS-trust.4", offsetof(struct cp_trust_own, tvs_peer[3])},
 };
 
 void cp_trust_own_get(struct cp_trust_own *own, cp_own_fn fn, void *ctx)
@@ -121,6 +125,10 @@ int cp_itl_entries(const struct cp_itl_in *in, struct cp_itl_out *ret, char *why
 	if (in->cls == PKI_CLASS_MODERN) /* an EC key in the TFTP role: HTTPS, of signer version 1.1 */
 		add(&o, PKI_TL_TFTP, own->tftp_ec, in);
 	add(&o, PKI_TL_TVS, own->tvs, in);
+	for (unsigned i = 0; i < CP_PEERS_TVS_MAX; i++) /* one that a list cannot carry must not keep us from having one */
+		if (own->tvs_peer[i] != NULL && o.cnt < CP_ITL_ENTRIES_MAX &&
+		    pki_tl_check_cert(pki_tl_class_limits(in->cls), own->tvs_peer[i], NULL, 0) == 0)
+			o.entry[o.cnt++] = (struct pki_tl_entry){.role = PKI_TL_TVS, .cert = own->tvs_peer[i], .dns = cp_peer_name(own->tvs_peer[i])};
 	add(&o, PKI_TL_CAPF, own->capf, in);
 	add(&o, PKI_TL_CAPF, own->capf_tls, in); /* what the CAPF server shows; phones compare certificates, not chains */
 	if (in->mixed && !in->ccm_in_ctl)

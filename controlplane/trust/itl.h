@@ -12,6 +12,7 @@
 
 #include <openssl/x509.h>
 
+#include "trust/peers.h"
 #include "trustlist.h"
 
 #define CP_ITL_ENTRIES_MAX 24
@@ -20,6 +21,7 @@
 struct cp_trust_own {
 	X509 *callmanager, *tftp, *tftp_prev, *tftp_ec, *tvs, *capf, *capf_tls, *recovery;
 	X509 *sast1, *sast2;
+	X509 *tvs_peer[CP_PEERS_TVS_MAX]; /* of other nodes: "TVS-trust.1" and so on */
 };
 
 typedef X509 *(*cp_own_fn)(void *ctx, const char *name); /* a reference, or NULL */

@@ -12,12 +12,16 @@
 #include "ctlop.h"
 #include "ledger.h"
 #include "log.h"
+#include "peers.h"
 #include "signerc/signerc.h"
 
 static X509 *own(void *ctx, const char *name)
 {
+	static const char peer[] = "TVS-trust.";
 	struct cp_app *app = ctx;
 
+	if (strncmp(name, peer, sizeof(peer) - 1) == 0)
+		return cp_peer_tvs(app->certs, (unsigned)(name[sizeof(peer) - 1] - '1'));
 	return cp_certs_own(app->certs, name);
 }
 

@@ -308,6 +308,13 @@ static void test_feed(void)
 	book = cp_tvs_feed(&src);
 	CU_ASSERT(roles_of(book, cluster.store[CP_TS_TVS], roles) == 2 && roles[0] == PKI_TL_TVS && roles[1] == PKI_TL_APP_SERVER);
 	cp_tvs_book_destroy(book);
+	/* another node's signer: it has no extended key usage, and signs lists and files */
+	X509_free(cluster.store[CP_TS_TVS]);
+	if (pki_own_issue(NULL, cluster.key, PKI_USE_SIGN, "TFTP of another", "O", NULL, 0, 1800000000, 30, &cluster.store[CP_TS_TVS]) != 0)
+		abort();
+	book = cp_tvs_feed(&src);
+	CU_ASSERT(roles_of(book, cluster.store[CP_TS_TVS], roles) == 2 && roles[0] == PKI_TL_SAST && roles[1] == PKI_TL_TFTP);
+	cp_tvs_book_destroy(book);
 	for (unsigned i = 0; i < cluster.cnt; i++)
 		X509_free(cluster.own[i]);
 	for (unsigned ts = 0; ts < CP_TS_MAX; ts++)

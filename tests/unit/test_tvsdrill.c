@@ -2,7 +2,7 @@
 /*
  * The drill of rolled certificates with phones that really ask: an ITL signed with the TFTP key of the day, CallManager, TVS, TFTP and
  * CAPF rolled in each of the 24 orders, and each phone that meets a signer it does not know opens a TLS connection to the appliance's own
- * TVS and asks (002:P2-04, P2-05, P2-12, P2-17). Half of the phones come rarely: each of them comes only once between TVS's roll and
+ * TVS and asks (002:P2-04, P2-05, P2-12, P2-13, P2-17). Half of the phones come rarely: each of them comes only once between TVS's roll and
  * TFTP's, and at the end. At the end all hold the new ITL. Where nobody answers they are stranded, and so are those that slept through
  * both rolls. 480 phones, 20 an order; 10,000 with RAVELIN_FULL.
  */
