@@ -14,6 +14,7 @@
 #include "log.h"
 #include "loopwatch.h"
 #include "offload.h"
+#include "srst.h"
 #include "store/phonecfg.h"
 
 #define RETRY_MS  20
@@ -24,6 +25,7 @@ struct cmds {
 	struct cp_admin_backend be;
 	struct cp_offload *offload;
 	struct cp_phones *phones;
+	struct cp_srsts *srsts;
 	struct cp_loopwatch *watch; /* NULL: no loop */
 	struct event *retry;
 	struct pending_change *waiting, **waiting_last;
@@ -44,6 +46,11 @@ const struct cp_admin_backend *cmds_backend(const struct cmds *c)
 struct cp_offload *cmds_offload(const struct cmds *c)
 {
 	return c->offload;
+}
+
+struct cp_srsts *cmds_srsts(const struct cmds *c)
+{
+	return c->srsts;
 }
 
 /* --- changes --- */
@@ -376,6 +383,7 @@ static void stop(void *ctx)
 {
 	struct cmds *c = ctx;
 
+	cp_srsts_stop(c->srsts);
 	cp_offload_destroy(c->offload);
 	c->offload = NULL;
 }
@@ -388,6 +396,8 @@ static void fini(void *ctx)
 	stop(c);
 	cp_phones_destroy(c->phones);
 	c->phones = NULL;
+	cp_srsts_destroy(c->srsts);
+	c->srsts = NULL;
 	cp_loopwatch_destroy(c->watch);
 	c->watch = NULL;
 	if (c->retry != NULL)
@@ -442,6 +452,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		rc = cmds_phone(c, admin);
 	if (rc == 0)
 		rc = cp_phones_create(c, admin, &c->phones);
+	if (rc == 0)
+		rc = cp_srsts_create(c, admin, &c->srsts);
 	admin->stop = stop;
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;

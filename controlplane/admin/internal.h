@@ -85,6 +85,8 @@ struct cp_store *cmds_store(const struct cmds *cmds);
 const struct cp_admin_backend *cmds_backend(const struct cmds *cmds);
 struct cp_offload;
 struct cp_offload *cmds_offload(const struct cmds *cmds);
+struct cp_srsts;
+struct cp_srsts *cmds_srsts(const struct cmds *cmds);
 /* 'own' (may be NULL, taken) is released with the change: arguments that are not the request's. */
 void cmds_run(struct cmds *cmds, struct cp_admin_req *req, const json_t *args, json_t *own,
 	      int (*attempt)(struct pending_change *p, char *why, size_t why_size));

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "offload.h"
 #include "phonejson.h"
+#include "srst.h"
 #include "store/change.h"
 
 static const char *name_of(const json_t *args)
@@ -86,22 +87,24 @@ static int attempt_srst_set(struct pending_change *p, char *why, size_t size)
 	struct cp_store *s = cmds_store(p->cmds);
 	struct cp_change *c;
 	struct cp_srst sr;
+	bool had;
 	int rc = cp_store_srst(s, name_of(p->args), &sr);
 
 	if (rc < 0) {
 		snprintf(why, size, "no SRST reference %s", cfg_q(name_of(p->args)));
 		return rc;
 	}
+	had = sr.cert.len > 0;
 	c = cp_change_create(s);
 	rc = c == NULL ? -ENOMEM : json_srst_set(p->args, &sr, why, size);
-	if (rc == 0 && !sr.secure) { /* 004b:SRST-07: without the box the certificate goes */
-		free(sr.cert.data);
-		sr.cert = (struct cp_buf){0};
-	}
 	if (rc == 0)
 		rc = cp_change_srst_put(c, &sr, true, why, size);
+	had = had && !sr.secure; /* 004b:SRST-07: with the box it goes */
 	cp_srst_free(&sr);
-	return finish(p, c, rc, "srst.set", name_of(p->args));
+	rc = finish(p, c, rc, "srst.set", name_of(p->args));
+	if (rc == 0)
+		cp_srst_says(s, name_of(p->args), had, p->result);
+	return rc;
 }
 
 /* 004b:SRST-08: a certificate that somebody has looked at and accepts. */
@@ -121,6 +124,11 @@ static int attempt_srst_cert(struct pending_change *p, char *why, size_t size)
 	if (rc < 0) {
 		snprintf(why, size, "no SRST reference %s", cfg_q(name_of(p->args)));
 		return rc;
+	}
+	if (!sr.secure) {
+		cp_srst_free(&sr);
+		snprintf(why, size, "SRST reference %s is not secured: srst set %s --secure first", name_of(p->args), name_of(p->args));
+		return -EINVAL;
 	}
 	if (data == NULL || json_take_base64(data, strlen(data), &raw) < 0 || raw.len == 0) {
 		cp_srst_free(&sr);
@@ -149,15 +157,27 @@ static int attempt_srst_cert(struct pending_change *p, char *why, size_t size)
 	c = cp_change_create(s);
 	rc = c == NULL || sr.cert.data == NULL ? -ENOMEM : cp_change_srst_put(c, &sr, true, why, size);
 	cp_srst_free(&sr);
-	return finish(p, c, rc, "srst.cert", name_of(p->args));
+	rc = finish(p, c, rc, "srst.cert", name_of(p->args));
+	if (rc == 0)
+		cp_srst_says(s, name_of(p->args), false, p->result);
+	return rc;
 }
 
 static int attempt_srst_del(struct pending_change *p, char *why, size_t size)
 {
 	struct cp_change *c = cp_change_create(cmds_store(p->cmds));
+	bool had = false;
+	struct cp_srst sr;
 	int rc = c == NULL ? -ENOMEM : cp_change_srst_del(c, name_of(p->args), why, size);
 
-	return finish(p, c, rc, "srst.del", name_of(p->args));
+	if (rc == 0 && cp_store_srst(cmds_store(p->cmds), name_of(p->args), &sr) == 0) {
+		had = sr.cert.len > 0;
+		cp_srst_free(&sr);
+	}
+	rc = finish(p, c, rc, "srst.del", name_of(p->args));
+	if (rc == 0 && had)
+		cp_srst_says(cmds_store(p->cmds), name_of(p->args), true, p->result);
+	return rc;
 }
 
 static int attempt_cluster_set(struct pending_change *p, char *why, size_t size)

@@ -87,7 +87,7 @@ static const struct member srst_members[] = {
 	S("name", cp_srst, name),
 	B("user_modifiable", cp_srst, user_modifiable),
 	B("secure", cp_srst, secure),
-	U("cert_port", cp_srst, cert_port, 65535),
+	U("cert_port", cp_srst, cert_port, 65535), /* taken by take_cert_port() */
 	M("cert", T_BASE64, cp_srst, cert, 0, NULL, NULL),
 	M("changed_us", T_TIME, cp_srst, changed_us, 0, NULL, NULL),
 	END,
@@ -407,11 +407,35 @@ static int take_addrs(const json_t *list, struct cp_srst *s, char *why, size_t s
 	return 0;
 }
 
+/* A number, or its digits; the text is the documents' (004c section 4.9). */
+static int take_cert_port(const json_t *v, struct cp_srst *s, char *why, size_t size)
+{
+	const char *text = json_string_value(v);
+	json_int_t port = json_integer_value(v);
+
+	if (v == NULL)
+		return 0;
+	if (text != NULL ? text[0] == '\0' || text[strspn(text, "0123456789")] != '\0' : !json_is_integer(v) || port < 0)
+		return no(why, size, "Port Numbers can only contain digits.");
+	if (text != NULL)
+		port = strlen(text) <= 5 ? atoi(text) : 99999;
+	if (port != 0 && (port < CP_SRST_CERT_PORT_MIN || port > CP_SRST_CERT_PORT_MAX))
+		return no(why, size, "port of the certificate provider is not %d to %d", CP_SRST_CERT_PORT_MIN, CP_SRST_CERT_PORT_MAX);
+	s->cert_port = (uint16_t)port;
+	return 0;
+}
+
 int json_srst_set(const json_t *o, struct cp_srst *s, char *why, size_t size)
 {
 	static const char *const also[] = {"addresses", "replace", NULL};
 	const json_t *list = json_object_get(o, "addresses");
-	int rc = apply(o, srst_members, NULL, also, s, why, size);
+	json_t *rest = json_copy((json_t *)(uintptr_t)o); /* shallow */
+	int rc = rest == NULL ? -ENOMEM : take_cert_port(json_object_get(o, "cert_port"), s, why, size);
+
+	json_object_del(rest, "cert_port");
+	if (rc == 0)
+		rc = apply(rest, srst_members, NULL, also, s, why, size);
+	json_decref(rest);
 
 	return rc == 0 && list != NULL ? take_addrs(list, s, why, size) : rc;
 }

@@ -41,21 +41,6 @@ static void profile_show(void *ctx, struct cp_admin_req *req, const json_t *args
 	cp_admin_reply(req, o);
 }
 
-static void srst_show(void *ctx, struct cp_admin_req *req, const json_t *args)
-{
-	struct cp_srst sr;
-	const char *name = NULL;
-
-	if (cp_admin_arg_known(req, args, cmds_name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
-		return;
-	if (cp_store_srst(cmds_store(ctx), name, &sr) < 0) {
-		cp_admin_fail(req, "not-found", "no SRST reference %s", cfg_q(name));
-		return;
-	}
-	cp_admin_reply(req, srst_to_json(&sr));
-	cp_srst_free(&sr);
-}
-
 static void cluster_show(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	struct cp_cluster cl;
@@ -173,7 +158,6 @@ int cmds_phone_show(struct cmds *c, struct cp_admin *admin)
 	} list[] = {
 		{"profile.show", profile_show},
 		{"show.profiles", show_profiles},
-		{"srst.show", srst_show},
 		{"show.srst", show_srst},
 		{"cluster.show", cluster_show},
 		{"export", export},

@@ -294,9 +294,17 @@ static const struct ctl_opt profile_opts[] = {
 };
 static const struct ctl_opt srst_opts[] = {
 	{"--address", "A[:P][/A[:P]]", CTL_LIST, "addresses", NULL, false, "of SCCP, and of SIP if another; up to three"},
-	ON_OFF("secure", "secure", "TLS to it, with its certificate (srst cert)", "in clear: its certificate is deleted"),
-	{"--cert-port", "N", CTL_INT, "cert_port", NULL, false, "of its certificate provider (2445)"},
+	ON_OFF("secure", "secure", "TLS to it, with its certificate (srst fetch, srst accept)", "in clear: its certificate is deleted"),
+	{"--cert-port", "N", CTL_STR, "cert_port", NULL, false, "of its certificate provider: 1024 to 49151 (2445)"},
 	ON_OFF("user-modifiable", "user_modifiable", "users may change it on the phone", "they may not"),
+	END,
+};
+static const struct ctl_opt srst_fetch_opts[] = {
+	{"--timeout", "S", CTL_INT, "timeout_s", NULL, false, "wait so long for the gateway, 1 to 60 (10)"},
+	END,
+};
+static const struct ctl_opt srst_accept_opts[] = {
+	{"--fingerprint", "HEX", CTL_STR, "fingerprint", NULL, true, "SHA-256, as srst fetch showed it and the gateway's operator says it"},
 	END,
 };
 static const struct ctl_opt cluster_opts[] = {
@@ -441,6 +449,10 @@ const struct ctl_cmd ctl_commands[] = {
 	{"srst set", "srst.set", POS("NAME", "name"), srst_opts, CTL_PLAIN, "change what is given of one; not its certificate"},
 	{"srst cert", "srst.cert", {{"NAME", CTL_STR, "name", false}, {"FILE", CTL_LOCAL, NULL, false}}, NULL, CTL_CERT_FILE,
 	 "accept the gateway's certificate from a file: PEM or DER"},
+	{"srst fetch", "srst.fetch", POS("NAME", "name"), srst_fetch_opts, CTL_PLAIN,
+	 "fetch the gateway's certificate over TLS and show it; nothing is stored"},
+	{"srst accept", "srst.accept", POS("NAME", "name"), srst_accept_opts, CTL_PLAIN, "store the certificate that was fetched and shown"},
+	{"srst reject", "srst.reject", POS("NAME", "name"), NULL, CTL_PLAIN, "forget the certificate that was fetched"},
 	{"srst show", "srst.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one SRST reference"},
 	{"srst del", "srst.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete one that nothing uses"},
 	{"show srst", "show.srst", NO_POS, NULL, CTL_PLAIN, "SRST references"},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "admin/admin.h"
 #include "app.h"
@@ -54,6 +55,44 @@ static json_t *settings(const struct cp_devcfg *c)
 	return l;
 }
 
+static void condition(json_t *l, const char *what, bool holds, const char *why)
+{
+	json_array_append_new(l, json_pack("{s:s,s:b,s:s}", "condition", what, "holds", holds, "why", why));
+}
+
+/* The four of 004b:SRST-06, R-37 under which a phone tries TLS with its SRST reference; nothing where it has none. */
+static json_t *srst(const struct cp_explain *e)
+{
+	const struct cp_devcfg *c = e->c;
+	const unsigned char *at = c->srst.cert.data;
+	json_t *l = json_array();
+	X509 *cert = NULL;
+	time_t now = (time_t)e->now_s;
+	const char *why;
+	int from = 0, to = 0;
+
+	if (c->srst.name[0] == '\0')
+		return l;
+	condition(l, "the cluster is in mixed mode", c->mixed, c->mixed ? "it is" : "utils ctl set-cluster mixed-mode");
+	condition(l, "its file says authenticated or encrypted", c->mode != CP_DEVICE_NONSECURE,
+		  c->mode != c->mode_set ? "demanded, but the cluster is not in mixed mode" : cp_device_mode_name(c->mode));
+	condition(l, "the reference is secured", c->srst.secure, c->srst.secure ? "Is SRST Secure? is on" : "srst set --secure");
+	if (c->srst.cert.len > 0)
+		cert = d2i_X509(NULL, &at, (long)c->srst.cert.len);
+	if (cert != NULL) {
+		from = X509_cmp_time(X509_get0_notBefore(cert), &now);
+		to = X509_cmp_time(X509_get0_notAfter(cert), &now);
+	}
+	why = cert == NULL ? "none is stored: srst fetch, srst accept" :
+	      from > 0	   ? "it is not valid yet" :
+	      to <= 0	   ? "it has expired: srst fetch, srst accept" :
+	      !c->srst_secure ? "it is stored, and stays out of the file while another condition fails" :
+				"it is in its file";
+	condition(l, "a valid certificate of the gateway is in its file", cert != NULL && from < 0 && to > 0 && c->srst_secure, why);
+	X509_free(cert);
+	return l;
+}
+
 static json_t *notes(const struct cp_explain *e)
 {
 	const struct cp_devcfg *c = e->c;
@@ -83,10 +122,7 @@ static json_t *notes(const struct cp_explain *e)
 	else if (c->digest && c->digest_secret.len > 0 && !c->encrypted && !cp_devcfg_secret_ok(c, false))
 		note(l, "digest credentials are left out of its file: the file is not encrypted");
 	if (c->srst.name[0] != '\0' && c->srst.secure && !c->srst_secure)
-		note(l, "SRST %s is secure, but this phone goes there in clear: %s", c->srst.name,
-		     !c->mixed				     ? "the cluster is not in mixed mode"
-		     : c->mode == CP_DEVICE_NONSECURE	     ? "its mode is nonsecure"
-							     : "no certificate of the gateway is stored");
+		note(l, "SRST %s is secure, but this phone goes there in clear: see srst, not all of whose conditions hold", c->srst.name);
 	if (e->signer == NULL)
 		note(l, "nothing can be signed: there is no signing certificate");
 	if (e->doubt != 0)
@@ -251,9 +287,9 @@ json_t *cp_explain(const struct cp_explain *e)
 {
 	const struct cp_devcfg *c = e->c;
 
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o}", "device", c->device, "model", c->model, "class",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "device", c->device, "model", c->model, "class",
 			 pki_tl_class_limits(e->cls)->name, "profile", c->profile, "cluster", c->mixed ? "mixed" : "nonsecure",
-			 "ctl_held", held_name(e, e->phone.ctl, false), "itl_held", held_name(e, e->phone.itl, true), "settings", settings(c), "notes", notes(e), "asks", next(e));
+			 "ctl_held", held_name(e, e->phone.ctl, false), "itl_held", held_name(e, e->phone.itl, true), "settings", settings(c), "srst", srst(e), "notes", notes(e), "asks", next(e));
 }
 
 /* --- the command --- */
@@ -319,6 +355,7 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 		e.known = cp_ledger_holds(app->ledger, name, &e.phone);
 	}
 	e.phone.secure = c.mode != CP_DEVICE_NONSECURE;
+	e.now_s = time(NULL);
 	w = calloc(1, sizeof(*w));
 	if (w != NULL && app->ledger != NULL && cp_ledger_world(app->ledger, e.cls, w) == 0)
 		e.world = w;

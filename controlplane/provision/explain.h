@@ -26,6 +26,7 @@ struct cp_explain { /* what is known beside the configuration; all borrowed */
 	struct cp_tm_phone phone;       /* what it holds by the ledger; nothing, where that is not known */
 	bool known;                     /* it is */
 	uint8_t doubt;                  /* CP_LEDGER_DOUBT_* */
+	int64_t now_s;                  /* wall clock */
 	unsigned claims;                /* places from which lists were fetched in its name, unproven */
 };
 /** A new object. */

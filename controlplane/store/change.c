@@ -664,6 +664,8 @@ int cp_change_srst_put(struct cp_change *c, const struct cp_srst *s, bool replac
 		return no(why, size, -EBUSY, "SRST reference %s is being changed", s->name);
 	if (conf_get(c, key, &val, &len) && !replace)
 		return no(why, size, -EEXIST, "SRST reference %s exists", s->name);
+	if (!with.secure) /* 004b:SRST-07, 004c:SR-03: whoever unticks it, an import too */
+		with.cert = (struct cp_buf){0};
 	with.changed_us = wall_us();
 	rc = cp_srst_build(&with, &out);
 	return rc < 0 ? rc : conf_set(c, key, &out);

@@ -243,7 +243,7 @@ int cp_srst_check(const struct cp_srst *s, char *why, size_t size)
 	for (unsigned i = 0; i < s->addr_cnt; i++)
 		if (s->addrs[i].sccp.family == 0 && s->addrs[i].sip.family == 0)
 			return bad(why, size, "%s: address %u is empty", s->name, i + 1);
-	if (s->cert_port != 0 && (s->cert_port < 1024 || s->cert_port > 49151)) /* 004c: section 2 */
+	if (s->cert_port != 0 && (s->cert_port < CP_SRST_CERT_PORT_MIN || s->cert_port > CP_SRST_CERT_PORT_MAX)) /* 004c: section 2 */
 		return bad(why, size, "%s: port of the certificate provider is not 1024 to 49151", s->name);
 	if (s->cert.len > 0 && !cert_ok(&s->cert))
 		return bad(why, size, "%s: its certificate is not X.509 in DER", s->name);

@@ -57,6 +57,9 @@ struct cp_profile {
 /* --- SRST references (004b:SRST-01 to SRST-13) --- */
 
 #define CP_SRST_ADDRS_MAX 3
+#define CP_SRST_CERT_PORT     2445 /* of a gateway's certificate provider, unless its reference says another */
+#define CP_SRST_CERT_PORT_MIN 1024
+#define CP_SRST_CERT_PORT_MAX 49151
 
 struct cp_srst_addr {
 	struct cfg_addr sccp, sip; /* family 0: not there; port 0: 2000, 5060 or 5061 */
@@ -69,7 +72,7 @@ struct cp_srst {
 	bool user_modifiable;
 	bool secure;         /* "Is SRST Secure?" */
 	uint16_t cert_port;  /* of its certificate provider, 0: 2445 */
-	struct cp_buf cert;  /* DER */
+	struct cp_buf cert;  /* DER; none while it is not secure */
 	int64_t changed_us;
 	struct cp_buf unknown;
 };
