@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Hold, resume and transfer through a whole appliance: a phone in Python that can have two calls, between two simulated phones
+# over SRTP, which hear each other at the end, octet by octet. Then the controlplane is killed in a call that was transferred.
+# RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
+# Rows: 001:P1-104, P1-119; 004b:MGCP-03.
+set -u
+SC_NAME=feat
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
+
+ns_up || die "network namespaces could not be made"
+sc_phones $(seq 1 6)
+sc_speech 12
+appliance_config || die "configuration"
+sed -i '/^ipsec:/,$d' "$WORK/ravelin.yaml"
+appliance_start || die "the appliance did not come up"
+step "devices"
+for n in 1 2 3 4 5 6; do sc_device "$n" encrypted || die "device $n"; done
+sc_capture "$NS_APP" app0 "$WORK/app0.pcap" || die tcpdump
+CAP=$SC_CAP
+
+# boss N FIRST SECOND [--blind]: the phone that transfers.
+boss() {
+	local n=$1 name
+	name=$(sc_phone_name "$n")
+	in_phone timeout 40 /usr/bin/python3 "$RAVELIN_TOP/tests/scenario/features.py" --host 10.77.1.1 --name "$name" --cert "$WORK/$name.pem" \
+		--ca "$WORK/ca.pem" --media-ip "$(sc_phone_ip "$n")" --first "$2" --second "$3" "${@:4}" >"$WORK/b$n.json" 2>"$WORK/b$n.log"
+}
+# transfer TEXT BOSS A C [--blind]
+transfer() {
+	local text=$1 b=$2 a=$3 c=$4 pa pc
+	phone "$a" --answer=0.2 --play "$WORK/a.wav" --record "$WORK/p$a.wav" --played "$WORK/p$a.ul" --hangup &
+	pa=$!
+	phone "$c" --answer=0.7 --play "$WORK/b.wav" --record "$WORK/p$c.wav" --played "$WORK/p$c.ul" &
+	pc=$!
+	wait_for 15 registered "$a" && wait_for 15 registered "$c" || bad "$text: phones register"
+	check "$text: $(sc_phone_name "$b") does its part" boss "$b" $((1000 + a)) $((1000 + c)) "${@:5}"
+	check_json "$text: on hold and afterwards it hears nothing, and no key came twice" "$WORK/b$b.json" \
+		'.held == 0 and .after == 0 and .open == 0 and .keys >= 4 and .keys == .distinct'
+	soon_ctl "$text: one call, of the two others" 5 "show calls" "[.[] | select(.from == \"$((1000 + a))\" or .to == \"$((1000 + a))\")] |
+		length == 1 and (.[0] | .state == \"connected\" and .security == \"encrypted\" and
+		([.from, .to] | sort) == [\"$((1000 + a))\", \"$((1000 + c))\"])"
+	if [ "${KILL:-0}" = 1 ]; then
+		kill -9 "$(daemon_pid controlplane)"
+		wait "$(daemon_pid controlplane)" 2>/dev/null
+		daemon controlplane
+		wait_for 15 dataplane_up || bad "$text: it comes back"
+		soon_ctl "$text: and knows of it" 10 "show calls" "any(.[]; .adopted and .state == \"connected\")"
+	fi
+	wait $pa
+	check "$text: $(sc_phone_name "$a") ends it" test $? = 0
+	wait $pc
+	check "$text: $(sc_phone_name "$c") is let go" test $? = 0
+	check_json "$text: nothing forged, nothing replayed" "$WORK/p$c.json" '.call[0].media.received | .packets > 100 and .auth_failed == 0'
+	check_json "$text: both streams are SRTP" "$WORK/p$a.json" '.call[0].media | .sent.suite != "RTP" and .received.suite != "RTP"'
+	heard "$text: $(sc_phone_name "$c") hears $(sc_phone_name "$a")" "$WORK/p$a.ul" "$WORK/p$c.wav"
+	heard "$text: $(sc_phone_name "$a") hears $(sc_phone_name "$c")" "$WORK/p$c.ul" "$WORK/p$a.wav"
+}
+# What was played to somebody else before, or into a closed channel, is missing at the beginning.
+heard() {
+	local out
+	out=$("$SIM/ravelin-phonesim" --compare "$2" "$3" --min-frames 100 --edge 600 --tail 100 2>&1)
+	if [ $? = 0 ]; then ok "$1 ($(jq -r '"\(.matched_frames) frames"' <<<"$out"))"; else bad "$1" "$out"; fi
+}
+
+step "attended"
+transfer attended 1 2 3
+step "blind"
+transfer blind 4 5 6 --blind
+step "controlplane killed"
+KILL=1 transfer killed 1 2 3
+
+kill $CAP
+wait $CAP 2>/dev/null
+step "the wire"
+check "no key on it" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/app0.pcap" --keys "$WORK/p2.keys" "$WORK/p3.keys" "$WORK/p5.keys" "$WORK/p6.keys"
+
+step "what is left"
+soon_ctl "no call is left" 5 "show calls" 'length == 0'
+check_ctl "no leg is left" "show legs" 'length == 0'
+appliance_stop 2>>"$WORK/checks.log"
+check "all daemons stop cleanly" test $? = 0
+check "every mbuf returned" grep -q 'event=stopped.*mbufs_leaked=0' "$WORK/dataplane.log"
+sc_end
