@@ -22,7 +22,7 @@
 #include "proc.h"
 
 #define START_S 20
-#define THREADS 16
+#define THREADS 64
 
 struct site {
 	struct bench_place at;

@@ -340,6 +340,7 @@ static int listen_on(struct cp_app *app)
 	if (rc < 0)
 		return rc;
 	cp_tls_clients(app->enrol->tls, CP_TLS_CLIENTS_NOT_ASKED);
+	cp_tls_no_tickets(app->enrol->tls); /* a phone comes once for its certificate */
 	rc = cp_certs_serve(app->certs, app->enrol->tls, "CAPF-TLS", 0, false);
 	if (rc == 0)
 		rc = cp_net_create(app->base, &net, &app->enrol->net);

@@ -360,6 +360,8 @@ int cp_conn_send_secret(struct cp_conn *conn, const uint8_t *data, size_t len)
 
 void cp_conn_close(struct cp_conn *c)
 {
+	int on = 1;
+
 	if (c->list >= CP_CONN_DRAIN)
 		return;
 	if (c->bev == NULL) {
@@ -368,6 +370,8 @@ void cp_conn_close(struct cp_conn *c)
 	}
 	c->why = CP_CLOSE_LOCAL;
 	move(c, CP_CONN_DRAIN, DRAIN_MS);
+	/* What waits, TLS's end and TCP's in one packet: half_close() pushes it out. */
+	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
 		half_close(c);
 }

@@ -17,6 +17,7 @@
 struct cp_tls {
 	enum cp_tls_policy policy;
 	enum cp_tls_clients clients;
+	bool no_tickets;
 	pthread_mutex_t lock; /* of ctx: held for a pointer's copy only */
 	SSL_CTX *ctx;
 	atomic_uint generation;
@@ -49,6 +50,11 @@ void cp_tls_destroy(struct cp_tls *tls)
 void cp_tls_clients(struct cp_tls *tls, enum cp_tls_clients clients)
 {
 	tls->clients = clients;
+}
+
+void cp_tls_no_tickets(struct cp_tls *tls)
+{
+	tls->no_tickets = true;
 }
 
 unsigned cp_tls_generation(const struct cp_tls *tls)
@@ -161,6 +167,10 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 	if (ctx == NULL)
 		return -ENOMEM;
 	rc = set_policy(ctx, tls->policy);
+	if (tls->no_tickets) {
+		SSL_CTX_set_num_tickets(ctx, 0);
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	}
 	if (rc == 0)
 		rc = set_identity(ctx, id);
 	if (rc == 0 && trust && tls->clients != CP_TLS_CLIENTS_NOT_ASKED)

@@ -69,6 +69,9 @@ void cp_tls_destroy(struct cp_tls *tls);
 /** What is asked of clients, from the next cp_tls_load() on. CP_TLS_CLIENTS_MUST unless said. Before the first load. */
 void cp_tls_clients(struct cp_tls *tls, enum cp_tls_clients clients);
 
+/** No session tickets, for those who come once: each is an HMAC, and a packet after the handshake. Before the first load. */
+void cp_tls_no_tickets(struct cp_tls *tls);
+
 /** Make a new context and swap it in. On error the old one stays: -EINVAL with the reason in 'err',
  * -ENOMEM. */
 int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err, size_t err_size);
