@@ -126,6 +126,7 @@ int bench_esp(const struct bench_opts *opts);
 int bench_register(const struct bench_opts *opts);
 int bench_drill(const struct bench_opts *opts);
 int bench_enrol(const struct bench_opts *opts);
+int bench_tvs(const struct bench_opts *opts);
 int bench_sign(const struct bench_opts *opts);
 int bench_tftp(const struct bench_opts *opts);
 int bench_http(const struct bench_opts *opts);

@@ -3,7 +3,8 @@
  * Enrolment: a real signer and controlplane, and simulated CAPF phones (sim/capfphone.h) on threads of this process, each of which
  * installs an LSC by null string, end to end over TLS with synced records. Keys are made beforehand: phones make them, not we. Value:
  * LSCs per second of CPU time of controlplane and signer together. Peer: the OpenSSL operations that an LSC takes at least, in this
- * process: the server's calls of a TLS 1.3 handshake without a client certificate, and a signature by the issuer's kind of key.
+ * process: the server's calls of a TLS 1.3 handshake without a client certificate, and a signature by the issuer's kind of key; the second
+ * one also reads the phone's key.
  * Afterwards each phone's LSC must be the one that the appliance says it holds.
  */
 #include <pthread.h>
@@ -12,16 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 
 #include "bench.h"
 #include "sim/capfphone.h"
 #include "proc.h"
+#include "rawtls.h"
 
-#define START_S 20
 #define THREADS 64
 
 struct site {
@@ -35,96 +35,41 @@ struct site {
 	char (*serial)[64];
 };
 
-static double thread_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
 /* --- the peer --- */
 
-static int handshake(SSL_CTX *sctx, SSL_CTX *cctx, double *ret_s)
+/*
+ * LSCs per second if there were nothing but these operations: the handshake and the issuer's signature; and with OpenSSL's reading of the
+ * phone's key, once.
+ */
+static int raw_per_s(EVP_PKEY *server, EVP_PKEY *issuer, EVP_PKEY *phone, unsigned int cnt, double *ret, double *ret_key)
 {
-	SSL *s = SSL_new(sctx), *c = SSL_new(cctx);
-	BIO *a = NULL, *b = NULL;
-	int rs = 0, rc = 0;
-
-	if (s == NULL || c == NULL || BIO_new_bio_pair(&a, 65536, &b, 65536) != 1) {
-		SSL_free(s);
-		SSL_free(c);
-		return -1;
-	}
-	SSL_set_bio(s, a, a);
-	SSL_set_bio(c, b, b);
-	for (int i = 0; i < 10 && (rs != 1 || rc != 1); i++) {
-		double t;
-
-		if (rc != 1)
-			rc = SSL_connect(c);
-		t = thread_s();
-		if (rs != 1)
-			rs = SSL_accept(s);
-		*ret_s += thread_s() - t;
-	}
-	SSL_free(s);
-	SSL_free(c);
-	return rs == 1 && rc == 1 ? 0 : -1;
-}
-
-static X509 *self_signed(EVP_PKEY *key)
-{
-	X509 *x = X509_new();
-
-	if (x == NULL || X509_set_version(x, 2) != 1 || ASN1_INTEGER_set(X509_get_serialNumber(x), 1) != 1 ||
-	    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"CAPF", -1, -1, 0) != 1 ||
-	    X509_set_issuer_name(x, X509_get_subject_name(x)) != 1 || X509_gmtime_adj(X509_getm_notBefore(x), -3600) == NULL ||
-	    X509_gmtime_adj(X509_getm_notAfter(x), 86400) == NULL || X509_set_pubkey(x, key) != 1 || X509_sign(x, key, EVP_sha256()) <= 0) {
-		X509_free(x);
-		return NULL;
-	}
-	return x;
-}
-
-/* LSCs per second if there were nothing but these operations. */
-static double raw_per_s(EVP_PKEY *server, EVP_PKEY *issuer, unsigned int cnt)
-{
-	SSL_CTX *sctx = SSL_CTX_new(TLS_server_method()), *cctx = SSL_CTX_new(TLS_client_method());
-	X509 *cert = self_signed(server);
+	double handshakes = bench_raw_per_s(server, 0, cnt), sign = 0, key = 0, t;
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	static uint8_t tbs[900]; /* about what is signed of a certificate */
-	uint8_t sig[512];
-	double s = 0, t, rate = -1;
+	uint8_t sig[512], *der = NULL;
+	int len = i2d_PUBKEY(phone, &der), rc = handshakes > 0 && md != NULL && len > 0 ? 0 : -1;
 
-	if (sctx == NULL || cctx == NULL || cert == NULL || md == NULL || SSL_CTX_use_certificate(sctx, cert) != 1 ||
-	    SSL_CTX_use_PrivateKey(sctx, server) != 1)
-		goto out;
-	SSL_CTX_set_session_cache_mode(sctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_num_tickets(sctx, 1); /* as ours */
-	SSL_CTX_set_mode(sctx, SSL_MODE_NO_AUTO_CHAIN);
-	for (unsigned int i = 0; i < 10; i++)
-		if (handshake(sctx, cctx, &s) < 0)
-			goto out;
-	s = 0;
-	for (unsigned int i = 0; i < cnt; i++) {
-		size_t len = sizeof(sig);
+	for (unsigned int i = 0; i < cnt && rc == 0; i++) {
+		const unsigned char *p = der;
+		size_t n = sizeof(sig);
+		EVP_PKEY *read;
 
-		if (handshake(sctx, cctx, &s) < 0)
-			goto out;
-		t = thread_s();
-		if (EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, issuer) != 1 || EVP_DigestSign(md, sig, &len, tbs, sizeof(tbs)) != 1)
-			goto out;
-		s += thread_s() - t;
+		t = bench_thread_s();
+		if (EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, issuer) != 1 || EVP_DigestSign(md, sig, &n, tbs, sizeof(tbs)) != 1)
+			rc = -1;
+		sign += bench_thread_s() - t;
 		EVP_MD_CTX_reset(md);
+		t = bench_thread_s();
+		read = d2i_PUBKEY(NULL, &p, len);
+		key += bench_thread_s() - t;
+		rc = read != NULL ? rc : -1;
+		EVP_PKEY_free(read);
 	}
-	rate = cnt / s;
-out:
-	SSL_CTX_free(sctx);
-	SSL_CTX_free(cctx);
-	X509_free(cert);
 	EVP_MD_CTX_free(md);
-	return rate;
+	OPENSSL_free(der);
+	*ret = 1 / (1 / handshakes + sign / cnt);
+	*ret_key = 1 / (1 / handshakes + (sign + key) / cnt);
+	return rc;
 }
 
 /* --- ours --- */
@@ -134,37 +79,18 @@ static void name_of(unsigned int i, char ret[16])
 	snprintf(ret, 16, "SEP%012X", i + 1);
 }
 
-static int start(struct site *s, const char *server_key)
+static int start(struct site *s)
 {
-	char path[PATH_MAX], signer[PATH_MAX], cp[PATH_MAX];
-	double limit = bench_now() + START_S;
 	json_t *up, *list;
-	FILE *f;
 
 	s->port = bench_free_port(SOCK_STREAM);
-	snprintf(path, sizeof(path), "%s/ravelin.yaml", s->at.dir);
-	f = fopen(path, "we");
-	if (f == NULL)
+	if (bench_configure(&s->at,
+			    "log: {level: err}\nsccp: {listen: 127.0.0.1, port: 0, tls_port: 0}\n"
+			    "provision: {tftp_port: 0, http_port: 0, https_port: 0, token_port: 0}\nsigner: {server_key: ec-p256}\n"
+			    "enrol: {listen: 127.0.0.1, capf_port: %u, tvs_port: 0, max_source: 1024}\n",
+			    s->port) < 0 ||
+	    bench_appliance(&s->at, &s->signer, &s->cp) < 0)
 		return -1;
-	fprintf(f,
-		"paths: {state: %s/state, run: %s/run}\nlog: {level: err}\n"
-		"sccp: {listen: 127.0.0.1, port: 0, tls_port: 0}\n"
-		"provision: {tftp_port: 0, http_port: 0, https_port: 0, token_port: 0}\n"
-		"signer: {server_key: %s}\n"
-		"enrol: {listen: 127.0.0.1, capf_port: %u, tvs_port: 0, max_source: 1024}\n",
-		s->at.dir, s->at.dir, server_key, s->port);
-	if (fclose(f) != 0)
-		return -1;
-	bench_program(&s->at, "../pki/signer/ravelin-signer", signer, sizeof(signer));
-	bench_program(&s->at, "../controlplane/ravelin-controlplane", cp, sizeof(cp));
-	s->signer = bench_spawn(&s->at, "signer.log", (char *[]){signer, (char *)"-c", path, NULL}, -1);
-	s->cp = bench_spawn(&s->at, "controlplane.log", (char *[]){cp, (char *)"-c", path, NULL}, -1);
-	while ((up = bench_admin(&s->at, "status", json_object())) == NULL) {
-		if (bench_now() > limit || bench_stopped)
-			return -1;
-		bench_rest(0.05);
-	}
-	json_decref(up);
 	list = json_array();
 	for (unsigned int i = 0; i < s->phones; i++) {
 		char name[16];
@@ -265,7 +191,7 @@ static int one_run(struct site *s, const char *key, double *ret_rate, double *re
 static int one_case(const struct bench_opts *opts, const char *key)
 {
 	unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 1 : 3;
-	double value[BENCH_RUNS_MAX], peer[BENCH_RUNS_MAX], wall[BENCH_RUNS_MAX], base = 0, grown = 0;
+	double value[BENCH_RUNS_MAX], peer[BENCH_RUNS_MAX], keyed[BENCH_RUNS_MAX], wall[BENCH_RUNS_MAX], base = 0, grown = 0;
 	struct site s = {.phones = opts->phones > 0 ? opts->phones : opts->quick ? 200 : 2000};
 	json_t *kase = json_pack("{s:s, s:i}", "key", key, "phones", (int)s.phones);
 	EVP_PKEY *server = NULL, *issuer = NULL;
@@ -286,34 +212,31 @@ static int one_case(const struct bench_opts *opts, const char *key)
 	s.serial = calloc(s.phones, sizeof(*s.serial));
 	s.tls = capfp_tls(NULL, false, err, sizeof(err));
 	if (s.key != NULL && server != NULL && issuer != NULL && s.serial != NULL && s.tls != NULL)
-		rc = start(&s, "ec-p256");
+		rc = start(&s);
 	for (unsigned int i = 0; i < runs && rc == 0; i++) {
-		peer[i] = raw_per_s(server, issuer, opts->quick ? 200 : 1000);
-		rc = peer[i] > 0 ? one_run(&s, key, &value[i], &wall[i]) : -1;
+		rc = raw_per_s(server, issuer, s.key, opts->quick ? 200 : 1000, &peer[i], &keyed[i]);
+		if (rc == 0)
+			rc = one_run(&s, key, &value[i], &wall[i]);
 		if (i == 0)
 			base = bench_resident(s.cp); /* from the second run on nothing more is kept but the records */
 		grown = bench_resident(s.cp) - base;
 	}
 	bench_end(&s.cp);
 	bench_end(&s.signer);
-	if (rc == 0) {
-		struct bench_row row = {
-			.bench = "enrol",
-			.kase = kase,
-			.unit = "LSC/s/core",
-			.peer = "openssl",
-			.value = value,
-			.peer_value = peer,
-			.runs = runs,
-			.peer_runs = runs,
-			.more = json_pack("{s:f, s:f}", "wall_per_s", bench_quantile(wall, runs, 0.5), "grown_per_lsc",
-					  runs > 1 ? grown / ((double)s.phones * (runs - 1)) : 0.0),
-		};
-
-		bench_row(opts, &row);
-	} else {
-		json_decref(kase);
-	}
+	for (int p = 0; p < 2 && rc == 0; p++)
+		bench_row(opts, &(struct bench_row){
+					.bench = "enrol",
+					.kase = json_incref(kase),
+					.unit = "LSC/s/core",
+					.peer = p == 0 ? "openssl" : "openssl-key",
+					.value = value,
+					.peer_value = p == 0 ? peer : keyed,
+					.runs = runs,
+					.peer_runs = runs,
+					.more = json_pack("{s:f, s:f}", "wall_per_s", bench_quantile(wall, runs, 0.5), "grown_per_lsc",
+							  runs > 1 ? grown / ((double)s.phones * (runs - 1)) : 0.0),
+				});
+	json_decref(kase);
 	bench_place_end(&s.at, "enrol", rc != 0 && !bench_stopped);
 	EVP_PKEY_free(s.key);
 	EVP_PKEY_free(server);

@@ -35,6 +35,7 @@ static const struct {
 	{"latency", bench_latency, "microseconds through a worker at 70 % of its load", true, true},
 	{"scaling", bench_scaling, "N workers on N cores: the rate of each, and of all", false, true},
 	{"enrol", bench_enrol, "phones that get an LSC by CAPF; beside the handshake and the signature that it takes at least", false, true},
+	{"tvs", bench_tvs, "questions to TVS; beside the handshakes of OpenSSL alone", false, true},
 	{"register", bench_register, "phones registering over mutual TLS, with memory per phone; beside OpenSSL's handshake",
 	 false, true},
 	{"sign", bench_sign, "signed files and lists through the signer process; beside OpenSSL's bare signatures", true, true},

@@ -6,6 +6,7 @@
 #include <libgen.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include <unistd.h>
 
 #include "bench.h"
+
+#define START_S 20 /* for daemons to answer */
 
 volatile sig_atomic_t bench_stopped;
 static struct sigaction old_int, old_term;
@@ -176,6 +179,43 @@ double bench_resident(pid_t pid)
 		pages = 0;
 	fclose(f);
 	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+int bench_configure(const struct bench_place *p, const char *fmt, ...)
+{
+	char path[PATH_MAX];
+	va_list ap;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/ravelin.yaml", p->dir);
+	f = fopen(path, "we");
+	if (f == NULL)
+		return -1;
+	fprintf(f, "paths: {state: %s/state, run: %s/run}\n", p->dir, p->dir);
+	va_start(ap, fmt);
+	vfprintf(f, fmt, ap);
+	va_end(ap);
+	return fclose(f) == 0 ? 0 : -1;
+}
+
+int bench_appliance(const struct bench_place *p, pid_t *ret_signer, pid_t *ret_cp)
+{
+	char cfg[PATH_MAX], program[PATH_MAX];
+	double limit = bench_now() + START_S;
+	json_t *up;
+
+	snprintf(cfg, sizeof(cfg), "%s/ravelin.yaml", p->dir);
+	bench_program(p, "../pki/signer/ravelin-signer", program, sizeof(program));
+	*ret_signer = bench_spawn(p, "signer.log", (char *[]){program, (char *)"-c", cfg, NULL}, -1);
+	bench_program(p, "../controlplane/ravelin-controlplane", program, sizeof(program));
+	*ret_cp = bench_spawn(p, "controlplane.log", (char *[]){program, (char *)"-c", cfg, NULL}, -1);
+	while ((up = bench_admin(p, "status", json_object())) == NULL) {
+		if (bench_now() > limit || bench_stopped)
+			return -1;
+		bench_rest(0.05);
+	}
+	json_decref(up);
+	return 0;
 }
 
 uint16_t bench_free_port(int type)

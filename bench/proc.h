@@ -38,6 +38,11 @@ void bench_end(pid_t *pid);
 double bench_cpu_of(pid_t pid, bool children);
 double bench_resident(pid_t pid); /* bytes */
 
+/** Write DIR/ravelin.yaml: 'fmt' and where state (DIR/state) and sockets (DIR/run) are. 0 or -1. */
+int bench_configure(const struct bench_place *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** A signer and a controlplane on it, once they answer. -1: they do not within 20 s, or a signal came; what was started is in *ret_*. */
+int bench_appliance(const struct bench_place *p, pid_t *ret_signer, pid_t *ret_cp);
+
 uint16_t bench_free_port(int type); /* SOCK_STREAM or SOCK_DGRAM, of 127.0.0.1; 0: none */
 void bench_rest(double s);
 

@@ -22,6 +22,7 @@
 
 #include "bench.h"
 #include "proc.h"
+#include "rawtls.h"
 
 #define START_S 20  /* for a daemon to answer */
 #define LOAD_S  180 /* for all phones to settle, and again to leave */
@@ -122,42 +123,6 @@ static int write_ca(const struct place *p, const struct id *ca)
 
 /* --- the peer: OpenSSL alone --- */
 
-static double thread_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-/* One full mutual TLS 1.3 handshake; seconds of the server's calls are added to *ret_s. */
-static int handshake(SSL_CTX *sctx, SSL_CTX *cctx, double *ret_s)
-{
-	SSL *s = SSL_new(sctx), *c = SSL_new(cctx);
-	BIO *a = NULL, *b = NULL;
-	int rs = 0, rc = 0, ok = -1;
-
-	if (s == NULL || c == NULL || BIO_new_bio_pair(&a, 65536, &b, 65536) != 1)
-		goto out;
-	SSL_set_bio(s, a, a);
-	SSL_set_bio(c, b, b);
-	for (int i = 0; i < 10 && (rs != 1 || rc != 1); i++) {
-		double t;
-
-		if (rc != 1)
-			rc = SSL_connect(c);
-		t = thread_s();
-		if (rs != 1)
-			rs = SSL_accept(s);
-		*ret_s += thread_s() - t;
-	}
-	ok = rs == 1 && rc == 1 && SSL_get0_peer_certificate(s) != NULL && !SSL_session_reused(s) ? 0 : -1;
-out:
-	SSL_free(s);
-	SSL_free(c);
-	return ok;
-}
-
 static double openssl_per_s(bool rsa, const struct id *ca, unsigned int cnt)
 {
 	SSL_CTX *sctx = SSL_CTX_new(TLS_server_method()), *cctx = SSL_CTX_new(TLS_client_method());
@@ -180,11 +145,11 @@ static double openssl_per_s(bool rsa, const struct id *ca, unsigned int cnt)
 	SSL_CTX_set_mode(sctx, SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_mode(cctx, SSL_MODE_NO_AUTO_CHAIN);
 	for (i = 0; i < 10; i++)
-		if (handshake(sctx, cctx, &s) < 0)
+		if (bench_raw_handshake(sctx, cctx, true, &s) < 0)
 			goto out;
 	s = 0;
 	for (i = 0; i < cnt; i++)
-		if (handshake(sctx, cctx, &s) < 0)
+		if (bench_raw_handshake(sctx, cctx, true, &s) < 0)
 			goto out;
 	rate = cnt / s;
 out:

@@ -155,9 +155,19 @@ def register(rows):
 
 
 def enrol(rows):
-    out = [[k["key"], num(k["phones"]), num(r["value"]), num(r["peer_value"]), num(r["ratio"], 2), num(r["wall_per_s"]),
-            percent(r["spread"])] for k, r, _ in cases(rows, "enrol")]
-    return table(["key", "phones", "LSC/s/core", "openssl/s/core", "ratio", "LSC/s seen", "spread"], "lrrrrrr", out)
+    out = [[k["key"], num(k["phones"]), num(r["value"]), num(r["peer_value"]), num(r["ratio"], 2), num(p["openssl-key"]["peer_value"]),
+            num(p["openssl-key"]["ratio"], 2), num(r["wall_per_s"]), num(r["grown_per_lsc"]) if r["grown_per_lsc"] else "–",
+            percent(r["spread"])] for k, r, p in cases(rows, "enrol")]
+    return table(["key", "phones", "LSC/s/core", "openssl/s/core", "ratio", "and the key read/s/core", "ratio", "LSC/s seen",
+                  "bytes kept per LSC", "spread"], "lrrrrrrrrr", out)
+
+
+def tvs(rows):
+    out = [[k["key"], "for each question" if k["connection"] == "each" else "stays", "%d" % k["at_once"], num(r["value"]),
+            num(r["peer_value"]), num(r["ratio"], 2 if r["ratio"] < 10 else 0), num(r["wall_per_s"]), percent(r["spread"])]
+           for k, r, _ in cases(rows, "tvs")]
+    return table(["server's key", "connection", "questions at once", "answers/s/core", "openssl handshakes/s/core", "ratio", "answers/s seen",
+                  "spread"], "llrrrrrr", out)
 
 
 def sign(rows):
@@ -216,7 +226,7 @@ def boot(rows):
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
           "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "store-more": store_more,
-          "register": register, "enrol": enrol, "sign": sign, "drill": drill,
+          "register": register, "enrol": enrol, "tvs": tvs, "sign": sign, "drill": drill,
           "tftp": tftp, "http": http, "boot": boot}
 
 

@@ -151,16 +151,25 @@ static bool receive(struct sim_tvs *t, size_t at, size_t len)
 	return true;
 }
 
+static bool receive_one(struct sim_tvs *t, size_t *ret_len)
+{
+	if (!receive(t, 0, 10))
+		return false;
+	*ret_len = (size_t)t->in[8] << 8 | t->in[9];
+	return *ret_len <= sizeof(t->in) - 10 && receive(t, 10, *ret_len);
+}
+
+static void length(struct sim_tvs *t)
+{
+	t->out[8] = (uint8_t)((t->out_len - 10) >> 8);
+	t->out[9] = (uint8_t)(t->out_len - 10);
+}
+
 static bool exchange(struct sim_tvs *t, size_t *ret_len)
 {
 	if (t->ssl == NULL && dial(t) < 0)
 		return false;
-	if (SSL_write(t->ssl, t->out, (int)t->out_len) != (int)t->out_len || !receive(t, 0, 10)) {
-		drop(t);
-		return false;
-	}
-	*ret_len = (size_t)t->in[8] << 8 | t->in[9];
-	if (*ret_len > sizeof(t->in) - 10 || !receive(t, 10, *ret_len)) {
+	if (SSL_write(t->ssl, t->out, (int)t->out_len) != (int)t->out_len || !receive_one(t, ret_len)) {
 		drop(t);
 		return false;
 	}
@@ -168,17 +177,13 @@ static bool exchange(struct sim_tvs *t, size_t *ret_len)
 }
 
 /* True: the server says that it is valid, with roles, and a query with the certificate. */
-static bool ask(struct sim_tvs *t, struct tp_blob asked, struct tp_tvs_answer *ret)
+static bool read_answer(struct sim_tvs *t, size_t len, uint32_t id, struct tp_blob asked, struct tp_tvs_answer *ret)
 {
-	bool valid = false, again = t->ssl != NULL;
-	size_t len = 0, at = 0;
+	bool valid = false;
+	size_t at = 0;
 
-	t->out[8] = (uint8_t)((t->out_len - 10) >> 8);
-	t->out[9] = (uint8_t)(t->out_len - 10);
-	/* A connection that lay idle may have been closed: once more on a new one. */
-	if (!exchange(t, &len) && !(again && exchange(t, &len)))
-		return false;
-	if (t->in[0] != 0x57 || t->in[1] != 1 || t->in[2] != t->out[2] + 1 || memcmp(t->in + 4, t->out + 4, 4) != 0)
+	if (t->in[0] != 0x57 || t->in[1] != 1 || t->in[2] != t->out[2] + 1 ||
+	    ((uint32_t)t->in[4] << 24 | (uint32_t)t->in[5] << 16 | (uint32_t)t->in[6] << 8 | t->in[7]) != id)
 		return false;
 	*ret = (struct tp_tvs_answer){.der = asked};
 	while (at + 3 <= len) {
@@ -200,6 +205,18 @@ static bool ask(struct sim_tvs *t, struct tp_blob asked, struct tp_tvs_answer *r
 	return at == len && valid && ret->der.p != NULL;
 }
 
+static bool ask(struct sim_tvs *t, struct tp_blob asked, struct tp_tvs_answer *ret)
+{
+	bool again = t->ssl != NULL;
+	size_t len = 0;
+
+	length(t);
+	/* A connection that lay idle may have been closed: once more on a new one. */
+	if (!exchange(t, &len) && !(again && exchange(t, &len)))
+		return false;
+	return read_answer(t, len, t->id, asked, ret);
+}
+
 bool sim_tvs_query(void *ctx, const uint8_t *serial, size_t serial_len, const char *issuer, struct tp_tvs_answer *ret)
 {
 	struct sim_tvs *t = ctx;
@@ -209,6 +226,35 @@ bool sim_tvs_query(void *ctx, const uint8_t *serial, size_t serial_len, const ch
 	put(t, 4, issuer, strlen(issuer) + 1, "", 0);
 	put(t, 5, serial, serial_len, "", 0);
 	return ask(t, (struct tp_blob){NULL, 0}, ret);
+}
+
+unsigned sim_tvs_burst(struct sim_tvs *t, const uint8_t *serial, size_t serial_len, const char *issuer, unsigned n)
+{
+	static _Thread_local uint8_t all[MSG_MAX];
+	size_t len = 0, got;
+	unsigned sent = 0, ok = 0;
+	uint32_t first = t->id + 1;
+	struct tp_tvs_answer a;
+
+	for (; sent < n; sent++) {
+		begin(t, 3);
+		put(t, 1, "\1", 1, t->device, strlen(t->device));
+		put(t, 4, issuer, strlen(issuer) + 1, "", 0);
+		put(t, 5, serial, serial_len, "", 0);
+		length(t);
+		if (len + t->out_len > sizeof(all))
+			break;
+		memcpy(all + len, t->out, t->out_len);
+		len += t->out_len;
+	}
+	if (t->ssl == NULL || SSL_write(t->ssl, all, (int)len) != (int)len)
+		return 0;
+	for (unsigned i = 0; i < sent; i++) {
+		if (!receive_one(t, &got))
+			return ok;
+		ok += read_answer(t, got, first + i, (struct tp_blob){NULL, 0}, &a);
+	}
+	return ok;
 }
 
 bool sim_tvs_verify(void *ctx, struct tp_blob der, struct tp_tvs_answer *ret)

@@ -23,6 +23,9 @@ struct tp_blob sim_tvs_cert(const struct sim_tvs *tvs);
 bool sim_tvs_query(void *ctx, const uint8_t *serial, size_t serial_len, const char *issuer, struct tp_tvs_answer *ret);
 bool sim_tvs_verify(void *ctx, struct tp_blob der, struct tp_tvs_answer *ret);
 
+/** So many queries in one go, then their answers. Returns how many of these said "valid". */
+unsigned sim_tvs_burst(struct sim_tvs *tvs, const uint8_t *serial, size_t serial_len, const char *issuer, unsigned n);
+
 /** Questions that were answered; those among them with "valid". */
 void sim_tvs_counts(const struct sim_tvs *tvs, unsigned *ret_answered, unsigned *ret_valid);
 
