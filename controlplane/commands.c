@@ -128,6 +128,7 @@ static void show_counters(void *ctx, struct cp_admin_req *req, const json_t *arg
 					      (json_int_t)pg->mbufs_total, "mbufs_used", (json_int_t)pg->mbufs_used,
 					      "leg_bytes", (json_int_t)pg->leg_bytes));
 	json_object_set_new(o, "sccp", cp_sccp_show_counters(app->sccp, app->net));
+	json_object_set_new(o, "calls", cp_calls_show_counters(app->calls));
 	cp_store_stats(app->store, &st);
 	json_object_set_new(o, "store",
 			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "batches", (json_int_t)st.batches, "ops",

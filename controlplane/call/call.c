@@ -183,6 +183,8 @@ enum cp_security call_security(const struct cp_call *call)
 
 void call_end(struct cp_call *call, const char *why)
 {
+	if (call->since_s != 0 && !call->is_static)
+		call->calls->completed[call_security(call)]++;
 	cfg_log(CFG_LOG_INFO, "call-end", "call=%u from=%s to=%s security=%s reason=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)), cfg_q(why));
 	for (unsigned s = 0; s < 2; s++) {

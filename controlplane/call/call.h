@@ -88,6 +88,11 @@ void cp_calls_rekey(struct cp_calls *calls, uint32_t callref, const char *which,
 bool cp_calls_busy(const struct cp_calls *calls, const char *device);
 
 json_t *cp_calls_show(struct cp_calls *calls);
+/**
+ * Calls since the start, and how many are connected now and ended after they had been, by their security status (004c:TR-06): a new
+ * object. What a transfer joined counts as one.
+ */
+json_t *cp_calls_show_counters(const struct cp_calls *calls);
 unsigned cp_calls_count(const struct cp_calls *calls);
 
 #endif

@@ -126,6 +126,7 @@ struct cp_calls {
 	struct cp_call *slot[CALL_SLOTS];
 	uint32_t next_slot, generation, count;
 	uint64_t total, failed, dropped_adopt;
+	uint64_t completed[CP_SEC_ENCRYPTED + 1]; /* were connected; by their status when they ended */
 	uint8_t suites[DP_SRTP_SUITE_MAX]; /* media.suites */
 	unsigned suite_cnt;
 	struct event *tick;

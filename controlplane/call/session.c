@@ -187,6 +187,22 @@ static json_t *show_party(const struct party *p)
 			 p->kind != PARTY_PHONE || (p->agent != NULL && p->agent->phone != NULL));
 }
 
+json_t *cp_calls_show_counters(const struct cp_calls *calls)
+{
+	json_t *active = json_object(), *completed = json_object();
+	uint64_t now[CP_SEC_ENCRYPTED + 1] = {0};
+
+	for (uint32_t i = 0; i < CALL_SLOTS; i++)
+		if (calls->slot[i] != NULL && calls->slot[i]->state == CALL_CONNECTED && !calls->slot[i]->is_static)
+			now[call_security(calls->slot[i])]++;
+	for (int s = CP_SEC_NOT_SECURE; s <= CP_SEC_ENCRYPTED; s++) {
+		json_object_set_new(active, cp_security_name((enum cp_security)s), json_integer((json_int_t)now[s]));
+		json_object_set_new(completed, cp_security_name((enum cp_security)s), json_integer((json_int_t)calls->completed[s]));
+	}
+	return json_pack("{s:I, s:I, s:I, s:o, s:o}", "total", (json_int_t)calls->total, "failed", (json_int_t)calls->failed,
+			 "lost_with_keys", (json_int_t)calls->dropped_adopt, "active", active, "completed", completed);
+}
+
 json_t *cp_calls_show(struct cp_calls *calls)
 {
 	static const char *const states[] = {"dialing", "routing", "alerting", "connecting", "connected", "failed"};

@@ -479,6 +479,44 @@ static void test_transfer_cut_short(void)
 	}
 }
 
+/* What a table of numbers says; 004c:TR-06. */
+static json_int_t counter(const char *group, const char *name)
+{
+	json_t *o = cp_calls_show_counters(w.calls);
+	json_int_t v = json_integer_value(name != NULL ? json_object_get(json_object_get(o, group), name) : json_object_get(o, group));
+
+	json_decref(o);
+	return v;
+}
+
+static void test_counters(void)
+{
+	uint32_t ref;
+
+	begin();
+	ref = talk(&pa, &pb);
+	CU_ASSERT(counter("active", "encrypted") == 1 && counter("completed", "encrypted") == 0);
+	key(&pa, CP_SCCP_KEY_ENDCALL, ref);
+	CU_ASSERT(counter("active", "encrypted") == 0 && counter("completed", "encrypted") == 1);
+	pb.srtp = false;
+	ref = talk(&pa, &pb);
+	CU_ASSERT_EQUAL(counter("active", "authenticated"), 1);
+	key(&pb, CP_SCCP_KEY_ENDCALL, ref);
+	CU_ASSERT_EQUAL(counter("completed", "authenticated"), 1);
+	pb.sec = CP_PHONE_NONSECURE;
+	ref = talk(&pa, &pb);
+	key(&pb, CP_SCCP_KEY_ENDCALL, ref);
+	CU_ASSERT_EQUAL(counter("completed", "not-secure"), 1);
+	/* one that nobody answered is none of them */
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
+	onhook(&pa);
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "5", 1);
+	onhook(&pa);
+	CU_ASSERT(counter("total", NULL) == 5 && counter("failed", NULL) == 1);
+	CU_ASSERT_EQUAL(counter("completed", "encrypted") + counter("completed", "authenticated") + counter("completed", "not-secure"), 3);
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
 	{"hold and resume", test_hold_and_resume},
 	{"hold in clear, and a phone that does not come back", test_hold_in_clear},
@@ -491,6 +529,7 @@ static CU_TestInfo tests[] = {
 	{"blind transfer", test_transfer_blind},
 	{"transfer of a gateway's party", test_transfer_gateway},
 	{"transfer cut short", test_transfer_cut_short},
+	{"counters", test_counters},
 	CU_TEST_INFO_NULL,
 };
 
