@@ -70,13 +70,14 @@ machine_disk() {
 	mkfs.ext4 -q -F ${3:+-d "$3"} "$1" || fail "no mkfs.ext4"
 }
 
-# machine_boot INITRD DISK APPEND [QEMU OPTION...]: starts it.
+# machine_boot INITRD DISK APPEND [QEMU OPTION...]: starts it. no_timer_check: on a loaded host the emulated timer may come too late for
+# the kernel's test of it, which is a panic.
 machine_boot() {
 	local initrd=$1 disk=$2 append=$3
 	shift 3
 	: >"$at/out"
 	${MACHINE_IN:-} qemu-system-x86_64 -accel tcg -cpu max -m "${MACHINE_MB:-768}" -nodefaults -display none -no-reboot \
-		-kernel "$MACHINE_CACHE/vmlinuz" -initrd "$initrd" -append "console=ttyS0 quiet panic=1 rdinit=/init $append" \
+		-kernel "$MACHINE_CACHE/vmlinuz" -initrd "$initrd" -append "console=ttyS0 quiet panic=1 no_timer_check rdinit=/init $append" \
 		-drive file="$disk",format=raw,if=virtio,cache=none \
 		-device virtio-serial-pci -chardev file,id=says,path="$at/out" -device virtconsole,chardev=says \
 		-serial file:"$at/console" -monitor none "$@" >"$at/qemu" 2>&1 &
