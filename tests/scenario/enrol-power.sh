@@ -105,13 +105,14 @@ enrols() { # NAME
 	ip netns exec "$net" timeout -k 2 40 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$1" --flash "$at/flash" \
 		--timeout-ms "${2:-4000}" --slow-ms $((RANDOM % 60)) >"$at/$1.json" 2>>"$at/capfsim.log"
 }
-campaign() { # APPEND CUTS: prints a line for each cut; what differs is in $at/differ
+campaign() { # APPEND CUTS: prints a line for each cut, which is after $least sessions at least (else any number); what differs is in $at/differ
 	local c n d have told=0 cutoff=0 all=0
 	mkdir -p "$at/flash"
 	machine_disk "$at/disk" 256 "$WORK/before"
 	: >"$at/differ"
 	boot "$1" || fail "the store does not open"
 	for ((c = 1; c <= $2; c++)); do
+		set -- "$1" "$2" "${least:-$((RANDOM % 4))}"
 		for n in $(seq $first $((first + PHONES - 1))); do
 			ask "{\"cmd\":\"capf.set\",\"args\":$(jq -c ".device = \"$(name $n)\"" <<<"$SET")}" >"$at/set"
 			jq -e .ok "$at/set" >/dev/null || fail "capf set: $(cat "$at/set")"
@@ -125,7 +126,7 @@ campaign() { # APPEND CUTS: prints a line for each cut; what differs is in $at/d
 		done
 		# the first has begun when the appliance says so; from there on anywhere in what their sessions take
 		for ((n = 0; n < 200; n++)); do
-			[ "$(cat "$at"/SEP*.json 2>/dev/null | wc -l)" -lt $((RANDOM % 4)) ] || break
+			[ "$(cat "$at"/SEP*.json 2>/dev/null | wc -l)" -lt $3 ] || break
 			sleep 0.05
 		done
 		sleep "0.$(printf %03d $((RANDOM % 1000)))"
@@ -144,6 +145,7 @@ campaign() { # APPEND CUTS: prints a line for each cut; what differs is in $at/d
 			known "$d" >"$at/known"
 			jq -e .ok "$at/known" >/dev/null || fail "capf show: $(cat "$at/known")"
 			all=$((all + 1))
+			jq -e '.result.status | test("pending|successful")' "$at/known" >/dev/null || echo "cut $c $d lost its operation: $(cat "$at/known")" >>"$at/differ"
 			if [ -s "$at/$d.json" ] && jq -e '.reason == 1 and .stored' "$at/$d.json" >/dev/null; then
 				told=$((told + 1))
 				jq -e ".result | .status == \"Install/Upgrade successful\" and any(.certificates[]; .serial == \"$have\" and .state == \"held\")" \
@@ -179,13 +181,13 @@ tap "$NS_GW"
 
 step "power cuts: $CUTS, and one of a disk that lies"
 (
-	at=$WORK/lies net=$NS_GW first=$((PHONES + 1))
+	at=$WORK/lies net=$NS_GW first=$((PHONES + 1)) least=4
 	trap '[ -z "$pid" ] || kill -9 "$pid"' EXIT
 	trap 'exit 1' TERM
 	campaign rv_lies 1
 ) >"$WORK/lies.said" 2>&1 &
 other=$!
-net=$NS_PHONE first=1
+net=$NS_PHONE first=1 least=
 campaign "" "$CUTS" | tee "$WORK/said"
 [ "$(grep -c '^cut' "$WORK/said")" = "$CUTS" ] || kill $other 2>/dev/null
 check "$CUTS cuts were made" test "$(grep -c '^cut' "$WORK/said")" = "$CUTS"
