@@ -15,8 +15,10 @@
  *   SERVER     name (role)                          a: key, PKCS#8 DER; b: certificate; c: CAs, DER in a row
  *   TRUST      num: index from 0                    num: count; a: certificate of a CA that may issue for phones
  *   CAS        -                                    a: server CA; b: CAPF issuer; certificates
- *   LSC        name (device); a: PKCS#10 request,   a: certificate
- *              or b: SubjectPublicKeyInfo
+ *   LSC        name (device; with a also            a: certificate
+ *              "USER/INSTANCE" of an application);
+ *              a: PKCS#10 request, or b:
+ *              SubjectPublicKeyInfo
  *   TEST_ID    name (device); num: pki_key_type     a: key, PKCS#8 DER; b: certificate; c: CAPF issuer
  *   SEAL       a: plain, b: bound data (AAD)        a: sealed
  *   UNSEAL     a: sealed, b: bound data             a: plain

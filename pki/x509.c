@@ -494,11 +494,12 @@ int pki_lsc_issue_spki(const struct pki_ca *ca, const char *device, const struct
 		{NID_authority_key_identifier, "keyid:always"},
 	};
 	char uri[8 + PKI_DEVICE_MAX], org[65];
+	bool app = pki_app_valid(device);
 	unsigned char *der = NULL;
 	X509 *cert = NULL;
 	int rc, len;
 
-	if (!pki_device_valid(device))
+	if (!app && !pki_device_valid(device))
 		return -EINVAL;
 	if (!pki_lsc_spki_acceptable(key, old))
 		return -EACCES;
@@ -510,11 +511,12 @@ int pki_lsc_issue_spki(const struct pki_ca *ca, const char *device, const struct
 		return rc;
 	rc = pki_spki_set(cert, key);
 	for (size_t i = 0; rc == 0 && i < sizeof(ext) / sizeof(ext[0]); i++)
-		rc = add_ext(cert, ca->cert, ext[i].nid, ext[i].value);
-	memcpy(uri, "URI:", 4);
-	memcpy(uri + 4, device, strlen(device) + 1);
-	if (rc == 0)
+		rc = add_ext(cert, ca->cert, ext[i].nid, app && ext[i].nid == NID_ext_key_usage ? "clientAuth" : ext[i].value);
+	if (rc == 0 && !app) {
+		memcpy(uri, "URI:", 4);
+		memcpy(uri + 4, device, strlen(device) + 1);
 		rc = add_ext(cert, ca->cert, NID_subject_alt_name, uri);
+	}
 	rc = finish(cert, ca->key, rc, &cert);
 	if (rc < 0)
 		return rc;
@@ -534,7 +536,7 @@ int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bo
 	int n = i2d_PUBKEY(pub, &spki), rc;
 	size_t len = 0;
 
-	if (!pki_device_valid(device))
+	if (!pki_device_valid(device) && !pki_app_valid(device))
 		rc = -EINVAL;
 	else if (n <= 0 || pki_spki_parse(spki, (size_t)n, &key) != 0)
 		rc = -EACCES; /* of another kind, or none that can be written */
@@ -637,6 +639,17 @@ bool pki_device_valid(const char *name)
 		if (!(*p >= '0' && *p <= '9') && !(*p >= 'A' && *p <= 'F'))
 			return false;
 	return true;
+}
+
+bool pki_app_valid(const char *name)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t user = strspn(name, set), inst;
+
+	if (user < 1 || user > 31 || name[user] != '/')
+		return false;
+	inst = strspn(name + user + 1, set);
+	return inst >= 1 && inst <= 31 && name[user + 1 + inst] == '\0';
 }
 
 int pki_name_device(X509 *cert, char ret_name[PKI_DEVICE_MAX])

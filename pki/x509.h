@@ -79,7 +79,8 @@ int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_
 bool pki_lsc_key_acceptable(EVP_PKEY *key, bool old);
 
 /**
- * A phone's LSC for 'device' (SEP and 12 upper-case hex digits) and public key, signed with SHA-256. The caller has established
+ * A phone's LSC for 'device' (SEP and 12 upper-case hex digits), or an application's for pki_app_valid()'s name (a TLS client's, its CN
+ * that name), and public key, signed with SHA-256. The caller has established
  * that the key belongs to the device. -EINVAL: no such name; -EACCES: the key is too weak or of a wrong kind.
  */
 int pki_lsc_issue(const struct pki_ca *ca, const char *device, EVP_PKEY *pub, bool old, int64_t now, unsigned days,
@@ -99,6 +100,10 @@ int pki_pem_certs(const uint8_t *pem, size_t len, STACK_OF(X509) **ret_certs);
 
 /** True for "SEP" and exactly 12 upper-case hex digits. */
 bool pki_device_valid(const char *name);
+
+/** True for an application user and an instance of it, "USER/INSTANCE": 1 to 31 of letters, digits and . _ - each. The slash
+ * is in no name that pki_name_device() takes for a phone's. */
+bool pki_app_valid(const char *name);
 
 /**
  * The device that a certificate names: its subject has exactly one CN, of printable ASCII, that is

@@ -645,7 +645,7 @@ static int run(struct ctl_request *r, const char *socket_path)
 		rc = read_secrets(r, why, sizeof(why));
 	else if (r->cmd->special == CTL_BACKUP)
 		rc = read_passphrase(r, r->local[1], why, sizeof(why));
-	else if (r->cmd->special == CTL_CERT_FILE)
+	else if (r->cmd->special == CTL_CERT_FILE || r->cmd->special == CTL_APP_ISSUE)
 		rc = ctl_cert_read(r->local[0], r->args, why, sizeof(why));
 	if (rc < 0)
 		return fail(CTL_USAGE, "usage", why, NULL);
@@ -674,6 +674,8 @@ static int run(struct ctl_request *r, const char *socket_path)
 	} else if (r->cmd->special == CTL_CERT_OUT && !(json_out && r->local[1] == NULL)) {
 		if (ctl_cert_write(result, r->local[0] != NULL, r->local[1], why, sizeof(why)) < 0)
 			status = fail(CTL_REFUSED, "failed", why, NULL);
+	} else if (r->cmd->special == CTL_APP_ISSUE && ctl_cert_write(result, false, r->local[1], why, sizeof(why)) < 0) {
+		status = fail(CTL_REFUSED, "failed", why, NULL);
 	} else if (r->cmd->special == CTL_BACKUP && take_bundle(result, r->local[0], why, sizeof(why)) < 0) {
 		status = fail(CTL_REFUSED, "failed", why, NULL);
 	} else if (r->cmd->special == CTL_CSV && r->local[0] != NULL) {

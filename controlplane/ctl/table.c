@@ -377,6 +377,25 @@ static const struct ctl_opt capf_wave_opts[] = {
 	{"--reset", NULL, CTL_TRUE, "reset", NULL, false, "reset registered phones when they are set, so that they come; not in a call"},
 	END,
 };
+static const struct ctl_opt capf_app_opts[] = {
+	{"--instance", "ID", CTL_STR, "instance", NULL, true, "of this instance of the application: each has its own"},
+	{"--auth", "MODE", CTL_STR, "auth", NULL, false, "string or null (default: string if one is given or made)"},
+	{"--string", "DIGITS", CTL_STR, "string", NULL, false, "authentication string, 4 to 10 digits, for one certificate"},
+	{"--generate", NULL, CTL_TRUE, "generate", NULL, false, "make one"},
+	{"--key", "KIND", CTL_STR, "key", NULL, false, "what the request's key must be: rsa-2048, ec-p256, ... (default: any that is good enough)"},
+	END,
+};
+static const struct ctl_opt capf_app_issue_opts[] = {
+	{"--instance", "ID", CTL_STR, "instance", NULL, true, "of this instance"},
+	{"--csr", "FILE", CTL_LOCAL, NULL, NULL, true, "its request, PKCS#10 in PEM or DER"},
+	{"--out", "FILE", CTL_LOCAL, NULL, NULL, true, "where its certificate goes"},
+	{"--string", "DIGITS", CTL_STR, "string", NULL, false, "what the applicant said"},
+	END,
+};
+static const struct ctl_opt capf_app_which_opts[] = {
+	{"--instance", "ID", CTL_STR, "instance", NULL, true, "of this instance"},
+	END,
+};
 static const struct ctl_opt capf_revoke_opts[] = {
 	{"--reason", "WORD", CTL_STR, "reason", NULL, false, "lost (default) or ceased"},
 	END,
@@ -475,6 +494,11 @@ const struct ctl_cmd ctl_commands[] = {
 	{"capf wave pause", "capf.wave.pause", {{"WAVE", CTL_INT, "wave", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN, "no more devices are set; those that are go on"},
 	{"capf wave resume", "capf.wave.resume", {{"WAVE", CTL_INT, "wave", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN, "one that was paused or stopped goes on"},
 	{"capf wave cancel", "capf.wave.cancel", {{"WAVE", CTL_INT, "wave", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN, "no more devices are set, ever; those that are go on (capf cancel ends one)"},
+	{"capf profile add", "capf.profile.add", POS("USER", "user"), capf_app_opts, CTL_PLAIN, "an application that may have a certificate: its user and instance id"},
+	{"capf profile set", "capf.profile.set", POS("USER", "user"), capf_app_opts, CTL_PLAIN, "it may have another one"},
+	{"capf profile list", "capf.profile.list", NO_POS, NULL, CTL_PLAIN, "applications: status, string, certificate"},
+	{"capf profile issue", "capf.profile.issue", POS("USER", "user"), capf_app_issue_opts, CTL_APP_ISSUE, "an application's certificate, from a request that came as a file"},
+	{"capf profile revoke", "capf.profile.revoke", POS("USER", "user"), capf_app_which_opts, CTL_PLAIN, "its certificate is refused from now on"},
 	{"show capf", "show.capf", NO_POS, NULL, CTL_PLAIN, "the CAPF service: sessions and how they ended, certificates"},
 	{"show tvs", "show.tvs", NO_POS, NULL, CTL_PLAIN, "the trust verification service: whom it vouches for, what it was asked"},
 	{"show files", "show.files", NO_POS, NULL, CTL_PLAIN, "files served, made, signed, refused"},

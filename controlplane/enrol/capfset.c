@@ -265,6 +265,7 @@ static void revoke(void *ctx, struct cp_admin_req *req, const json_t *args)
 	static const char *const known[] = {"what", "reason", NULL};
 	struct cp_app *app = ctx;
 	const char *name = NULL, *reason = "lost";
+	char app_name[CP_CAPF_APP_MAX] = "";
 	struct change what = {.revoked = true};
 	unsigned code;
 	struct cp_batch *b;
@@ -300,6 +301,7 @@ static void revoke(void *ctx, struct cp_admin_req *req, const json_t *args)
 		rc = strlen(name) >= sizeof(serial) ? -ENOENT : cp_store_lsc(app->store, serial, &lsc);
 		if (rc == 0) {
 			snprintf(what.device, sizeof(what.device), "%s", lsc.device);
+			snprintf(app_name, sizeof(app_name), "%s", lsc.app);
 			cp_lsc_free(&lsc);
 			rc = cp_lscs_change(app->lscs, b, serial, CP_LSC_REVOKED, code, cp_capfcmd_now_us());
 		}
@@ -319,8 +321,9 @@ static void revoke(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 	what.cnt = rc;
 	/* its key is not trusted any more: nothing is encrypted for it */
-	cp_batch_del(b, CP_CF_CAPF, what.device, strlen(what.device));
-	cp_capfcmd_audit(b, "capf.revoke", cp_admin_who(req), what.device, reason);
+	if (what.device[0] != '\0')
+		cp_batch_del(b, CP_CF_CAPF, what.device, strlen(what.device));
+	cp_capfcmd_audit(b, "capf.revoke", cp_admin_who(req), app_name[0] != '\0' ? app_name : what.device, reason);
 	submit(app, req, b, &what);
 }
 

@@ -62,7 +62,7 @@ static void on_lsc(struct survey *s, const uint8_t *key, size_t key_len, const u
 	(void)key_len;
 	if (cp_lsc_parse(val, len, &l) < 0)
 		return; /* an alarm tells of it */
-	k = of(s, l.device);
+	k = l.app[0] == '\0' ? of(s, l.device) : NULL;
 	if (k != NULL) {
 		k->live |= l.state == CP_LSC_OFFERED || l.state == CP_LSC_HELD || l.state == CP_LSC_SUPERSEDED;
 		if (l.state == CP_LSC_HELD && (k->serial[0] == '\0' || l.offered_us >= k->offered_us)) {

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "crl.h"
 #include "enrol/capf.h"
+#include "enrol/capfapp.h"
 #include "enrol/waves.h"
 #include "log.h"
 #include "net/net.h"
@@ -36,6 +37,7 @@ struct cp_enrol {
 	struct cp_lscask *ask;
 	struct cp_waves *waves;
 	struct cp_wavecmd *wavecmd;
+	struct cp_capfapps *apps;
 	STACK_OF(X509) *cas; /* further issuers of phones' certificates: signer.trust */
 	X509_STORE *lsc, *mic;
 	bool stale;
@@ -392,6 +394,8 @@ int cp_enrol_open(struct cp_app *app)
 	if (rc == 0)
 		rc = cp_wave_commands(app, app->enrol->waves, &app->enrol->wavecmd);
 	if (rc == 0)
+		rc = cp_capfapps_create(app, &app->enrol->apps);
+	if (rc == 0)
 		rc = cp_certs_watch(app->certs, certs_changed, app);
 	if (rc == 0)
 		rc = cp_capf_commands(app);
@@ -422,6 +426,7 @@ void cp_enrol_destroy(struct cp_app *app)
 	struct cp_enrol *e = app->enrol;
 
 	if (e != NULL) {
+		cp_capfapps_destroy(e->apps);
 		cp_wave_commands_destroy(e->wavecmd);
 		cp_waves_destroy(e->waves);
 	}

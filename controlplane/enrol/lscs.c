@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct lsc { /* of its device: a list, the newest first */
 	uint8_t state, reason;
 	uint8_t sha[32];
 	char serial[CP_LSC_SERIAL_MAX];
-	char device[CP_DEVICE_NAME_MAX];
+	char device[CP_CAPF_APP_MAX]; /* or application: those have a '/' */
 };
 
 struct cp_lscs {
@@ -140,7 +141,7 @@ static int take(struct cp_lscs *l, const uint8_t *val, size_t len)
 		one->ended_us = rec.ended_us;
 		one->expires_us = rec.expires_us;
 		memcpy(one->serial, rec.serial, sizeof(one->serial));
-		memcpy(one->device, rec.device, sizeof(one->device));
+		snprintf(one->device, sizeof(one->device), "%s", rec.app[0] != '\0' ? rec.app : rec.device);
 		rc = link_one(l, one);
 	}
 	if (rc == 0) {

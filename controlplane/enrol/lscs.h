@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The certificates that were issued to phones, as the store has them: who holds which, and which are refused. An index of the synced
- * records of store/capfrec.h, kept current by the store itself. Event loop's thread.
+ * records of store/capfrec.h, kept current by the store itself. Event loop's thread. A 'device' is also an application's "USER/INSTANCE".
  */
 #ifndef CP_ENROL_LSCS_H
 #define CP_ENROL_LSCS_H

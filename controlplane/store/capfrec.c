@@ -49,6 +49,22 @@ static const struct cp_field lsc_fields[] = {
 	F(8, CP_F_UINT, cp_lsc, held_us),
 	F(9, CP_F_UINT, cp_lsc, ended_us),
 	F(10, CP_F_UINT, cp_lsc, expires_us),
+	F(11, CP_F_STR, cp_lsc, app),
+	END,
+};
+
+static const struct cp_field app_fields[] = {
+	F(1, CP_F_STR, cp_capf_app, name),
+	F(2, CP_F_UINT, cp_capf_app, status),
+	F(3, CP_F_UINT, cp_capf_app, by),
+	F(4, CP_F_UINT, cp_capf_app, id),
+	F(5, CP_F_BUF, cp_capf_app, string),
+	F(6, CP_F_STR, cp_capf_app, key),
+	F(7, CP_F_STR, cp_capf_app, serial),
+	F(8, CP_F_UINT, cp_capf_app, wrong),
+	F(9, CP_F_UINT, cp_capf_app, locked_us),
+	F(10, CP_F_UINT, cp_capf_app, set_us),
+	F(11, CP_F_UINT, cp_capf_app, issued_us),
 	END,
 };
 
@@ -75,7 +91,7 @@ static int lsc_check(const struct cp_lsc *r, char *why, size_t size)
 {
 	size_t n = strlen(r->serial);
 
-	if (!cp_device_name_ok(r->device))
+	if (r->app[0] != '\0' ? r->device[0] != '\0' || !cp_capf_app_name_ok(r->app) : !cp_device_name_ok(r->device))
 		return bad(why, size, "no device", r->device);
 	if (n == 0 || n % 2 != 0 || strspn(r->serial, "0123456789ABCDEF") != n)
 		return bad(why, size, "no serial number", r->serial);
@@ -88,8 +104,28 @@ static int lsc_check(const struct cp_lsc *r, char *why, size_t size)
 	return 0;
 }
 
+bool cp_capf_app_name_ok(const char *name)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t user = strspn(name, set), inst = user > 0 && name[user] == '/' ? strspn(name + user + 1, set) : 0;
+
+	return user <= 31 && inst > 0 && inst <= 31 && name[user + 1 + inst] == '\0';
+}
+
+static int app_check(const struct cp_capf_app *r, char *why, size_t size)
+{
+	if (!cp_capf_app_name_ok(r->name))
+		return bad(why, size, "no application user and instance", r->name);
+	if (r->status > CP_CAPF_ST_DONE || (r->by != CP_CAPF_STRING && r->by != CP_CAPF_NULL))
+		return bad(why, size, "unknown status or authentication", r->name);
+	if (r->locked_us < 0 || r->set_us < 0 || r->issued_us < 0)
+		return bad(why, size, "a time before 1970", r->name);
+	return 0;
+}
+
 RECORD(cp_capf_oprec, CP_KIND_CAPF_OP, op_fields, op_check)
 RECORD(cp_lsc, CP_KIND_CAPF_LSC, lsc_fields, lsc_check)
+RECORD(cp_capf_app, CP_KIND_CAPF_APP, app_fields, app_check)
 
 const char *cp_lsc_state_name(unsigned state)
 {
@@ -152,4 +188,24 @@ int cp_batch_lsc(struct cp_batch *b, const struct cp_lsc *rec)
 
 	snprintf(key, sizeof(key), "lsc/%s", rec->serial);
 	return put(b, key, cp_lsc_build(rec, &val), &val);
+}
+
+int cp_store_capf_app(const struct cp_store *s, const char *name, struct cp_capf_app *ret)
+{
+	const uint8_t *val;
+	size_t len;
+	char key[80];
+	int n = snprintf(key, sizeof(key), "app/%.70s", name), rc;
+
+	rc = cp_store_get(s, CP_CF_CAPF, key, (size_t)n, &val, &len);
+	return rc < 0 ? rc : cp_capf_app_parse(val, len, ret);
+}
+
+int cp_batch_capf_app(struct cp_batch *b, const struct cp_capf_app *rec)
+{
+	struct cp_buf val = {0};
+	char key[80];
+
+	snprintf(key, sizeof(key), "app/%s", rec->name);
+	return put(b, key, cp_capf_app_build(rec, &val), &val);
 }

@@ -47,9 +47,12 @@ enum cp_lsc_state {
 	CP_LSC_STATES
 };
 
+#define CP_CAPF_APP_MAX 64 /* "USER/INSTANCE" and NUL */
+
 struct cp_lsc {
 	char serial[CP_LSC_SERIAL_MAX]; /* upper-case hex, even number of digits */
-	char device[CP_DEVICE_NAME_MAX];
+	char device[CP_DEVICE_NAME_MAX]; /* "": it is an application's */
+	char app[CP_CAPF_APP_MAX];       /* of which */
 	struct cp_buf cert;             /* DER */
 	uint8_t state;                  /* enum cp_lsc_state */
 	uint8_t reason;                 /* of the CRL entry (RFC 5280 5.3.1), for what is refused */
@@ -58,6 +61,25 @@ struct cp_lsc {
 	int64_t expires_us;
 	struct cp_buf unknown;
 };
+
+/* An application's profile: no phone, its certificate is issued from a file. Key: "app/" and its name. */
+struct cp_capf_app {
+	char name[CP_CAPF_APP_MAX];  /* application user and instance id: "USER/INSTANCE" */
+	uint8_t status;              /* enum cp_capf_status: of the install that was set last */
+	uint8_t by;                  /* enum cp_capf_auth: STRING or NULL */
+	uint64_t id;                 /* of the operation: the string is bound to it */
+	struct cp_buf string;        /* sealed; gone when it was used */
+	char key[16];                /* "rsa-2048": what the request must have; "" any that is good enough */
+	char serial[CP_LSC_SERIAL_MAX]; /* of the certificate that was issued last; "" none */
+	uint32_t wrong;              /* strings, one after the other */
+	int64_t locked_us, set_us, issued_us;
+	struct cp_buf unknown;
+};
+int cp_capf_app_build(const struct cp_capf_app *rec, struct cp_buf *ret);
+int cp_capf_app_parse(const uint8_t *data, size_t len, struct cp_capf_app *ret);
+void cp_capf_app_free(struct cp_capf_app *rec);
+/** Both parts 1 to 31 of letters, digits and . _ -. */
+bool cp_capf_app_name_ok(const char *name);
 
 int cp_capf_oprec_build(const struct cp_capf_oprec *rec, struct cp_buf *ret);
 int cp_capf_oprec_parse(const uint8_t *data, size_t len, struct cp_capf_oprec *ret);
@@ -75,10 +97,12 @@ const char *cp_capf_string_aad(const char *device, uint64_t id, char buf[64]);
 /* From the synced view: 0, -ENOENT, -EBADMSG; to be freed. */
 int cp_store_capf_op(const struct cp_store *store, const char *device, struct cp_capf_oprec *ret);
 int cp_store_lsc(const struct cp_store *store, const char *serial, struct cp_lsc *ret);
+int cp_store_capf_app(const struct cp_store *store, const char *name, struct cp_capf_app *ret);
 
 struct cp_batch;
 /* Into a batch. 0, or as NAME_build() and cp_batch_put(). */
 int cp_batch_capf_op(struct cp_batch *b, const struct cp_capf_oprec *rec);
 int cp_batch_lsc(struct cp_batch *b, const struct cp_lsc *rec);
+int cp_batch_capf_app(struct cp_batch *b, const struct cp_capf_app *rec);
 
 #endif

@@ -58,6 +58,7 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_CAPF_LSC,
 	CP_KIND_WAVE,
 	CP_KIND_WAVE_ITEM,
+	CP_KIND_CAPF_APP,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

@@ -164,7 +164,7 @@ static int do_lsc(struct pki_state *st, const struct pki_signer_msg *m, int64_t 
 	EVP_PKEY *pub = NULL;
 	int rc;
 
-	if (!pki_device_valid(m->name))
+	if (!pki_device_valid(m->name) && !(m->a.len > 0 && pki_app_valid(m->name)))
 		return refuse(reply, -EBADMSG, "not a device name");
 	if ((m->a.len == 0) == (m->b.len == 0))
 		return refuse(reply, -EBADMSG, "a request or a public key is needed");

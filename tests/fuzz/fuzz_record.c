@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	kind = *data++;
 	len--;
-	switch (kind % 17) {
+	switch (kind % 18) {
 	case 0:
 		ROUND(cp_device, cp_device_parse, cp_device_build, cp_device_free);
 		break;
@@ -88,6 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 15:
 		ROUND(cp_wave_item, cp_wave_item_parse, cp_wave_item_build, cp_wave_item_free);
+		break;
+	case 16:
+		ROUND(cp_capf_app, cp_capf_app_parse, cp_capf_app_build, cp_capf_app_free);
 		break;
 	default:
 		ROUND(cp_owner, cp_owner_parse, cp_owner_build, owner_free);

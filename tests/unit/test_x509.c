@@ -3,7 +3,7 @@
  * pki/x509.c: what is issued verifies, with openssl(1) as the stranger; what must not be accepted
  * is not: other issuers, other times, other purposes, other names. Certificates that pki_* would
  * never make are made here with OpenSSL directly.
- * Rows: 000:P0-48.
+ * Rows: 000:P0-48, 001:P1-145.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -451,11 +451,37 @@ static void test_stranger_agrees(void)
 	X509_free(server);
 }
 
+/* What is issued to an application is a TLS client's, and never a phone's, whatever it is called (001:P1-145). */
+static void test_applications(void)
+{
+	static const char *const yes[] = {"jtapi/1", "CP-1/2-SEP001122334455", "SEP001122334455/SEP001122334455", "a/SEP001122334455",
+					  "0123456789012345678901234567890/0123456789012345678901234567890"};
+	static const char *const no[] = {"", "/", "a", "a/", "/a", "a/b/c", "a b/c", "a/b\n", "a/b,CN=x", "SEP00112233445",
+					 "01234567890123456789012345678901/a", "a/01234567890123456789012345678901"};
+	X509 *cert = NULL;
+	char name[PKI_DEVICE_MAX];
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+		CU_ASSERT_TRUE(pki_app_valid(yes[i]));
+		CU_ASSERT_FALSE(pki_device_valid(yes[i]));
+		CU_ASSERT_EQUAL_FATAL(pki_lsc_issue(&ca, yes[i], ec_key, false, NOW, 365, &cert), 0);
+		CU_ASSERT_EQUAL(pki_name_device(cert, name), -EACCES);
+		CU_ASSERT_EQUAL(X509_get_extended_key_usage(cert), XKU_SSL_CLIENT);
+		CU_ASSERT_EQUAL(X509_get_signature_nid(cert), NID_sha256WithRSAEncryption);
+		X509_free(cert);
+	}
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) {
+		CU_ASSERT_FALSE(pki_app_valid(no[i]));
+		CU_ASSERT_EQUAL(pki_lsc_issue(&ca, no[i], ec_key, false, NOW, 365, &cert), -EINVAL);
+	}
+}
+
 static CU_TestInfo tests[] = {
 	{"an LSC verifies and names its device", test_lsc_verifies},
 	{"not before, not after, not from another issuer", test_time_and_issuer},
 	{"no changed bit is accepted", test_changed_bits},
 	{"only one exact form names a device", test_names},
+	{"applications", test_applications},
 	{"wrong purpose and weak keys and digests", test_purpose_and_strength},
 	{"a phone cannot issue", test_lsc_cannot_issue},
 	{"what is not issued", test_issue_refuses},
