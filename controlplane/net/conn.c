@@ -170,8 +170,8 @@ static void handshake_failed(struct cp_conn *c, short what)
 	char text[64], reason[128] = "";
 
 	for (e = err; e != 0; e = bufferevent_get_openssl_error(c->bev))
-		if (cp_tls_why(&c->tls_peer, e) == CP_TLS_FAIL_NO_CERT)
-			why = CP_TLS_FAIL_NO_CERT;
+		if (why == CP_TLS_FAIL_PROTOCOL || cp_tls_why(&c->tls_peer, e) == CP_TLS_FAIL_NO_CERT)
+			why = cp_tls_why(&c->tls_peer, e);
 	net->stats.tls_failed[why]++;
 	if (why != CP_TLS_FAIL_PROTOCOL && c->l->ops->cert_refused != NULL) {
 		c->l->ops->cert_refused(c->l->ctx, &c->peer, why, c->tls_peer.verify_err,

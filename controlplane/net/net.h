@@ -54,8 +54,8 @@ struct cp_net_ops {
 	void (*frame)(void *user, const uint8_t *frame, size_t len);
 	/** Once for each opened(). 'conn' is invalid after it. */
 	void (*closed)(void *user, enum cp_close why);
-	/** A handshake failed because of the client's certificate. 'leaf' (may be NULL) is
-	 * unproven. May be NULL. */
+	/** A handshake failed because of the client's certificate, or (CP_TLS_FAIL_INCOMPATIBLE) of what TLS it can do. 'leaf'
+	 * (may be NULL) is unproven. May be NULL. */
 	void (*cert_refused)(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why,
 	                     int verify_err, X509 *leaf);
 	/** The server has the first word: opened() is called once the handshake is done (clear: at the first byte), and may

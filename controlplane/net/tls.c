@@ -241,6 +241,10 @@ enum cp_tls_fail cp_tls_why(const struct cp_tls_peer *peer, unsigned long ssl_er
 	if (ERR_GET_LIB(ssl_err) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(ssl_err) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
 		return CP_TLS_FAIL_NO_CERT;
+	if (ERR_GET_LIB(ssl_err) == ERR_LIB_SSL &&
+	    (ERR_GET_REASON(ssl_err) == SSL_R_UNSUPPORTED_PROTOCOL || ERR_GET_REASON(ssl_err) == SSL_R_NO_SHARED_CIPHER ||
+	     ERR_GET_REASON(ssl_err) == SSL_R_VERSION_TOO_LOW))
+		return CP_TLS_FAIL_INCOMPATIBLE;
 	return CP_TLS_FAIL_PROTOCOL;
 }
 
@@ -252,6 +256,7 @@ const char *cp_tls_fail_name(enum cp_tls_fail why)
 		[CP_TLS_FAIL_EXPIRED] = "expired",
 		[CP_TLS_FAIL_NO_CERT] = "no-certificate",
 		[CP_TLS_FAIL_CERT] = "bad-certificate",
+		[CP_TLS_FAIL_INCOMPATIBLE] = "incompatible",
 		[CP_TLS_FAIL_PROTOCOL] = "protocol",
 	};
 

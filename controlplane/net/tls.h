@@ -39,7 +39,8 @@ enum cp_tls_fail {
 	CP_TLS_FAIL_EXPIRED,   /* the certificate or one of its chain: outside its validity */
 	CP_TLS_FAIL_NO_CERT,
 	CP_TLS_FAIL_CERT,     /* bad signature, wrong purpose, weak key, ... */
-	CP_TLS_FAIL_PROTOCOL, /* not TLS, no common version or cipher, broken off */
+	CP_TLS_FAIL_INCOMPATIBLE, /* no version or cipher in common */
+	CP_TLS_FAIL_PROTOCOL, /* not TLS, broken off */
 	CP_TLS_FAIL_MAX
 };
 
