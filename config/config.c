@@ -27,6 +27,8 @@ static const char *const frags[] = {"drop", "reassemble", NULL};
 static const char *const modes[] = {"relay", "direct", NULL};
 static const char *const latches[] = {"strict", "address", "any", NULL};
 static const char *const fallbacks[] = {"rtp", "refuse", NULL};
+static const char *const duplicates[] = {"evict", "refuse", NULL};
+static const char *const admissions[] = {"refuse", "admit", NULL};
 static const char *const plains[] = {"deny", "allow", NULL};
 static const char *const key_types[] = {"rsa-2048", "ec-p256", NULL};
 
@@ -326,6 +328,27 @@ static void do_media(struct cfg_ctx *c, struct cfg *cfg, const struct raw_media 
 	}
 }
 
+/* "1000-1999": digits, as many on both sides. */
+static void do_auto_numbers(struct cfg_ctx *c, struct cfg_sccp *s, const char *text)
+{
+	size_t n = strspn(text, "0123456789");
+	const char *last = text + n + 1;
+
+	if (c->rc != 0)
+		return;
+	if (n < 1 || n > 15 || text[n] != '-' || strspn(last, "0123456789") != n || last[n] != '\0') {
+		cfg_bad(c, "sccp.auto_numbers", "%s is not FIRST-LAST, both of 1 to 15 digits, as many", cfg_q(text));
+		return;
+	}
+	s->auto_first = strtoull(text, NULL, 10);
+	s->auto_last = strtoull(last, NULL, 10);
+	s->auto_digits = (uint8_t)n;
+	if (s->auto_last < s->auto_first || s->auto_last - s->auto_first >= 1000000)
+		cfg_bad(c, "sccp.auto_numbers", "%s is not 1 to 1000000 numbers", cfg_q(text));
+	if (s->auto_last == 0)
+		cfg_bad(c, "sccp.auto_numbers", "%s has no number above 0", cfg_q(text));
+}
+
 static void do_sccp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_sccp *r)
 {
 	struct cfg_sccp *s = &cfg->sccp;
@@ -349,6 +372,13 @@ static void do_sccp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_sccp *r
 	NUM(sccp, max_connections, 20000, 1, 1000000);
 	NUM(sccp, max_preauth, 4096, 1, 1000000);
 	NUM(sccp, handshake_s, 10, 1, 120);
+	NUM(sccp, reset_rate, 20, 1, 10000);
+	WORD(sccp, duplicate, CFG_DUPLICATE_EVICT, duplicates);
+	WORD(sccp, mic_only, 1, admissions);
+	NUM(sccp, register_rate, 2000, 0, 100000);
+	NUM(sccp, keepalive_grace_s, (uint32_t)s->keepalive_s * 3 / 2, 0, 3600);
+	if (r->auto_numbers != NULL)
+		do_auto_numbers(c, s, r->auto_numbers);
 }
 
 /* credential:NAME, a file of systemd's $CREDENTIALS_DIRECTORY */

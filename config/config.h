@@ -49,6 +49,7 @@ struct cfg_log_section {
 enum cfg_huge { CFG_HUGE_AUTO, CFG_HUGE_NEVER, CFG_HUGE_REQUIRE };
 enum cfg_frag { CFG_FRAG_DROP, CFG_FRAG_REASSEMBLE };
 enum cfg_latch { CFG_LATCH_STRICT, CFG_LATCH_ADDRESS, CFG_LATCH_ANY };
+enum cfg_duplicate { CFG_DUPLICATE_EVICT, CFG_DUPLICATE_REFUSE };
 enum cfg_media_mode { CFG_MEDIA_RELAY, CFG_MEDIA_DIRECT };
 enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
 enum cfg_capture_plain { CFG_CAPTURE_DENY, CFG_CAPTURE_ALLOW };
@@ -133,6 +134,13 @@ struct cfg_sccp {
 	uint32_t max_connections; /* 20000 */
 	uint32_t max_preauth;    /* 4096: connections that have not registered yet */
 	uint16_t handshake_s;    /* 10: TLS handshake and first message must be done by then */
+	uint16_t reset_rate;     /* 20: phones told to reset or restart in a second */
+	enum cfg_duplicate duplicate; /* evict: a second registration of a name ends the first */
+	bool mic_only;           /* true (admit): a MIC is enough to register; false (refuse): it takes an LSC of our CAPF */
+	uint32_t register_rate;  /* 2000 registrations a second, and as many at once; 0: no limit */
+	uint16_t keepalive_grace_s; /* 1.5 times keepalive_s: so much later than that a phone is taken for gone */
+	uint64_t auto_first, auto_last; /* numbers of phones that register by themselves; both 0: none do */
+	uint8_t auto_digits;     /* of each number, leading zeros included; 1 to 15 */
 };
 
 struct cfg_ident_key {

@@ -73,6 +73,7 @@ struct raw_sccp {
 	char *date_template;
 	char *legacy_tls;
 	char *max_connections, *max_preauth, *handshake_s;
+	char *reset_rate, *duplicate, *mic_only, *register_rate, *keepalive_grace_s, *auto_numbers;
 };
 
 struct raw_ident_key {

@@ -9,6 +9,7 @@
 struct cfg;
 struct cp_admin;
 struct cp_alarms;
+struct cp_autoreg;
 struct cp_calls;
 struct cp_capf;
 struct cp_captures;
@@ -26,6 +27,7 @@ struct cp_lscs;
 struct cp_net;
 struct cp_oauth;
 struct cp_offload;
+struct cp_resetcmd;
 struct cp_sas;
 struct cp_sccp;
 struct cp_shards;
@@ -53,6 +55,8 @@ struct cp_app {
 	struct cp_gws *gws;
 	struct cp_sas *sas;
 	struct cp_sccp *sccp;
+	struct cp_resetcmd *resets;
+	struct cp_autoreg *autoreg;
 	struct cp_net *net;
 	struct cp_tls *tls;
 	struct cp_turn *turn;       /* trust/: who changes what phones trust */

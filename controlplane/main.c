@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <signal.h>
@@ -39,6 +40,8 @@
 #include "offload.h"
 #include "provision/files.h"
 #include "provision/serve.h"
+#include "sccp/autoreg.h"
+#include "sccp/resetcmd.h"
 #include "sccp/sccp.h"
 #include "shards.h"
 #include "signerc/signerc.h"
@@ -199,6 +202,45 @@ static bool cert_revoked(void *ctx, X509 *cert)
 	struct cp_app *app = ctx;
 
 	return cp_lscs_refused(app->lscs, cert);
+}
+
+/* Issued by our CAPF, now or before its last key: a manufacturer's is not. */
+static bool cert_lsc(void *ctx, X509 *cert)
+{
+	static const char *const names[] = {"CAPF", "CAPF.prev"};
+	struct cp_app *app = ctx;
+	bool ours = false;
+
+	for (unsigned i = 0; i < 2 && !ours; i++) {
+		X509 *capf = cp_certs_own(app->certs, names[i]);
+		EVP_PKEY *key = capf != NULL ? X509_get0_pubkey(capf) : NULL;
+
+		ours = key != NULL && X509_check_issued(capf, cert) == X509_V_OK && X509_verify(cert, key) == 1;
+		X509_free(capf);
+	}
+	ERR_clear_error();
+	return ours;
+}
+
+static bool auto_allowed(void *ctx)
+{
+	struct cp_app *app = ctx;
+
+	return cp_lists_auto_registration(app->lists);
+}
+
+static void auto_added(void *ctx, const char *name, int rc)
+{
+	struct cp_app *app = ctx;
+
+	cp_sccp_auto_added(app->sccp, name, rc);
+}
+
+static int auto_add(void *ctx, const char *name, uint32_t type, char *why, size_t size)
+{
+	struct cp_app *app = ctx;
+
+	return cp_autoreg_add(app->autoreg, name, type, why, size);
 }
 
 static void sccp_alarm(void *ctx, const char *id, const char *subject, const char *text)
@@ -444,15 +486,29 @@ static int start(struct cp_app *app)
 		.device_mode = device_mode,
 		.cert_name = cert_name,
 		.cert_revoked = cert_revoked,
+		.cert_lsc = cfg->sccp.mic_only ? NULL : cert_lsc,
+		.auto_add = auto_add,
 		.alarm = sccp_alarm,
 		.seen = phone_seen,
 		.ctx = app,
 		.call = &cp_calls_phone_ops,
+		.reset_rate = cfg->sccp.reset_rate,
+		.grace_s = cfg->sccp.keepalive_grace_s,
+		.register_rate = cfg->sccp.register_rate,
+		.refuse_duplicates = cfg->sccp.duplicate == CFG_DUPLICATE_REFUSE,
 		.keepalive_s = cfg->sccp.keepalive_s,
 		.date_template = cfg->sccp.date_template,
 		.server_name = cfg->signer.cluster_name,
 	};
 	struct cp_calls_env calls = {.base = app->base, .cfg = cfg};
+	struct cp_autoreg_env autoreg = {
+		.allowed = auto_allowed,
+		.added = auto_added,
+		.ctx = app,
+		.first = cfg->sccp.auto_first,
+		.last = cfg->sccp.auto_last,
+		.digits = cfg->sccp.auto_digits,
+	};
 	struct cp_captures_env captures = {.base = app->base, .cfg = cfg};
 	struct cp_sas_env sas = {.base = app->base, .cfg = cfg, .unseal = unseal, .unseal_ctx = app};
 	char err[128];
@@ -500,6 +556,11 @@ static int start(struct cp_app *app)
 		cfg_log(CFG_LOG_ERR, "sas-unusable", "count=%u", bad);
 	cp_calls_load(app->calls);
 
+	autoreg.store = app->store;
+	autoreg.alarms = app->alarms;
+	app->autoreg = cp_autoreg_create(&autoreg);
+	if (app->autoreg == NULL)
+		return -ENOMEM;
 	sccp.call_ctx = app->calls;
 	cp_net_fd_room(cfg->sccp.max_connections + 256);
 	if (cp_tls_create(cfg->sccp.legacy_tls ? CP_TLS_LEGACY_79XX : CP_TLS_MODERN, cfg->sccp.legacy_tls, &app->tls) < 0 ||
@@ -512,14 +573,19 @@ static int start(struct cp_app *app)
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
 	cp_certs_allow(app->certs, certs_allow, app);
+	app->resets = cp_resetcmd_create(app->sccp, app->store, app->admin);
+	if (app->resets == NULL)
+		return -ENOMEM;
 	backend = (struct cp_admin_backend){
 		.store = app->store,
 		.alarms = app->alarms,
 		.seal = seal,
 		.cert_issue = cert_issue,
 		.cert_ctx = app,
+		.reset = cp_resetcmd_after,
 		.version = RAVELIN_VERSION,
 	};
+	backend.reset_ctx = app->resets;
 	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
 	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
 	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ledger_commands(app->ledger, app->admin) < 0 ||
@@ -548,6 +614,8 @@ static void stop(struct cp_app *app)
 	cp_enrol_stop(app);
 	cp_tvs_close(app);
 	cp_net_destroy(app->net);
+	cp_resetcmd_stop(app->resets);
+	cp_autoreg_stop(app->autoreg);
 	cp_sccp_destroy(app->sccp);
 	cp_ctlprov_stop(app->ctlprov);
 	cp_lists_stop(app->lists);
@@ -560,6 +628,8 @@ static void stop(struct cp_app *app)
 	/* Calls back what is outstanding: whom it answers must still be there. */
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
+	cp_resetcmd_destroy(app->resets);
+	cp_autoreg_destroy(app->autoreg);
 	cp_files_destroy(app->files);
 	cp_ledger_destroy(app->ledger);
 	cp_lists_destroy(app->lists);

@@ -108,6 +108,9 @@ struct cp_admin_backend {
 	struct cp_alarms *alarms;
 	/* Seal a device's secret, bound to 'aad'; with cert_ctx, on a thread of its own. *ret is malloc'ed. NULL: no signer. */
 	int (*seal)(void *ctx, const uint8_t *clear, size_t len, const char *aad, struct cp_buf *ret);
+	/* Tell the phones that a change's answer names ('say', of sccp/resets.h) to reset: how many were. NULL: nobody is told. */
+	unsigned (*reset)(void *ctx, const json_t *say, const char *subject);
+	void *reset_ctx;
 	cp_admin_cert_fn cert_issue; /* NULL: cert.issue answers "unavailable" */
 	void *cert_ctx;
 	const char *version;

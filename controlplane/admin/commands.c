@@ -14,6 +14,7 @@
 #include "log.h"
 #include "loopwatch.h"
 #include "offload.h"
+#include "sccp/resets.h"
 #include "srst.h"
 #include "store/phonecfg.h"
 
@@ -58,6 +59,12 @@ struct cp_srsts *cmds_srsts(const struct cmds *c)
 static void end_change(struct pending_change *p, int rc, const char *why)
 {
 	if (rc == 0) {
+		const json_t *say = json_object_get(p->result, "reset");
+		const struct cp_admin_backend *be = &p->cmds->be;
+
+		if (p->reset && be->reset != NULL)
+			json_object_set_new(p->result, "told",
+					    json_integer(be->reset(be->reset_ctx, say, json_string_value(json_object_get(p->result, "name")))));
 		cp_admin_reply(p->req, p->result);
 		json_decref(p->more);
 	} else {
@@ -127,6 +134,14 @@ void change_written(void *ctx, int rc)
 		event_active(c->retry, EV_TIMEOUT, 0); /* perhaps this was in the way */
 }
 
+void change_says(struct pending_change *p, int ev, const char *subject)
+{
+	json_t *say = cp_reset_say((enum cp_reset_event)ev, subject);
+
+	if (say != NULL)
+		json_object_set_new(p->result, "reset", say);
+}
+
 void cmds_run(struct cmds *c, struct cp_admin_req *req, const json_t *args, json_t *own,
 	      int (*attempt)(struct pending_change *p, char *why, size_t why_size))
 {
@@ -138,6 +153,14 @@ void cmds_run(struct cmds *c, struct cp_admin_req *req, const json_t *args, json
 		return;
 	}
 	*p = (struct pending_change){.cmds = c, .req = req, .attempt = attempt, .args = args, .own_args = own};
+	if (json_is_true(json_object_get(args, "reset"))) { /* not of the record: of the phones, afterwards */
+		json_t *rest = json_copy((json_t *)(uintptr_t)args);
+
+		json_object_del(rest, "reset");
+		json_decref(p->own_args);
+		p->args = p->own_args = rest;
+		p->reset = true;
+	}
 	try_change(p);
 }
 
@@ -151,14 +174,21 @@ static int attempt_device_add(struct pending_change *p, char *why, size_t size)
 {
 	struct cp_dir_ctx x = dir_ctx(p, why, size);
 	struct cp_line lines[CP_DEVICE_LINES_MAX];
+	enum cp_reset_event ev = CP_RESET_EV_MAX;
 	struct cp_device dev;
 	bool replace = false;
 	int rc = json_to_device(p->args, &dev, lines, &replace, why, size);
 
-	if (rc == 0)
+	if (rc == 0) {
+		const struct cp_device *old = cp_dir_device(cmds_store(p->cmds), dev.name);
+
+		ev = old != NULL ? cp_reset_of_device(old, &dev) : CP_RESET_EV_MAX;
 		rc = cp_dir_device_put(cmds_store(p->cmds), &dev, replace, &x);
-	if (rc == 0)
+	}
+	if (rc == 0) {
 		p->result = json_pack("{s:s}", "name", dev.name);
+		change_says(p, (int)ev, dev.name);
+	}
 	free(dev.digest_secret.data);
 	free(dev.config_key.data);
 	return rc;
@@ -175,6 +205,8 @@ static int attempt_line_add(struct pending_change *p, char *why, size_t size)
 		rc = cp_dir_line_add(cmds_store(p->cmds), device, &line, &x);
 	if (rc == 0)
 		p->result = json_pack("{s:s,s:s}", "number", line.number, "device", device);
+	if (rc == 0)
+		change_says(p, CP_RESET_EV_LINES, device);
 	return rc;
 }
 

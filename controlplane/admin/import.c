@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "internal.h"
+#include "sccp/resets.h"
 #include "store/change.h"
 
 #define ERRORS_MAX 100 /* listed; all are counted */
@@ -146,6 +147,9 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		rc = cp_change_submit(im.change, "import", cp_admin_who(p->req), json_copy(p->result), change_written, p);
 		im.change = NULL;
 	}
+	if (rc == 0 && (json_object_get(args, "cluster") != NULL || json_object_get(args, "profiles") != NULL ||
+			json_object_get(args, "srst") != NULL)) /* devices that are written are told by themselves */
+		change_says(p, CP_RESET_EV_IMPORT, NULL);
 	if (rc < 0 && im.wrong > 0)
 		p->more = json_pack("{s:I,s:O}", "wrong", (json_int_t)im.wrong, "items", im.errors);
 	cp_change_destroy(im.change);

@@ -80,7 +80,10 @@ struct pending_change {
 	json_t *result;     /* answered when synced; may be NULL */
 	json_t *more;       /* about a refusal; may be NULL */
 	unsigned tries;
+	bool reset;         /* asked with "reset": true, which is no member of args any more */
 };
+/* What must be reset after this change, for its result; 'subject' as in cp_reset_say(). 'ev': enum cp_reset_event. */
+void change_says(struct pending_change *p, int ev, const char *subject);
 struct cp_store *cmds_store(const struct cmds *cmds);
 const struct cp_admin_backend *cmds_backend(const struct cmds *cmds);
 struct cp_offload;

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "offload.h"
 #include "phonejson.h"
+#include "sccp/resets.h"
 #include "srst.h"
 #include "store/change.h"
 
@@ -24,8 +25,8 @@ static const char *name_of(const json_t *args)
 	return name != NULL ? name : "";
 }
 
-/* Commits what was put into 'c', or drops it. */
-static int finish(struct pending_change *p, struct cp_change *c, int rc, const char *event, const char *name)
+/* Commits what was put into 'c', or drops it. 'ev': what must be reset then; CP_RESET_EV_MAX: nothing. */
+static int finish(struct pending_change *p, struct cp_change *c, int rc, const char *event, const char *name, enum cp_reset_event ev)
 {
 	if (c == NULL)
 		return -ENOMEM;
@@ -33,6 +34,7 @@ static int finish(struct pending_change *p, struct cp_change *c, int rc, const c
 		json_t *detail = json_pack("{s:s}", "name", name);
 
 		p->result = json_pack("{s:s}", "name", name);
+		change_says(p, (int)ev, name);
 		return cp_change_submit(c, event, cp_admin_who(p->req), detail, change_written, p);
 	}
 	cp_change_destroy(c);
@@ -44,7 +46,7 @@ static int attempt_profile_add(struct pending_change *p, char *why, size_t size)
 	struct cp_change *c = cp_change_create(cmds_store(p->cmds));
 	int rc = c == NULL ? -ENOMEM : json_change_profile(c, p->args, false, why, size);
 
-	return finish(p, c, rc, "profile.add", name_of(p->args));
+	return finish(p, c, rc, "profile.add", name_of(p->args), CP_RESET_EV_MAX);
 }
 
 static int attempt_profile_set(struct pending_change *p, char *why, size_t size)
@@ -63,7 +65,7 @@ static int attempt_profile_set(struct pending_change *p, char *why, size_t size)
 	if (rc == 0)
 		rc = cp_change_profile_put(c, &pr, true, why, size);
 	cp_profile_free(&pr);
-	return finish(p, c, rc, "profile.set", name_of(p->args));
+	return finish(p, c, rc, "profile.set", name_of(p->args), CP_RESET_EV_PROFILE);
 }
 
 static int attempt_profile_del(struct pending_change *p, char *why, size_t size)
@@ -71,7 +73,7 @@ static int attempt_profile_del(struct pending_change *p, char *why, size_t size)
 	struct cp_change *c = cp_change_create(cmds_store(p->cmds));
 	int rc = c == NULL ? -ENOMEM : cp_change_profile_del(c, name_of(p->args), why, size);
 
-	return finish(p, c, rc, "profile.del", name_of(p->args));
+	return finish(p, c, rc, "profile.del", name_of(p->args), CP_RESET_EV_MAX);
 }
 
 static int attempt_srst_add(struct pending_change *p, char *why, size_t size)
@@ -79,7 +81,7 @@ static int attempt_srst_add(struct pending_change *p, char *why, size_t size)
 	struct cp_change *c = cp_change_create(cmds_store(p->cmds));
 	int rc = c == NULL ? -ENOMEM : json_change_srst(c, p->args, false, why, size);
 
-	return finish(p, c, rc, "srst.add", name_of(p->args));
+	return finish(p, c, rc, "srst.add", name_of(p->args), CP_RESET_EV_MAX);
 }
 
 static int attempt_srst_set(struct pending_change *p, char *why, size_t size)
@@ -101,7 +103,7 @@ static int attempt_srst_set(struct pending_change *p, char *why, size_t size)
 		rc = cp_change_srst_put(c, &sr, true, why, size);
 	had = had && !sr.secure; /* 004b:SRST-07: with the box it goes */
 	cp_srst_free(&sr);
-	rc = finish(p, c, rc, "srst.set", name_of(p->args));
+	rc = finish(p, c, rc, "srst.set", name_of(p->args), CP_RESET_EV_SRST);
 	if (rc == 0)
 		cp_srst_says(s, name_of(p->args), had, p->result);
 	return rc;
@@ -157,7 +159,7 @@ static int attempt_srst_cert(struct pending_change *p, char *why, size_t size)
 	c = cp_change_create(s);
 	rc = c == NULL || sr.cert.data == NULL ? -ENOMEM : cp_change_srst_put(c, &sr, true, why, size);
 	cp_srst_free(&sr);
-	rc = finish(p, c, rc, "srst.cert", name_of(p->args));
+	rc = finish(p, c, rc, "srst.cert", name_of(p->args), CP_RESET_EV_SRST_CERT);
 	if (rc == 0)
 		cp_srst_says(s, name_of(p->args), false, p->result);
 	return rc;
@@ -174,7 +176,7 @@ static int attempt_srst_del(struct pending_change *p, char *why, size_t size)
 		had = sr.cert.len > 0;
 		cp_srst_free(&sr);
 	}
-	rc = finish(p, c, rc, "srst.del", name_of(p->args));
+	rc = finish(p, c, rc, "srst.del", name_of(p->args), CP_RESET_EV_MAX);
 	if (rc == 0 && had)
 		cp_srst_says(cmds_store(p->cmds), name_of(p->args), true, p->result);
 	return rc;
@@ -192,7 +194,7 @@ static int attempt_cluster_set(struct pending_change *p, char *why, size_t size)
 	if (rc == 0)
 		rc = cp_change_cluster_put(c, &cl, why, size);
 	cp_cluster_free(&cl);
-	return finish(p, c, rc, "cluster.set", "cluster");
+	return finish(p, c, rc, "cluster.set", "cluster", CP_RESET_EV_CLUSTER);
 }
 
 static int attempt_device_set(struct pending_change *p, char *why, size_t size)
@@ -200,6 +202,7 @@ static int attempt_device_set(struct pending_change *p, char *why, size_t size)
 	struct cp_store *s = cmds_store(p->cmds);
 	const struct cp_device *old = cp_dir_device(s, name_of(p->args));
 	struct cp_change *c;
+	enum cp_reset_event ev;
 	struct cp_device dev;
 	int rc;
 
@@ -218,8 +221,9 @@ static int attempt_device_set(struct pending_change *p, char *why, size_t size)
 	}
 	if (rc == 0)
 		rc = cp_change_device_put(c, &dev, true, why, size);
+	ev = rc == 0 ? cp_reset_of_device(old, &dev) : CP_RESET_EV_MAX;
 	cp_device_free(&dev);
-	return finish(p, c, rc, "device.set", name_of(p->args));
+	return finish(p, c, rc, "device.set", name_of(p->args), ev);
 }
 
 CMDS_CHANGE(profile_add)

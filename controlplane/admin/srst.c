@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "srst.h"
+#include "sccp/resets.h"
 
 #include <errno.h>
 #include <openssl/x509.h>
@@ -376,6 +377,7 @@ static int attempt_accept(struct pending_change *p, char *why, size_t size)
 	if (rc == 0) {
 		p->result = json_pack("{s:s, s:s}", "name", name, "stored", s->sha256);
 		cp_srst_says(store, name, false, p->result);
+		change_says(p, CP_RESET_EV_SRST_CERT, name);
 		rc = cp_change_submit(c, "srst.accept", cp_admin_who(p->req), json_pack("{s:s, s:s}", "name", name, "sha256", s->sha256),
 				      change_written, p);
 		c = NULL;

@@ -11,6 +11,14 @@
 #define POS(n, m) {{n, CTL_STR, m, false}, {NULL, CTL_STR, NULL, false}}
 #define END {NULL, NULL, CTL_STR, NULL, NULL, false, NULL}
 
+#define RESET_OPT {"--reset", NULL, CTL_TRUE, "reset", NULL, false, "then tell the phones that need it to reset: the answer's \"reset\""}
+static const struct ctl_opt reset_opts[] = {
+	{"--profile", "NAME", CTL_STR, "profile", NULL, false, "all phones that have this profile"},
+	{"--srst", "NAME", CTL_STR, "srst", NULL, false, "all phones that use this SRST reference: their own, their profile's, the cluster's"},
+	{"--all", NULL, CTL_TRUE, "all", NULL, false, "all phones"},
+	{"--per-second", "N", CTL_INT, "per_second", NULL, false, "so many of them each second, 1 to 10000 (default: sccp.reset_rate)"},
+	END,
+};
 static const struct ctl_opt move_opts[] = {
 	{"--worker", "M", CTL_INT, "worker", NULL, true, "to this worker, counted from 0"},
 	END,
@@ -80,6 +88,7 @@ static const struct ctl_opt cert_opts[] = {
 };
 static const struct ctl_opt import_opts[] = {
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change devices and gateways that exist"},
+	RESET_OPT,
 	END,
 };
 static const struct ctl_opt phones_opts[] = {
@@ -269,7 +278,7 @@ static const struct ctl_opt device_set_opts[] = {
 	{"--digest-password-file", "FILE", CTL_LOCAL, NULL, NULL, false, "their password: first line of the file"},
 	{"--config-key-file", "FILE", CTL_LOCAL, NULL, NULL, false,
 	 "32 hex digits: the key of its encrypted configuration, of a phone without PKI"},
-	FILE_OPTS,
+	FILE_OPTS, RESET_OPT,
 	END,
 };
 #define PROFILE_OPTS \
@@ -292,11 +301,19 @@ static const struct ctl_opt profile_opts[] = {
 	PROFILE_OPTS,
 	END,
 };
+static const struct ctl_opt profile_set_opts[] = {
+	PROFILE_OPTS, RESET_OPT,
+	END,
+};
 static const struct ctl_opt srst_opts[] = {
 	{"--address", "A[:P][/A[:P]]", CTL_LIST, "addresses", NULL, false, "of SCCP, and of SIP if another; up to three"},
 	ON_OFF("secure", "secure", "TLS to it, with its certificate (srst fetch, srst accept)", "in clear: its certificate is deleted"),
 	{"--cert-port", "N", CTL_STR, "cert_port", NULL, false, "of its certificate provider: 1024 to 49151 (2445)"},
-	ON_OFF("user-modifiable", "user_modifiable", "users may change it on the phone", "they may not"),
+	ON_OFF("user-modifiable", "user_modifiable", "users may change it on the phone", "they may not"), RESET_OPT,
+	END,
+};
+static const struct ctl_opt srst_cert_opts[] = {
+	RESET_OPT,
 	END,
 };
 static const struct ctl_opt srst_fetch_opts[] = {
@@ -322,7 +339,7 @@ static const struct ctl_opt cluster_opts[] = {
 	{"--url-messages", "URL", CTL_STR, "url_messages", NULL, false, "the same"},
 	{"--url-idle", "URL", CTL_STR, "url_idle", NULL, false, "the same"},
 	{"--url-information", "URL", CTL_STR, "url_information", NULL, false, "the same"},
-	FILE_OPTS,
+	FILE_OPTS, RESET_OPT,
 	END,
 };
 
@@ -458,15 +475,20 @@ const struct ctl_cmd ctl_commands[] = {
 	 "change what is given of a phone's record; the rest stays"},
 	{"device show", "device.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one device"},
 	{"device del", "device.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a phone and its lines"},
+	{"phone reset", "phone.reset", {{"SEP...", CTL_LIST, "devices", true}, {NULL, CTL_STR, NULL, false}}, reset_opts, CTL_PLAIN,
+	 "these phones start anew: they load their files and register again"},
+	{"phone restart", "phone.restart", {{"SEP...", CTL_LIST, "devices", true}, {NULL, CTL_STR, NULL, false}}, reset_opts, CTL_PLAIN,
+	 "the same without a reboot of the phone"},
+	{"show resets", "show.resets", NO_POS, NULL, CTL_PLAIN, "what must be reset after which change, and what the appliance does by itself"},
 	{"profile add", "profile.add", POS("NAME", "name"), profile_opts, CTL_PLAIN, "add a security profile"},
-	{"profile set", "profile.set", POS("NAME", "name"), profile_opts, CTL_PLAIN,
+	{"profile set", "profile.set", POS("NAME", "name"), profile_set_opts, CTL_PLAIN,
 	 "change what is given of a profile, for all phones that have it"},
 	{"profile show", "profile.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one profile, and how many phones have it"},
 	{"profile del", "profile.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a profile that no phone has"},
 	{"show profiles", "show.profiles", NO_POS, NULL, CTL_PLAIN, "security profiles"},
 	{"srst add", "srst.add", POS("NAME", "name"), srst_opts, CTL_PLAIN, "add an SRST reference: where phones go without us"},
 	{"srst set", "srst.set", POS("NAME", "name"), srst_opts, CTL_PLAIN, "change what is given of one; not its certificate"},
-	{"srst cert", "srst.cert", {{"NAME", CTL_STR, "name", false}, {"FILE", CTL_LOCAL, NULL, false}}, NULL, CTL_CERT_FILE,
+	{"srst cert", "srst.cert", {{"NAME", CTL_STR, "name", false}, {"FILE", CTL_LOCAL, NULL, false}}, srst_cert_opts, CTL_CERT_FILE,
 	 "accept the gateway's certificate from a file: PEM or DER"},
 	{"srst fetch", "srst.fetch", POS("NAME", "name"), srst_fetch_opts, CTL_PLAIN,
 	 "fetch the gateway's certificate over TLS and show it; nothing is stored"},

@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "net/show.h"
+#include "resets.h"
 #include "session.h"
 
 static uint64_t mono_ms(void *ctx)
@@ -38,22 +39,45 @@ uint64_t cp_sccp_now(const struct cp_sccp *s)
 	return s->o.now_ms(s->o.now_ctx);
 }
 
+/*
+ * id: of the alarm. text: what the phone shows (RegisterReject, 32 bytes), "" where the handshake fails before it has asked. The rows
+ * of the documents name three alarms and say nothing of refusals (004c:TR-01 to TR-03); ravelinctl shows the remedy with each.
+ */
+static const struct {
+	const char *id, *text, *remedy;
+} refusals[CP_SCCP_REF_MAX] = {
+	[CP_SCCP_REF_UNKNOWN] = {"sccp-unknown-device", "No Device Entry", "ravelinctl device add, or correct the phone's name"},
+	[CP_SCCP_REF_CERT_NAME] = {"sccp-cert-name", "Certificate: other device",
+				   "give it an LSC of its own (ravelinctl capf set); if it is an intruder, revoke that certificate"},
+	[CP_SCCP_REF_CERT_UNTRUSTED] = {"sccp-cert-untrusted", "",
+					"upload its CA to CallManager-trust if it may be trusted, or give it an LSC (ravelinctl capf set)"},
+	[CP_SCCP_REF_CERT_EXPIRED] = {"sccp-cert-expired", "Certificate expired", "renew its LSC (ravelinctl capf set --op install); check the clocks"},
+	[CP_SCCP_REF_CERT_MISSING] = {"sccp-cert-missing", "", "give it an LSC (ravelinctl capf set), or set its mode to nonsecure"},
+	[CP_SCCP_REF_CERT_INVALID] = {"sccp-cert-invalid", "", "look at the certificate (ravelinctl cert show); give it a new LSC"},
+	[CP_SCCP_REF_CERT_REVOKED] = {"sccp-cert-revoked", "Certificate revoked", "get it a new LSC (ravelinctl capf set)"},
+	[CP_SCCP_REF_CLEAR] = {"sccp-clear-registration", "Secure device: use TLS",
+			       "reset it, so that it loads its file; see ravelinctl explain for what it gets"},
+	[CP_SCCP_REF_WEAK] = {"sccp-tls-weak", "TLS without encryption", "set its mode to authenticated, or update its firmware"},
+	[CP_SCCP_REF_MIC] = {"sccp-mic-only", "LSC needed", "give it an LSC (ravelinctl capf set), or sccp.mic_only: admit"},
+	[CP_SCCP_REF_INCOMPATIBLE] = {"sccp-tls-incompatible", "", "update its firmware, or sccp.legacy_tls: true for 79xx phones"},
+	[CP_SCCP_REF_DUPLICATE] = {"sccp-duplicate", "Registered elsewhere",
+				   "find out which of the two addresses is the phone's; sccp.duplicate: evict lets the last one in"},
+	[CP_SCCP_REF_NONSECURE_TLS] = {"sccp-tls-nonsecure", "", "reset it, so that it loads its file; or give it a secure mode"},
+};
+
 const char *cp_sccp_refusal_id(enum cp_sccp_refusal why)
 {
-	static const char *const ids[CP_SCCP_REF_MAX] = {
-		[CP_SCCP_REF_UNKNOWN] = "sccp-unknown-device",
-		[CP_SCCP_REF_CERT_NAME] = "sccp-cert-name",
-		[CP_SCCP_REF_CERT_UNTRUSTED] = "sccp-cert-untrusted",
-		[CP_SCCP_REF_CERT_EXPIRED] = "sccp-cert-expired",
-		[CP_SCCP_REF_CERT_MISSING] = "sccp-cert-missing",
-		[CP_SCCP_REF_CERT_INVALID] = "sccp-cert-invalid",
-		[CP_SCCP_REF_CERT_REVOKED] = "sccp-cert-revoked",
-		[CP_SCCP_REF_CLEAR] = "sccp-clear-registration",
-		[CP_SCCP_REF_WEAK] = "sccp-tls-weak",
-		[CP_SCCP_REF_NONSECURE_TLS] = "sccp-tls-nonsecure",
-	};
+	return (unsigned)why < CP_SCCP_REF_MAX ? refusals[why].id : "sccp-refused";
+}
 
-	return why < CP_SCCP_REF_MAX ? ids[why] : "sccp-refused";
+const char *cp_sccp_refusal_remedy(enum cp_sccp_refusal why)
+{
+	return (unsigned)why < CP_SCCP_REF_MAX ? refusals[why].remedy : "";
+}
+
+const char *cp_sccp_refusal_text(enum cp_sccp_refusal why)
+{
+	return (unsigned)why < CP_SCCP_REF_MAX && refusals[why].text[0] != '\0' ? refusals[why].text : "Refused";
 }
 
 /* An address becomes an alarm's subject: only so many at a time, or a stranger with many could fill
@@ -110,8 +134,8 @@ void cp_sccp_refuse(struct cp_sccp *s, enum cp_sccp_refusal why, const char *nam
 		snprintf(subject, sizeof(subject), "%s", addr);
 		stranger(s, &host);
 	}
-	snprintf(text, sizeof(text), "device %s from %s: %s",
-	         name != NULL ? cfg_q(name) : "unknown", addr, detail);
+	snprintf(text, sizeof(text), "device %s from %s: %s; remedy: %s",
+	         name != NULL ? cfg_q(name) : "unknown", addr, detail, cp_sccp_refusal_remedy(why));
 	s->stats.refused[why]++;
 	if (cfg_log_allow(&rates[why], 5, 1, &skipped))
 		cfg_log(CFG_LOG_WARN, cp_sccp_refusal_id(why),
@@ -172,7 +196,7 @@ void cp_sccp_index_del(struct cp_sccp *s, struct cp_phone *p)
 
 void cp_sccp_tick(struct cp_sccp *s)
 {
-	uint64_t limit_ms = (uint64_t)s->o.keepalive_s * 2500, now = cp_sccp_now(s);
+	uint64_t limit_ms = ((uint64_t)s->o.keepalive_s + s->o.grace_s) * 1000, now = cp_sccp_now(s);
 	struct cp_phone *p;
 
 	while ((p = TAILQ_FIRST(&s->lru)) != NULL && p->last_rx_ms + limit_ms <= now) {
@@ -181,6 +205,8 @@ void cp_sccp_tick(struct cp_sccp *s)
 		                cfg_q(p->name), (unsigned long long)(now - p->last_rx_ms));
 		cp_session_gone(p, CP_GONE_TIMEOUT);
 	}
+	cp_session_tick(s);
+	cp_resetq_run(s);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -203,6 +229,11 @@ int cp_sccp_create(const struct cp_sccp_opts *opts, struct cp_sccp **ret_sccp)
 	if (s->o.wall_ms == NULL)
 		s->o.wall_ms = real_ms;
 	TAILQ_INIT(&s->lru);
+	TAILQ_INIT(&s->due);
+	TAILQ_INIT(&s->held);
+	if (s->o.reset_rate == 0)
+		s->o.reset_rate = 20;
+	s->due_rate = s->o.reset_rate;
 	if (opts->base != NULL) {
 		s->tick = event_new(opts->base, -1, EV_PERSIST, on_tick, s);
 		if (s->tick == NULL || event_add(s->tick, &second) != 0) {
@@ -235,10 +266,13 @@ void cp_sccp_device_changed(struct cp_sccp *s, const char *name)
 
 	if (p == NULL)
 		return;
-	if (dev == NULL || cp_session_admit(p, dev, &sec) != 0)
+	if (dev == NULL || cp_session_admit(p, dev, &sec) != 0) {
+		if (dev != NULL && cp_phone_reset(p, CP_SCCP_RESET_RESET) == 0) /* its file says how to come back */
+			s->stats.resets++;
 		cp_session_gone(p, CP_GONE_REMOVED);
-	else
-		cp_phone_reset(p, 2);
+	} else {
+		cp_resetq_add(s, p, cp_reset_digest(dev) != p->boot ? CP_SCCP_RESET_RESET : CP_SCCP_RESET_RESTART);
+	}
 }
 
 bool cp_sccp_certs_changed(struct cp_sccp *s, const char *name)
@@ -319,6 +353,7 @@ static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls
 		[CP_TLS_FAIL_EXPIRED] = CP_SCCP_REF_CERT_EXPIRED,
 		[CP_TLS_FAIL_NO_CERT] = CP_SCCP_REF_CERT_MISSING,
 		[CP_TLS_FAIL_CERT] = CP_SCCP_REF_CERT_INVALID,
+		[CP_TLS_FAIL_INCOMPATIBLE] = CP_SCCP_REF_INCOMPATIBLE,
 		[CP_TLS_FAIL_PROTOCOL] = CP_SCCP_REF_CERT_INVALID,
 	};
 	struct cp_sccp *s = ctx;
@@ -327,8 +362,9 @@ static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls
 	if (leaf == NULL || s->o.cert_name(leaf, name) != 0)
 		name[0] = '\0';
 	cp_sccp_refuse(s, map[why], name[0] != '\0' ? name : NULL, from,
-	               why == CP_TLS_FAIL_NO_CERT ? "no certificate"
-	                                          : X509_verify_cert_error_string(verify_err));
+	               why == CP_TLS_FAIL_INCOMPATIBLE ? "no TLS version or cipher in common"
+	               : why == CP_TLS_FAIL_NO_CERT    ? "no certificate"
+	                                               : X509_verify_cert_error_string(verify_err));
 }
 
 static const struct cp_net_ops net_ops = {
@@ -421,12 +457,19 @@ json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
 	set(o, "registered_authenticated", s->stats.registered[CP_PHONE_AUTHENTICATED]);
 	set(o, "registered_nonsecure", s->stats.registered[CP_PHONE_NONSECURE]);
 	set(o, "replaced", s->stats.replaced);
+	set(o, "tokens", s->stats.tokens);
+	set(o, "held_back", s->stats.held_back);
+	set(o, "probes", s->stats.probes);
+	set(o, "auto_added", s->stats.auto_added);
 	set(o, "unregisters", s->stats.unregisters);
 	set(o, "keepalive_timeouts", s->stats.timeouts);
 	set(o, "unknown_ids", s->stats.unknown_ids);
 	set(o, "early", s->stats.early);
 	set(o, "malformed", s->stats.malformed);
 	set(o, "phone_alarms", s->stats.phone_alarms);
+	set(o, "resets", s->stats.resets);
+	set(o, "restarts", s->stats.restarts);
+	set(o, "resets_waiting", s->due_cnt);
 	set(o, "statistics_reports", s->stats.stats_reports);
 	json_object_set_new(o, "refused", refused);
 	if (net != NULL)

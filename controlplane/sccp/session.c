@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Registration, and what a phone tells call control. */
+/* A session's life, and what a phone tells call control. Registration is in register.c. */
 #include "session.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include <openssl/crypto.h>
 
 #include "log.h"
 
-#define SECONDARY_KEEPALIVE_S 60
 #define STIMULUS_LINE         9
 
 struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link *link, void *io,
@@ -31,11 +26,12 @@ struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link
 }
 
 /* No longer registered; the connection may go on. */
-static void leave(struct cp_phone *p, enum cp_phone_gone why)
+void cp_session_leave(struct cp_phone *p, enum cp_phone_gone why)
 {
 	struct cp_sccp *s = p->sccp;
 
 	cp_sccp_index_del(s, p);
+	cp_resetq_del(s, p);
 	s->stats.registered[p->sec]--;
 	p->state = CP_SESSION_GONE; /* down-calls from inside gone() are refused */
 	cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d", cfg_q(p->name), why);
@@ -48,8 +44,9 @@ void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why)
 {
 	if (p->state == CP_SESSION_GONE)
 		return;
+	cp_session_unhold(p);
 	if (p->state == CP_SESSION_REGISTERED)
-		leave(p, why);
+		cp_session_leave(p, why);
 	p->state = CP_SESSION_GONE;
 	if (!p->dead)
 		p->link->close(p->io);
@@ -85,201 +82,6 @@ void cp_session_malformed(struct cp_phone *p, const struct cp_sccp_frame *f)
 	                "from=%s device=%s id=0x%04x len=%zu version=%u",
 	                cfg_addr_print(&p->peer.addr, text, sizeof(text)), cfg_q(p->name),
 	                (unsigned)f->id, f->len, (unsigned)f->version);
-}
-
-/* --- registration --- */
-
-static enum cp_device_mode effective(const struct cp_phone *p, const struct cp_device *dev)
-{
-	return p->sccp->o.device_mode != NULL ? p->sccp->o.device_mode(p->sccp->o.ctx, dev) : dev->mode;
-}
-
-int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
-                     enum cp_phone_sec *ret_sec)
-{
-	enum cp_device_mode mode = effective(p, dev);
-
-	if (!p->peer.tls) {
-		if (mode != CP_DEVICE_NONSECURE)
-			return 1 + CP_SCCP_REF_CLEAR;
-		*ret_sec = CP_PHONE_NONSECURE;
-		return 0;
-	}
-	switch (mode) {
-	case CP_DEVICE_ENCRYPTED:
-		if (!p->peer.encrypts)
-			return 1 + CP_SCCP_REF_WEAK;
-		*ret_sec = CP_PHONE_ENCRYPTED;
-		return 0;
-	case CP_DEVICE_AUTHENTICATED:
-		*ret_sec = CP_PHONE_AUTHENTICATED;
-		return 0;
-	default:
-		*ret_sec = CP_PHONE_NONSECURE;
-		return 0;
-	}
-}
-
-static void reject(struct cp_phone *p, enum cp_sccp_refusal why, const char *name,
-                   const char *detail)
-{
-	static const char *const texts[CP_SCCP_REF_MAX] = {
-		[CP_SCCP_REF_UNKNOWN] = "No Device Entry",
-		[CP_SCCP_REF_CERT_NAME] = "Certificate: other device",
-		[CP_SCCP_REF_CERT_EXPIRED] = "Certificate expired",
-		[CP_SCCP_REF_CERT_REVOKED] = "Certificate revoked",
-		[CP_SCCP_REF_CLEAR] = "Secure device: use TLS",
-		[CP_SCCP_REF_WEAK] = "TLS without encryption",
-	};
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-
-	cp_sccp_refuse(p->sccp, why, name, &p->peer.addr, detail);
-	cp_session_send(
-		p, buf,
-		cp_sccp_build_register_reject(buf, texts[why] != NULL ? texts[why] : "Refused"));
-	cp_session_gone(p, CP_GONE_REMOVED);
-}
-
-/* The certificate must name the device, and must still be valid: a resumed TLS session did not
- * check that again. */
-static bool certificate_fits(struct cp_phone *p, const char *name)
-{
-	struct cp_sccp *s = p->sccp;
-	char proven[CP_DEVICE_NAME_MAX] = "";
-	time_t now = (time_t)(s->o.wall_ms(s->o.now_ctx) / 1000);
-	char detail[128];
-
-	if (p->peer.cert == NULL) {
-		reject(p, CP_SCCP_REF_CERT_MISSING, name, "none");
-		return false;
-	}
-	if (X509_cmp_time(X509_get0_notAfter(p->peer.cert), &now) < 0) {
-		reject(p, CP_SCCP_REF_CERT_EXPIRED, name, "since the session began");
-		return false;
-	}
-	if (s->o.cert_name(p->peer.cert, proven) != 0)
-		proven[0] = '\0';
-	if (strcmp(proven, name) != 0) {
-		snprintf(detail, sizeof(detail), "certificate of %s",
-		         proven[0] != '\0' ? cfg_q(proven) : "no device");
-		reject(p, CP_SCCP_REF_CERT_NAME, name, detail);
-		return false;
-	}
-	if (s->o.cert_revoked != NULL && s->o.cert_revoked(s->o.ctx, p->peer.cert)) {
-		reject(p, CP_SCCP_REF_CERT_REVOKED, name, "get it a new LSC");
-		return false;
-	}
-	return true;
-}
-
-static int take_lines(struct cp_phone *p, const struct cp_device *dev)
-{
-	unsigned n = dev->line_cnt > CP_SCCP_BUTTONS ? CP_SCCP_BUTTONS : dev->line_cnt;
-	struct cp_line *lines = calloc(n > 0 ? n : 1, sizeof(*lines));
-
-	if (lines == NULL)
-		return -ENOMEM;
-	if (n > 0)
-		memcpy(lines, dev->lines, n * sizeof(*lines));
-	free(p->lines);
-	p->lines = lines;
-	p->line_cnt = (uint8_t)n;
-	return 0;
-}
-
-static void send_register_ack(struct cp_phone *p)
-{
-	const struct cp_sccp_opts *o = &p->sccp->o;
-	uint8_t buf[CP_SCCP_BUILD_MAX];
-
-	cp_session_send(p, buf,
-	                cp_sccp_build_register_ack(buf, p->ver, o->keepalive_s, o->date_template,
-	                                           SECONDARY_KEEPALIVE_S));
-	cp_session_send(p, buf, cp_sccp_build_empty(buf, p->ver, CP_SCCP_CAPABILITIES_REQ));
-}
-
-static void on_register(struct cp_phone *p, const struct cp_sccp_frame *f)
-{
-	struct cp_sccp *s = p->sccp;
-	struct cp_sccp_register reg;
-	const struct cp_device *dev;
-	struct cp_phone *old;
-	enum cp_phone_sec sec;
-	char text[64];
-	int refused;
-
-	if (cp_sccp_parse_register(f, &reg) != 0) {
-		cp_session_malformed(p, f);
-		return;
-	}
-	if (p->state == CP_SESSION_REGISTERED) {
-		if (strcmp(p->name, reg.name) != 0) {
-			cp_session_gone(p, CP_GONE_PROTOCOL);
-			return;
-		}
-		/* It begins anew, after a restart say: with the record as it is now. */
-		leave(p, CP_GONE_REPLACED);
-		p->state = CP_SESSION_NEW;
-		p->user = NULL;
-		p->cap_cnt = 0;
-	}
-	if (p->peer.tls && !certificate_fits(p, reg.name))
-		return;
-	dev = s->o.find_device(s->o.ctx, reg.name);
-	if (dev == NULL) {
-		reject(p, CP_SCCP_REF_UNKNOWN, reg.name, "not in the store");
-		return;
-	}
-	refused = cp_session_admit(p, dev, &sec);
-	if (refused != 0) {
-		reject(p, (enum cp_sccp_refusal)(refused - 1), reg.name,
-		       dev->mode == CP_DEVICE_ENCRYPTED ? "an encrypted device"
-		                                        : "an authenticated device");
-		return;
-	}
-	if (take_lines(p, dev) != 0) {
-		cp_session_gone(p, CP_GONE_REMOVED);
-		return;
-	}
-	memcpy(p->name, reg.name, sizeof(p->name));
-	memcpy(p->load, reg.load, sizeof(p->load));
-	memcpy(p->features, reg.features, sizeof(p->features));
-	p->type = reg.type;
-	p->ver = (uint8_t)cp_sccp_negotiate(reg.protocol);
-	p->sec = (uint8_t)sec;
-	/* This one has proven all that can be asked of it: only now may it take another's place. */
-	old = cp_sccp_find(s, p->name);
-	if (old != NULL) {
-		s->stats.replaced++;
-		cfg_log_limited(CFG_LOG_NOTICE, "phone-replaced", "device=%s from=%s",
-		                cfg_q(p->name), cfg_addr_print(&p->peer.addr, text, sizeof(text)));
-		cp_session_gone(old, CP_GONE_REPLACED);
-	}
-	p->state = CP_SESSION_REGISTERED;
-	p->registered_ms = p->last_rx_ms = cp_sccp_now(s);
-	cp_sccp_index_add(s, p);
-	s->stats.registers++;
-	s->stats.registered[sec]++;
-	p->link->authed(p->io);
-	for (int i = 0; i < CP_SCCP_REF_MAX; i++)
-		if (i != CP_SCCP_REF_NONSECURE_TLS)
-			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i), p->name,
-			           NULL);
-	if (p->peer.tls) /* what its address had been refused for, when it had no name to go by */
-		cp_sccp_vouch(s, &p->peer.addr);
-	if (p->peer.tls && sec == CP_PHONE_NONSECURE)
-		cp_sccp_refuse(s, CP_SCCP_REF_NONSECURE_TLS, p->name, &p->peer.addr,
-		               "accepted as non-secure");
-	else
-		s->o.alarm(s->o.ctx, cp_sccp_refusal_id(CP_SCCP_REF_NONSECURE_TLS), p->name, NULL);
-	cfg_log(CFG_LOG_INFO, "phone-registered",
-	        "device=%s from=%s protocol=%u security=%d tls=%s load=%s", cfg_q(p->name),
-	        cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
-	        p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load));
-	if (s->o.seen != NULL)
-		s->o.seen(s->o.ctx, p->name, &p->peer.addr, p->peer.cert, true);
-	send_register_ack(p);
-	s->o.call->registered(s->o.call_ctx, p);
 }
 
 /* --- call control --- */
@@ -448,7 +250,6 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 {
 	static const uint32_t ok = 0;
 	uint8_t buf[CP_SCCP_BUILD_MAX];
-	struct cp_sccp_register token;
 	struct cp_sccp_frame f;
 
 	if (p->state == CP_SESSION_GONE)
@@ -462,6 +263,8 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 		p->last_rx_ms = cp_sccp_now(p->sccp);
 		TAILQ_REMOVE(&p->sccp->lru, p, lru);
 		TAILQ_INSERT_TAIL(&p->sccp->lru, p, lru);
+		if (p->probed)
+			cp_session_alive(p);
 	} else if (++p->early > CP_SCCP_EARLY_MAX) {
 		cp_session_gone(p, CP_GONE_PROTOCOL);
 		return;
@@ -471,13 +274,10 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 		cp_session_send(p, buf, cp_sccp_build_empty(buf, 0, CP_SCCP_KEEPALIVE_ACK));
 		return;
 	case CP_SCCP_REGISTER:
-		on_register(p, &f);
+		cp_session_register(p, &f);
 		return;
-	case CP_SCCP_TOKEN_REQ: /* there is room; who it is, registration decides */
-		if (cp_sccp_parse_token(&f, &token) != 0)
-			cp_session_malformed(p, &f);
-		else
-			cp_session_send(p, buf, cp_sccp_build_empty(buf, 0, CP_SCCP_TOKEN_ACK));
+	case CP_SCCP_TOKEN_REQ:
+		cp_session_token(p, &f);
 		return;
 	case CP_SCCP_UNREGISTER:
 		p->sccp->stats.unregisters += p->state == CP_SESSION_REGISTERED;

@@ -30,7 +30,9 @@ struct cp_sccp_peer {
 	const char *tls_version, *tls_cipher; /* constant strings, NULL on clear */
 };
 
-enum cp_session_state { CP_SESSION_NEW, CP_SESSION_REGISTERED, CP_SESSION_GONE };
+/* HELD: its registration waits for another phone's answer, or for a record to be synced. */
+enum cp_session_state { CP_SESSION_NEW, CP_SESSION_HELD, CP_SESSION_REGISTERED, CP_SESSION_GONE };
+enum cp_session_hold { CP_HOLD_PROBE, CP_HOLD_RECORD };
 
 struct cp_phone {
 	struct cp_sccp *sccp;
@@ -38,11 +40,16 @@ struct cp_phone {
 	void *io;
 	void *user;
 	TAILQ_ENTRY(cp_phone) lru; /* registered: by last_rx_ms, oldest first */
+	TAILQ_ENTRY(cp_phone) due; /* reset_due not 0: in the order of the askers */
+	TAILQ_ENTRY(cp_phone) hold; /* HELD */
+	struct cp_sccp_register *reg; /* HELD: what it asked for */
 	struct cp_phone *next;     /* registered: hash chain */
 	uint64_t last_rx_ms, registered_ms;
+	uint64_t hold_until_ms;
 	struct cp_sccp_peer peer;
 	struct cp_line *lines;
 	uint32_t type;  /* as the phone said */
+	uint32_t boot;  /* cp_reset_digest() of the record it registered with */
 	uint16_t early; /* frames before registration */
 	uint8_t state;  /* enum cp_session_state */
 	uint8_t sec;    /* enum cp_phone_sec */
@@ -50,6 +57,10 @@ struct cp_phone {
 	uint8_t features[3];
 	uint8_t line_cnt;
 	uint8_t cap_cnt;
+	uint8_t reset_due; /* type of the Reset message that it waits for; 0: none */
+	uint8_t hold_why;  /* enum cp_session_hold */
+	bool token;  /* its place among those who may register now is taken */
+	bool probed; /* registered: another one claims to be it; anything that it says proves that it is there */
 	bool dead; /* a send failed: closed() will follow */
 	char name[CP_SCCP_NAME_MAX + 1];
 	char load[33];
@@ -61,6 +72,12 @@ struct cp_sccp {
 	struct event *tick;
 	struct cp_phone *buckets[CP_SCCP_BUCKETS];
 	TAILQ_HEAD(, cp_phone) lru;
+	TAILQ_HEAD(, cp_phone) due; /* to be reset, resetq.c */
+	unsigned due_cnt, due_rate, due_sent; /* sent: in the second that began at due_ms */
+	uint64_t due_ms;
+	TAILQ_HEAD(, cp_phone) held;
+	uint64_t slot_us, back_us;  /* times until which registrations are given out, and promised; register.c */
+	uint64_t storm_ms;          /* when one was held back last; 0: not, or long ago */
 	struct cfg_addr strangers[CP_SCCP_STRANGERS]; /* a ring: the oldest one's alarms go when it
 	                                                 is full */
 	unsigned stranger_at;
@@ -76,6 +93,18 @@ void cp_session_closed(struct cp_phone *p, enum cp_phone_gone why);
 /** End a registration: call control is told; the connection is closed. The session stays until
  * closed(). */
 void cp_session_gone(struct cp_phone *p, enum cp_phone_gone why);
+
+/** Its registration ends, and the session goes on. */
+void cp_session_leave(struct cp_phone *p, enum cp_phone_gone why);
+
+/* register.c */
+void cp_session_register(struct cp_phone *p, const struct cp_sccp_frame *f);
+void cp_session_token(struct cp_phone *p, const struct cp_sccp_frame *f);
+/** It is there: those who claim to be it are refused. */
+void cp_session_alive(struct cp_phone *p);
+void cp_session_unhold(struct cp_phone *p);
+/** Those who have waited long enough; the end of a storm. */
+void cp_session_tick(struct cp_sccp *sccp);
 
 /** Send a built frame; n 0 is -EINVAL. */
 int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n);
@@ -97,6 +126,11 @@ void cp_sccp_vouch(struct cp_sccp *sccp, const struct cfg_addr *from);
  * cp_sccp_refusal. */
 int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
                      enum cp_phone_sec *ret_sec);
+
+/** resetq.c: tell it as soon as the rate allows. A heavier type replaces a lighter one. */
+void cp_resetq_add(struct cp_sccp *sccp, struct cp_phone *p, uint8_t type);
+void cp_resetq_del(struct cp_sccp *sccp, struct cp_phone *p);
+void cp_resetq_run(struct cp_sccp *sccp);
 
 void cp_sccp_index_add(struct cp_sccp *sccp, struct cp_phone *p);
 void cp_sccp_index_del(struct cp_sccp *sccp, struct cp_phone *p);

@@ -181,7 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	                                         .cert_name = cert_name,
 	                                         .alarm = alarm_cb,
 	                                         .call = &call_ops,
-	                                         .keepalive_s = 30,
+	                                         .keepalive_s = 30, .grace_s = 45,
 	                                         .date_template = "D/M/Y",
 	                                         .server_name = "cm",
 	                                         .now_ms = fake_now,

@@ -144,6 +144,38 @@ accepted "the unknown device, once it is known" 20 '.security == "encrypted"' $(
 check_ctl "the unknown device's alarm is cleared" "show alarms" "all(.[]; .subject != \"$(sc_phone_ip 20)\")"
 check_ctl "cleared alarms are in the audit" "show audit --max 200" '[.. | strings | select(test("sccp-cert-name"))] | length > 0'
 
+step "resets"
+phone_as 1 --duration 6 $(own 1) --retry 100 --events="$WORK/reset.jsonl" & P=$!
+ready_again() { [ "$(grep -c '"event":"ready"' "$WORK/reset.jsonl")" -ge "$TIMES" ]; }
+TIMES=0
+there() { # once more
+	TIMES=$((TIMES + 1))
+	check "the phone registers, for the ${TIMES}th time" wait_for 5 ready_again
+}
+there
+check_ctl "a reset of one that is not registered says so" "phone reset $(D 2)" ".phones == 0 and .not_registered == [\"$(D 2)\"]"
+check_ctl "a reset of one that is" "phone reset $(D 1)" '.phones == 1 and .not_registered == []'
+there
+check_ctl "restart of all, slowly" "phone restart --all --per-second 1" '.phones == 1'
+check_ctl "an unknown device" "phone reset SEP00000000FFFF" '.error.code == "not-found"'
+check_ctl "nobody named" "phone reset" '.error.code == "invalid"'
+check_ctl "an unknown profile" "phone reset --profile nope" '.error.code == "not-found"'
+there
+check_ctl "what answers say: done by itself" "device set $(D 1) --description x" \
+	'.reset.phones == "restart" and .reset.by_itself and .reset.command == null'
+there
+ctl profile add desk --mode encrypted >/dev/null && ctl device set "$(D 1)" --profile desk >/dev/null || bad "profile desk"
+there
+check_ctl "a profile's change says what is left to do" "profile set desk --load X1" \
+	'.reset.command == "ravelinctl phone reset --profile desk" and (.reset.why | test("001:L316"))'
+check_ctl "and does it when asked" "profile set desk --load X2 --reset" '.told == 1'
+check_ctl "the table of resets" "show resets" 'length > 20 and all(.[]; .rows != "")'
+wait $P
+told() { [ "$(grep -c '"event":"reset"' "$WORK/reset.jsonl")" -ge 5 ]; }
+check "the phone was told each time" told
+check_ctl "who reset phones is in the audit" "show audit --max 50" '[.. | strings | select(test("phone.reset"))] | length > 0'
+check_ctl "they are counted" "show counters" '.sccp.resets >= 2 and .sccp.restarts >= 2'
+
 step "strangers at the door"
 # openssl s_client knows nothing of SCCP: a chain it can verify, no certificate of its own, old protocols, noise.
 s_client() { in_phone timeout 5 openssl s_client -connect 10.77.1.1:2443 -CAfile "$WORK/ca.pem" "$@" </dev/null 2>&1; }
@@ -153,6 +185,9 @@ check "it asks for certificates of our CAs" grep -q 'Acceptable client certifica
 check "it names the CAPF CA and the vendor's" eval "grep -q 'CN = CAPF-ravelin' '$WORK/s_client' && grep -q 'CN = Vendor Manufacturing CA' '$WORK/s_client'"
 s_client -tls1_1 -cipher 'ALL:@SECLEVEL=0' >"$WORK/s_client11"
 check "TLS 1.1 is refused" grep -q -i 'alert protocol version\|unsupported protocol' "$WORK/s_client11"
+soon_ctl "and an alarm says so (004c:TR-03)" 3 "show alarms" 'any(.[]; .id == "sccp-tls-incompatible" and (.text | test("legacy_tls")))'
+s_client -tls1_2 -cipher 'NULL-SHA:@SECLEVEL=0' >"$WORK/s_client_null"
+check "NULL-SHA is refused, without sccp.legacy_tls" grep -q -i 'handshake failure' "$WORK/s_client_null"
 s_client -tls1_2 -cipher 'AES128-SHA:@SECLEVEL=0' >"$WORK/s_client_sha"
 check "RSA key exchange with AES128-SHA is refused" grep -q -i 'handshake failure' "$WORK/s_client_sha"
 s_client -tls1_2 >"$WORK/s_client_none"

@@ -81,6 +81,17 @@ static const struct {
 	{"sccp:\n  port: 99999999999999999999999", "line 2: sccp.port: ", "65535"},
 	{"sccp:\n  keepalive_s: 4", "line 2: sccp.keepalive_s: ", "3600"},
 	{"sccp:\n  handshake_s: 0", "line 2: sccp.handshake_s: ", "120"},
+	{"sccp:\n  reset_rate: 0", "line 2: sccp.reset_rate: ", "10000"},
+	{"sccp:\n  duplicate: both", "line 2: sccp.duplicate: ", "evict, refuse"},
+	{"sccp:\n  mic_only: yes", "line 2: sccp.mic_only: ", "refuse, admit"},
+	{"sccp:\n  register_rate: 100001", "line 2: sccp.register_rate: ", "100000"},
+	{"sccp:\n  keepalive_grace_s: 3601", "line 2: sccp.keepalive_grace_s: ", "3600"},
+	{"sccp:\n  auto_numbers: 1000", "line 2: sccp.auto_numbers: ", "FIRST-LAST"},
+	{"sccp:\n  auto_numbers: 1-10", "line 2: sccp.auto_numbers: ", "as many"},
+	{"sccp:\n  auto_numbers: 2000-1999", "line 2: sccp.auto_numbers: ", "1 to 1000000"},
+	{"sccp:\n  auto_numbers: 0000000-1000000", "line 2: sccp.auto_numbers: ", "1 to 1000000"},
+	{"sccp:\n  auto_numbers: 0-0", "line 2: sccp.auto_numbers: ", "above 0"},
+	{"sccp:\n  auto_numbers: 1000-199x", "line 2: sccp.auto_numbers: ", "digits"},
 	{"sccp:\n  max_connections: 0", "line 2: sccp.max_connections: ", ""},
 	{"sccp:\n  max_preauth: 0", "line 2: sccp.max_preauth: ", ""},
 	{"enrol:\n  capf_port: 70000", "line 2: enrol.capf_port: ", "65535"},
@@ -329,6 +340,8 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->sccp.max_connections, 20000);
 	CU_ASSERT_EQUAL(c->sccp.max_preauth, 4096);
 	CU_ASSERT_EQUAL(c->sccp.handshake_s, 10);
+	CU_ASSERT(c->sccp.keepalive_grace_s == 45 && c->sccp.register_rate == 2000 && c->sccp.reset_rate == 20 && c->sccp.mic_only &&
+	          c->sccp.duplicate == CFG_DUPLICATE_EVICT && c->sccp.auto_last == 0);
 	CU_ASSERT_STRING_EQUAL(c->signer.kek_file, "/var/lib/ravelin/signer/kek");
 	CU_ASSERT_PTR_NULL(c->signer.pkcs11_uri);
 	CU_ASSERT_STRING_EQUAL(c->signer.cluster_name, "ravelin");

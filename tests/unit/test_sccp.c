@@ -105,7 +105,7 @@ static void start(enum cp_device_mode mode, uint32_t handshake_ms)
 	                                  .cert_name = pki_name_device,
 	                                  .alarm = alarm_cb,
 	                                  .call = &call_ops,
-	                                  .keepalive_s = 30,
+	                                  .keepalive_s = 30, .grace_s = 45,
 	                                  .date_template = "D/M/Y",
 	                                  .server_name = "cm1"};
 	STACK_OF(X509) *trust = sk_X509_new_null();

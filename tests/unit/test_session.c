@@ -223,7 +223,7 @@ static void fresh(enum cp_device_mode mode)
 	                                  .cert_name = cert_name,
 	                                  .alarm = alarm_cb,
 	                                  .call = &call_ops,
-	                                  .keepalive_s = 30,
+	                                  .keepalive_s = 30, .grace_s = 45,
 	                                  .date_template = "D/M/Y",
 	                                  .server_name = "cm1",
 	                                  .now_ms = fake_now,
@@ -815,6 +815,7 @@ static void test_record_changes(void)
 	CU_ASSERT_EQUAL(next_id(&w), CP_SCCP_RESET);
 	devices[0].mode = CP_DEVICE_ENCRYPTED; /* the clear connection is no longer good enough */
 	cp_sccp_device_changed(sccp, NAME);
+	CU_ASSERT_EQUAL(next_id(&w), CP_SCCP_RESET); /* so that it loads its file and comes back as it must */
 	CU_ASSERT(w.closed && strstr(events, "gone:4") != NULL);
 	cp_session_closed(p, CP_GONE_CLOSED);
 	fresh(CP_DEVICE_NONSECURE);
@@ -824,6 +825,55 @@ static void test_record_changes(void)
 	cp_sccp_device_changed(sccp, NAME);
 	CU_ASSERT_TRUE(w.closed);
 	cp_session_closed(p, CP_GONE_CLOSED);
+}
+
+/* A reset is of what a phone loads at its start (001:L316, 004b:SEC-09), and so many a second. */
+static void test_resets(void)
+{
+	static uint8_t keep[CP_SCCP_FRAME_MAX];
+	static struct wire w[3];
+	struct cp_sccp_frame f;
+	struct cp_phone *p[2];
+
+	fresh(CP_DEVICE_NONSECURE);
+	p[0] = registered_phone(&w[0], 17);
+	p[1] = connect_phone(&w[1], false, false, NULL);
+	say_register(p[1], "SEP000000000002", 17);
+	w[1].len = 0;
+	devices[0].line_cnt = 1;
+	cp_sccp_device_changed(sccp, NAME);
+	CU_ASSERT(next(&w[0], &f, keep) && f.id == CP_SCCP_RESET && f.body[0] == 2);
+	strcpy(devices[0].load, "SCCP45.9-4-2SR3-1S");
+	cp_sccp_device_changed(sccp, NAME);
+	CU_ASSERT(next(&w[0], &f, keep) && f.id == CP_SCCP_RESET && f.body[0] == 1);
+	CU_ASSERT(cp_sccp_stats(sccp)->restarts == 1 && cp_sccp_stats(sccp)->resets == 1);
+
+	now_ms += 1000;
+	CU_ASSERT_EQUAL(cp_sccp_reset(sccp, CP_SCCP_RESET_RESTART, NULL, NULL, 1), 2);
+	CU_ASSERT_EQUAL(cp_sccp_resets_waiting(sccp), 1); /* one each second */
+	CU_ASSERT_EQUAL((w[0].len > 0) + (w[1].len > 0), 1);
+	CU_ASSERT_EQUAL(cp_sccp_reset(sccp, CP_SCCP_RESET_RESET, NULL, NULL, 0), 2); /* who waits is not told twice */
+	CU_ASSERT_EQUAL(cp_sccp_resets_waiting(sccp), 2);
+	w[0].len = w[1].len = 0;
+	now_ms += 999;
+	cp_sccp_tick(sccp);
+	CU_ASSERT_EQUAL(w[0].len + w[1].len, 0);
+	for (int i = 0; i < 2; i++) {
+		now_ms += 1000;
+		cp_sccp_tick(sccp);
+		CU_ASSERT_EQUAL(cp_sccp_resets_waiting(sccp), 1 - (unsigned)i);
+	}
+	CU_ASSERT(next(&w[0], &f, keep) && f.id == CP_SCCP_RESET && f.body[0] == 1 && w[0].len == 0); /* the heavier of both */
+	CU_ASSERT(next(&w[1], &f, keep) && f.id == CP_SCCP_RESET && f.body[0] == 1 && w[1].len == 0);
+	now_ms += 1000;
+	CU_ASSERT_EQUAL(cp_sccp_reset(sccp, CP_SCCP_RESET_RESTART, NULL, NULL, 0), 2); /* the usual rate again: both at once */
+	CU_ASSERT_EQUAL(cp_sccp_resets_waiting(sccp), 0);
+	now_ms += 1000;
+	cp_sccp_reset(sccp, CP_SCCP_RESET_RESTART, NULL, NULL, 1);
+	cp_session_closed(p[0], CP_GONE_CLOSED); /* one of them waits: gone, with its place */
+	cp_session_closed(p[1], CP_GONE_CLOSED);
+	CU_ASSERT_EQUAL(cp_sccp_resets_waiting(sccp), 0);
+	CU_ASSERT_FALSE(cp_sccp_reset_one(sccp, NAME, CP_SCCP_RESET_RESET));
 }
 
 static void test_show(void)
@@ -872,6 +922,7 @@ static CU_TestInfo tests[] = {
 	{"keep-alive timeout", test_keepalive_timeout},
 	{"one name per connection", test_one_name_per_connection},
 	{"record changes", test_record_changes},
+	{"resets, and how many a second", test_resets},
 	{"show registrations", test_show},
 	CU_TEST_INFO_NULL,
 };

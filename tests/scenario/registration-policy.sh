@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Policies of registration: phones without a record in a non-secure cluster, and not in mixed mode (004b:CTL-17, CTL-18, R-01; 004a:L665); the
+# record is synced before the phone is answered, so a kill -9 behind the answer leaves it; two phones of one name; LSC or MIC; NULL-SHA for
+# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones. No dataplane: nobody calls.
+# RAVELIN_BUILD: build directory. As root; exit 0 or 1.
+# May run beside another.
+set -u
+SC_NAME=rpol
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
+HERE=$(dirname "${BASH_SOURCE[0]}")
+
+ns_up || die "network namespaces could not be made"
+sc_phones $(seq 1 12)
+appliance_config "provision: {listen: 10.77.1.1, auto_registration: true}" || die "configuration"
+sed -i 's/^  listen: 10.77.1.1$/&\n  legacy_tls: true\n  duplicate: refuse\n  mic_only: refuse\n  auto_numbers: 0801-0802/' "$WORK/ravelin.yaml"
+P=$WORK/pki
+mkdir "$P"
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/O=Vendor/CN=Vendor CA" -keyout "$P/ca.key" -out "$P/ca.crt" \
+	-addext keyUsage=critical,keyCertSign 2>/dev/null &&
+	printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature,keyEncipherment\nextendedKeyUsage=clientAuth\n' >"$P/ext" &&
+	openssl req -newkey rsa:2048 -nodes -subj "/O=Vendor/CN=CP-7962-$(sc_phone_name 3)" -keyout "$P/mic.key" -out "$P/mic.csr" 2>/dev/null &&
+	openssl x509 -req -in "$P/mic.csr" -CA "$P/ca.crt" -CAkey "$P/ca.key" -CAcreateserial -days 20 -extfile "$P/ext" -out "$P/mic.crt" 2>/dev/null &&
+	cat "$P/mic.key" "$P/mic.crt" >"$P/mic.pem" || die "openssl made no certificates"
+up() { ctl_holds status 'has("registered")'; }
+daemon signer
+daemon controlplane
+wait_for 60 up || die "the controlplane did not come up: $(tail -n 3 "$WORK/controlplane.log")"
+D() { sc_phone_name "$1"; }
+phone_as() { # N SOURCE-N OPTIONS...
+	local n=$1 from=$2
+	shift 2
+	in_phone timeout -k 2 30 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(D "$n")" --source "$(sc_phone_ip "$from")" \
+		--duration 0.5 --timeout 6 --retry 0 --report "$WORK/p$from.json" "$@" >"$WORK/p$from.log" 2>&1
+}
+
+step "phones without a record, in a non-secure cluster"
+phone_as 9 9 --tcp
+check_json "the first one registers" "$WORK/p9.json" '.registered and .ready'
+kill -9 "$(cat "$WORK/controlplane.pid")"
+while kill -0 "$(cat "$WORK/controlplane.pid")" 2>/dev/null; do sleep 0.05; done
+daemon controlplane
+wait_for 60 up || die "the controlplane did not come back"
+check_ctl "its record outlives a kill -9: the next number, its model" "device show $(D 9)" \
+	'.mode == "nonsecure" and .lines[0].number == "0801" and .model == "7942"'
+phone_as 9 9 --tcp
+check_json "it registers with it" "$WORK/p9.json" '.registered'
+phone_as 10 10 --tcp
+check_json "the second one registers" "$WORK/p10.json" '.registered'
+phone_as 11 11 --tcp
+check_json "the third one finds no number" "$WORK/p11.json" '.registered == false'
+check_ctl "and an alarm says so" "show alarms" 'any(.[]; .id == "auto-numbers-used-up" and (.text | test("remedy")))'
+check "a device goes" ctl device del "$(D 10)"
+check_ctl "the alarm with it" "show alarms" 'all(.[]; .id != "auto-numbers-used-up")'
+phone_as 11 11 --tcp
+check_json "the third one registers" "$WORK/p11.json" '.registered'
+check_ctl "each record is in the audit" "show audit --max 100" '[.. | strings | select(test("auto-registration"))] | length >= 3'
+
+step "two phones of one name"
+phone_as 9 9 --tcp --duration 20 & FIRST=$!
+soon_ctl "the first is there" 5 "show registrations" 'length == 1'
+phone_as 9 12 --tcp
+check_json "the second is refused: the first one answers" "$WORK/p12.json" '.registered == false'
+check_ctl "an alarm names it and the other address" "show alarms" \
+	"any(.[]; .id == \"sccp-duplicate\" and .subject == \"$(D 9)\" and (.text | test(\"$(sc_phone_ip 12)\")))"
+kill -STOP $(pgrep -f "^[^ ]*ravelin-phonesim .*--report $WORK/p9.json ") # timeout(1) does not match: it begins otherwise
+phone_as 9 12 --tcp
+check_json "but gets in when that one does not answer" "$WORK/p12.json" '.registered'
+check_ctl "the alarm is over" "show alarms" 'all(.[]; .id != "sccp-duplicate")'
+kill -KILL $(pgrep -f "^[^ ]*ravelin-phonesim .*--report $WORK/p9.json ")
+wait $FIRST 2>/dev/null
+
+step "mixed mode"
+check "the CTL is made" ctl utils ctl set-cluster mixed-mode
+check_ctl "an alarm: no auto-registration" "show alarms" 'any(.[]; .id == "auto-registration-off")'
+check "a device goes" ctl device del "$(D 11)"
+phone_as 11 11 --tcp
+check_json "a phone without a record is refused" "$WORK/p11.json" '.registered == false'
+check_ctl "and none is made" "show devices" "all(.[]; .name != \"$(D 11)\")"
+
+step "LSC or MIC, and NULL-SHA"
+sc_device 1 authenticated && sc_device 2 encrypted && sc_device 3 encrypted || die devices
+check "the vendor's CA is trusted" ctl cert upload --store CallManager-trust "$P/ca.crt"
+phone_as 3 3 --tls --ca "$WORK/ca.pem" --cert "$P/mic.pem"
+check_json "a MIC is not enough" "$WORK/p3.json" '.registered == false'
+check_ctl "the alarm says what to do" "show alarms" 'any(.[]; .id == "sccp-mic-only" and (.text | test("capf set")))'
+phone_as 3 3 --tls --ca "$WORK/ca.pem" --cert "$WORK/$(D 3).pem"
+check_json "an LSC is" "$WORK/p3.json" '.registered'
+old() { # N CIPHER VERSION
+	in_phone timeout 15 python3 "$HERE/registration_peer.py" 10.77.1.1:2443 "$(sc_phone_ip "$1")" "$(D "$1")" "$WORK/$(D "$1").pem" "$2" "$3" \
+		>"$WORK/old.json" 2>>"$WORK/checks.log"
+}
+old 1 NULL-SHA TLSv1
+check_json "authenticated device: TLS 1.0 with NULL-SHA registers (0x81)" "$WORK/old.json" '.cipher == "NULL-SHA" and .answers[0] == 129 and .plain'
+old 2 NULL-SHA TLSv1
+check_json "encrypted device: it does not (0x9d)" "$WORK/old.json" '.cipher == "NULL-SHA" and .answers[0] == 157 and .text == "TLS without encryption"'
+check_ctl "an alarm names it" "show alarms" "any(.[]; .id == \"sccp-tls-weak\" and .subject == \"$(D 2)\")"
+old 2 AES128-SHA TLSv1
+check_json "with AES128-SHA it does" "$WORK/old.json" '.cipher == "AES128-SHA" and .answers[0] == 129 and (.plain | not)'
+old 1 NULL-MD5 TLSv1
+check_json "NULL-MD5 is refused" "$WORK/old.json" '.cipher == null'
+check_ctl "counted by kind" "show counters" '.sccp.refused["sccp-tls-weak"] == 1 and .sccp.auto_added >= 2 and .sccp.probes >= 2'
+
+kill "$(cat "$WORK/controlplane.pid")"
+gone() { ! kill -0 "$(cat "$WORK/controlplane.pid")" 2>/dev/null; }
+check "the controlplane stops" wait_for 20 gone
+check "cleanly" grep -q 'event=stopped clean=1' "$WORK/controlplane.log"
+sc_end
