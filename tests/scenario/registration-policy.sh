@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Policies of registration: phones without a record in a non-secure cluster, and not in mixed mode (004b:CTL-17, CTL-18, R-01; 004a:L665); the
+# Policies of registration: phones without a record in a non-secure cluster, and not in mixed mode (004b:CTL-17, CTL-18, R-01); the
 # record is synced before the phone is answered, so a kill -9 behind the answer leaves it; two phones of one name; LSC or MIC; NULL-SHA for
-# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones. No dataplane: nobody calls.
+# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones (004c:TR-03). No dataplane: nobody calls.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1.
 # May run beside another.
 set -u

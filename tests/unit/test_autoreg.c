@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * controlplane/sccp/autoreg.c: records for phones that register without one, in a store: the next free number, the end of the range and
- * its alarm, never in mixed mode. 004a:L665; 004b:CTL-17, CTL-18, R-01.
+ * its alarm, never in mixed mode. 001:R-01; 004b:CTL-17, CTL-18, R-01; line 665 of 004a.
  */
 #include <errno.h>
 #include <event2/event.h>

@@ -474,7 +474,7 @@ static const struct {
 	{"004c:TR-03", "sccp-tls-incompatible"},
 	{"004b:CTL-18", "sccp-clear-registration"}, /* secure devices use the secure port */
 	{"004b:R-23", "sccp-cert-missing"},         /* secure mode, no certificate: registration fails */
-	{"001:K1-07", "sccp-mic-only"},
+	{"000:P0-24", "sccp-mic-only"},
 };
 
 static void test_every_refusal_says_all(void)

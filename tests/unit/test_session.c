@@ -827,7 +827,7 @@ static void test_record_changes(void)
 	cp_session_closed(p, CP_GONE_CLOSED);
 }
 
-/* A reset is of what a phone loads at its start (001:L316, 004b:SEC-09), and so many a second. */
+/* A reset is of what a phone loads at its start (001:L316, L317; 004a:SVC-04; 004b:SEC-09), and so many a second. */
 static void test_resets(void)
 {
 	static uint8_t keep[CP_SCCP_FRAME_MAX];
