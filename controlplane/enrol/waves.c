@@ -484,6 +484,9 @@ static void look_at(struct look *k, struct live *l, uint32_t at, const char *dev
 	struct cp_wave_item item;
 
 	cp_wave_item_get(l->w, at, &item);
+	/* nothing is due for most: their records are not read for that */
+	if (k->now < item.set_us + (int64_t)wave->within_min * 60 * SECOND_US && k->now >= item.set_us && (!wave->reset || item.reset_us != 0))
+		return;
 	if (item.state != CP_WAVE_SET || cp_store_capf_op(app->store, device, &rec) < 0)
 		return;
 	if (rec.id == item.op_id && rec.status == CP_CAPF_ST_PENDING) {
