@@ -182,7 +182,26 @@ static enum cp_device_mode device_mode(void *ctx, const struct cp_device *dev)
 
 static int cert_name(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX])
 {
-	return pki_name_device(cert, ret_name);
+	const X509_NAME *subject = X509_get_subject_name(cert);
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1), len;
+	const ASN1_STRING *cn;
+	char name[CP_DEVICE_NAME_MAX];
+
+	if (pki_name_device(cert, ret_name) == 0)
+		return 0;
+	/* 004a:PKI-09: a voice-mail port's, which its server signed: one common name, the port's */
+	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+		return -EACCES;
+	cn = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+	len = ASN1_STRING_length(cn);
+	if (len <= 0 || len >= (int)sizeof(name))
+		return -EACCES;
+	memcpy(name, ASN1_STRING_get0_data(cn), (size_t)len);
+	name[len] = '\0';
+	if (strlen(name) != (size_t)len || !cp_vm_port_name_ok(name))
+		return -EACCES;
+	memcpy(ret_name, name, (size_t)len + 1);
+	return 0;
 }
 
 /* It believed our certificate, and showed its own: the ledger notes both. A MIC is no LSC: only what our CAPF issued is one. */
@@ -275,6 +294,8 @@ static void phone_seen(void *ctx, const char *device, const struct cfg_addr *add
 {
 	struct cp_app *app = ctx;
 
+	if (!cp_device_name_ok(device)) /* a voice-mail port: it has neither lists, nor files, nor an LSC of ours */
+		return;
 	if (here && app->ledger != NULL)
 		cp_ledger_here(app->ledger, device, addr);
 	if (here && cert != NULL && app->ledger != NULL)

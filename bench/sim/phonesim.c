@@ -28,7 +28,7 @@ static const char help[] =
 	"  --ca FILE              PEM with the certificates that may issue the server's; --insecure: any\n"
 	"  --tls-version 1.2|1.3  only this one\n"
 	"  --source IP            own signalling address\n"
-	"  --name SEP...          device name, SEP and 12 hex digits\n"
+	"  --name SEP...          device name, SEP and 12 hex digits; or a voice-mail port's\n"
 	"  --protocol N           highest SCCP protocol version, 3 to 22 (17)\n"
 	"  --device-type N        number of the phone's model (434: 7942)\n"
 	"  --retry MS             come back so long after a loss (1000); 0: do not\n"
@@ -452,8 +452,8 @@ static void check(struct app *a)
 		usage("one of --tls and --tcp", NULL);
 	if (sim_addr_parse(a->server, a->tls ? 2443 : 2000, &a->phone.server) < 0)
 		usage("not an address", a->server);
-	if (a->load.phones == 0 && (a->name == NULL || !is_name(a->name)))
-		usage("--name wants SEP and 12 hex digits (upper case)", a->name);
+	if (a->load.phones == 0 && (a->name == NULL || (!is_name(a->name) && (strlen(a->name) > 15 || strstr(a->name, "-VI") == NULL))))
+		usage("--name wants SEP and 12 hex digits (upper case), or a voice-mail port's name (CiscoUM-VI1)", a->name);
 	if (!is_name(a->load.first))
 		usage("--first wants SEP and 12 hex digits (upper case)", a->load.first);
 	if (a->tls && a->ca == NULL && !a->insecure)

@@ -17,6 +17,7 @@
 #include "sccp/resets.h"
 #include "srst.h"
 #include "store/phonecfg.h"
+#include "vm.h"
 
 #define RETRY_MS  20
 #define TRIES_MAX 250 /* of a change that something is in the way of: 5 s */
@@ -486,6 +487,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		rc = cp_phones_create(c, admin, &c->phones);
 	if (rc == 0)
 		rc = cp_srsts_create(c, admin, &c->srsts);
+	if (rc == 0)
+		rc = cmds_vm(c, admin);
 	admin->stop = stop;
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;

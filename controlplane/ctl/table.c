@@ -316,6 +316,20 @@ static const struct ctl_opt srst_cert_opts[] = {
 	RESET_OPT,
 	END,
 };
+static const struct ctl_opt vm_add_opts[] = {
+	{"--ports", "N", CTL_INT, "ports", NULL, true, "so many new ports: NAME-VI1, NAME-VI2, ..."},
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "of a new server: nonsecure (default), authenticated or encrypted"},
+	END,
+};
+static const struct ctl_opt vm_port_opts[] = {
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "nonsecure, authenticated or encrypted: as at the voice-mail server"},
+	{"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists"},
+	END,
+};
+static const struct ctl_opt vm_list_opts[] = {
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "only ports of this mode"},
+	END,
+};
 static const struct ctl_opt srst_fetch_opts[] = {
 	{"--timeout", "S", CTL_INT, "timeout_s", NULL, false, "wait so long for the gateway, 1 to 60 (10)"},
 	END,
@@ -497,6 +511,11 @@ const struct ctl_cmd ctl_commands[] = {
 	{"srst show", "srst.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one SRST reference"},
 	{"srst del", "srst.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete one that nothing uses"},
 	{"show srst", "show.srst", NO_POS, NULL, CTL_PLAIN, "SRST references"},
+	{"vm server add", "vm.server.add", POS("NAME", "name"), vm_add_opts, CTL_PLAIN,
+	 "a voice-mail server, or more ports of one, which take its mode; a port gets its number by line add"},
+	{"vm port set", "device.set", POS("PORT", "name"), vm_port_opts, CTL_PLAIN, "change a voice-mail port; reset it and the server's side"},
+	{"vm port del", "device.del", POS("PORT", "name"), NULL, CTL_PLAIN, "delete a voice-mail port and its number"},
+	{"show vm", "show.vm", NO_POS, vm_list_opts, CTL_PLAIN, "voice-mail ports"},
 	{"cluster set", "cluster.set", NO_POS, cluster_opts, CTL_PLAIN, "settings of all phones, unless profile or device say otherwise"},
 	{"cluster show", "cluster.show", NO_POS, NULL, CTL_PLAIN, "these settings"},
 	{"explain", "explain", POS("NAME", "name"), NULL, CTL_PLAIN,

@@ -225,6 +225,8 @@ static void index_one(void *ctx, const struct cp_device *dev)
 	struct walk *w = ctx;
 	enum pki_tl_class other = (enum pki_tl_class)w->f->env.cfg->provision.default_class;
 
+	if (!cp_device_name_ok(dev->name)) /* voice-mail ports fetch no files */
+		return;
 	if (strcmp(w->profile, dev->profile) != 0) {
 		struct cp_profile p;
 
@@ -259,7 +261,7 @@ void cp_files_index(struct cp_files *f, const char *device)
 
 	if (dev != NULL)
 		index_one(&w, dev);
-	else
+	else if (cp_device_name_ok(device))
 		cp_index_set(f->index, device, 0, PKI_CLASS_MODERN);
 }
 

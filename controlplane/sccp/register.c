@@ -45,9 +45,19 @@ int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev, enum
 		*ret_sec = CP_PHONE_AUTHENTICATED;
 		return 0;
 	default:
+		/* 004b:VM-04: both ends' modes are equal, or the port does not register; a phone is let in with the alarm. */
+		if (cp_vm_port_name_ok(dev->name))
+			return 1 + CP_SCCP_REF_NONSECURE_TLS;
 		*ret_sec = CP_PHONE_NONSECURE;
 		return 0;
 	}
+}
+
+static const char *refused_words(const struct cp_device *dev)
+{
+	if (cp_vm_port_name_ok(dev->name))
+		return "a voice-mail port whose mode is not that of its server: set them equal and reset both";
+	return dev->mode == CP_DEVICE_ENCRYPTED ? "an encrypted device" : "an authenticated device";
 }
 
 static void reject_text(struct cp_phone *p, const char *text)
@@ -377,8 +387,7 @@ static void go_on(struct cp_phone *p, const struct cp_sccp_register *reg, enum c
 	}
 	refused = cp_session_admit(p, dev, &sec);
 	if (refused != 0) {
-		reject(p, (enum cp_sccp_refusal)(refused - 1), reg->name,
-		       dev->mode == CP_DEVICE_ENCRYPTED ? "an encrypted device" : "an authenticated device");
+		reject(p, (enum cp_sccp_refusal)(refused - 1), reg->name, refused_words(dev));
 		return;
 	}
 	if (!p->token && !take_place(s, &wait_s)) {

@@ -216,8 +216,8 @@ int cp_change_device_del(struct cp_change *c, const char *name, char *why, size_
 	bool there;
 	int rc = 0;
 
-	if (!cp_device_name_ok(name))
-		return no(why, size, -EINVAL, "name %s is not SEP and 12 upper-case hex digits", cfg_q(name));
+	if (!cp_device_name_ok(name) && !cp_vm_port_name_ok(name))
+		return no(why, size, -EINVAL, "name %s is not SEP and 12 upper-case hex digits, nor a voice-mail port's", cfg_q(name));
 	if (cp_store_pending(c->store, CP_CF_DEVICE, name, strlen(name)))
 		return no(why, size, -EBUSY, "device %s is being changed", name);
 	old = current(c, &c->devs, CP_CF_DEVICE, name, &there);

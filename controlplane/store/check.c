@@ -34,6 +34,21 @@ bool cp_device_name_ok(const char *name)
 	return true;
 }
 
+bool cp_vm_port_name_ok(const char *name)
+{
+	const char *dash = strrchr(name, '-');
+	size_t n = strlen(name), server = dash != NULL ? (size_t)(dash - name) : 0;
+
+	if (n >= CP_DEVICE_NAME_MAX || server == 0 || strncmp(name, "SEP", 3) == 0 || strncmp(dash, "-VI", 3) != 0)
+		return false;
+	for (size_t i = 0; i < server; i++)
+		if (!(name[i] >= 'A' && name[i] <= 'Z') && !(name[i] >= 'a' && name[i] <= 'z') &&
+		    !(i > 0 && ((name[i] >= '0' && name[i] <= '9') || name[i] == '-')))
+			return false;
+	n = strlen(dash + 3);
+	return n >= 1 && n <= 3 && dash[3] != '0' && strspn(dash + 3, "0123456789") == n;
+}
+
 bool cp_number_ok(const char *number)
 {
 	size_t n = strlen(number);
@@ -147,8 +162,8 @@ int cp_device_mode_parse(const char *name, enum cp_device_mode *ret)
 
 int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 {
-	if (!cp_device_name_ok(dev->name))
-		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits", cfg_q(dev->name));
+	if (!cp_device_name_ok(dev->name) && !cp_vm_port_name_ok(dev->name))
+		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits, nor a voice-mail port's", cfg_q(dev->name));
 	if (dev->mode < CP_DEVICE_NONSECURE || dev->mode > CP_DEVICE_ENCRYPTED)
 		return bad(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
 	if (dev->suite > DP_AES_CM_128_HMAC_SHA1_32) /* SCCP has no number for others */

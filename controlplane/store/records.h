@@ -75,7 +75,7 @@ struct cp_line {
 };
 
 struct cp_device { /* key: name */
-	char name[CP_DEVICE_NAME_MAX]; /* SEP + 12 upper-case hex digits */
+	char name[CP_DEVICE_NAME_MAX]; /* SEP + 12 upper-case hex digits, or a voice-mail port's */
 	enum cp_device_mode mode;
 	char description[CP_TEXT_MAX];
 	char model[CP_TEXT_MAX];
@@ -206,7 +206,9 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t why_size);
 int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t why_size);
 int cp_sa_check(const struct cp_sa *sa, char *why, size_t why_size);
 
-bool cp_device_name_ok(const char *name);
+bool cp_device_name_ok(const char *name); /* a phone's */
+/** A voice-mail port's: its server's name, "-VI", a number from 1 to 999: CiscoUM-VI1. Letters, digits and '-', below CP_DEVICE_NAME_MAX. */
+bool cp_vm_port_name_ok(const char *name);
 bool cp_number_ok(const char *number);   /* 1..32 of 0-9 * # +; '+' only first */
 bool cp_gw_name_ok(const char *name);
 bool cp_endpoint_name_ok(const char *name);

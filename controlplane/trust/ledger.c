@@ -206,6 +206,8 @@ static int device_there(struct cp_ledger *l, const struct cp_device *dev)
 {
 	struct entry *e = cp_ledger_any(l, dev->name);
 
+	if (!cp_device_name_ok(dev->name)) /* voice-mail ports hold no lists */
+		return 0;
 	if (e == NULL)
 		e = add(l, dev->name);
 	if (e == NULL)

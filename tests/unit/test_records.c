@@ -323,6 +323,16 @@ static void test_names(void)
 	big[63] = 'a';
 	big[64] = '\0';
 	CU_ASSERT(!cp_text_ok(big) && !cp_gw_name_ok(big) && !cp_endpoint_name_ok(big));
+	{
+		static const char *const ports[] = {"CiscoUM-VI1", "a-VI999", "Unity-2-VI10", "CiscoUMxxx-VI99"};
+		static const char *const not_ports[] = {"CiscoUM-VI0", "CiscoUM-VI01", "CiscoUM-VI1000", "-VI1", "1-VI1", "SEP1-VI1", "CiscoUM-VI",
+							"CiscoUM-VI1x", "CiscoUM-V1", "Cisco.UM-VI1", "CiscoUMxxx-VI999", "CiscoUM", ""};
+
+		for (unsigned i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+			CU_ASSERT(cp_vm_port_name_ok(ports[i]) && !cp_device_name_ok(ports[i]));
+		for (unsigned i = 0; i < sizeof(not_ports) / sizeof(not_ports[0]); i++)
+			CU_ASSERT_FALSE(cp_vm_port_name_ok(not_ports[i]));
+	}
 }
 
 static void test_validity(void)
