@@ -391,7 +391,7 @@ static bool is_credential(const char *text)
 static void do_ident_keys(struct cfg_ctx *c, struct cfg_signer *s, const struct raw_signer *r)
 {
 	static const char *const names[] = {"CAPF",   "SAST1", "SAST2",   "TFTP",     "ITLRecovery", "CallManager",
-					    "TVS",    "HTTPS", "TFTP-EC", "CAPF-TLS", "IPsec",       NULL};
+					    "TVS",    "HTTPS", "TFTP-EC", "CAPF-TLS", "IPsec",       "CAPF-RA", NULL};
 	static const char *const kinds[] = {"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384", NULL};
 	char path[60];
 

@@ -212,6 +212,19 @@ struct cfg_ctl_provider {
 	uint16_t port;  /* 0: off; CallManager's is 2444 */
 };
 
+struct cfg_scep { /* the CA of a third party that issues phones' certificates (RFC 8894) */
+	char *url;            /* http://HOST[:PORT]/PATH; NULL: none */
+	char *identifier;     /* of the CA or its profile at that server: the parameter of GetCACert and GetCACaps; "" none */
+	uint8_t ca_sha256[32]; /* of the CA's certificate */
+	char *challenge;      /* file with the challenge password, mode 0400, or "credential:NAME"; NULL: none */
+	uint16_t timeout_s;   /* 20: of one exchange */
+	uint32_t poll_s;      /* 300: between two questions about a request that waits */
+	uint16_t give_up_h;   /* 168: a request that still waits then has failed */
+	bool old_crypto;      /* false: SHA-1, triple DES and DES are taken from the CA */
+};
+
+enum { CFG_ISSUER_OWN, CFG_ISSUER_BATCH, CFG_ISSUER_SCEP };
+
 struct cfg_enrol { /* where phones get their certificates, and ask about others' */
 	char *listen;             /* "0.0.0.0" */
 	uint16_t capf_port;       /* 3804; 0: off */
@@ -223,6 +236,8 @@ struct cfg_enrol { /* where phones get their certificates, and ask about others'
 	uint16_t handshake_s;     /* 90: old phones take a minute with a 2,048-bit key (004b:CAPF-08) */
 	uint16_t expires_days;    /* 10: an operation without a deadline of its own is given up then */
 	uint16_t crl_days;        /* 7: validity of the revocation list; made anew at half of it */
+	uint8_t issuer;           /* CFG_ISSUER_*: who issues phones' certificates; own */
+	struct cfg_scep scep;
 	bool old_keys;            /* false: RSA keys of 512 and 1024 bits may be asked of phones that can do no better */
 };
 

@@ -9,6 +9,7 @@
 #include "raw.h"
 #include "values.h"
 
+static const char *const issuers[] = {"own", "batch", "scep", NULL};
 static const char *const classes[] = {"", "79xx", "modern", NULL};
 
 static void do_oauth(struct cfg_ctx *c, struct cfg_oauth *o, const struct raw_oauth *r)
@@ -106,6 +107,45 @@ void cfg_do_ctl_provider(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ct
 	NUM(ctl_provider, port, 0, 0, 65535);
 }
 
+/* http://HOST[:PORT]/PATH: SCEP protects its messages itself, and needs no TLS (RFC 8894 4.1). */
+static bool is_url(const char *url)
+{
+	size_t n = strncmp(url, "http://", 7) == 0 ? strcspn(url + 7, "/") : 0;
+
+	if (n == 0 || n > 255 || url[7 + n] != '/' || strlen(url) > 1000)
+		return false;
+	for (const char *p = url; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~' || *p == '?' || *p == '#' || *p == '@')
+			return false;
+	return true;
+}
+
+static void do_scep(struct cfg_ctx *c, struct cfg *cfg, const struct raw_scep *r)
+{
+	struct cfg_scep *s = &cfg->enrol.scep;
+	static const char *const none = "";
+
+	TEXT(enrol.scep, url, NULL);
+	TEXT(enrol.scep, identifier, none);
+	TEXT(enrol.scep, challenge, NULL);
+	if (c->rc != 0)
+		return;
+	NUM(enrol.scep, timeout_s, 20, 1, 55);
+	NUM(enrol.scep, poll_s, 300, 1, 86400);
+	NUM(enrol.scep, give_up_h, 168, 1, 8760);
+	WORD(enrol.scep, old_crypto, 0, cfg_truth);
+	if (s->url != NULL && !is_url(s->url))
+		cfg_bad(c, "enrol.scep.url", "%s is not http://HOST[:PORT]/PATH without a query", cfg_q(s->url));
+	if (strlen(s->identifier) > 128)
+		cfg_bad(c, "enrol.scep.identifier", "more than 128 characters");
+	if (s->challenge != NULL && s->challenge[0] != '/' && strncmp(s->challenge, "credential:", 11) != 0)
+		cfg_bad(c, "enrol.scep.challenge", "%s is neither an absolute path nor credential:NAME", cfg_q(s->challenge));
+	if (s->url != NULL && (r->ca_sha256 == NULL || strlen(r->ca_sha256) != 64 || cfg_hex_parse(r->ca_sha256, s->ca_sha256, 32) < 0))
+		cfg_bad(c, "enrol.scep.ca_sha256", "is not the SHA-256 of the CA's certificate: 64 hex digits");
+	if (cfg->enrol.issuer == CFG_ISSUER_SCEP && s->url == NULL)
+		cfg_bad(c, "enrol.scep.url", "missing, and enrol.issuer is scep");
+}
+
 void cfg_do_enrol(struct cfg_ctx *c, struct cfg *cfg, const struct raw_enrol *r)
 {
 	const struct cfg_enrol *e = &cfg->enrol;
@@ -127,6 +167,8 @@ void cfg_do_enrol(struct cfg_ctx *c, struct cfg *cfg, const struct raw_enrol *r)
 	NUM(enrol, expires_days, 10, 1, 3650);
 	NUM(enrol, crl_days, 7, 1, 365);
 	WORD(enrol, old_keys, 0, cfg_truth);
+	WORD(enrol, issuer, CFG_ISSUER_OWN, issuers);
+	do_scep(c, cfg, r->scep != NULL ? r->scep : &(struct raw_scep){0});
 }
 
 void cfg_free_provision(struct cfg *cfg)
@@ -142,4 +184,7 @@ void cfg_free_provision(struct cfg *cfg)
 	free(p->oauth.scope);
 	free(cfg->ctl_provider.listen);
 	free(cfg->enrol.listen);
+	free(cfg->enrol.scep.url);
+	free(cfg->enrol.scep.identifier);
+	free(cfg->enrol.scep.challenge);
 }

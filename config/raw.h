@@ -124,12 +124,20 @@ struct raw_ctl_provider {
 	char *listen, *port;
 };
 
+struct raw_scep {
+	char *url, *identifier, *ca_sha256, *challenge;
+	char *timeout_s, *poll_s, *give_up_h;
+	char *old_crypto;
+};
+
 struct raw_enrol {
 	char *listen;
 	char *capf_port, *tvs_port, *tvs_ttl_s;
 	char *max_connections, *max_preauth, *max_source, *handshake_s;
 	char *expires_days, *crl_days;
 	char *old_keys;
+	char *issuer;
+	struct raw_scep *scep;
 };
 
 struct raw_capture {

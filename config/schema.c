@@ -186,6 +186,18 @@ static const cyaml_schema_field_t ctl_provider_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t scep_fields[] = {
+	TEXT(raw_scep, url),
+	TEXT(raw_scep, identifier),
+	TEXT(raw_scep, ca_sha256),
+	TEXT(raw_scep, challenge),
+	TEXT(raw_scep, timeout_s),
+	TEXT(raw_scep, poll_s),
+	TEXT(raw_scep, give_up_h),
+	TEXT(raw_scep, old_crypto),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t enrol_fields[] = {
 	TEXT(raw_enrol, listen),
 	TEXT(raw_enrol, capf_port),
@@ -198,6 +210,8 @@ static const cyaml_schema_field_t enrol_fields[] = {
 	TEXT(raw_enrol, expires_days),
 	TEXT(raw_enrol, crl_days),
 	TEXT(raw_enrol, old_keys),
+	TEXT(raw_enrol, issuer),
+	CYAML_FIELD_MAPPING_PTR("scep", OPT | CYAML_FLAG_POINTER_NULL, struct raw_enrol, scep, scep_fields),
 	CYAML_FIELD_END,
 };
 

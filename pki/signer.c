@@ -24,6 +24,7 @@ static const struct {
 	[PKI_SIGNER_RETIRE] = {"retire", "n", ""},
 	[PKI_SIGNER_BACKUP] = {"backup", "ua", "uab"},
 	[PKI_SIGNER_CRL] = {"crl", "nuva", "ua"},
+	[PKI_SIGNER_RA] = {"ra", "nuvabc", "nuvab"},
 	[PKI_SIGNER_SIGN] = {"sign", "nuvab", "a"},
 };
 

@@ -40,6 +40,12 @@
  *              num2 an offset into the last one;
  *              num2: validity in minutes; a:
  *              entries (crl.h)
+ *   RA         name (device, or an identity); num:   name: the CA's words; num: enum pki_scep_status;
+ *              enum pki_ra_op; num2: what the CA    num2: its failInfo + 1; a: request, message, or
+ *              can do (scep.h); a: public key of    certificates in a row; b: nonce of the message
+ *              the phone, empty for an identity;
+ *              b: GetCACert's answer; c: OPEN:
+ *              nonce of what was asked, answer
  *   (error)                                         name: what is wrong, for a log line
  *
  * SIGN of more than fits into a message: a and b are empty, and one memfd is passed along (SCM_RIGHTS), sealed against
@@ -81,7 +87,15 @@ enum pki_signer_type {
 	PKI_SIGNER_SIGN,
 	PKI_SIGNER_BACKUP,
 	PKI_SIGNER_CRL,
+	PKI_SIGNER_RA,
 	PKI_SIGNER_TYPE_MAX
+};
+
+enum pki_ra_op {
+	PKI_RA_REQUEST = 1, /* a PKCS#10 request for a phone: a */
+	PKI_RA_ENROL,       /* a SCEP message that asks for a certificate; for an identity with a new key, which waits */
+	PKI_RA_POLL,        /* one that asks again what became of it */
+	PKI_RA_OPEN,        /* what the CA answered */
 };
 
 enum pki_sign_kind { PKI_SIGN_CTL = 1, PKI_SIGN_ITL, PKI_SIGN_FILE, PKI_SIGN_ENC };

@@ -342,7 +342,7 @@ int pki_own_issue(const struct pki_ca *ca, EVP_PKEY *key, enum pki_use use, cons
 }
 
 int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char *org, const char *const *names,
-                    size_t n, X509_REQ **ret_req)
+                    size_t n, const char *challenge, X509_REQ **ret_req)
 {
 	STACK_OF(X509_EXTENSION) *exts = sk_X509_EXTENSION_new_null();
 	X509_REQ *req = X509_REQ_new();
@@ -376,6 +376,8 @@ int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char 
 	}
 	if ((n > 0 && X509V3_add1_i2d(&exts, NID_subject_alt_name, san, 0, X509V3_ADD_APPEND) != 1) ||
 	    X509_REQ_set_subject_name(req, name) != 1 || X509_REQ_add_extensions(req, exts) != 1 ||
+	    (challenge != NULL && X509_REQ_add1_attr_by_NID(req, NID_pkcs9_challengePassword, MBSTRING_UTF8, (const unsigned char *)challenge,
+							    (int)strlen(challenge)) != 1) ||
 	    X509_REQ_sign(req, key, EVP_sha256()) <= 0)
 		goto out;
 	*ret_req = req;
@@ -447,6 +449,8 @@ int pki_own_check(STACK_OF(X509) *chain, EVP_PKEY *key, enum pki_use use, int64_
 		return refuse(why, why_size, "wrong usage: it is a CA's");
 	if ((ku & KU_DIGITAL_SIGNATURE) == 0)
 		return refuse(why, why_size, "wrong usage: digitalSignature is missing");
+	if (use == PKI_USE_RA)
+		return (ku & KU_KEY_ENCIPHERMENT) != 0 ? 0 : refuse(why, why_size, "wrong usage: keyEncipherment is missing");
 	if (use != PKI_USE_SIGN && (xku & XKU_SSL_SERVER) == 0)
 		return refuse(why, why_size, "wrong usage: serverAuth is missing");
 	return 0;

@@ -25,6 +25,7 @@ enum pki_use { /* what a certificate of ours is for: key usages and basic constr
 	PKI_USE_SIGN,   /* signs lists and files */
 	PKI_USE_SERVER, /* TLS server, and client towards other members and trunks */
 	PKI_USE_IPSEC,  /* as a server, and IKE */
+	PKI_USE_RA,     /* registration authority: signs requests, and answers are encrypted to it (RSA) */
 };
 
 struct pki_spki;
@@ -64,9 +65,10 @@ int pki_server_issue(const struct pki_ca *ca, EVP_PKEY *key, const char *cn, con
 int pki_own_issue(const struct pki_ca *ca, EVP_PKEY *key, enum pki_use use, const char *cn, const char *org,
 		  const char *const *names, size_t n, int64_t now, unsigned days, X509 **ret_cert);
 
-/** A PKCS#10 request for the same certificate, signed by 'key': usages and names are asked for as extensions. */
+/** A PKCS#10 request for the same certificate, signed by 'key': usages and names are asked for as extensions. 'challenge' (NULL: none) is
+ * its password. */
 int pki_own_request(EVP_PKEY *key, enum pki_use use, const char *cn, const char *org, const char *const *names,
-		    size_t n, X509_REQ **ret_req);
+		    size_t n, const char *challenge, X509_REQ **ret_req);
 
 /**
  * May what a third party made of our request serve as 'use' at 'now'? 'chain' is the leaf first, then its issuers in

@@ -16,7 +16,7 @@ test=(
 	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gir1.2-gstreamer-1.0 python3-gi
 	python3 python3-scapy python3-cryptography
 	rtpengine-daemon dpdk-dev
-	tftp-hpa tftpd-hpa atftp dnsmasq-base nginx-light wrk curl libxml2-utils softhsm2 opensc gdb
+	tftp-hpa tftpd-hpa atftp dnsmasq-base nginx-light wrk curl libxml2-utils scep softhsm2 opensc gdb
 	qemu-system-x86 busybox-static cpio e2fsprogs
 	strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd xxd systemd git
 )

@@ -388,6 +388,25 @@ static EVP_PKEY *make_key(struct sess *s)
 	return s->o->key;
 }
 
+/* The key of a session that ended without a certificate. */
+static void pending_key(struct sess *s, bool write)
+{
+	char path[512];
+	FILE *f;
+
+	if (!s->o->keep_key || s->o->flash == NULL)
+		return;
+	flash_path(s->o->flash, s->o->name, "new", path, sizeof(path));
+	f = fopen(path, write ? "we" : "re");
+	if (f == NULL)
+		return;
+	if (write)
+		PEM_write_PrivateKey(f, s->key, NULL, NULL, 0, NULL, NULL);
+	else
+		s->key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+	fclose(f);
+}
+
 static int keygen(struct sess *s)
 {
 	uint8_t *der = NULL;
@@ -407,6 +426,8 @@ static int keygen(struct sess *s)
 		element1(s, 1, 7);
 		return finish(s);
 	}
+	s->r->made_key = true;
+	pending_key(s, true);
 	n = i2d_PUBKEY(s->key, &der);
 	element(s, 9, der, (size_t)n);
 	OPENSSL_free(der);
@@ -423,6 +444,14 @@ static int store(struct sess *s)
 	if (p != NULL && n > 5) {
 		q = p + 5;
 		cert = d2i_X509(NULL, &q, (long)n - 5);
+	}
+	if (s->key == NULL)
+		pending_key(s, false);
+	if (cert != NULL && s->key == NULL && !s->o->fail_store) { /* it has forgotten what it was asked for */
+		X509_free(cert);
+		begin(s, 10);
+		element1(s, 1, 7);
+		return finish(s);
 	}
 	if (cert != NULL && s->key != NULL && X509_check_private_key(cert, s->key) == 1 && !s->o->fail_store) {
 		ok = flash_write(s, cert) == 0;

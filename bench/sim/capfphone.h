@@ -31,6 +31,7 @@ struct capfp_opts {
 	uint8_t version;        /* 0: 3 */
 	EVP_PKEY *key;          /* used instead of making one where it fits what is asked; NULL: make one */
 	bool fail_store, fail_delete; /* its flash is broken */
+	bool keep_key;          /* a key whose certificate did not come is kept in the flash for the next session */
 	unsigned slow_ms;       /* a key takes so long, with REQUEST_IN_PROGRESS before */
 	long vanish;            /* after so many bytes of messages in either direction, without a word; 0: never */
 	unsigned timeout_ms;    /* for each answer; 0: 10000 */
@@ -39,6 +40,7 @@ struct capfp_opts {
 struct capfp_result {
 	int reason;             /* of END_SESSION; -1: there was none */
 	int op;                 /* 1 install, 2 delete, 3 fetch; 0 none was asked */
+	bool made_key;          /* it was asked for a key, and made one */
 	bool stored;            /* the flash has a new LSC */
 	bool deleted, vanished;
 	unsigned key_bits;      /* asked for; EC: of its curve */

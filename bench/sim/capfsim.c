@@ -12,21 +12,22 @@
 static const char usage[] =
 	"usage: ravelin-capfsim --server IP --name SEP... [--port 3804] [--source IP] [--ca PEM] [--legacy] [--flash DIR]\n"
 	"       [--string DIGITS] [--show lsc|mic] [--no-sha2] [--no-sudi] [--no-ec] [--version N] [--slow-ms N]\n"
-	"       [--fail-store] [--fail-delete] [--vanish BYTES] [--timeout-ms N] [--holds]\n"
+	"       [--fail-store] [--fail-delete] [--vanish BYTES] [--timeout-ms N] [--holds] [--keep-key]\n"
+	"  --keep-key   a key whose certificate did not come stays in its flash, for the next session\n"
 	"  --holds      no session: the serial number of the LSC in its flash, or nothing\n"
 	"  --vanish N   gone without a word after N bytes of messages\n";
 
 int main(int argc, char **argv)
 {
 	enum { SERVER = 256, PORT, SOURCE, CA, LEGACY, NAME, FLASH, STRING, SHOW, NO_SHA2, NO_SUDI, NO_EC, VERSION, SLOW, FAIL_STORE, FAIL_DELETE,
-	       VANISH, TIMEOUT, HOLDS };
+	       VANISH, TIMEOUT, HOLDS, KEEP_KEY };
 	static const struct option opts[] = {
 		{"server", 1, NULL, SERVER}, {"port", 1, NULL, PORT}, {"source", 1, NULL, SOURCE}, {"ca", 1, NULL, CA},
 		{"legacy", 0, NULL, LEGACY}, {"name", 1, NULL, NAME}, {"flash", 1, NULL, FLASH}, {"string", 1, NULL, STRING},
 		{"show", 1, NULL, SHOW}, {"no-sha2", 0, NULL, NO_SHA2}, {"no-sudi", 0, NULL, NO_SUDI}, {"no-ec", 0, NULL, NO_EC},
 		{"version", 1, NULL, VERSION}, {"slow-ms", 1, NULL, SLOW}, {"fail-store", 0, NULL, FAIL_STORE},
 		{"fail-delete", 0, NULL, FAIL_DELETE}, {"vanish", 1, NULL, VANISH}, {"timeout-ms", 1, NULL, TIMEOUT},
-		{"holds", 0, NULL, HOLDS}, {NULL, 0, NULL, 0},
+		{"holds", 0, NULL, HOLDS}, {"keep-key", 0, NULL, KEEP_KEY}, {NULL, 0, NULL, 0},
 	};
 	static const char *const ops[] = {"none", "install", "delete", "fetch"};
 	struct capfp_opts o = {.port = 3804};
@@ -57,6 +58,7 @@ int main(int argc, char **argv)
 		case FAIL_DELETE: o.fail_delete = true; break;
 		case VANISH: o.vanish = atol(optarg); break;
 		case TIMEOUT: o.timeout_ms = (unsigned)atoi(optarg); break;
+		case KEEP_KEY: o.keep_key = true; break;
 		case HOLDS: holds = true; break;
 		default: fputs(usage, stderr); return 2;
 		}
@@ -77,8 +79,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	rc = capfp_run(&o, &r);
-	out = json_pack("{s:s,s:i,s:s,s:b,s:b,s:b,s:i,s:b,s:I,s:s,s:s}", "name", o.name, "reason", r.reason, "op", ops[r.op], "stored",
-			r.stored, "deleted", r.deleted, "vanished", r.vanished, "key_bits", (int)r.key_bits, "key_ec", r.key_ec, "bytes",
+	out = json_pack("{s:s,s:i,s:s,s:b,s:b,s:b,s:b,s:i,s:b,s:I,s:s,s:s}", "name", o.name, "reason", r.reason, "op", ops[r.op], "stored",
+			r.stored, "made_key", r.made_key, "deleted", r.deleted, "vanished", r.vanished, "key_bits", (int)r.key_bits, "key_ec", r.key_ec, "bytes",
 			(json_int_t)r.bytes, "serial", r.serial, "error", r.error);
 	text = json_dumps(out, JSON_COMPACT);
 	puts(text != NULL ? text : "{}");

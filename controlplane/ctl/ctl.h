@@ -41,7 +41,8 @@ struct ctl_pos {
 };
 
 enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE,
-		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV, CTL_WAVE, CTL_APP_ISSUE };
+		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV, CTL_WAVE,
+		   CTL_APP_ISSUE, CTL_CAPF_REQUESTS, CTL_CAPF_CERTS };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -112,6 +113,14 @@ int ctl_wave_start(ctl_ask_fn ask, void *ctx, const char *path, json_t *args, bo
  */
 int ctl_cert_read(const char *path, json_t *args, char *why, size_t size);
 int ctl_cert_write(const json_t *result, bool der, const char *path, char *why, size_t size);
+
+/*
+ * The external CA by hand (capfca.c). requests: those that wait, as one PEM file, or into a folder one file a device; beside it a CSV of
+ * device, time, SHA-256 of the key (and file). certificates: a file of PEM or DER, or all files of a folder; *ret is what came of it. 0;
+ * else *ret is the answer that refused, or NULL with one line in 'why', which is empty where it has been said.
+ */
+int ctl_capf_requests(ctl_ask_fn ask, void *ctx, const char *to, json_t *args, json_t **ret, char *why, size_t size);
+int ctl_capf_certs(ctl_ask_fn ask, void *ctx, const char *from, json_t **ret, char *why, size_t size);
 
 /** A result that is an array of objects, as CSV (RFC 4180) with a header; cells that a spreadsheet would compute are quoted. */
 void ctl_render_csv(FILE *out, const json_t *result);

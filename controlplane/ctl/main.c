@@ -631,6 +631,36 @@ static int export_phones(struct ctl_request *r, const char *socket_path)
 	return rc < 0 ? refused(rc, ret, why) : CTL_OK;
 }
 
+static int capf_ca(struct ctl_request *r, const char *socket_path)
+{
+	bool out = r->cmd->special == CTL_CAPF_REQUESTS;
+	char *path = strdup(socket_path), why[4400];
+	json_t *ret = NULL;
+	int rc = out ? ctl_capf_requests(ask_at, path, r->local[0], r->args, &ret, why, sizeof(why)) :
+		       ctl_capf_certs(ask_at, path, r->local[0], &ret, why, sizeof(why));
+	int status = CTL_OK;
+
+	free(path);
+	if (rc < 0)
+		return refused(rc, ret, why);
+	if (!out && json_array_size(json_object_get(ret, "refused")) > 0)
+		status = CTL_REFUSED;
+	if (json_out) {
+		char *text = json_dumps(ret, JSON_COMPACT);
+
+		puts(text != NULL ? text : "null");
+		free(text);
+	} else {
+		if (!out && status == CTL_REFUSED)
+			ctl_render(stderr, json_object_get(ret, "refused"));
+		if (!out)
+			json_object_del(ret, "refused");
+		ctl_render(stdout, ret);
+	}
+	json_decref(ret);
+	return fflush(stdout) != 0 || ferror(stdout) ? CTL_REFUSED : status;
+}
+
 static int run(struct ctl_request *r, const char *socket_path)
 {
 	char why[4400] = "";
@@ -805,6 +835,11 @@ int main(int argc, char **argv)
 	} else if (default_socket(config, path, sizeof(path), why, sizeof(why)) < 0) {
 		json_decref(r.args);
 		return fail(CTL_USAGE, "configuration", why, NULL);
+	}
+	if (r.cmd->special == CTL_CAPF_REQUESTS || r.cmd->special == CTL_CAPF_CERTS) {
+		rc = capf_ca(&r, path);
+		json_decref(r.args);
+		return rc;
 	}
 	if (r.cmd->special == CTL_WAVE && r.local[0] != NULL) {
 		rc = wave_start(&r, path);

@@ -427,6 +427,15 @@ static const struct ctl_opt capf_app_which_opts[] = {
 	{"--instance", "ID", CTL_STR, "instance", NULL, true, "of this instance"},
 	END,
 };
+static const struct ctl_opt capf_requests_opts[] = {
+	{"--out", "FILE|DIR", CTL_LOCAL, NULL, NULL, false, "write them, as PEM, with a list in CSV beside it; without it they are only listed"},
+	{"--all", NULL, CTL_TRUE, "all", NULL, false, "list also what is asked by SCEP, ready or refused"},
+	END,
+};
+static const struct ctl_opt capf_certs_opts[] = {
+	{"--in", "FILE|DIR", CTL_LOCAL, NULL, NULL, true, "certificates in PEM (any number) or DER, or a folder of such files"},
+	END,
+};
 static const struct ctl_opt capf_revoke_opts[] = {
 	{"--reason", "WORD", CTL_STR, "reason", NULL, false, "lost (default) or ceased"},
 	END,
@@ -540,6 +549,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"capf profile list", "capf.profile.list", NO_POS, NULL, CTL_PLAIN, "applications: status, string, certificate"},
 	{"capf profile issue", "capf.profile.issue", POS("USER", "user"), capf_app_issue_opts, CTL_APP_ISSUE, "an application's certificate, from a request that came as a file"},
 	{"capf profile revoke", "capf.profile.revoke", POS("USER", "user"), capf_app_which_opts, CTL_PLAIN, "its certificate is refused from now on"},
+	{"capf requests", "capf.requests", NO_POS, capf_requests_opts, CTL_CAPF_REQUESTS, "requests that wait for an external CA"},
+	{"capf certificates", "capf.certificates", NO_POS, capf_certs_opts, CTL_CAPF_CERTS, "take what an external CA made of them"},
 	{"show capf", "show.capf", NO_POS, NULL, CTL_PLAIN, "the CAPF service: sessions and how they ended, certificates"},
 	{"show tvs", "show.tvs", NO_POS, NULL, CTL_PLAIN, "the trust verification service: whom it vouches for, what it was asked"},
 	{"show files", "show.files", NO_POS, NULL, CTL_PLAIN, "files served, made, signed, refused"},

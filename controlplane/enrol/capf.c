@@ -14,6 +14,7 @@
 #include "offload.h"
 
 #define SWEEP_MS 3600000u
+#define CA_SLACK_MS 10000u
 #define KEEP_US  (INT64_C(90) * 86400 * 1000000) /* an expired certificate's record */
 
 int64_t cp_capf_now_us(const struct cp_capf *f)
@@ -45,6 +46,7 @@ void cp_capf_job_free(struct cp_capf_job *j)
 	free(j->sealed.data);
 	free(j->spki.data);
 	free(j->cert.data);
+	OPENSSL_free(j->csr);
 	X509_free(j->shown[0]);
 	X509_free(j->shown[1]);
 	cp_batch_destroy(j->batch);
@@ -62,7 +64,8 @@ static void job_work(void *arg)
 		j->rc = env->unseal(env->ctx, &j->sealed, j->aad, j->string);
 		break;
 	case CP_CAPF_ISSUE:
-		break; /* for no thread */
+		cp_capf_request_work(j); /* ours are asked for without a thread */
+		break;
 	case CP_CAPF_KEEP:
 		for (unsigned i = 0; i < 2 && j->rc == 0; i++)
 			if (j->shown[i] != NULL)
@@ -180,6 +183,7 @@ static void o_order(void *ctx, struct cp_capf_sess *s, const char *device)
 	snprintf(c->device, sizeof(c->device), "%s", device);
 	c->op_id = rec.id;
 	cp_capf_op_order(&rec, cp_capf_now_us(f), f->env.old_phone != NULL && f->env.old_phone(f->env.ctx, dev), &order);
+	cp_capf_req_order(f, &rec, &order);
 	if (order.op == CP_CAPF_OP_NONE || order.by != CP_CAPF_BY_STRING || order.locked) {
 		cp_capf_oprec_free(&rec);
 		cp_capf_sess_order(s, 0, &order);
@@ -220,6 +224,7 @@ static void job_done(void *arg)
 		unsealed(j);
 		break;
 	case CP_CAPF_ISSUE:
+		cp_capf_requested(j);
 		break;
 	case CP_CAPF_KEEP:
 		if (j->rc < 0)
@@ -371,6 +376,7 @@ static bool sweep_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 {
 	struct sweep *s = ctx;
 	struct cp_capf_oprec rec;
+	struct cp_capf_req req;
 	struct cp_lsc lsc;
 
 	if (key_len > 3 && memcmp(key, "op/", 3) == 0 && cp_capf_oprec_parse(val, len, &rec) == 0) {
@@ -383,6 +389,19 @@ static bool sweep_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 			s->n++;
 		}
 		cp_capf_oprec_free(&rec);
+	} else if (key_len > 4 && memcmp(key, "req/", 4) == 0 && cp_capf_req_parse(val, len, &req) == 0) {
+		/* of an operation that ended, was cancelled or set anew */
+		if (cp_store_capf_op(s->f->env.store, req.device, &rec) < 0) {
+			cp_batch_del(s->b, CP_CF_CAPF, key, key_len);
+			s->n++;
+		} else {
+			if (rec.id != req.op_id || rec.status != CP_CAPF_ST_PENDING) {
+				cp_batch_del(s->b, CP_CF_CAPF, key, key_len);
+				s->n++;
+			}
+			cp_capf_oprec_free(&rec);
+		}
+		cp_capf_req_free(&req);
 	} else if (key_len > 4 && memcmp(key, "lsc/", 4) == 0 && cp_lsc_parse(val, len, &lsc) == 0) {
 		if (lsc.expires_us != 0 && lsc.expires_us + KEEP_US < s->at) {
 			cp_batch_del(s->b, CP_CF_CAPF, key, key_len);
@@ -413,6 +432,10 @@ void cp_capf_tick(struct cp_capf *f)
 
 	for (c = TAILQ_FIRST(&f->clients); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
+		if (!c->ended && c->asks && cp_capf_sess_deadline(c->sess) <= now + CA_SLACK_MS) { /* the CA takes its time: the phone need not */
+			c->asks = false;
+			cp_capf_sess_issued(c->sess, -EINPROGRESS, NULL, 0, "the CA has not answered yet");
+		}
 		if (!c->ended && cp_capf_sess_deadline(c->sess) <= now)
 			cp_capf_sess_tick(c->sess);
 		if (c->ended && c->conn == NULL && c->holds == 0)
@@ -420,6 +443,7 @@ void cp_capf_tick(struct cp_capf *f)
 	}
 	run_waiting(f);
 	cp_capf_ask(f);
+	cp_capf_req_tick(f);
 	if (now - f->swept_ms >= SWEEP_MS) {
 		f->swept_ms = now;
 		sweep(f);
@@ -447,7 +471,7 @@ int cp_capf_create(const struct cp_capf_env *env, struct cp_capf **ret)
 	f->swept_ms = now_ms(f) - SWEEP_MS; /* the first tick sweeps: deadlines pass while nobody runs */
 	if (env->base != NULL)
 		f->tick = event_new(env->base, -1, EV_PERSIST, on_tick, f);
-	if (cp_tab_init(&f->slots, NULL) < 0 || (env->base != NULL && (f->tick == NULL || event_add(f->tick, &second) < 0))) {
+	if (cp_tab_init(&f->slots, NULL) < 0 || cp_tab_init(&f->scep_now, NULL) < 0 || (env->base != NULL && (f->tick == NULL || event_add(f->tick, &second) < 0))) {
 		cp_capf_destroy(f);
 		return -ENOMEM;
 	}
@@ -475,6 +499,7 @@ void cp_capf_destroy(struct cp_capf *f)
 	if (f->tick != NULL)
 		event_free(f->tick);
 	cp_tab_fini(&f->slots);
+	cp_tab_fini(&f->scep_now);
 	free(f);
 }
 

@@ -27,9 +27,11 @@
 #define CP_CAPF_JOBS   6 /* threads at once; the signer takes eight calls */
 
 struct cp_alarms;
+struct cp_batch;
 struct cp_capf;
 struct cp_net;
 struct cp_offload;
+struct cp_scepc;
 struct cp_store;
 struct cp_tls;
 struct event_base;
@@ -47,6 +49,13 @@ struct cp_capf_env {
 	/* On the loop, does not wait. 0: done() is called from the loop, later, never from inside. -EAGAIN: it is asked again when another one
 	 * is done, or within a second; else why not. 'key' is valid during the call. */
 	int (*issue)(void *ctx, const char *device, const struct pki_spki *key, cp_capf_issued_fn *done, void *done_ctx);
+	/* A third party's CA issues (CFG_ISSUER_*): the request for a phone's key; OPENSSL_malloc'ed. On a thread. */
+	uint8_t issuer;
+	int (*request)(void *ctx, const char *device, EVP_PKEY *pub, uint8_t **ret, size_t *ret_len, char *why, size_t size);
+	/* May who issued this have done so? 'more' (may be NULL) is the CA where it is known by its hash. On the loop. 0, -EACCES with 'why'. */
+	int (*vouched)(void *ctx, X509 *cert, STACK_OF(X509) *more, char *why, size_t size);
+	struct cp_scepc *scep; /* CFG_ISSUER_SCEP */
+	uint32_t poll_s, give_up_h;
 	/* On a thread, may block. 0 or why not. */
 	int (*unseal)(void *ctx, const struct cp_buf *sealed, const char *aad, char ret[CP_CAPF_STRING_MAX + 1]);
 	/* On the loop. */
@@ -70,6 +79,12 @@ int cp_capf_listen(struct cp_capf *capf, struct cp_net *net, const struct cfg_ad
 void cp_capf_seen(struct cp_capf *capf, const char *device, X509 *cert);
 /** A session of this device is under way. */
 bool cp_capf_busy(const struct cp_capf *capf, const char *device);
+
+/**
+ * A certificate that a third party's CA made: for the request of the device that it names and whose key it has. Checked, and into the
+ * batch. 0; -EALREADY: this very one is there; -EACCES, -ENOENT with 'why'. 'device' gets the name.
+ */
+int cp_capf_take(struct cp_capf *capf, struct cp_batch *b, X509 *cert, STACK_OF(X509) *more, char device[16], char *why, size_t size);
 
 struct cp_capf_stats {
 	uint64_t sessions, malformed;

@@ -26,6 +26,7 @@ struct cp_capf_client { /* a connection, its session, and what is under way for 
 	char device[CP_DEVICE_NAME_MAX]; /* whose slot it has; "": none */
 	char from[64];
 	uint64_t op_id;
+	bool asks;                      /* a CA is asked for its certificate, and it waits */
 	char serial[CP_LSC_SERIAL_MAX]; /* of what was offered */
 	unsigned holds;                 /* jobs and batches that will call back */
 	bool ended;
@@ -44,8 +45,10 @@ struct cp_capf_job {
 	struct cp_buf sealed;
 	char aad[64], string[CP_CAPF_STRING_MAX + 1];
 	struct cp_capf_order order;
-	/* CP_CAPF_ISSUE: the phone's key, then the certificate, both in DER */
+	/* CP_CAPF_ISSUE: the phone's key, then the certificate, both in DER; or the request for it, where another issues */
 	struct cp_buf spki, cert;
+	uint8_t *csr;
+	size_t csr_len;
 	/* CP_CAPF_KEEP: what it showed, and what it authenticated with */
 	X509 *shown[2];
 	uint8_t kind[2];
@@ -62,6 +65,8 @@ struct cp_capf {
 	struct event *tick;
 	uint32_t next_id;
 	uint64_t swept_ms;
+	int64_t look_us; /* when requests are looked through again */
+	struct cp_tab scep_now; /* devices whose certificate is asked for by SCEP now; obj: none */
 	struct cp_capf_stats stats;
 };
 
@@ -82,6 +87,21 @@ void cp_capf_audit(struct cp_batch *b, const char *event, const char *device, co
 void cp_capf_issue(void *ctx, struct cp_capf_sess *s, const char *device, const struct pki_spki *key);
 /** Ask for what waits in 'asking'. */
 void cp_capf_ask(struct cp_capf *f);
+/** Offer what another CA issued: its record goes with 'b', which is taken over, then cp_capf_sess_issued(). */
+void cp_capf_offer(struct cp_capf_client *c, const char *device, X509 *cert, struct cp_batch *b);
+
+/* capfreq.c: a third party's CA */
+
+/** Into 'order': is the certificate of the key that it made before there, or asked for? */
+void cp_capf_req_order(struct cp_capf *f, const struct cp_capf_oprec *rec, struct cp_capf_order *order);
+/** A job of CP_CAPF_ISSUE is done: the request is made. Write it down, then ask, or wait for who does. */
+void cp_capf_requested(struct cp_capf_job *j);
+/** That job, on its thread. */
+void cp_capf_request_work(struct cp_capf_job *j);
+/** Offer what is ready. */
+void cp_capf_req_offer(struct cp_capf_client *c, const char *device);
+/** Each second: what has to be asked again, at most a few. */
+void cp_capf_req_tick(struct cp_capf *f);
 
 /* capfend.c */
 

@@ -173,7 +173,7 @@ static int take_end(struct cp_capf *f, struct cp_capf_client *c, const struct cp
 		news = 1;
 	}
 	cp_capf_oprec_free(&rec);
-	if (rc == 0 && end->proof != NULL && end->proof_kind == CP_CAPF_PROOF_LSC && cp_lscs_state(f->env.lscs, end->proof) != 0) {
+	if (rc == 0 && end->proof != NULL && cp_lscs_state(f->env.lscs, end->proof) != 0) {
 		char serial[CP_LSC_SERIAL_MAX];
 
 		/* It has shown that it held this one when it came; what was offered since is another matter. */
@@ -185,8 +185,11 @@ static int take_end(struct cp_capf *f, struct cp_capf_client *c, const struct cp
 	if (rc >= 0 && end->op == CP_CAPF_OP_INSTALL && end->offered && c->serial[0] != '\0') {
 		if (end->outcome == CP_CAPF_OUT_DONE)
 			rc = now_held(f, b, e, c->serial, CP_LSC_LIVE, at);
-		else if (end->outcome == CP_CAPF_OUT_PHONE) /* it says that it did not take it */
+		else if (end->outcome == CP_CAPF_OUT_PHONE || end->outcome == CP_CAPF_OUT_OLD_KEY) /* it says that it did not take it */
 			rc = cp_lscs_change(f->env.lscs, b, c->serial, CP_LSC_REVOKED, CP_CRL_CEASED, at);
+		if ((rc >= 0 || rc == -EALREADY) &&
+		    (end->outcome == CP_CAPF_OUT_DONE || end->outcome == CP_CAPF_OUT_PHONE || end->outcome == CP_CAPF_OUT_OLD_KEY))
+			cp_batch_capf_req_del(b, end->device); /* what was asked of a CA for it has served */
 		news = 1;
 	}
 	if (rc >= 0 && end->op == CP_CAPF_OP_DELETE && end->outcome == CP_CAPF_OUT_DONE) {
@@ -206,9 +209,13 @@ void cp_capf_record(void *ctx, struct cp_capf_sess *s, const struct cp_capf_end 
 	struct cp_capf *f = c->capf;
 	struct cp_batch *b = cp_batch_create();
 	struct ending *e = calloc(1, sizeof(*e));
+	struct cp_capf_end known = *end;
 	struct cp_capf_job *j = NULL;
 	int rc = b == NULL || e == NULL ? -ENOMEM : 0;
 
+	if (known.proof != NULL && cp_lscs_state(f->env.lscs, known.proof) != 0) /* of an external CA, but issued for us */
+		known.proof_kind = CP_CAPF_PROOF_LSC;
+	end = &known;
 	log_end(c, end);
 	if (rc == 0) {
 		e->c = c;
@@ -291,6 +298,8 @@ void cp_capf_seen(struct cp_capf *f, const char *device, X509 *cert)
 		}
 		cp_capf_oprec_free(&rec);
 	}
+	if (lsc.external)
+		cp_batch_capf_req_del(b, device);
 	cp_capf_audit(b, "capf.evidence", device, "the phone", serial, "it showed its LSC");
 	rc = cp_store_submit(f->env.store, b, recorded, e);
 	b = NULL;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "certder.h"
 #include "enrol/capf_priv.h"
@@ -88,6 +89,45 @@ static void issued(struct cp_capf_job *j)
 	cp_capf_sess_issued(c->sess, rc, NULL, 0, "its record could not be written");
 }
 
+void cp_capf_offer(struct cp_capf_client *c, const char *device, X509 *cert, struct cp_batch *b)
+{
+	struct cp_capf *f = c->capf;
+	struct cp_lsc rec = {.state = CP_LSC_OFFERED, .op_id = c->op_id, .offered_us = cp_capf_now_us(f), .external = true};
+	struct offer *o = calloc(1, sizeof(*o));
+	int len = i2d_X509(cert, NULL), rc = o == NULL || len <= 0 ? -ENOMEM : cp_lsc_serial(cert, rec.serial);
+	struct tm tm;
+
+	if (rc == 0) {
+		unsigned char *p = malloc((size_t)len);
+
+		*o = (struct offer){c, {p, (size_t)len}};
+		rc = p != NULL && i2d_X509(cert, &p) == len ? 0 : -ENOMEM;
+	}
+	if (rc == 0) {
+		snprintf(rec.device, sizeof(rec.device), "%s", device);
+		rec.cert = o->cert;
+		rec.expires_us = ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) * 1000000 : 0;
+		rc = cp_lscs_change_all(f->env.lscs, b, device, CP_LSC_BIT(CP_LSC_OFFERED), rec.serial, CP_LSC_SUPERSEDED, 0, rec.offered_us);
+	}
+	if (rc >= 0)
+		rc = cp_batch_lsc(b, &rec);
+	if (rc == 0) {
+		cp_capf_audit(b, "capf.offer", device, c->from, rec.serial, "of an external CA");
+		memcpy(c->serial, rec.serial, sizeof(c->serial));
+		c->holds++;
+		rc = cp_store_submit(f->env.store, b, offered, o);
+		if (rc == 0)
+			return;
+		c->holds--;
+	} else {
+		cp_batch_destroy(b);
+	}
+	if (o != NULL)
+		free(o->cert.data);
+	free(o);
+	cp_capf_sess_issued(c->sess, rc, NULL, 0, "its record could not be written");
+}
+
 /* The end of a job, whichever. */
 static void job_done(struct cp_capf_job *j)
 {
@@ -146,8 +186,13 @@ void cp_capf_issue(void *ctx, struct cp_capf_sess *s, const char *device, const 
 {
 	struct cp_capf_client *c = ctx;
 	struct cp_capf *f = c->capf;
-	struct cp_capf_job *j = cp_capf_job_new(c, CP_CAPF_ISSUE, device);
+	struct cp_capf_job *j;
 
+	if (key == NULL) {
+		cp_capf_req_offer(c, device);
+		return;
+	}
+	j = cp_capf_job_new(c, CP_CAPF_ISSUE, device);
 	if (j == NULL || (j->spki.data = malloc(key->len)) == NULL) {
 		free(j);
 		cp_capf_sess_issued(s, -ENOMEM, NULL, 0, "no memory");
@@ -155,6 +200,10 @@ void cp_capf_issue(void *ctx, struct cp_capf_sess *s, const char *device, const 
 	}
 	memcpy(j->spki.data, key->der, key->len);
 	j->spki.len = key->len;
+	if (f->env.issuer != CFG_ISSUER_OWN) {
+		cp_capf_job_start(j);
+		return;
+	}
 	c->holds++;
 	STAILQ_INSERT_TAIL(&f->asking, j, link);
 	f->waits++;

@@ -275,6 +275,8 @@ static enum weight weight_of(const struct cp_capf_oprec *rec, const struct cp_ca
 		return FINAL;
 	case CP_CAPF_OUT_VERSION:
 		return e->authenticated ? FINAL : NOTHING;
+	case CP_CAPF_OUT_OLD_KEY:
+		return ATTEMPT;
 	case CP_CAPF_OUT_TIMEOUT:
 	case CP_CAPF_OUT_GONE:
 	case CP_CAPF_OUT_PROTOCOL:

@@ -63,6 +63,9 @@ const char *cp_capf_outcome_text(enum cp_capf_outcome out)
 		[CP_CAPF_OUT_GONE] = "the connection ended",
 		[CP_CAPF_OUT_BUSY] = "another session of this device is under way",
 		[CP_CAPF_OUT_STORE] = "the outcome could not be written down",
+		[CP_CAPF_OUT_AWAITING] = "its certificate is asked for at the external CA",
+		[CP_CAPF_OUT_CA] = "the external CA refused",
+		[CP_CAPF_OUT_OLD_KEY] = "the phone has no key for the certificate that came",
 	};
 
 	return (unsigned)out < CP_CAPF_OUT_MAX ? text[out] : "unknown";
@@ -88,6 +91,9 @@ const char *cp_capf_outcome_remedy(enum cp_capf_outcome out)
 		[CP_CAPF_OUT_GONE] = "the phone tries again by itself: three times, 30 seconds apart",
 		[CP_CAPF_OUT_BUSY] = "look whether two phones have this name; a phone that vanished is noticed within half a minute",
 		[CP_CAPF_OUT_STORE] = "look at the store's alarms; the phone tries again",
+		[CP_CAPF_OUT_AWAITING] = "let the CA issue (batch: capf requests, capf certificates); once the certificate is there, reset the phone",
+		[CP_CAPF_OUT_CA] = "mend what the CA says, then reset the phone: it makes a new key",
+		[CP_CAPF_OUT_OLD_KEY] = "reset the phone: it is asked for a new key",
 	};
 
 	return (unsigned)out < CP_CAPF_OUT_MAX && text[out] != NULL ? text[out] : "";
@@ -306,10 +312,16 @@ void cp_capf_sess_order(struct cp_capf_sess *s, int rc, const struct cp_capf_ord
 		s->owner.known(s->owner.ctx);
 	switch (s->order.op) {
 	case CP_CAPF_OP_INSTALL:
-		if (s->order.key == CP_CAPF_EC && s->version < 3)
+		if (s->order.awaiting) {
+			end(s, CP_CAPF_OUT_AWAITING, CP_CAPF_NOTHING, "the CA has not issued yet");
+		} else if (s->order.ready) {
+			wait_for(s, WAIT_ISSUE, CP_CAPF_OWNER_S);
+			s->owner.issue(s->owner.ctx, s, s->device, NULL);
+		} else if (s->order.key == CP_CAPF_EC && s->version < 3) {
 			end(s, CP_CAPF_OUT_VERSION, CP_CAPF_FAILED, "version %u knows no EC keys", s->version);
-		else
+		} else {
 			ask_key(s);
+		}
 		break;
 	case CP_CAPF_OP_DELETE:
 		wait_for(s, WAIT_DELETED, CP_CAPF_STORE_S);
@@ -384,8 +396,12 @@ void cp_capf_sess_issued(struct cp_capf_sess *s, int rc, const uint8_t *der, siz
 
 	if (s->state != WAIT_ISSUE)
 		return;
+	if (rc == -EINPROGRESS) { /* nothing is wrong: the phone goes on as it is, and comes again */
+		end(s, CP_CAPF_OUT_AWAITING, CP_CAPF_NOTHING, "%s", why != NULL ? why : "");
+		return;
+	}
 	if (rc != 0) {
-		end(s, CP_CAPF_OUT_ISSUE, CP_CAPF_FAILED, "%s", why != NULL ? why : "");
+		end(s, rc == -EKEYREJECTED ? CP_CAPF_OUT_CA : CP_CAPF_OUT_ISSUE, CP_CAPF_FAILED, "%s", why != NULL ? why : "");
 		return;
 	}
 	s->offered = true;
@@ -444,7 +460,7 @@ void cp_capf_sess_input(struct cp_capf_sess *s, const uint8_t *msg, size_t len)
 		end(s, CP_CAPF_OUT_DONE, CP_CAPF_DONE, "%s", "");
 	else if ((s->state == WAIT_STORED && m.cmd == CP_CAPF_STORE_CERT_RESPONSE) ||
 		 (s->state == WAIT_DELETED && m.cmd == CP_CAPF_DELETE_CERT_RESPONSE))
-		end(s, CP_CAPF_OUT_PHONE, CP_CAPF_FAILED, "reason %u", m.reason);
+		end(s, s->state == WAIT_STORED && s->order.ready ? CP_CAPF_OUT_OLD_KEY : CP_CAPF_OUT_PHONE, CP_CAPF_FAILED, "reason %u", m.reason);
 	else if (s->state == WAIT_FETCHED && m.cmd == CP_CAPF_FETCH_CERT_RESPONSE)
 		got_fetched(s, &m);
 	else

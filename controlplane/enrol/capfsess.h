@@ -57,6 +57,9 @@ enum cp_capf_outcome {
 	CP_CAPF_OUT_GONE,           /* the connection ended */
 	CP_CAPF_OUT_BUSY,           /* another session of this device is under way */
 	CP_CAPF_OUT_STORE,          /* it was done, and could not be written down: the phone was told that it failed */
+	CP_CAPF_OUT_AWAITING,       /* a third party's CA has not issued yet */
+	CP_CAPF_OUT_CA,             /* it refused */
+	CP_CAPF_OUT_OLD_KEY,        /* the phone has not the key of the certificate that came meanwhile */
 	CP_CAPF_OUT_MAX
 };
 const char *cp_capf_outcome_text(enum cp_capf_outcome out);
@@ -71,6 +74,8 @@ struct cp_capf_order {
 	uint8_t key; /* enum cp_capf_key that is asked for, with: */
 	uint8_t curve;
 	uint16_t rsa_bits;
+	bool ready;     /* the certificate of the key that it made before is there: it is not asked for another */
+	bool awaiting;  /* it is asked for, and not there */
 	bool old_phone; /* a class that knows no SHA-2, and may have an RSA key below 2,048 bits */
 };
 
@@ -98,7 +103,8 @@ struct cp_capf_owner {
 	void (*order)(void *ctx, struct cp_capf_sess *s, const char *device);
 	/** It proved who it is, as the order demands. May be NULL. */
 	void (*known)(void *ctx);
-	/** Issue for this key, write it down as offered, and answer with cp_capf_sess_issued(). 'key' is valid during the call. */
+	/** Issue for this key, write it down as offered, and answer with cp_capf_sess_issued(). 'key' is valid during the call; NULL: offer
+	 * what is ready. */
 	void (*issue)(void *ctx, struct cp_capf_sess *s, const char *device, const struct pki_spki *key);
 	/** Write down how it ended and answer with cp_capf_sess_recorded(). Once for each session whose device was found, also when the
 	 * connection is gone already. */
@@ -127,7 +133,8 @@ void cp_capf_sess_tick(struct cp_capf_sess *s);
 
 /** rc 0, -ENOENT: no such device; -EBUSY: there is another session of it; others: cannot be said now. 'order' is copied. */
 void cp_capf_sess_order(struct cp_capf_sess *s, int rc, const struct cp_capf_order *order);
-/** rc 0 with the certificate's DER, synced as offered; else it failed and 'why' says how. */
+/** rc 0 with the certificate's DER, synced as offered; -EINPROGRESS: it is asked of a CA and not there yet; -EKEYREJECTED: that refused; else
+ * it failed. 'why' says how. */
 void cp_capf_sess_issued(struct cp_capf_sess *s, int rc, const uint8_t *der, size_t len, const char *why);
 /** rc 0: synced. */
 void cp_capf_sess_recorded(struct cp_capf_sess *s, int rc);

@@ -137,13 +137,16 @@ static void show_capf(void *ctx, struct cp_admin_req *req, const json_t *args)
 	static const char *const none[] = {NULL};
 	struct cp_app *app = ctx;
 	const struct cp_net *net = cp_enrol_net(app);
-	json_t *o;
+	json_t *o, *scep;
 
 	if (cp_admin_arg_known(req, args, none) < 0)
 		return;
 	o = cp_capf_show_stats(app->capf);
 	if (net != NULL)
 		json_object_set_new(o, "net", cp_net_show(net));
+	scep = cp_enrol_scep_show(app);
+	if (scep != NULL)
+		json_object_set_new(o, "scep", scep);
 	cp_admin_reply(req, o);
 }
 
@@ -184,6 +187,8 @@ void cp_capf_explain(struct cp_app *app, const char *device, json_t *notes)
 		note(notes, "CAPF: %s%s%s", cp_capf_op_text(&rec, text, sizeof(text)), rec.detail[0] != '\0' ? ": " : "", rec.detail);
 	if (rec.status == CP_CAPF_ST_PENDING && app->capf != NULL && cp_capf_busy(app->capf, device)) {
 		note(notes, "a CAPF session of it is under way; a key may take half an hour on an old phone");
+	} else if (rec.status == CP_CAPF_ST_PENDING && rec.tried && rec.outcome == CP_CAPF_OUT_AWAITING) {
+		note(notes, "next: %s", cp_capf_op_remedy(&rec));
 	} else if (rec.status == CP_CAPF_ST_PENDING && rec.locked_us > cp_capfcmd_now_us()) {
 		note(notes, "next: wait until the lock ends, or capf unlock");
 	} else if (rec.status == CP_CAPF_ST_PENDING && rec.op == CP_CAPF_OP_INSTALL && secure) { /* 004b:CAPF-11 */

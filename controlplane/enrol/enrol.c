@@ -15,6 +15,7 @@
 #include "crl.h"
 #include "enrol/capf.h"
 #include "enrol/capfapp.h"
+#include "enrol/scepc.h"
 #include "enrol/waves.h"
 #include "log.h"
 #include "net/net.h"
@@ -40,6 +41,7 @@ struct cp_enrol {
 	struct cp_capfapps *apps;
 	STACK_OF(X509) *cas; /* further issuers of phones' certificates: signer.trust */
 	X509_STORE *lsc, *mic;
+	struct cp_scepc *scep;
 	bool stale;
 	char files[512];
 	/* revocation lists: those of the issuer, and of what it was before */
@@ -120,6 +122,57 @@ static int issue(void *ctx, const char *device, const struct pki_spki *key, cp_c
 	struct cp_app *app = ctx;
 
 	return cp_lscask(app->enrol->ask, device, key, done, done_ctx);
+}
+
+static int request(void *ctx, const char *device, EVP_PKEY *pub, uint8_t **ret, size_t *ret_len, char *why, size_t size)
+{
+	struct cp_app *app = ctx;
+	struct cp_signer_ra r;
+	int rc = cp_signer_ra(app->signer, device, PKI_RA_REQUEST, 0, pub, (struct pki_blob){0}, (struct pki_blob){0}, &r);
+
+	if (rc < 0) {
+		snprintf(why, size, "%s", cp_signer_error(app->signer));
+		return rc;
+	}
+	*ret = r.data;
+	*ret_len = r.len;
+	r.data = NULL;
+	cp_signer_ra_free(&r);
+	return 0;
+}
+
+/* A CA in CAPF-trust or signer.trust, or the one whose hash is in the configuration; ours is none here. */
+static int vouched(void *ctx, X509 *cert, STACK_OF(X509) *more, char *why, size_t size)
+{
+	struct cp_app *app = ctx;
+	STACK_OF(X509) *cas = cp_certs_trusted(app->certs, CP_TS_CAPF);
+	X509_STORE *store = NULL;
+	uint8_t fp[32];
+	int error = 0, rc = -ENOMEM;
+
+	if (cas == NULL)
+		cas = sk_X509_new_null();
+	if (cas == NULL) {
+		snprintf(why, size, "no memory");
+		return rc;
+	}
+	for (int i = 0; app->enrol->cas != NULL && i < sk_X509_num(app->enrol->cas); i++)
+		if (X509_up_ref(sk_X509_value(app->enrol->cas, i)) == 1)
+			add(cas, sk_X509_value(app->enrol->cas, i));
+	for (int i = 0; more != NULL && i < sk_X509_num(more); i++) {
+		X509 *ca = sk_X509_value(more, i);
+
+		if (app->cfg->enrol.scep.url != NULL && pki_fingerprint(ca, fp) == 0 && memcmp(fp, app->cfg->enrol.scep.ca_sha256, 32) == 0 &&
+		    X509_up_ref(ca) == 1)
+			add(cas, ca);
+	}
+	if (pki_phone_store(cas, app->cfg->enrol.old_keys, &store) == 0)
+		rc = pki_phone_verify(store, cert, more, (int64_t)time(NULL), &error);
+	if (rc < 0)
+		snprintf(why, size, error == 0 ? "no memory" : "%s: its CA must be in CAPF-trust, and it must be valid for a TLS client", pki_verify_word(error));
+	X509_STORE_free(store);
+	sk_X509_pop_free(cas, X509_free);
+	return rc;
 }
 
 static int unseal(void *ctx, const struct cp_buf *sealed, const char *aad, char ret[CP_CAPF_STRING_MAX + 1])
@@ -376,6 +429,11 @@ int cp_enrol_open(struct cp_app *app)
 		.unseal = unseal,
 		.trust = trust,
 		.old_phone = old_phone,
+		.issuer = app->cfg->enrol.issuer,
+		.request = request,
+		.vouched = vouched,
+		.poll_s = app->cfg->enrol.scep.poll_s,
+		.give_up_h = app->cfg->enrol.scep.give_up_h,
 		.holds = holds,
 		.ctx = app,
 	};
@@ -386,7 +444,12 @@ int cp_enrol_open(struct cp_app *app)
 	app->enrol->stale = true;
 	if (app->signer != NULL && cp_signer_trust(app->signer, &app->enrol->cas) < 0)
 		app->enrol->cas = NULL; /* only our own issuer's then */
-	rc = cp_lscask_create(app->base, app->cfg->paths.run, SIGNER_ANSWER_MS, &app->enrol->ask);
+	rc = app->cfg->enrol.scep.url != NULL ?
+		     cp_scepc_create(app->base, app->offload, app->signer, &app->cfg->enrol.scep, &app->enrol->scep) :
+		     0;
+	env.scep = app->cfg->enrol.issuer == CFG_ISSUER_SCEP ? app->enrol->scep : NULL;
+	if (rc == 0)
+		rc = cp_lscask_create(app->base, app->cfg->paths.run, SIGNER_ANSWER_MS, &app->enrol->ask);
 	if (rc == 0)
 		rc = cp_capf_create(&env, &app->capf);
 	if (rc == 0)
@@ -399,6 +462,8 @@ int cp_enrol_open(struct cp_app *app)
 		rc = cp_certs_watch(app->certs, certs_changed, app);
 	if (rc == 0)
 		rc = cp_capf_commands(app);
+	if (rc == 0)
+		rc = cp_capf_req_commands(app);
 	if (rc == 0) {
 		app->enrol->tick = event_new(app->base, -1, EV_PERSIST, on_tick, app);
 		rc = app->enrol->tick != NULL && event_add(app->enrol->tick, &second) == 0 ? 0 : -ENOMEM;
@@ -411,11 +476,17 @@ int cp_enrol_open(struct cp_app *app)
 	return rc;
 }
 
+json_t *cp_enrol_scep_show(struct cp_app *app)
+{
+	return app->enrol != NULL && app->enrol->scep != NULL ? cp_scepc_show(app->enrol->scep) : NULL;
+}
+
 void cp_enrol_stop(struct cp_app *app)
 {
 	if (app->enrol == NULL)
 		return;
 	cp_net_destroy(app->enrol->net);
+	cp_scepc_stop(app->enrol->scep);
 	app->enrol->net = NULL;
 	cp_lscask_destroy(app->enrol->ask); /* sessions hear of it while there is a store */
 	app->enrol->ask = NULL;
@@ -427,6 +498,8 @@ void cp_enrol_destroy(struct cp_app *app)
 
 	if (e != NULL) {
 		cp_capfapps_destroy(e->apps);
+		cp_scepc_destroy(e->scep);
+		e->scep = NULL;
 		cp_wave_commands_destroy(e->wavecmd);
 		cp_waves_destroy(e->waves);
 	}

@@ -29,6 +29,11 @@ const struct cp_net *cp_enrol_net(const struct cp_app *app);
 /** Registers capf.* and show.capf. */
 int cp_capf_commands(struct cp_app *app);
 
+/** Registers capf.requests, capf.request and capf.certificates (capfreqcmd.c). */
+int cp_capf_req_commands(struct cp_app *app);
+/** Counters of the SCEP client; NULL: none is configured. */
+json_t *cp_enrol_scep_show(struct cp_app *app);
+
 /** Where a phone stands in its enrolment and what it should do next: lines for `ravelinctl explain`, appended to 'notes'. */
 void cp_capf_explain(struct cp_app *app, const char *device, json_t *notes);
 

@@ -15,6 +15,7 @@ struct lsc { /* of its device: a list, the newest first */
 	struct cp_lscs *l;
 	int64_t offered_us, ended_us, expires_us;
 	uint8_t state, reason;
+	bool external;
 	uint8_t sha[32];
 	char serial[CP_LSC_SERIAL_MAX];
 	char device[CP_CAPF_APP_MAX]; /* or application: those have a '/' */
@@ -137,6 +138,7 @@ static int take(struct cp_lscs *l, const uint8_t *val, size_t len)
 		one->l = l;
 		one->state = rec.state;
 		one->reason = rec.reason;
+		one->external = rec.external;
 		one->offered_us = rec.offered_us;
 		one->ended_us = rec.ended_us;
 		one->expires_us = rec.expires_us;
@@ -281,7 +283,7 @@ void cp_lscs_each_refused(const struct cp_lscs *l, int64_t now_us,
 	for (size_t i = 0; sorted != NULL && i < l->by_serial.cnt; i++) {
 		const struct lsc *one = sorted[i]->obj;
 
-		if (one != NULL && refused(one->state) && one->expires_us > now_us)
+		if (one != NULL && refused(one->state) && !one->external && one->expires_us > now_us)
 			fn(ctx, one->serial, one->ended_us, one->reason);
 	}
 	free(sorted);

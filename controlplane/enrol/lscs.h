@@ -37,7 +37,7 @@ bool cp_lscs_of(const struct cp_lscs *l, const char *device, unsigned states, ch
 void cp_lscs_each(const struct cp_lscs *l, const char *device, unsigned states,
 		  void (*fn)(void *ctx, const char *serial, enum cp_lsc_state state), void *ctx);
 
-/** Each that is refused and has not expired, for the CRL. */
+/** Each of our own issuer that is refused and has not expired, for the CRL. */
 void cp_lscs_each_refused(const struct cp_lscs *l, int64_t now_us,
 			  void (*fn)(void *ctx, const char *serial, int64_t since_us, unsigned reason), void *ctx);
 

@@ -812,3 +812,45 @@ int cp_signer_crl(struct cp_signer *s, const char *issuer, const uint8_t *entrie
 	*ret_len = have;
 	return 0;
 }
+
+int cp_signer_ra(struct cp_signer *s, const char *name, unsigned op, unsigned caps, EVP_PKEY *pub, struct pki_blob ca, struct pki_blob what,
+		 struct cp_signer_ra *ret)
+{
+	struct pki_signer_msg m = {.type = PKI_SIGNER_RA, .num = op, .num2 = caps, .b = ca, .c = what};
+	unsigned char *der = NULL;
+	struct conn *c = NULL;
+	int len = pub != NULL ? i2d_PUBKEY(pub, &der) : 0, rc = set_name(&m, name);
+
+	if (rc < 0 || len < 0) {
+		OPENSSL_free(der);
+		return -EINVAL;
+	}
+	m.a = (struct pki_blob){der, (size_t)len};
+	*ret = (struct cp_signer_ra){.fail = -1};
+	rc = op == PKI_RA_ENROL && pub == NULL ? ask_slow(s, &m, &c) : ask(s, &m, &c); /* makes a key */
+	OPENSSL_free(der);
+	if (rc == 0 && op == PKI_RA_OPEN) {
+		rc = take_chain(&m.a, &ret->certs);
+	} else if (rc == 0) {
+		ret->data = OPENSSL_memdup(m.a.p, m.a.len);
+		ret->len = m.a.len;
+		rc = ret->data == NULL ? -ENOMEM : m.b.len != sizeof(ret->nonce) ? fail(-EPROTO, "the signer's message") : 0;
+		if (rc == 0)
+			memcpy(ret->nonce, m.b.p, sizeof(ret->nonce));
+	}
+	if (rc == 0) {
+		ret->status = m.num;
+		ret->fail = (int)m.num2 - 1;
+		snprintf(ret->text, sizeof(ret->text), "%s", m.name);
+	} else {
+		cp_signer_ra_free(ret);
+	}
+	return done(s, c, rc);
+}
+
+void cp_signer_ra_free(struct cp_signer_ra *r)
+{
+	OPENSSL_free(r->data);
+	sk_X509_pop_free(r->certs, X509_free);
+	*r = (struct cp_signer_ra){0};
+}

@@ -19,6 +19,9 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "scep.h"
+#include "signer.h"
+
 struct cp_signer;
 
 /** Connect to RUN_DIR/signer.sock and greet. Returns 0 or why not; call again later then. */
@@ -66,7 +69,7 @@ int cp_signer_unseal(struct cp_signer *signer, const void *sealed, size_t len, c
 /*
  * The signer's identities (pki/signer/state.h). Those that make trust sign and never leave: "CAPF" (issues LSCs), "SAST1",
  * "SAST2" (sign the CTL), "TFTP" (signs the ITL and files), "ITLRecovery". Those of servers are handed over: "CallManager",
- * "TVS", "HTTPS", "TFTP-EC" (HTTPS 6971), "CAPF-TLS" (issued by "CAPF"), "IPsec". "NAME.prev" is what NAME was before it was
+ * "TVS", "HTTPS", "TFTP-EC" (HTTPS 6971), "CAPF-TLS" (issued by "CAPF"), "IPsec". "CAPF-RA" asks a third party's CA and never leaves either. "NAME.prev" is what NAME was before it was
  * regenerated, kept until retired, so that phones that know only the old key can be led over.
  */
 #define CP_SIGNER_IDENT_MAX 64
@@ -112,6 +115,25 @@ int cp_signer_sign(struct cp_signer *signer, enum cp_sign_kind kind, const char 
  */
 int cp_signer_crl(struct cp_signer *signer, const char *issuer, const uint8_t *entries, size_t len, uint32_t number, uint32_t valid_min,
 		  uint8_t **ret_der, size_t *ret_len);
+
+/**
+ * The registration authority, behind which a third party's CA issues (pki/signer.h, enum pki_ra_op; scep.h). 'name' and 'pub' are a
+ * device and its key, or an identity and NULL. 'ca' is what GetCACert answered, 'what' nonce and answer of OPEN; both empty
+ * where they are not needed. cp_signer_ra_free(). -EACCES, -EBADMSG: the answer is not to be believed, or the CA does not do what is
+ * wanted; -EINVAL: not configured.
+ */
+struct cp_signer_ra {
+	unsigned status;       /* OPEN: enum pki_scep_status */
+	int fail;              /* failInfo, -1: none */
+	char text[128];        /* the CA's words */
+	uint8_t *data;         /* the others: request or message */
+	size_t len;
+	uint8_t nonce[PKI_SCEP_NONCE]; /* of that message */
+	STACK_OF(X509) *certs; /* OPEN: the certificate, then the CA's */
+};
+int cp_signer_ra(struct cp_signer *signer, const char *name, unsigned op, unsigned caps, EVP_PKEY *pub, struct pki_blob ca, struct pki_blob what,
+		 struct cp_signer_ra *ret);
+void cp_signer_ra_free(struct cp_signer_ra *r);
 
 /**
  * Backup: everything the signer holds, encrypted under a passphrase (scrypt, AES-256-GCM), and a key for the records that go beside

@@ -50,6 +50,7 @@ static const struct cp_field lsc_fields[] = {
 	F(9, CP_F_UINT, cp_lsc, ended_us),
 	F(10, CP_F_UINT, cp_lsc, expires_us),
 	F(11, CP_F_STR, cp_lsc, app),
+	F(12, CP_F_BOOL, cp_lsc, external),
 	END,
 };
 
@@ -65,6 +66,22 @@ static const struct cp_field app_fields[] = {
 	F(9, CP_F_UINT, cp_capf_app, locked_us),
 	F(10, CP_F_UINT, cp_capf_app, set_us),
 	F(11, CP_F_UINT, cp_capf_app, issued_us),
+	END,
+};
+
+static const struct cp_field req_fields[] = {
+	F(1, CP_F_STR, cp_capf_req, device),
+	F(2, CP_F_UINT, cp_capf_req, op_id),
+	F(3, CP_F_UINT, cp_capf_req, state),
+	F(4, CP_F_BOOL, cp_capf_req, scep),
+	F(5, CP_F_BOOL, cp_capf_req, pending),
+	F(6, CP_F_UINT, cp_capf_req, asked),
+	F(7, CP_F_UINT, cp_capf_req, sent),
+	F(8, CP_F_BUF, cp_capf_req, csr),
+	F(9, CP_F_BUF, cp_capf_req, cert),
+	F(10, CP_F_UINT, cp_capf_req, since_us),
+	F(11, CP_F_UINT, cp_capf_req, last_us),
+	F(12, CP_F_STR, cp_capf_req, note),
 	END,
 };
 
@@ -123,6 +140,20 @@ static int app_check(const struct cp_capf_app *r, char *why, size_t size)
 	return 0;
 }
 
+static int req_check(const struct cp_capf_req *r, char *why, size_t size)
+{
+	if (!cp_device_name_ok(r->device))
+		return bad(why, size, "no device", r->device);
+	if (r->state < CP_CAPF_REQ_WAITING || r->state >= CP_CAPF_REQ_STATES)
+		return bad(why, size, "unknown state", r->device);
+	if (r->csr.len == 0 || r->csr.len > 16384 || r->cert.len > 16384 || (r->state == CP_CAPF_REQ_READY) != (r->cert.len > 0))
+		return bad(why, size, "no request, or no certificate", r->device);
+	if (r->since_us < 0 || r->last_us < 0)
+		return bad(why, size, "a time before 1970", r->device);
+	return 0;
+}
+
+RECORD(cp_capf_req, CP_KIND_CAPF_REQ, req_fields, req_check)
 RECORD(cp_capf_oprec, CP_KIND_CAPF_OP, op_fields, op_check)
 RECORD(cp_lsc, CP_KIND_CAPF_LSC, lsc_fields, lsc_check)
 RECORD(cp_capf_app, CP_KIND_CAPF_APP, app_fields, app_check)
@@ -160,6 +191,17 @@ int cp_store_lsc(const struct cp_store *s, const char *serial, struct cp_lsc *re
 
 	rc = cp_store_get(s, CP_CF_CAPF, key, (size_t)n, &val, &len);
 	return rc < 0 ? rc : cp_lsc_parse(val, len, ret);
+}
+
+int cp_store_capf_req(const struct cp_store *s, const char *device, struct cp_capf_req *ret)
+{
+	const uint8_t *val;
+	size_t len;
+	char key[32];
+	int n = snprintf(key, sizeof(key), "req/%.20s", device), rc;
+
+	rc = cp_store_get(s, CP_CF_CAPF, key, (size_t)n, &val, &len);
+	return rc < 0 ? rc : cp_capf_req_parse(val, len, ret);
 }
 
 static int put(struct cp_batch *b, const char *key, int rc, struct cp_buf *val)
@@ -208,4 +250,21 @@ int cp_batch_capf_app(struct cp_batch *b, const struct cp_capf_app *rec)
 
 	snprintf(key, sizeof(key), "app/%s", rec->name);
 	return put(b, key, cp_capf_app_build(rec, &val), &val);
+}
+
+int cp_batch_capf_req(struct cp_batch *b, const struct cp_capf_req *rec)
+{
+	struct cp_buf val = {0};
+	char key[32];
+
+	snprintf(key, sizeof(key), "req/%s", rec->device);
+	return put(b, key, cp_capf_req_build(rec, &val), &val);
+}
+
+int cp_batch_capf_req_del(struct cp_batch *b, const char *device)
+{
+	char key[32];
+	int n = snprintf(key, sizeof(key), "req/%.20s", device);
+
+	return cp_batch_del(b, CP_CF_CAPF, key, (size_t)n);
 }

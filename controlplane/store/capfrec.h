@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * CAPF's records, in family capf: what is to be done with a device's certificate and how that went ("op/" and the device's name), and
- * each certificate that was issued to a phone ("lsc/" and its serial number in hex). Encoding and errors as records.h.
+ * CAPF's records, in family capf: what is to be done with a device's certificate and how that went ("op/" and the device's name), each
+ * certificate that was issued to a phone ("lsc/" and its serial number in hex), and what is asked of a third party's CA ("req/"). Encoding and errors as records.h.
  */
 #ifndef CP_STORE_CAPFREC_H
 #define CP_STORE_CAPFREC_H
@@ -59,6 +59,30 @@ struct cp_lsc {
 	uint64_t op_id;
 	int64_t offered_us, held_us, ended_us;
 	int64_t expires_us;
+	bool external;                  /* a third party's CA issued it: not for our revocation list */
+	struct cp_buf unknown;
+};
+
+enum cp_capf_req_state {
+	CP_CAPF_REQ_WAITING = 1, /* for the CA */
+	CP_CAPF_REQ_READY,       /* the certificate is there, for the phone's next session */
+	CP_CAPF_REQ_REFUSED,     /* the CA refused: the next session begins with a new key */
+	CP_CAPF_REQ_STATES
+};
+
+/* What is asked of a third party's CA for a device: "req/" and its name. The phone has the key; one at a time. */
+struct cp_capf_req {
+	char device[CP_DEVICE_NAME_MAX];
+	uint64_t op_id;        /* of the operation that it is for: with another it is void */
+	uint8_t state;         /* enum cp_capf_req_state */
+	bool scep;             /* asked by us; else requests are exported and certificates imported */
+	bool pending;          /* SCEP: the CA said that it has not decided: it is polled */
+	uint32_t asked;        /* SCEP: how often */
+	uint32_t sent;         /* how often the certificate went out to the phone */
+	struct cp_buf csr;     /* PKCS#10, DER */
+	struct cp_buf cert;    /* DER; empty until READY */
+	int64_t since_us, last_us; /* made; asked last */
+	char note[CP_CAPF_DETAIL_MAX]; /* what the CA said last */
 	struct cp_buf unknown;
 };
 
@@ -89,6 +113,10 @@ int cp_lsc_build(const struct cp_lsc *rec, struct cp_buf *ret);
 int cp_lsc_parse(const uint8_t *data, size_t len, struct cp_lsc *ret);
 void cp_lsc_free(struct cp_lsc *rec);
 
+int cp_capf_req_build(const struct cp_capf_req *rec, struct cp_buf *ret);
+int cp_capf_req_parse(const uint8_t *data, size_t len, struct cp_capf_req *ret);
+void cp_capf_req_free(struct cp_capf_req *rec);
+
 const char *cp_lsc_state_name(unsigned state); /* "offered", "held", "superseded", "deleted", "revoked" */
 
 /** What a sealed string is bound to. Returns 'buf', of at least 64 bytes. */
@@ -99,10 +127,14 @@ int cp_store_capf_op(const struct cp_store *store, const char *device, struct cp
 int cp_store_lsc(const struct cp_store *store, const char *serial, struct cp_lsc *ret);
 int cp_store_capf_app(const struct cp_store *store, const char *name, struct cp_capf_app *ret);
 
+int cp_store_capf_req(const struct cp_store *store, const char *device, struct cp_capf_req *ret);
+
 struct cp_batch;
 /* Into a batch. 0, or as NAME_build() and cp_batch_put(). */
 int cp_batch_capf_op(struct cp_batch *b, const struct cp_capf_oprec *rec);
 int cp_batch_lsc(struct cp_batch *b, const struct cp_lsc *rec);
 int cp_batch_capf_app(struct cp_batch *b, const struct cp_capf_app *rec);
+int cp_batch_capf_req(struct cp_batch *b, const struct cp_capf_req *rec);
+int cp_batch_capf_req_del(struct cp_batch *b, const char *device);
 
 #endif

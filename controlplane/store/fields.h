@@ -59,6 +59,7 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_WAVE,
 	CP_KIND_WAVE_ITEM,
 	CP_KIND_CAPF_APP,
+	CP_KIND_CAPF_REQ,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

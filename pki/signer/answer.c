@@ -15,6 +15,7 @@
 #include "crl.h"
 #include "log.h"
 #include "serve.h"
+#include "scepra.h"
 #include "sign.h"
 #include "signer.h"
 #include "spki.h"
@@ -294,7 +295,7 @@ static int do_csr(struct pki_state *st, const struct pki_signer_msg *m, struct p
 
 	if (spec_of(&m->a, spec) < 0)
 		return refuse(reply, -EBADMSG, "not a kind of key");
-	rc = pki_change_csr(st, m->name, spec, &req, reply->name, sizeof(reply->name));
+	rc = pki_change_csr(st, m->name, spec, NULL, &req, reply->name, sizeof(reply->name));
 	if (rc < 0)
 		return rc;
 	len = i2d_X509_REQ(req, &der);
@@ -435,6 +436,23 @@ static int do_sign(struct pki_state *st, const struct pki_signer_msg *m, const s
 	return rc;
 }
 
+static int do_ra(struct pki_state *st, const struct pki_signer_msg *m, int64_t now, struct pki_signer_msg *reply, struct out *out)
+{
+	struct pki_ra_reply r = {0};
+	int rc = pki_ra(st, m, now, &r, reply->name, sizeof(reply->name));
+
+	if (rc < 0)
+		return rc;
+	reply->num = r.status;
+	reply->num2 = (uint32_t)(r.fail + 1);
+	memcpy(reply->name, r.text, sizeof(reply->name));
+	out->p[0] = r.data;
+	out->len[0] = r.len;
+	out->p[1] = OPENSSL_memdup(r.nonce, sizeof(r.nonce));
+	out->len[1] = out->p[1] != NULL ? sizeof(r.nonce) : 0;
+	return r.certs != NULL ? (rc = put_chain(out, 0, r.certs), sk_X509_pop_free(r.certs, X509_free), rc) : 0;
+}
+
 static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, const struct pki_blob *passed, int64_t now,
                     pid_t peer, struct pki_signer_msg *reply, struct out *out)
 {
@@ -471,6 +489,8 @@ static int dispatch(struct pki_state *st, const struct pki_signer_msg *m, const 
 		return do_backup(st, m, reply, out);
 	case PKI_SIGNER_CRL:
 		return do_crl(st, m, passed, now, peer, reply, out);
+	case PKI_SIGNER_RA:
+		return do_ra(st, m, now, reply, out);
 	case PKI_SIGNER_SIGN:
 		return do_sign(st, m, passed, peer, reply, out);
 	default:

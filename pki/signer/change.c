@@ -76,7 +76,7 @@ static int token_key(struct pki_state *st, const struct pki_ident_def *def, cons
 	rc = pki_token_key(st->token, uri, &ret->key, why, why_size);
 	if (rc < 0)
 		return rc;
-	if (!pki_key_acceptable(ret->key) || (def->use == PKI_USE_SIGN && EVP_PKEY_get_base_id(ret->key) != EVP_PKEY_RSA))
+	if (!pki_key_acceptable(ret->key) || ((def->use == PKI_USE_SIGN || def->use == PKI_USE_RA) && EVP_PKEY_get_base_id(ret->key) != EVP_PKEY_RSA))
 		rc = refuse(why, why_size, -EACCES, "this key is of a kind that it cannot have");
 	else if ((ret->uri = OPENSSL_strdup(uri)) == NULL)
 		rc = -ENOMEM;
@@ -101,6 +101,8 @@ static int new_key(struct pki_state *st, const struct pki_ident *id, enum pki_id
 		return refuse(why, why_size, -EINVAL, "no such kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
 	if (def->use == PKI_USE_SIGN && type != PKI_RSA_2048 && type != PKI_RSA_4096)
 		return refuse(why, why_size, -EACCES, "lists and files are signed by RSA of 2048 or 4096 bits only");
+	if (which == PKI_IDENT_RA && type != PKI_RSA_2048 && type != PKI_RSA_3072 && type != PKI_RSA_4096)
+		return refuse(why, why_size, -EACCES, "SCEP encrypts to RSA keys only");
 	if (which == PKI_IDENT_TFTP_EC && type != PKI_EC_P256 && type != PKI_EC_P384)
 		return refuse(why, why_size, -EACCES, "this is the file server's EC certificate");
 	rc = pki_key_create(type, &ret->key);
@@ -161,7 +163,8 @@ int pki_change_regen(struct pki_state *st, const char *name, const char *spec, i
 	return commit(st, &id, "identity-regenerated", why, why_size);
 }
 
-int pki_change_csr(struct pki_state *st, const char *name, const char *spec, X509_REQ **ret_req, char *why, size_t why_size)
+int pki_change_csr(struct pki_state *st, const char *name, const char *spec, const char *challenge, X509_REQ **ret_req, char *why,
+		   size_t why_size)
 {
 	const char *names[PKI_NAMES_MAX];
 	enum pki_ident_id which = PKI_IDENT_MAX;
@@ -177,7 +180,7 @@ int pki_change_csr(struct pki_state *st, const char *name, const char *spec, X50
 	if (rc < 0)
 		return rc;
 	n = pki_state_names(st, which, cn, names);
-	rc = pki_own_request(pair.key, pki_ident_defs[which].use, cn, st->cluster, names, n, &req);
+	rc = pki_own_request(pair.key, pki_ident_defs[which].use, cn, st->cluster, names, n, challenge, &req);
 	if (rc < 0)
 		refuse(why, why_size, rc, "no request");
 	else if ((rc = copy(&st->ident[which], &id)) < 0)

@@ -14,7 +14,7 @@
 int pki_change_regen(struct pki_state *state, const char *name, const char *spec, int64_t now, char *why, size_t why_size);
 
 /** A request with a new key, which waits. The caller owns *ret_req. */
-int pki_change_csr(struct pki_state *state, const char *name, const char *spec, X509_REQ **ret_req, char *why,
+int pki_change_csr(struct pki_state *st, const char *name, const char *spec, const char *challenge, X509_REQ **ret_req, char *why,
 		   size_t why_size);
 
 /** A third party's certificate, for the key that waits or the one in use. Takes over nothing. */

@@ -191,3 +191,33 @@ bool pki_file_exists(const char *path)
 
 	return lstat(path, &st) == 0 || errno != ENOENT;
 }
+
+int pki_file_secret(const char *path, char *ret, size_t size)
+{
+	const char *creds = getenv("CREDENTIALS_DIRECTORY");
+	char buf[PATH_MAX];
+	struct stat st;
+	ssize_t n = -1;
+	int fd, rc = 0;
+
+	if (strncmp(path, "credential:", 11) == 0) {
+		if (creds == NULL || snprintf(buf, sizeof(buf), "%s/%s", creds, path + 11) >= (int)sizeof(buf))
+			return -ENOENT;
+		path = buf;
+	}
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		rc = -errno;
+	else if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 077) != 0)
+		rc = -EPERM;
+	else if ((n = read(fd, ret, size - 1)) <= 0)
+		rc = n < 0 ? -errno : -EBADMSG;
+	close(fd);
+	if (rc < 0)
+		return rc;
+	ret[n] = '\0';
+	ret[strcspn(ret, "\r\n")] = '\0';
+	return ret[0] != '\0' ? 0 : -EBADMSG;
+}

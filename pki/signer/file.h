@@ -24,6 +24,10 @@ int pki_file_write(const char *path, const void *data, size_t len, mode_t mode, 
 /** Read a regular file whole. *ret_data is OPENSSL_malloc'ed, with a NUL behind: OPENSSL_clear_free(). */
 int pki_file_read(const char *path, uint8_t **ret_data, size_t *ret_len);
 
+/** First line of a file that only we may read (not open to group or others), or "credential:NAME" of systemd. 0; -EPERM: others may read it;
+ * -EBADMSG: it is empty; others as open(2). The caller wipes 'ret'. */
+int pki_file_secret(const char *path, char *ret, size_t size);
+
 /** Remove what writes that were cut short left in 'dir'. Nobody else may be writing there. */
 int pki_file_sweep(const char *dir);
 

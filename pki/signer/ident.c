@@ -29,6 +29,7 @@ const struct pki_ident_def pki_ident_defs[PKI_IDENT_MAX] = {
 	[PKI_IDENT_TFTP_EC] = {"TFTP-EC", "TFTP-EC-%s", PKI_USE_SERVER, true, 0},
 	[PKI_IDENT_CAPF_TLS] = {"CAPF-TLS", "CAPF-TLS-%s", PKI_USE_SERVER, true, 0},
 	[PKI_IDENT_IPSEC] = {"IPsec", "IPsec-%s", PKI_USE_IPSEC, true, 0},
+	[PKI_IDENT_RA] = {"CAPF-RA", "CAPF-RA-%s", PKI_USE_RA, false, 0},
 };
 
 static int __attribute__((format(printf, 4, 5)))

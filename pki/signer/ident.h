@@ -38,6 +38,7 @@ enum pki_ident_id {
 	PKI_IDENT_TFTP_EC,
 	PKI_IDENT_CAPF_TLS, /* behind CAPF, which issues it */
 	PKI_IDENT_IPSEC,
+	PKI_IDENT_RA, /* asks an external CA for phones' certificates */
 	PKI_IDENT_MAX
 };
 

@@ -14,6 +14,7 @@
 
 #include "config.h"
 #include "file.h"
+#include "scepra.h"
 #include "state.h"
 
 #define WARN_DAYS 90 /* before a certificate expires */
@@ -583,6 +584,7 @@ void pki_state_close(struct pki_state *st)
 {
 	if (st == NULL)
 		return;
+	pki_ra_fini();
 	for (int i = 0; i < PKI_IDENT_MAX; i++)
 		pki_ident_fini(&st->ident[i]);
 	sk_X509_pop_free(st->trust, X509_free);

@@ -2,7 +2,6 @@
 /* The one file that uses ENGINE. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/crypto.h>
 #include <openssl/engine.h>
@@ -71,37 +68,6 @@ void pki_token_destroy(struct pki_token *t)
 		ENGINE_free(t->engine);
 	}
 	free(t);
-}
-
-/* First line of the PIN's file, which only we may read. */
-static int read_pin(const char *path, char pin[PIN_MAX])
-{
-	const char *creds = getenv("CREDENTIALS_DIRECTORY");
-	char buf[PATH_MAX];
-	struct stat st;
-	ssize_t n = -1;
-	int fd, rc = 0;
-
-	if (strncmp(path, "credential:", 11) == 0) {
-		if (creds == NULL || snprintf(buf, sizeof(buf), "%s/%s", creds, path + 11) >= (int)sizeof(buf))
-			return -ENOENT;
-		path = buf;
-	}
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		rc = -errno;
-	else if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 077) != 0)
-		rc = -EPERM;
-	else if ((n = read(fd, pin, PIN_MAX - 1)) <= 0)
-		rc = n < 0 ? -errno : -EBADMSG;
-	close(fd);
-	if (rc < 0)
-		return rc;
-	pin[n] = '\0';
-	pin[strcspn(pin, "\r\n")] = '\0';
-	return pin[0] != '\0' ? 0 : -EBADMSG;
 }
 
 /* What is remembered of a PIN that was refused. Under the KEK: a PIN is short, and its plain hash would give it away. */
@@ -191,7 +157,7 @@ int pki_token_key(void *token, const char *uri, EVP_PKEY **ret_key, char *err, s
 		return fail(err, err_size, -EOWNERDEAD, "the token has locked itself: its administrator must unlock it");
 	if (t->pin == NULL)
 		return fail(err, err_size, -EACCES, "signer.pkcs11_pin is not set");
-	rc = read_pin(t->pin, pin);
+	rc = pki_file_secret(t->pin, pin, sizeof(pin));
 	if (rc == 0 && refused_before(t, pin)) {
 		OPENSSL_cleanse(pin, sizeof(pin));
 		return fail(err, err_size, -EACCES, "%s: the token refused this PIN before: it is not tried again", t->pin);

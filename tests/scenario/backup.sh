@@ -130,8 +130,8 @@ on old device add SEP001122334459 --mode nonsecure --line 1009 >/dev/null || die
 check "which makes no backup due" due old none
 check "it verifies" on old backup verify "$WORK/b" --passphrase-file "$WORK/pass"
 on old backup show "$WORK/b" --passphrase-file "$WORK/pass" >"$WORK/show.json"
-check_json "it holds three devices, three lines and eleven identities" "$WORK/show.json" \
-	'.records.device == 3 and .records.line == 3 and (.identities | length) == 11'
+check_json "it holds three devices, three lines and twelve identities" "$WORK/show.json" \
+	'.records.device == 3 and .records.line == 3 and (.identities | length) == 12'
 
 refused() { # TEXT MACHINE PASS BUNDLE [options]: and leaves no state
 	local text=$1 m=$2 p=$3 b=$4

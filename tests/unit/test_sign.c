@@ -126,7 +126,7 @@ static void test_idents(void)
 		{"CAPF", "ec-p256", false},     {"SAST1", "rsa-2048", false},       {"SAST2", "rsa-2048", false},
 		{"TFTP", "rsa-2048", false},    {"ITLRecovery", "rsa-2048", false}, {"CallManager", "rsa-2048", true},
 		{"TVS", "rsa-3072", true},       {"HTTPS", "ec-p256", true},         {"TFTP-EC", "ec-p256", true},
-		{"CAPF-TLS", "ec-p256", true},  {"IPsec", "ec-p256", true},
+		{"CAPF-TLS", "ec-p256", true},  {"IPsec", "ec-p256", true},	  {"CAPF-RA", "rsa-2048", false},
 	};
 	struct cp_signer_ident *ids = NULL;
 	unsigned cnt = 0;

@@ -29,7 +29,7 @@ static const char *const made_files[] = {
 	"SAST2.cert.pem",      "TFTP.key.pem",         "TFTP.cert.pem",    "ITLRecovery.key.pem", "ITLRecovery.cert.pem",
 	"CallManager.key.pem", "CallManager.cert.pem", "TVS.key.pem",      "TVS.cert.pem",      "HTTPS.key.pem",
 	"HTTPS.cert.pem",      "TFTP-EC.key.pem",      "TFTP-EC.cert.pem", "CAPF-TLS.key.pem",  "CAPF-TLS.cert.pem",
-	"IPsec.key.pem",       "IPsec.cert.pem",       "made",             "ca.pem",
+	"IPsec.key.pem",       "IPsec.cert.pem",       "CAPF-RA.key.pem",      "CAPF-RA.cert.pem", "made",             "ca.pem",
 };
 #define FILES (sizeof(made_files) / sizeof(made_files[0]))
 
