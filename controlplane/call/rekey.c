@@ -110,7 +110,8 @@ static void over(struct cp_call *call, unsigned side, int rc, const char *why)
 		cfg_log_limited(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);
 	cfg_log(rc == 0 ? CFG_LOG_INFO : CFG_LOG_WARN, rc == 0 ? "rekeyed" : "rekey-failed", "call=%u party=%s rc=%d text=%s",
 		call->ref, cfg_q(p->name), rc, cfg_q(why));
-	hold_over(call, side, rc == 0);
+	if (rc != -ECANCELED) /* else the call is ending: there is nothing to come back to */
+		hold_over(call, side, rc == 0);
 	if (call->rekey_left == 0)
 		return;
 	json_array_append_new(call->rekey_list,

@@ -22,7 +22,7 @@ struct cp_phone {
 	char name[16], number[8];
 	enum cp_phone_sec sec;
 	bool srtp, no_codec, dead; /* dead: down-calls fail */
-	uint32_t only_codec, type;
+	uint32_t only_codec, type, info_ref;
 	/* what it was told */
 	enum cp_sccp_state state;
 	enum cp_sccp_tone tone;
@@ -59,6 +59,7 @@ static struct world {
 } w;
 
 static struct cp_phone pa, pb;
+static void (*media_hook)(struct cp_phone *p, const struct cp_phone_media *m, bool receive); /* may be NULL */
 
 static inline void phone_reset(struct cp_phone *p, const char *name, const char *number)
 {
@@ -96,7 +97,7 @@ int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state s, uint32_t l, ui
 	p->states++;
 	return 0;
 }
-int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *i) { TOLD(p); p->security = i->security; return 0; }
+int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *i) { TOLD(p); p->security = i->security; p->info_ref = i->callref; return 0; }
 int cp_phone_tone(struct cp_phone *p, enum cp_sccp_tone t, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = t; return 0; }
 int cp_phone_stop_tone(struct cp_phone *p, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = 0; return 0; }
 int cp_phone_ringer(struct cp_phone *p, enum cp_sccp_ringer m, uint32_t l, uint32_t r)
@@ -135,6 +136,8 @@ int cp_phone_orc(struct cp_phone *p, const struct cp_phone_media *m)
 	TOLD(p);
 	media_told(p, m);
 	p->orc++;
+	if (media_hook != NULL)
+		media_hook(p, m, true);
 	p->orc_m = *m;
 	return 0;
 }
@@ -143,6 +146,8 @@ int cp_phone_smt(struct cp_phone *p, const struct cp_phone_media *m)
 	TOLD(p);
 	media_told(p, m);
 	p->smt++;
+	if (media_hook != NULL)
+		media_hook(p, m, false);
 	p->smt_m = *m;
 	return 0;
 }

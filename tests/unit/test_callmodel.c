@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Random events at 50 phones, two gateway endpoints and the dataplane, against what must hold whatever happens: nothing crashes, no
+ * leg, port, key or record is left over, a phone is active in one call at most, no key is ever given out twice, and no phone is
+ * shown more than the model allows, which knows nothing of calls but who can do what. 001:P1-104, P1-119; 000:P0-18, P0-20.
+ *   RAVELIN_FULL: 10^6 steps instead of 15,000; RAVELIN_SEED: another run.
+ */
+#include "call_fix.h"
+
+#include <stdint.h>
+
+#define PHONES 50
+
+static struct cp_phone ph[PHONES];
+static bool registered[PHONES];
+static unsigned kind[PHONES]; /* 0 encrypted, 1 authenticated, 2 non-secure, 3 encrypted but of a type that is not trusted */
+static uint64_t rng;
+
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (uint32_t)(rng >> 16) % n;
+}
+
+/* --- every key that a phone was told, ever --- */
+
+#define SEEN_MAX (1u << 21)
+static uint64_t *seen;
+static unsigned seen_cnt, twice;
+
+static void note_key(struct cp_phone *p, const struct cp_phone_media *m, bool receive)
+{
+	uint64_t h;
+	uint32_t i;
+
+	(void)p;
+	(void)receive;
+	if (m->suite == DP_SRTP_NONE)
+		return;
+	memcpy(&h, m->key, sizeof(h));
+	h |= 1;
+	for (i = (uint32_t)(h * UINT64_C(0x9e3779b97f4a7c15) >> 43) % SEEN_MAX; seen[i] != 0; i = (i + 1) % SEEN_MAX) {
+		if (seen[i] == h) {
+			twice++;
+			return;
+		}
+	}
+	if (seen_cnt++ < SEEN_MAX / 2)
+		seen[i] = h;
+}
+
+/* --- the model --- */
+
+static int index_of(const char *name)
+{
+	unsigned n;
+
+	return sscanf(name, "SEP0000000B%4u", &n) == 1 && n < PHONES ? (int)n : -1;
+}
+
+/* The best that a phone of this kind can take part in. */
+static enum cp_security best(const struct party *p)
+{
+	int i;
+
+	if (p->kind == PARTY_GATEWAY)
+		return CP_SEC_ENCRYPTED; /* its SA is live, and it can SRTP */
+	i = index_of(p->name);
+	if (i < 0 || kind[i] >= 2)
+		return CP_SEC_NOT_SECURE;
+	return kind[i] == 0 ? CP_SEC_ENCRYPTED : CP_SEC_AUTHENTICATED;
+}
+
+static unsigned broken;
+#define HOLDS(cond)                                                                  \
+	do {                                                                         \
+		if (!(cond)) {                                                       \
+			if (broken++ < 10)                                           \
+				printf("step %u: not so: %s\n", step_now, #cond);    \
+			CU_ASSERT_TRUE(cond);                                        \
+		}                                                                    \
+	} while (0)
+
+static unsigned step_now;
+
+static void look_at_calls(void)
+{
+	unsigned legs = 0, keys = 0, n = 0;
+
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		const struct cp_call *c = w.calls->slot[i];
+		enum cp_security allowed = CP_SEC_ENCRYPTED;
+
+		if (c == NULL)
+			continue;
+		n++;
+		for (unsigned s = 0; s < 2; s++) {
+			const struct party *p = &c->p[s];
+
+			HOLDS(p->call == c);
+			legs += p->leg_id != NO_LEG;
+			keys += (p->rx != NULL) + (p->tx != NULL) + (p->next_rx != NULL) + (p->next_tx != NULL);
+			if (p->kind == PARTY_NONE)
+				continue;
+			if (best(p) < allowed)
+				allowed = best(p);
+			if (p->kind == PARTY_PHONE)
+				HOLDS(p->agent != NULL && agent_party(p->agent, p->ref) == p);
+			HOLDS(p->kind != PARTY_GATEWAY || p->in_index);
+		}
+		if (c->p[0].leg_id != NO_LEG && c->p[1].leg_id != NO_LEG) {
+			HOLDS(DP_LEG_SHARD(c->p[0].leg_id) == DP_LEG_SHARD(c->p[1].leg_id));
+			HOLDS(c->p[0].leg_id != c->p[1].leg_id);
+		}
+		HOLDS(c->p[0].agent == NULL || c->p[0].agent != c->p[1].agent);
+		/* what is shown to somebody who talks */
+		for (unsigned s = 0; s < 2 && c->state == CALL_CONNECTED; s++) {
+			int k = c->p[s].kind == PARTY_PHONE && party_phone(&c->p[s]) != NULL ? index_of(c->p[s].name) : -1;
+
+			if (k >= 0 && ph[k].info_ref == c->p[s].ref)
+				HOLDS((enum cp_security)ph[k].security <= allowed);
+		}
+	}
+	HOLDS(n == cp_calls_count(w.calls));
+	HOLDS(legs == cp_ports_used(w.calls->ports));
+	HOLDS(keys == cp_keys_used(w.calls->keys));
+	for (unsigned i = 0; i < AGENT_HASH; i++) {
+		for (const struct agent *a = w.calls->agents[i]; a != NULL; a = a->next) {
+			unsigned active = 0;
+
+			for (const struct party *p = a->parties; p != NULL; p = p->ag_next) {
+				HOLDS(p->agent == a);
+				active += !p->held && !party_rings(p);
+			}
+			HOLDS(active <= 1);
+		}
+	}
+}
+
+/* --- what happens --- */
+
+static uint32_t some_ref(struct cp_phone *p)
+{
+	struct agent *a = agent_find(w.calls, p->name, false);
+	struct party *q = a != NULL ? a->parties : NULL;
+
+	if (rnd(10) == 0)
+		return rnd(3) == 0 ? rnd(1000000) : 0;
+	for (unsigned n = rnd(4); n > 0 && q != NULL && q->ag_next != NULL; n--)
+		q = q->ag_next;
+	return q != NULL ? q->ref : 0;
+}
+
+static void ack_some(struct cp_phone *p)
+{
+	struct agent *a = agent_find(w.calls, p->name, false);
+	struct cfg_addr at = v4;
+
+	at.port = (uint16_t)(20000 + 2 * rnd(1000));
+	for (struct party *q = a != NULL ? a->parties : NULL; q != NULL; q = q->ag_next) {
+		if (!q->media_on || q->ready)
+			continue;
+		cp_calls_phone_ops.orc_ack(w.calls, p, rnd(40) == 0, &at, q->ref << 1 | q->stream, q->ref);
+		return; /* the list may be another one now */
+	}
+}
+
+static void dial_some(struct cp_phone *p)
+{
+	const struct agent *a = agent_find(w.calls, p->name, false);
+	char number[16];
+
+	if (a != NULL && agent_active(a) != NULL && agent_active(a)->call->state != CALL_CONNECTED && rnd(8) != 0)
+		return; /* it would end what is being set up: now and then */
+
+	if (rnd(12) == 0)
+		snprintf(number, sizeof(number), "%s", rnd(2) == 0 ? "77" : "9123");
+	else if (rnd(30) == 0)
+		snprintf(number, sizeof(number), "5");
+	else
+		snprintf(number, sizeof(number), "3%03u", rnd(PHONES));
+	cp_calls_phone_ops.enbloc(w.calls, p, number, 1);
+}
+
+static void gateway_event(void)
+{
+	for (unsigned e = 0; e < AGENT_HASH; e++) {
+		struct party *p = w.calls->endpoints[e];
+		char id[16];
+
+		if (p == NULL)
+			continue;
+		snprintf(id, sizeof(id), "%08X%s", p->ref, p->call->state == CALL_CONNECTED ? "1" : "");
+		gw_event(DP_MGCP_NTFY, p->endpoint, id, rnd(4) == 0 ? "L/hu" : "L/hd");
+		return;
+	}
+}
+
+static void come_or_go(unsigned i)
+{
+	static const enum cp_phone_gone whys[] = {CP_GONE_CLOSED, CP_GONE_UNREGISTERED, CP_GONE_REMOVED, CP_GONE_TIMEOUT};
+
+	if (registered[i])
+		gone(&ph[i], whys[rnd(4)]);
+	else
+		cp_calls_phone_ops.registered(w.calls, &ph[i]);
+	registered[i] = !registered[i];
+}
+
+/* Who has a call does more than who has none. */
+static unsigned somebody(void)
+{
+	unsigned i = rnd(PHONES);
+
+	for (unsigned n = 0; n < 12 && rnd(8) != 0; n++, i = rnd(PHONES)) {
+		struct agent *a = agent_find(w.calls, ph[i].name, false);
+
+		if (a != NULL && a->parties != NULL)
+			break;
+	}
+	return i;
+}
+
+static void one_step(void)
+{
+	static const uint32_t keys[] = {CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_TRANSFER, CP_SCCP_KEY_TRANSFER,
+					CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_ANSWER,
+					CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, 99};
+	unsigned i = somebody(), what = rnd(100);
+	struct cp_phone *p = &ph[i];
+
+	if (what < 1 || (what < 4 && !registered[i])) {
+		come_or_go(i);
+	} else if (!registered[i]) {
+		return; /* nobody is there to press anything */
+	} else if (what < 20) {
+		dial_some(p);
+	} else if (what < 21) {
+		cp_calls_phone_ops.offhook(w.calls, p, rnd(2), some_ref(p));
+	} else if (what < 22) {
+		cp_calls_phone_ops.onhook(w.calls, p, 1, some_ref(p));
+	} else if (what < 23) {
+		cp_calls_phone_ops.digit(w.calls, p, "0123456789*#"[rnd(12)], 1, some_ref(p));
+	} else if (what < 55) {
+		cp_calls_phone_ops.softkey(w.calls, p, rnd(60) == 0 ? CP_SCCP_KEY_NEWCALL : keys[rnd(sizeof(keys) / sizeof(keys[0]))], 1, some_ref(p));
+	} else if (what < 90) {
+		ack_some(p);
+	} else if (what < 93) {
+		gateway_event();
+	} else if (what < 94 && rnd(4) == 0) {
+		cp_calls_phone_ops.smt_ack(w.calls, p, 1, some_ref(p) << 1, 0);
+	} else if (what < 95 && rnd(3) == 0) {
+		struct cp_call *c = call_find(w.calls, some_ref(p));
+
+		if (c != NULL)
+			event_active(c->timer, EV_TIMEOUT, 0);
+	} else if (what < 96) {
+		p->dead = rnd(3) == 0;
+	} else if (what < 97) {
+		w.refuse_type = rnd(8) == 0 ? DP_MSG_LEG_SET : 0;
+		w.refuse_rc = -ENOSPC;
+	} else if (rnd(30) == 0) {
+		int before = ups;
+
+		fake_hangup(&w.fake);
+		for (unsigned n = rnd(20); n > 0; n--)
+			spin();
+		UNTIL(ups > before);
+	} else {
+		struct cp_call *c = call_find(w.calls, some_ref(p));
+		const char *why;
+
+		if (c != NULL)
+			rekey_party(c, rnd(2), &why);
+	}
+}
+
+static void test_random(void)
+{
+	static struct cp_dir_ctx quiet;
+	unsigned steps = getenv("RAVELIN_FULL") != NULL ? 1000000 : 15000;
+	const char *seed = getenv("RAVELIN_SEED");
+
+	rng = seed != NULL ? strtoull(seed, NULL, 0) : 0x5eed;
+	rng = rng * 2 + 1;
+	printf("seed %s, %u steps\n", seed != NULL ? seed : "0x5eed", steps);
+	seen = calloc(SEEN_MAX, sizeof(*seen));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(seen);
+	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
+	world_begin();
+	w.say[DP_MGCP_MDCX].sdp = true;
+	w.no_record = true; /* the check that goes with it is test_call's */
+	quiet = dir_ctx;
+	for (unsigned i = 0; i < PHONES; i++) {
+		struct cp_line line = {0};
+		struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line, .line_cnt = 1};
+		char number[16];
+
+		kind[i] = i % 6 < 3 ? 0 : i % 6 - 2;
+		snprintf(d.name, sizeof(d.name), "SEP0000000B%04u", i);
+		snprintf(number, sizeof(number), "3%03u", i);
+		snprintf(line.number, sizeof(line.number), "%s", number);
+		if (kind[i] == 3)
+			snprintf(d.model, sizeof(d.model), "ACME");
+		synced(cp_dir_device_put(w.store, &d, false, &quiet));
+		phone_reset(&ph[i], d.name, number);
+		ph[i].srtp = kind[i] == 0 || kind[i] == 3;
+		ph[i].sec = kind[i] == 1 ? CP_PHONE_AUTHENTICATED : kind[i] == 2 ? CP_PHONE_NONSECURE : CP_PHONE_ENCRYPTED;
+		cp_calls_phone_ops.registered(w.calls, &ph[i]);
+		registered[i] = true;
+	}
+	media_hook = note_key;
+	for (step_now = 0; step_now < steps && broken < 10; step_now++) {
+		one_step();
+		if (step_now % 2 == 0)
+			spin();
+		else
+			event_base_loop(w.base, EVLOOP_NONBLOCK);
+		if (step_now % 4 == 0)
+			look_at_calls();
+		if (w.todo_cnt > 900 && w.todo_done == w.todo_cnt)
+			w.todo_cnt = w.todo_done = 0;
+		if (step_now % 64 == 0)
+			w.fake.n = 0;
+	}
+	/* everybody hangs up, whatever is under way */
+	w.refuse_type = 0;
+	for (unsigned round = 0; round < 4; round++) {
+		for (unsigned i = 0; i < PHONES; i++) {
+			struct agent *a;
+
+			ph[i].dead = false;
+			if (!registered[i])
+				come_or_go(i);
+			while ((a = agent_find(w.calls, ph[i].name, false)) != NULL && a->parties != NULL)
+				call_end(a->parties->call, "the test is over");
+		}
+		rest();
+		w.todo_cnt = w.todo_done = 0;
+	}
+	printf("%llu calls, %llu of them connected, %u keys, %u of them twice\n", (unsigned long long)w.calls->total,
+	       (unsigned long long)(w.calls->completed[1] + w.calls->completed[2] + w.calls->completed[3]), seen_cnt, twice);
+	CU_ASSERT_TRUE(w.calls->total > steps / 150);
+	CU_ASSERT_TRUE(w.calls->completed[1] + w.calls->completed[2] + w.calls->completed[3] > steps / 400);
+	CU_ASSERT_TRUE(seen_cnt > steps / 150);
+	CU_ASSERT_EQUAL(twice, 0);
+	media_hook = NULL;
+	world_end();
+	free(seen);
+}
+
+static CU_TestInfo tests[] = {
+	{"random events", test_random},
+	CU_TEST_INFO_NULL,
+};
+
+static int setup(void)
+{
+	return 0;
+}
+
+#include "suite.h"
+SUITE_MAIN("callmodel", tests, setup, NULL)
