@@ -16,7 +16,7 @@ int pki_crl_entry(const uint8_t *serial, size_t len, int64_t at, unsigned reason
 {
 	struct pki_wr w = pki_wr_init(buf, PKI_CRL_ENTRY_MAX);
 
-	if (len == 0 || len > PKI_CRL_SERIAL_MAX || at < 0 || reason > 10)
+	if (len == 0 || len > PKI_CRL_SERIAL_MAX || at < 0 || reason > 10 || reason == 7) /* 7 is not used: RFC 5280 5.3.1 */
 		return -EINVAL;
 	pki_wr_u8(&w, (uint8_t)len);
 	pki_wr_bytes(&w, serial, len);

@@ -133,6 +133,7 @@ static void test_refused(void)
 	CU_ASSERT(der == NULL && len == 0);
 	CU_ASSERT_EQUAL(pki_crl_entry(buf, 0, NOW, 1, buf), -EINVAL);
 	CU_ASSERT_EQUAL(pki_crl_entry(buf, 21, NOW, 1, buf), -EINVAL);
+	CU_ASSERT_EQUAL(pki_crl_entry(buf, 8, NOW, 7, buf), -EINVAL);
 }
 
 static void test_many(void)
