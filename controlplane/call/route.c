@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "callint.h"
-#include "call/devtype.h"
+#include "sccp/devtype.h"
 
 static uint32_t common_codec(const struct cp_phone *a, const struct cp_phone *b)
 {

@@ -8,6 +8,7 @@
 
 #include "alarm.h"
 #include "log.h"
+#include "sccp/devtype.h"
 #include "store/store.h"
 
 #define ALARM    "auto-numbers-used-up"
@@ -29,19 +30,9 @@ struct add {
 
 const char *cp_autoreg_model(uint32_t type)
 {
-	static const struct {
-		uint32_t type;
-		const char *model;
-	} models[] = {
-		{0x73, "7941"},	 {0x77, "7971"},  {0x133, "7911"}, {0x7542, "7961"}, {0x194, "7962"}, {0x1b2, "7942"}, {0x1b3, "7945"},
-		{0x1b4, "7965"}, {0x1b5, "7975"}, {0x7536, "7970"}, {0x1af, "7937"}, {0x1ef, "6921"}, {0x1f0, "6941"}, {0x234, "6945"},
-		{0x249, "8945"},
-	};
+	const struct cp_devtype *t = cp_devtype_find("", type);
 
-	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
-		if (models[i].type == type)
-			return models[i].model;
-	return "";
+	return t->type != 0 ? t->model : "";
 }
 
 /* What went may have been a number of ours. */

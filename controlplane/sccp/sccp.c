@@ -11,6 +11,7 @@
 
 #include <event2/event.h>
 
+#include "devtype.h"
 #include "log.h"
 #include "net/show.h"
 #include "resets.h"
@@ -411,6 +412,7 @@ json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 
 	TAILQ_FOREACH (p, &s->lru, lru) {
 		json_t *o = json_object(), *lines = json_array(), *codecs = json_array();
+		const struct cp_device *dev = s->o.find_device(s->o.ctx, p->name);
 		char addr[64];
 
 		for (unsigned i = 1; i <= p->line_cnt; i++)
@@ -430,6 +432,7 @@ json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 		json_object_set_new(o, "version", json_integer(p->ver));
 		json_object_set_new(o, "type", json_integer(p->type));
 		json_object_set_new(o, "load", outside(p->load));
+		json_object_set_new(o, "trust", json_string(cp_devtype_trust_text(cp_devtype_find(dev != NULL ? dev->model : "", p->type))));
 		json_object_set_new(o, "lines", lines);
 		json_object_set_new(o, "codecs", codecs);
 		json_object_set_new(o, "registered_s",

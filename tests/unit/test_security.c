@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "call/barge.h"
-#include "call/devtype.h"
+#include "sccp/devtype.h"
 #include "call/security.h"
 
 /* index: authenticated * 4 + signal_encrypted * 2 + media_encrypted */

@@ -894,6 +894,8 @@ static void test_show(void)
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "address")),
 	                       "192.0.2.51:50000");
 	CU_ASSERT_EQUAL(json_integer_value(json_object_get(o, "registered_s")), 5);
+	/* 000:P0-17 */
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "trust")), "Device Is Trusted");
 	CU_ASSERT_EQUAL(json_array_size(json_object_get(o, "lines")), 2);
 	json_decref(list);
 	o = cp_sccp_show_counters(sccp, NULL);
