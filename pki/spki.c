@@ -49,10 +49,10 @@ static unsigned bits_of(const struct pki_rd *n)
 
 static int rsa_key(struct pki_rd *params, struct pki_spki *k)
 {
-	struct pki_rd rd = pki_rd_init(k->key, k->key_len), seq, n, e;
+	struct pki_rd rd = pki_rd_init(k->key, k->key_len), seq, n, e, null;
 
-	(void)pki_der_next(params, PKI_DER_NULL);
-	if (!pki_rd_done(params))
+	null = pki_der_next(params, PKI_DER_NULL);
+	if (!pki_rd_done(params) || !pki_rd_done(&null))
 		return -EBADMSG;
 	seq = pki_der_next(&rd, PKI_DER_SEQUENCE);
 	n = pki_der_positive(&seq);

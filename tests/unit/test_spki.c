@@ -174,8 +174,23 @@ static void test_rsa_that_is_none(void)
 	d[len - 3] = 0x81; /* negative */
 	CU_ASSERT_EQUAL(parse(d, len, &k), -EBADMSG);
 	memcpy(d, der[i], len);
-	d[20] = 0x06; /* the NULL of the algorithm: another tag */
+	CU_ASSERT_FATAL(d[1] == 0x82 && d[5] == 0x0d && d[17] == 0x05 && d[18] == 0x00);
+	d[17] = 0x06; /* the NULL of the algorithm: another tag */
 	CU_ASSERT_EQUAL(parse(d, len, &k), -EBADMSG);
+	for (uint8_t extra = 1; extra <= 3; extra++) { /* a NULL with content, all lengths around it right */
+		size_t all = ((size_t)der[i][2] << 8 | der[i][3]) + extra;
+		uint8_t *more = calloc(1, len + extra);
+
+		memcpy(more, der[i], 19);
+		memcpy(more + 19 + extra, der[i] + 19, len - 19);
+		more[2] = (uint8_t)(all >> 8);
+		more[3] = (uint8_t)all;
+		more[5] = (uint8_t)(0x0d + extra);
+		more[18] = extra;
+		for (size_t n = 0; n <= len + extra; n++)
+			CU_ASSERT_EQUAL(parse(more, n, &k), -EBADMSG);
+		free(more);
+	}
 	free(d);
 }
 
