@@ -598,8 +598,7 @@ int pki_cert_parse(const uint8_t *der, size_t len, X509 **ret_cert)
 	return 0;
 }
 
-/* Without it OpenSSL asks at the terminal when it meets an encrypted PEM block. */
-static int no_password(char *buf, int size, int rw, void *ctx)
+int pki_no_password(char *buf, int size, int rw, void *ctx)
 {
 	(void)buf, (void)size, (void)rw, (void)ctx;
 	return -1;
@@ -614,7 +613,7 @@ int pki_pem_certs(const uint8_t *pem, size_t len, STACK_OF(X509) * *ret_certs)
 
 	ERR_clear_error();
 	while (bio != NULL && certs != NULL && sk_X509_num(certs) < PEM_CERTS_MAX) {
-		cert = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+		cert = PEM_read_bio_X509(bio, NULL, pki_no_password, NULL);
 		if (cert == NULL) {
 			if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE &&
 			    sk_X509_num(certs) > 0)

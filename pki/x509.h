@@ -96,6 +96,8 @@ int pki_csr_pubkey(const uint8_t *der, size_t len, EVP_PKEY **ret_pub);
 
 /** A certificate from exactly 'len' bytes of DER. -EBADMSG. */
 int pki_cert_parse(const uint8_t *der, size_t len, X509 **ret_cert);
+/** The password callback that gives none, for PEM_read_bio_*(): without it OpenSSL asks at the terminal when it meets an encrypted block. -1. */
+int pki_no_password(char *buf, int size, int rw, void *ctx);
 
 /** All certificates of a PEM text, appended to a new stack. -EBADMSG: none, or one that cannot be read. */
 int pki_pem_certs(const uint8_t *pem, size_t len, STACK_OF(X509) **ret_certs);

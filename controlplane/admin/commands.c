@@ -18,6 +18,7 @@
 #include "srst.h"
 #include "store/phonecfg.h"
 #include "vm.h"
+#include "x509.h"
 
 #define RETRY_MS  20
 #define TRIES_MAX 250 /* of a change that something is in the way of: 5 s */
@@ -327,7 +328,7 @@ static void cert_work(void *arg)
 static void put_phone_cert(struct cp_batch *b, const char *device, const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);
-	X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, pki_no_password, NULL) : NULL;
 	struct cp_phone_cert rec = {.since_us = (int64_t)time(NULL) * 1000000};
 	uint8_t *der = NULL;
 	int len = cert != NULL ? i2d_X509(cert, &der) : -1;

@@ -17,6 +17,7 @@
 #include "sccp/resets.h"
 #include "srst.h"
 #include "store/change.h"
+#include "x509.h"
 
 static const char *name_of(const json_t *args)
 {
@@ -140,7 +141,7 @@ static int attempt_srst_cert(struct pending_change *p, char *why, size_t size)
 	at = raw.data;
 	cert = d2i_X509(NULL, &at, (long)raw.len);
 	if (cert == NULL && (bio = BIO_new_mem_buf(raw.data, (int)raw.len)) != NULL) {
-		cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+		cert = PEM_read_bio_X509(bio, NULL, pki_no_password, NULL);
 		BIO_free(bio);
 	}
 	free(raw.data);

@@ -24,6 +24,7 @@
 #include "signerc/signerc.h"
 #include "store/phonecfg.h"
 #include "store/store.h"
+#include "x509.h"
 
 #define CSR_MAX 65536 /* bytes of a file */
 
@@ -401,7 +402,7 @@ static X509_REQ *read_csr(const char *text)
 	if (len > 0) {
 		BIO *bio = BIO_new_mem_buf(raw, len);
 
-		csr = bio != NULL ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+		csr = bio != NULL ? PEM_read_bio_X509_REQ(bio, NULL, pki_no_password, NULL) : NULL;
 		BIO_free(bio);
 		if (csr == NULL) {
 			csr = d2i_X509_REQ(NULL, &p, len);

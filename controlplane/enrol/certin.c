@@ -28,16 +28,10 @@ static unsigned count(const uint8_t *p, const uint8_t *end, unsigned max)
 	return n;
 }
 
-static int no_password(char *buf, int size, int rw, void *ctx)
-{
-	(void)buf, (void)size, (void)rw, (void)ctx;
-	return -1;
-}
-
 static X509 *read_pem(const uint8_t *p, size_t len)
 {
 	BIO *bio = len <= PKI_DER_MAX * 2 ? BIO_new_mem_buf(p, (int)len) : NULL;
-	X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
+	X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, pki_no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	ERR_clear_error();

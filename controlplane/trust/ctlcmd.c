@@ -14,6 +14,7 @@
 
 #include "ctlop.h"
 #include "log.h"
+#include "x509.h"
 
 #define FILE_B64_MAX (2 * 76800)
 
@@ -91,7 +92,7 @@ static X509 *cert_arg(const json_t *v)
 {
 	BIO *bio = json_is_string(v) && json_string_length(v) <= 65536 ?
 			   BIO_new_mem_buf(json_string_value(v), (int)json_string_length(v)) : NULL;
-	X509 *c = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+	X509 *c = bio != NULL ? PEM_read_bio_X509(bio, NULL, pki_no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	return c;
