@@ -265,6 +265,7 @@ void cp_capf_seen(struct cp_capf *f, const char *device, X509 *cert)
 	struct cp_batch *b = NULL;
 	struct ending *e = NULL;
 	struct cp_capf_oprec rec;
+	struct cp_capf_req req;
 	struct cp_lsc lsc;
 	char serial[CP_LSC_SERIAL_MAX];
 	unsigned others = CP_LSC_LIVE;
@@ -298,8 +299,11 @@ void cp_capf_seen(struct cp_capf *f, const char *device, X509 *cert)
 		}
 		cp_capf_oprec_free(&rec);
 	}
-	if (lsc.external)
-		cp_batch_capf_req_del(b, device);
+	if (lsc.external && cp_store_capf_req(f->env.store, device, &req) == 0) { /* it may be a newer operation's by now */
+		if (req.op_id == lsc.op_id)
+			cp_batch_capf_req_del(b, device);
+		cp_capf_req_free(&req);
+	}
 	cp_capf_audit(b, "capf.evidence", device, "the phone", serial, "it showed its LSC");
 	rc = cp_store_submit(f->env.store, b, recorded, e);
 	b = NULL;

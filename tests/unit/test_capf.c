@@ -346,6 +346,34 @@ static void test_vanishing(void)
 	close_all();
 }
 
+/* The LSC is one of an external CA, offered; a request is on record, of its operation or of a later one. */
+static void wait_for_ca(const char *serial, uint64_t later)
+{
+	static uint8_t csr[] = {0x30, 0x00};
+	struct cp_batch *b = cp_batch_create();
+	struct cp_capf_req req = {.state = CP_CAPF_REQ_WAITING, .csr = {csr, sizeof(csr)}, .since_us = 1};
+	struct cp_lsc lsc;
+
+	CU_ASSERT_EQUAL_FATAL(cp_store_lsc(store, serial, &lsc), 0);
+	lsc.external = true;
+	lsc.state = CP_LSC_OFFERED;
+	snprintf(req.device, sizeof(req.device), "%s", PHONE);
+	req.op_id = lsc.op_id + later;
+	CU_ASSERT(cp_batch_lsc(b, &lsc) == 0 && cp_batch_capf_req(b, &req) == 0);
+	submit(b);
+	cp_lsc_free(&lsc);
+}
+
+static bool waits_for_ca(void)
+{
+	struct cp_capf_req req;
+	int rc = cp_store_capf_req(store, PHONE, &req);
+
+	if (rc == 0)
+		cp_capf_req_free(&req);
+	return rc == 0;
+}
+
 /* An offered LSC is resolved by what the phone shows. */
 static void test_evidence(void)
 {
@@ -381,13 +409,19 @@ static void test_evidence(void)
 	told = 0;
 	cp_capf_seen(capf, OTHER, cert); /* not its own */
 	CU_ASSERT_EQUAL(told, 0);
+	wait_for_ca(first, 1); /* of an external CA, and a newer operation's request waits at it */
 	cp_capf_seen(capf, PHONE, cert);
 	TP_PUMP(base, told == 1, 3000);
+	CU_ASSERT_TRUE(waits_for_ca());
 	CU_ASSERT(told == 1 && strcmp(told_serial, first) == 0);
 	CU_ASSERT_EQUAL(state_of(first), CP_LSC_HELD);
 	CU_ASSERT_EQUAL(state_of(second), CP_LSC_REVOKED); /* it never got there */
 	CU_ASSERT_EQUAL(status_of(PHONE), CP_CAPF_ST_DONE);
 	cp_capf_seen(capf, PHONE, cert); /* no news */
+	wait_for_ca(first, 0);
+	cp_capf_seen(capf, PHONE, cert);
+	TP_PUMP(base, told == 2, 3000);
+	CU_ASSERT_FALSE(waits_for_ca()); /* its own request has served */
 	X509_free(cert);
 	/* it says that it could not store: that one is nobody's */
 	put_op(PHONE, CP_CAPF_OP_INSTALL, CP_CAPF_LSC, NULL);
