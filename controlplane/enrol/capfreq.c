@@ -91,8 +91,13 @@ void cp_capf_req_offer(struct cp_capf_client *c, const char *device)
 		free(req.cert.data);
 		req.cert = (struct cp_buf){0};
 		keep(&req, "the certificate was revoked before it went out");
-		if (cp_batch_capf_req(b, &req) < 0 || cp_store_submit(f->env.store, b, NULL, NULL) < 0)
+		rc = cp_batch_capf_req(b, &req);
+		if (rc < 0)
 			cp_batch_destroy(b);
+		else
+			rc = cp_store_submit(f->env.store, b, NULL, NULL);
+		if (rc < 0) /* it is refused again the next time */
+			cfg_log_limited(CFG_LOG_ERR, "capf-store", "device=%s reason=%s", device, cfg_q(strerror(-rc)));
 		cp_capf_sess_issued(c->sess, -EKEYREJECTED, NULL, 0, req.note);
 		X509_free(cert);
 	} else {
@@ -234,6 +239,7 @@ struct asking { /* one exchange, and the batch after it */
 	struct cp_capf *f;
 	char device[CP_DEVICE_NAME_MAX];
 	uint64_t op_id;
+	uint8_t csr[32]; /* hash of the request: one operation may come to another key meanwhile */
 	int rc; /* for the session that waits */
 	char why[CP_CAPF_DETAIL_MAX];
 };
@@ -316,23 +322,49 @@ static int judge(struct asking *a, const struct cp_scepc_result *r, struct cp_ca
 	return rc == 0 ? note_op(f, b, req, a->rc == -EKEYREJECTED ? CP_CAPF_OUT_CA : CP_CAPF_OUT_AWAITING) : rc;
 }
 
+static bool hash(const struct cp_capf_req *req, uint8_t ret[32])
+{
+	return EVP_Digest(req->csr.data, req->csr.len, ret, NULL, EVP_sha256(), NULL) == 1;
+}
+
+static int ask(struct cp_capf *f, const struct cp_capf_req *req);
+
+/* Set anew, or of another key: if that waits for the CA, and nobody asks for it, it is asked for now. 0: it is. */
+static int ask_instead(struct asking *a, const struct cp_capf_req *req)
+{
+	cp_tab_del(&a->f->scep_now, a->device, strlen(a->device));
+	return req->scep && req->state == CP_CAPF_REQ_WAITING ? ask(a->f, req) : -ENOENT;
+}
+
 static void answered(void *ctx, const struct cp_scepc_result *r)
 {
 	struct asking *a = ctx;
 	struct cp_capf *f = a->f;
 	struct cp_batch *b = cp_batch_create();
 	struct cp_capf_req req;
+	uint8_t now[32];
 	int rc = b == NULL ? -ENOMEM : cp_store_capf_req(f->env.store, a->device, &req);
 
 	if (rc == 0) {
-		if (req.op_id != a->op_id || req.state != CP_CAPF_REQ_WAITING)
-			rc = -ENOENT; /* set anew meanwhile */
+		bool same = req.op_id == a->op_id && hash(&req, now) && memcmp(now, a->csr, sizeof(now)) == 0;
+
+		if (!same)
+			rc = ask_instead(a, &req);
 		else
-			rc = judge(a, r, &req, b);
+			rc = req.state == CP_CAPF_REQ_WAITING ? judge(a, r, &req, b) : -ENOENT;
 		cp_capf_req_free(&req);
+		if (!same && rc == 0) { /* the session that waits goes on waiting, for that one */
+			cp_batch_destroy(b);
+			free(a);
+			return;
+		}
 	}
-	if (rc == 0 && (rc = cp_store_submit(f->env.store, b, asked_written, a)) == 0)
-		return;
+	if (rc == 0) {
+		rc = cp_store_submit(f->env.store, b, asked_written, a);
+		b = NULL;
+		if (rc == 0)
+			return;
+	}
 	cp_batch_destroy(b);
 	a->rc = rc;
 	snprintf(a->why, sizeof(a->why), rc == -ENOENT ? "the operation is another one by now" : "its record could not be written");
@@ -353,7 +385,7 @@ static int ask(struct cp_capf *f, const struct cp_capf_req *req)
 		return 0;
 	pub = key_of(req);
 	a = calloc(1, sizeof(*a));
-	if (pub == NULL || a == NULL || cp_tab_put(&f->scep_now, req->device, strlen(req->device)) == NULL) {
+	if (pub == NULL || a == NULL || !hash(req, a->csr) || cp_tab_put(&f->scep_now, req->device, strlen(req->device)) == NULL) {
 		rc = -ENOMEM;
 	} else {
 		a->f = f;

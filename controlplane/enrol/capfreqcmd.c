@@ -247,10 +247,8 @@ static void certificates(void *ctx, struct cp_admin_req *req, const json_t *args
 	}
 	cfg_log(CFG_LOG_NOTICE, "capf-certificates", "who=%s taken=%u known=%u refused=%u", cfg_q(cp_admin_who(req)), t->taken, t->same, t->n);
 	rc = cp_store_submit(app->store, t->b, taken, t);
-	if (rc < 0) {
-		cp_batch_destroy(t->b);
+	if (rc < 0)
 		taken(t, rc);
-	}
 }
 
 int cp_capf_req_commands(struct cp_app *app)
