@@ -42,7 +42,8 @@ struct cp_enrol {
 	STACK_OF(X509) *cas; /* further issuers of phones' certificates: signer.trust */
 	X509_STORE *lsc, *mic;
 	struct cp_scepc *scep;
-	bool stale;
+	bool stale; /* lsc, mic */
+	bool look;  /* is the CA in CAPF-trust? */
 	char files[512];
 	/* revocation lists: those of the issuer, and of what it was before */
 	pthread_mutex_t lock; /* of 'crl' */
@@ -112,7 +113,7 @@ static void certs_changed(void *ctx, const char *name)
 	struct cp_app *app = ctx;
 
 	if (app->enrol != NULL && (strcmp(name, "CAPF") == 0 || strcmp(name, cp_trust_store_name(CP_TS_CAPF)) == 0))
-		app->enrol->stale = true;
+		app->enrol->stale = app->enrol->look = true;
 }
 
 /* --- what the service asks for --- */
@@ -141,13 +142,12 @@ static int request(void *ctx, const char *device, EVP_PKEY *pub, uint8_t **ret, 
 	return 0;
 }
 
-/* A CA in CAPF-trust or signer.trust, or the one whose hash is in the configuration; ours is none here. */
+/* By a CA in CAPF-trust or signer.trust, as when the phone shows it later; ours is none here. */
 static int vouched(void *ctx, X509 *cert, STACK_OF(X509) *more, char *why, size_t size)
 {
 	struct cp_app *app = ctx;
 	STACK_OF(X509) *cas = cp_certs_trusted(app->certs, CP_TS_CAPF);
 	X509_STORE *store = NULL;
-	uint8_t fp[32];
 	int error = 0, rc = -ENOMEM;
 
 	if (cas == NULL)
@@ -159,13 +159,6 @@ static int vouched(void *ctx, X509 *cert, STACK_OF(X509) *more, char *why, size_
 	for (int i = 0; app->enrol->cas != NULL && i < sk_X509_num(app->enrol->cas); i++)
 		if (X509_up_ref(sk_X509_value(app->enrol->cas, i)) == 1)
 			add(cas, sk_X509_value(app->enrol->cas, i));
-	for (int i = 0; more != NULL && i < sk_X509_num(more); i++) {
-		X509 *ca = sk_X509_value(more, i);
-
-		if (app->cfg->enrol.scep.url != NULL && pki_fingerprint(ca, fp) == 0 && memcmp(fp, app->cfg->enrol.scep.ca_sha256, 32) == 0 &&
-		    X509_up_ref(ca) == 1)
-			add(cas, ca);
-	}
 	if (pki_phone_store(cas, app->cfg->enrol.old_keys, &store) == 0)
 		rc = pki_phone_verify(store, cert, more, (int64_t)time(NULL), &error);
 	if (rc < 0)
@@ -173,6 +166,34 @@ static int vouched(void *ctx, X509 *cert, STACK_OF(X509) *more, char *why, size_
 	X509_STORE_free(store);
 	sk_X509_pop_free(cas, X509_free);
 	return rc;
+}
+
+static bool among(const STACK_OF(X509) *certs, const uint8_t sha256[32])
+{
+	uint8_t fp[32];
+
+	for (int i = 0; certs != NULL && i < sk_X509_num(certs); i++)
+		if (pki_fingerprint(sk_X509_value(certs, i), fp) == 0 && memcmp(fp, sha256, sizeof(fp)) == 0)
+			return true;
+	return false;
+}
+
+/* The pin says whom we talk to, not that what it issues is believed: then each certificate that it issues would be refused. */
+static void look_at_ca(struct cp_app *app)
+{
+	const uint8_t *sha256 = app->cfg->enrol.scep.ca_sha256;
+	STACK_OF(X509) *certs;
+
+	app->enrol->look = false;
+	if (app->cfg->enrol.issuer != CFG_ISSUER_SCEP)
+		return;
+	certs = cp_certs_trusted(app->certs, CP_TS_CAPF);
+	if (among(certs, sha256) || among(app->enrol->cas, sha256))
+		cp_alarm_clear(app->alarms, "scep-ca-not-trusted", "CAPF");
+	else
+		cp_alarm_raise(app->alarms, "scep-ca-not-trusted", CP_ALARM_MAJOR, "CAPF",
+			       "the CA of enrol.scep.ca_sha256 is not in CAPF-trust, so what it issues is refused: ravelinctl cert upload --store CAPF-trust FILE");
+	sk_X509_pop_free(certs, X509_free);
 }
 
 static int unseal(void *ctx, const struct cp_buf *sealed, const char *aad, char ret[CP_CAPF_STRING_MAX + 1])
@@ -342,6 +363,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (e->look && !app->stopping)
+		look_at_ca(app);
 	if (e->making || app->signer == NULL || app->stopping)
 		return;
 	cp_lscs_stats(app->lscs, &s);
@@ -441,7 +464,7 @@ int cp_enrol_open(struct cp_app *app)
 
 	snprintf(app->enrol->files, sizeof(app->enrol->files), "%s/capf", app->cfg->paths.state);
 	env.files = app->enrol->files;
-	app->enrol->stale = true;
+	app->enrol->stale = app->enrol->look = true;
 	if (app->signer != NULL && cp_signer_trust(app->signer, &app->enrol->cas) < 0)
 		app->enrol->cas = NULL; /* only our own issuer's then */
 	rc = app->cfg->enrol.scep.url != NULL ?
