@@ -212,12 +212,16 @@ struct cfg_ctl_provider {
 	uint16_t port;  /* 0: off; CallManager's is 2444 */
 };
 
+#define CFG_SCEP_RA_MAX 2
+
 struct cfg_scep { /* the CA of a third party that issues phones' certificates (RFC 8894) */
 	char *url;            /* http://HOST[:PORT]/PATH; NULL: none */
 	char *identifier;     /* of the CA or its profile at that server: the parameter of GetCACert and GetCACaps; "" none */
 	uint8_t ca_sha256[32]; /* of the CA's certificate */
+	uint8_t ra_sha256[CFG_SCEP_RA_MAX][32]; /* of registration authorities' that stand in for it: one, or one to sign and one to encrypt */
+	uint32_t ra_cnt;      /* 0: the CA itself alone is believed */
 	char *challenge;      /* file with the challenge password, mode 0400, or "credential:NAME"; NULL: none */
-	uint16_t timeout_s;   /* 20: of one exchange */
+	uint16_t timeout_s;   /* 20: of one exchange, all of its HTTP requests together */
 	uint32_t poll_s;      /* 300: between two questions about a request that waits */
 	uint16_t give_up_h;   /* 168: a request that still waits then has failed */
 	bool old_crypto;      /* false: SHA-1, triple DES and DES are taken from the CA */

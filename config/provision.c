@@ -120,6 +120,25 @@ static bool is_url(const char *url)
 	return true;
 }
 
+/* Hashes in hex, one or two, with blanks between. */
+static int hashes(const char *text, uint8_t (*ret)[32], uint32_t *cnt)
+{
+	static const char blank[] = " \t\n";
+	char one[65];
+
+	*cnt = 0;
+	for (text += strspn(text, blank); *text != '\0'; text += strspn(text, blank)) {
+		if (strcspn(text, blank) != 64 || *cnt == CFG_SCEP_RA_MAX)
+			return -EINVAL;
+		memcpy(one, text, 64);
+		one[64] = '\0';
+		if (cfg_hex_parse(one, ret[(*cnt)++], 32) < 0)
+			return -EINVAL;
+		text += 64;
+	}
+	return *cnt > 0 ? 0 : -EINVAL;
+}
+
 static void do_scep(struct cfg_ctx *c, struct cfg *cfg, const struct raw_scep *r)
 {
 	struct cfg_scep *s = &cfg->enrol.scep;
@@ -142,6 +161,8 @@ static void do_scep(struct cfg_ctx *c, struct cfg *cfg, const struct raw_scep *r
 		cfg_bad(c, "enrol.scep.challenge", "%s is neither an absolute path nor credential:NAME", cfg_q(s->challenge));
 	if (s->url != NULL && (r->ca_sha256 == NULL || strlen(r->ca_sha256) != 64 || cfg_hex_parse(r->ca_sha256, s->ca_sha256, 32) < 0))
 		cfg_bad(c, "enrol.scep.ca_sha256", "is not the SHA-256 of the CA's certificate: 64 hex digits");
+	if (r->ra_sha256 != NULL && hashes(r->ra_sha256, s->ra_sha256, &s->ra_cnt) < 0)
+		cfg_bad(c, "enrol.scep.ra_sha256", "is not the SHA-256 of one or two certificates: 64 hex digits each, a blank between");
 	if (cfg->enrol.issuer == CFG_ISSUER_SCEP && s->url == NULL)
 		cfg_bad(c, "enrol.scep.url", "missing, and enrol.issuer is scep");
 }

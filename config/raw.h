@@ -125,7 +125,7 @@ struct raw_ctl_provider {
 };
 
 struct raw_scep {
-	char *url, *identifier, *ca_sha256, *challenge;
+	char *url, *identifier, *ca_sha256, *ra_sha256, *challenge;
 	char *timeout_s, *poll_s, *give_up_h;
 	char *old_crypto;
 };

@@ -190,6 +190,7 @@ static const cyaml_schema_field_t scep_fields[] = {
 	TEXT(raw_scep, url),
 	TEXT(raw_scep, identifier),
 	TEXT(raw_scep, ca_sha256),
+	TEXT(raw_scep, ra_sha256),
 	TEXT(raw_scep, challenge),
 	TEXT(raw_scep, timeout_s),
 	TEXT(raw_scep, poll_s),

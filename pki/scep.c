@@ -125,10 +125,22 @@ static bool valid_at(const X509 *cert, int64_t now)
 	return ASN1_TIME_cmp_time_t(X509_get0_notBefore(cert), (time_t)now) <= 0 && ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), (time_t)now) > 0;
 }
 
-/* A registration authority of this CA. */
-static bool is_ra(X509 *cert, X509 *ca, int64_t now)
+/*
+ * A registration authority of this CA: the operator says which. What the CA issues for anybody, phones first, has the usages that one has,
+ * and GetCACert comes over plain HTTP: without the pin whoever holds any certificate of the CA could stand in the middle.
+ */
+static bool is_ra(X509 *cert, X509 *ca, const uint8_t (*ra)[32], size_t ra_cnt, int64_t now)
 {
-	bool ok = X509_cmp(cert, ca) != 0 && valid_at(cert, now) && X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(ca)) == 0 &&
+	char device[PKI_DEVICE_MAX];
+	uint8_t fp[32];
+	size_t i = 0;
+	bool ok;
+
+	if (pki_fingerprint(cert, fp) < 0)
+		return false;
+	while (i < ra_cnt && memcmp(fp, ra[i], sizeof(fp)) != 0)
+		i++;
+	ok = i < ra_cnt && pki_name_device(cert, device) < 0 && X509_cmp(cert, ca) != 0 && valid_at(cert, now) && X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(ca)) == 0 &&
 		  X509_verify(cert, X509_get0_pubkey(ca)) == 1 && X509_check_ca(cert) != 1;
 
 	ERR_clear_error();
@@ -140,9 +152,11 @@ static bool is_rsa(const X509 *cert)
 	return EVP_PKEY_get_base_id(X509_get0_pubkey(cert)) == EVP_PKEY_RSA;
 }
 
-int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], int64_t now, struct pki_scep_ca *ret, char *why, size_t size)
+int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], const uint8_t (*ra)[32], size_t ra_cnt, int64_t now,
+		      struct pki_scep_ca *ret, char *why, size_t size)
 {
 	struct pki_scep_ca ca = {0};
+	size_t found = 0;
 	uint8_t fp[32];
 	int rc = take_certs(NULL, data, len, &ca.certs);
 
@@ -163,14 +177,17 @@ int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], in
 		X509 *cert = sk_X509_value(ca.certs, i);
 		uint32_t ku;
 
-		if (!is_ra(cert, ca.ca, now))
+		if (!is_ra(cert, ca.ca, ra, ra_cnt, now))
 			continue;
+		found++;
 		ku = X509_get_key_usage(cert); /* all bits where there is no such extension */
 		if ((ku & KU_DIGITAL_SIGNATURE) != 0 && sk_X509_push(ca.signers, cert) <= 0)
 			rc = no(why, size, -ENOMEM, "no memory");
 		if ((ku & KU_KEY_ENCIPHERMENT) != 0 && is_rsa(cert) && ca.to == NULL)
 			ca.to = cert;
 	}
+	if (rc == 0 && ra_cnt > 0 && found == 0)
+		rc = no(why, size, -EACCES, "GetCACert has no valid certificate of the CA, and no phone's, with a SHA-256 of enrol.scep.ra_sha256");
 	if (rc == 0 && ca.to == NULL)
 		ca.to = ca.ca;
 	if (rc == 0 && !is_rsa(ca.to))

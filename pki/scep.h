@@ -6,8 +6,8 @@
  * A phone hands us its public key and signs nothing, so the PKCS#10 request for it is signed by the registration authority: the CA has
  * no proof that the phone has the private key, it takes our word. A CA that checks the request's own signature refuses it.
  *
- * The CA is known by the SHA-256 of its certificate, and by nothing else. Messages are encrypted to it or to a registration authority
- * that it certified, and an answer counts only if one of those signed it, if it was encrypted to us, and if it has our transaction's
+ * The CA is known by the SHA-256 of its certificate, and by nothing else; so is a registration authority of it. Messages are encrypted to
+ * it or to its registration authority, and an answer counts only if one of those signed it, if it was encrypted to us, and if it has our transaction's
  * identifier and the nonce of the message that it answers.
  *
  * 'old' allows what old servers speak: triple DES, SHA-1, and DES where the library context still has it. MD5 is never taken.
@@ -51,17 +51,20 @@ unsigned pki_scep_caps(const uint8_t *text, size_t len);
 
 struct pki_scep_ca {
 	X509 *ca;                /* the certificate that was pinned */
-	X509 *to;                /* whom messages are encrypted to: the CA, or a registration authority of it; borrowed from 'certs' */
+	X509 *to;                /* whom messages are encrypted to: the CA, or a pinned registration authority of it; borrowed from 'certs' */
 	STACK_OF(X509) *signers; /* who may sign answers; borrowed members */
 	STACK_OF(X509) *certs;   /* owns all of them */
 };
 
 /**
- * The answer to GetCACert: one certificate in DER, or several in a degenerate CMS message. 'pin' is the SHA-256 of the CA's. Certificates
- * that the CA did not sign, or that are not valid at 'now', do not count.
- * 0; -EBADMSG: cannot be read; -EACCES: the pinned one is not among them, is no CA's, or has expired. 'why' says it.
+ * The answer to GetCACert: one certificate in DER, or several in a degenerate CMS message. 'pin' is the SHA-256 of the CA's, 'ra'
+ * ('ra_cnt' of them, NULL: none) those of its registration authorities. One that the CA did not sign, that is not valid at 'now', or that
+ * names a phone (pki_name_device()) does not count; nor does any that is not pinned.
+ * 0; -EBADMSG: cannot be read; -EACCES: the pinned CA is not among them, is no CA's, or has expired, or registration authorities are pinned
+ * and none is there. 'why' says it.
  */
-int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], int64_t now, struct pki_scep_ca *ret, char *why, size_t size);
+int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], const uint8_t (*ra)[32], size_t ra_cnt, int64_t now,
+		      struct pki_scep_ca *ret, char *why, size_t size);
 void pki_scep_ca_fini(struct pki_scep_ca *ca);
 
 /**

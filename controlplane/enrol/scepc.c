@@ -42,6 +42,7 @@ struct ask {
 	uint8_t *answer; /* nonce, then the answer */
 	size_t answer_len;
 	struct cp_signer_ra made;
+	time_t due; /* when the CA must have answered all of it: what libevent times is silence only */
 	int rc;
 	char why[200];
 };
@@ -247,10 +248,12 @@ static int request(struct ask *a, const char *operation, const uint8_t *post, si
 		}
 		/* It owns 'req' from here, whatever it returns. */
 		rc = evhttp_make_request(a->conn, req, post != NULL && !get ? EVHTTP_REQ_POST : EVHTTP_REQ_GET, uri) == 0 ? 0 : -EHOSTUNREACH;
+		if (a->rc < 0) /* a connect() that fails at once: on_response() was called from inside, and 0 returned */
+			rc = a->rc;
 	} else if (rc >= 0) {
 		rc = -ENOMEM;
 	}
-	if (rc < 0)
+	if (rc < 0 && a->why[0] == '\0')
 		snprintf(a->why, sizeof(a->why), "the CA at %.100s:%u cannot be asked", c->host, c->port);
 	free(b64);
 	free(uri);
@@ -336,6 +339,7 @@ static void start(struct ask *a)
 	} else {
 		a->stage = FETCH_CAPS;
 	}
+	a->due = mono_s() + c->cfg->timeout_s;
 	c->asked++;
 	advance(a);
 }
@@ -344,6 +348,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct cp_scepc *c = arg;
 	struct ask *a, *next;
+	time_t at = mono_s();
 
 	(void)fd;
 	(void)what;
@@ -351,6 +356,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		return;
 	for (a = TAILQ_FIRST(&c->running); a != NULL; a = next) {
 		next = TAILQ_NEXT(a, link);
+		if (a->rc == 0 && at > a->due && (a->stage == FETCH_CAPS || a->stage == FETCH_CERT || a->stage == SENDING)) {
+			snprintf(a->why, sizeof(a->why), "the CA at %.100s:%u does not answer in %u s", c->host, c->port, c->cfg->timeout_s);
+			a->rc = -ETIMEDOUT;
+		}
 		if (a->stage == BUILD || a->stage == OPEN || (a->rc < 0 && a->stage != BUILDING && a->stage != OPENING))
 			advance(a);
 	}

@@ -237,7 +237,8 @@ int pki_ra(struct pki_state *st, const struct pki_signer_msg *m, int64_t now, st
 	else if (st->cfg == NULL || st->cfg->enrol.scep.url == NULL)
 		rc = no(why, why_size, -EINVAL, "enrol.scep is not configured");
 	else
-		rc = pki_scep_ca_parse(m->b.p, m->b.len, st->cfg->enrol.scep.ca_sha256, now, &ca, why, why_size);
+		rc = pki_scep_ca_parse(m->b.p, m->b.len, st->cfg->enrol.scep.ca_sha256, st->cfg->enrol.scep.ra_sha256, st->cfg->enrol.scep.ra_cnt, now, &ca,
+				       why, why_size);
 	if (rc == 0)
 		rc = m->num == PKI_RA_OPEN ? opened(st, m, &s, &ca, ret, why, why_size) : ask(st, m, &s, &ca, ret, why, why_size);
 	pki_scep_ca_fini(&ca);

@@ -30,7 +30,7 @@ static void setup(void)
 	key = EVP_RSA_gen(2048);
 	if (key == NULL || pki_own_issue(NULL, key, PKI_USE_RA, "RA", "x", NULL, 0, 1700000000, 36500, &cert) < 0 ||
 	    pki_ca_issue(key, "CA", "x", 1700000000, 36500, &ca_cert) < 0 || pki_fingerprint(ca_cert, pin) < 0 || (len = i2d_X509(ca_cert, &der)) <= 0 ||
-	    pki_scep_ca_parse(der, (size_t)len, pin, 1700000001, &ca, why, sizeof(why)) < 0)
+	    pki_scep_ca_parse(der, (size_t)len, pin, NULL, 0, 1700000001, &ca, why, sizeof(why)) < 0)
 		abort();
 	OPENSSL_free(der);
 }
@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			pki_fingerprint(one, pin);
 			X509_free(one);
 		}
-		if (pki_scep_ca_parse(data + 1, size - 1, pin, 1700000001, &got, why, sizeof(why)) == 0)
+		if (pki_scep_ca_parse(data + 1, size - 1, pin, NULL, 0, 1700000001, &got, why, sizeof(why)) == 0)
 			pki_scep_ca_fini(&got);
 		else if (why[0] == '\0')
 			abort();

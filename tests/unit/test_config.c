@@ -14,6 +14,7 @@
 
 #include "config.h"
 
+#define HEX64 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define PORT                                                                                       \
 	"dataplane:\n  ports:\n    - device: af_packet:x\n      addresses: [10.0.0.1/24, 'fd00::1/64']\n"
 #define SA                                                                                         \
@@ -106,6 +107,9 @@ static const struct {
 	{"enrol:\n  issuer: them", "line 2: enrol.issuer: ", "batch"},
 	{"enrol:\n  scep:\n    url: https://ca/scep", "line 3: enrol.scep.url: ", "http://"},
 	{"enrol:\n  scep:\n    url: http://ca/scep", "line 2: enrol.scep.ca_sha256: ", "64 hex digits"},
+	{"enrol:\n  scep:\n    ra_sha256: 00 11", "line 3: enrol.scep.ra_sha256: ", "64 hex digits"},
+	{"enrol:\n  scep:\n    ra_sha256: ''", "line 3: enrol.scep.ra_sha256: ", "64 hex digits"},
+	{"enrol:\n  scep:\n    ra_sha256: " HEX64 " " HEX64 " " HEX64, "line 3: enrol.scep.ra_sha256: ", "one or two"},
 	{"sccp:\n  date_template: hello", "line 2: sccp.date_template: ", ""},
 	{"sccp:\n  listen: here", "line 2: sccp.listen: ", "address"},
 	{"sccp:\n  listen: 1.2.3.4:5", "line 2: sccp.listen: ", "address"},

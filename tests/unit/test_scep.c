@@ -4,15 +4,22 @@
  * right, wrong in each field, by somebody else, for somebody else, cut at every length, changed at each byte; and the certificates that
  * operators bring. 004b:CAPF-01, CAPF-03.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
 
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 
 #include "cert_fix.h"
 #include "enrol/certin.h"
+#include "enrol/scepc.h"
 #include "scep.h"
 #include "scepca.h"
+#include "signer.h"
 #include "suite.h"
 #include "x509.h"
 
@@ -51,7 +58,7 @@ static int setup(void)
 	phone = EVP_EC_gen("P-256");
 	pki_fingerprint(ca.cert, pin);
 	der = cf_der(ca.cert, &len);
-	if (pki_scep_ca_parse(der, len, pin, now, &known, why, sizeof(why)) < 0 || pki_scep_tid(phone, tid) < 0)
+	if (pki_scep_ca_parse(der, len, pin, NULL, 0, now, &known, why, sizeof(why)) < 0 || pki_scep_tid(phone, tid) < 0)
 		return 1;
 	free(der);
 	old_lib = OSSL_LIB_CTX_new();
@@ -77,12 +84,12 @@ static int teardown(void)
 
 /* --- whom we talk to --- */
 
-static int parse_ca(X509 *const *certs, const uint8_t fp[32], int64_t at, X509 *to, int signers)
+static int parse_ra(X509 *const *certs, const uint8_t fp[32], uint8_t (*ra)[32], size_t ra_cnt, int64_t at, X509 *to, int signers)
 {
 	size_t len;
 	uint8_t *der = scepca_certs(certs, &len);
 	struct pki_scep_ca got;
-	int rc = pki_scep_ca_parse(der, len, fp, at, &got, why, sizeof(why));
+	int rc = pki_scep_ca_parse(der, len, fp, (const uint8_t (*)[32])ra, ra_cnt, at, &got, why, sizeof(why));
 
 	if (rc == 0) {
 		CU_ASSERT_EQUAL(X509_cmp(got.to, to), 0);
@@ -91,6 +98,11 @@ static int parse_ca(X509 *const *certs, const uint8_t fp[32], int64_t at, X509 *
 	}
 	OPENSSL_free(der);
 	return rc;
+}
+
+static int parse_ca(X509 *const *certs, const uint8_t fp[32], int64_t at, X509 *to, int signers)
+{
+	return parse_ra(certs, fp, NULL, 0, at, to, signers);
 }
 
 static void test_ca(void)
@@ -103,7 +115,7 @@ static void test_ca(void)
 	size_t len;
 
 	CU_ASSERT_EQUAL(parse_ca(L(ca.cert), pin, now, ca.cert, 1), 0);
-	CU_ASSERT_EQUAL(parse_ca(L(ra_of_ca.cert, ca.cert), pin, now, ra_of_ca.cert, 2), 0);
+	CU_ASSERT_EQUAL(parse_ca(L(ra_of_ca.cert, ca.cert), pin, now, ca.cert, 1), 0); /* one with an RA's usages is none unless the operator says so */
 	CU_ASSERT_EQUAL(parse_ca(L(fake.cert, late.cert, ca.cert, sub.cert, stranger.cert), pin, now, ca.cert, 1), 0); /* none of them is its */
 	CU_ASSERT_EQUAL(parse_ca(L(ca.cert), none, now, NULL, 0), -EACCES);
 	CU_ASSERT_EQUAL(parse_ca(L(stranger.cert), pin, now, NULL, 0), -EACCES); /* of the same name */
@@ -111,19 +123,45 @@ static void test_ca(void)
 	pki_fingerprint(ra_of_ca.cert, leaf);
 	CU_ASSERT_EQUAL(parse_ca(L(ca.cert, ra_of_ca.cert), leaf, now, NULL, 0), -EACCES); /* no CA's */
 	CU_ASSERT(strstr(why, "no CA") != NULL);
-	CU_ASSERT_EQUAL(pki_scep_ca_parse((const uint8_t *)"<html>", 6, pin, now, &got, why, sizeof(why)), -EBADMSG);
+	CU_ASSERT_EQUAL(pki_scep_ca_parse((const uint8_t *)"<html>", 6, pin, NULL, 0, now, &got, why, sizeof(why)), -EBADMSG);
 	der = scepca_certs(L(ra_of_ca.cert, ca.cert), &len);
 	for (size_t n = 0; n < len; n++) {
 		uint8_t *cut = malloc(n + 1);
 
 		memcpy(cut, der, n);
-		CU_ASSERT_EQUAL(pki_scep_ca_parse(cut, n, pin, now, &got, why, sizeof(why)), -EBADMSG);
+		CU_ASSERT_EQUAL(pki_scep_ca_parse(cut, n, pin, NULL, 0, now, &got, why, sizeof(why)), -EBADMSG);
 		free(cut);
 	}
 	OPENSSL_free(der);
 	cf_free(&fake);
 	cf_free(&late);
 	cf_free(&sub);
+}
+
+static void test_ra(void)
+{
+	struct cf_id sign = make("RA that signs", &ca, "critical,CA:FALSE", "critical,digitalSignature", now + 1000);
+	struct cf_id fake = make("RA of the CA", &stranger, "critical,CA:FALSE", "critical,digitalSignature,keyEncipherment", now + 1000);
+	struct cf_id late = make("RA of the CA", &ca, "critical,CA:FALSE", "critical,digitalSignature,keyEncipherment", now - 10);
+	struct cf_id lsc = make(PHONE, &ca, "critical,CA:FALSE", "critical,digitalSignature,keyEncipherment", now + 1000);
+	const struct cf_id *no[] = {&fake, &late, &lsc};
+	uint8_t ra[2][32];
+
+	pki_fingerprint(ra_of_ca.cert, ra[0]);
+	pki_fingerprint(sign.cert, ra[1]);
+	CU_ASSERT_EQUAL(parse_ra(L(lsc.cert, ra_of_ca.cert, ca.cert), pin, ra, 1, now, ra_of_ca.cert, 2), 0);
+	CU_ASSERT_EQUAL(parse_ra(L(sign.cert, ra_of_ca.cert, ca.cert), pin, ra, 2, now, ra_of_ca.cert, 3), 0);
+	CU_ASSERT_EQUAL(parse_ra(L(sign.cert, ca.cert), pin, ra, 2, now, ca.cert, 2), 0);
+	CU_ASSERT_EQUAL(parse_ra(L(ca.cert), pin, ra, 2, now, NULL, 0), -EACCES);
+	CU_ASSERT(strstr(why, "ra_sha256") != NULL);
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) { /* pinned, and none all the same */
+		pki_fingerprint(no[i]->cert, ra[0]);
+		CU_ASSERT_EQUAL(parse_ra(L(no[i]->cert, ca.cert), pin, ra, 1, now, NULL, 0), -EACCES);
+	}
+	cf_free(&sign);
+	cf_free(&fake);
+	cf_free(&late);
+	cf_free(&lsc);
 }
 
 static void test_caps(void)
@@ -424,8 +462,108 @@ static void test_certs_in(void)
 	free(der);
 }
 
+/* --- a CA that does not answer --- */
+
+struct asked {
+	unsigned calls;
+	int rc;
+	char why[200];
+};
+
+static void on_asked(void *ctx, const struct cp_scepc_result *r)
+{
+	struct asked *a = ctx;
+
+	a->calls++;
+	a->rc = r->rc;
+	snprintf(a->why, sizeof(a->why), "%s", r->why);
+}
+
+static int running(const struct cp_scepc *c)
+{
+	json_t *show = cp_scepc_show(c);
+	int n = (int)json_integer_value(json_object_get(show, "running"));
+
+	json_decref(show);
+	return n;
+}
+
+/* Asks; there is no signer, which nothing here comes to. */
+static void ask_at(struct event_base *base, char *url, unsigned cnt, struct asked *ret)
+{
+	static char none[] = "";
+	const struct cfg_scep cfg = {.url = url, .identifier = none, .timeout_s = 1};
+	static const struct timeval slice = {0, 20000};
+	struct cp_scepc *c = NULL;
+
+	*ret = (struct asked){0};
+	CU_ASSERT_EQUAL_FATAL(cp_scepc_create(base, NULL, NULL, &cfg, &c), 0);
+	for (unsigned i = 0; i < cnt; i++)
+		CU_ASSERT_EQUAL(cp_scepc_ask(c, PHONE, PKI_RA_ENROL, phone, on_asked, ret), 0);
+	for (unsigned i = 0; i < 1000 && ret->calls < cnt; i++) {
+		event_base_loopexit(base, &slice);
+		event_base_dispatch(base);
+	}
+	CU_ASSERT_EQUAL(ret->calls, cnt);
+	CU_ASSERT_EQUAL(running(c), 0); /* the slots are free again */
+	cp_scepc_stop(c);
+	cp_scepc_destroy(c);
+}
+
+static struct bufferevent *slow[16];
+static unsigned slow_cnt;
+
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa, int len, void *ctx)
+{
+	(void)sa, (void)len, (void)ctx;
+	CU_ASSERT_FATAL(slow_cnt < 16);
+	slow[slow_cnt] = bufferevent_socket_new(evconnlistener_get_base(l), fd, BEV_OPT_CLOSE_ON_FREE);
+	evbuffer_add_printf(bufferevent_get_output(slow[slow_cnt++]), "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n");
+}
+
+static void on_drop(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd, (void)what, (void)ctx;
+	for (unsigned i = 0; i < slow_cnt; i++)
+		bufferevent_write(slow[i], "a", 1);
+}
+
+static void test_no_answer(void)
+{
+	static const struct timeval often = {0, 100000};
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct event_base *base = event_base_new();
+	struct event *drop = event_new(base, -1, EV_PERSIST, on_drop, NULL);
+	struct evconnlistener *l = evconnlistener_new_bind(base, on_accept, NULL, LEV_OPT_CLOSE_ON_FREE, 8, (struct sockaddr *)&sin, sizeof(sin));
+	socklen_t len = sizeof(sin);
+	struct asked a;
+	char url[64];
+
+	CU_ASSERT_FATAL(l != NULL && drop != NULL && getsockname(evconnlistener_get_fd(l), (struct sockaddr *)&sin, &len) == 0);
+	/* connect() refuses at once: no TCP goes there */
+	snprintf(url, sizeof(url), "http://255.255.255.255/scep");
+	ask_at(base, url, CP_SCEPC_RUNS + 2, &a);
+	CU_ASSERT(a.rc < 0 && strstr(a.why, "255.255.255.255:80") != NULL);
+	/* never silent for long, and never done */
+	event_add(drop, &often);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/scep", ntohs(sin.sin_port));
+	ask_at(base, url, 2, &a);
+	CU_ASSERT(a.rc < 0 && strstr(a.why, "does not answer") != NULL);
+	/* nobody listens */
+	for (unsigned i = 0; i < slow_cnt; i++)
+		bufferevent_free(slow[i]);
+	slow_cnt = 0;
+	evconnlistener_free(l);
+	ask_at(base, url, 2, &a);
+	CU_ASSERT(a.rc < 0 && strstr(a.why, "does not answer") != NULL);
+	event_free(drop);
+	event_base_free(base);
+}
+
 static CU_TestInfo tests[] = {
-	{"the CA is known by its hash, its registration authorities by its signature", test_ca},
+	{"the CA is known by its hash", test_ca},
+	{"so is a registration authority, which no phone is", test_ra},
+	{"a CA that does not answer", test_no_answer},
 	{"what a CA says that it can", test_caps},
 	{"a request has the phone's key and our signature", test_request},
 	{"a message is for the CA alone", test_message},
