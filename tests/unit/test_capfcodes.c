@@ -315,6 +315,12 @@ static void no_capf(void)
 	cp_capf_sess_garbage(o.s);
 }
 
+static void forgot_key(void)
+{
+	right();
+	answers(CP_CAPF_STORE_CERT_RESPONSE, 7);
+}
+
 static void in_another_order(void)
 {
 	/* AUTH_RESPONSE with its elements the other way round: name, password, version, reason, and one that nobody knows */
@@ -341,6 +347,7 @@ static const struct {
 	const char *text, *remedy; /* what an operator reads; a word of what he is to do */
 	uint8_t op, by;
 	int order_rc, issue_rc, record_rc;
+	bool awaiting, ready; /* of an external CA: its certificate */
 	bool locked, not_recorded; /* there is no device, or it is another session's: nothing is written down */
 } ends[] = {
 	{"installed", CP_CAPF_OUT_DONE, 1, installs, "successful", "", RSA_STRING},
@@ -371,6 +378,13 @@ static const struct {
 	{"no key", CP_CAPF_OUT_NO_KEY, 7, no_key, "the phone could not make a key", "smaller key", RSA_STRING},
 	{"another key", CP_CAPF_OUT_KEY, 7, ec_key, "the phone's key is not what was asked for", "firmware", RSA_STRING},
 	{"not issued", CP_CAPF_OUT_ISSUE, 7, rsa_key, "the certificate could not be issued", "signer's log", RSA_STRING, .issue_rc = -EIO},
+	{"not issued yet", CP_CAPF_OUT_AWAITING, 0, rsa_key, "its certificate is asked for at the external CA", "reset the phone", RSA_STRING,
+	 .issue_rc = -EINPROGRESS},
+	{"a key waits for the CA", CP_CAPF_OUT_AWAITING, 0, right, "its certificate is asked for at the external CA", "reset the phone", RSA_STRING,
+	 .awaiting = true},
+	{"the CA refused", CP_CAPF_OUT_CA, 7, rsa_key, "the external CA refused", "mend what the CA says", RSA_STRING, .issue_rc = -EKEYREJECTED},
+	{"no key for what came", CP_CAPF_OUT_OLD_KEY, 7, forgot_key, "the phone has no key for the certificate that came", "a new key", RSA_STRING,
+	 .ready = true},
 	{"not stored", CP_CAPF_OUT_PHONE, 7, cannot_store, "the phone could not do it", "status messages", RSA_STRING},
 	{"not deleted", CP_CAPF_OUT_PHONE, 7, cannot_delete, "the phone could not do it", "status messages", .op = CP_CAPF_OP_DELETE,
 	 .by = CP_CAPF_BY_STRING},
@@ -399,7 +413,8 @@ static void test_ends(void)
 		memset(&o, 0, sizeof(o));
 		o.told = -1;
 		o.ms = 1000;
-		o.order = (struct cp_capf_order){.op = ends[i].op, .by = ends[i].by, .rsa_bits = 2048, .string = "4711", .locked = ends[i].locked};
+		o.order = (struct cp_capf_order){.op = ends[i].op, .by = ends[i].by, .rsa_bits = 2048, .string = "4711", .locked = ends[i].locked,
+						 .awaiting = ends[i].awaiting, .ready = ends[i].ready};
 		o.order_rc = ends[i].order_rc;
 		o.issue_rc = ends[i].issue_rc;
 		o.record_rc = ends[i].record_rc;
