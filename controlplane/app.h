@@ -76,6 +76,7 @@ struct cp_app {
 	struct cp_tls *https_tls, *token_tls;
 	bool stopping;
 	int rc;
+	bool mixed; /* the cluster's mode that registered phones were admitted under */
 };
 
 /** Register the commands that show and change what runs. 0 or negative errno. */

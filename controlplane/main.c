@@ -180,6 +180,21 @@ static enum cp_device_mode device_mode(void *ctx, const struct cp_device *dev)
 	return cp_lists_device_mode(app->lists, dev);
 }
 
+/* The cluster's mode is the CTL's: who is registered as it could not be any more is not. */
+static void list_changed(void *ctx, enum pki_tl_kind kind, enum pki_tl_class cls)
+{
+	struct cp_app *app = ctx;
+	bool mixed = cp_lists_mode(app->lists) == CP_CLUSTER_MIXED;
+	unsigned n;
+
+	(void)cls;
+	if (kind != PKI_TL_CTL || app->sccp == NULL || mixed == app->mixed)
+		return;
+	app->mixed = mixed;
+	n = cp_sccp_mode_changed(app->sccp);
+	cfg_log(CFG_LOG_NOTICE, "cluster-mode", "mode=%s phones_closed=%u", mixed ? "mixed" : "nonsecure", n);
+}
+
 static int cert_name(X509 *cert, char ret_name[CP_DEVICE_NAME_MAX])
 {
 	const X509_NAME *subject = X509_get_subject_name(cert);
@@ -223,12 +238,17 @@ static bool cert_revoked(void *ctx, X509 *cert)
 	return cp_lscs_refused(app->lscs, cert);
 }
 
-/* Issued by our CAPF, now or before its last key: a manufacturer's is not. */
+/*
+ * Issued through our CAPF: by an external CA, or under a key of long ago, as its records say; or by its key of now or before. A
+ * manufacturer's is not. A voice-mail port has no LSC: its certificate is its server's.
+ */
 static bool cert_lsc(void *ctx, X509 *cert)
 {
 	static const char *const names[] = {"CAPF", "CAPF.prev"};
 	struct cp_app *app = ctx;
-	bool ours = false;
+	char name[CP_DEVICE_NAME_MAX];
+	bool ours = (CP_LSC_BIT(cp_lscs_state(app->lscs, cert)) & CP_LSC_LIVE) != 0 ||
+		    (cert_name(cert, name) == 0 && cp_vm_port_name_ok(name));
 
 	for (unsigned i = 0; i < 2 && !ours; i++) {
 		X509 *capf = cp_certs_own(app->certs, names[i]);
@@ -607,7 +627,8 @@ static int start(struct cp_app *app)
 		.version = RAVELIN_VERSION,
 	};
 	backend.reset_ctx = app->resets;
-	if (cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
+	app->mixed = cp_lists_mode(app->lists) == CP_CLUSTER_MIXED;
+	if (cp_lists_watch(app->lists, list_changed, app) < 0 || cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
 	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
 	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ledger_commands(app->ledger, app->admin) < 0 ||
 	    cp_ctlprov_create(app, &app->ctlprov) < 0 ||

@@ -332,8 +332,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		break;
 	case CALL_CONNECTED:
 		if (call->p[0].resuming || call->p[1].resuming) {
-			hold_over(call, 0, false);
-			hold_over(call, 1, false);
+			rekey_give_up(call, 0);
+			rekey_give_up(call, 1);
 			break;
 		}
 		/* fall through */

@@ -223,12 +223,13 @@ uint8_t policy_direct_suite(const struct cp_call *call, const struct cp_gateway 
 int direct_keys(struct cp_call *call); /* the two sets, each at both parties */
 void direct_start(struct cp_call *call);
 int direct_confirmed(struct cp_call *call, unsigned side); /* 'remote' is known now */
-void direct_watch(struct cp_call *call); /* no leg ages here: ends when no phone is there any more */
+void direct_watch(struct cp_call *call); /* no leg ages here, nor in a call on hold: ends when no phone is there any more */
 
 /* rekey.c */
 int rekey_party(struct cp_call *call, unsigned side, const char **why);
 void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_done *done, bool ok);
 void rekey_confirmed(struct cp_call *call, unsigned side); /* the phone opened its channel with the new key */
+void rekey_give_up(struct cp_call *call, unsigned side); /* one that was to come back from hold, and does not */
 void rekey_drop(struct cp_call *call, const char *why);    /* the call ends */
 void rekey_tick(struct cp_calls *calls);
 int64_t rekey_now(void); /* monotonic seconds */

@@ -93,6 +93,9 @@ int hold_end(struct cp_call *call, unsigned side, const char **why)
 	*why = "it is not on hold";
 	if (!p->held)
 		return -EALREADY;
+	*why = "the call is just being set up";
+	if (call->state != CALL_CONNECTED || other->resuming)
+		return -EBUSY;
 	*why = "the phone is not registered";
 	if (party_phone(p) == NULL)
 		return -ENOTCONN;
@@ -120,7 +123,7 @@ int hold_end(struct cp_call *call, unsigned side, const char **why)
 	}
 	if (rc < 0)
 		hold_over(call, side, false);
-	else
+	else if (p->resuming) /* it is over already where the renewal could not begin */
 		call_timer(call, RESUME_MS);
 	return rc;
 }

@@ -62,6 +62,7 @@ int legs_keys(struct cp_call *call, unsigned side, uint8_t suite)
 
 	cp_keys_put(call->calls->keys, p->rx);
 	cp_keys_put(call->calls->keys, p->tx);
+	p->page = (struct dp_page_leg){0};
 	p->rx = policy_draw(call, p, suite);
 	p->tx = policy_draw(call, p, suite);
 	if (p->rx == NULL || p->tx == NULL) /* call_free() returns the one that was drawn */
@@ -305,8 +306,7 @@ static void on_record(void *ctx, int rc)
 	if (rc < 0 && !call->is_static) {
 		/* A sick store stops changes, not calls: this one will not outlive the controlplane. */
 		cfg_log_limited(CFG_LOG_WARN, "call-not-recorded", "call=%u rc=%d", call->ref, rc);
-		call->stored = false;
-		rc = 0;
+		rc = 0; /* it may have one from before: it is deleted with the call */
 	}
 	one_answer(call, rc, "store refused the session");
 }
@@ -466,6 +466,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->codec = l->codec;
 		p->event_pt = l->event_pt;
 		p->keyed_s = rekey_now();
+		call->secure |= p->suite != DP_SRTP_NONE;
 		p->unsure = l->rekeying != 0;
 		p->ready = true;
 		/* As it was shown to the parties: the record's status is the proof that it was so. */

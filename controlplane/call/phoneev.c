@@ -138,8 +138,11 @@ struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32
 static void answer(struct party *p)
 {
 	struct cp_call *call = p->call;
+	struct cp_calls *calls = call->calls;
+	uint32_t ref = call->ref;
 
-	if (call->state == CALL_ALERTING && p == &call->p[1] && p->kind == PARTY_PHONE && put_aside(p->agent))
+	if (call->state == CALL_ALERTING && p == &call->p[1] && p->kind == PARTY_PHONE && put_aside(p->agent) &&
+	    call_find(calls, ref) == call)
 		call_answered(call);
 }
 

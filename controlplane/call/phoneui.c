@@ -253,6 +253,8 @@ static int media_half(struct cp_call *call, unsigned side, bool receive)
 		m.remote = other->remote;
 	else
 		m.remote.family = cp_phone_peer(phone)->family; /* not known yet: of what kind it will be */
+	if (p->suite != DP_SRTP_NONE && set == NULL)
+		return -1; /* taken over: its keys are not known here */
 	if (p->suite != DP_SRTP_NONE) {
 		memcpy(m.key, set->key, sizeof(m.key));
 		memcpy(m.salt, set->salt, sizeof(m.salt));

@@ -120,6 +120,14 @@ static void over(struct cp_call *call, unsigned side, int rc, const char *why)
 		answer(call);
 }
 
+void rekey_give_up(struct cp_call *call, unsigned side)
+{
+	if (call->p[side].rekeying)
+		over(call, side, -ETIMEDOUT, "the phone did not open its channel");
+	else
+		hold_over(call, side, false);
+}
+
 void rekey_drop(struct cp_call *call, const char *why)
 {
 	cp_session_fn fn = call->rekey_fn;
@@ -226,6 +234,8 @@ void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_do
 			call_end(call, "the gateway answered new keys with something else");
 			return;
 		}
+		if (theirs != NULL && !theirs->rtcp_clear) /* negotiated: both ways or none */
+			p->next_tx->rtcp_clear = false;
 		cp_from_dp_addr(&remote, &done->media.addr);
 		if (memcmp(&remote, &p->remote, sizeof(remote)) != 0) {
 			p->remote = remote;
@@ -369,6 +379,9 @@ int rekey_party(struct cp_call *call, unsigned side, const char **why)
 	*why = "its leg is RTP";
 	if (p->suite == DP_SRTP_NONE)
 		return -EPROTO;
+	*why = "it is on hold: it gets new keys when it comes back";
+	if (p->held)
+		return -EPROTO;
 	*why = "new keys are under way";
 	if (p->rekeying)
 		return -EBUSY;
@@ -445,9 +458,11 @@ void rekey_tick(struct cp_calls *calls)
 			struct party *p = &calls->slot[i]->p[s];
 			int64_t after = p->unsure && p->tries < UNSURE_TRIES ? UNSURE_S : RETRY_S;
 
-			if (p->rekeying && p->kind == PARTY_PHONE && now - p->rekey_s > CONFIRM_S)
+			if (p->resuming && p->rekeying && now - p->rekey_s > CONFIRM_S)
+				rekey_give_up(calls->slot[i], s);
+			else if (p->rekeying && p->kind == PARTY_PHONE && now - p->rekey_s > CONFIRM_S)
 				call_end(calls->slot[i], "phone did not open its channel with a new key");
-			else if (p->unsure && !p->rekeying && now - p->rekey_s >= after)
+			else if (p->unsure && !p->rekeying && !p->held && now - p->rekey_s >= after)
 				rekey_party(calls->slot[i], s, &why);
 			else if (every != 0 && p->kind == PARTY_GATEWAY && p->suite != DP_SRTP_NONE && !p->rekeying &&
 				 calls->slot[i]->state == CALL_CONNECTED && !calls->slot[i]->direct &&

@@ -47,6 +47,7 @@ static void unplug(struct party *p)
 	ui_media_stop(call, side_of(p));
 	legs_put(call, side_of(p));
 	p->ready = false;
+	p->page = (struct dp_page_leg){0}; /* what was promised there is of other keys */
 	p->reopen = p->kind == PARTY_GATEWAY;
 }
 
@@ -172,11 +173,10 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	} else if (legs_take_beside(call, 0) < 0) {
 		goto no_port;
 	}
-	if (other->stored)
-		record_delete(other);
-	call_vanish(other);
-	if (call->stored && record_write(call, NULL, NULL) < 0)
+	/* A gateway's connection must be known to whoever comes after a kill: one write says where it is now. */
+	if ((other->stored || call->stored) && record_join(call, other, NULL, NULL) < 0)
 		cfg_log_limited(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);
+	call_vanish(other);
 	ui_transferred(call);
 	cfg_log(CFG_LOG_INFO, "call-handed-over", "call=%u from=%s to=%s", call->ref, cfg_q(moves->number), cfg_q(rings->number));
 	return 0;
@@ -184,6 +184,14 @@ no_port:
 	call_end(other, "its party was handed over");
 	call_end(call, "no media port for a call that was handed over");
 	return 0;
+}
+
+/* A device cannot be both parties of a call: it would hold and answer itself. */
+static bool same_device(const struct party *held, const struct party *p)
+{
+	const struct party *x = &held->call->p[1 - side_of(held)], *y = &p->call->p[1 - side_of(p)];
+
+	return held->call == p->call || (x->agent != NULL && x->agent == y->agent);
 }
 
 int transfer_finish(struct party *p, const char **why)
@@ -196,6 +204,9 @@ int transfer_finish(struct party *p, const char **why)
 	*why = "a call is just being set up";
 	if (busy(p->call) || busy(held->call))
 		return -EBUSY;
+	*why = "both others are the same phone";
+	if (same_device(held, p))
+		return -EPROTO;
 	if (p->call->state == CALL_ALERTING && p == &p->call->p[0])
 		return hand_over(held, p, why);
 	if (p->call->state == CALL_CONNECTED)

@@ -59,6 +59,7 @@ static void describe(const struct cp_call *call, const struct party *p, const st
 
 static int send_cmd(struct cp_call *call, struct party *p, struct dp_mgcp_cmd *cmd, enum gw_op op);
 static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_done *done);
+static void secured_still(struct cp_call *call, struct party *p);
 
 struct reopened {
 	struct cp_calls *calls;
@@ -322,6 +323,7 @@ int trunk_rekey(struct cp_call *call, unsigned side)
 	struct party *p = &call->p[side];
 	struct dp_mgcp_cmd cmd;
 
+	secured_still(call, p);
 	p->tag = (uint8_t)(p->tag % 255 + 1); /* a new line: not the one that is in force */
 	command(p, DP_MGCP_MDCX, &cmd);
 	describe(call, p, p->next_tx, &cmd.media);
@@ -364,11 +366,24 @@ void trunk_connect(struct cp_call *call)
 		p->media_on = true;
 }
 
+/* Its SA may have gone since the call was made, and what is sent now goes as it is now. */
+static void secured_still(struct cp_call *call, struct party *p)
+{
+	struct cp_gw *gw = cp_gws_find(call->calls->gws, p->name);
+
+	if ((gw != NULL && cp_gw_secured(gw)) || !p->signal_auth)
+		return;
+	p->signal_auth = p->signal_enc = false;
+	for (unsigned s = 0; s < 2; s++)
+		ui_callinfo(call, s);
+}
+
 void trunk_reopen(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side];
 	struct dp_mgcp_cmd cmd;
 
+	secured_still(call, p);
 	p->tag = (uint8_t)(p->tag % 255 + 1);
 	command(p, DP_MGCP_MDCX, &cmd);
 	cmd.mode = DP_MGCP_M_SENDRECV;
@@ -412,6 +427,8 @@ static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_d
 		return;
 	}
 	cp_from_dp_addr(&p->remote, &done->media.addr);
+	if (theirs != NULL && !theirs->rtcp_clear) /* negotiated: both ways or none */
+		p->tx->rtcp_clear = false;
 	cp_keys_put(call->calls->keys, p->rx);
 	p->rx = theirs;
 	r = malloc(sizeof(*r));
@@ -492,7 +509,7 @@ static void on_notified(void *ctx, struct cp_gw *gw, const char *endpoint, const
 		return;
 	if (observed_has(observed, "hu"))
 		call_end(call, "gateway hung up");
-	else if (observed_has(observed, "hd") && (call->state == CALL_ALERTING || call->state == CALL_ROUTING))
+	else if (observed_has(observed, "hd") && side == 1 && (call->state == CALL_ALERTING || call->state == CALL_ROUTING))
 		call_answered(call); /* routing: the notification came before the answer to our request */
 }
 

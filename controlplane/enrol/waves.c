@@ -266,7 +266,7 @@ static void round_over(struct round *r, int rc)
 				cp_tab_del(&l->o->pending, t->rec.device, strlen(t->rec.device));
 		}
 	}
-	if (rc < 0)
+	if (rc < 0 && rc != -ECANCELED)
 		cfg_log_limited(CFG_LOG_ERR, "capf-wave-store", "wave=%u reason=%s", cp_wave_record(l->w)->id, cfg_q(strerror(-rc)));
 	l->round = false;
 	l->o->looked_us = 0; /* resets are due */
@@ -288,9 +288,17 @@ static void round_write(struct round *r)
 {
 	struct live *l = r->l;
 	struct cp_app *app = l->o->app;
-	struct cp_batch *b = cp_batch_create();
+	struct cp_batch *b;
 	unsigned n = 0;
-	int rc = b == NULL ? -ENOMEM : 0;
+	int rc;
+
+	/* Paused or cancelled while strings were sealed: the operator was told that nobody more is set. */
+	if (l->changing || cp_wave_record(l->w)->state != CP_WAVE_RUNNING) {
+		round_over(r, -ECANCELED);
+		return;
+	}
+	b = cp_batch_create();
+	rc = b == NULL ? -ENOMEM : 0;
 
 	for (unsigned i = 0; i < r->cnt && rc == 0; i++) {
 		struct turn *t = &r->turn[i];
@@ -744,6 +752,7 @@ int cp_waves_begin(struct cp_waves *o, const struct cp_wave_rec *rec, const char
 
 struct change {
 	struct live *l;
+	enum cp_wave_state from;
 	struct cp_wave_rec to;
 	char who[32];
 	void (*fn)(void *ctx, int rc, enum cp_wave_state state);
@@ -754,10 +763,11 @@ static void change_written(void *ctx, int rc)
 {
 	struct change *c = ctx;
 	struct live *l = c->l;
+	bool moved = cp_wave_record(l->w)->state != c->from; /* and was written after this one: it has to be written again */
 	struct cp_batch *b;
 
 	l->changing = false;
-	if (rc == 0 && cp_wave_put(l->w, &c->to, cp_capfcmd_now_us()) && (b = cp_batch_create()) != NULL) {
+	if (rc == 0 && (cp_wave_put(l->w, &c->to, cp_capfcmd_now_us()) || moved) && (b = cp_batch_create()) != NULL) {
 		put_wave(l, b, "the wave");
 		submit(l->o, b);
 	}
@@ -789,6 +799,7 @@ int cp_waves_change(struct cp_waves *o, uint32_t id, enum cp_waves_act act, cons
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return -ENOMEM;
+	c->from = cp_wave_record(l->w)->state;
 	rc = act == CP_WAVES_PAUSE  ? cp_wave_pause(cp_wave_record(l->w), &c->to, why, size) :
 	     act == CP_WAVES_RESUME ? cp_wave_resume(cp_wave_record(l->w), cp_capfcmd_now_us(), &c->to, why, size) :
 				      cp_wave_cancel(cp_wave_record(l->w), cp_capfcmd_now_us(), &c->to, why, size);

@@ -175,6 +175,8 @@ void cp_session_token(struct cp_phone *p, const struct cp_sccp_frame *f)
 {
 	struct cp_sccp *s = p->sccp;
 	struct cp_sccp_register reg;
+	const struct cp_device *dev;
+	enum cp_phone_sec sec;
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 	unsigned wait_s = 0;
 
@@ -182,8 +184,9 @@ void cp_session_token(struct cp_phone *p, const struct cp_sccp_frame *f)
 		cp_session_malformed(p, f);
 		return;
 	}
-	/* Who it is, registration decides; but a stranger takes no place, and nobody two. */
-	if (!p->token && p->state != CP_SESSION_REGISTERED && s->o.find_device(s->o.ctx, reg.name) != NULL)
+	/* Who it is, registration decides; but a stranger takes no place, nor a secure phone's on the clear port, and nobody two. */
+	dev = s->o.find_device(s->o.ctx, reg.name);
+	if (!p->token && p->state != CP_SESSION_REGISTERED && dev != NULL && cp_session_admit(p, dev, &sec) == 0)
 		p->token = take_place(s, &wait_s);
 	if (wait_s > 0) {
 		uint32_t w = wait_s;
@@ -350,15 +353,23 @@ static void done(struct cp_phone *p, const struct cp_sccp_register *reg, const s
 	s->o.call->registered(s->o.call_ctx, p);
 }
 
-/* The living first one keeps its place: it is asked, with the one message that every phone answers. True: the second waits. */
-static bool ask_first(struct cp_phone *p, const struct cp_sccp_register *reg)
+/*
+ * The living first one keeps its place: it is asked, with the one message that every phone answers. True: the second waits. One that
+ * could not register so any more keeps nothing, nor does one that has only said its name against one that has proven it.
+ */
+static bool ask_first(struct cp_phone *p, const struct cp_sccp_register *reg, const struct cp_device *dev)
 {
 	struct cp_sccp *s = p->sccp;
 	struct cp_phone *old = cp_sccp_find(s, reg->name);
+	enum cp_phone_sec sec;
 	uint8_t buf[CP_SCCP_BUILD_MAX];
 
 	if (!s->o.refuse_duplicates || old == NULL)
 		return false;
+	if (cp_session_admit(old, dev, &sec) != 0 || (p->peer.tls && !old->peer.tls))
+		return false;
+	if (old->probed) /* it was asked, and has its time */
+		return hold(p, reg, CP_HOLD_PROBE) == 0;
 	if (cp_session_send(old, buf, cp_sccp_build_empty(buf, old->ver, CP_SCCP_CAPABILITIES_REQ)) != 0)
 		return false; /* it cannot even be asked */
 	if (hold(p, reg, CP_HOLD_PROBE) != 0)
@@ -396,7 +407,7 @@ static void go_on(struct cp_phone *p, const struct cp_sccp_register *reg, enum c
 		return;
 	}
 	p->token = true;
-	if (again != EVICT && ask_first(p, reg))
+	if (again != EVICT && ask_first(p, reg, dev))
 		return;
 	if (take_lines(p, dev) != 0) {
 		cp_session_gone(p, CP_GONE_REMOVED);

@@ -276,6 +276,26 @@ void cp_sccp_device_changed(struct cp_sccp *s, const char *name)
 	}
 }
 
+unsigned cp_sccp_mode_changed(struct cp_sccp *s)
+{
+	struct cp_phone *p, *next;
+	unsigned n = 0;
+
+	for (p = TAILQ_FIRST(&s->lru); p != NULL; p = next) {
+		const struct cp_device *dev = s->o.find_device(s->o.ctx, p->name);
+		enum cp_phone_sec sec;
+
+		next = TAILQ_NEXT(p, lru);
+		if (dev != NULL && cp_session_admit(p, dev, &sec) == 0)
+			continue;
+		if (dev != NULL && cp_phone_reset(p, CP_SCCP_RESET_RESET) == 0) /* its file says how to come back */
+			s->stats.resets++;
+		cp_session_gone(p, CP_GONE_REMOVED);
+		n++;
+	}
+	return n;
+}
+
 bool cp_sccp_certs_changed(struct cp_sccp *s, const char *name)
 {
 	struct cp_phone *p = cp_sccp_find(s, name);

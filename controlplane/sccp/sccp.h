@@ -148,6 +148,12 @@ void cp_sccp_device_changed(struct cp_sccp *sccp, const char *name);
 /** For how many milliseconds 'name' has been registered; -1: it is not. */
 int64_t cp_sccp_registered_ms(const struct cp_sccp *sccp, const char *name);
 
+/**
+ * What modes count has changed, with the cluster's: phones that could no longer register as they did are told to reset and closed. How
+ * many.
+ */
+unsigned cp_sccp_mode_changed(struct cp_sccp *sccp);
+
 /** Certificates of 'name' were revoked: a phone that registered with one is closed. True: it was. */
 bool cp_sccp_certs_changed(struct cp_sccp *sccp, const char *name);
 

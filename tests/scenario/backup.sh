@@ -266,7 +266,7 @@ check "with nothing left behind" test ! -e "$WORK/old/state.restore" -a ! -e "$W
 
 step "killed"
 kills=0 whole=0
-restored() { [ -s "$WORK/kill/state/signer/kek" ] && [ -s "$WORK/kill/state/store/CURRENT" ] && [ "$(find "$WORK/kill/state/signer" -name '*.key.pem' | wc -l)" = 11 ]; }
+restored() { [ -s "$WORK/kill/state/signer/kek" ] && [ -s "$WORK/kill/state/store/CURRENT" ] && [ "$(find "$WORK/kill/state/signer" -name '*.key.pem' | wc -l)" = 12 ]; }
 exec 4>&2 2>/dev/null # bash reports each process that was killed
 for at in fsync:1 fsync:18 renameat2:2 renameat2:12 renameat2:13 fdatasync:1 fdatasync:3 fsync:40; do
 	strace -f -o /dev/null -e trace="${at%:*}" -e inject="${at%:*}":signal=SIGKILL:when="${at#*:}" \

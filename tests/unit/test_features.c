@@ -406,6 +406,146 @@ static void test_transfer_gateway(void)
 }
 
 /* Everything that can go away while a transfer is under way. */
+/* b has two calls with a: it cannot make a talk to itself, ringing or answered. */
+static void test_transfer_to_the_same(void)
+{
+	uint32_t first, second;
+
+	begin();
+	first = talk(&pa, &pb);
+	key(&pb, CP_SCCP_KEY_TRANSFER, first);
+	second = call_of(&pb)->ref;
+	cp_calls_phone_ops.enbloc(w.calls, &pb, "1001", 1);
+	CU_ASSERT_EQUAL(call_find(w.calls, second)->state, CALL_ALERTING);
+	key(&pb, CP_SCCP_KEY_TRANSFER, second);
+	CU_ASSERT(cp_calls_count(w.calls) == 2 && call_find(w.calls, second)->state == CALL_ALERTING);
+	pa.smt = pb.smt = 0;
+	key(&pa, CP_SCCP_KEY_ANSWER, second); /* holds its first one */
+	UNTIL(pa.smt == 1 && pb.smt == 1);
+	ack_media(&pa);
+	ack_media(&pb);
+	rest();
+	key(&pb, CP_SCCP_KEY_TRANSFER, second);
+	CU_ASSERT_EQUAL(cp_calls_count(w.calls), 2);
+	key(&pb, CP_SCCP_KEY_ENDCALL, second);
+	/* a call on hold whose phones are both away for good ends by itself */
+	gone(&pa, CP_GONE_CLOSED);
+	gone(&pb, CP_GONE_CLOSED);
+	CU_ASSERT_TRUE(evtimer_pending(call_find(w.calls, first)->timer, NULL));
+	event_active(call_find(w.calls, first)->timer, EV_TIMEOUT, 0);
+	rest();
+	CU_ASSERT_EQUAL(cp_calls_count(w.calls), 0);
+	cp_calls_phone_ops.registered(w.calls, &pa);
+	cp_calls_phone_ops.registered(w.calls, &pb);
+	world_end();
+}
+
+/* A secure phone that does not open its channel again is on hold again, and so is the call: nobody loses anything. */
+static void test_resume_unanswered(void)
+{
+	struct cp_call *call;
+	const char *why;
+	uint32_t ref;
+
+	begin();
+	ref = talk(&pa, &pb);
+	call = call_find(w.calls, ref);
+	key(&pa, CP_SCCP_KEY_HOLD, ref);
+	CU_ASSERT_EQUAL(rekey_party(call, 0, &why), -EPROTO); /* on hold nothing is opened behind its back */
+	pa.smt = 0;
+	key(&pa, CP_SCCP_KEY_RESUME, ref);
+	UNTIL(pa.smt == 1);
+	key(&pb, CP_SCCP_KEY_HOLD, ref);
+	key(&pb, CP_SCCP_KEY_RESUME, ref); /* one at a time */
+	CU_ASSERT_TRUE(call->p[1].held);
+	event_active(call->timer, EV_TIMEOUT, 0);
+	rest();
+	CU_ASSERT(call_find(w.calls, ref) == call && call->p[0].held && !call->p[0].rekeying && !call->p[0].resuming);
+	CU_ASSERT_EQUAL(pa.state, CP_SCCP_HOLD);
+	pa.smt = 0;
+	key(&pa, CP_SCCP_KEY_RESUME, ref);
+	UNTIL(pa.smt == 1);
+	ack_media(&pa);
+	UNTIL(!call->p[0].resuming);
+	CU_ASSERT_TRUE(call->p[0].ready);
+	key(&pa, CP_SCCP_KEY_ENDCALL, ref);
+	world_end();
+}
+
+/* Direct media, taken over after a kill: its keys are known to nobody here, and resuming makes new ones. */
+static void test_direct_taken_over(void)
+{
+	uint32_t ref;
+
+	begin();
+	w.cfg->media.mode = CFG_MEDIA_DIRECT;
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
+	ref = call_of(&pa)->ref;
+	key(&pb, CP_SCCP_KEY_ANSWER, ref);
+	UNTIL(pa.orc == 1 && pb.orc == 1);
+	ack_media(&pa);
+	ack_media(&pb);
+	rest();
+	controlplane_stop(true);
+	w.alarms = NULL;
+	controlplane_start();
+	UNTIL(ups == 2);
+	cp_calls_phone_ops.registered(w.calls, &pa);
+	cp_calls_phone_ops.registered(w.calls, &pb);
+	CU_ASSERT_TRUE(call_find(w.calls, ref)->secure);
+	key(&pa, CP_SCCP_KEY_HOLD, ref);
+	pa.orc = pb.orc = 0;
+	key(&pa, CP_SCCP_KEY_RESUME, ref);
+	UNTIL(pa.orc == 1 && pb.orc == 1);
+	CU_ASSERT(pa.orc_m.suite != DP_SRTP_NONE && pb.orc_m.suite != DP_SRTP_NONE);
+	same_key_never(&pa.orc_m, &pb.orc_m);
+	ack_media(&pa);
+	ack_media(&pb);
+	rest();
+	key(&pa, CP_SCCP_KEY_ENDCALL, ref);
+	world_end();
+}
+
+/* A gateway's party is handed to a phone that rings: the gateway cannot answer for it, and a kill leaves no connection behind. */
+static void test_handed_gateway(void)
+{
+	uint32_t first, second;
+	char id[16];
+
+	begin();
+	w.say[DP_MGCP_MDCX].sdp = true;
+	cp_calls_phone_ops.enbloc(w.calls, &pb, "77", 1);
+	UNTIL(call_of(&pb) != NULL && call_of(&pb)->state == CALL_ALERTING);
+	first = call_of(&pb)->ref;
+	notify("L/hd");
+	UNTIL(pb.smt == 1);
+	ack_media(&pb);
+	UNTIL(call_find(w.calls, first)->state == CALL_CONNECTED);
+	key(&pb, CP_SCCP_KEY_TRANSFER, first);
+	second = call_of(&pb)->ref;
+	cp_calls_phone_ops.enbloc(w.calls, &pb, "1003", 1);
+	key(&pb, CP_SCCP_KEY_TRANSFER, second);
+	CU_ASSERT_TRUE(pc.ringing);
+	snprintf(id, sizeof(id), "%08X1", first);
+	gw_event(DP_MGCP_NTFY, "aaln/1", id, "L/hd");
+	rest();
+	CU_ASSERT_EQUAL(call_find(w.calls, second)->state, CALL_ALERTING);
+	CU_ASSERT_PTR_NULL(cp_store_call(w.store, first));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(cp_store_call(w.store, second));
+	CU_ASSERT_STRING_EQUAL(cp_store_call(w.store, second)->leg[0].conn_id, "C0FFEE");
+	w.todo_cnt = w.todo_done = 0;
+	controlplane_stop(true);
+	w.alarms = NULL;
+	controlplane_start();
+	UNTIL(ups == 2);
+	cp_gws_sa_changed(w.gws, cp_gw_id(cp_gws_find(w.gws, "gw1")), true);
+	UNTIL(gw_saw(DP_MGCP_DLCX, NULL) >= 1);
+	cp_calls_phone_ops.registered(w.calls, &pa);
+	cp_calls_phone_ops.registered(w.calls, &pb);
+	cp_calls_phone_ops.registered(w.calls, &pc);
+	world_end();
+}
+
 static void test_transfer_cut_short(void)
 {
 	for (int step = 0; step < 6; step++) {
@@ -529,6 +669,10 @@ static CU_TestInfo tests[] = {
 	{"blind transfer", test_transfer_blind},
 	{"transfer of a gateway's party", test_transfer_gateway},
 	{"transfer cut short", test_transfer_cut_short},
+	{"transfer to the same phone", test_transfer_to_the_same},
+	{"a phone that does not come back from hold", test_resume_unanswered},
+	{"direct media taken over", test_direct_taken_over},
+	{"a gateway handed over", test_handed_gateway},
 	{"counters", test_counters},
 	CU_TEST_INFO_NULL,
 };
