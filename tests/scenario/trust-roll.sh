@@ -135,7 +135,7 @@ soon_ctl "all is well" 5 "trust status" '.hold_what_is_served == 2 and .stranded
 step "refused: an older backup"
 printf 'a good passphrase\n' >"$WORK/pass"
 check "a backup" ctl backup create "$WORK/bundle" --passphrase-file "$WORK/pass"
-check "a new TFTP key" eval "ctl cert retire TFTP && ctl itl sign-with auto && ctl cert regenerate TFTP"
+check "a new TFTP key" eval "ctl cert retire TFTP && ctl itl sign-with auto && wait_for 10 ctl cert regenerate TFTP" # one at a time: the ITL is being made
 for n in 1 2; do boots "$n" || bad "phone $n boots"; done
 soon_ctl "both follow" 5 "trust status" '.hold_what_is_served == 2 and .unproven == 0'
 check "the old one goes" ctl cert retire TFTP
