@@ -21,7 +21,8 @@ static const struct cp_devtype types[] = {
 	{"6961", 0, PHONE},      {"7811", 0, LATER},      {"7821", 0, LATER},      {"7841", 0, LATER},      {"7861", 0, LATER},
 	{"8811", 0, LATER},      {"8841", 0, LATER},      {"8845", 0, LATER},      {"8851", 0, LATER},      {"8861", 0, LATER},
 	{"8865", 0, LATER},      {"8941", 0, LATER},      {"8945", 0x249, LATER},  {"8961", 0, LATER},      {"9951", 0, LATER},
-	{"9971", 0, LATER},
+	{"9971", 0, LATER},      {"3905", 0, SIMPLE},     {"7832", 0, LATER},      {"7985", 0, SIMPLE},     {"8821", 0, LATER},
+	{"8831", 0, LATER},      {"8832", 0, LATER},
 };
 static const struct cp_devtype generic = {"phone", 0, PHONE};
 static const struct cp_devtype unknown = {"unknown", 0, 0};
