@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <x86intrin.h>
@@ -179,9 +181,24 @@ fail:
 	return NULL;
 }
 
+/*
+ * The process's instruction set. Keys are expanded by the main thread's manager and used by the workers', and a GCM table is
+ * laid out for one instruction set: managers that measured for themselves would now and then, on a disturbed machine, not agree,
+ * and every tag under such a key would be wrong.
+ */
+static pthread_mutex_t chosen_lock = PTHREAD_MUTEX_INITIALIZER;
+static char chosen[8];
+
 struct dp_mb *dp_mb_create(void)
 {
-	return create(NULL, true);
+	struct dp_mb *mb;
+
+	pthread_mutex_lock(&chosen_lock);
+	mb = create(chosen[0] != '\0' ? chosen : NULL, true);
+	if (mb != NULL && chosen[0] == '\0')
+		snprintf(chosen, sizeof(chosen), "%s", dp_mb_isa(mb));
+	pthread_mutex_unlock(&chosen_lock);
+	return mb;
 }
 
 struct dp_mb *dp_mb_create_isa(const char *name)

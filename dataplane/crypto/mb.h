@@ -44,7 +44,8 @@ struct dp_mb {
 
 /**
  * A manager for the calling thread's use, with the fastest instruction set and kernels of those this CPU has, as measured
- * (about two milliseconds). NULL: no memory, or the CPU lacks SSE4.2, AES-NI or PCLMULQDQ.
+ * (about two milliseconds); the instruction set is the first manager's for the whole process, so that GCM keys which one manager
+ * made are good in every other. Callable from any thread. NULL: no memory, or the CPU lacks SSE4.2, AES-NI or PCLMULQDQ.
  */
 struct dp_mb *dp_mb_create(void);
 

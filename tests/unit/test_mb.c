@@ -338,6 +338,28 @@ static void test_every_isa(void)
 	CU_ASSERT_PTR_NULL(dp_mb_create_isa("none"));
 }
 
+/* Keys are made by one thread's manager and used by another's, and a table for GCM is good for its instruction set only. */
+static void test_one_isa_for_all(void)
+{
+	static const uint8_t key[16] = {1, 2, 3}, nonce[12] = {4}, aad[8] = {5};
+	uint8_t text[64] = {0}, want[64], got[64], want_tag[16], got_tag[16];
+	struct gcm_key_data table __attribute__((aligned(64)));
+	int differ = 0;
+
+	for (int i = 0; i < 64; i++) {
+		struct dp_mb *other = dp_mb_create();
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(other);
+		CU_ASSERT_STRING_EQUAL(dp_mb_isa(other), dp_mb_isa(mb));
+		dp_mb_gcm128_key(mb, key, &table);
+		dp_mb_gcm128_enc(mb, &table, nonce, aad, sizeof(aad), text, want, sizeof(text), want_tag);
+		dp_mb_gcm128_enc(other, &table, nonce, aad, sizeof(aad), text, got, sizeof(text), got_tag);
+		differ += memcmp(want, got, sizeof(want)) != 0 || memcmp(want_tag, got_tag, sizeof(want_tag)) != 0;
+		dp_mb_destroy(other);
+	}
+	CU_ASSERT_EQUAL(differ, 0);
+}
+
 static CU_TestInfo tests[] = {
 	{"HMAC-SHA1 of RFC 2202, alone and in bursts", test_rfc2202},
 	{"HMAC-SHA1 bursts of every size equal OpenSSL's, and write the tag alone", test_hmac_bursts},
@@ -346,6 +368,7 @@ static CU_TestInfo tests[] = {
 	{"CBC bursts equal OpenSSL's, both ways", test_cbc_bursts},
 	{"GCM with both key sizes equals OpenSSL's, both ways", test_gcm},
 	{"all of this with every instruction set of this CPU", test_every_isa},
+	{"every manager of a process takes the same instruction set, and the others' GCM keys", test_one_isa_for_all},
 	{"the compare sees every bit", test_equal},
 	CU_TEST_INFO_NULL,
 };
