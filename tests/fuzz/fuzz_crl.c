@@ -11,26 +11,9 @@
 #include <openssl/x509v3.h>
 
 #include "crl.h"
+#include "fuzz_ca.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define NOW INT64_C(1800000000)
-
-#define REQUIRE(x)                                                                                                           \
-	do {                                                                                                                 \
-		if (!(x))                                                                                                    \
-			abort();                                                                                             \
-	} while (0)
-
-static const struct pki_ca *issuer(void)
-{
-	static struct pki_ca ca;
-
-	if (ca.cert == NULL &&
-	    (pki_key_create(PKI_EC_P256, &ca.key) < 0 || pki_ca_issue(ca.key, "CAPF", "Fuzz", NOW - 86400, 3650, &ca.cert) < 0))
-		abort();
-	return &ca;
-}
 
 /* Each entry of 'data', read without pki/wire.h, is in the list with its time and reason; how many there are. */
 static int entries(X509_CRL *crl, const uint8_t *data, size_t size)

@@ -10,29 +10,13 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "fuzz_ca.h"
 #include "spki.h"
 #include "x509.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define NOW    INT64_C(1800000000)
 #define DEVICE "SEP0A1B2C3D4E5F"
-
-#define REQUIRE(x)                                                                                                           \
-	do {                                                                                                                 \
-		if (!(x))                                                                                                    \
-			abort();                                                                                             \
-	} while (0)
-
-static const struct pki_ca *issuer(void)
-{
-	static struct pki_ca ca;
-
-	if (ca.cert == NULL &&
-	    (pki_key_create(PKI_EC_P256, &ca.key) < 0 || pki_ca_issue(ca.key, "CAPF", "Fuzz", NOW - 86400, 3650, &ca.cert) < 0))
-		abort();
-	return &ca;
-}
 
 static void issue(EVP_PKEY *pub, bool old)
 {
