@@ -12,11 +12,11 @@
  */
 #include <errno.h>
 #include <event2/event.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "csv.h"
 #include "internal.h"
 #include "log.h"
@@ -395,29 +395,23 @@ static void data(void *ctx, struct cp_admin_req *req, const json_t *args)
 	static const char *const known[] = {"id", "data", NULL};
 	struct cp_phones *p = ctx;
 	const char *text = NULL;
-	unsigned char *bytes;
-	size_t len, pad = 0;
 	struct import *im;
-	int n, rc;
+	uint8_t *bytes;
+	size_t len;
+	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "data", true, &text) < 0)
 		return;
 	im = find(p, req, args);
 	if (im == NULL)
 		return;
-	len = strlen(text);
-	bytes = len > (PIECE_MAX + 2) / 3 * 4 || len % 4 != 0 ? NULL : malloc(len + 1);
-	n = bytes == NULL ? -1 : EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)len);
-	while (n > 0 && pad < 2 && text[len - 1 - pad] == '=')
-		pad++;
-	if (n < 0) {
-		free(bytes);
+	if (pki_base64_decode(text, strlen(text), PIECE_MAX, &bytes, &len) < 0) {
 		cp_admin_fail(req, "invalid", "data is not base64 of at most %d bytes", PIECE_MAX);
 		return;
 	}
 	rc = ready(p);
 	if (rc == 0)
-		rc = cp_csv_feed(im->csv, bytes, (size_t)n - pad);
+		rc = cp_csv_feed(im->csv, bytes, len);
 	free(bytes);
 	if (rc < 0)
 		refuse(p, req, rc);

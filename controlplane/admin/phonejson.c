@@ -4,13 +4,12 @@
  * device that concern its files. Every record has one table of members; what is not given stays as it is.
  */
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "internal.h"
 #include "log.h"
 #include "phonejson.h"
@@ -133,20 +132,16 @@ static int no(char *why, size_t size, const char *fmt, ...)
 
 int json_take_base64(const char *text, size_t len, struct cp_buf *ret)
 {
-	uint8_t *data = len > 0 && len % 4 == 0 && len <= 65536 ? malloc(len / 4 * 3) : NULL;
-	int n = data != NULL ? EVP_DecodeBlock(data, (const uint8_t *)text, (int)len) : -1;
+	uint8_t *data;
+	size_t n;
 
 	if (len == 0) {
 		free(ret->data);
 		*ret = (struct cp_buf){0};
 		return 0;
 	}
-	if (n > 0 && text[len - 1] == '=')
-		n -= 1 + (text[len - 2] == '=');
-	if (n <= 0) {
-		free(data);
+	if (pki_base64_decode(text, len, 65536 / 4 * 3, &data, &n) < 0)
 		return -EINVAL;
-	}
 	free(ret->data);
 	*ret = (struct cp_buf){data, (size_t)n};
 	return 0;
@@ -265,13 +260,9 @@ static int apply(const json_t *args, const struct member *tab, const struct memb
 
 json_t *json_base64(const struct cp_buf *b)
 {
-	char *text = malloc(b->len / 3 * 4 + 8);
-	json_t *v;
+	char *text = pki_base64_encode(b->data, b->len);
+	json_t *v = json_string(text); /* NULL of NULL */
 
-	if (text == NULL)
-		return NULL;
-	EVP_EncodeBlock((uint8_t *)text, b->data, (int)b->len);
-	v = json_string(text);
 	free(text);
 	return v;
 }

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "base64.h"
 #include "ctl.h"
 
 #define FILE_MAX (1u << 19) /* bytes read; the appliance has its own limit and says it */
@@ -73,24 +74,16 @@ int ctl_cert_write(const json_t *result, bool der, const char *path, char *why, 
 {
 	const char *text = json_string_value(json_object_get(result, der ? "der" : "pem"));
 	size_t len = text != NULL ? strlen(text) : 0;
-	unsigned char *raw = NULL;
-	int fd = STDOUT_FILENO, rc = 0, n;
+	uint8_t *raw = NULL;
+	int fd = STDOUT_FILENO, rc = 0;
 
 	if (len == 0 || len > 4 * FILE_MAX) {
 		snprintf(why, size, "the answer holds no certificate");
 		return -EPROTO;
 	}
-	if (der) {
-		raw = malloc(len);
-		n = raw != NULL && len % 4 == 0 ? EVP_DecodeBlock(raw, (const unsigned char *)text, (int)len) : -1;
-		if (n < 0) {
-			free(raw);
-			snprintf(why, size, "the answer holds no certificate");
-			return -EPROTO;
-		}
-		for (size_t i = len; i > len - 2 && text[i - 1] == '='; i--)
-			n--;
-		len = (size_t)n;
+	if (der && pki_base64_decode(text, len, len, &raw, &len) < 0) {
+		snprintf(why, size, "the answer holds no certificate");
+		return -EPROTO;
 	}
 	if (path != NULL)
 		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "trustlist.h"
 
 #define FILE_MAX 262144
@@ -92,13 +93,9 @@ static int add_cert(json_t *list, const char *path, char *why, size_t size)
 
 static json_t *b64(const void *data, size_t len)
 {
-	char *text = malloc((len + 2) / 3 * 4 + 1);
-	json_t *v = NULL;
+	char *text = pki_base64_encode(data, len);
+	json_t *v = json_string(text); /* NULL of NULL */
 
-	if (text != NULL) {
-		EVP_EncodeBlock((unsigned char *)text, data, (int)len);
-		v = json_string(text);
-	}
 	free(text);
 	return v;
 }
@@ -106,16 +103,9 @@ static json_t *b64(const void *data, size_t len)
 static unsigned char *unb64(const json_t *v, size_t *ret_len)
 {
 	size_t len = json_string_length(v);
-	const char *s = json_string_value(v);
-	unsigned char *data = s != NULL && len % 4 == 0 && len > 0 ? malloc(len) : NULL;
-	int n = data != NULL ? EVP_DecodeBlock(data, (const unsigned char *)s, (int)len) : -1;
+	uint8_t *data = NULL;
 
-	if (n < 0) {
-		free(data);
-		return NULL;
-	}
-	*ret_len = (size_t)n - (s[len - 1] == '=') - (s[len - 2] == '=');
-	return data;
+	return len > 0 && pki_base64_decode(json_string_value(v), len, len, &data, ret_len) == 0 ? data : NULL;
 }
 
 /* --- the request --- */

@@ -16,6 +16,7 @@
 #include "admin/admin.h"
 #include "admin/bulk.h"
 #include "app.h"
+#include "base64.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
 #include "enrol/lscs.h"
@@ -390,22 +391,19 @@ static void issue_work(void *arg)
 
 static X509_REQ *read_csr(const char *text)
 {
-	size_t n = strlen(text), pad = 0;
-	unsigned char *raw = n % 4 != 0 || n > CSR_MAX ? NULL : malloc(n + 1);
-	const unsigned char *p = raw;
+	uint8_t *raw = NULL;
+	const unsigned char *p;
 	X509_REQ *csr = NULL;
-	int len = raw == NULL ? -1 : EVP_DecodeBlock(raw, (const unsigned char *)text, (int)n);
+	size_t len;
 
-	while (len > 0 && pad < 2 && text[n - 1 - pad] == '=')
-		pad++;
-	len -= (int)pad;
-	if (len > 0) {
-		BIO *bio = BIO_new_mem_buf(raw, len);
+	if (pki_base64_decode(text, strlen(text), CSR_MAX, &raw, &len) == 0 && len > 0) {
+		BIO *bio = BIO_new_mem_buf(raw, (int)len);
 
 		csr = bio != NULL ? PEM_read_bio_X509_REQ(bio, NULL, pki_no_password, NULL) : NULL;
 		BIO_free(bio);
 		if (csr == NULL) {
-			csr = d2i_X509_REQ(NULL, &p, len);
+			p = raw;
+			csr = d2i_X509_REQ(NULL, &p, (long)len);
 			if (csr != NULL && p != raw + len) { /* something follows: it is no request */
 				X509_REQ_free(csr);
 				csr = NULL;

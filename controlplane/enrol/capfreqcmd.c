@@ -13,6 +13,7 @@
 
 #include "admin/admin.h"
 #include "app.h"
+#include "base64.h"
 #include "config.h"
 #include "enrol/capf.h"
 #include "enrol/certin.h"
@@ -208,18 +209,15 @@ static void certificates(void *ctx, struct cp_admin_req *req, const json_t *args
 	const char *data = NULL, *file = NULL;
 	uint8_t *raw;
 	size_t len;
-	int n, rc;
+	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "data", true, &data) < 0 ||
 	    cp_admin_arg_str(req, args, "file", false, &file) < 0)
 		return;
-	len = strlen(data);
-	raw = malloc(len / 4 * 3 + 4);
-	n = raw != NULL && len % 4 == 0 ? EVP_DecodeBlock(raw, (const uint8_t *)data, (int)len) : -1;
-	for (size_t i = len; n > 0 && i > 0 && i > len - 2 && data[i - 1] == '='; i--)
-		n--;
+	if (pki_base64_decode(data, strlen(data), SIZE_MAX, &raw, &len) < 0)
+		raw = NULL;
 	t = calloc(1, sizeof(*t));
-	if (n <= 0 || t == NULL) {
+	if (raw == NULL || len == 0 || t == NULL) {
 		free(raw);
 		free(t);
 		cp_admin_fail(req, "invalid", "data is no base64, or empty");
@@ -230,7 +228,7 @@ static void certificates(void *ctx, struct cp_admin_req *req, const json_t *args
 	t->b = cp_batch_create();
 	t->refused = json_array();
 	t->devices = json_array();
-	rc = t->b == NULL ? -ENOMEM : cp_certs_in(raw, (size_t)n, PIECE_MAX, take_one, t);
+	rc = t->b == NULL ? -ENOMEM : cp_certs_in(raw, len, PIECE_MAX, take_one, t);
 	free(raw);
 	if (rc < 0) {
 		cp_batch_destroy(t->b);

@@ -15,6 +15,7 @@
 
 #include "admin/admin.h"
 #include "app.h"
+#include "base64.h"
 #include "certs_int.h"
 #include "config.h"
 #include "store/store.h"
@@ -98,7 +99,7 @@ int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t s
 	const char *data = NULL, *pem = NULL;
 	size_t len;
 	uint8_t *raw;
-	int n;
+	int rc;
 
 	data = json_string_value(json_object_get(args, "data"));
 	pem = json_string_value(json_object_get(args, "pem"));
@@ -108,25 +109,16 @@ int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t s
 	}
 	if (pem != NULL)
 		return cp_upload_parse((const uint8_t *)pem, strlen(pem), ret, why, size);
-	len = strlen(data);
-	if (len > (CP_UPLOAD_MAX + 2) / 3 * 4) {
+	rc = pki_base64_decode(data, strlen(data), CP_UPLOAD_MAX, &raw, &len);
+	if (rc == -EMSGSIZE)
 		snprintf(why, size, "the file has more than %u bytes", CP_UPLOAD_MAX);
-		return -EMSGSIZE;
-	}
-	raw = malloc(len / 4 * 3 + 4);
-	if (raw == NULL)
-		return -ENOMEM;
-	n = len % 4 == 0 ? EVP_DecodeBlock(raw, (const unsigned char *)data, (int)len) : -1;
-	if (n < 0) {
+	else if (rc == -EBADMSG)
 		snprintf(why, size, "malformed: data is not base64");
-		free(raw);
-		return -EBADMSG;
-	}
-	for (size_t i = len; i > 0 && i > len - 2 && data[i - 1] == '='; i--)
-		n--; /* DecodeBlock counts padding */
-	n = cp_upload_parse(raw, (size_t)n, ret, why, size);
+	if (rc < 0)
+		return rc;
+	rc = cp_upload_parse(raw, len, ret, why, size);
 	free(raw);
-	return n;
+	return rc;
 }
 
 static json_t *pem_json(X509 *cert)
@@ -146,13 +138,9 @@ static json_t *der_json(X509 *cert)
 {
 	unsigned char *der = NULL;
 	int len = i2d_X509(cert, &der);
-	char *text = len > 0 ? malloc((size_t)(len + 2) / 3 * 4 + 1) : NULL;
-	json_t *ret = NULL;
+	char *text = len > 0 ? pki_base64_encode(der, (size_t)len) : NULL;
+	json_t *ret = json_string(text); /* NULL of NULL */
 
-	if (text != NULL) {
-		EVP_EncodeBlock((unsigned char *)text, der, len);
-		ret = json_string(text);
-	}
 	free(text);
 	OPENSSL_free(der);
 	return ret;

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base64.h"
 #include "ctlop.h"
 #include "log.h"
 #include "x509.h"
@@ -109,36 +110,19 @@ static int class_arg(const json_t *v, enum pki_tl_class *ret)
 
 static int b64_arg(const json_t *v, struct cp_buf *ret)
 {
-	size_t len = json_string_length(v), pad = 0;
-	const char *s = json_string_value(v);
-	int n;
+	int rc;
 
-	if (s == NULL || len == 0 || len % 4 != 0 || len > FILE_B64_MAX)
+	if (json_string_length(v) == 0)
 		return -EINVAL;
-	while (pad < 2 && s[len - 1 - pad] == '=')
-		pad++;
-	ret->data = malloc(len / 4 * 3);
-	if (ret->data == NULL)
-		return -ENOMEM;
-	n = EVP_DecodeBlock(ret->data, (const unsigned char *)s, (int)len);
-	if (n < (int)pad + 1) {
-		free(ret->data);
-		*ret = (struct cp_buf){0};
-		return -EINVAL;
-	}
-	ret->len = (size_t)n - pad;
-	return 0;
+	rc = pki_base64_decode(json_string_value(v), json_string_length(v), FILE_B64_MAX / 4 * 3, &ret->data, &ret->len);
+	return rc == 0 || rc == -ENOMEM ? rc : -EINVAL;
 }
 
 static json_t *b64(const uint8_t *data, size_t len)
 {
-	char *text = malloc((len + 2) / 3 * 4 + 1);
-	json_t *v = NULL;
+	char *text = pki_base64_encode(data, len);
+	json_t *v = json_string(text); /* NULL of NULL */
 
-	if (text != NULL) {
-		EVP_EncodeBlock((unsigned char *)text, data, (int)len);
-		v = json_string(text);
-	}
 	free(text);
 	return v;
 }

@@ -14,6 +14,7 @@
 
 #include "admin/admin.h"
 #include "app.h"
+#include "base64.h"
 #include "config.h"
 #include "offload.h"
 #include "own_int.h"
@@ -89,11 +90,9 @@ static json_t *csr_json(const struct op *op)
 		json_object_set_new(o, "pem", json_stringn(data, (size_t)len));
 	BIO_free(bio);
 	n = i2d_X509_REQ(op->csr, &der);
-	text = n > 0 ? malloc((size_t)(n + 2) / 3 * 4 + 1) : NULL;
-	if (text != NULL) {
-		EVP_EncodeBlock((unsigned char *)text, der, n);
+	text = n > 0 ? pki_base64_encode(der, (size_t)n) : NULL;
+	if (text != NULL)
 		json_object_set_new(o, "der", json_string(text));
-	}
 	free(text);
 	OPENSSL_free(der);
 	return o;
