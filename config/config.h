@@ -266,6 +266,8 @@ struct cfg_mgcp {
 struct cfg_calls {
 	uint16_t max_per_line;   /* 4: calls on one line of a phone */
 	uint16_t busy_trigger;   /* 2: as many, and the next caller hears busy */
+	uint32_t cdr_max;        /* 1000000: call detail records kept, the newest; 0: all */
+	uint16_t cdr_days;       /* 90: and for so long; 0: for ever */
 };
 
 struct cfg {

@@ -95,6 +95,7 @@ struct raw_signer {
 
 struct raw_calls {
 	char *max_per_line, *busy_trigger;
+	char *cdr_max, *cdr_days;
 };
 
 struct raw_mgcp {

@@ -145,6 +145,8 @@ static const cyaml_schema_field_t mgcp_fields[] = {
 static const cyaml_schema_field_t calls_fields[] = {
 	TEXT(raw_calls, max_per_line),
 	TEXT(raw_calls, busy_trigger),
+	TEXT(raw_calls, cdr_max),
+	TEXT(raw_calls, cdr_days),
 	CYAML_FIELD_END,
 };
 

@@ -496,7 +496,8 @@ static int listen_on(struct cp_app *app, uint16_t port, struct cp_tls *tls)
 
 static int start_store(struct cp_app *app)
 {
-	struct cp_store_opts opts = {.base = app->base, .alarms = app->alarms};
+	struct cp_store_opts opts = {.base = app->base, .alarms = app->alarms, .cdr_max = app->cfg->calls.cdr_max,
+				     .cdr_days = app->cfg->calls.cdr_days};
 	char path[512], err[256];
 	int rc;
 

@@ -18,7 +18,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	rekey_tick(arg);
+	struct cp_calls *calls = arg;
+
+	rekey_tick(calls);
+	cdrs_tick(calls->cdrs);
 }
 
 struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
@@ -35,10 +38,11 @@ struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
 		if (cp_suite_parse(env->cfg->media.suites[i], &c->suites[c->suite_cnt]) == 0)
 			c->suite_cnt++;
 	c->tick = event_new(env->base, -1, EV_PERSIST, on_tick, c);
+	c->cdrs = cdrs_create(c);
 	c->ports = cp_ports_create(&env->cfg->media);
 	/* two sets per leg, every leg of the dataplane may be secure; and those on their way to replace others */
 	c->keys = cp_keys_create((size_t)env->cfg->dataplane.max_legs * 2 + RENEWALS_MAX, &locked);
-	if (c->ports == NULL || c->keys == NULL || c->tick == NULL || event_add(c->tick, &second) < 0 || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
+	if (c->cdrs == NULL || c->ports == NULL || c->keys == NULL || c->tick == NULL || event_add(c->tick, &second) < 0 || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
 		cp_calls_destroy(c);
 		return NULL;
 	}
@@ -68,6 +72,7 @@ static void call_free(struct cp_call *call)
 			cp_ports_put(calls->ports, p->leg_id);
 		party_clear(call, s);
 	}
+	cdr_drop(call);
 	event_free(call->timer);
 	calls->slot[call->ref % CALL_SLOTS] = NULL;
 	calls->count--;
@@ -91,6 +96,7 @@ void cp_calls_destroy(struct cp_calls *calls)
 	}
 	if (calls->tick != NULL)
 		event_free(calls->tick);
+	cdrs_destroy(calls->cdrs);
 	cp_ports_destroy(calls->ports);
 	cp_keys_destroy(calls->keys);
 	free(calls);
@@ -142,6 +148,7 @@ struct cp_call *call_new(struct cp_calls *calls)
 	c->calls = calls;
 	c->p[0].leg_id = c->p[1].leg_id = NO_LEG;
 	c->p[0].call = c->p[1].call = c;
+	cdr_begin(c);
 	calls->slot[c->ref % CALL_SLOTS] = c;
 	calls->count++;
 	calls->total++;
@@ -158,24 +165,25 @@ void call_timer(struct cp_call *call, unsigned ms)
 		event_add(call->timer, &tv);
 }
 
+struct cp_party_security party_security(const struct cp_call *call, const struct party *p)
+{
+	return (struct cp_party_security){
+		.authenticated = p->signal_auth,
+		.untrusted = p->untrusted,
+		.signal_encrypted = p->signal_enc,
+		/* SRTP agreed and running; before that a lock would be a promise */
+		.media_encrypted = p->suite != DP_SRTP_NONE && call->media_started,
+	};
+}
+
 enum cp_security call_security(const struct cp_call *call)
 {
 	struct cp_party_security s[2];
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < 2; i++) {
-		const struct party *p = &call->p[i];
-
-		if (p->kind == PARTY_NONE || p->kind == PARTY_STATIC)
-			continue;
-		s[n++] = (struct cp_party_security){
-			.authenticated = p->signal_auth,
-			.untrusted = p->untrusted,
-			.signal_encrypted = p->signal_enc,
-			/* SRTP agreed and running; before that a lock would be a promise */
-			.media_encrypted = p->suite != DP_SRTP_NONE && call->media_started,
-		};
-	}
+	for (unsigned i = 0; i < 2; i++)
+		if (call->p[i].kind != PARTY_NONE && call->p[i].kind != PARTY_STATIC)
+			s[n++] = party_security(call, &call->p[i]);
 	return cp_security_call(s, n, NULL);
 }
 
@@ -187,6 +195,7 @@ void call_end(struct cp_call *call, const char *why)
 		call->calls->completed[call_security(call)]++;
 	cfg_log(CFG_LOG_INFO, "call-end", "call=%u from=%s to=%s security=%s reason=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)), cfg_q(why));
+	cdr_cut(call, CP_Q850_NORMAL);
 	for (unsigned s = 0; s < 2; s++) {
 		if (call->p[s].kind == PARTY_PHONE) {
 			ui_media_stop(call, s);
@@ -196,15 +205,11 @@ void call_end(struct cp_call *call, const char *why)
 		}
 	}
 	legs_drop(call);
-	if (call->joined != NULL) {
-		if (call->joined->stored)
-			record_delete(call->joined);
+	record_end(call);
+	if (call->joined != NULL)
 		call_vanish(call->joined);
-	}
 	if (call->session_fn != NULL)
 		call->session_fn(call->session_ctx, -ECANCELED, why, NULL);
-	if (call->stored)
-		record_delete(call);
 	call_free(call);
 }
 
@@ -221,16 +226,17 @@ void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 	cfg_log(CFG_LOG_NOTICE, "call-failed", "call=%u from=%s dialled=%s reason=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->digits), cfg_q(text));
 	call->calls->failed++;
+	call_cause(call, state == CP_SCCP_BUSY ? CP_Q850_BUSY : state == CP_SCCP_INVALID_NUMBER ? CP_Q850_UNALLOCATED : CP_Q850_CONGESTION);
 	if (party_phone(&call->p[0]) == NULL || call->p[0].media_on) {
 		call_end(call, text);
 		return;
 	}
+	cdr_cut(call, CP_Q850_CONGESTION);
 	if (call->p[1].kind == PARTY_PHONE)
 		ui_idle(call, 1);
 	trunk_close(call, 1);
 	legs_drop(call);
-	if (call->stored)
-		record_delete(call);
+	record_end(call);
 	call->stored = false;
 	party_clear(call, 1);
 	call->state = CALL_FAILED;
@@ -243,7 +249,7 @@ void cp_calls_stop(struct cp_calls *calls)
 	calls->stopping = true;
 	for (uint32_t i = 0; i < CALL_SLOTS; i++)
 		if (calls->slot[i] != NULL && calls->slot[i]->state != CALL_CONNECTED)
-			call_end(calls->slot[i], "the service stops");
+			call_end(call_cause(calls->slot[i], CP_Q850_TEMPORARY), "the service stops");
 }
 
 bool party_up(const struct party *p)
@@ -256,7 +262,7 @@ void call_answered(struct cp_call *call)
 	struct party *p = &call->p[0];
 
 	if (call->secure && p->kind == PARTY_PHONE && party_phone(p) == NULL) {
-		call_end(call, "phone lost");
+		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone lost");
 		return;
 	}
 	if (p->kind == PARTY_PHONE)
@@ -271,7 +277,7 @@ void call_connect(struct cp_call *call)
 	call->state = CALL_CONNECTING;
 	call_timer(call, CONNECT_MS);
 	if (call->direct && direct_keys(call) < 0) {
-		call_end(call, "no key");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "no key");
 		return;
 	}
 	if (call->secure && !call->direct) {
@@ -280,11 +286,11 @@ void call_connect(struct cp_call *call)
 
 			if (p->kind == PARTY_PHONE && !party_up(p) &&
 			    legs_keys(call, s, party_phone(p) != NULL ? route_suite(party_phone(p)) : 0) < 0) {
-				call_end(call, "no key");
+				call_end(call_cause(call, CP_Q850_TEMPORARY), "no key");
 				return;
 			}
 			if (p->reopen && p->suite != DP_SRTP_NONE && (p->tx = policy_draw(call, p, p->suite)) == NULL) {
-				call_end(call, "no key");
+				call_end(call_cause(call, CP_Q850_TEMPORARY), "no key");
 				return;
 			}
 		}
@@ -300,6 +306,7 @@ void call_media_ready(struct cp_call *call)
 	call->state = CALL_CONNECTED;
 	if (call->since_s == 0)
 		call->since_s = time(NULL);
+	cdr_connected(call);
 	call_timer(call, 0);
 	cfg_log(CFG_LOG_INFO, "call-connected", "call=%u from=%s to=%s security=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)));
@@ -321,14 +328,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		if (call->digit_cnt > 0)
 			route_digits(call);
 		else
-			call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "No number");
+			call_fail(call_cause(call, CP_Q850_BAD_NUMBER), CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "No number");
 		break;
 	case CALL_ALERTING:
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No answer");
+		call_fail(call_cause(call, CP_Q850_NO_ANSWER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No answer");
 		break;
 	case CALL_ROUTING:
 	case CALL_CONNECTING:
-		call_end(call, "no confirmation of media in time");
+		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "no confirmation of media in time");
 		break;
 	case CALL_CONNECTED:
 		if (call->p[0].resuming || call->p[1].resuming) {
@@ -338,7 +345,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		}
 		/* fall through */
 	default:
-		call_end(call, "abandoned");
+		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "abandoned");
 		break;
 	}
 }

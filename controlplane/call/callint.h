@@ -14,6 +14,7 @@
 #include "gateway/gateway.h"
 #include "log.h"
 #include "sccp/phone.h"
+#include "store/cdrrec.h"
 #include "store/records.h"
 #include "store/store.h"
 
@@ -86,6 +87,10 @@ struct party {
 	char request_id[DP_MGCP_ID_MAX];
 	uint8_t offer;                 /* which of its suites was offered last: policy_suite() */
 	uint8_t tag;                   /* of the crypto line that was offered last */
+	/* for its call detail record (cdr.c) */
+	uint64_t cdr_leg;
+	uint8_t best, worst;           /* enum cp_security, while it was connected */
+	uint64_t counted[5];           /* of its leg: what an earlier record has already */
 	struct party *ep_next; /* chain of the endpoint index */
 	bool in_index;
 };
@@ -102,6 +107,16 @@ struct cp_call {
 	uint8_t pending;    /* answers outstanding before media may start */
 	bool media_started;
 	int64_t since_s;    /* connected, wall clock */
+	/* for its call detail record (cdr.c) */
+	uint64_t global_id;
+	int64_t setup_ms, connect_ms; /* of the part that the next record is about */
+	char redirecting[DIGITS_MAX + 1];
+	uint8_t origin;     /* enum cp_cdr_origin */
+	uint8_t cause;      /* enum cp_q850: the first one that is known */
+	uint8_t released;   /* 1 + side that ended it; 0: the system */
+	uint8_t best, worst; /* enum cp_security, as shown while it was connected */
+	bool billed;        /* has its last record */
+	struct cdr_due *due; /* records that go with the next change of the store's */
 	char digits[DIGITS_MAX + 1];
 	unsigned digit_cnt;
 	struct event *timer;
@@ -129,6 +144,7 @@ struct cp_calls {
 	uint64_t completed[CP_SEC_ENCRYPTED + 1]; /* were connected; by their status when they ended */
 	uint8_t suites[DP_SRTP_SUITE_MAX]; /* media.suites */
 	unsigned suite_cnt;
+	struct cdrs *cdrs;
 	struct event *tick;
 };
 
@@ -147,6 +163,7 @@ void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 void call_answered(struct cp_call *call);
 void call_media_ready(struct cp_call *call);
 enum cp_security call_security(const struct cp_call *call);
+struct cp_party_security party_security(const struct cp_call *call, const struct party *p);
 bool party_up(const struct party *p); /* nothing need be done for its media */
 unsigned party_side(const struct cp_call *call, const struct party *party);
 
@@ -191,9 +208,29 @@ int legs_key(struct cp_call *call, unsigned side, uint8_t dir, uint8_t flags, ui
 void legs_start(struct cp_call *call);
 void legs_drop(struct cp_call *call);
 int record_write(struct cp_call *call, cp_store_fn fn, void *ctx);
-void record_delete(struct cp_call *call);
+void record_end(struct cp_call *call); /* delete it, and that of who became a part of it; with what is kept of both */
 int record_join(struct cp_call *call, struct cp_call *gone, cp_store_fn fn, void *ctx); /* write one, delete one: both or none */
 struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *rec);
+
+/*
+ * cdr.c: call detail records. cut: what has been of this call until now is a record; it begins anew, unless 'cause' is another one than
+ * CP_Q850_SPLIT. Records wait with their call (or one that it becomes a part of) for the next change of its record in the store.
+ */
+struct cdrs *cdrs_create(struct cp_calls *calls);
+void cdrs_destroy(struct cdrs *cdrs);
+void cdrs_tick(struct cdrs *cdrs);
+json_t *cdrs_show(const struct cdrs *cdrs);
+void cdr_begin(struct cp_call *call);
+void cdr_connected(struct cp_call *call);
+void cdr_status(struct cp_call *call); /* the status may be another one now */
+void cdr_cut(struct cp_call *call, enum cp_q850 cause);
+void cdr_split(struct cp_call *call, const struct cp_call *into, struct cp_call *keeper); /* 'into': where it goes on, or NULL; 'keeper' has the record then */
+void cdr_restart(struct cp_call *call, enum cp_cdr_origin origin, const char *by); /* behind a cut, once its new parties are there */
+void cdr_gone(struct party *p); /* its leg is given back: counters begin anew */
+struct cp_call *call_cause(struct cp_call *call, enum cp_q850 cause); /* unless one is known */
+struct cp_call *call_by(struct party *p); /* normal clearing by that party */
+int cdr_write(struct cp_call *call, const struct cp_call_rec *rec, struct cp_call *gone, bool ends, cp_store_fn fn, void *ctx);
+void cdr_drop(struct cp_call *call); /* the process ends: nothing is written any more */
 
 /* phoneui.c: what a phone is shown and told */
 struct cp_phone *party_phone(const struct party *p);

@@ -43,7 +43,7 @@ void direct_start(struct cp_call *call)
 			continue;
 		ui_connected(call, s);
 		if (ui_media_receive(call, s) < 0 || (call->p[1].kind == PARTY_GATEWAY && ui_media_send(call, s) < 0)) {
-			call_end(call, "phone lost");
+			call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone lost");
 			return;
 		}
 	}

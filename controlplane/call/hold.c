@@ -59,7 +59,7 @@ int hold_begin(struct cp_call *call, unsigned side, const char **why)
 	ui_held(call, side);
 	*why = "the dataplane refused";
 	if (legs_again(call) < 0) {
-		call_end(call, "dataplane not reachable");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");
 		return -EIO;
 	}
 	note(call);

@@ -48,6 +48,7 @@ void legs_put(struct cp_call *call, unsigned side)
 	cp_keys_put(call->calls->keys, p->rx);
 	cp_keys_put(call->calls->keys, p->tx);
 	p->rx = p->tx = NULL;
+	cdr_gone(p);
 	if (p->leg_id == NO_LEG)
 		return;
 	/* When the channel is down the sweep after its return removes the leg. */
@@ -221,7 +222,7 @@ static void on_reasserted(void *ctx, int rc)
 	if (call == NULL || rc == 0 || rc == -ENOTCONN)
 		return;
 	cfg_log(CFG_LOG_ERR, "leg-not-asserted", "call=%u rc=%d", call->ref, rc);
-	call_end(call, "dataplane refused a leg");
+	call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane refused a leg");
 }
 
 int legs_assert(struct cp_call *call, unsigned side, bool with_keys)
@@ -252,7 +253,7 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 
 	if (rc < 0) {
 		cfg_log(CFG_LOG_ERR, "media-not-set-up", "call=%u what=%s rc=%d", call->ref, what, rc);
-		call_end(call, what);
+		call_end(call_cause(call, CP_Q850_TEMPORARY), what);
 		return;
 	}
 	if (--call->pending > 0)
@@ -273,7 +274,7 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 			continue;
 		ui_connected(call, s);
 		if (!call->p[s].ready && ui_media_start(call, s) < 0) {
-			call_end(call, "phone lost");
+			call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone lost");
 			return;
 		}
 	}
@@ -336,9 +337,9 @@ void legs_start(struct cp_call *call)
 		rc = 0;
 	} else {
 		free(l);
-		if (gone != NULL && gone->stored)
-			record_delete(gone);
-		call_end(call, "dataplane not reachable");
+		call->joined = gone; /* goes with it */
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");
+		return;
 	}
 	if (gone != NULL)
 		call_vanish(gone);
@@ -360,8 +361,16 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		.security = (uint8_t)call_security(call),
 		.started_us = (int64_t)(call->since_s != 0 ? call->since_s : time(NULL)) * 1000000,
 		.leg_cnt = 2,
+		.global_id = call->global_id,
+		.setup_ms = call->setup_ms,
+		.connect_ms = call->connect_ms,
+		.origin = call->origin,
+		.best = call->best,
+		.worst = call->worst,
 	};
 
+	snprintf(rec.dialled, sizeof(rec.dialled), "%s", call->digits);
+	snprintf(rec.redirecting, sizeof(rec.redirecting), "%s", call->redirecting);
 	snprintf(rec.mgcp_call_id, sizeof(rec.mgcp_call_id), "%08X", call->ref);
 	for (unsigned s = 0; s < 2; s++) {
 		const struct party *p = &call->p[s];
@@ -388,6 +397,9 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->codec = p->codec;
 		l->event_pt = p->event_pt;
 		l->rekeying = p->rekeying || p->unsure;
+		l->best = p->best;
+		l->worst = p->worst;
+		l->cdr_leg = p->cdr_leg;
 	}
 	*ret = rec;
 }
@@ -398,7 +410,7 @@ int record_write(struct cp_call *call, cp_store_fn fn, void *ctx)
 
 	record_fill(call, &rec);
 	call->stored = true;
-	return cp_store_put_call(call->calls->env.store, &rec, fn, ctx);
+	return call->due != NULL ? cdr_write(call, &rec, NULL, false, fn, ctx) : cp_store_put_call(call->calls->env.store, &rec, fn, ctx);
 }
 
 int record_join(struct cp_call *call, struct cp_call *gone, cp_store_fn fn, void *ctx)
@@ -407,20 +419,12 @@ int record_join(struct cp_call *call, struct cp_call *gone, cp_store_fn fn, void
 
 	record_fill(call, &rec);
 	call->stored = true;
-	return cp_store_swap_call(call->calls->env.store, &rec, gone->stored ? gone->ref : 0, fn, ctx);
+	return cdr_write(call, &rec, gone, false, fn, ctx);
 }
 
-static void on_deleted(void *ctx, int rc)
+void record_end(struct cp_call *call)
 {
-	(void)ctx;
-	if (rc < 0) /* the next start finds a call whose legs are gone and ends it */
-		cfg_log_limited(CFG_LOG_WARN, "call-record-not-deleted", "rc=%d", rc);
-}
-
-void record_delete(struct cp_call *call)
-{
-	if (cp_store_del_call(call->calls->env.store, call->ref, on_deleted, NULL) < 0)
-		on_deleted(NULL, -EIO);
+	cdr_write(call, NULL, call->joined, true, NULL, NULL); /* what is refused is tried again */
 }
 
 static enum party_kind kind_of(const struct cp_call_leg *l)
@@ -447,6 +451,15 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 	call->state = rec->state < CALL_CONNECTING ? CALL_FAILED : CALL_CONNECTED;
 	call->adopted = call->stored = call->media_started = true;
 	call->since_s = rec->started_us / 1000000;
+	call->global_id = rec->global_id != 0 ? rec->global_id : (uint64_t)call->since_s << 32 | ref;
+	call->setup_ms = rec->setup_ms != 0 ? rec->setup_ms : rec->started_us / 1000;
+	call->connect_ms = rec->global_id != 0 || rec->state != CALL_CONNECTED ? rec->connect_ms : rec->started_us / 1000;
+	call->origin = rec->origin;
+	call->best = rec->best;
+	call->worst = rec->worst;
+	snprintf(call->digits, sizeof(call->digits), "%.*s", DIGITS_MAX, rec->dialled);
+	call->digit_cnt = (unsigned)strlen(call->digits);
+	snprintf(call->redirecting, sizeof(call->redirecting), "%.*s", DIGITS_MAX, rec->redirecting);
 	for (unsigned s = 0; s < 2; s++) {
 		const struct cp_call_leg *l = &rec->leg[s];
 		struct party *p = &call->p[s];
@@ -473,6 +486,9 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;
 		p->signal_enc = rec->security >= CP_SEC_ENCRYPTED;
 		p->untrusted = l->untrusted != 0;
+		p->best = l->best;
+		p->worst = l->worst;
+		p->cdr_leg = l->cdr_leg;
 		if (p->kind == PARTY_STATIC)
 			call->is_static = true;
 		if (p->kind == PARTY_GATEWAY) {
@@ -502,7 +518,7 @@ static void on_adopted(void *ctx, int rc)
 		return;
 	/* Both sides had restarted: no one has the keys any more. */
 	call->calls->dropped_adopt++;
-	call_end(call, "leg lost with its keys");
+	call_end(call_cause(call, CP_Q850_TEMPORARY), "leg lost with its keys");
 }
 
 void cp_calls_up(struct cp_calls *calls, bool fresh)
@@ -519,7 +535,7 @@ void cp_calls_up(struct cp_calls *calls, bool fresh)
 				continue;
 			if (call->media_started && !call->adopted) {
 				if (legs_assert(call, s, true) < 0)
-					call_end(call, "dataplane not reachable");
+					call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");
 			} else if (call->adopted) {
 				l = later_new(call);
 				if (l != NULL && cp_dp_send(calls->env.dp, DP_MSG_ADOPT, &adopt, on_adopted, l) < 0)
@@ -549,7 +565,7 @@ void cp_calls_down(struct cp_calls *calls)
 				call->p[s].page = *pl;
 		}
 		if (call != NULL && call->pending > 0 && !call->direct)
-			call_end(call, "dataplane lost");
+			call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane lost");
 	}
 }
 
@@ -566,7 +582,7 @@ static void load_one(void *ctx, const struct cp_call_rec *rec)
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), rec->state);
 	/* Its parties were not all told: nobody would ever hear anything in it. */
 	if (!call->is_static && rec->state != CALL_CONNECTED)
-		call_end(call, "interrupted while it was set up");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "interrupted while it was set up");
 	else
 		direct_watch(call);
 }
@@ -583,5 +599,5 @@ void cp_calls_leg_aged(struct cp_calls *calls, const struct dp_leg_aged *ev)
 	if (call == NULL || (call->p[0].leg_id != ev->leg_id && call->p[1].leg_id != ev->leg_id))
 		return;
 	cfg_log(CFG_LOG_NOTICE, "leg-aged", "call=%u leg=%u idle_s=%u", call->ref, ev->leg_id, ev->idle_s);
-	call_end(call, "no media");
+	call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "no media");
 }

@@ -88,7 +88,7 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 		if (outlives(p, why))
 			direct_watch(p->call);
 		else
-			call_end(p->call, why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
+			call_end(call_cause(p->call, CP_Q850_OUT_OF_ORDER), why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
 	}
 }
 
@@ -104,7 +104,7 @@ static bool put_aside(struct agent *a)
 		return hold_begin(p->call, side_of(p), &why) == 0;
 	if (p->call->state == CALL_CONNECTING)
 		return false;
-	call_end(p->call, "the phone turned to another call");
+	call_end(call_by(p), "the phone turned to another call");
 	return true;
 }
 
@@ -210,7 +210,7 @@ static void on_onhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t
 	/* A handset put back while the other phone rings here, or while a call is held, is no refusal. */
 	if (p == NULL || p->held || (p->call->state == CALL_ALERTING && p == &p->call->p[1]))
 		return;
-	call_end(p->call, "phone hung up");
+	call_end(call_by(p), "phone hung up");
 }
 
 static void take_digit(struct cp_call *call, char digit)
@@ -229,7 +229,7 @@ static void take_digit(struct cp_call *call, char digit)
 		return;
 	}
 	if (call->digit_cnt == DIGITS_MAX) {
-		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
+		call_fail(call_cause(call, CP_Q850_BAD_NUMBER), CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
 		return;
 	}
 	call->digits[call->digit_cnt++] = digit;
@@ -259,7 +259,7 @@ static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uin
 	if (call == NULL)
 		return;
 	if (strlen(number) > DIGITS_MAX) {
-		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
+		call_fail(call_cause(call, CP_Q850_BAD_NUMBER), CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
 		return;
 	}
 	snprintf(call->digits, sizeof(call->digits), "%s", number);
@@ -283,7 +283,7 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		answer(p);
 		break;
 	case CP_SCCP_KEY_ENDCALL:
-		call_end(p->call, "phone ended the call");
+		call_end(call_by(p), "phone ended the call");
 		break;
 	case CP_SCCP_KEY_HOLD:
 		hold(p);
@@ -323,7 +323,7 @@ static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const
 		/* A secure channel that cannot be opened is not opened in clear instead. */
 		cfg_log(CFG_LOG_WARN, "receive-channel-refused", "device=%s call=%u status=%u", cp_phone_name(phone),
 			call->ref, status);
-		call_end(call, "phone opened no receive channel");
+		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone opened no receive channel");
 		return;
 	}
 	if (call->direct && p->ready)
@@ -331,7 +331,7 @@ static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const
 	p->remote = *media;
 	p->ready = true;
 	if (call->direct ? direct_confirmed(call, side) < 0 : legs_assert(call, side, false) < 0) {
-		call_end(call, call->direct ? "phone lost" : "dataplane not reachable");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), call->direct ? "phone lost" : "dataplane not reachable");
 		return;
 	}
 	if (p->rekeying)
@@ -348,7 +348,7 @@ static void on_smt_ack(void *ctx, struct cp_phone *phone, uint32_t status, uint3
 
 	(void)callref;
 	if (p != NULL && status != 0)
-		call_end(p->call, "phone cannot send media");
+		call_end(call_cause(p->call, CP_Q850_OUT_OF_ORDER), "phone cannot send media");
 }
 
 static void on_media_failed(void *ctx, struct cp_phone *phone, uint32_t party, uint32_t callref)

@@ -28,6 +28,7 @@ void ui_callinfo(struct cp_call *call, unsigned side)
 		.orig_called_number = call->p[1].number,
 	};
 
+	cdr_status(call); /* what is told is what its record says */
 	if (phone != NULL)
 		cp_phone_callinfo(phone, &info);
 }

@@ -180,7 +180,7 @@ static bool step_failed(struct cp_call *call, int rc)
 	if (rc == 0 || rc == -ENOTCONN) /* not there: they are set when it returns */
 		return false;
 	cfg_log(CFG_LOG_ERR, "rekey-not-set", "call=%u rc=%d", call->ref, rc);
-	call_end(call, "dataplane refused a new key");
+	call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane refused a new key");
 	return true;
 }
 
@@ -218,7 +218,7 @@ void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_do
 	if (!p->rekeying || p->next_tx == NULL)
 		return;
 	if (done->result == DP_MGCP_BAD_ANSWER) { /* it did what we asked, and we cannot read what it said */
-		call_end(call, "the answer to new keys cannot be used");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "the answer to new keys cannot be used");
 		return;
 	}
 	if (!ok) {
@@ -231,7 +231,7 @@ void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_do
 	}
 	if (done->media.addr.family != 0) {
 		if (done->media.suite != p->suite || trunk_take_key(call, p, &done->media, p->next_tx, &theirs) < 0) {
-			call_end(call, "the gateway answered new keys with something else");
+			call_end(call_cause(call, CP_Q850_TEMPORARY), "the gateway answered new keys with something else");
 			return;
 		}
 		if (theirs != NULL && !theirs->rtcp_clear) /* negotiated: both ways or none */
@@ -279,7 +279,7 @@ static void on_phone_recv(void *ctx, int rc)
 	p->tx = p->next_tx;
 	p->next_tx = NULL;
 	if (ui_media_start(call, side) < 0)
-		call_end(call, "phone lost");
+		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone lost");
 }
 
 static void on_phone_send(void *ctx, int rc)
@@ -461,7 +461,7 @@ void rekey_tick(struct cp_calls *calls)
 			if (p->resuming && p->rekeying && now - p->rekey_s > CONFIRM_S)
 				rekey_give_up(calls->slot[i], s);
 			else if (p->rekeying && p->kind == PARTY_PHONE && now - p->rekey_s > CONFIRM_S)
-				call_end(calls->slot[i], "phone did not open its channel with a new key");
+				call_end(call_cause(calls->slot[i], CP_Q850_OUT_OF_ORDER), "phone did not open its channel with a new key");
 			else if (p->unsure && !p->rekeying && !p->held && now - p->rekey_s >= after)
 				rekey_party(calls->slot[i], s, &why);
 			else if (every != 0 && p->kind == PARTY_GATEWAY && p->suite != DP_SRTP_NONE && !p->rekeying &&

@@ -63,7 +63,7 @@ static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 	int rc;
 
 	if (b == NULL || b->phone == NULL) {
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Not registered");
+		call_fail(call_cause(call, CP_Q850_ABSENT), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Not registered");
 		return;
 	}
 	line = cp_phone_find_line(b->phone, call->digits);
@@ -73,14 +73,14 @@ static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 	}
 	pa->codec = pb->codec = common_codec(pa->agent->phone, b->phone);
 	if (pa->codec == 0) {
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
+		call_fail(call_cause(call, CP_Q850_INCOMPATIBLE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
 		return;
 	}
 	route_fill(call, 1, b, line);
 	call->secure = cp_phone_srtp(pa->agent->phone) && cp_phone_srtp(b->phone);
 	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
 		party_clear(call, 1);
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
+		call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
 	events_between(pa, pb);
@@ -90,7 +90,7 @@ static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 	rc = call->direct ? 0 : legs_take(call);
 	if (rc < 0) {
 		party_clear(call, 1);
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
+		call_fail(call_cause(call, CP_Q850_NO_RESOURCE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
 		return;
 	}
 	call->state = CALL_ALERTING;
@@ -133,7 +133,7 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 	}
 	pa->codec = pb->codec = common_codec(pa->agent->phone, NULL);
 	if (pa->codec == 0) {
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
+		call_fail(call_cause(call, CP_Q850_INCOMPATIBLE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
 		return;
 	}
 	pb->kind = PARTY_GATEWAY;
@@ -149,7 +149,7 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 	call->secure = cp_phone_srtp(pa->agent->phone) && cp_gw_keys_allowed(gw);
 	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
 		party_clear(call, 1);
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
+		call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
 	events_between(pa, pb);
@@ -159,14 +159,14 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 		       (!call->secure || policy_direct_suite(call, cp_gw_rec(gw), pb->suite) != DP_SRTP_NONE);
 	if (!call->direct && legs_take(call) < 0) {
 		party_clear(call, 1);
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
+		call_fail(call_cause(call, CP_Q850_NO_RESOURCE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
 		return;
 	}
 	call->state = CALL_ROUTING;
 	ui_proceeding(call);
 	call_timer(call, 25000); /* T-MAX of MGCP and some: the dataplane always answers before */
 	if (trunk_offer(call, 1) < 0) {
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
+		call_fail(call_cause(call, CP_Q850_NETWORK), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
 		return;
 	}
 	/* Should we be killed while it rings, the next one finds here which connection to delete. */
@@ -180,7 +180,7 @@ void route_digits(struct cp_call *call)
 
 	call_timer(call, 0);
 	if (!cp_dp_up(call->calls->env.dp)) {
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
+		call_fail(call_cause(call, CP_Q850_TEMPORARY), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
 		return;
 	}
 	if (!cp_dir_number(call->calls->env.store, call->digits, &to, NULL)) {

@@ -169,7 +169,7 @@ int cp_calls_hangup(struct cp_calls *calls, uint32_t callref)
 
 	if (call == NULL)
 		return -ENOENT;
-	call_end(call, "ended by the operator");
+	call_end(call_cause(call, CP_Q850_NORMAL), "ended by the operator");
 	return 0;
 }
 
@@ -199,8 +199,8 @@ json_t *cp_calls_show_counters(const struct cp_calls *calls)
 		json_object_set_new(active, cp_security_name((enum cp_security)s), json_integer((json_int_t)now[s]));
 		json_object_set_new(completed, cp_security_name((enum cp_security)s), json_integer((json_int_t)calls->completed[s]));
 	}
-	return json_pack("{s:I, s:I, s:I, s:o, s:o}", "total", (json_int_t)calls->total, "failed", (json_int_t)calls->failed,
-			 "lost_with_keys", (json_int_t)calls->dropped_adopt, "active", active, "completed", completed);
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o}", "total", (json_int_t)calls->total, "failed", (json_int_t)calls->failed,
+			 "lost_with_keys", (json_int_t)calls->dropped_adopt, "active", active, "completed", completed, "detail_records", cdrs_show(calls->cdrs));
 }
 
 json_t *cp_calls_show(struct cp_calls *calls)

@@ -104,6 +104,7 @@ static int join(struct party *held, struct party *talks, const char **why)
 	struct party *stays = &call->p[1 - at], *moves = &other->p[from];
 	bool secure = can_srtp(stays) && can_srtp(moves);
 	uint32_t codec = codec_between(stays, moves);
+	char by[DIGITS_MAX + 1];
 
 	*why = "no common codec";
 	if (codec == 0)
@@ -114,10 +115,14 @@ static int join(struct party *held, struct party *talks, const char **why)
 	*why = "one of the two is not registered";
 	if (moves->kind == PARTY_PHONE && party_phone(moves) == NULL)
 		return -ENOTCONN;
+	cdr_split(call, NULL, call);
+	cdr_split(other, call, call);
+	snprintf(by, sizeof(by), "%s", talks->number);
 	unplug(moves);
 	leave(talks);
 	leave(held);
 	party_move(call, at, other, from);
+	cdr_restart(call, CP_CDR_TRANSFER, by);
 	moves = &call->p[at];
 	moves->codec = codec;
 	moves->suite = !secure ? DP_SRTP_NONE : moves->kind == PARTY_PHONE ? route_suite(party_phone(moves)) : moves->suite;
@@ -138,7 +143,7 @@ static int join(struct party *held, struct party *talks, const char **why)
 	call_connect(call);
 	return 0;
 no_port:
-	call_end(call, "no media port for a joined call");
+	call_end(call_cause(call, CP_Q850_NO_RESOURCE), "no media port for a joined call");
 	return 0;
 }
 
@@ -149,6 +154,7 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	unsigned from = 1 - side_of(held);
 	struct party *moves = &other->p[from], *rings = &call->p[1];
 	uint32_t codec = codec_between(rings, moves);
+	char by[DIGITS_MAX + 1];
 
 	*why = "no common codec";
 	if (codec == 0)
@@ -159,10 +165,14 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	*why = "its media goes to a gateway directly";
 	if (call->direct && rings->kind == PARTY_GATEWAY)
 		return -EPROTO;
+	cdr_split(call, NULL, call);
+	cdr_split(other, call, call);
+	snprintf(by, sizeof(by), "%s", dials->number);
 	unplug(moves);
 	leave(held);
 	leave(dials);
 	party_move(call, 0, other, from);
+	cdr_restart(call, CP_CDR_TRANSFER, by);
 	moves = &call->p[0];
 	moves->codec = codec;
 	call->secure = call->secure && can_srtp(moves);
@@ -182,7 +192,7 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	return 0;
 no_port:
 	call_end(other, "its party was handed over");
-	call_end(call, "no media port for a call that was handed over");
+	call_end(call_cause(call, CP_Q850_NO_RESOURCE), "no media port for a call that was handed over");
 	return 0;
 }
 

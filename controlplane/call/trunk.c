@@ -238,7 +238,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 				if (trunk_offer(call, tag->side) == 0)
 					break;
 			}
-			call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No secure path");
+			call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No secure path");
 			break;
 		}
 		if (description_refused(done) && offer_again(call, tag->side) == 0)
@@ -250,8 +250,8 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 				break;
 		}
 		if (rc < 0) {
-			call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER,
-				  done->code == 401 || done->code == 403 ? "Busy" : "Gateway refused");
+			call_fail(call_cause(call, done->code == 401 || done->code == 403 ? CP_Q850_BUSY : CP_Q850_REJECTED), CP_SCCP_CONGESTION,
+				  CP_SCCP_TONE_REORDER, done->code == 401 || done->code == 403 ? "Busy" : "Gateway refused");
 			break;
 		}
 		trunk_ring(call);
@@ -259,7 +259,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	case GW_OP_RQNT:
 		if (call->state == CALL_ROUTING || call->state == CALL_ALERTING) {
 			if (!ok) {
-				call_fail(call, done->code == 401 ? CP_SCCP_BUSY : CP_SCCP_CONGESTION,
+				call_fail(call_cause(call, done->code == 401 ? CP_Q850_BUSY : CP_Q850_REJECTED), done->code == 401 ? CP_SCCP_BUSY : CP_SCCP_CONGESTION,
 					  done->code == 401 ? CP_SCCP_TONE_BUSY : CP_SCCP_TONE_REORDER,
 					  done->code == 401 ? "Busy" : "Gateway refused");
 			} else if (call->state == CALL_ROUTING) {
@@ -271,13 +271,13 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 		break;
 	case GW_OP_MDCX:
 		if (!ok) {
-			call_end(call, "gateway refused to open the connection");
+			call_end(call_cause(call, CP_Q850_NETWORK), "gateway refused to open the connection");
 			break;
 		}
 		/* The phone has its key already: one that is new now was of no use to anybody. */
 		if (call->direct && p->rx != NULL && done->media.suite != DP_SRTP_NONE &&
 		    CRYPTO_memcmp(p->rx->key, done->media.key, sizeof(p->rx->key)) != 0) {
-			call_end(call, "gateway changed its key");
+			call_end(call_cause(call, CP_Q850_TEMPORARY), "gateway changed its key");
 			break;
 		}
 		p->ready = true;
@@ -285,7 +285,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 		break;
 	case GW_OP_REOPEN:
 		if (!ok)
-			call_end(call, "gateway refused another leg");
+			call_end(call_cause(call, CP_Q850_NETWORK), "gateway refused another leg");
 		else
 			reopened(call, tag->side, done);
 		break;
@@ -341,7 +341,7 @@ void trunk_ring(struct cp_call *call)
 	snprintf(cmd.events, sizeof(cmd.events), "L/hd(N),L/hu(N)");
 	snprintf(cmd.signals, sizeof(cmd.signals), "L/rg");
 	if (send_cmd(call, p, &cmd, GW_OP_RQNT) < 0)
-		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
+		call_fail(call_cause(call, CP_Q850_NETWORK), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
 }
 
 void trunk_connect(struct cp_call *call)
@@ -361,7 +361,7 @@ void trunk_connect(struct cp_call *call)
 	if (call->direct) /* the phone has said where it receives */
 		describe(call, p, p->tx, &cmd.media);
 	if (send_cmd(call, p, &cmd, GW_OP_MDCX) < 0)
-		call_end(call, "gateway not reachable");
+		call_end(call_cause(call, CP_Q850_NETWORK), "gateway not reachable");
 	else
 		p->media_on = true;
 }
@@ -389,7 +389,7 @@ void trunk_reopen(struct cp_call *call, unsigned side)
 	cmd.mode = DP_MGCP_M_SENDRECV;
 	describe(call, p, p->tx, &cmd.media);
 	if (send_cmd(call, p, &cmd, GW_OP_REOPEN) < 0)
-		call_end(call, "gateway not reachable");
+		call_end(call_cause(call, CP_Q850_NETWORK), "gateway not reachable");
 	else
 		p->media_on = true;
 }
@@ -404,7 +404,7 @@ static void on_reopened(void *ctx, int rc)
 	if (call == NULL || !call->p[r.side].reopen)
 		return;
 	if (rc < 0) {
-		call_end(call, "dataplane refused a key");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane refused a key");
 		return;
 	}
 	call->p[r.side].reopen = false;
@@ -423,7 +423,7 @@ static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_d
 		return;
 	if (done->media.addr.family == 0 || done->media.addr.port == 0 || done->media.suite != p->suite ||
 	    (p->suite != DP_SRTP_NONE && trunk_take_key(call, p, &done->media, p->tx, &theirs) < 0)) {
-		call_end(call, "the gateway's answer to another leg cannot be used");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "the gateway's answer to another leg cannot be used");
 		return;
 	}
 	cp_from_dp_addr(&p->remote, &done->media.addr);
@@ -436,7 +436,7 @@ static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_d
 		*r = (struct reopened){call->calls, call->ref, side};
 	if (r == NULL || legs_assert(call, side, false) < 0) {
 		free(r);
-		call_end(call, "dataplane not reachable");
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");
 		return;
 	}
 	if (theirs == NULL)
@@ -508,7 +508,7 @@ static void on_notified(void *ctx, struct cp_gw *gw, const char *endpoint, const
 	if (!asked(&call->p[side], request_id))
 		return;
 	if (observed_has(observed, "hu"))
-		call_end(call, "gateway hung up");
+		call_end(call_by(&call->p[side]), "gateway hung up");
 	else if (observed_has(observed, "hd") && side == 1 && (call->state == CALL_ALERTING || call->state == CALL_ROUTING))
 		call_answered(call); /* routing: the notification came before the answer to our request */
 }
@@ -527,7 +527,7 @@ static void on_lost(void *ctx, struct cp_gw *gw, const char *endpoint, const cha
 			    (conn_id[0] != '\0' && strcasecmp(p->conn_id, conn_id) != 0))
 				continue;
 			p->conn_id[0] = '\0'; /* nothing left there to delete */
-			call_end(c, "gateway lost the connection");
+			call_end(call_cause(c, CP_Q850_NETWORK), "gateway lost the connection");
 			break;
 		}
 	}

@@ -10,7 +10,8 @@
 #include "internal.h"
 #include "log.h"
 
-#define AUDIT_SLACK 1024 /* trimmed in steps of so many */
+#define KEEP_SLACK 1024  /* trimmed in steps of so many */
+#define KEEP_MS    60000 /* ages are looked at that often */
 
 static const uint8_t probe_key[] = "probe";
 
@@ -149,7 +150,10 @@ static int recover(struct cp_store *s)
 }
 
 struct trim {
+	const struct cp_keep *keep;
 	struct cp_ops ops;
+	uint64_t most;   /* of them for their number */
+	uint64_t before; /* us: those of a time before it go for their age */
 	uint8_t last[8];
 	int rc;
 };
@@ -157,30 +161,53 @@ struct trim {
 static bool trim_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t val_len)
 {
 	struct trim *t = ctx;
+	uint64_t at = 0;
 
 	(void)val;
 	(void)val_len;
-	t->rc = cp_ops_add(&t->ops, CP_CF_AUDIT, true, key, key_len, NULL, 0);
+	for (size_t i = 0; i < sizeof(t->last) && i < key_len; i++)
+		at = at << 8 | key[i];
+	if (t->ops.cnt >= t->most && at >= t->before)
+		return false;
+	t->rc = cp_ops_add(&t->ops, t->keep->cf, true, key, key_len, NULL, 0);
 	memset(t->last, 0, sizeof(t->last));
 	memcpy(t->last, key, key_len < sizeof(t->last) ? key_len : sizeof(t->last));
-	return t->rc == 0 && t->ops.cnt < AUDIT_SLACK;
+	return t->rc == 0 && t->ops.cnt < KEEP_SLACK;
 }
 
-/* Keep the newest CP_AUDIT_MAX. Not synced: an old record that comes back does no harm. */
-static void trim_audit(struct cp_store *s)
+static uint64_t wall_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Keep the newest, and none that is too old. Not synced: an old record that comes back does no harm, it goes again. */
+static void trim(struct cp_store *s, struct cp_keep *k)
 {
 	const struct cp_ops *lists[1];
-	struct trim t = {.rc = 0};
+	struct trim t = {.keep = k};
+	uint64_t now_ms = now_us() / 1000;
 
-	if (s->audit_cnt <= CP_AUDIT_MAX + AUDIT_SLACK)
+	if (k->max != 0 && k->cnt > k->max + KEEP_SLACK)
+		t.most = k->cnt - k->max;
+	if (k->us != 0 && now_ms >= k->look_at_ms)
+		t.before = wall_us() - k->us;
+	if (t.most == 0 && t.before == 0)
 		return;
 	cp_ops_init(&t.ops);
 	lists[0] = &t.ops;
 	/* from where the last time ended: over what was deleted before it the database would go again, ever more of it */
-	if (cp_db_scan(s->db, CP_CF_AUDIT, s->trimmed, sizeof(s->trimmed), trim_one, &t) == 0 && t.rc == 0 &&
-	    cp_db_write(s->db, lists, 1, false, NULL, 0) == 0) {
-		s->audit_cnt -= t.ops.cnt;
-		memcpy(s->trimmed, t.last, sizeof(s->trimmed));
+	if (cp_db_scan(s->db, k->cf, k->trimmed, sizeof(k->trimmed), trim_one, &t) == 0 && t.rc == 0 &&
+	    (t.ops.cnt == 0 || cp_db_write(s->db, lists, 1, false, NULL, 0) == 0)) {
+		k->cnt -= t.ops.cnt < k->cnt ? t.ops.cnt : k->cnt;
+		if (t.ops.cnt > 0)
+			memcpy(k->trimmed, t.last, sizeof(k->trimmed));
+		if (t.before != 0 && t.ops.cnt < KEEP_SLACK)
+			k->look_at_ms = now_ms + KEEP_MS;
+		else if (t.ops.cnt == 0)
+			k->cnt = k->max; /* it was but an estimate */
 	}
 	cp_ops_free(&t.ops);
 }
@@ -205,8 +232,10 @@ static int write_group(struct cp_store *s, struct cp_batch *list, size_t n)
 
 	for (const struct cp_batch *b = list; b != NULL; b = b->next) {
 		lists[i++] = &b->ops;
-		for (const struct cp_op *op = b->ops.first; op != NULL; op = op->next)
-			s->audit_cnt += op->cf == CP_CF_AUDIT;
+		for (const struct cp_op *op = b->ops.first; op != NULL; op = op->next) {
+			s->audit.cnt += op->cf == CP_CF_AUDIT;
+			s->cdr.cnt += op->cf == CP_CF_CDR;
+		}
 	}
 	rc = cp_db_write(s->db, lists, n, !s->no_sync, err, sizeof(err));
 	if (rc == 0) {
@@ -260,6 +289,13 @@ static struct cp_batch *gather(struct cp_store *s, size_t *ret_n, bool *ret_stop
 			ts.tv_nsec = (long)(at % 1000) * 1000000;
 			if (pthread_cond_timedwait(&s->work, &s->lock, &ts) == ETIMEDOUT)
 				break;
+		} else if (s->cdr.us != 0) { /* records grow old while nothing is written */
+			struct timespec ts;
+			uint64_t at = now_us() / 1000 + KEEP_MS;
+
+			ts = (struct timespec){(time_t)(at / 1000), (long)(at % 1000) * 1000000};
+			if (pthread_cond_timedwait(&s->work, &s->lock, &ts) == ETIMEDOUT)
+				break;
 		} else {
 			pthread_cond_wait(&s->work, &s->lock);
 		}
@@ -290,9 +326,10 @@ void *cp_store_thread(void *arg)
 	int failing = 0, rc;
 
 	/* here, so that the start does not wait for it; too few only means that some more are kept */
-	rc = cp_db_each(s->db, CP_CF_AUDIT, false, count_one, &s->audit_cnt);
+	rc = cp_db_each(s->db, CP_CF_AUDIT, false, count_one, &s->audit.cnt);
 	if (rc < 0)
-		cfg_log(CFG_LOG_ERR, "store-audit-unreadable", "read=%llu rc=%d", (unsigned long long)s->audit_cnt, rc);
+		cfg_log(CFG_LOG_ERR, "store-audit-unreadable", "read=%llu rc=%d", (unsigned long long)s->audit.cnt, rc);
+	s->cdr.cnt = cp_db_count(s->db, CP_CF_CDR);
 	while (!stop) {
 		size_t n;
 		struct cp_batch *list = gather(s, &n, &stop);
@@ -317,8 +354,10 @@ void *cp_store_thread(void *arg)
 			}
 			s->retry_at_ms = now_us() / 1000 + CP_STORE_RETRY_MS;
 		}
-		if (failing == 0)
-			trim_audit(s);
+		if (failing == 0) {
+			trim(s, &s->audit);
+			trim(s, &s->cdr);
+		}
 	}
 	return NULL;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cdrrec.h"
 #include "internal.h"
 
 /* --- numbers --- */
@@ -288,26 +289,52 @@ int cp_store_del_call(struct cp_store *s, uint64_t call_id, cp_store_fn fn, void
 	return put_one(s, CP_CF_CALL, key, sizeof(key), NULL, NULL, fn, ctx);
 }
 
-int cp_store_swap_call(struct cp_store *s, const struct cp_call_rec *call, uint64_t gone, cp_store_fn fn, void *ctx)
+static int add_cdr(struct cp_batch *b, const struct cp_cdr *cdr)
 {
-	struct cp_batch *b = cp_batch_create();
+	uint8_t key[CP_CDR_KEY_LEN];
+	struct cp_buf val;
+	int rc = cp_cdr_build(cdr, &val);
+
+	if (rc < 0)
+		return rc;
+	cp_cdr_key(key, cdr->end_us, cdr->call);
+	rc = cp_batch_put(b, CP_CF_CDR, key, sizeof(key), val.data, val.len);
+	free(val.data);
+	return rc;
+}
+
+static int add_call(struct cp_batch *b, const struct cp_call_rec *call)
+{
 	uint8_t key[8];
 	struct cp_buf val;
 	int rc = cp_call_rec_build(call, &val);
 
-	if (b == NULL || rc < 0) {
-		cp_batch_destroy(b);
-		if (rc == 0)
-			free(val.data);
-		return rc < 0 ? rc : -ENOMEM;
-	}
+	if (rc < 0)
+		return rc;
 	call_key(key, call->call_id);
 	rc = cp_batch_put(b, CP_CF_CALL, key, sizeof(key), val.data, val.len);
 	free(val.data);
-	if (rc == 0 && gone != 0) {
-		call_key(key, gone);
+	return rc;
+}
+
+int cp_store_calls(struct cp_store *s, const struct cp_call_change *change, cp_store_fn fn, void *ctx)
+{
+	struct cp_batch *b = cp_batch_create();
+	uint8_t key[8];
+	int rc = b != NULL ? 0 : -ENOMEM;
+
+	if (rc == 0 && change->call != NULL)
+		rc = add_call(b, change->call);
+	for (unsigned i = 0; i < sizeof(change->gone) / sizeof(change->gone[0]) && rc == 0; i++) {
+		if (change->gone[i] == 0)
+			continue;
+		call_key(key, change->gone[i]);
 		rc = cp_batch_del(b, CP_CF_CALL, key, sizeof(key));
 	}
+	for (unsigned i = 0; i < change->cdr_cnt && rc == 0; i++)
+		rc = add_cdr(b, change->cdrs[i]);
+	if (rc == 0 && b->ops.cnt == 0)
+		rc = -EINVAL;
 	if (rc < 0) {
 		cp_batch_destroy(b);
 		return rc;

@@ -60,6 +60,7 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_WAVE_ITEM,
 	CP_KIND_CAPF_APP,
 	CP_KIND_CAPF_REQ,
+	CP_KIND_CDR = 40,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

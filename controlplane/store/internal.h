@@ -38,6 +38,16 @@ struct batch_list {
 	struct cp_batch *first, **last;
 };
 
+/* A family whose keys begin with a time, 8 bytes of microseconds, and of which the newest are kept. */
+struct cp_keep {
+	enum cp_cf cf;
+	uint64_t max;       /* records; 0: any number */
+	uint64_t us;        /* for how long; 0: for ever */
+	uint64_t cnt;       /* thread: about how many there are */
+	uint64_t look_at_ms; /* thread: when ages are looked at next */
+	uint8_t trimmed[8]; /* thread: nothing is below it any more */
+};
+
 struct watch {
 	enum cp_cf cf;
 	cp_store_watch_fn fn;
@@ -94,8 +104,8 @@ struct cp_store {
 	struct cp_db *db;
 	struct cp_ops doubt; /* keys of writes that failed: may or may not be on disk */
 	struct cp_ops undo;  /* what was under these keys before */
-	uint64_t audit_cnt, retry_at_ms;
-	uint8_t trimmed[8]; /* key of the audit: nothing is below it any more */
+	uint64_t retry_at_ms;
+	struct cp_keep audit, cdr;
 };
 
 /* commit.c */

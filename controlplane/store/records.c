@@ -105,6 +105,9 @@ static const struct cp_field leg_fields[] = {
 	F(15, CP_F_UINT, cp_call_leg, held),
 	F(16, CP_F_UINT, cp_call_leg, stream),
 	F(17, CP_F_UINT, cp_call_leg, untrusted),
+	F(40, CP_F_UINT, cp_call_leg, best),
+	F(41, CP_F_UINT, cp_call_leg, worst),
+	F(42, CP_F_UINT, cp_call_leg, cdr_leg),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,
@@ -116,6 +119,14 @@ static const struct cp_field call_fields[] = {
 	F(4, CP_F_STR, cp_call_rec, mgcp_call_id),
 	F(5, CP_F_UINT, cp_call_rec, started_us),
 	L(6, cp_call_rec, leg, &leg_list),
+	F(40, CP_F_UINT, cp_call_rec, global_id),
+	F(41, CP_F_UINT, cp_call_rec, setup_ms),
+	F(42, CP_F_UINT, cp_call_rec, connect_ms),
+	F(43, CP_F_STR, cp_call_rec, dialled),
+	F(44, CP_F_STR, cp_call_rec, redirecting),
+	F(45, CP_F_UINT, cp_call_rec, origin),
+	F(46, CP_F_UINT, cp_call_rec, best),
+	F(47, CP_F_UINT, cp_call_rec, worst),
 	END,
 };
 

@@ -167,6 +167,8 @@ struct cp_call_leg {
 	uint8_t held;              /* 1: the phone has put the call on hold */
 	uint8_t untrusted;         /* 1: a device whose type is not trusted */
 	uint8_t stream;            /* 1 or 2: which of the two streams of 'callref' is the phone's; 0: the leg's place says */
+	uint8_t best, worst;       /* enum cp_security of the party while it was connected; 0: it was not */
+	uint64_t cdr_leg;          /* its number in call detail records */
 };
 
 struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, without keys */
@@ -175,6 +177,10 @@ struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, withou
 	uint8_t security; /* enum cp_security */
 	char mgcp_call_id[33];
 	int64_t started_us;
+	uint64_t global_id;  /* what its call detail record needs (cdrrec.h); 0: from before there were any */
+	int64_t setup_ms, connect_ms;
+	char dialled[CP_NUMBER_MAX], redirecting[CP_NUMBER_MAX];
+	uint8_t origin, best, worst;
 	struct cp_call_leg leg[2];
 	unsigned leg_cnt;
 	struct cp_buf unknown;

@@ -482,6 +482,8 @@ int cp_store_open(const struct cp_store_opts *opts, struct cp_store **ret_store,
 	batch_list_init(&s->ready);
 	cp_ops_init(&s->doubt);
 	cp_ops_init(&s->undo);
+	s->audit = (struct cp_keep){.cf = CP_CF_AUDIT, .max = CP_AUDIT_MAX};
+	s->cdr = (struct cp_keep){.cf = CP_CF_CDR, .max = opts->cdr_max, .us = opts->cdr_days * UINT64_C(86400000000)};
 	s->path = strdup(opts->path);
 	rc = cp_view_init(s);
 	if (rc == 0)

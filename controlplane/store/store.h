@@ -4,7 +4,7 @@
  * batches to one store thread, which commits what has gathered in one synced write; a batch is all or nothing.
  * Every batch's callback is delivered once, on the event base, in the order of submission, with 0 only after
  * the sync. Reads come from an in-memory view of what is synced: it never shows what could still be refused.
- * audit and signed are not in the view.
+ * audit, signed and cdr are not in the view.
  *
  * Failure (disk full, I/O error, failing fsync): the batches of that write get the error and leave nothing
  * behind (keys they may have reached on disk are put back before anything else is written); the store is then
@@ -13,7 +13,7 @@
  * Only if the process dies before that can a refused change be found on disk by the next start.
  *
  * All functions run on the event loop's thread but those that say "any thread". Shared records (device, profile,
- * line, gateway, cert, trust, capf, ctl) and local ones (call, sa, meta, audit) are kept apart by column family.
+ * line, gateway, cert, trust, capf, ctl, mwi) and local ones (call, cdr, sa, meta, audit) are kept apart by column family.
  */
 #ifndef CP_STORE_H
 #define CP_STORE_H
@@ -24,7 +24,7 @@
 
 #include "records.h"
 
-#define CP_STORE_SCHEMA   2
+#define CP_STORE_SCHEMA   3
 #define CP_STORE_RETRY_MS 500
 #define CP_STORE_KEY_MAX  128 /* bytes */
 #define CP_AUDIT_MAX      100000 /* newest records kept, about */
@@ -33,6 +33,7 @@ struct event_base;
 struct cp_alarms;
 struct cp_store;
 struct cp_batch;
+struct cp_cdr;
 
 enum cp_cf {
 	CP_CF_META, /* schema version, epochs */
@@ -50,6 +51,8 @@ enum cp_cf {
 	CP_CF_LEDGER, /* what phones were last known to trust */
 	CP_CF_SIGNED, /* signatures of files, so that a restart signs nothing anew; may be lost */
 	CP_CF_USER,   /* administrators */
+	CP_CF_CDR,    /* calls that have ended (cdrrec.h) */
+	CP_CF_MWI,    /* lines with a message waiting: key number */
 	CP_CF_MAX
 };
 
@@ -57,6 +60,8 @@ struct cp_store_opts {
 	const char *path;          /* directory, made (0700) if absent; its parent must exist */
 	struct event_base *base;   /* callbacks come here; NULL: only cp_store_commit(), for tools */
 	struct cp_alarms *alarms;  /* may be NULL */
+	uint64_t cdr_max;          /* call detail records kept, about: the newest; 0: all */
+	unsigned cdr_days;         /* and for how long; 0: for ever */
 	bool no_sync;              /* for benches and tests of what stands on a store: nothing is durable */
 };
 
@@ -101,8 +106,17 @@ int cp_store_commit(struct cp_store *store, struct cp_batch *batch);
 
 /* Running calls and SAs: typed puts. As cp_store_submit(). */
 int cp_store_put_call(struct cp_store *store, const struct cp_call_rec *call, cp_store_fn fn, void *ctx);
-/** Write one and, unless it is 0, delete another: both or none. */
-int cp_store_swap_call(struct cp_store *store, const struct cp_call_rec *call, uint64_t gone, cp_store_fn fn, void *ctx);
+/**
+ * What happened to calls, in one batch: the record of one that runs (NULL: none), those that do so no more (0 among them: none), and
+ * what is kept of calls that ended. All or nothing; -EINVAL if there is nothing to do.
+ */
+struct cp_call_change {
+	const struct cp_call_rec *call;
+	uint64_t gone[2];
+	const struct cp_cdr *const *cdrs;
+	unsigned cdr_cnt;
+};
+int cp_store_calls(struct cp_store *store, const struct cp_call_change *change, cp_store_fn fn, void *ctx);
 int cp_store_del_call(struct cp_store *store, uint64_t call_id, cp_store_fn fn, void *ctx);
 int cp_store_put_sa(struct cp_store *store, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx);
 int cp_store_del_sa(struct cp_store *store, const char *name, const char *audit, cp_store_fn fn, void *ctx);
@@ -112,7 +126,7 @@ uint32_t cp_store_free_sa_id(struct cp_store *store, uint32_t max);
 
 /* --- reading: the synced view; borrowed until the loop runs again --- */
 
-/** 0, -ENOENT. Not for CP_CF_AUDIT and CP_CF_SIGNED. */
+/** 0, -ENOENT. Not for CP_CF_AUDIT, CP_CF_SIGNED and CP_CF_CDR. */
 int cp_store_get(const struct cp_store *store, enum cp_cf cf, const void *key, size_t key_len,
 		 const uint8_t **ret_val, size_t *ret_len);
 size_t cp_store_count(const struct cp_store *store, enum cp_cf cf);

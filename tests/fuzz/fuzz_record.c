@@ -5,6 +5,7 @@
 
 #include "provision/signedcache.h"
 #include "store/capfrec.h"
+#include "store/cdrrec.h"
 #include "store/waverec.h"
 #include "store/owner.h"
 #include "store/phonecfg.h"
@@ -43,9 +44,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	kind = *data++;
 	len--;
-	switch (kind % 18) {
+	switch (kind % 19) {
 	case 0:
 		ROUND(cp_device, cp_device_parse, cp_device_build, cp_device_free);
+		break;
+	case 18:
+		ROUND(cp_cdr, cp_cdr_parse, cp_cdr_build, cp_cdr_free);
 		break;
 	case 1:
 		ROUND(cp_gateway, cp_gateway_parse, cp_gateway_build, cp_gateway_free);

@@ -5,7 +5,7 @@
  * shown more than the model allows, which knows nothing of calls but who can do what. 001:P1-104, P1-119; 000:P0-18, P0-20.
  *   RAVELIN_FULL: 10^6 steps instead of 15,000; RAVELIN_SEED: another run.
  */
-#include "call_fix.h"
+#include "talk.h"
 
 #include <stdint.h>
 
@@ -85,6 +85,65 @@ static unsigned broken;
 
 static unsigned step_now;
 
+/* --- every call that was made has one last record, and what was split says where it went --- */
+
+#define CALLS_MAX (1u << 18)
+static struct made {
+	uint64_t id; /* global; 0: free */
+	unsigned last;
+} *made;
+static unsigned made_cnt;
+
+static struct made *made_at(uint64_t id)
+{
+	uint32_t i = (uint32_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 46) % CALLS_MAX;
+
+	while (made[i].id != 0 && made[i].id != id)
+		i = (i + 1) % CALLS_MAX;
+	return &made[i];
+}
+
+static void note_call(const struct cp_call *c)
+{
+	struct made *m = made_at(c->global_id);
+
+	if (m->id != 0 || made_cnt >= CALLS_MAX / 2)
+		return;
+	made_cnt++;
+	m->id = c->global_id;
+}
+
+static bool note_record(void *ctx, const uint8_t *k, size_t key_len, const uint8_t *val, size_t len)
+{
+	struct cp_cdr r;
+	struct made *m;
+
+	(void)k;
+	(void)key_len;
+	CU_ASSERT_EQUAL_FATAL(cp_cdr_parse(val, len, &r), 0);
+	HOLDS(r.best >= r.worst && (r.best != 0) == (r.connect_ms != 0));
+	HOLDS(r.connect_ms == 0 || (r.connect_ms >= r.setup_ms && r.end_us / 1000 >= r.connect_ms));
+	HOLDS(r.cause != CP_Q850_NONE);
+	m = made_at(r.global_id);
+	if (m->id == 0)
+		m->id = r.global_id; /* came and went between two looks */
+	m->last += r.cause != CP_Q850_SPLIT || r.joined_id != 0;
+	++*(unsigned *)ctx;
+	cp_cdr_free(&r);
+	return true;
+}
+
+static void look_at_records(void)
+{
+	unsigned n = 0;
+
+	CU_ASSERT_EQUAL(cp_store_scan(w.store, CP_CF_CDR, NULL, 0, note_record, &n), 0);
+	for (uint32_t i = 0; i < CALLS_MAX; i++)
+		HOLDS(made[i].id == 0 || made[i].last == 1);
+	printf("%u calls seen, %u records\n", made_cnt, n);
+	CU_ASSERT(made_cnt > 0 && n >= made_cnt);
+}
+
 static void look_at_calls(void)
 {
 	unsigned legs = 0, keys = 0, n = 0;
@@ -115,6 +174,8 @@ static void look_at_calls(void)
 			HOLDS(c->p[0].leg_id != c->p[1].leg_id);
 		}
 		HOLDS(c->p[0].agent == NULL || c->p[0].agent != c->p[1].agent);
+		if (c->digit_cnt > 0)
+			note_call(c);
 		/* what is shown to somebody who talks */
 		for (unsigned s = 0; s < 2 && c->state == CALL_CONNECTED; s++) {
 			int k = c->p[s].kind == PARTY_PHONE && party_phone(&c->p[s]) != NULL ? index_of(c->p[s].name) : -1;
@@ -287,7 +348,9 @@ static void test_random(void)
 	rng = rng * 2 + 1;
 	printf("seed %s, %u steps\n", seed != NULL ? seed : "0x5eed", steps);
 	seen = calloc(SEEN_MAX, sizeof(*seen));
+	made = calloc(CALLS_MAX, sizeof(*made));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(seen);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(made);
 	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
 	world_begin();
 	w.say[DP_MGCP_MDCX].sdp = true;
@@ -346,9 +409,11 @@ static void test_random(void)
 	CU_ASSERT_TRUE(w.calls->completed[1] + w.calls->completed[2] + w.calls->completed[3] > steps / 400);
 	CU_ASSERT_TRUE(seen_cnt > steps / 150);
 	CU_ASSERT_EQUAL(twice, 0);
+	look_at_records();
 	media_hook = NULL;
 	world_end();
 	free(seen);
+	free(made);
 }
 
 static CU_TestInfo tests[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What people do with more than one call: hold, resume, call waiting, transfer. 001:P1-104, P1-119, 004b:MGCP-02, 004b:MGCP-03. */
-#include "call_fix.h"
+#include "talk.h"
 
 static struct cp_phone pc;
 
@@ -10,34 +10,6 @@ static void begin(void)
 	phone_reset(&pc, "SEP000000000003", "1003");
 	cp_calls_phone_ops.registered(w.calls, &pc);
 	rest();
-}
-
-static void key(struct cp_phone *p, uint32_t event, uint32_t ref) { cp_calls_phone_ops.softkey(w.calls, p, event, 1, ref); }
-
-static struct cp_call *call_of(const struct cp_phone *p)
-{
-	struct agent *a = agent_find(w.calls, p->name, false);
-
-	return a != NULL && agent_active(a) != NULL ? agent_active(a)->call : NULL;
-}
-
-/* 'from' calls 'to', who answers; media is confirmed on both sides. */
-static uint32_t talk(struct cp_phone *from, struct cp_phone *to)
-{
-	uint32_t ref;
-
-	from->smt = to->smt = 0;
-	cp_calls_phone_ops.enbloc(w.calls, from, to->number, 1);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(call_of(from));
-	ref = call_of(from)->ref;
-	CU_ASSERT_EQUAL_FATAL(call_of(from)->state, CALL_ALERTING);
-	key(to, CP_SCCP_KEY_ANSWER, ref);
-	UNTIL(from->smt == 1 && to->smt == 1);
-	ack_media(from);
-	ack_media(to);
-	CU_ASSERT_EQUAL_FATAL(call_of(from)->state, CALL_CONNECTED);
-	rest();
-	return ref;
 }
 
 static void same_key_never(const struct cp_phone_media *a, const struct cp_phone_media *b)

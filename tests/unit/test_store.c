@@ -455,13 +455,13 @@ static bool reads(struct cp_store *s, enum cp_cf cf, const char *key, const char
 /* 20 times up and, by putting the checkpoint back, down again. */
 static void test_upgrade_and_downgrade(void)
 {
-	char backup[128], upgraded[128], err[256];
+	char backup[128], upgraded[128], err[256], words[80];
 	struct cp_db *db = NULL;
 	struct stat st;
 
 	tmp_make();
 	base = event_base_new();
-	snprintf(backup, sizeof(backup), "%s.before-2", tmp_store);
+	snprintf(backup, sizeof(backup), "%s.before-%d", tmp_store, NOW);
 	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), 0);
 	for (int i = 0; i < 20; i++) {
 		struct cp_batch *b;
@@ -503,7 +503,8 @@ static void test_upgrade_and_downgrade(void)
 
 		/* the older one refuses it, until the checkpoint is back in its place */
 		CU_ASSERT_EQUAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), -ENOTSUP);
-		CU_ASSERT_PTR_NOT_NULL(strstr(err, "schema 2, this program knows up to 1"));
+		snprintf(words, sizeof(words), "schema %d, this program knows up to 1", NOW);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err, words));
 		CU_ASSERT_EQUAL(stat(backup, &st), 0);
 		snprintf(upgraded, sizeof(upgraded), "%s.up-%d", tmp_store, i);
 		CU_ASSERT_EQUAL(rename(tmp_store, upgraded), 0);
@@ -518,8 +519,8 @@ static void test_upgrade_and_downgrade(void)
 /* A power cut in the middle of an upgrade: checkpoint there, families there, the number not. */
 static void test_upgrade_cut_short(void)
 {
-	static const cp_migrate_fn steps[] = {fail};
-	static const struct cp_schema cut = {2, CP_CF_MAX, steps};
+	static const cp_migrate_fn steps[NOW - 1] = {fail};
+	static const struct cp_schema cut = {NOW, CP_CF_MAX, steps};
 	char backup[128], aside[512], err[256];
 	struct cp_db *db = NULL;
 	struct stat st, st2;
@@ -527,7 +528,7 @@ static void test_upgrade_cut_short(void)
 
 	tmp_make();
 	base = event_base_new();
-	snprintf(backup, sizeof(backup), "%s.before-2", tmp_store);
+	snprintf(backup, sizeof(backup), "%s.before-%d", tmp_store, NOW);
 	CU_ASSERT_EQUAL_FATAL(cp_db_open(tmp_store, &first, &db, err, sizeof(err)), 0);
 	put_db(db, CP_CF_PROFILE, "k", 1);
 	cp_db_close(db);
