@@ -30,6 +30,7 @@ static const char *const fallbacks[] = {"rtp", "refuse", NULL};
 static const char *const duplicates[] = {"evict", "refuse", NULL};
 static const char *const admissions[] = {"refuse", "admit", NULL};
 static const char *const plains[] = {"deny", "allow", NULL};
+static const char *const signallings[] = {"deny", "allow", "keys", NULL};
 static const char *const key_types[] = {"rsa-2048", "ec-p256", NULL};
 
 static bool same_ip(const struct cfg_addr *a, const struct cfg_addr *b)
@@ -529,6 +530,7 @@ static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capt
 
 	WORD(capture, enabled, 0, cfg_truth);
 	WORD(capture, plain, CFG_CAPTURE_DENY, plains);
+	WORD(capture, signalling, CFG_CAPTURE_DENY, signallings);
 	NUM(capture, max_s, 600, 1, 86400);
 	NUM(capture, max_mb, 256, 1, 1048576);
 	p->directory = cfg_directory(c, "capture.directory", r->directory, cfg, "captures");
@@ -536,6 +538,8 @@ static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capt
 		return;
 	if (p->plain == CFG_CAPTURE_ALLOW && !p->enabled)
 		cfg_bad(c, "capture.plain", "allow needs capture.enabled: true");
+	if (c->rc == 0 && p->signalling != CFG_CAPTURE_DENY && !p->enabled)
+		cfg_bad(c, "capture.signalling", "%s needs capture.enabled: true", signallings[p->signalling]);
 }
 
 static void do_sa_keys(struct cfg_ctx *c, unsigned i, const struct cfg_sa *s)

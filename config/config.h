@@ -52,7 +52,7 @@ enum cfg_latch { CFG_LATCH_STRICT, CFG_LATCH_ADDRESS, CFG_LATCH_ANY };
 enum cfg_duplicate { CFG_DUPLICATE_EVICT, CFG_DUPLICATE_REFUSE };
 enum cfg_media_mode { CFG_MEDIA_RELAY, CFG_MEDIA_DIRECT };
 enum cfg_fallback { CFG_FALLBACK_RTP, CFG_FALLBACK_REFUSE };
-enum cfg_capture_plain { CFG_CAPTURE_DENY, CFG_CAPTURE_ALLOW };
+enum cfg_capture_plain { CFG_CAPTURE_DENY, CFG_CAPTURE_ALLOW, CFG_CAPTURE_KEYS };
 enum cfg_key_type { CFG_KEY_RSA_2048, CFG_KEY_EC_P256 };
 
 struct cfg_dp_port {
@@ -166,9 +166,10 @@ struct cfg_signer {
 	unsigned trust_count;
 };
 
-struct cfg_capture { /* packet capture of media legs */
+struct cfg_capture { /* packet capture of media legs, and of phones' signalling */
 	bool enabled;            /* false: none can be started */
 	enum cfg_capture_plain plain; /* deny: of decrypted media */
+	enum cfg_capture_plain signalling; /* deny: of decrypted signalling; keys: with the media keys in it, too */
 	char *directory;         /* STATE/captures */
 	uint32_t max_s;          /* 600: the longest one */
 	uint32_t max_mb;         /* 256: the largest file */

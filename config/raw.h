@@ -142,7 +142,7 @@ struct raw_enrol {
 };
 
 struct raw_capture {
-	char *enabled, *plain, *directory;
+	char *enabled, *plain, *signalling, *directory;
 	char *max_s, *max_mb;
 };
 

@@ -221,7 +221,8 @@ static const cyaml_schema_field_t enrol_fields[] = {
 static const cyaml_schema_field_t capture_fields[] = {
 	TEXT(raw_capture, enabled),   TEXT(raw_capture, plain),
 	TEXT(raw_capture, directory), TEXT(raw_capture, max_s),
-	TEXT(raw_capture, max_mb),    CYAML_FIELD_END,
+	TEXT(raw_capture, max_mb),    TEXT(raw_capture, signalling),
+	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t sa_fields[] = {

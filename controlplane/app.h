@@ -31,6 +31,7 @@ struct cp_resetcmd;
 struct cp_sas;
 struct cp_sccp;
 struct cp_shards;
+struct cp_sigcaps;
 struct cp_signer;
 struct cp_store;
 struct cp_tftp;
@@ -51,6 +52,7 @@ struct cp_app {
 	struct cp_dp *dp;
 	struct cp_calls *calls;
 	struct cp_captures *captures;
+	struct cp_sigcaps *sigcaps; /* of phones' signalling */
 	struct cp_shards *shards;
 	struct cp_gws *gws;
 	struct cp_sas *sas;

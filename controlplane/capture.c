@@ -12,6 +12,7 @@
 #include "call/legview.h"
 #include "config.h"
 #include "dpclient.h"
+#include "sigcap/sigcap.h"
 #include "store/store.h"
 #include "trace.h"
 
@@ -36,6 +37,7 @@ struct cap {
 struct cp_captures {
 	struct cp_captures_env env;
 	struct cp_trace *trace;
+	struct cp_sigcaps *sig; /* may be NULL */
 	struct cap cap[PLACES];
 	uint32_t last_id;
 };
@@ -440,6 +442,8 @@ static void capture_stop(void *ctx, struct cp_admin_req *req, const json_t *args
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_int(req, args, "id", true, 1, UINT32_MAX, &id) < 0)
 		return;
 	p = find(c, (uint32_t)id);
+	if (p == NULL && cp_sigcaps_end(c->sig, req, (uint32_t)id))
+		return;
 	if (p == NULL || p->state != C_RUNNING) {
 		cp_admin_fail(req, "not-found", "no capture %lld runs", (long long)id);
 		return;
@@ -481,7 +485,20 @@ static void show_captures(void *ctx, struct cp_admin_req *req, const json_t *arg
 	a = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(a, to_json(c, list[i]));
+	cp_sigcaps_show(c->sig, a);
 	cp_admin_reply(req, a);
+}
+
+uint32_t cp_captures_next_id(void *ctx)
+{
+	struct cp_captures *c = ctx;
+
+	return ++c->last_id;
+}
+
+void cp_captures_signalling(struct cp_captures *c, struct cp_sigcaps *sig)
+{
+	c->sig = sig;
 }
 
 int cp_captures_commands(struct cp_captures *c, struct cp_admin *admin)

@@ -21,6 +21,7 @@ struct cp_alarms;
 struct cp_calls;
 struct cp_dp;
 struct cp_captures;
+struct cp_sigcaps;
 struct cp_store;
 struct event_base;
 
@@ -51,6 +52,10 @@ void cp_captures_down(struct cp_captures *c);
 
 void cp_captures_done(struct cp_captures *c, const struct dp_capture_done *ev);
 void cp_captures_trace(struct cp_captures *c, const struct dp_trace_pkt *ev);
+
+/** Captures of signalling, for capture.stop and show.captures; they are numbered with those of media: next_id, of a struct cp_captures. */
+void cp_captures_signalling(struct cp_captures *c, struct cp_sigcaps *sig);
+uint32_t cp_captures_next_id(void *captures);
 
 /** How many run. */
 unsigned cp_captures_count(const struct cp_captures *c);

@@ -44,6 +44,7 @@
 #include "sccp/resetcmd.h"
 #include "sccp/sccp.h"
 #include "shards.h"
+#include "sigcap/sigcap.h"
 #include "signerc/signerc.h"
 #include "store/store.h"
 #include "trust/certs.h"
@@ -552,6 +553,7 @@ static int start(struct cp_app *app)
 		.digits = cfg->sccp.auto_digits,
 	};
 	struct cp_captures_env captures = {.base = app->base, .cfg = cfg};
+	struct cp_sigcaps_env sigcaps = {.base = app->base, .cfg = cfg, .next_id = cp_captures_next_id};
 	struct cp_sas_env sas = {.base = app->base, .cfg = cfg, .unseal = unseal, .unseal_ctx = app};
 	char err[128];
 	unsigned bad;
@@ -616,8 +618,15 @@ static int start(struct cp_app *app)
 		return -EIO;
 	cp_certs_allow(app->certs, certs_allow, app);
 	app->resets = cp_resetcmd_create(app->sccp, app->store, app->admin);
-	if (app->resets == NULL)
+	sigcaps.store = app->store;
+	sigcaps.alarms = app->alarms;
+	sigcaps.offload = app->offload;
+	sigcaps.sccp = app->sccp;
+	sigcaps.ctx = app->captures;
+	app->sigcaps = cp_sigcaps_create(&sigcaps);
+	if (app->resets == NULL || app->sigcaps == NULL)
 		return -ENOMEM;
+	cp_captures_signalling(app->captures, app->sigcaps);
 	backend = (struct cp_admin_backend){
 		.store = app->store,
 		.alarms = app->alarms,
@@ -630,7 +639,7 @@ static int start(struct cp_app *app)
 	backend.reset_ctx = app->resets;
 	app->mixed = cp_lists_mode(app->lists) == CP_CLUSTER_MIXED;
 	if (cp_lists_watch(app->lists, list_changed, app) < 0 || cp_admin_commands(app->admin, &backend) < 0 || cp_app_commands(app) < 0 ||
-	    cp_captures_commands(app->captures, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
+	    cp_captures_commands(app->captures, app->admin) < 0 || cp_sigcaps_commands(app->sigcaps, app->admin) < 0 || cp_certs_commands(app->certs) < 0 ||
 	    cp_lists_commands(app->lists, app->admin) < 0 || cp_ledger_commands(app->ledger, app->admin) < 0 ||
 	    cp_ctlprov_create(app, &app->ctlprov) < 0 ||
 	    cp_files_open(app) < 0 ||
@@ -659,6 +668,7 @@ static void stop(struct cp_app *app)
 	cp_net_destroy(app->net);
 	cp_resetcmd_stop(app->resets);
 	cp_autoreg_stop(app->autoreg);
+	cp_sigcaps_stop(app->sigcaps);
 	cp_sccp_destroy(app->sccp);
 	cp_ctlprov_stop(app->ctlprov);
 	cp_lists_stop(app->lists);
@@ -685,6 +695,7 @@ static void stop(struct cp_app *app)
 	cp_tls_destroy(app->tls); /* the certificate manager loads into them until its end */
 	cp_tls_destroy(app->https_tls);
 	cp_tls_destroy(app->token_tls);
+	cp_sigcaps_destroy(app->sigcaps);
 	cp_captures_destroy(app->captures);
 	cp_shards_destroy(app->shards);
 	cp_sas_destroy(app->sas);

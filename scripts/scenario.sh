@@ -177,6 +177,35 @@ sc_capture() {
 	SC_CAP=$!
 	wait_for 5 test -s "$3"
 }
+# sc_signalling_begin [OPTION...] -- NAME...: capture the messages of these devices, at most 8, as an administrator would; needs
+# 'capture: {enabled: true, signalling: allow}'.
+sc_signalling_begin() {
+	local opts=()
+	while [ "$1" != -- ]; do opts+=("$1") && shift; done
+	shift
+	[ -s "$WORK/auditor.pem" ] || openssl req -x509 -newkey rsa:2048 -nodes -keyout "$WORK/auditor.key" -out "$WORK/auditor.pem" -subj /CN=Auditor \
+		-days 2 2>/dev/null || return 1
+	for n in "$@"; do ctl capture signalling "$n" "$WORK/auditor.pem" --max-mb 64 "${opts[@]}" >/dev/null || return 1; done
+}
+# sc_signalling_stop: all of them; what they hold, decrypted, is $WORK/signalling.pcapng: parts of all captures there ever were.
+sc_signalling_stop() {
+	local id f
+	for id in $(ctl -j show captures | jq '.[] | select(.state == "running" and .leg == null) | .id'); do
+		ctl capture stop "$id" >/dev/null || return 1
+	done
+	: >"$WORK/signalling.pcapng"
+	for f in $(ls -v "$WORK"/state/captures/sccp-*.p7m); do
+		openssl cms -decrypt -inform DER -in "$f" -inkey "$WORK/auditor.key" >>"$WORK/signalling.pcapng" || return 1
+	done
+}
+# sc_signalling_check TEXT LEAST: tshark takes every message for SCCP, at least so many, and none for malformed.
+sc_signalling_check() {
+	local dir=$WORK/signalling.pcapng n all bad
+	all=$(tshark -r "$dir" -Y 'tcp.len > 0' -T fields -e frame.number 2>/dev/null | wc -l)
+	n=$(tshark -r "$dir" -Y skinny -T fields -e frame.number 2>/dev/null | wc -l)
+	bad=$(tshark -r "$dir" -Y '_ws.malformed or _ws.expert.severity == error' -T fields -e frame.number 2>>"$WORK/checks.log" | wc -l)
+	check "$1: $n messages, as captured, $bad malformed" test "$bad" = 0 -a "$n" = "$all" -a "$n" -ge "$2"
+}
 # phone_signal N SIGNAL, gateway_signal N SIGNAL: to the simulator itself, not to timeout(1) around it; known by its
 # report, for other runs have phones of the same name.
 phone_signal() { kill -"$2" $(pgrep -f "^[^ ]*ravelin-phonesim .*--report $WORK/p$1.json ") </dev/null; }

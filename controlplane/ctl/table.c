@@ -131,6 +131,12 @@ static const struct ctl_opt capture_opts[] = {
 	{"--snap-len", "B", CTL_INT, "snap_len", NULL, false, "bytes of each packet (default: all)"},
 	END,
 };
+static const struct ctl_opt sigcap_opts[] = {
+	{"--max-mb", "M", CTL_INT, "max_mb", NULL, true, "MiB that it may take"},
+	{"--seconds", "S", CTL_INT, "seconds", NULL, false, "how long (default: capture.max_s)"},
+	{"--keys", NULL, CTL_TRUE, "keys", NULL, false, "with the media keys in it, if the configuration allows it (default: zeros in their place)"},
+	END,
+};
 static const struct ctl_opt trace_opts[] = {
 	{"--leg", "N", CTL_INT, "leg", NULL, false, "packets that came in on this leg"},
 	{"--source", "IP[:PORT]", CTL_STR, "source", NULL, false, "packets from there"},
@@ -573,6 +579,8 @@ const struct ctl_cmd ctl_commands[] = {
 	{"rekey", "call.rekey", {{"CALL", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, rekey_opts, CTL_PLAIN,
 	 "new media keys for a running call"},
 	{"capture start", "capture.start", NO_POS, capture_opts, CTL_PLAIN, "write a leg's packets to a pcapng file"},
+	{"capture signalling", "capture.signalling", {{"DEVICE", CTL_STR, "device", false}, {"CERTFILE", CTL_LOCAL, NULL, false}}, sigcap_opts,
+	 CTL_CERT_FILE, "write a phone's messages to pcapng files that only the certificate's owner can read"},
 	{"capture stop", "capture.stop", {{"ID", CTL_INT, "id", false}, {NULL, CTL_STR, NULL, false}}, NULL, CTL_PLAIN,
 	 "end a capture before its time"},
 	{"trace", "trace.start", NO_POS, trace_opts, CTL_TRACE, "what each stage of the dataplane says of the next packets"},

@@ -195,6 +195,19 @@ int cp_phone_planes(struct cp_phone *p, uint32_t line)
 	return SEND_WORDS(p, CP_SCCP_ACTIVATE_PLANE, line);
 }
 
+/* What was sent, and the same without its keys. */
+static void tap_media(struct cp_phone *p, const struct cp_phone_media *m, const uint8_t *sent, size_t n,
+                      size_t (*build)(uint8_t *, unsigned, const struct cp_phone_media *))
+{
+	struct cp_phone_media bare = *m;
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+
+	OPENSSL_cleanse(bare.key, sizeof(bare.key));
+	OPENSSL_cleanse(bare.salt, sizeof(bare.salt));
+	if (build(buf, p->ver, &bare) == n)
+		cp_session_tap_out(p, buf, m->suite != DP_SRTP_NONE ? sent : NULL, n);
+}
+
 static int send_media(struct cp_phone *p, const struct cp_phone_media *m,
                       size_t (*build)(uint8_t *, unsigned, const struct cp_phone_media *))
 {
@@ -212,6 +225,8 @@ static int send_media(struct cp_phone *p, const struct cp_phone_media *m,
 	} else if (p->link->send(p->io, buf, n, true) != 0) {
 		p->dead = true;
 		rc = -ENOTCONN;
+	} else if (p->sccp->tap != NULL) {
+		tap_media(p, m, buf, n, build);
 	}
 	OPENSSL_cleanse(buf, sizeof(buf));
 	return rc;

@@ -56,6 +56,7 @@ void cp_session_closed(struct cp_phone *p, enum cp_phone_gone why)
 {
 	p->dead = true; /* the link is going: nothing more may be sent */
 	cp_session_gone(p, why);
+	cp_session_tap_gone(p);
 	free(p->lines);
 	free(p);
 }
@@ -70,6 +71,7 @@ int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n)
 		p->dead = true;
 		return -ENOTCONN;
 	}
+	cp_session_tap_out(p, frame, NULL, n);
 	return 0;
 }
 
@@ -259,6 +261,7 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 		cp_session_gone(p, CP_GONE_PROTOCOL);
 		return;
 	}
+	cp_session_tap_in(p, &f, frame, len);
 	if (p->state == CP_SESSION_REGISTERED) {
 		p->last_rx_ms = cp_sccp_now(p->sccp);
 		TAILQ_REMOVE(&p->sccp->lru, p, lru);

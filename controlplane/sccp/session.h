@@ -10,6 +10,7 @@
 
 #include "msg.h"
 #include "sccp.h"
+#include "tap.h"
 
 #define CP_SCCP_BUCKETS   4096
 #define CP_SCCP_STRANGERS 64 /* addresses that alarms may stand for */
@@ -63,6 +64,7 @@ struct cp_phone {
 	bool probed; /* registered: another one claims to be it; anything that it says proves that it is there */
 	bool dead; /* a send failed: closed() will follow */
 	char name[CP_SCCP_NAME_MAX + 1];
+	char claim[CP_SCCP_NAME_MAX + 1]; /* while it is watched: whom it says it is, before it is registered */
 	char load[33];
 	struct cp_sccp_cap caps[CP_SCCP_CAPS_MAX];
 };
@@ -81,6 +83,8 @@ struct cp_sccp {
 	struct cfg_addr strangers[CP_SCCP_STRANGERS]; /* a ring: the oldest one's alarms go when it
 	                                                 is full */
 	unsigned stranger_at;
+	const struct cp_sccp_tap_ops *tap; /* NULL: nobody watches */
+	void *tap_ctx;
 	struct cp_sccp_stats stats;
 };
 
@@ -108,6 +112,11 @@ void cp_session_tick(struct cp_sccp *sccp);
 
 /** Send a built frame; n 0 is -EINVAL. */
 int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n);
+
+/** tap.c: to who watches, if anybody does. in: a whole message that came. out: one that was sent; 'keyed' as in struct cp_sccp_tapped. */
+void cp_session_tap_in(struct cp_phone *p, const struct cp_sccp_frame *f, const uint8_t *msg, size_t len);
+void cp_session_tap_out(struct cp_phone *p, const uint8_t *msg, const uint8_t *keyed, size_t len);
+void cp_session_tap_gone(struct cp_phone *p);
 
 /** Count and log a body that could not be used. */
 void cp_session_malformed(struct cp_phone *p, const struct cp_sccp_frame *f);

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Hold, resume and transfer through a whole appliance: a phone in Python that can have two calls, between two simulated phones
 # over SRTP, which hear each other at the end, octet by octet. Then the controlplane is killed in a call that was transferred.
+# Every message of these phones is captured as an administrator would, and judged by tshark.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
-# Rows: 001:P1-104, P1-119; 004b:MGCP-03.
+# Rows: 001:P1-104, P1-119; 004a:WEB-12; 004b:MGCP-03; 004c:PC-01.
 set -u
 SC_NAME=feat
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
@@ -14,11 +15,13 @@ sc_phones $(seq 1 6)
 sc_speech 12
 appliance_config || die "configuration"
 sed -i '/^ipsec:/,$d' "$WORK/ravelin.yaml"
+printf 'capture: {enabled: true, signalling: allow}\n' >>"$WORK/ravelin.yaml"
 appliance_start || die "the appliance did not come up"
 step "devices"
 for n in 1 2 3 4 5 6; do sc_device "$n" encrypted || die "device $n"; done
 sc_capture "$NS_APP" app0 "$WORK/app0.pcap" || die tcpdump
 CAP=$SC_CAP
+check "signalling of every phone is captured" sc_signalling_begin -- SEP0000000A000{1..6}
 
 # boss N FIRST SECOND [--blind]: the phone that transfers.
 boss() {
@@ -42,10 +45,12 @@ transfer() {
 		length == 1 and (.[0] | .state == \"connected\" and .security == \"encrypted\" and
 		([.from, .to] | sort) == [\"$((1000 + a))\", \"$((1000 + c))\"])"
 	if [ "${KILL:-0}" = 1 ]; then
+		check "$text: captures end" sc_signalling_stop
 		kill -9 "$(daemon_pid controlplane)"
 		wait "$(daemon_pid controlplane)" 2>/dev/null
 		daemon controlplane
 		wait_for 15 dataplane_up || bad "$text: it comes back"
+		check "$text: signalling is captured again" sc_signalling_begin -- SEP0000000A000{1..3}
 		soon_ctl "$text: and knows of it" 10 "show calls" "any(.[]; .adopted and .state == \"connected\")"
 	fi
 	wait $pa
@@ -75,6 +80,10 @@ kill $CAP
 wait $CAP 2>/dev/null
 step "the wire"
 check "no key on it" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/app0.pcap" --keys "$WORK/p2.keys" "$WORK/p3.keys" "$WORK/p5.keys" "$WORK/p6.keys"
+
+step "every message that was exchanged"
+check "captures end" sc_signalling_stop
+sc_signalling_check "tshark takes them for SCCP" 300
 
 step "what is left"
 soon_ctl "no call is left" 5 "show calls" 'length == 0'

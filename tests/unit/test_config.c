@@ -141,6 +141,8 @@ static const struct {
 	{"capture:\n  enabled: 1", "line 2: capture.enabled: ", "true"},
 	{"capture:\n  plain: yes", "line 2: capture.plain: ", "allow"},
 	{"capture:\n  plain: allow", "line 2: capture.plain: ", "capture.enabled"},
+	{"capture:\n  signalling: yes", "line 2: capture.signalling: ", "keys"},
+	{"capture:\n  signalling: keys", "line 2: capture.signalling: ", "capture.enabled"},
 	{"capture:\n  directory: captures", "line 2: capture.directory: ", "absolute"},
 	{"capture:\n  max_s: 0", "line 2: capture.max_s: ", "86400"},
 	{"capture:\n  max_mb: 0", "line 2: capture.max_mb: ", "1048576"},

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tap.h"
+
+#include <string.h>
+
+#include "session.h"
+
+void cp_sccp_set_tap(struct cp_sccp *s, const struct cp_sccp_tap_ops *ops, void *ctx)
+{
+	s->tap = ops;
+	s->tap_ctx = ctx;
+}
+
+/* Until it is registered it is who it says it is. */
+static const char *device_of(struct cp_phone *p, const struct cp_sccp_frame *f)
+{
+	struct cp_sccp_register reg;
+
+	if (p->name[0] != '\0')
+		return p->name;
+	if ((f->id == CP_SCCP_REGISTER && cp_sccp_parse_register(f, &reg) == 0) ||
+	    (f->id == CP_SCCP_TOKEN_REQ && cp_sccp_parse_token(f, &reg) == 0))
+		memcpy(p->claim, reg.name, sizeof(p->claim));
+	return p->claim;
+}
+
+static void tell(struct cp_phone *p, const char *device, bool sent, const uint8_t *msg, const uint8_t *keyed, size_t len)
+{
+	const struct cp_sccp_tapped m = {.device = device, .conn = p, .phone = &p->peer.addr, .local = &p->peer.local, .tls = p->peer.tls,
+					 .sent = sent, .msg = msg, .keyed = keyed, .len = len};
+
+	p->sccp->tap->message(p->sccp->tap_ctx, &m);
+}
+
+void cp_session_tap_in(struct cp_phone *p, const struct cp_sccp_frame *f, const uint8_t *msg, size_t len)
+{
+	if (p->sccp->tap != NULL)
+		tell(p, device_of(p, f), false, msg, NULL, len);
+}
+
+void cp_session_tap_out(struct cp_phone *p, const uint8_t *msg, const uint8_t *keyed, size_t len)
+{
+	if (p->sccp->tap != NULL)
+		tell(p, p->name[0] != '\0' ? p->name : p->claim, true, msg, keyed, len);
+}
+
+void cp_session_tap_gone(struct cp_phone *p)
+{
+	if (p->sccp->tap != NULL)
+		p->sccp->tap->gone(p->sccp->tap_ctx, p);
+}
