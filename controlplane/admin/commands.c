@@ -63,10 +63,13 @@ static void end_change(struct pending_change *p, int rc, const char *why)
 	if (rc == 0) {
 		const json_t *say = json_object_get(p->result, "reset");
 		const struct cp_admin_backend *be = &p->cmds->be;
+		json_t *warnings;
 
 		if (p->reset && be->reset != NULL)
 			json_object_set_new(p->result, "told",
 					    json_integer(be->reset(be->reset_ctx, say, json_string_value(json_object_get(p->result, "name")))));
+		if (p->warn != CP_WARN_NONE && (warnings = cp_warnings(cmds_store(p->cmds), p->warn, p->warn_name)) != NULL)
+			json_object_set_new(p->result, "warnings", warnings);
 		cp_admin_reply(p->req, p->result);
 		json_decref(p->more);
 	} else {
@@ -144,6 +147,26 @@ void change_says(struct pending_change *p, int ev, const char *subject)
 		json_object_set_new(p->result, "reset", say);
 }
 
+void change_warns(struct pending_change *p, enum cp_warn_of of, const char *name)
+{
+	p->warn = of;
+	snprintf(p->warn_name, sizeof(p->warn_name), "%s", name);
+}
+
+/* True, and no member of the arguments any more: it is not of the record. */
+static bool take_flag(struct pending_change *p, const char *name)
+{
+	json_t *rest;
+
+	if (!json_is_true(json_object_get(p->args, name)))
+		return false;
+	rest = json_copy((json_t *)(uintptr_t)p->args);
+	json_object_del(rest, name);
+	json_decref(p->own_args);
+	p->args = p->own_args = rest;
+	return true;
+}
+
 void cmds_run(struct cmds *c, struct cp_admin_req *req, const json_t *args, json_t *own,
 	      int (*attempt)(struct pending_change *p, char *why, size_t why_size))
 {
@@ -155,21 +178,15 @@ void cmds_run(struct cmds *c, struct cp_admin_req *req, const json_t *args, json
 		return;
 	}
 	*p = (struct pending_change){.cmds = c, .req = req, .attempt = attempt, .args = args, .own_args = own};
-	if (json_is_true(json_object_get(args, "reset"))) { /* not of the record: of the phones, afterwards */
-		json_t *rest = json_copy((json_t *)(uintptr_t)args);
-
-		json_object_del(rest, "reset");
-		json_decref(p->own_args);
-		p->args = p->own_args = rest;
-		p->reset = true;
-	}
+	p->reset = take_flag(p, "reset"); /* of the phones, afterwards */
+	p->shared = take_flag(p, "shared");
 	try_change(p);
 }
 
 static struct cp_dir_ctx dir_ctx(struct pending_change *p, char *why, size_t size)
 {
 	return (struct cp_dir_ctx){.who = cp_admin_who(p->req), .fn = change_written, .ctx = p, .why = why,
-				   .why_size = size};
+				   .why_size = size, .shared = p->shared};
 }
 
 static int attempt_device_add(struct pending_change *p, char *why, size_t size)
@@ -190,6 +207,7 @@ static int attempt_device_add(struct pending_change *p, char *why, size_t size)
 	if (rc == 0) {
 		p->result = json_pack("{s:s}", "name", dev.name);
 		change_says(p, (int)ev, dev.name);
+		change_warns(p, CP_WARN_DEVICE, dev.name);
 	}
 	free(dev.digest_secret.data);
 	free(dev.config_key.data);
@@ -205,11 +223,12 @@ static int attempt_line_add(struct pending_change *p, char *why, size_t size)
 
 	if (rc == 0)
 		rc = cp_dir_line_add(cmds_store(p->cmds), device, &line, &x);
-	if (rc == 0)
-		p->result = json_pack("{s:s,s:s}", "number", line.number, "device", device);
-	if (rc == 0)
-		change_says(p, CP_RESET_EV_LINES, device);
-	return rc;
+	if (rc < 0)
+		return rc;
+	p->result = json_pack("{s:s,s:s}", "number", line.number, "device", device);
+	change_says(p, CP_RESET_EV_LINES, device);
+	change_warns(p, CP_WARN_DEVICE, device);
+	return 0;
 }
 
 static int attempt_gateway_add(struct pending_change *p, char *why, size_t size)
@@ -254,9 +273,14 @@ static int attempt_device_del(struct pending_change *p, char *why, size_t size)
 static int attempt_line_del(struct pending_change *p, char *why, size_t size)
 {
 	struct cp_dir_ctx x = dir_ctx(p, why, size);
-	const char *number = only_string(p, "number", why, size);
+	const json_t *device = json_object_get(p->args, "device");
+	const json_t *number = json_object_get(p->args, "number");
 
-	return number == NULL ? -EINVAL : cp_dir_line_del(cmds_store(p->cmds), number, &x);
+	if (!json_is_string(number) || (device != NULL && !json_is_string(device)) || json_object_size(p->args) != 1 + (device != NULL)) {
+		snprintf(why, size, "needed are the string number and, where several devices have it, the string device");
+		return -EINVAL;
+	}
+	return cp_dir_line_del(cmds_store(p->cmds), json_string_value(number), json_string_value(device), &x);
 }
 
 static int attempt_gateway_del(struct pending_change *p, char *why, size_t size)

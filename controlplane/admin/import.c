@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Import: {"cluster":{...},"srst":[...],"profiles":[...],"devices":[...],"lines":[...],"gateways":[...],"replace":false}, items as in
+ * Import: {"cluster":{...},"srst":[...],"profiles":[...],"devices":[...],"lines":[...],"gateways":[...],"replace":false,"shared":false}, items as in
  * srst.add, profile.add, device.add, line.add and gateway.add, the cluster's settings as in cluster.set. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
  * is right is one batch: after a power cut all of it is there or nothing.
  */
@@ -126,7 +126,7 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
 			n++;
 		if (*n == NULL) {
-			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devices, gateways, lines and replace");
+			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devices, gateways, lines, replace and shared");
 			return -EINVAL;
 		}
 	}
@@ -139,6 +139,9 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 	im.lines = malloc(CP_DEVICE_LINES_MAX * sizeof(*im.lines));
 	im.eps = malloc(CP_GW_ENDPOINTS_MAX * sizeof(*im.eps));
 	im.nums = malloc(CP_GW_NUMBERS_MAX * sizeof(*im.nums));
+	if (im.change != NULL)
+		cp_change_share(im.change, p->shared);
+	change_warns(p, CP_WARN_ALL, "");
 	if (im.change == NULL || im.errors == NULL || im.lines == NULL || im.eps == NULL || im.nums == NULL)
 		rc = -ENOMEM;
 	if (rc == 0)

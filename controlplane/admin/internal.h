@@ -7,6 +7,7 @@
 
 #include "admin.h"
 #include "bulk.h"
+#include "provision/warn.h"
 #include "store/store.h"
 
 struct cp_server;
@@ -81,7 +82,11 @@ struct pending_change {
 	json_t *more;       /* about a refusal; may be NULL */
 	unsigned tries;
 	bool reset;         /* asked with "reset": true, which is no member of args any more */
+	bool shared;        /* the same with "shared": numbers of other devices may be taken as lines, too */
+	enum cp_warn_of warn; /* what the answer warns about, once it is written */
+	char warn_name[CP_NAME_MAX];
 };
+void change_warns(struct pending_change *p, enum cp_warn_of of, const char *name);
 /* What must be reset after this change, for its result; 'subject' as in cp_reset_say(). 'ev': enum cp_reset_event. */
 void change_says(struct pending_change *p, int ev, const char *subject);
 struct cp_store *cmds_store(const struct cmds *cmds);

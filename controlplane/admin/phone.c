@@ -66,6 +66,7 @@ static int attempt_profile_set(struct pending_change *p, char *why, size_t size)
 	if (rc == 0)
 		rc = cp_change_profile_put(c, &pr, true, why, size);
 	cp_profile_free(&pr);
+	change_warns(p, CP_WARN_PROFILE, name_of(p->args));
 	return finish(p, c, rc, "profile.set", name_of(p->args), CP_RESET_EV_PROFILE);
 }
 
@@ -220,10 +221,13 @@ static int attempt_device_set(struct pending_change *p, char *why, size_t size)
 		free(dev.digest_secret.data);
 		dev.digest_secret = (struct cp_buf){0};
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		cp_change_share(c, p->shared);
 		rc = cp_change_device_put(c, &dev, true, why, size);
+	}
 	ev = rc == 0 ? cp_reset_of_device(old, &dev) : CP_RESET_EV_MAX;
 	cp_device_free(&dev);
+	change_warns(p, CP_WARN_DEVICE, name_of(p->args));
 	return finish(p, c, rc, "device.set", name_of(p->args), ev);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A table of phones (csv.h, phones.h), in pieces, so that the loop is never held up for long and the table may be large:
- *     import.phones.begin {"replace":false,"dry_run":false}  -> {"id":n}
+ *     import.phones.begin {"replace":false,"dry_run":false,"shared":false}  -> {"id":n}
  *     import.phones.data  {"id":n,"data":"base64, at most 64 KiB of the file"}
  *     import.phones.end   {"id":n} -> {"lines","phones","wrong","errors":[{"line","column","name","message"}],"ignored"}
  * A line that is wrong is reported (IMPORT_ERRORS of them; all are counted) and left out, the others are taken. The
@@ -41,7 +41,7 @@ struct import {
 	struct cp_tab seen;       /* device names; n: the line */
 	struct cp_line *lines;
 	json_t *errors;
-	bool replace, dry_run;
+	bool replace, dry_run, shared;
 	unsigned long rows, wrong, phones;
 	unsigned in_piece;
 	char why[512];            /* the table is refused whole */
@@ -248,13 +248,13 @@ static struct import *run_create(void)
 
 static void begin(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
-	static const char *const known[] = {"replace", "dry_run", NULL};
+	static const char *const known[] = {"replace", "dry_run", "shared", NULL};
 	struct cp_phones *p = ctx;
-	bool replace = false, dry_run = false;
+	bool replace = false, dry_run = false, shared = false;
 	struct import *im;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_bool(req, args, "replace", &replace) < 0 ||
-	    cp_admin_arg_bool(req, args, "dry_run", &dry_run) < 0)
+	    cp_admin_arg_bool(req, args, "dry_run", &dry_run) < 0 || cp_admin_arg_bool(req, args, "shared", &shared) < 0)
 		return;
 	if (p->run != NULL) {
 		cp_admin_fail(req, "busy", "another import of phones is running (or was left less than %d s ago)", IDLE_S);
@@ -270,6 +270,7 @@ static void begin(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 	im->replace = replace;
 	im->dry_run = dry_run;
+	im->shared = shared;
 	im->id = ++p->next_id;
 	p->run = im;
 	touch(p);
@@ -298,13 +299,17 @@ static struct import *find(struct cp_phones *p, struct cp_admin_req *req, const 
 static void finish(struct cp_phones *p, struct cp_admin_req *req)
 {
 	struct import *im = p->run;
+	json_t *o, *warnings;
 
 	p->run = NULL;
 	if (p->idle != NULL)
 		evtimer_del(p->idle);
-	cp_admin_reply(req, json_pack("{s:I,s:I,s:I,s:b,s:O,s:O}", "lines", (json_int_t)im->rows, "phones",
-				      (json_int_t)im->phones, "wrong", (json_int_t)im->wrong, "dry_run", (int)im->dry_run,
-				      "errors", im->errors, "ignored", im->cols->ignored));
+	o = json_pack("{s:I,s:I,s:I,s:b,s:O,s:O}", "lines", (json_int_t)im->rows, "phones", (json_int_t)im->phones, "wrong",
+		      (json_int_t)im->wrong, "dry_run", (int)im->dry_run, "errors", im->errors, "ignored", im->cols->ignored);
+	warnings = im->dry_run ? NULL : cp_warnings(p->store, CP_WARN_ALL, NULL);
+	if (warnings != NULL)
+		json_object_set_new(o, "warnings", warnings);
+	cp_admin_reply(req, o);
 	run_drop(p, im);
 }
 
@@ -387,7 +392,10 @@ static int ready(struct cp_phones *p)
 
 	if (im->change == NULL)
 		im->change = cp_change_create(p->store);
-	return im->change == NULL ? -ENOMEM : 0;
+	if (im->change == NULL)
+		return -ENOMEM;
+	cp_change_share(im->change, im->shared);
+	return 0;
 }
 
 static void data(void *ctx, struct cp_admin_req *req, const json_t *args)

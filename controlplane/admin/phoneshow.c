@@ -140,7 +140,7 @@ static void make_export(struct cp_bulk *b)
 	}
 	cp_bulk_value(b, cluster_to_json(&c));
 	cp_cluster_free(&c);
-	cp_bulk_text(b, ",\"replace\":true}");
+	cp_bulk_text(b, ",\"replace\":true,\"shared\":true}");
 }
 
 /* What import reads: secrets as they are sealed, good only where the same signer's keys are. */

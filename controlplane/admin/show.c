@@ -19,14 +19,20 @@ static void device_show(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	const struct cp_device *dev;
 	const char *name = NULL;
+	json_t *o, *warnings;
 
 	if (cp_admin_arg_known(req, args, cmds_name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
 		return;
 	dev = cp_dir_device(cmds_store(ctx), name);
-	if (dev == NULL)
+	if (dev == NULL) {
 		cp_admin_fail(req, "not-found", "no device %s", cfg_q(name));
-	else
-		cp_admin_reply(req, device_to_json(dev));
+		return;
+	}
+	o = device_to_json(dev);
+	warnings = cp_warnings(cmds_store(ctx), CP_WARN_DEVICE, name);
+	if (warnings != NULL)
+		json_object_set_new(o, "warnings", warnings);
+	cp_admin_reply(req, o);
 }
 
 static void gateway_show(void *ctx, struct cp_admin_req *req, const json_t *args)

@@ -568,6 +568,8 @@ static int import_phones(struct ctl_request *r, const char *socket_path)
 		json_array_foreach(ignored, i, name)
 			fprintf(stderr, "%s%s%s", i == 0 ? "columns not used: " : ", ", json_string_value(name),
 				i + 1 == json_array_size(ignored) ? "\n" : "");
+		json_array_foreach(json_object_get(ret, "warnings"), i, name)
+			fprintf(stderr, "warning: %s\n", json_string_value(name));
 		printf("%lld lines: %lld phones %s, %lld wrong\n", (long long)json_integer_value(json_object_get(ret, "lines")),
 		       (long long)json_integer_value(json_object_get(ret, "phones")),
 		       dry ? "could be taken (nothing was changed)" : "taken", (long long)wrong);

@@ -12,6 +12,7 @@
 #define END {NULL, NULL, CTL_STR, NULL, NULL, false, NULL}
 
 #define RESET_OPT {"--reset", NULL, CTL_TRUE, "reset", NULL, false, "then tell the phones that need it to reset: the answer's \"reset\""}
+#define SHARED_OPT {"--shared", NULL, CTL_TRUE, "shared", NULL, false, "a number may be a line of several devices"}
 static const struct ctl_opt reset_opts[] = {
 	{"--profile", "NAME", CTL_STR, "profile", NULL, false, "all phones that have this profile"},
 	{"--srst", "NAME", CTL_STR, "srst", NULL, false, "all phones that use this SRST reference: their own, their profile's, the cluster's"},
@@ -32,12 +33,18 @@ static const struct ctl_opt device_opts[] = {
 	{"--suite", "SUITE", CTL_STR, "suite", NULL, false,
 	 "AES_CM_128_HMAC_SHA1_80, or _32 (default: what all secure phones know)"},
 	{"--no-srtp", NULL, CTL_FALSE, "srtp", NULL, false, "the model cannot do SRTP"},
+	SHARED_OPT,
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the device if it exists"},
 	END,
 };
 static const struct ctl_opt line_opts[] = {
 	{"--device", "NAME", CTL_STR, "device", NULL, true, "the device it is added to, as its last line"},
 	{"--label", "TEXT", CTL_STR, "label", NULL, false, "shown beside the button instead of the number"},
+	SHARED_OPT,
+	END,
+};
+static const struct ctl_opt line_del_opts[] = {
+	{"--device", "NAME", CTL_STR, "device", NULL, false, "the device, where several have the line"},
 	END,
 };
 static const struct ctl_opt gateway_opts[] = {
@@ -88,12 +95,14 @@ static const struct ctl_opt cert_opts[] = {
 };
 static const struct ctl_opt import_opts[] = {
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change devices and gateways that exist"},
+	SHARED_OPT,
 	RESET_OPT,
 	END,
 };
 static const struct ctl_opt phones_opts[] = {
 	{"--dry-run", NULL, CTL_TRUE, "dry_run", NULL, false, "check every line, change nothing"},
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change devices that exist: what the table has columns for"},
+	SHARED_OPT,
 	{"--all-or-nothing", NULL, CTL_LOCAL, NULL, NULL, false, "take nothing if a line is wrong (default: take what is right)"},
 	END,
 };
@@ -563,7 +572,7 @@ const struct ctl_cmd ctl_commands[] = {
 	{"export phones", "export.phones", NO_POS, table_opts, CTL_EXPORT_PHONES, "all phones as a table (CSV) that import reads"},
 	{"export", "export", NO_POS, NULL, CTL_PLAIN, "cluster, SRST, profiles and devices as import reads them (with -j)"},
 	{"line add", "line.add", POS("NUMBER", "number"), line_opts, CTL_PLAIN, "add a line to a device"},
-	{"line del", "line.del", POS("NUMBER", "number"), NULL, CTL_PLAIN, "remove a line from its device"},
+	{"line del", "line.del", POS("NUMBER", "number"), line_del_opts, CTL_PLAIN, "remove a line from its device"},
 	{"gateway add", "gateway.add", POS("NAME", "name"), gateway_opts, CTL_PLAIN, "add a voice gateway: its MGCP domain"},
 	{"gateway show", "gateway.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one gateway's record"},
 	{"gateway del", "gateway.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a gateway and its numbers"},

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "trust/ledger.h"
 #include "trust/lists.h"
+#include "warn.h"
 
 static void row(json_t *list, const char *setting, const char *value, enum cp_from from)
 {
@@ -329,7 +330,7 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	struct cp_explain e = {0};
 	struct cp_tm_world *w;
 	const struct cp_ledger_rec *rec;
-	json_t *all, *capf = NULL;
+	json_t *all, *capf = NULL, *warnings;
 	struct cp_devcfg c;
 	const char *name = NULL;
 	int rc;
@@ -364,6 +365,9 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	all = cp_explain(&e);
 	cp_capf_explain(app, name, capf);
 	json_object_set_new(all, "enrolment", capf);
+	warnings = cp_warnings(app->store, CP_WARN_DEVICE, name);
+	if (warnings != NULL)
+		json_object_set_new(all, "warnings", warnings);
 	cp_admin_reply(req, all);
 	held_free(&ctl);
 	held_free(&itl);

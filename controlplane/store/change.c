@@ -18,6 +18,7 @@ struct cp_change {
 	struct cp_store *store;
 	struct cp_tab devs, gws, nums;
 	struct cp_tab confs; /* of family profile, encoded: struct cp_buf */
+	bool shared; /* numbers that other devices have may be taken */
 };
 
 static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -55,7 +56,7 @@ struct cp_change *cp_change_create(struct cp_store *store)
 		return NULL;
 	c->store = store;
 	if (cp_tab_init(&c->devs, free_device) < 0 || cp_tab_init(&c->gws, free_gateway) < 0 ||
-	    cp_tab_init(&c->nums, free) < 0 || cp_tab_init(&c->confs, free_conf) < 0) {
+	    cp_tab_init(&c->nums, cp_owner_delete) < 0 || cp_tab_init(&c->confs, free_conf) < 0) {
 		cp_change_destroy(c);
 		return NULL;
 	}
@@ -71,6 +72,11 @@ void cp_change_destroy(struct cp_change *c)
 	cp_tab_fini(&c->nums);
 	cp_tab_fini(&c->confs);
 	free(c);
+}
+
+void cp_change_share(struct cp_change *c, bool shared)
+{
+	c->shared = shared;
 }
 
 static int64_t wall_us(void)
@@ -120,7 +126,7 @@ static const struct cp_owner *owner_of(const struct cp_change *c, const char *ke
 	return e == NULL ? NULL : e->obj;
 }
 
-/* May 'name' own the number? */
+/* May 'name' own the number? A line's may be one of several, if that is asked for. */
 static int number_free(const struct cp_change *c, enum cp_dir_kind kind, const char *name, const char *number,
 		       bool prefix, char *why, size_t size)
 {
@@ -132,33 +138,45 @@ static int number_free(const struct cp_change *c, enum cp_dir_kind kind, const c
 	if (cp_store_pending(c->store, CP_CF_LINE, key, n))
 		return no(why, size, -EBUSY, "number %s is being changed", number);
 	o = owner_of(c, key, n, &there);
-	if (there && (o == NULL || o->kind != kind || strcmp(o->name, name) != 0))
-		return no(why, size, -EEXIST, "number %s%s is owned by %s", number, prefix ? "*" : "",
-			  o == NULL ? "an unreadable record" : o->name);
+	if (!there || (o != NULL && o->kind == kind && cp_owner_has(o, name)))
+		return 0;
+	if (o == NULL || kind != CP_DIR_LINE || o->kind != CP_DIR_LINE || !c->shared)
+		return no(why, size, -EEXIST, "number %s%s is owned by %s%s", number, prefix ? "*" : "",
+			  o == NULL ? "an unreadable record" : o->name,
+			  o != NULL && kind == CP_DIR_LINE && o->kind == CP_DIR_LINE ? " (to share the line say --shared)" : "");
+	if (o->more_cnt == CP_LINE_DEVICES_MAX - 1)
+		return no(why, size, -EEXIST, "number %s is a line of %d devices, no more fit", number, CP_LINE_DEVICES_MAX);
 	return 0;
 }
 
-static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *name, const char *number, bool prefix)
+/* 'add' becomes an owner of the number, 'drop' no longer is: either may be NULL. */
+static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *drop, const char *add, const char *number, bool prefix)
 {
 	char key[CP_NUMBER_MAX + 1];
 	size_t n = cp_dir_number_key(key, number, prefix);
 	struct cp_owner *o = NULL;
-	int rc;
+	bool there;
+	int rc = cp_owner_with(owner_of(c, key, n, &there), drop, add, &o);
 
-	if (kind != CP_DIR_NONE) {
-		o = calloc(1, sizeof(*o));
-		if (o == NULL)
-			return -ENOMEM;
+	if (rc < 0)
+		return rc;
+	if (o != NULL)
 		o->kind = (uint8_t)kind;
-		memcpy(o->name, name, strlen(name) + 1);
-	}
 	rc = set_overlay(&c->nums, key, n, o);
 	if (rc < 0)
-		free(o);
+		cp_owner_delete(o);
 	return rc;
 }
 
 static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *why, size_t size);
+
+static bool has_number(const struct cp_device *dev, const char *number)
+{
+	for (unsigned i = 0; i < dev->line_cnt; i++)
+		if (strcmp(dev->lines[i].number, number) == 0)
+			return true;
+	return false;
+}
 
 int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool replace, char *why, size_t size)
 {
@@ -181,9 +199,11 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 			return rc;
 	}
 	for (unsigned i = 0; old != NULL && i < old->line_cnt && rc == 0; i++) {
+		if (has_number(dev, old->lines[i].number)) /* it keeps its place among those who share the line */
+			continue;
 		rc = number_free(c, CP_DIR_LINE, dev->name, old->lines[i].number, false, why, size);
 		if (rc == 0)
-			rc = number_set(c, CP_DIR_NONE, NULL, old->lines[i].number, false);
+			rc = number_set(c, CP_DIR_LINE, dev->name, NULL, old->lines[i].number, false);
 	}
 	copy = calloc(1, sizeof(*copy));
 	if (copy == NULL)
@@ -200,7 +220,7 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 		}
 	}
 	for (unsigned i = 0; i < dev->line_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_LINE, dev->name, dev->lines[i].number, false);
+		rc = number_set(c, CP_DIR_LINE, NULL, dev->name, dev->lines[i].number, false);
 	if (rc == 0) {
 		copy->changed_us = wall_us();
 		rc = set_overlay(&c->devs, copy->name, strlen(copy->name), copy);
@@ -224,7 +244,7 @@ int cp_change_device_del(struct cp_change *c, const char *name, char *why, size_
 	if (!there)
 		return no(why, size, -ENOENT, "no device %s", name);
 	for (unsigned i = 0; old != NULL && i < old->line_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_NONE, NULL, old->lines[i].number, false);
+		rc = number_set(c, CP_DIR_LINE, name, NULL, old->lines[i].number, false);
 	return rc < 0 ? rc : set_overlay(&c->devs, name, strlen(name), NULL);
 }
 
@@ -271,7 +291,7 @@ int cp_change_line_add(struct cp_change *c, const char *device, const struct cp_
 	return put_lines(c, old, lines, old->line_cnt + 1, why, size);
 }
 
-int cp_change_line_del(struct cp_change *c, const char *number, char *why, size_t size)
+int cp_change_line_del(struct cp_change *c, const char *number, const char *device, char *why, size_t size)
 {
 	struct cp_line lines[CP_DEVICE_LINES_MAX];
 	char key[CP_NUMBER_MAX + 1];
@@ -291,9 +311,14 @@ int cp_change_line_del(struct cp_change *c, const char *number, char *why, size_
 		return no(why, size, -ENOENT, "no line %s", number);
 	if (o->kind != CP_DIR_LINE)
 		return no(why, size, -EINVAL, "number %s belongs to gateway %s", number, o->name);
-	old = current(c, &c->devs, CP_CF_DEVICE, o->name, &there);
+	if (device == NULL && o->more_cnt > 0)
+		return no(why, size, -EINVAL, "number %s is on %s and %u more: say of which device with --device", number, o->name, o->more_cnt);
+	if (device != NULL && !cp_owner_has(o, device))
+		return no(why, size, -ENOENT, "no line %s of %s", number, cfg_q(device));
+	device = device != NULL ? device : o->name;
+	old = current(c, &c->devs, CP_CF_DEVICE, device, &there);
 	if (old == NULL)
-		return no(why, size, -ENOENT, "no device %s", o->name);
+		return no(why, size, -ENOENT, "no device %s", device);
 	for (unsigned i = 0; i < old->line_cnt; i++)
 		if (strcmp(old->lines[i].number, number) != 0)
 			lines[cnt++] = old->lines[i];
@@ -343,7 +368,7 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 		rc = number_free(c, CP_DIR_GATEWAY, gw->name, old->numbers[i].number, old->numbers[i].prefix, why,
 				 size);
 		if (rc == 0)
-			rc = number_set(c, CP_DIR_NONE, NULL, old->numbers[i].number, old->numbers[i].prefix);
+			rc = number_set(c, CP_DIR_GATEWAY, gw->name, NULL, old->numbers[i].number, old->numbers[i].prefix);
 	}
 	if (old != NULL && with.unknown.len == 0)
 		with.unknown = old->unknown; /* copied below */
@@ -353,7 +378,7 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 	if (rc == 0)
 		rc = cp_gateway_copy(&with, copy);
 	for (unsigned i = 0; i < gw->number_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_GATEWAY, gw->name, gw->numbers[i].number, gw->numbers[i].prefix);
+		rc = number_set(c, CP_DIR_GATEWAY, NULL, gw->name, gw->numbers[i].number, gw->numbers[i].prefix);
 	if (rc == 0) {
 		copy->changed_us = wall_us();
 		rc = set_overlay(&c->gws, copy->name, strlen(copy->name), copy);
@@ -394,7 +419,7 @@ int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size
 	if (f.found != NULL)
 		return no(why, size, -EPROTO, "SA %s names gateway %s: delete it first", f.found, name);
 	for (unsigned i = 0; old != NULL && i < old->number_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_NONE, NULL, old->numbers[i].number, old->numbers[i].prefix);
+		rc = number_set(c, CP_DIR_GATEWAY, name, NULL, old->numbers[i].number, old->numbers[i].prefix);
 	return rc < 0 ? rc : set_overlay(&c->gws, name, strlen(name), NULL);
 }
 
@@ -795,6 +820,16 @@ static int add_confs(const struct cp_change *c, struct cp_batch *b)
 	return rc;
 }
 
+static bool same_owner(const struct cp_owner *a, const struct cp_owner *b)
+{
+	if (a->kind != b->kind || a->more_cnt != b->more_cnt)
+		return false;
+	for (unsigned i = 0; i <= a->more_cnt; i++)
+		if (strcmp(cp_owner_name(a, i), cp_owner_name(b, i)) != 0)
+			return false;
+	return true;
+}
+
 static int add_numbers(const struct cp_change *c, struct cp_batch *b)
 {
 	int rc = 0;
@@ -810,7 +845,7 @@ static int add_numbers(const struct cp_change *c, struct cp_batch *b)
 					rc = cp_batch_del(b, CP_CF_LINE, e->key, e->key_len);
 				continue;
 			}
-			if (have != NULL && have->kind == o->kind && strcmp(have->name, o->name) == 0)
+			if (have != NULL && same_owner(have, o))
 				continue;
 			rc = cp_owner_build(o, &v);
 			if (rc == 0) {
@@ -868,9 +903,13 @@ static int finish(struct cp_change *c, int rc, const char *event, const struct c
 
 static struct cp_change *begin(struct cp_store *s, const struct cp_dir_ctx *x)
 {
+	struct cp_change *c = cp_change_create(s);
+
 	if (x->why != NULL && x->why_size > 0)
 		x->why[0] = '\0';
-	return cp_change_create(s);
+	if (c != NULL)
+		cp_change_share(c, x->shared);
+	return c;
 }
 
 int cp_dir_device_put(struct cp_store *s, const struct cp_device *dev, bool replace, const struct cp_dir_ctx *x)
@@ -898,12 +937,12 @@ int cp_dir_line_add(struct cp_store *s, const char *device, const struct cp_line
 	return finish(c, rc, "line.add", x, json_pack("{s:s,s:s}", "number", line->number, "device", device));
 }
 
-int cp_dir_line_del(struct cp_store *s, const char *number, const struct cp_dir_ctx *x)
+int cp_dir_line_del(struct cp_store *s, const char *number, const char *device, const struct cp_dir_ctx *x)
 {
 	struct cp_change *c = begin(s, x);
-	int rc = c == NULL ? -ENOMEM : cp_change_line_del(c, number, x->why, x->why_size);
+	int rc = c == NULL ? -ENOMEM : cp_change_line_del(c, number, device, x->why, x->why_size);
 
-	return finish(c, rc, "line.del", x, json_pack("{s:s}", "number", number));
+	return finish(c, rc, "line.del", x, json_pack("{s:s,s:s*}", "number", number, "device", device));
 }
 
 int cp_dir_gateway_put(struct cp_store *s, const struct cp_gateway *gw, bool replace, const struct cp_dir_ctx *x)

@@ -17,11 +17,14 @@ struct cp_change;
 struct cp_change *cp_change_create(struct cp_store *store);
 void cp_change_destroy(struct cp_change *c);
 
+/** From here on a number that other devices have may become a line of one more: a shared line. */
+void cp_change_share(struct cp_change *c, bool shared);
+
 int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool replace, char *why, size_t why_size);
 int cp_change_device_del(struct cp_change *c, const char *name, char *why, size_t why_size);
 int cp_change_line_add(struct cp_change *c, const char *device, const struct cp_line *line, char *why,
 		       size_t why_size);
-int cp_change_line_del(struct cp_change *c, const char *number, char *why, size_t why_size);
+int cp_change_line_del(struct cp_change *c, const char *number, const char *device, char *why, size_t why_size);
 int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool replace, char *why,
 			  size_t why_size);
 int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size_t why_size);

@@ -107,6 +107,41 @@ int cp_dir_number_set(struct cp_store *s, const uint8_t *key, size_t key_len, st
 	return 0;
 }
 
+/* Where the number is, by the records of its owners: they are the truth. */
+static unsigned places(const struct cp_store *s, const struct cp_owner *o, const char *number, struct cp_dir_place *ret)
+{
+	const char *name;
+	unsigned n = 0;
+
+	for (unsigned k = 0; (name = cp_owner_name(o, k)) != NULL; k++) {
+		const struct cp_device *dev = cp_dir_device(s, name);
+
+		for (unsigned i = 0; dev != NULL && i < dev->line_cnt; i++)
+			if (strcmp(dev->lines[i].number, number) == 0) {
+				ret[n++] = (struct cp_dir_place){dev, i + 1};
+				break;
+			}
+	}
+	return n;
+}
+
+unsigned cp_dir_line_devices(const struct cp_store *s, const char *number, struct cp_dir_place ret[CP_LINE_DEVICES_MAX])
+{
+	const struct trie *t = &s->trie;
+	uint32_t at = 0;
+
+	for (unsigned i = 0; number[i] != '\0'; i++) {
+		int d = digit(number[i]);
+
+		at = d < 0 ? 0 : t->node[at].child[d];
+		if (at == 0)
+			return 0;
+	}
+	if (at == 0 || t->node[at].exact == NULL || t->node[at].exact->kind != CP_DIR_LINE)
+		return 0;
+	return places(s, t->node[at].exact, number, ret);
+}
+
 /* Fill the hit from the owner's record: it is the truth. False if it does not have the number (any more). */
 static bool resolve(const struct cp_store *s, const struct cp_owner *o, const char *number, unsigned prefix_len,
 		    struct cp_dir_hit *ret)
@@ -114,13 +149,12 @@ static bool resolve(const struct cp_store *s, const struct cp_owner *o, const ch
 	bool prefix = prefix_len > 0;
 
 	if (o->kind == CP_DIR_LINE) {
-		const struct cp_device *dev = cp_dir_device(s, o->name);
+		struct cp_dir_place place[CP_LINE_DEVICES_MAX];
 
-		for (unsigned i = 0; dev != NULL && i < dev->line_cnt; i++)
-			if (strcmp(dev->lines[i].number, number) == 0) {
-				*ret = (struct cp_dir_hit){.kind = CP_DIR_LINE, .device = dev, .line = i + 1};
-				return true;
-			}
+		if (places(s, o, number, place) > 0) {
+			*ret = (struct cp_dir_hit){.kind = CP_DIR_LINE, .device = place[0].device, .line = place[0].line};
+			return true;
+		}
 	} else {
 		const struct cp_gateway *gw = cp_dir_gateway(s, o->name);
 		size_t len = prefix ? prefix_len : strlen(number);

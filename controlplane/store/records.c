@@ -130,11 +130,6 @@ static const struct cp_field call_fields[] = {
 	END,
 };
 
-static const struct cp_field owner_fields[] = {
-	F(1, CP_F_UINT, cp_owner, kind),
-	F(2, CP_F_STR, cp_owner, name),
-	END,
-};
 
 RECORD(cp_device, CP_KIND_DEVICE, device_fields, cp_device_check)
 RECORD(cp_gateway, CP_KIND_GATEWAY, gateway_fields, cp_gateway_check)
@@ -154,24 +149,6 @@ void cp_call_rec_free(struct cp_call_rec *call)
 {
 	if (call != NULL)
 		cp_fields_free(call_fields, call, sizeof(*call), &call->unknown);
-}
-
-int cp_owner_build(const struct cp_owner *owner, struct cp_buf *ret)
-{
-	return cp_fields_build(CP_KIND_OWNER, owner_fields, owner, NULL, ret);
-}
-
-int cp_owner_parse(const uint8_t *data, size_t len, struct cp_owner *ret)
-{
-	struct cp_buf unknown = {0}; /* made by the directory alone: nothing to keep */
-	int rc = cp_fields_parse(CP_KIND_OWNER, owner_fields, data, len, ret, sizeof(*ret), &unknown);
-
-	if (rc == 0) {
-		free(unknown.data);
-		if ((ret->kind != CP_DIR_LINE && ret->kind != CP_DIR_GATEWAY) || ret->name[0] == '\0')
-			rc = -EBADMSG;
-	}
-	return rc;
 }
 
 /* A copy that shares nothing: 'n' items of 'size' bytes. False: no memory. */

@@ -209,6 +209,17 @@ struct cp_dir_hit {
  */
 bool cp_dir_number(const struct cp_store *store, const char *number, struct cp_dir_hit *ret, bool *ret_longer);
 
+/* A shared line: one number on several devices (000:P0-10). */
+#define CP_LINE_DEVICES_MAX 32
+
+struct cp_dir_place {
+	const struct cp_device *device;
+	unsigned line; /* from 1 */
+};
+
+/** The devices that have the number as a line, in the order in which they got it. How many; 0: it is no device's. */
+unsigned cp_dir_line_devices(const struct cp_store *store, const char *number, struct cp_dir_place ret[CP_LINE_DEVICES_MAX]);
+
 /*
  * Changes. Checked against the view and what is on its way; 'why' says what is wrong. Return 0 (fn will be
  * called), -EINVAL (not valid), -EEXIST (name, or number already owned), -ENOENT, -EBUSY (the same object or number is
@@ -220,12 +231,14 @@ struct cp_dir_ctx {
 	void *ctx;
 	char *why;
 	size_t why_size;
+	bool shared; /* a number that other devices have may become a line of this one, too */
 };
 int cp_dir_device_put(struct cp_store *store, const struct cp_device *dev, bool replace, const struct cp_dir_ctx *c);
 int cp_dir_device_del(struct cp_store *store, const char *name, const struct cp_dir_ctx *c);
 int cp_dir_line_add(struct cp_store *store, const char *device, const struct cp_line *line,
 		    const struct cp_dir_ctx *c);
-int cp_dir_line_del(struct cp_store *store, const char *number, const struct cp_dir_ctx *c);
+/** 'device' NULL: the one that has it; -EINVAL where several have. */
+int cp_dir_line_del(struct cp_store *store, const char *number, const char *device, const struct cp_dir_ctx *c);
 /** gw->gw_id is ignored: kept from the record there is, or a free one. */
 int cp_dir_gateway_put(struct cp_store *store, const struct cp_gateway *gw, bool replace,
 		       const struct cp_dir_ctx *c);

@@ -246,7 +246,7 @@ int cp_view_init(struct cp_store *s)
 {
 	static void (*const free_obj[CP_CF_MAX])(void *) = {
 		[CP_CF_DEVICE] = free_device, [CP_CF_GATEWAY] = free_gateway, [CP_CF_SA] = free_sa,
-		[CP_CF_CALL] = free_call, [CP_CF_LINE] = free,
+		[CP_CF_CALL] = free_call, [CP_CF_LINE] = cp_owner_delete,
 	};
 	int rc = 0;
 

@@ -31,11 +31,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 		release(&a);                                                                       \
 	} while (0)
 
-static void owner_free(struct cp_owner *o)
-{
-	(void)o; /* owns nothing */
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	uint8_t kind;
@@ -97,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		ROUND(cp_capf_app, cp_capf_app_parse, cp_capf_app_build, cp_capf_app_free);
 		break;
 	default:
-		ROUND(cp_owner, cp_owner_parse, cp_owner_build, owner_free);
+		ROUND(cp_owner, cp_owner_parse, cp_owner_build, cp_owner_free);
 		break;
 	}
 	return 0;

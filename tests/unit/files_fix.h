@@ -265,7 +265,7 @@ static inline void put_device(const char *name, const char *model, enum cp_devic
 {
 	struct cp_device d = {.mode = mode, .srtp = true};
 	char why[256] = "";
-	struct cp_dir_ctx x = {"test", written, NULL, why, sizeof(why)};
+	struct cp_dir_ctx x = {.who = "test", .fn = written, .why = why, .why_size = sizeof(why)};
 
 	snprintf(d.name, sizeof(d.name), "%s", name);
 	snprintf(d.model, sizeof(d.model), "%s", model);

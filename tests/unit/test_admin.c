@@ -505,6 +505,31 @@ static void test_changes_side_by_side(void)
 	end();
 }
 
+/* 000:P0-10, 000:R-06, 004b:SEC-14, 004b:R-31: devices of a line that an encrypted phone has are all encrypted, or one is told which are not. */
+static void test_shared_line(void)
+{
+	static const char warn[] = "line 1001 is shared with SEP000000000001, which is encrypted: so must be SEP000000000002";
+
+	begin();
+	HAS(ask(DEVICE("SEP000000000001", "1001")), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000002\",\"mode\":\"authenticated\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"line.add\",\"args\":{\"number\":\"1001\",\"device\":\"SEP000000000002\"}}"), "--shared");
+	HAS(ask("{\"cmd\":\"line.add\",\"args\":{\"number\":\"1001\",\"device\":\"SEP000000000002\",\"shared\":true}}"), warn);
+	HAS(ask("{\"cmd\":\"device.show\",\"args\":{\"name\":\"SEP000000000001\"}}"), warn);
+	/* both encrypted: nothing to say; the profile takes it away again */
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"device.set\",\"args\":{\"name\":\"SEP000000000002\",\"mode\":\"encrypted\"}}"), "warnings"));
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"device.show\",\"args\":{\"name\":\"SEP000000000002\"}}"), "warnings"));
+	HAS(ask("{\"cmd\":\"profile.add\",\"args\":{\"name\":\"p\",\"mode\":\"encrypted\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"device.set\",\"args\":{\"name\":\"SEP000000000002\",\"profile\":\"p\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"profile.set\",\"args\":{\"name\":\"p\",\"mode\":\"nonsecure\"}}"), warn);
+	HAS(ask("{\"cmd\":\"import\",\"args\":{\"devices\":[{\"name\":\"SEP000000000003\",\"lines\":[\"1001\"]}]}}"), "--shared");
+	HAS(ask("{\"cmd\":\"import\",\"args\":{\"devices\":[{\"name\":\"SEP000000000003\",\"lines\":[\"1001\"]}],\"shared\":true}}"), warn);
+	HAS(ask("{\"cmd\":\"line.del\",\"args\":{\"number\":\"1001\"}}"), "--device");
+	HAS(ask("{\"cmd\":\"line.del\",\"args\":{\"number\":\"1001\",\"device\":\"SEP000000000002\"}}"), "\"ok\":true");
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"device.show\",\"args\":{\"name\":\"SEP000000000001\"}}"), "warnings"));
+	end();
+}
+
 static void test_import(void)
 {
 	const char *a;
@@ -720,6 +745,7 @@ static CU_TestInfo tests[] = {
 	{"slow clients are cut off, others undisturbed", test_slow_clients},
 	{"connections are bounded", test_connections_are_bounded},
 	{"changes of one thing side by side", test_changes_side_by_side},
+	{"a shared line, and who must be encrypted", test_shared_line},
 	{"import: all or nothing, errors by item", test_import},
 	{"a large import", test_large_import},
 	{"answers that grow with the store", test_large_answers},

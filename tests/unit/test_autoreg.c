@@ -102,7 +102,7 @@ static void del_line(const char *number)
 	unsigned n = 0;
 	struct cp_dir_ctx x = {.who = "test", .fn = written, .ctx = &n, .why = why, .why_size = sizeof(why)};
 
-	CU_ASSERT_EQUAL(cp_dir_line_del(store, number, &x), 0);
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, number, NULL, &x), 0);
 	for (int i = 0; i < 2000 && n == 0; i++) {
 		struct timeval tv = {0, 5000};
 

@@ -330,14 +330,14 @@ static void test_errors(void)
 	static const char errors[] = "2 12; 3 name: device SEP000000000001 is on line 2 already;"
 				     " 4 name: \"SEP00000000000\" is not SEP and 12 hex digits;"
 				     " 5 mode: \"secret\" is not nonsecure, authenticated or encrypted;"
-				     " 6 line1: number 1001 is owned by SEP000000000001;"
+				     " 6 line1: number 1001 is owned by SEP000000000001 (to share the line say --shared);"
 				     " 7 line2: \"10 05\" is not 1 to 32 of 0-9 * # (and a leading +);"
 				     " 8 line2: number 1006 twice;"
 				     " 9 line2: 3 fields where the header has 5;"
 				     " 10 description: not printable UTF-8 below 64 bytes;"
 				     " 12 mode: something behind a closing quote;"
 				     " 13 name: it is empty;"
-				     " 14 line2: number 1001 is owned by SEP000000000001;"
+				     " 14 line2: number 1001 is owned by SEP000000000001 (to share the line say --shared);"
 				     " 15 description: not printable UTF-8 below 64 bytes";
 
 	begin();

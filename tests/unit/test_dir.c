@@ -198,12 +198,12 @@ static void test_lines(void)
 	CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, "SEP000000000001", &l, &ctx)), 0);
 	CU_ASSERT_STRING_EQUAL(who("2000"), "SEP000000000001:2");
 	CU_ASSERT_EQUAL(cp_dir_line_add(store, "SEP000000000001", &l, &ctx), -EEXIST);
-	CU_ASSERT_EQUAL(sync_rc(cp_dir_line_del(store, "1000", &ctx)), 0);
+	CU_ASSERT_EQUAL(sync_rc(cp_dir_line_del(store, "1000", NULL, &ctx)), 0);
 	CU_ASSERT_STRING_EQUAL(who("2000"), "SEP000000000001:1");
 	CU_ASSERT_STRING_EQUAL(who("1000"), "-");
-	CU_ASSERT_EQUAL(cp_dir_line_del(store, "1000", &ctx), -ENOENT);
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, "1000", NULL, &ctx), -ENOENT);
 	CU_ASSERT_EQUAL(sync_rc(gateway("gw1", false, "3000")), 0);
-	CU_ASSERT_EQUAL(cp_dir_line_del(store, "3000", &ctx), -EINVAL); /* a gateway's */
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, "3000", NULL, &ctx), -EINVAL); /* a gateway's */
 	for (int i = 0; i < CP_DEVICE_LINES_MAX - 1; i++) {
 		snprintf(l.number, sizeof(l.number), "5%03d", i);
 		CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, "SEP000000000001", &l, &ctx)), 0);
@@ -278,7 +278,7 @@ static void test_one_change_many_items(void)
 	d.lines = &l;
 	d.line_cnt = 1;
 	CU_ASSERT_EQUAL(cp_change_device_put(c, &d, false, why, sizeof(why)), -EEXIST); /* the number */
-	CU_ASSERT_EQUAL(cp_change_line_del(c, "1", why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_line_del(c, "1", NULL, why, sizeof(why)), 0);
 	CU_ASSERT_EQUAL(cp_change_device_put(c, &d, false, why, sizeof(why)), 0); /* moved in one change */
 	CU_ASSERT_PTR_NULL(cp_dir_device(store, d.name));
 	CU_ASSERT_EQUAL(sync_rc(cp_change_submit(c, "import", "test", NULL, on_done, NULL)), 0);
@@ -287,46 +287,105 @@ static void test_one_change_many_items(void)
 	end();
 }
 
-/* Random changes against a plain array of owners. */
+/* One number on several devices: 000:P0-10 begins here. */
+static void test_shared(void)
+{
+	static const char *const devs[] = {"SEP000000000001", "SEP000000000002", "SEP000000000003"};
+	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
+	struct cp_dir_ctx both = ctx;
+	struct cp_line l = {"1000", ""};
+	char name[16];
+
+	begin();
+	both.shared = true;
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(sync_rc(device(devs[i], false, NULL, NULL)), 0);
+	CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, devs[1], &l, &ctx)), 0);
+	CU_ASSERT_EQUAL(cp_dir_line_add(store, devs[0], &l, &ctx), -EEXIST); /* not unless it is asked for */
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, "--shared"));
+	CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, devs[0], &l, &both)), 0);
+	CU_ASSERT_EQUAL(cp_dir_line_add(store, devs[0], &l, &both), -EEXIST); /* once per device */
+	CU_ASSERT_EQUAL(sync_rc(gateway("gw1", false, "2000")), 0);
+	strcpy(l.number, "2000");
+	CU_ASSERT_EQUAL(cp_dir_line_add(store, devs[0], &l, &both), -EEXIST); /* a gateway shares nothing */
+	for (int again = 0; again < 2; again++) {
+		CU_ASSERT_EQUAL_FATAL(cp_dir_line_devices(store, "1000", place), 2);
+		CU_ASSERT(strcmp(place[0].device->name, devs[1]) == 0 && strcmp(place[1].device->name, devs[0]) == 0);
+		CU_ASSERT(place[0].line == 1 && place[1].line == 1);
+		CU_ASSERT_STRING_EQUAL(who("1000"), "SEP000000000002:1");
+		CU_ASSERT_EQUAL(cp_dir_line_devices(store, "2000", place) + cp_dir_line_devices(store, "100", place) +
+				cp_dir_line_devices(store, "", place), 0);
+		cp_store_close(store);
+		open_it();
+	}
+	/* a record written again keeps its place, also by somebody who does not ask for it */
+	CU_ASSERT_EQUAL(sync_rc(device(devs[1], true, "1000", "77")), 0);
+	CU_ASSERT_STRING_EQUAL(who("1000"), "SEP000000000002:1");
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, "1000", NULL, &ctx), -EINVAL); /* whose? */
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, "1000", devs[2], &ctx), -ENOENT);
+	CU_ASSERT_EQUAL(sync_rc(cp_dir_line_del(store, "1000", devs[1], &ctx)), 0);
+	CU_ASSERT_STRING_EQUAL(who("1000"), "SEP000000000001:1");
+	CU_ASSERT_EQUAL(sync_rc(cp_dir_device_del(store, devs[0], &ctx)), 0);
+	CU_ASSERT_STRING_EQUAL(who("1000"), "-");
+	strcpy(l.number, "3000");
+	for (int i = 0; i <= CP_LINE_DEVICES_MAX; i++) {
+		snprintf(name, sizeof(name), "SEP0000000A%04d", i);
+		CU_ASSERT_EQUAL(sync_rc(device(name, false, NULL, NULL)), 0);
+		CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, name, &l, &both)), i < CP_LINE_DEVICES_MAX ? 0 : -EEXIST);
+	}
+	CU_ASSERT_EQUAL(cp_dir_line_devices(store, "3000", place), CP_LINE_DEVICES_MAX);
+	end();
+}
+
+/* Random changes against a plain array: which devices have a number. */
 static void test_against_model(void)
 {
 	static const char *const devs[] = {"SEP000000000000", "SEP000000000001", "SEP000000000002"};
-	int owner[60];
+	unsigned owners[60] = {0};
 
 	begin();
-	memset(owner, -1, sizeof(owner));
 	srand(7);
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(sync_rc(device(devs[i], false, NULL, NULL)), 0);
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 600; i++) {
 		int n = rand() % 60, d = rand() % 3, want;
+		bool named = rand() % 3 == 0;
+		struct cp_dir_ctx x = ctx;
 		struct cp_line l = {0};
 
 		snprintf(l.number, sizeof(l.number), "%d", n);
+		x.shared = rand() % 2;
 		if (rand() % 2) {
-			want = owner[n] < 0 ? 0 : -EEXIST;
-			CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, devs[d], &l, &ctx)), want);
+			want = owners[n] == 0 || (x.shared && (owners[n] & 1u << d) == 0) ? 0 : -EEXIST;
+			CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, devs[d], &l, &x)), want);
 			if (want == 0)
-				owner[n] = d;
+				owners[n] |= 1u << d;
+		} else if (named) {
+			want = (owners[n] & 1u << d) != 0 ? 0 : -ENOENT;
+			CU_ASSERT_EQUAL(sync_rc(cp_dir_line_del(store, l.number, devs[d], &x)), want);
+			owners[n] &= ~(1u << d);
 		} else {
-			want = owner[n] < 0 ? -ENOENT : 0;
-			CU_ASSERT_EQUAL(sync_rc(cp_dir_line_del(store, l.number, &ctx)), want);
-			owner[n] = -1;
+			want = owners[n] == 0 ? -ENOENT : (owners[n] & (owners[n] - 1)) != 0 ? -EINVAL : 0;
+			CU_ASSERT_EQUAL(sync_rc(cp_dir_line_del(store, l.number, NULL, &x)), want);
+			owners[n] = want == 0 ? 0 : owners[n];
 		}
 	}
 	for (int pass = 0; pass < 2; pass++) {
 		for (int n = 0; n < 60; n++) {
+			struct cp_dir_place place[CP_LINE_DEVICES_MAX];
 			struct cp_dir_hit hit;
+			unsigned have = 0;
 			char num[8];
 			bool longer, want = false;
 
 			snprintf(num, sizeof(num), "%d", n);
 			for (int m = 10 * n; n > 0 && n < 6 && m < 10 * n + 10; m++)
-				want = want || owner[m] >= 0;
-			CU_ASSERT_EQUAL(cp_dir_number(store, num, &hit, &longer), owner[n] >= 0);
+				want = want || owners[m] != 0;
+			CU_ASSERT_EQUAL(cp_dir_number(store, num, &hit, &longer), owners[n] != 0);
 			CU_ASSERT_EQUAL(longer, want);
-			if (owner[n] >= 0)
-				CU_ASSERT_STRING_EQUAL(hit.device->name, devs[owner[n]]);
+			for (unsigned i = cp_dir_line_devices(store, num, place); i > 0; i--)
+				have |= 1u << (place[i - 1].device->name[14] - '0');
+			CU_ASSERT_EQUAL(have, owners[n]);
 		}
 		cp_store_close(store);
 		open_it();
@@ -342,6 +401,7 @@ static CU_TestInfo tests[] = {
 	{"a gateway with an SA stays", test_gateway_with_sa},
 	{"calls", test_calls},
 	{"many items in one change", test_one_change_many_items},
+	{"a shared line", test_shared},
 	{"random changes against a model", test_against_model},
 	CU_TEST_INFO_NULL,
 };

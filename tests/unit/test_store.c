@@ -769,7 +769,7 @@ static void test_many_after_close_and_kill(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
 	CU_ASSERT_STRING_EQUAL(a->text, "2 records cannot be read and are not served");
 	/* what was loaded is changed and deleted like what was written since */
-	CU_ASSERT_EQUAL(cp_dir_line_del(store, "100000", &(struct cp_dir_ctx){.who = "test", .fn = on_done}), 0);
+	CU_ASSERT_EQUAL(cp_dir_line_del(store, "100000", NULL, &(struct cp_dir_ctx){.who = "test", .fn = on_done}), 0);
 	done = 0;
 	CU_ASSERT_TRUE(wait_for(base, &done));
 	CU_ASSERT_EQUAL(last_rc, 0);
