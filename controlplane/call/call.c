@@ -63,6 +63,8 @@ static void call_free(struct cp_call *call)
 	struct cp_calls *calls = call->calls;
 
 	rekey_drop(call, "the call ended");
+	while (call->forks != NULL)
+		party_drop_fork(call->forks);
 	for (unsigned s = 0; s < 2; s++) {
 		struct party *p = &call->p[s];
 
@@ -83,9 +85,12 @@ void cp_calls_destroy(struct cp_calls *calls)
 {
 	if (calls == NULL)
 		return;
-	for (uint32_t i = 0; i < CALL_SLOTS; i++)
-		if (calls->slot[i] != NULL)
-			call_free(calls->slot[i]);
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		if (calls->slot[i] == NULL)
+			continue;
+		calls->slot[i]->p[0].shown = calls->slot[i]->p[1].shown = REMOTE_NONE; /* nobody is told any more */
+		call_free(calls->slot[i]);
+	}
 	for (uint32_t i = 0; i < AGENT_HASH; i++) {
 		while (calls->agents[i] != NULL) {
 			struct agent *a = calls->agents[i];
@@ -204,6 +209,7 @@ void call_end(struct cp_call *call, const char *why)
 			trunk_close(call, s);
 		}
 	}
+	ring_stop(call);
 	legs_drop(call);
 	record_end(call);
 	if (call->joined != NULL)
@@ -232,6 +238,7 @@ void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 		return;
 	}
 	cdr_cut(call, CP_Q850_CONGESTION);
+	ring_stop(call);
 	if (call->p[1].kind == PARTY_PHONE)
 		ui_idle(call, 1);
 	trunk_close(call, 1);

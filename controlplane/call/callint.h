@@ -37,6 +37,7 @@ enum party_kind { PARTY_NONE, PARTY_PHONE, PARTY_GATEWAY, PARTY_STATIC };
 /* A device that registered once; lives on without its phone while a call needs it. */
 struct agent {
 	struct agent *next; /* hash chain */
+	struct cp_calls *calls;
 	char name[32];
 	struct cp_phone *phone;  /* NULL: not registered now */
 	struct party *parties;   /* its places in calls, newest first; NULL: idle */
@@ -54,6 +55,9 @@ struct party {
 	uint32_t ref;                  /* what phone and gateway know the call by */
 	uint8_t stream;                /* 0 or 1: which of the phone's streams of that number */
 	uint32_t line;
+	struct party *fork_next;       /* call's list of the others that ring */
+	bool fork;                     /* it is there, and not one of the call's two */
+	uint8_t shown;                 /* enum remote_state: what the other phones of a shared line are shown */
 	bool held;                     /* the phone put the call on hold: it has no media */
 	bool resuming;                 /* its media is on the way back */
 	uint32_t consult;              /* phone: the held call that it will be transferred from; 0: none */
@@ -95,6 +99,8 @@ struct party {
 	bool in_index;
 };
 
+enum remote_state { REMOTE_NONE, REMOTE_IN_USE, REMOTE_HELD };
+
 struct cp_call {
 	uint32_t ref;
 	enum call_state state;
@@ -122,6 +128,7 @@ struct cp_call {
 	struct event *timer;
 	struct cp_calls *calls;
 	struct party p[2];  /* 0: caller */
+	struct party *forks; /* ALERTING: phones that ring beside p[1]; the first one to answer becomes it */
 	cp_session_fn session_fn;
 	void *session_ctx;
 	cp_session_fn rekey_fn; /* waits for 'rekey_left' parties */
@@ -181,14 +188,50 @@ void endpoint_enter(struct cp_call *call, unsigned side);        /* once name an
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side);
 void party_clear(struct cp_call *call, unsigned side);           /* nobody is on this side any more */
 void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsigned from_side);
+void party_drop_fork(struct party *fork); /* frees it */
+void party_promote(struct party *fork); /* becomes p[1], which must be clear; it is no fork any more, and must not be used */
 
 /* route.c: who is called */
 void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line);
+void route_fill_party(struct party *p, struct agent *a, uint32_t line); /* 'call' and 'stream' are set */
+bool route_srtp(const struct party *p); /* it can do SRTP: a phone as it is registered now, a gateway as it was agreed */
+/* What the call would be with 'p', which may be a fork, as the one who is called: 0, or why not. */
+enum route_no { ROUTE_OK, ROUTE_NOT_REGISTERED, ROUTE_NOT_ENCRYPTED, ROUTE_NO_CODEC, ROUTE_BUSY, ROUTE_NO_PORT };
+struct route_terms {
+	uint32_t codec;
+	bool secure, direct;
+};
+enum route_no route_terms(const struct cp_call *call, const struct party *p, struct route_terms *ret);
+enum route_no route_agree(struct cp_call *call); /* between the call's two, with media ports: p[1] is not up yet */
+void route_refuse(struct cp_call *call, enum route_no no); /* the caller is told */
 struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line); /* off hook, and listening to digits */
 uint8_t route_suite(const struct cp_phone *phone); /* that the phone is taken to know */
 void route_digits(struct cp_call *call);
 
+/*
+ * ring.c: a call that rings at several phones, as that to a shared line does. p[1] is one of them, the others are in 'forks'. To ring:
+ * ring_add() for each place, then ring_begin(). Who has answered is made p[1] by ring_answer(), and the others are let go.
+ */
+enum route_no ring_add(struct cp_call *call, const char *device, const char *number); /* ROUTE_OK: it will ring there */
+enum route_no ring_begin(struct cp_call *call); /* all that were added; ROUTE_OK, else nobody rings. Media ports are taken */
+int ring_answer(struct party *p, const char **why); /* 'p' is invalid afterwards: it is the call's p[1]. -errno: it rings on */
+bool ring_leave(struct party *p);               /* it rings at the others only; false: there is no other, and nothing was done */
+void ring_without(struct cp_call *call, const struct agent *a); /* the same for this device, if it is one of several */
+void ring_stop(struct cp_call *call);           /* only p[1] is left */
+
+/* shared.c: what the other phones of a shared line see, and what they can do */
+void shared_update(struct party *p);     /* its call has changed */
+void shared_clear(struct party *p);      /* it leaves its call */
+void shared_registered(struct agent *a); /* the phone is shown what goes on at its lines */
+enum remote_state shared_lamp(const struct agent *a, uint32_t line);
+struct party *shared_find(const struct agent *a, uint32_t ref, uint32_t *ret_line); /* the place that the phone is shown */
+int shared_resume(struct party *held, struct agent *a, uint32_t line, const char **why); /* it goes on at another phone */
+
 /* transfer.c: parties of one call become those of another */
+void party_unplug(struct party *p); /* its media is stopped; leg and keys are gone */
+int party_replug(struct cp_call *call, unsigned stays); /* legs for a call whose other party is new: relayed from here on */
+uint32_t party_codec(const struct party *stays, const struct cp_phone *moves, const struct party *had); /* both can; 0: none */
+bool call_busy(const struct cp_call *call); /* answers are outstanding: its parties must stay where they are */
 int transfer_begin(struct party *p, const char **why);  /* the other party waits, its phone dials */
 int transfer_finish(struct party *p, const char **why); /* 'p': the phone's place in the call that it dialled meanwhile */
 
@@ -237,7 +280,8 @@ struct cp_phone *party_phone(const struct party *p);
 void ui_dialing(struct cp_call *call);
 void ui_proceeding(struct cp_call *call);
 void ui_ringout(struct cp_call *call);
-void ui_ringin(struct cp_call *call);
+void ui_ringin(struct party *p);
+void ui_ringoff(struct party *p); /* it rings there no more: somebody else answered, or will */
 void ui_connected(struct cp_call *call, unsigned side);
 void ui_callinfo(struct cp_call *call, unsigned side);
 void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
@@ -245,6 +289,8 @@ void ui_transferred(struct cp_call *call); /* the new caller hears that it rings
 void ui_held(struct cp_call *call, unsigned side);
 void ui_resumed(struct cp_call *call, unsigned side);
 void ui_idle(struct cp_call *call, unsigned side);
+void ui_lamp(const struct agent *a, uint32_t line);
+void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line); /* to a phone that is not in it */
 int ui_media_start(struct cp_call *call, unsigned side);
 int ui_media_receive(struct cp_call *call, unsigned side); /* the first half of it: OpenReceiveChannel */
 int ui_media_send(struct cp_call *call, unsigned side);    /* the other: StartMediaTransmission */

@@ -30,6 +30,7 @@ struct agent *agent_find(struct cp_calls *calls, const char *name, bool make)
 	if (a == NULL)
 		return NULL;
 	snprintf(a->name, sizeof(a->name), "%s", name);
+	a->calls = calls;
 	a->next = *head;
 	*head = a;
 	return a;
@@ -87,7 +88,7 @@ struct party *agent_party(const struct agent *a, uint32_t ref)
 /* It rings here and was not answered. */
 bool party_rings(const struct party *p)
 {
-	return p == &p->call->p[1] && p->call->state == CALL_ALERTING;
+	return p != &p->call->p[0] && p->call->state == CALL_ALERTING;
 }
 
 struct party *agent_active(const struct agent *a)
@@ -184,11 +185,45 @@ void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsi
 		agent_enter(a, dst);
 }
 
+static void fork_leave(struct party *fork)
+{
+	struct party **at = &fork->call->forks;
+
+	while (*at != fork)
+		at = &(*at)->fork_next;
+	*at = fork->fork_next;
+	agent_leave(fork);
+}
+
+void party_drop_fork(struct party *fork)
+{
+	struct cp_calls *calls = fork->call->calls;
+	struct agent *a = fork->agent;
+
+	fork_leave(fork);
+	free(fork);
+	agent_release(calls, a);
+}
+
+void party_promote(struct party *fork)
+{
+	struct cp_call *call = fork->call;
+	struct agent *a = fork->agent;
+
+	fork_leave(fork);
+	call->p[1] = *fork;
+	call->p[1].fork = false;
+	call->p[1].fork_next = NULL;
+	agent_enter(a, &call->p[1]);
+	free(fork);
+}
+
 void party_clear(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side];
 	struct agent *a = p->agent;
 
+	shared_clear(p);
 	endpoint_leave(p);
 	agent_leave(p);
 	p->kind = PARTY_NONE;

@@ -60,6 +60,7 @@ static void on_registered(void *ctx, struct cp_phone *phone)
 	a->phone = phone;
 	for (struct party *p = a->parties; p != NULL; p = p->ag_next)
 		show_again(p);
+	shared_registered(a);
 }
 
 /* Media does not hang on the signalling connection: an established call goes on. */
@@ -87,7 +88,7 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 		next = p->ag_next;
 		if (outlives(p, why))
 			direct_watch(p->call);
-		else
+		else if (!party_rings(p) || !ring_leave(p))
 			call_end(call_cause(p->call, CP_Q850_OUT_OF_ORDER), why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
 	}
 }
@@ -135,22 +136,27 @@ struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32
 	return call;
 }
 
-static void answer(struct party *p)
-{
-	struct cp_call *call = p->call;
-	struct cp_calls *calls = call->calls;
-	uint32_t ref = call->ref;
-
-	if (call->state == CALL_ALERTING && p == &call->p[1] && p->kind == PARTY_PHONE && put_aside(p->agent) &&
-	    call_find(calls, ref) == call)
-		call_answered(call);
-}
-
 /* The call may have ended under what was tried. */
 static void refuse(struct cp_phone *phone, uint32_t line, uint32_t ref, const char *text, const char *why)
 {
 	cfg_log(CFG_LOG_INFO, "feature-refused", "device=%s text=%s reason=%s", cfg_q(cp_phone_name(phone)), cfg_q(text), cfg_q(why));
 	cp_phone_prompt(phone, text, 10, line, ref);
+}
+
+static void answer(struct party *p)
+{
+	struct cp_call *call = p->call;
+	struct cp_calls *calls = call->calls;
+	struct agent *a = p->agent;
+	uint32_t ref = call->ref;
+	const char *why;
+
+	if (!party_rings(p) || p->kind != PARTY_PHONE || !put_aside(a) || call_find(calls, ref) != call || (p = agent_party(a, ref)) == NULL)
+		return;
+	if (ring_answer(p, &why) == 0)
+		call_answered(call);
+	else if (call_find(calls, ref) == call)
+		refuse(a->phone, p->line, ref, "Cannot answer", why);
 }
 
 static void resume(struct party *p)
@@ -183,6 +189,16 @@ static void transfer(struct party *p)
 		refuse(phone, line, ref, "Cannot transfer", why);
 }
 
+/* A call on hold at another phone of a shared line goes on here. */
+static void resume_elsewhere(struct agent *a, struct party *held, uint32_t line)
+{
+	uint32_t ref = held->ref;
+	const char *why = "another call is being set up";
+
+	if (!put_aside(a) || (held = shared_find(a, ref, &line)) == NULL || shared_resume(held, a, line, &why) < 0)
+		refuse(a->phone, line, ref, "Cannot resume now", why);
+}
+
 /* Handset, speaker or a line's button: what rings there is answered, what was held there goes on, else a call begins. */
 static void on_offhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t callref)
 {
@@ -192,6 +208,12 @@ static void on_offhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_
 	if (a == NULL)
 		return;
 	p = callref != 0 ? agent_party(a, callref) : agent_ringing(a, line);
+	if (p == NULL && callref != 0 && (p = shared_find(a, callref, &line)) != NULL && p->held) {
+		resume_elsewhere(a, p, line);
+		return;
+	}
+	if (p != NULL && p->agent != a)
+		return; /* in use at another phone */
 	if (p != NULL && p->held)
 		resume(p);
 	else if (p != NULL)
@@ -208,7 +230,7 @@ static void on_onhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t
 
 	(void)line;
 	/* A handset put back while the other phone rings here, or while a call is held, is no refusal. */
-	if (p == NULL || p->held || (p->call->state == CALL_ALERTING && p == &p->call->p[1]))
+	if (p == NULL || p->held || party_rings(p))
 		return;
 	call_end(call_by(p), "phone hung up");
 }
@@ -267,13 +289,26 @@ static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uin
 	route_digits(call);
 }
 
+/* A key at a call of another phone of a shared line. */
+static void remote_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t event, uint32_t callref)
+{
+	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	uint32_t line = 0;
+	struct party *p = a != NULL ? shared_find(a, callref, &line) : NULL;
+
+	if (p != NULL && event == CP_SCCP_KEY_RESUME)
+		resume_elsewhere(a, p, line);
+}
+
 /* A key of a call that has ended meanwhile is not for the one that came after it. */
 static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line, uint32_t callref)
 {
 	struct party *p = place(ctx, phone, callref);
 
-	if (p == NULL && event != CP_SCCP_KEY_NEWCALL)
+	if (p == NULL && event != CP_SCCP_KEY_NEWCALL) {
+		remote_key(ctx, phone, event, callref);
 		return;
+	}
 	switch (event) {
 	case CP_SCCP_KEY_NEWCALL:
 		if (p == NULL || p->call->state != CALL_DIALING)
@@ -283,7 +318,8 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		answer(p);
 		break;
 	case CP_SCCP_KEY_ENDCALL:
-		call_end(call_by(p), "phone ended the call");
+		if (!party_rings(p) || !ring_leave(p))
+			call_end(call_by(p), "phone ended the call");
 		break;
 	case CP_SCCP_KEY_HOLD:
 		hold(p);
@@ -347,7 +383,7 @@ static void on_smt_ack(void *ctx, struct cp_phone *phone, uint32_t status, uint3
 	struct party *p = stream(ctx, phone, party);
 
 	(void)callref;
-	if (p != NULL && status != 0)
+	if (p != NULL && status != 0 && !p->fork)
 		call_end(call_cause(p->call, CP_Q850_OUT_OF_ORDER), "phone cannot send media");
 }
 

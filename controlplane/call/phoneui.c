@@ -11,13 +11,11 @@ struct cp_phone *party_phone(const struct party *p)
 	return p->kind == PARTY_PHONE && p->agent != NULL ? p->agent->phone : NULL;
 }
 
-void ui_callinfo(struct cp_call *call, unsigned side)
+void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line)
 {
-	struct party *p = &call->p[side];
-	struct cp_phone *phone = party_phone(p);
 	struct cp_phone_callinfo info = {
-		.line = p->line,
-		.callref = p->ref,
+		.line = line,
+		.callref = call->p[side].ref,
 		.type = side == 0 ? CP_SCCP_OUTBOUND : CP_SCCP_INBOUND,
 		.security = (uint8_t)call_security(call),
 		.calling_name = call->p[0].label,
@@ -28,9 +26,18 @@ void ui_callinfo(struct cp_call *call, unsigned side)
 		.orig_called_number = call->p[1].number,
 	};
 
+	cp_phone_callinfo(phone, &info);
+}
+
+void ui_callinfo(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+	struct cp_phone *phone = party_phone(p);
+
 	cdr_status(call); /* what is told is what its record says */
 	if (phone != NULL)
-		cp_phone_callinfo(phone, &info);
+		ui_callinfo_at(call, side, phone, p->line);
+	shared_update(p);
 }
 
 void ui_dialing(struct cp_call *call)
@@ -74,10 +81,11 @@ void ui_ringout(struct cp_call *call)
 	cp_phone_tone(phone, CP_SCCP_TONE_RINGBACK, p->line, p->ref);
 }
 
-/* How a line is lit: the liveliest of its calls counts, but for 'gone'. */
+/* How a line is lit: the liveliest of its calls counts, but for 'gone'; then what goes on elsewhere on a shared line. */
 static void lamp(const struct agent *a, uint32_t line, const struct party *gone)
 {
 	enum cp_sccp_lamp mode = CP_SCCP_LAMP_OFF;
+	enum remote_state remote;
 
 	for (const struct party *p = a->parties; p != NULL; p = p->ag_next) {
 		if (p == gone || p->line != line)
@@ -89,12 +97,19 @@ static void lamp(const struct agent *a, uint32_t line, const struct party *gone)
 		else if (mode == CP_SCCP_LAMP_OFF)
 			mode = CP_SCCP_LAMP_WINK;
 	}
+	if (mode == CP_SCCP_LAMP_OFF && (remote = shared_lamp(a, line)) != REMOTE_NONE)
+		mode = remote == REMOTE_IN_USE ? CP_SCCP_LAMP_ON : CP_SCCP_LAMP_WINK;
 	cp_phone_lamp(a->phone, line, mode);
 }
 
-void ui_ringin(struct cp_call *call)
+void ui_lamp(const struct agent *a, uint32_t line)
 {
-	struct party *p = &call->p[1];
+	lamp(a, line, NULL);
+}
+
+void ui_ringin(struct party *p)
+{
+	struct cp_call *call = p->call;
 	struct cp_phone *phone = party_phone(p);
 	char text[48];
 
@@ -104,7 +119,7 @@ void ui_ringin(struct cp_call *call)
 	cp_phone_call_state(phone, CP_SCCP_RINGIN, p->line, p->ref);
 	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGIN, p->line, p->ref);
 	cp_phone_prompt(phone, text, 0, p->line, p->ref);
-	ui_callinfo(call, 1);
+	ui_callinfo_at(call, 1, phone, p->line);
 	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_BLINK);
 	if (agent_active(p->agent) != NULL) /* its user listens to something: a bell would be too much */
 		cp_phone_tone(phone, CP_SCCP_TONE_CALLWAITING, p->line, p->ref);
@@ -122,7 +137,7 @@ void ui_connected(struct cp_call *call, unsigned side)
 	if (side == 1 && !p->ready) {
 		cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, p->ref);
 		cp_phone_speaker(phone, true);
-		cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_ON);
+		lamp(p->agent, p->line, NULL);
 		cp_phone_planes(phone, p->line);
 	}
 	cp_phone_stop_tone(phone, p->line, p->ref);
@@ -143,6 +158,9 @@ void ui_transferred(struct cp_call *call)
 	}
 	ui_callinfo(call, 0);
 	ui_callinfo(call, 1);
+	for (struct party *f = call->forks; f != NULL; f = f->fork_next)
+		if (party_phone(f) != NULL)
+			ui_callinfo_at(call, 1, party_phone(f), f->line);
 }
 
 void ui_held(struct cp_call *call, unsigned side)
@@ -187,7 +205,12 @@ void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 
 void ui_idle(struct cp_call *call, unsigned side)
 {
-	struct party *p = &call->p[side], *rings = NULL;
+	ui_ringoff(&call->p[side]);
+}
+
+void ui_ringoff(struct party *p)
+{
+	struct party *rings = NULL;
 	struct cp_phone *phone = party_phone(p);
 	bool busy = false;
 

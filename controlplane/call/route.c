@@ -25,14 +25,12 @@ uint8_t route_suite(const struct cp_phone *phone)
 	return dev != NULL && dev->suite != DP_SRTP_NONE ? dev->suite : DP_AES_CM_128_HMAC_SHA1_32;
 }
 
-void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line)
+void route_fill_party(struct party *p, struct agent *a, uint32_t line)
 {
-	struct party *p = &call->p[side];
 	const struct cp_device *dev = cp_phone_device(a->phone);
 
 	p->kind = PARTY_PHONE;
-	p->ref = call->ref;
-	p->stream = (uint8_t)side;
+	p->ref = p->call->ref;
 	p->line = line;
 	agent_enter(a, p);
 	snprintf(p->name, sizeof(p->name), "%s", a->name);
@@ -42,6 +40,19 @@ void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t l
 	p->untrusted = (cp_devtype_find(dev != NULL ? dev->model : "", cp_phone_type(a->phone))->flags & CP_DT_TRUSTED) == 0;
 	p->signal_auth = cp_phone_security(a->phone) != CP_PHONE_NONSECURE;
 	p->signal_enc = cp_phone_security(a->phone) == CP_PHONE_ENCRYPTED;
+}
+
+void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line)
+{
+	call->p[side].stream = (uint8_t)side;
+	route_fill_party(&call->p[side], a, line);
+}
+
+bool route_srtp(const struct party *p)
+{
+	const struct cp_phone *phone = party_phone(p);
+
+	return p->kind == PARTY_PHONE ? phone != NULL && cp_phone_srtp(phone) : p->suite != DP_SRTP_NONE;
 }
 
 /* RFC 2833 events, if both can: a gateway says in its answer whether it does. */
@@ -54,50 +65,81 @@ static void events_between(struct party *a, struct party *b)
 	b->event_pt = both && b->kind == PARTY_PHONE ? EVENT_PT : 0;
 }
 
+enum route_no route_terms(const struct cp_call *call, const struct party *pb, struct route_terms *ret)
+{
+	const struct cp_calls *calls = call->calls;
+	const struct party *pa = &call->p[0];
+	const struct cp_phone *a = party_phone(pa), *b = party_phone(pb);
+
+	if (b == NULL)
+		return ROUTE_NOT_REGISTERED;
+	/* A caller that has a codec already was handed over, and is not asked again. */
+	ret->codec = a != NULL && pa->codec == 0 ? common_codec(a, b) : cp_phone_has_codec(b, pa->codec) ? pa->codec :
+			     a != NULL							 ? common_codec(a, b) : 0;
+	if (ret->codec == 0)
+		return ROUTE_NO_CODEC;
+	ret->secure = route_srtp(pa) && route_srtp(pb);
+	if (!ret->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
+		return ROUTE_NOT_ENCRYPTED;
+	ret->direct = a != NULL && pa->ref == call->ref && policy_direct(calls, pa, pb) && cp_phone_peer(a)->family == cp_phone_peer(b)->family &&
+		      (!ret->secure || route_suite(a) == route_suite(b));
+	return ROUTE_OK;
+}
+
+enum route_no route_agree(struct cp_call *call)
+{
+	struct party *pa = &call->p[0], *pb = &call->p[1];
+	struct route_terms terms;
+	enum route_no no = route_terms(call, pb, &terms);
+
+	if (no != ROUTE_OK)
+		return no;
+	pa->codec = pb->codec = terms.codec;
+	call->secure = terms.secure;
+	call->direct = terms.direct;
+	if (party_phone(pa) != NULL)
+		events_between(pa, pb);
+	return terms.direct || legs_take(call) == 0 ? ROUTE_OK : ROUTE_NO_PORT;
+}
+
+void route_refuse(struct cp_call *call, enum route_no no)
+{
+	static const struct {
+		enum cp_sccp_state state;
+		enum cp_sccp_tone tone;
+		const char *text;
+		unsigned cause; /* 0: as the state says */
+	} says[] = {
+		[ROUTE_OK] = {CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Not registered", CP_Q850_ABSENT},
+		[ROUTE_NOT_REGISTERED] = {CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Not registered", CP_Q850_ABSENT},
+		[ROUTE_NOT_ENCRYPTED] = {CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted", CP_Q850_NO_BEARER},
+		[ROUTE_NO_CODEC] = {CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec", CP_Q850_INCOMPATIBLE},
+		[ROUTE_BUSY] = {CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, "Busy", 0},
+		[ROUTE_NO_PORT] = {CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port", CP_Q850_NO_RESOURCE},
+	};
+
+	if (says[no].cause != 0)
+		call_cause(call, says[no].cause);
+	call_fail(call, says[no].state, says[no].tone, says[no].text);
+}
+
+/* All phones that have the number, and are not busy, ring. What the caller is told otherwise: the best reason of all. */
 static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
 {
-	struct cp_calls *calls = call->calls;
-	struct agent *b = agent_find(calls, to->device->name, false);
-	struct party *pa = &call->p[0], *pb = &call->p[1];
-	unsigned line;
-	int rc;
+	const char *number = to->device->lines[to->line - 1].number;
+	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
+	unsigned n = cp_dir_line_devices(call->calls->env.store, number, place);
+	enum route_no worst = ROUTE_OK;
 
-	if (b == NULL || b->phone == NULL) {
-		call_fail(call_cause(call, CP_Q850_ABSENT), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Not registered");
-		return;
+	for (unsigned i = 0; i < n; i++) {
+		enum route_no no = ring_add(call, place[i].device->name, number);
+
+		worst = no > worst ? no : worst;
 	}
-	line = cp_phone_find_line(b->phone, call->digits);
-	if (line == 0 || b == pa->agent || agent_line_calls(b, line) >= calls->env.cfg->calls.busy_trigger) {
-		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, "Busy");
-		return;
-	}
-	pa->codec = pb->codec = common_codec(pa->agent->phone, b->phone);
-	if (pa->codec == 0) {
-		call_fail(call_cause(call, CP_Q850_INCOMPATIBLE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
-		return;
-	}
-	route_fill(call, 1, b, line);
-	call->secure = cp_phone_srtp(pa->agent->phone) && cp_phone_srtp(b->phone);
-	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
-		party_clear(call, 1);
-		call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
-		return;
-	}
-	events_between(pa, pb);
-	call->direct = policy_direct(calls, pa, pb) &&
-		       cp_phone_peer(pa->agent->phone)->family == cp_phone_peer(b->phone)->family &&
-		       (!call->secure || route_suite(pa->agent->phone) == route_suite(b->phone));
-	rc = call->direct ? 0 : legs_take(call);
-	if (rc < 0) {
-		party_clear(call, 1);
-		call_fail(call_cause(call, CP_Q850_NO_RESOURCE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
-		return;
-	}
-	call->state = CALL_ALERTING;
-	ui_proceeding(call);
-	ui_ringin(call);
-	ui_ringout(call);
-	call_timer(call, calls->env.cfg->mgcp.answer_s * 1000u);
+	if (call->forks != NULL)
+		worst = ring_begin(call);
+	if (call->state != CALL_ALERTING)
+		route_refuse(call, worst);
 }
 
 static bool endpoint_used(struct cp_calls *calls, const char *gateway, const char *endpoint)

@@ -40,7 +40,7 @@ int transfer_begin(struct party *p, const char **why)
 
 /* Media of this party, if it has any, is stopped; its leg and its keys are gone. A gateway goes on sending to a port that nobody
  * listens at, until it is told of the new one. */
-static void unplug(struct party *p)
+void party_unplug(struct party *p)
 {
 	struct cp_call *call = p->call;
 
@@ -69,7 +69,7 @@ static void leave(struct party *p)
 	p->tries = 0;
 }
 
-static bool busy(const struct cp_call *call)
+bool call_busy(const struct cp_call *call)
 {
 	for (unsigned s = 0; s < 2; s++)
 		if (call->p[s].rekeying || call->p[s].resuming)
@@ -77,23 +77,30 @@ static bool busy(const struct cp_call *call)
 	return call->pending > 0 || call->rekey_fn != NULL;
 }
 
-static bool can_srtp(const struct party *p)
+/* A codec that both can use, without anything in between that could translate. 'had': who had that place, and what it used. */
+uint32_t party_codec(const struct party *stays, const struct cp_phone *moves, const struct party *had)
 {
-	const struct cp_phone *phone = party_phone(p);
-
-	return p->kind == PARTY_PHONE ? phone != NULL && cp_phone_srtp(phone) : p->suite != DP_SRTP_NONE;
-}
-
-/* A codec that both can use, without anything in between that could translate. 0: none. */
-static uint32_t codec_between(const struct party *stays, const struct party *moves)
-{
-	const struct cp_phone *phone = party_phone(moves);
-
-	if (stays->codec == moves->codec)
-		return stays->codec;
-	if (moves->kind == PARTY_PHONE && phone != NULL && cp_phone_has_codec(phone, stays->codec))
+	if (moves == NULL ? stays->codec == had->codec : cp_phone_has_codec(moves, stays->codec))
 		return stays->codec;
 	return 0;
+}
+
+static uint32_t codec_between(const struct party *stays, const struct party *moves)
+{
+	return stays->codec == moves->codec ? stays->codec : party_codec(stays, party_phone(moves), moves);
+}
+
+int party_replug(struct cp_call *call, unsigned at)
+{
+	struct party *stays = &call->p[at];
+
+	if (!call->direct)
+		return legs_take_beside(call, 1 - at);
+	call->direct = false;
+	party_unplug(stays);
+	if (stays->kind == PARTY_PHONE)
+		stays->suite = call->secure && party_phone(stays) != NULL ? route_suite(party_phone(stays)) : DP_SRTP_NONE;
+	return legs_take(call);
 }
 
 /* Both talk: what stays keeps its leg, its keys and its stream. */
@@ -102,7 +109,7 @@ static int join(struct party *held, struct party *talks, const char **why)
 	struct cp_call *call = held->call, *other = talks->call;
 	unsigned at = side_of(held), from = 1 - side_of(talks);
 	struct party *stays = &call->p[1 - at], *moves = &other->p[from];
-	bool secure = can_srtp(stays) && can_srtp(moves);
+	bool secure = route_srtp(stays) && route_srtp(moves);
 	uint32_t codec = codec_between(stays, moves);
 	char by[DIGITS_MAX + 1];
 
@@ -118,7 +125,7 @@ static int join(struct party *held, struct party *talks, const char **why)
 	cdr_split(call, NULL, call);
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", talks->number);
-	unplug(moves);
+	party_unplug(moves);
 	leave(talks);
 	leave(held);
 	party_move(call, at, other, from);
@@ -128,16 +135,8 @@ static int join(struct party *held, struct party *talks, const char **why)
 	moves->suite = !secure ? DP_SRTP_NONE : moves->kind == PARTY_PHONE ? route_suite(party_phone(moves)) : moves->suite;
 	call->secure = secure;
 	call->joined = other;
-	if (call->direct) {
-		call->direct = false;
-		unplug(stays);
-		if (stays->kind == PARTY_PHONE)
-			stays->suite = secure && party_phone(stays) != NULL ? route_suite(party_phone(stays)) : DP_SRTP_NONE;
-		if (legs_take(call) < 0)
-			goto no_port;
-	} else if (legs_take_beside(call, at) < 0) {
+	if (party_replug(call, 1 - at) < 0)
 		goto no_port;
-	}
 	cfg_log(CFG_LOG_INFO, "call-joined", "call=%u from=%s to=%s was=%u", call->ref, cfg_q(call->p[0].number),
 		cfg_q(call->p[1].number), other->ref);
 	call_connect(call);
@@ -160,7 +159,7 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	if (codec == 0)
 		return -EPROTO;
 	*why = "one of the two cannot encrypt";
-	if (!(can_srtp(moves) && can_srtp(rings)) && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
+	if (!(route_srtp(moves) && route_srtp(rings)) && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
 		return -EACCES;
 	*why = "its media goes to a gateway directly";
 	if (call->direct && rings->kind == PARTY_GATEWAY)
@@ -168,14 +167,14 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	cdr_split(call, NULL, call);
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", dials->number);
-	unplug(moves);
+	party_unplug(moves);
 	leave(held);
 	leave(dials);
 	party_move(call, 0, other, from);
 	cdr_restart(call, CP_CDR_TRANSFER, by);
 	moves = &call->p[0];
 	moves->codec = codec;
-	call->secure = call->secure && can_srtp(moves);
+	call->secure = call->secure && route_srtp(moves);
 	if (call->direct) {
 		call->direct = false;
 		if (legs_take(call) < 0)
@@ -212,9 +211,11 @@ int transfer_finish(struct party *p, const char **why)
 	if (held == NULL || held->call->state != CALL_CONNECTED)
 		return -ENOENT;
 	*why = "a call is just being set up";
-	if (busy(p->call) || busy(held->call))
+	if (call_busy(p->call) || call_busy(held->call))
 		return -EBUSY;
 	*why = "both others are the same phone";
+	if (p->call->state == CALL_ALERTING && held->call->p[1 - side_of(held)].agent != NULL)
+		ring_without(p->call, held->call->p[1 - side_of(held)].agent); /* at the others of a shared line it may ring on */
 	if (same_device(held, p))
 		return -EPROTO;
 	if (p->call->state == CALL_ALERTING && p == &p->call->p[0])

@@ -9,18 +9,19 @@
 
 /*
  * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; nn
- * equals the event for these. Sets name keys by their place in this table, counted from 1.
+ * equals the event for these, but for Barge, which has its text. Sets name keys by their place in this table, counted from 1.
  */
 static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER,
-                                   CP_SCCP_KEY_HOLD,    CP_SCCP_KEY_RESUME,  CP_SCCP_KEY_TRANSFER};
-enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER };
+                                   CP_SCCP_KEY_HOLD,    CP_SCCP_KEY_RESUME,  CP_SCCP_KEY_TRANSFER,
+                                   CP_SCCP_KEY_BARGE};
+enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_BARGE };
 
 static const uint8_t softkey_sets[][4] = {
 	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL},  [CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER},
 	[CP_SCCP_KEYS_HOLD] = {K_RESUME, K_NEWCALL, K_TRANSFER},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
 	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
 	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},  [CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
-	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER},
+	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER}, [CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_NEWCALL},
 };
 #define SETS ((uint32_t)(sizeof(softkey_sets) / sizeof(softkey_sets[0])))
 
@@ -98,9 +99,13 @@ size_t cp_sccp_build_softkey_template(uint8_t *buf, unsigned ver)
 	cp_w_u32(&w, sizeof(softkeys));
 	cp_w_u32(&w, sizeof(softkeys));
 	for (size_t i = 0; i < sizeof(softkeys); i++) {
-		cp_w_u8(&w, 0x80);
-		cp_w_u8(&w, softkeys[i]);
-		cp_w_zero(&w, 14);
+		if (softkeys[i] == CP_SCCP_KEY_BARGE) {
+			cp_w_fixed(&w, "Barge", 16);
+		} else {
+			cp_w_u8(&w, 0x80);
+			cp_w_u8(&w, softkeys[i]);
+			cp_w_zero(&w, 14);
+		}
 		cp_w_u32(&w, softkeys[i]);
 	}
 	return cp_sccp_end(&w);

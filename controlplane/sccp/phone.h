@@ -49,6 +49,7 @@ enum cp_sccp_state {
 	CP_SCCP_CALLWAITING = 9,
 	CP_SCCP_TRANSFER = 10,
 	CP_SCCP_PROCEED = 12,
+	CP_SCCP_REMOTE = 13, /* in use at another phone of a shared line */
 	CP_SCCP_INVALID_NUMBER = 14,
 };
 
@@ -92,6 +93,7 @@ enum cp_sccp_keyset {
 	CP_SCCP_KEYS_DIGITS = 6,
 	CP_SCCP_KEYS_CONFERENCE = 7,
 	CP_SCCP_KEYS_RINGOUT = 8,
+	CP_SCCP_KEYS_REMOTE = 10,
 };
 
 /* Soft key events, given to ops.softkey(). */
@@ -103,6 +105,8 @@ enum cp_sccp_softkey {
 	CP_SCCP_KEY_ENDCALL = 9,
 	CP_SCCP_KEY_RESUME = 10,
 	CP_SCCP_KEY_ANSWER = 11,
+	CP_SCCP_KEY_BARGE = 21,
+	CP_SCCP_KEY_CBARGE = 33,
 };
 
 enum cp_sccp_codec {

@@ -326,14 +326,21 @@ static inline void synced(int rc)
 	stored = 0;
 }
 
-static inline void add_device(const char *name, const char *number)
+static inline void add_device_shared(const char *name, const char *number, bool shared)
 {
 	struct cp_line line = {0};
 	struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line, .line_cnt = 1};
+	struct cp_dir_ctx x = dir_ctx;
 
+	x.shared = shared;
 	strcpy(d.name, name);
 	strcpy(line.number, number);
-	synced(cp_dir_device_put(w.store, &d, false, &dir_ctx));
+	synced(cp_dir_device_put(w.store, &d, false, &x));
+}
+
+static inline void add_device(const char *name, const char *number)
+{
+	add_device_shared(name, number, false);
 }
 
 static inline void add_gateway(uint32_t flags, bool replace)

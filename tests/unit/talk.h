@@ -34,6 +34,22 @@ static inline uint32_t talk(struct cp_phone *from, struct cp_phone *to)
 	return ref;
 }
 
+static inline void same_key_never(const struct cp_phone_media *a, const struct cp_phone_media *b)
+{
+	CU_ASSERT_NOT_EQUAL(memcmp(a->key, b->key, sizeof(a->key)), 0);
+	CU_ASSERT_NOT_EQUAL(memcmp(a->salt, b->salt, sizeof(a->salt)), 0);
+}
+
+static inline const struct dp_leg_set *last_leg(uint32_t leg_id)
+{
+	const struct dp_leg_set *found = NULL;
+
+	for (unsigned i = 0; i < w.fake.n; i++)
+		if (w.fake.log[i].hdr.type == DP_MSG_LEG_SET && w.fake.log[i].leg.leg_id == leg_id)
+			found = &w.fake.log[i].leg;
+	return found;
+}
+
 #define CDRS 32
 struct cdr_list {
 	unsigned n;

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 #define PHONES 50
+#define LINE(i) ((i) < 30 ? (i) : (i) / 4 * 4) /* the later ones share lines, four by four */
 
-static struct cp_phone ph[PHONES];
+static struct cp_phone ph[PHONES + 2];
 static bool registered[PHONES];
 static unsigned kind[PHONES]; /* 0 encrypted, 1 authenticated, 2 non-secure, 3 encrypted but of a type that is not trusted */
 static uint64_t rng;
@@ -60,6 +61,22 @@ static int index_of(const char *name)
 	return sscanf(name, "SEP0000000B%4u", &n) == 1 && n < PHONES ? (int)n : -1;
 }
 
+/* Phones of its line that are not in a call, and are shown it. */
+static bool shown_too_much(const struct party *p, enum cp_security allowed)
+{
+	int k = index_of(p->name);
+
+	for (unsigned i = 0; k >= 0 && i < PHONES; i++) {
+		const struct agent *a = agent_find(w.calls, ph[i].name, false);
+
+		if (LINE(i) != LINE((unsigned)k) || i == (unsigned)k || a == NULL || a->phone == NULL || agent_party(a, p->ref) != NULL)
+			continue;
+		if (ph[i].info_ref == p->ref && !ph[i].dead && (enum cp_security)ph[i].security > allowed)
+			return true;
+	}
+	return false;
+}
+
 /* The best that a phone of this kind can take part in. */
 static enum cp_security best(const struct party *p)
 {
@@ -83,7 +100,7 @@ static unsigned broken;
 		}                                                                    \
 	} while (0)
 
-static unsigned step_now;
+static unsigned step_now, forks, elsewhere;
 
 /* --- every call that was made has one last record, and what was split says where it went --- */
 
@@ -169,6 +186,13 @@ static void look_at_calls(void)
 				HOLDS(p->agent != NULL && agent_party(p->agent, p->ref) == p);
 			HOLDS(p->kind != PARTY_GATEWAY || p->in_index);
 		}
+		HOLDS(c->forks == NULL || c->state == CALL_ALERTING);
+		for (const struct party *f = c->forks; f != NULL; f = f->fork_next) {
+			forks++;
+			HOLDS(f->fork && f->call == c && f->agent != NULL && agent_party(f->agent, f->ref) == f);
+			HOLDS(f->leg_id == NO_LEG && f->rx == NULL && f->tx == NULL && !f->media_on);
+			HOLDS(f->agent != c->p[0].agent && f->agent != c->p[1].agent && strcmp(f->number, c->p[1].number) == 0);
+		}
 		if (c->p[0].leg_id != NO_LEG && c->p[1].leg_id != NO_LEG) {
 			HOLDS(DP_LEG_SHARD(c->p[0].leg_id) == DP_LEG_SHARD(c->p[1].leg_id));
 			HOLDS(c->p[0].leg_id != c->p[1].leg_id);
@@ -182,6 +206,7 @@ static void look_at_calls(void)
 
 			if (k >= 0 && ph[k].info_ref == c->p[s].ref)
 				HOLDS((enum cp_security)ph[k].security <= allowed);
+			HOLDS(!shown_too_much(&c->p[s], allowed));
 		}
 	}
 	HOLDS(n == cp_calls_count(w.calls));
@@ -209,6 +234,14 @@ static uint32_t some_ref(struct cp_phone *p)
 
 	if (rnd(10) == 0)
 		return rnd(3) == 0 ? rnd(1000000) : 0;
+	if (rnd(3) == 0) { /* what somebody else of the line does */
+		struct agent *o = agent_find(w.calls, ph[index_of(p->name) / 4 * 4 + (int)rnd(4)].name, false);
+
+		if (o != NULL && o->parties != NULL) {
+			elsewhere++;
+			return o->parties->ref;
+		}
+	}
 	for (unsigned n = rnd(4); n > 0 && q != NULL && q->ag_next != NULL; n--)
 		q = q->ag_next;
 	return q != NULL ? q->ref : 0;
@@ -241,7 +274,7 @@ static void dial_some(struct cp_phone *p)
 	else if (rnd(30) == 0)
 		snprintf(number, sizeof(number), "5");
 	else
-		snprintf(number, sizeof(number), "3%03u", rnd(PHONES));
+		snprintf(number, sizeof(number), "3%03u", LINE(rnd(PHONES)));
 	cp_calls_phone_ops.enbloc(w.calls, p, number, 1);
 }
 
@@ -356,6 +389,7 @@ static void test_random(void)
 	w.say[DP_MGCP_MDCX].sdp = true;
 	w.no_record = true; /* the check that goes with it is test_call's */
 	quiet = dir_ctx;
+	quiet.shared = true;
 	for (unsigned i = 0; i < PHONES; i++) {
 		struct cp_line line = {0};
 		struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line, .line_cnt = 1};
@@ -363,7 +397,7 @@ static void test_random(void)
 
 		kind[i] = i % 6 < 3 ? 0 : i % 6 - 2;
 		snprintf(d.name, sizeof(d.name), "SEP0000000B%04u", i);
-		snprintf(number, sizeof(number), "3%03u", i);
+		snprintf(number, sizeof(number), "3%03u", LINE(i));
 		snprintf(line.number, sizeof(line.number), "%s", number);
 		if (kind[i] == 3)
 			snprintf(d.model, sizeof(d.model), "ACME");
@@ -403,6 +437,8 @@ static void test_random(void)
 		rest();
 		w.todo_cnt = w.todo_done = 0;
 	}
+	printf("%u rang beside others, %u keys were pressed for somebody else's call\n", forks, elsewhere);
+	CU_ASSERT_TRUE(forks > steps / 100 && elsewhere > steps / 100);
 	printf("%llu calls, %llu of them connected, %u keys, %u of them twice\n", (unsigned long long)w.calls->total,
 	       (unsigned long long)(w.calls->completed[1] + w.calls->completed[2] + w.calls->completed[3]), seen_cnt, twice);
 	CU_ASSERT_TRUE(w.calls->total > steps / 150);

@@ -12,22 +12,6 @@ static void begin(void)
 	rest();
 }
 
-static void same_key_never(const struct cp_phone_media *a, const struct cp_phone_media *b)
-{
-	CU_ASSERT_NOT_EQUAL(memcmp(a->key, b->key, sizeof(a->key)), 0);
-	CU_ASSERT_NOT_EQUAL(memcmp(a->salt, b->salt, sizeof(a->salt)), 0);
-}
-
-static const struct dp_leg_set *last_leg(uint32_t leg_id)
-{
-	const struct dp_leg_set *found = NULL;
-
-	for (unsigned i = 0; i < w.fake.n; i++)
-		if (w.fake.log[i].hdr.type == DP_MSG_LEG_SET && w.fake.log[i].leg.leg_id == leg_id)
-			found = &w.fake.log[i].leg;
-	return found;
-}
-
 static void test_hold_and_resume(void)
 {
 	struct cp_phone_media orc, smt;
