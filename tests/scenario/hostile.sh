@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 # A call is up and speech flows while hostile.py works on every door: SCCP in clear and in TLS, broken TLS, RTP and RTCP
-# garbage and replays, ESP and MGCP, malformed frames, local sockets. Counters and rate-limited log lines must tell; nothing
+# 2,000 malformed SCCP messages with a probe behind each, garbage and replays, ESP and MGCP, malformed frames, local sockets. Counters and rate-limited log lines must tell; nothing
 # else may change: no packet lost, audio equal, same calls, registrations, SAs, same processes, memory bounded.
 # As root. RAVELIN_BUILD: build directory (default: build/ of this repository). Exit 0 or 1.
 set -u
@@ -111,6 +111,11 @@ T0=$(date +%s)
 h tls "$NS_PHONE" tls 10.77.1.1 2000 2443 --stranger "$WORK/stranger.pem" --victim $PHONE --handshake $HANDSHAKE
 h sccp "$NS_PHONE" sccp 10.77.1.1 2000 --victim $PHONE
 h sccp-tls "$NS_PHONE" sccp 10.77.1.1 2443 --cert "$WORK/$BAD.pem" --name $BAD --victim $PHONE --callref "$CALLREF" 0 1
+MESSAGES=$([ "${RAVELIN_FULL:-0}" = 1 ] && echo 10000 || echo 2000)
+check "$MESSAGES malformed SCCP messages: a probe was answered behind each" eval "ip netns exec $NS_PHONE timeout 500 /usr/bin/python3 \
+	$here/sccp_malformed.py --host 10.77.1.1 --cert $WORK/$BAD.pem --name $BAD --count $MESSAGES >$WORK/malformed.json 2>$WORK/malformed.err ||
+	{ cat $WORK/malformed.json $WORK/malformed.err; false; }"
+say "        $(jq -r '.sent | to_entries | map("\(.value) \(.key)") | join(", ")' "$WORK/malformed.json" 2>/dev/null)"
 h replay "$NS_PHONE" media phone0 "$WORK/seen-phone.pcap" 10.77.1.2 --part replay
 h media "$NS_PHONE" media phone0 "$WORK/seen-phone.pcap" 10.77.1.2 --part garbage
 h esp "$NS_GW" esp gw0 "$WORK/seen-gw.pcap" 10.77.2.2
@@ -142,7 +147,7 @@ for c in "auth 400" "replay 200" "stale 400" "rtp_malformed 50" "rtcp_malformed 
 	set -- $c
 	check "dropped as $1, at least $2 more" moved "$2" "$(drop "$1")"
 done
-check "SCCP: malformed" moved 60 .sccp.malformed
+check "SCCP: malformed" moved 300 .sccp.malformed
 check "SCCP: before registration" moved 100 .sccp.early
 check "SCCP: bad lengths ended connections" moved 16 '.sccp.net.closed["bad-frame"]'
 check "TLS on the clear port" moved 3 .sccp.net.tls_on_clear
