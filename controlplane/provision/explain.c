@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "admin/admin.h"
+#include "alarm.h"
 #include "app.h"
 #include "enrol/enrol.h"
 #include "internal.h"
@@ -322,6 +323,29 @@ static void held_free(struct held *h)
 	cp_file_put(h->file);
 }
 
+struct standing {
+	const char *device;
+	json_t *list;
+};
+
+static void of_device(void *ctx, const struct cp_alarm *a)
+{
+	const struct standing *s = ctx;
+
+	if (strcmp(a->subject, s->device) == 0)
+		json_array_append_new(s->list, json_pack("{s:s,s:s}", "alarm", a->id, "text", a->text));
+}
+
+/* What stands against it: each with address, reason and remedy. */
+static json_t *alarms_of(const struct cp_app *app, const char *device)
+{
+	struct standing s = {device, json_array()};
+
+	if (app->alarms != NULL)
+		cp_alarm_each(app->alarms, of_device, &s);
+	return s.list;
+}
+
 static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", NULL};
@@ -368,6 +392,7 @@ static void explain(void *ctx, struct cp_admin_req *req, const json_t *args)
 	warnings = cp_warnings(app->store, CP_WARN_DEVICE, name);
 	if (warnings != NULL)
 		json_object_set_new(all, "warnings", warnings);
+	json_object_set_new(all, "alarms", alarms_of(app, name));
 	cp_admin_reply(req, all);
 	held_free(&ctl);
 	held_free(&itl);

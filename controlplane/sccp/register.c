@@ -336,8 +336,9 @@ static void done(struct cp_phone *p, const struct cp_sccp_register *reg, const s
 	s->stats.registered[sec]++;
 	p->link->authed(p->io);
 	for (int i = 0; i < CP_SCCP_REF_MAX; i++)
-		if (i != CP_SCCP_REF_NONSECURE_TLS)
+		if (i != CP_SCCP_REF_NONSECURE_TLS && i != p->said_what) /* what it has just said of itself stands */
 			s->o.alarm(s->o.ctx, cp_sccp_refusal_id((enum cp_sccp_refusal)i), p->name, NULL);
+	p->said_what = CP_SCCP_REF_MAX; /* until it says it again, or registers anew without */
 	if (p->peer.tls) /* what its address had been refused for, when it had no name to go by */
 		cp_sccp_vouch(s, &p->peer.addr);
 	if (p->peer.tls && sec == CP_PHONE_NONSECURE)

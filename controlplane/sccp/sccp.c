@@ -14,6 +14,7 @@
 #include "devtype.h"
 #include "log.h"
 #include "net/show.h"
+#include "phonealarm.h"
 #include "resets.h"
 #include "session.h"
 
@@ -63,6 +64,10 @@ static const struct {
 	[CP_SCCP_REF_INCOMPATIBLE] = {"sccp-tls-incompatible", "", "update its firmware, or sccp.legacy_tls: true for 79xx phones"},
 	[CP_SCCP_REF_DUPLICATE] = {"sccp-duplicate", "Registered elsewhere",
 				   "find out which of the two addresses is the phone's; sccp.duplicate: evict lets the last one in"},
+	[CP_SCCP_REF_PHONE_TFTP] = {"phone-tftp-not-authorized", "",
+				    "look at the DHCP server's addresses, or name that server in the CTL (ravelinctl ctl tftp add)"},
+	[CP_SCCP_REF_PHONE_FILE] = {"phone-file-auth", "",
+				    "ravelinctl explain: what it holds and who signs; if its lists are broken, erase them at the phone, then ravelinctl trust forget"},
 	[CP_SCCP_REF_NONSECURE_TLS] = {"sccp-tls-nonsecure", "", "reset it, so that it loads its file; or give it a secure mode"},
 };
 
@@ -415,7 +420,7 @@ static const char *sec_name(unsigned sec)
 /* Outside bytes may not be UTF-8, which JSON text must be. */
 static json_t *outside(const char *s)
 {
-	char clean[64];
+	char clean[96];
 	size_t n = 0;
 
 	for (; s[n] != '\0' && n < sizeof(clean) - 1; n++)
@@ -453,6 +458,8 @@ json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 		json_object_set_new(o, "type", json_integer(p->type));
 		json_object_set_new(o, "load", outside(p->load));
 		json_object_set_new(o, "trust", json_string(cp_devtype_trust_text(cp_devtype_find(dev != NULL ? dev->model : "", p->type))));
+		json_object_set_new(o, "last_alarm", p->said != NULL ? outside(p->said) : json_null());
+		json_object_set_new(o, "last_alarm_reason", p->said_number >= 0 ? json_string(cp_phone_alarm_reason(p->said_number)) : json_null());
 		json_object_set_new(o, "lines", lines);
 		json_object_set_new(o, "codecs", codecs);
 		json_object_set_new(o, "registered_s",

@@ -18,6 +18,7 @@
  * - sccp-tls-weak: encrypted device with a suite that does not encrypt (004c:TR-03)
  * - sccp-tls-incompatible: TLS, no version or cipher in common; the handshake fails (004c:TR-03)
  * - sccp-tls-nonsecure: non-secure device over TLS, its own certificate: accepted as non-secure (004c:TR-01)
+ * - phone-tftp-not-authorized, phone-file-auth: what the phone itself says in an Alarm message (004c:TR-04, TR-05)
  * - sccp-duplicate: another one of this name is registered, and has just shown that it is there
  *
  * The subject of an alarm is a device name only if such a device exists, else the address it came
@@ -62,7 +63,9 @@ enum cp_sccp_refusal {
 	CP_SCCP_REF_MIC,
 	CP_SCCP_REF_INCOMPATIBLE,
 	CP_SCCP_REF_DUPLICATE,
-	CP_SCCP_REF_NONSECURE_TLS, /* alarm only */
+	CP_SCCP_REF_NONSECURE_TLS, /* alarm only, as are these, which a phone raises itself */
+	CP_SCCP_REF_PHONE_TFTP,
+	CP_SCCP_REF_PHONE_FILE,
 	CP_SCCP_REF_MAX
 };
 

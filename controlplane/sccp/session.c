@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "log.h"
+#include "phonealarm.h"
 
 #define STIMULUS_LINE         9
+#define SAID_MAX              80 /* bytes kept of an alarm's text */
 
 struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link *link, void *io,
                                  const struct cp_sccp_peer *peer)
@@ -22,6 +24,8 @@ struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link
 	p->io = io;
 	p->peer = *peer;
 	p->ver = 3;
+	p->said_number = -1;
+	p->said_what = CP_SCCP_REF_MAX;
 	return p;
 }
 
@@ -58,6 +62,7 @@ void cp_session_closed(struct cp_phone *p, enum cp_phone_gone why)
 	cp_session_gone(p, why);
 	cp_session_tap_gone(p);
 	free(p->lines);
+	free(p->said);
 	free(p);
 }
 
@@ -225,6 +230,34 @@ static void registered_frame(struct cp_phone *p, const struct cp_sccp_frame *f)
 	}
 }
 
+/*
+ * What it says of itself: kept for show registrations; the two of the documents are alarms (004c:TR-04, TR-05). Who it is: as registered,
+ * as its certificate says, or else as it says.
+ */
+static void alarm_said(struct cp_phone *p, const char *text, size_t len)
+{
+	struct cp_sccp *s = p->sccp;
+	struct cp_phone_alarm a;
+	char name[CP_DEVICE_NAME_MAX] = "", detail[128];
+	const char *who;
+
+	cp_phone_alarm_parse(text, len, &a);
+	free(p->said);
+	p->said = strndup(text, len < SAID_MAX ? len : SAID_MAX);
+	p->said_number = (int16_t)(a.number <= INT16_MAX ? a.number : -1);
+	if (a.kind == CP_PHONE_ALARM_OTHER)
+		return;
+	if (p->name[0] == '\0' && (p->peer.cert == NULL || s->o.cert_name(p->peer.cert, name) != 0))
+		name[0] = '\0';
+	who = p->name[0] != '\0' ? p->name : name[0] != '\0' ? name : a.device[0] != '\0' ? a.device : NULL;
+	if (a.kind == CP_PHONE_ALARM_TFTP)
+		snprintf(detail, sizeof(detail), "its CTL does not name the file server %s", a.server[0] != '\0' ? a.server : "it was told of");
+	else
+		snprintf(detail, sizeof(detail), "it does not believe a file's signature, or its list is broken");
+	p->said_what = a.kind == CP_PHONE_ALARM_TFTP ? CP_SCCP_REF_PHONE_TFTP : CP_SCCP_REF_PHONE_FILE;
+	cp_sccp_refuse(s, (enum cp_sccp_refusal)p->said_what, who, &p->peer.addr, detail);
+}
+
 static void on_alarm(struct cp_phone *p, const struct cp_sccp_frame *f)
 {
 	struct cp_sccp_alarm a;
@@ -233,18 +266,18 @@ static void on_alarm(struct cp_phone *p, const struct cp_sccp_frame *f)
 	cfg_addr_print(&p->peer.addr, from, sizeof(from));
 	p->sccp->stats.phone_alarms++;
 	if (f->id == CP_SCCP_XML_ALARM) {
-		cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s xml=%s", from,
-		                cfg_q(p->name),
-		                cfg_qn(text, sizeof(text), (const char *)f->body, f->len));
+		alarm_said(p, (const char *)f->body, f->len);
+		cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s reason=%s xml=%s", from, cfg_q(p->name),
+		                cfg_q(cp_phone_alarm_reason(p->said_number)), cfg_qn(text, sizeof(text), (const char *)f->body, f->len));
 		return;
 	}
 	if (cp_sccp_parse_alarm(f, &a) != 0) {
 		cp_session_malformed(p, f);
 		return;
 	}
-	cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm",
-	                "from=%s device=%s severity=%u text=%s p1=%u p2=%u", from, cfg_q(p->name),
-	                (unsigned)a.severity, cfg_q(a.text), (unsigned)a.param1,
+	alarm_said(p, a.text, strlen(a.text));
+	cfg_log_limited(CFG_LOG_NOTICE, "phone-alarm", "from=%s device=%s severity=%u text=%s reason=%s p1=%u p2=%u", from, cfg_q(p->name),
+	                (unsigned)a.severity, cfg_q(a.text), cfg_q(cp_phone_alarm_reason(p->said_number)), (unsigned)a.param1,
 	                (unsigned)a.param2);
 }
 

@@ -49,6 +49,7 @@ struct cp_phone {
 	uint64_t hold_until_ms;
 	struct cp_sccp_peer peer;
 	struct cp_line *lines;
+	char *said;     /* text of its last Alarm; NULL: none */
 	uint32_t type;  /* as the phone said */
 	uint32_t boot;  /* cp_reset_digest() of the record it registered with */
 	uint16_t early; /* frames before registration */
@@ -58,6 +59,8 @@ struct cp_phone {
 	uint8_t features[3];
 	uint8_t line_cnt;
 	uint8_t cap_cnt;
+	int16_t said_number; /* reason number in it; -1 */
+	uint8_t said_what;   /* enum cp_sccp_refusal that it raised itself; CP_SCCP_REF_MAX: none */
 	uint8_t reset_due; /* type of the Reset message that it waits for; 0: none */
 	uint8_t hold_why;  /* enum cp_session_hold */
 	bool token;  /* its place among those who may register now is taken */

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# A call is up and speech flows while hostile.py works on every door: SCCP in clear and in TLS, broken TLS, RTP and RTCP
-# 2,000 malformed SCCP messages with a probe behind each, garbage and replays, ESP and MGCP, malformed frames, local sockets. Counters and rate-limited log lines must tell; nothing
-# else may change: no packet lost, audio equal, same calls, registrations, SAs, same processes, memory bounded.
+# A call is up and speech flows while hostile.py works on every door: SCCP in clear and in TLS, 2,000 malformed messages with a
+# probe behind each (RAVELIN_FULL: 10,000), broken TLS, RTP and RTCP garbage and replays, ESP and MGCP, malformed frames, local
+# sockets. Counters and rate-limited log lines must tell; nothing else may change: no packet lost, audio equal, same calls, registrations, SAs, same processes, memory bounded.
 # As root. RAVELIN_BUILD: build directory (default: build/ of this repository). Exit 0 or 1.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

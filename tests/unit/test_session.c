@@ -4,7 +4,7 @@
  * what is raised if not, the start-up dialogue, calls up and down, keep-alive, replacement. A fake
  * link and a fake clock; no sockets.
  * Rows: 001:L316, L317, P1-100, P1-105, R-15; 004a:SRTP-04, TFTP-06; 004b:PKI-10, R-23, R-29, SEC-04 to SEC-06, SEC-09, SEC-24;
- * 004c:TR-01 to TR-03, TR-06.
+ * 004c:TR-01 to TR-06.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -904,6 +904,60 @@ static void test_show(void)
 	cp_session_closed(p, CP_GONE_CLOSED);
 }
 
+static void say_alarm(struct cp_phone *p, const char *text)
+{
+	uint8_t body[92] = {2};
+
+	memcpy(body + 4, text, strlen(text));
+	say(p, 17, CP_SCCP_ALARM, body, sizeof(body));
+}
+
+/* 004c:TR-04, TR-05: what the phone raises itself has device, address, reason, remedy; it stands while the phone goes on saying it. */
+static void test_own_alarms(void)
+{
+	static struct wire w;
+	X509 *cert = test_cert(99);
+	json_t *list, *o;
+	struct cp_phone *p;
+
+	fresh(CP_DEVICE_ENCRYPTED);
+	p = connect_phone(&w, true, true, cert); /* before it registers, its certificate says who it is */
+	say_alarm(p, "TFTP Not Authorized: 10.1.1.1");
+	CU_ASSERT_STRING_EQUAL(last_alarm, "phone-tftp-not-authorized");
+	CU_ASSERT_STRING_EQUAL(last_subject, NAME);
+	CU_ASSERT(strstr(last_text, "192.0.2.51") != NULL && strstr(last_text, "10.1.1.1") != NULL && strstr(last_text, "ctl tftp add") != NULL);
+	say_alarm(p, "TFTP Not Authorized: 10.1.1.2"); /* 004c:TR-04: twice, for two addresses */
+	CU_ASSERT(strstr(last_text, "10.1.1.2") != NULL);
+	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->refused[CP_SCCP_REF_PHONE_TFTP], 2);
+	cleared = 0;
+	say_register(p, NAME, 17);
+	CU_ASSERT_EQUAL(next_id(&w), CP_SCCP_REGISTER_ACK);
+	CU_ASSERT_EQUAL(cleared, CP_SCCP_REF_MAX - 1 /* this one stands */);
+	list = cp_sccp_show_registrations(sccp);
+	o = json_array_get(list, 0);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(o, "last_alarm")), "TFTP Not Authorized: 10.1.1.2");
+	json_decref(list);
+	cp_session_closed(p, CP_GONE_CLOSED);
+	p = connect_phone(&w, true, true, cert);
+	say_alarm(p, "14: Name=SEP000000000002 Load=x Last=cm-closed-tcp"); /* of no account */
+	cleared = raised = 0;
+	say_register(p, NAME, 17);
+	CU_ASSERT(cleared == CP_SCCP_REF_MAX && raised == 0);
+	list = cp_sccp_show_registrations(sccp);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(list, 0), "last_alarm_reason")), "we closed its connection");
+	json_decref(list);
+	cp_session_closed(p, CP_GONE_CLOSED);
+	p = connect_phone(&w, false, false, NULL); /* in clear, whom it says */
+	say_alarm(p, "Name=SEP000000000002 Load=x Last=File-Auth-Fail");
+	CU_ASSERT_STRING_EQUAL(last_alarm, "phone-file-auth");
+	CU_ASSERT_STRING_EQUAL(last_subject, "SEP000000000002");
+	say_alarm(p, "File Auth Failed");
+	CU_ASSERT_STRING_EQUAL(last_subject, "192.0.2.51");
+	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->refused[CP_SCCP_REF_PHONE_FILE], 2);
+	cp_session_closed(p, CP_GONE_CLOSED);
+	X509_free(cert);
+}
+
 static int teardown(void)
 {
 	cp_sccp_destroy(sccp);
@@ -926,6 +980,7 @@ static CU_TestInfo tests[] = {
 	{"record changes", test_record_changes},
 	{"resets, and how many a second", test_resets},
 	{"show registrations", test_show},
+	{"what phones say of themselves", test_own_alarms},
 	CU_TEST_INFO_NULL,
 };
 
