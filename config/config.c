@@ -520,6 +520,9 @@ static void do_calls(struct cfg_ctx *c, struct cfg *cfg, const struct raw_calls 
 	NUM(calls, busy_trigger, 2, 1, 200);
 	NUM(calls, cdr_max, 1000000, 0, 1000000000);
 	NUM(calls, cdr_days, 90, 0, 36500);
+	NUM(calls, interdigit_s, 4, 1, 60);
+	NUM(calls, no_answer_s, 12, 1, 300);
+	NUM(calls, forward_hops, 12, 0, 60);
 	if (c->rc == 0 && cfg->calls.busy_trigger > cfg->calls.max_per_line)
 		cfg_bad(c, "calls.busy_trigger", "%u is more than calls.max_per_line", cfg->calls.busy_trigger);
 }

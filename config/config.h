@@ -269,6 +269,9 @@ struct cfg_calls {
 	uint16_t busy_trigger;   /* 2: as many, and the next caller hears busy */
 	uint32_t cdr_max;        /* 1000000: call detail records kept, the newest; 0: all */
 	uint16_t cdr_days;       /* 90: and for so long; 0: for ever */
+	uint16_t interdigit_s;   /* 4: T302, after a digit when more could follow */
+	uint16_t no_answer_s;    /* 12: ringing until a line's no-answer number is called, unless the line says */
+	uint16_t forward_hops;   /* 12: forwards of one call */
 };
 
 struct cfg {

@@ -147,6 +147,9 @@ static const cyaml_schema_field_t calls_fields[] = {
 	TEXT(raw_calls, busy_trigger),
 	TEXT(raw_calls, cdr_max),
 	TEXT(raw_calls, cdr_days),
+	TEXT(raw_calls, interdigit_s),
+	TEXT(raw_calls, no_answer_s),
+	TEXT(raw_calls, forward_hops),
 	CYAML_FIELD_END,
 };
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "callint.h"
+#include "dial/plan.h"
 
 #define FAILED_MS    30000 /* how long a failed call's tone plays */
 #define RENEWALS_MAX 1024  /* sets of re-keys at a time */
@@ -40,9 +41,10 @@ struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
 	c->tick = event_new(env->base, -1, EV_PERSIST, on_tick, c);
 	c->cdrs = cdrs_create(c);
 	c->ports = cp_ports_create(&env->cfg->media);
+	c->plan = cp_plan_create(env->store);
 	/* two sets per leg, every leg of the dataplane may be secure; and those on their way to replace others */
 	c->keys = cp_keys_create((size_t)env->cfg->dataplane.max_legs * 2 + RENEWALS_MAX, &locked);
-	if (c->cdrs == NULL || c->ports == NULL || c->keys == NULL || c->tick == NULL || event_add(c->tick, &second) < 0 || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
+	if (c->cdrs == NULL || c->ports == NULL || c->plan == NULL || c->keys == NULL || c->tick == NULL || event_add(c->tick, &second) < 0 || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
 		cp_calls_destroy(c);
 		return NULL;
 	}
@@ -103,8 +105,14 @@ void cp_calls_destroy(struct cp_calls *calls)
 		event_free(calls->tick);
 	cdrs_destroy(calls->cdrs);
 	cp_ports_destroy(calls->ports);
+	cp_plan_destroy(calls->plan);
 	cp_keys_destroy(calls->keys);
 	free(calls);
+}
+
+const struct cp_plan *cp_calls_plan(const struct cp_calls *calls)
+{
+	return calls->plan;
 }
 
 unsigned cp_calls_count(const struct cp_calls *calls)

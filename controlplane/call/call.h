@@ -27,6 +27,7 @@ struct event_base;
 struct cp_alarms;
 struct cp_calls;
 struct cp_dp;
+struct cp_plan;
 struct cp_store;
 struct dp_leg_aged;
 struct dp_leg_event;
@@ -83,6 +84,9 @@ void cp_calls_session_add(struct cp_calls *calls, const json_t *spec, cp_session
  * done: an array of {party, rc, text}. -ENOENT: no such call; -EINVAL, -EBUSY, -EPROTO (direct media): with a reason.
  */
 void cp_calls_rekey(struct cp_calls *calls, uint32_t callref, const char *which, cp_session_fn fn, void *ctx);
+
+/** The dial plan that calls go by (dial/plan.h): borrowed. */
+const struct cp_plan *cp_calls_plan(const struct cp_calls *calls);
 
 /** A phone of this name has a call. */
 bool cp_calls_busy(const struct cp_calls *calls, const char *device);

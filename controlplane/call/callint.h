@@ -47,6 +47,7 @@ struct party {
 	enum party_kind kind;
 	char name[DP_MGCP_NAME_MAX];   /* device or gateway */
 	char number[DIGITS_MAX + 1];
+	char calling[DIGITS_MAX + 1];   /* caller: his number as the called one sees it; empty: 'number' */
 	char label[41];
 	char region[CP_TEXT_MAX];
 	struct cp_call *call;          /* that it is a part of */
@@ -140,6 +141,7 @@ struct cp_call {
 struct cp_calls {
 	struct cp_calls_env env;
 	struct cp_gws *gws;
+	struct cp_plan *plan;
 	struct cp_ports *ports;
 	struct cp_keys *keys;
 	struct agent *agents[AGENT_HASH];
@@ -207,6 +209,9 @@ void route_refuse(struct cp_call *call, enum route_no no); /* the caller is told
 struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line); /* off hook, and listening to digits */
 uint8_t route_suite(const struct cp_phone *phone); /* that the phone is taken to know */
 void route_digits(struct cp_call *call);
+struct cp_dialled;
+/* cp_dial() of what the call's caller dials. */
+bool route_look(const struct cp_call *call, const char *digits, bool no_prefix, struct cp_dialled *ret);
 
 /*
  * ring.c: a call that rings at several phones, as that to a shared line does. p[1] is one of them, the others are in 'forks'. To ring:

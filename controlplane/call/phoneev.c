@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "callint.h"
+#include "dial/plan.h"
 
-#define INTERDIGIT_MS 4000  /* after the last digit, when more could follow */
-#define FIRST_MS      15000 /* to the first digit */
+#define FIRST_MS 15000 /* to the first digit */
 
 /* The agent's place in a call: the one that it names; else the one that it is in. NULL: none, or that call has ended. */
 static struct party *place(struct cp_calls *calls, struct cp_phone *phone, uint32_t callref)
@@ -235,18 +235,30 @@ static void on_onhook(void *ctx, struct cp_phone *phone, uint32_t line, uint32_t
 	call_end(call_by(p), "phone hung up");
 }
 
+/* '#' is a digit where the plan has a number or a pattern with it in that place; else it ends the dialling. */
+static bool pound_ends(const struct cp_call *call)
+{
+	char digits[DIGITS_MAX + 2];
+	struct cp_dialled to;
+
+	if (call->digit_cnt == 0 || call->digit_cnt == DIGITS_MAX)
+		return call->digit_cnt > 0;
+	snprintf(digits, sizeof(digits), "%s#", call->digits);
+	return !route_look(call, digits, true, &to) && !to.longer;
+}
+
 static void take_digit(struct cp_call *call, char digit)
 {
 	struct party *p = &call->p[0];
 	struct cp_phone *phone = party_phone(p);
-	struct cp_dir_hit hit;
-	bool found, longer;
+	struct cp_dialled to;
+	bool found;
 
 	if (call->digit_cnt == 0 && phone != NULL) {
 		cp_phone_stop_tone(phone, p->line, call->ref);
 		cp_phone_softkeys(phone, CP_SCCP_KEYS_DIGITS, p->line, call->ref);
 	}
-	if (digit == '#' && call->digit_cnt > 0) {
+	if (digit == '#' && pound_ends(call)) {
 		route_digits(call);
 		return;
 	}
@@ -255,13 +267,13 @@ static void take_digit(struct cp_call *call, char digit)
 		return;
 	}
 	call->digits[call->digit_cnt++] = digit;
-	found = cp_dir_number(call->calls->env.store, call->digits, &hit, &longer);
-	if (!found && !longer)
+	found = route_look(call, call->digits, false, &to);
+	if (!found && !to.longer)
 		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
-	else if (found && !longer)
+	else if (found && !to.longer)
 		route_digits(call);
 	else
-		call_timer(call, INTERDIGIT_MS);
+		call_timer(call, call->calls->env.cfg->calls.interdigit_s * 1000u);
 }
 
 static void on_digit(void *ctx, struct cp_phone *phone, char digit, uint32_t line, uint32_t callref)

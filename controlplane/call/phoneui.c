@@ -13,13 +13,14 @@ struct cp_phone *party_phone(const struct party *p)
 
 void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line)
 {
+	const char *from = side == 1 && call->p[0].calling[0] != '\0' ? call->p[0].calling : call->p[0].number;
 	struct cp_phone_callinfo info = {
 		.line = line,
 		.callref = call->p[side].ref,
 		.type = side == 0 ? CP_SCCP_OUTBOUND : CP_SCCP_INBOUND,
 		.security = (uint8_t)call_security(call),
 		.calling_name = call->p[0].label,
-		.calling_number = call->p[0].number,
+		.calling_number = from,
 		.called_name = call->p[1].label,
 		.called_number = call->p[1].kind != PARTY_NONE ? call->p[1].number : call->digits,
 		.orig_called_name = call->p[1].label,
@@ -115,7 +116,7 @@ void ui_ringin(struct party *p)
 
 	if (phone == NULL)
 		return;
-	snprintf(text, sizeof(text), "From %s", call->p[0].number);
+	snprintf(text, sizeof(text), "From %s", call->p[0].calling[0] != '\0' ? call->p[0].calling : call->p[0].number);
 	cp_phone_call_state(phone, CP_SCCP_RINGIN, p->line, p->ref);
 	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGIN, p->line, p->ref);
 	cp_phone_prompt(phone, text, 0, p->line, p->ref);

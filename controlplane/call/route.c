@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "callint.h"
+#include "dial/plan.h"
 #include "sccp/devtype.h"
 
 static uint32_t common_codec(const struct cp_phone *a, const struct cp_phone *b)
@@ -124,15 +125,14 @@ void route_refuse(struct cp_call *call, enum route_no no)
 }
 
 /* All phones that have the number, and are not busy, ring. What the caller is told otherwise: the best reason of all. */
-static void route_phone(struct cp_call *call, const struct cp_dir_hit *to)
+static void route_phone(struct cp_call *call, const struct cp_dialled *to)
 {
-	const char *number = to->device->lines[to->line - 1].number;
 	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
-	unsigned n = cp_dir_line_devices(call->calls->env.store, number, place);
+	unsigned n = cp_dir_line_devices(call->calls->env.store, to->number, to->partition, place);
 	enum route_no worst = ROUTE_OK;
 
 	for (unsigned i = 0; i < n; i++) {
-		enum route_no no = ring_add(call, place[i].device->name, number);
+		enum route_no no = ring_add(call, place[i].device->name, to->number);
 
 		worst = no > worst ? no : worst;
 	}
@@ -162,12 +162,12 @@ static const char *free_endpoint(struct cp_calls *calls, const struct cp_dir_hit
 	return NULL;
 }
 
-static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
+static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, const char *number)
 {
 	struct cp_calls *calls = call->calls;
 	struct party *pa = &call->p[0], *pb = &call->p[1];
-	struct cp_gw *gw = calls->gws != NULL ? cp_gws_find(calls->gws, to->gateway->name) : NULL;
-	const char *endpoint = free_endpoint(calls, to);
+	struct cp_gw *gw = calls->gws != NULL && to->gateway != NULL ? cp_gws_find(calls->gws, to->gateway->name) : NULL;
+	const char *endpoint = to->gateway != NULL ? free_endpoint(calls, to) : NULL;
 
 	if (gw == NULL || endpoint == NULL) {
 		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, gw == NULL ? "No gateway" : "All lines busy");
@@ -182,7 +182,7 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 	pb->ref = call->ref;
 	snprintf(pb->name, sizeof(pb->name), "%s", to->gateway->name);
 	snprintf(pb->endpoint, sizeof(pb->endpoint), "%s", endpoint);
-	snprintf(pb->number, sizeof(pb->number), "%s", call->digits);
+	snprintf(pb->number, sizeof(pb->number), "%s", number);
 	snprintf(pb->label, sizeof(pb->label), "%.40s", to->gateway->name);
 	snprintf(pb->region, sizeof(pb->region), "%s", cp_gw_region(gw));
 	endpoint_enter(call, 1);
@@ -216,21 +216,51 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to)
 		cfg_log_limited(CFG_LOG_WARN, "call-record-not-written", "call=%u", call->ref);
 }
 
+bool route_look(const struct cp_call *call, const char *digits, bool no_prefix, struct cp_dialled *ret)
+{
+	const struct party *p = &call->p[0];
+	const struct cp_device *dev = party_phone(p) != NULL ? cp_phone_device(party_phone(p)) : NULL;
+	struct cp_dial_from from = {.css = cp_dial_css(dev, p->line), .number = p->number, .no_prefix = no_prefix};
+
+	return cp_dial(call->calls->plan, &from, digits, ret);
+}
+
+static void route_block(struct cp_call *call, const struct cp_pattern *rec)
+{
+	const char *text = rec->reason[0] != '\0' ? rec->reason : "Not allowed";
+
+	if (rec->busy_tone)
+		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, text);
+	else
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, text);
+}
+
 void route_digits(struct cp_call *call)
 {
-	struct cp_dir_hit to;
+	struct cp_dialled to;
 
 	call_timer(call, 0);
 	if (!cp_dp_up(call->calls->env.dp)) {
 		call_fail(call_cause(call, CP_Q850_TEMPORARY), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
 		return;
 	}
-	if (!cp_dir_number(call->calls->env.store, call->digits, &to, NULL)) {
-		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
-		return;
-	}
-	if (to.kind == CP_DIR_LINE)
+	route_look(call, call->digits, false, &to);
+	snprintf(call->p[0].calling, sizeof(call->p[0].calling), "%s", to.calling);
+	switch (to.kind) {
+	case CP_DIAL_LINE:
 		route_phone(call, &to);
-	else
-		route_gateway(call, &to);
+		break;
+	case CP_DIAL_GATEWAY:
+		route_gateway(call, &to.hit, to.number);
+		break;
+	case CP_DIAL_BLOCK:
+		route_block(call, to.pattern);
+		break;
+	case CP_DIAL_LOOP:
+		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Translation loop");
+		break;
+	case CP_DIAL_NONE:
+		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
+		break;
+	}
 }

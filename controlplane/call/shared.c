@@ -41,7 +41,7 @@ static void tell(struct party *p, enum remote_state now)
 	struct cp_calls *calls = p->call->calls;
 	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
 	bool changed = now != p->shown;
-	unsigned n = cp_dir_line_devices(calls->env.store, p->number, place);
+	unsigned n = cp_dir_line_devices(calls->env.store, p->number, cp_dir_partition(cp_dir_device(calls->env.store, p->name), p->number), place);
 
 	p->shown = (uint8_t)now;
 	for (unsigned i = 0; n > 1 && i < n; i++) {
@@ -72,7 +72,8 @@ static void each_remote(const struct agent *a, uint32_t line, bool (*fn)(void *c
 {
 	const char *number = cp_phone_line_number(a->phone, line);
 	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
-	unsigned n = number != NULL ? cp_dir_line_devices(a->calls->env.store, number, place) : 0;
+	const struct cp_store *store = a->calls->env.store;
+	unsigned n = number != NULL ? cp_dir_line_devices(store, number, cp_dir_partition(cp_dir_device(store, a->name), number), place) : 0;
 
 	for (unsigned i = 0; n > 1 && i < n; i++) {
 		struct agent *o = agent_find(a->calls, place[i].device->name, false);

@@ -31,10 +31,10 @@ static void say(struct warns *w, json_t *text)
 }
 
 /* 000:P0-10, R-06, 004b:SEC-14, R-31: with an encrypted phone on a shared line all of them are. */
-static void shared_line(struct warns *w, const char *number)
+static void shared_line(struct warns *w, const char *number, const char *partition)
 {
 	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
-	unsigned n = cp_dir_line_devices(w->store, number, place), weak = 0;
+	unsigned n = cp_dir_line_devices(w->store, number, partition, place), weak = 0;
 	const char *encrypted = NULL;
 	char names[CP_LINE_DEVICES_MAX * 18] = "";
 
@@ -58,7 +58,7 @@ static void one_device(void *ctx, const struct cp_device *dev)
 	if ((w->device != NULL && strcmp(dev->name, w->device) != 0) || (w->profile != NULL && strcmp(dev->profile, w->profile) != 0))
 		return;
 	for (unsigned i = 0; i < dev->line_cnt; i++)
-		shared_line(w, dev->lines[i].number);
+		shared_line(w, dev->lines[i].number, dev->lines[i].partition);
 }
 
 json_t *cp_warnings(const struct cp_store *store, enum cp_warn_of of, const char *name)

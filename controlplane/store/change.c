@@ -127,11 +127,11 @@ static const struct cp_owner *owner_of(const struct cp_change *c, const char *ke
 }
 
 /* May 'name' own the number? A line's may be one of several, if that is asked for. */
-static int number_free(const struct cp_change *c, enum cp_dir_kind kind, const char *name, const char *number,
+static int number_free(const struct cp_change *c, enum cp_dir_kind kind, const char *name, const char *number, const char *partition,
 		       bool prefix, char *why, size_t size)
 {
-	char key[CP_NUMBER_MAX + 1];
-	size_t n = cp_dir_number_key(key, number, prefix);
+	char key[CP_NUMBER_KEY_MAX];
+	size_t n = cp_dir_number_key(key, number, partition, prefix);
 	const struct cp_owner *o;
 	bool there;
 
@@ -150,10 +150,11 @@ static int number_free(const struct cp_change *c, enum cp_dir_kind kind, const c
 }
 
 /* 'add' becomes an owner of the number, 'drop' no longer is: either may be NULL. */
-static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *drop, const char *add, const char *number, bool prefix)
+static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *drop, const char *add, const char *number, const char *partition,
+		      bool prefix)
 {
-	char key[CP_NUMBER_MAX + 1];
-	size_t n = cp_dir_number_key(key, number, prefix);
+	char key[CP_NUMBER_KEY_MAX];
+	size_t n = cp_dir_number_key(key, number, partition, prefix);
 	struct cp_owner *o = NULL;
 	bool there;
 	int rc = cp_owner_with(owner_of(c, key, n, &there), drop, add, &o);
@@ -170,10 +171,10 @@ static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *dr
 
 static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *why, size_t size);
 
-static bool has_number(const struct cp_device *dev, const char *number)
+static bool has_number(const struct cp_device *dev, const char *number, const char *partition)
 {
 	for (unsigned i = 0; i < dev->line_cnt; i++)
-		if (strcmp(dev->lines[i].number, number) == 0)
+		if (strcmp(dev->lines[i].number, number) == 0 && strcmp(dev->lines[i].partition, partition) == 0)
 			return true;
 	return false;
 }
@@ -194,16 +195,16 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 	if (there && !replace)
 		return no(why, size, -EEXIST, "device %s exists", dev->name);
 	for (unsigned i = 0; i < dev->line_cnt; i++) {
-		rc = number_free(c, CP_DIR_LINE, dev->name, dev->lines[i].number, false, why, size);
+		rc = number_free(c, CP_DIR_LINE, dev->name, dev->lines[i].number, dev->lines[i].partition, false, why, size);
 		if (rc < 0)
 			return rc;
 	}
 	for (unsigned i = 0; old != NULL && i < old->line_cnt && rc == 0; i++) {
-		if (has_number(dev, old->lines[i].number)) /* it keeps its place among those who share the line */
+		if (has_number(dev, old->lines[i].number, old->lines[i].partition)) /* it keeps its place among those who share the line */
 			continue;
-		rc = number_free(c, CP_DIR_LINE, dev->name, old->lines[i].number, false, why, size);
+		rc = number_free(c, CP_DIR_LINE, dev->name, old->lines[i].number, old->lines[i].partition, false, why, size);
 		if (rc == 0)
-			rc = number_set(c, CP_DIR_LINE, dev->name, NULL, old->lines[i].number, false);
+			rc = number_set(c, CP_DIR_LINE, dev->name, NULL, old->lines[i].number, old->lines[i].partition, false);
 	}
 	copy = calloc(1, sizeof(*copy));
 	if (copy == NULL)
@@ -220,7 +221,7 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 		}
 	}
 	for (unsigned i = 0; i < dev->line_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_LINE, NULL, dev->name, dev->lines[i].number, false);
+		rc = number_set(c, CP_DIR_LINE, NULL, dev->name, dev->lines[i].number, dev->lines[i].partition, false);
 	if (rc == 0) {
 		copy->changed_us = wall_us();
 		rc = set_overlay(&c->devs, copy->name, strlen(copy->name), copy);
@@ -244,7 +245,7 @@ int cp_change_device_del(struct cp_change *c, const char *name, char *why, size_
 	if (!there)
 		return no(why, size, -ENOENT, "no device %s", name);
 	for (unsigned i = 0; old != NULL && i < old->line_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_LINE, name, NULL, old->lines[i].number, false);
+		rc = number_set(c, CP_DIR_LINE, name, NULL, old->lines[i].number, old->lines[i].partition, false);
 	return rc < 0 ? rc : set_overlay(&c->devs, name, strlen(name), NULL);
 }
 
@@ -291,19 +292,21 @@ int cp_change_line_add(struct cp_change *c, const char *device, const struct cp_
 	return put_lines(c, old, lines, old->line_cnt + 1, why, size);
 }
 
-int cp_change_line_del(struct cp_change *c, const char *number, const char *device, char *why, size_t size)
+int cp_change_line_del(struct cp_change *c, const char *name, const char *device, char *why, size_t size)
 {
 	struct cp_line lines[CP_DEVICE_LINES_MAX];
-	char key[CP_NUMBER_MAX + 1];
+	char key[CP_NUMBER_KEY_MAX], number[CP_NUMBER_MAX + 1];
+	const char *at = strchr(name, '@'), *partition = at != NULL ? at + 1 : "";
 	const struct cp_device *old;
 	const struct cp_owner *o;
 	unsigned cnt = 0;
 	bool there;
 	size_t n;
 
-	if (!cp_number_ok(number))
-		return no(why, size, -EINVAL, "number %s is not 1 to 32 of 0-9 * # (and a leading +)", cfg_q(number));
-	n = cp_dir_number_key(key, number, false);
+	snprintf(number, sizeof(number), "%.*s", at != NULL ? (int)(at - name) : CP_NUMBER_MAX, name);
+	if (!cp_number_ok(number) || (at != NULL && !cp_part_name_ok(partition)))
+		return no(why, size, -EINVAL, "number %s is not 1 to 32 of 0-9 * # (and a leading +), perhaps with @PARTITION", cfg_q(name));
+	n = cp_dir_number_key(key, number, partition, false);
 	if (cp_store_pending(c->store, CP_CF_LINE, key, n))
 		return no(why, size, -EBUSY, "number %s is being changed", number);
 	o = owner_of(c, key, n, &there);
@@ -356,7 +359,7 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 	if (there && !replace)
 		return no(why, size, -EEXIST, "gateway %s exists", gw->name);
 	for (unsigned i = 0; i < gw->number_cnt; i++) {
-		rc = number_free(c, CP_DIR_GATEWAY, gw->name, gw->numbers[i].number, gw->numbers[i].prefix, why, size);
+		rc = number_free(c, CP_DIR_GATEWAY, gw->name, gw->numbers[i].number, "", gw->numbers[i].prefix, why, size);
 		if (rc < 0)
 			return rc;
 	}
@@ -365,10 +368,10 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 	else if (new_gw_id(c->store, &with.gw_id) < 0)
 		return no(why, size, -ENOSPC, "%d gateways, no more fit", DP_GW_MAX);
 	for (unsigned i = 0; old != NULL && i < old->number_cnt && rc == 0; i++) {
-		rc = number_free(c, CP_DIR_GATEWAY, gw->name, old->numbers[i].number, old->numbers[i].prefix, why,
+		rc = number_free(c, CP_DIR_GATEWAY, gw->name, old->numbers[i].number, "", old->numbers[i].prefix, why,
 				 size);
 		if (rc == 0)
-			rc = number_set(c, CP_DIR_GATEWAY, gw->name, NULL, old->numbers[i].number, old->numbers[i].prefix);
+			rc = number_set(c, CP_DIR_GATEWAY, gw->name, NULL, old->numbers[i].number, "", old->numbers[i].prefix);
 	}
 	if (old != NULL && with.unknown.len == 0)
 		with.unknown = old->unknown; /* copied below */
@@ -378,7 +381,7 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 	if (rc == 0)
 		rc = cp_gateway_copy(&with, copy);
 	for (unsigned i = 0; i < gw->number_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_GATEWAY, NULL, gw->name, gw->numbers[i].number, gw->numbers[i].prefix);
+		rc = number_set(c, CP_DIR_GATEWAY, NULL, gw->name, gw->numbers[i].number, "", gw->numbers[i].prefix);
 	if (rc == 0) {
 		copy->changed_us = wall_us();
 		rc = set_overlay(&c->gws, copy->name, strlen(copy->name), copy);
@@ -419,7 +422,7 @@ int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size
 	if (f.found != NULL)
 		return no(why, size, -EPROTO, "SA %s names gateway %s: delete it first", f.found, name);
 	for (unsigned i = 0; old != NULL && i < old->number_cnt && rc == 0; i++)
-		rc = number_set(c, CP_DIR_GATEWAY, name, NULL, old->numbers[i].number, old->numbers[i].prefix);
+		rc = number_set(c, CP_DIR_GATEWAY, name, NULL, old->numbers[i].number, "", old->numbers[i].prefix);
 	return rc < 0 ? rc : set_overlay(&c->gws, name, strlen(name), NULL);
 }
 

@@ -74,6 +74,11 @@ bool cp_gw_name_ok(const char *name)
 	return made_of(name, CP_NAME_MAX, ".-_[]:");
 }
 
+bool cp_part_name_ok(const char *name)
+{
+	return made_of(name, CP_PART_MAX, "._-");
+}
+
 bool cp_endpoint_name_ok(const char *name)
 {
 	return made_of(name, CP_NAME_MAX, "/.-_#");
@@ -190,10 +195,18 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 		return bad(why, size, "%s: a sealed secret is over 1024 bytes", dev->name);
 	if (cp_harden_check(&dev->harden, why, size) < 0)
 		return -EINVAL;
+	if (dev->css[0] != '\0' && !cp_part_name_ok(dev->css))
+		return bad(why, size, "%s: calling search space %s is not letters, digits and . _ -", dev->name, cfg_q(dev->css));
 	for (unsigned i = 0; i < dev->line_cnt; i++) {
 		if (!cp_number_ok(dev->lines[i].number))
 			return bad(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", dev->name,
 				   cfg_q(dev->lines[i].number));
+		if (dev->lines[i].partition[0] != '\0' && !cp_part_name_ok(dev->lines[i].partition))
+			return bad(why, size, "%s: partition %s of line %u is not letters, digits and . _ -", dev->name,
+				   cfg_q(dev->lines[i].partition), i + 1);
+		if (dev->lines[i].css[0] != '\0' && !cp_part_name_ok(dev->lines[i].css))
+			return bad(why, size, "%s: calling search space %s of line %u is not letters, digits and . _ -", dev->name,
+				   cfg_q(dev->lines[i].css), i + 1);
 		if (!cp_text_ok(dev->lines[i].label))
 			return bad(why, size, "%s: label of line %u is not printable", dev->name, i + 1);
 		for (unsigned j = 0; j < i; j++)

@@ -26,7 +26,7 @@ struct cp_db {
 
 static const char *const cf_names[] = {
 	"meta", "device", "profile", "line", "gateway", "cert", "trust", "capf", "ctl", "call", "sa", "audit",
-	"ledger", "signed", "user", "cdr", "mwi",
+	"ledger", "signed", "user", "cdr", "mwi", "dial",
 };
 static_assert(sizeof(cf_names) / sizeof(cf_names[0]) == CP_CF_MAX, "one name per family");
 
@@ -40,7 +40,7 @@ static int to_schema_2(struct cp_db *db, struct cp_ops *ops)
 	(void)ops;
 	return 0;
 }
-/* Schema 3 added the families cdr and mwi, and a line's pickup group, which has no default. */
+/* Schema 3 added the families cdr, mwi and dial, and a line's pickup group, which has no default. */
 static int to_schema_3(struct cp_db *db, struct cp_ops *ops)
 {
 	return to_schema_2(db, ops);

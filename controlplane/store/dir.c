@@ -51,13 +51,17 @@ static uint32_t node_take(struct trie *t)
 	return n;
 }
 
-size_t cp_dir_number_key(char *key, const char *number, bool prefix)
+size_t cp_dir_number_key(char key[CP_NUMBER_KEY_MAX], const char *number, const char *partition, bool prefix)
 {
-	size_t n = strnlen(number, CP_NUMBER_MAX);
+	size_t n = strnlen(number, CP_NUMBER_MAX - 1), part = strnlen(partition, CP_PART_MAX - 1);
 
 	key[0] = prefix ? 'P' : 'E';
-	memcpy(key + 1, number, n);
-	return n + 1;
+	memcpy(key + 1, number, n++);
+	if (part > 0) {
+		key[n++] = '@';
+		memcpy(key + n, partition, part);
+	}
+	return n + part;
 }
 
 int cp_dir_number_set(struct cp_store *s, const uint8_t *key, size_t key_len, struct cp_owner *owner)
@@ -68,6 +72,8 @@ int cp_dir_number_set(struct cp_store *s, const uint8_t *key, size_t key_len, st
 	size_t n = key_len - 1;
 	int step;
 
+	if (key_len > 0 && memchr(key, '@', key_len) != NULL)
+		return 0; /* the dial plan's (dial/plan.h): this tree is of the numbers that all see */
 	if (key_len < 2 || n >= CP_NUMBER_MAX || (key[0] != 'E' && key[0] != 'P'))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {
@@ -108,7 +114,7 @@ int cp_dir_number_set(struct cp_store *s, const uint8_t *key, size_t key_len, st
 }
 
 /* Where the number is, by the records of its owners: they are the truth. */
-static unsigned places(const struct cp_store *s, const struct cp_owner *o, const char *number, struct cp_dir_place *ret)
+static unsigned places(const struct cp_store *s, const struct cp_owner *o, const char *number, const char *partition, struct cp_dir_place *ret)
 {
 	const char *name;
 	unsigned n = 0;
@@ -117,7 +123,7 @@ static unsigned places(const struct cp_store *s, const struct cp_owner *o, const
 		const struct cp_device *dev = cp_dir_device(s, name);
 
 		for (unsigned i = 0; dev != NULL && i < dev->line_cnt; i++)
-			if (strcmp(dev->lines[i].number, number) == 0) {
+			if (strcmp(dev->lines[i].number, number) == 0 && strcmp(dev->lines[i].partition, partition) == 0) {
 				ret[n++] = (struct cp_dir_place){dev, i + 1};
 				break;
 			}
@@ -125,25 +131,27 @@ static unsigned places(const struct cp_store *s, const struct cp_owner *o, const
 	return n;
 }
 
-unsigned cp_dir_line_devices(const struct cp_store *s, const char *number, struct cp_dir_place ret[CP_LINE_DEVICES_MAX])
+unsigned cp_dir_line_devices(const struct cp_store *s, const char *number, const char *partition,
+			     struct cp_dir_place ret[CP_LINE_DEVICES_MAX])
 {
-	const struct trie *t = &s->trie;
-	uint32_t at = 0;
+	char key[CP_NUMBER_KEY_MAX];
+	size_t n = cp_dir_number_key(key, number, partition, false);
+	const struct cp_ent *e = cp_tab_find(&s->view[CP_CF_LINE], key, n);
+	const struct cp_owner *o = e != NULL ? e->obj : NULL;
 
-	for (unsigned i = 0; number[i] != '\0'; i++) {
-		int d = digit(number[i]);
+	return o != NULL && o->kind == CP_DIR_LINE ? places(s, o, number, partition, ret) : 0;
+}
 
-		at = d < 0 ? 0 : t->node[at].child[d];
-		if (at == 0)
-			return 0;
-	}
-	if (at == 0 || t->node[at].exact == NULL || t->node[at].exact->kind != CP_DIR_LINE)
-		return 0;
-	return places(s, t->node[at].exact, number, ret);
+const char *cp_dir_partition(const struct cp_device *dev, const char *number)
+{
+	for (unsigned i = 0; dev != NULL && i < dev->line_cnt; i++)
+		if (strcmp(dev->lines[i].number, number) == 0)
+			return dev->lines[i].partition;
+	return "";
 }
 
 /* Fill the hit from the owner's record: it is the truth. False if it does not have the number (any more). */
-static bool resolve(const struct cp_store *s, const struct cp_owner *o, const char *number, unsigned prefix_len,
+static bool resolve(const struct cp_store *s, const struct cp_owner *o, const char *number, const char *partition, unsigned prefix_len,
 		    struct cp_dir_hit *ret)
 {
 	bool prefix = prefix_len > 0;
@@ -151,7 +159,7 @@ static bool resolve(const struct cp_store *s, const struct cp_owner *o, const ch
 	if (o->kind == CP_DIR_LINE) {
 		struct cp_dir_place place[CP_LINE_DEVICES_MAX];
 
-		if (places(s, o, number, place) > 0) {
+		if (places(s, o, number, partition, place) > 0) {
 			*ret = (struct cp_dir_hit){.kind = CP_DIR_LINE, .device = place[0].device, .line = place[0].line};
 			return true;
 		}
@@ -198,9 +206,19 @@ bool cp_dir_number(const struct cp_store *s, const char *number, struct cp_dir_h
 	if (ret_longer != NULL)
 		*ret_longer = prefix != NULL ||
 			      (node != NULL && node->cnt > (node->exact != NULL) + (uint32_t)(node->prefix != NULL));
-	if (node != NULL && node->exact != NULL && resolve(s, node->exact, number, 0, ret))
+	if (node != NULL && node->exact != NULL && resolve(s, node->exact, number, "", 0, ret))
 		return true;
-	return prefix != NULL && resolve(s, prefix, number, prefix_len, ret);
+	return prefix != NULL && resolve(s, prefix, number, "", prefix_len, ret);
+}
+
+bool cp_dir_line(const struct cp_store *s, const char *number, const char *partition, struct cp_dir_hit *ret)
+{
+	char key[CP_NUMBER_KEY_MAX];
+	size_t n = cp_dir_number_key(key, number, partition, false);
+	const struct cp_ent *e = cp_tab_find(&s->view[CP_CF_LINE], key, n);
+
+	*ret = (struct cp_dir_hit){.kind = CP_DIR_NONE};
+	return e != NULL && e->obj != NULL && resolve(s, e->obj, number, partition, 0, ret);
 }
 
 /* --- devices and gateways --- */

@@ -61,6 +61,10 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_CAPF_APP,
 	CP_KIND_CAPF_REQ,
 	CP_KIND_CDR = 40,
+	CP_KIND_PARTITION = 50,
+	CP_KIND_CSS,
+	CP_KIND_PATTERN,
+	CP_KIND_FORWARD,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

@@ -133,8 +133,9 @@ void cp_view_bad(struct cp_store *store, enum cp_cf cf, const uint8_t *key, size
 /* dir.c */
 int cp_dir_init(struct cp_store *store);
 void cp_dir_fini(struct cp_store *store);
-/** Key of CP_CF_LINE. Returns its length. 'key' has CP_NUMBER_MAX + 1 bytes. */
-size_t cp_dir_number_key(char *key, const char *number, bool prefix);
+/** Key of CP_CF_LINE: 'E' or 'P', the number, and '@' and its partition unless that is "". Returns its length. */
+#define CP_NUMBER_KEY_MAX (CP_NUMBER_MAX + CP_PART_MAX + 1)
+size_t cp_dir_number_key(char key[CP_NUMBER_KEY_MAX], const char *number, const char *partition, bool prefix);
 /** A record of CP_CF_LINE entered (owner) or left (NULL) the view. 0 or -EINVAL, -ENOMEM. */
 int cp_dir_number_set(struct cp_store *store, const uint8_t *key, size_t key_len, struct cp_owner *owner);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Who owns a number: the records of CP_CF_LINE. The key is 'E' (exact) or 'P' (prefix) and the number; device and
+ * Who owns a number: the records of CP_CF_LINE. The key is 'E' (exact) or 'P' (prefix) and the number, with '@' and its partition if it is in one; device and
  * gateway records are the truth, these make "owned once" a property of a key. A shared line's number has several devices, in the
  * order in which they got it. Private to the store.
  */

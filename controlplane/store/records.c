@@ -12,6 +12,8 @@
 static const struct cp_field line_fields[] = {
 	F(1, CP_F_STR, cp_line, number),
 	F(2, CP_F_STR, cp_line, label),
+	F(3, CP_F_STR, cp_line, partition),
+	F(4, CP_F_STR, cp_line, css),
 	END,
 };
 static const struct cp_list line_list = {sizeof(struct cp_line), CP_DEVICE_LINES_MAX,
@@ -35,6 +37,7 @@ static const struct cp_field device_fields[] = {
 	F(16, CP_F_STR, cp_device, digest_user),
 	F(17, CP_F_BUF, cp_device, digest_secret),
 	F(18, CP_F_BUF, cp_device, config_key),
+	F(19, CP_F_STR, cp_device, css),
 	CP_HARDEN_FIELDS(32, cp_device),
 	END,
 };

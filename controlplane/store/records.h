@@ -26,6 +26,7 @@
 #define CP_NUMBER_MAX      33  /* up to 32 of 0-9 * # + */
 #define CP_TEXT_MAX        64  /* labels, descriptions, models, regions: UTF-8 */
 #define CP_NAME_MAX        64  /* gateway (domain), endpoint and SA names */
+#define CP_PART_MAX        32  /* partitions and calling search spaces */
 
 #define CP_DEVICE_LINES_MAX   42
 #define CP_GW_ENDPOINTS_MAX   1024
@@ -72,6 +73,8 @@ struct cp_harden {
 struct cp_line {
 	char number[CP_NUMBER_MAX];
 	char label[CP_TEXT_MAX]; /* empty: the number is shown */
+	char partition[CP_PART_MAX]; /* that its number is in; empty: the one that all see */
+	char css[CP_PART_MAX];       /* calling search space of what it dials; empty: the device's */
 };
 
 struct cp_device { /* key: name */
@@ -93,6 +96,7 @@ struct cp_device { /* key: name */
 	struct cp_buf digest_secret;   /* sealed by the signer, bound to "digest/" and the name */
 	struct cp_buf config_key;      /* 16 bytes, for phones without PKI; sealed, bound to "config-key/" and the name */
 	struct cp_harden harden;
+	char css[CP_PART_MAX];         /* calling search space of lines that have none */
 	int64_t changed_us;            /* wall clock */
 	struct cp_buf unknown;
 };
@@ -217,6 +221,7 @@ bool cp_device_name_ok(const char *name); /* a phone's */
 bool cp_vm_port_name_ok(const char *name);
 bool cp_number_ok(const char *number);   /* 1..32 of 0-9 * # +; '+' only first */
 bool cp_gw_name_ok(const char *name);
+bool cp_part_name_ok(const char *name);  /* of a partition or calling search space */
 bool cp_endpoint_name_ok(const char *name);
 bool cp_load_ok(const char *name);       /* firmware: empty, or letters, digits and . _ - */
 bool cp_locale_ok(const char *name);     /* a folder's name: empty, or letters, digits and _ - */

@@ -123,7 +123,7 @@ bool cp_store_pending(const struct cp_store *s, enum cp_cf cf, const void *key, 
 static bool tracked(const struct cp_op *op)
 {
 	return op->cf == CP_CF_DEVICE || op->cf == CP_CF_LINE || op->cf == CP_CF_GATEWAY || op->cf == CP_CF_SA ||
-	       op->cf == CP_CF_PROFILE;
+	       op->cf == CP_CF_PROFILE || op->cf == CP_CF_DIAL;
 }
 
 static void pending_drop(struct cp_store *s, const struct cp_batch *b, const struct cp_op *end)

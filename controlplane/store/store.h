@@ -13,7 +13,7 @@
  * Only if the process dies before that can a refused change be found on disk by the next start.
  *
  * All functions run on the event loop's thread but those that say "any thread". Shared records (device, profile,
- * line, gateway, cert, trust, capf, ctl, mwi) and local ones (call, cdr, sa, meta, audit) are kept apart by column family.
+ * line, gateway, cert, trust, capf, ctl, mwi, dial) and local ones (call, cdr, sa, meta, audit) are kept apart by column family.
  */
 #ifndef CP_STORE_H
 #define CP_STORE_H
@@ -53,6 +53,7 @@ enum cp_cf {
 	CP_CF_USER,   /* administrators */
 	CP_CF_CDR,    /* calls that have ended (cdrrec.h) */
 	CP_CF_MWI,    /* lines with a message waiting: key number */
+	CP_CF_DIAL,   /* the dial plan: dialrec.h */
 	CP_CF_MAX
 };
 
@@ -203,11 +204,13 @@ struct cp_dir_hit {
 };
 
 /**
- * Who answers 'number': an exact owner first, else the gateway with the longest matching prefix. False: nobody.
+ * Who answers 'number' of the partition that all see (the whole dial plan: dial/plan.h): an exact owner first, else the gateway with the longest matching prefix. False: nobody.
  * *ret_longer (may be NULL): true if a longer number that begins with these digits has an owner or may have
  * one (a prefix), so that the dialler waits for more digits.
  */
 bool cp_dir_number(const struct cp_store *store, const char *number, struct cp_dir_hit *ret, bool *ret_longer);
+/** The owner of this number of this partition ("": the one that all see). */
+bool cp_dir_line(const struct cp_store *store, const char *number, const char *partition, struct cp_dir_hit *ret);
 
 /* A shared line: one number on several devices (000:P0-10). */
 #define CP_LINE_DEVICES_MAX 32
@@ -217,8 +220,11 @@ struct cp_dir_place {
 	unsigned line; /* from 1 */
 };
 
-/** The devices that have the number as a line, in the order in which they got it. How many; 0: it is no device's. */
-unsigned cp_dir_line_devices(const struct cp_store *store, const char *number, struct cp_dir_place ret[CP_LINE_DEVICES_MAX]);
+/** The devices that have this number of this partition as a line, in the order in which they got it. How many; 0: it is no device's. */
+unsigned cp_dir_line_devices(const struct cp_store *store, const char *number, const char *partition,
+			     struct cp_dir_place ret[CP_LINE_DEVICES_MAX]);
+/** The partition that a line's number of this device is in: a device has a number once. "" also without such a line. */
+const char *cp_dir_partition(const struct cp_device *dev, const char *number);
 
 /*
  * Changes. Checked against the view and what is on its way; 'why' says what is wrong. Return 0 (fn will be
@@ -237,7 +243,7 @@ int cp_dir_device_put(struct cp_store *store, const struct cp_device *dev, bool 
 int cp_dir_device_del(struct cp_store *store, const char *name, const struct cp_dir_ctx *c);
 int cp_dir_line_add(struct cp_store *store, const char *device, const struct cp_line *line,
 		    const struct cp_dir_ctx *c);
-/** 'device' NULL: the one that has it; -EINVAL where several have. */
+/** 'number' as NUMBER or NUMBER@PARTITION. 'device' NULL: the one that has it; -EINVAL where several have. */
 int cp_dir_line_del(struct cp_store *store, const char *number, const char *device, const struct cp_dir_ctx *c);
 /** gw->gw_id is ignored: kept from the record there is, or a free one. */
 int cp_dir_gateway_put(struct cp_store *store, const struct cp_gateway *gw, bool replace,

@@ -203,7 +203,7 @@ static void *loader(void *arg)
 	/* the large ones first, so that the threads end together */
 	static const enum cp_cf order[] = {
 		CP_CF_DEVICE, CP_CF_LINE, CP_CF_LEDGER, CP_CF_CAPF, CP_CF_META, CP_CF_PROFILE, CP_CF_GATEWAY, CP_CF_CERT,
-		CP_CF_TRUST, CP_CF_CTL, CP_CF_CALL, CP_CF_SA, CP_CF_USER, CP_CF_MWI,
+		CP_CF_TRUST, CP_CF_CTL, CP_CF_CALL, CP_CF_SA, CP_CF_USER, CP_CF_MWI, CP_CF_DIAL,
 	};
 	static_assert(sizeof(order) / sizeof(order[0]) == CP_CF_MAX - 3, "all that cp_view_has()");
 	struct load *l = arg;

@@ -46,7 +46,7 @@ static void start(void)
 {
 	struct cp_admin_backend be = {.version = "fuzz"};
 	struct cp_store_opts o = {0};
-	struct cp_line line = {"1000", "a"};
+	struct cp_line line = {.number = "1000", .label = "a"};
 	struct cp_device dev = {.name = "SEP000000000001", .mode = CP_DEVICE_ENCRYPTED, .region = "default",
 				.lines = &line, .line_cnt = 1};
 	struct cp_gateway gw = {.name = "gw1", .region = "default"};

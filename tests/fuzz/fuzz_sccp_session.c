@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                                   \
 	} while (0)
 
-static struct cp_line lines[2] = {{"1001", "Alice"}, {"1002", ""}};
+static struct cp_line lines[2] = {{.number = "1001", .label = "Alice"}, {.number = "1002"}};
 static struct cp_device device = {
 	.name = "SEP0A1B2C3D4E51", .srtp = true, .lines = lines, .line_cnt = 2};
 struct side {

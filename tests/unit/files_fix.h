@@ -365,7 +365,7 @@ static inline void digest_user(struct cp_device *d)
 
 static inline void with_line(struct cp_device *d)
 {
-	static struct cp_line line = {"1001", "Ann"};
+	static struct cp_line line = {.number = "1001", .label = "Ann"};
 
 	digest_user(d);
 	d->lines = &line;

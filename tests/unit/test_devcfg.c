@@ -331,7 +331,7 @@ static void test_srst(void)
 static void test_escape(void)
 {
 	static const char nasty[] = "<a href='x'>&amp;]]>\"</a>\xc3\xa9";
-	struct cp_line line = {"1001", ""};
+	struct cp_line line = {.number = "1001"};
 	struct cp_device d = device();
 	struct cp_cluster cl = {0};
 	struct cp_devcfg c;

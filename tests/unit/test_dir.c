@@ -188,7 +188,7 @@ static void test_in_flight(void)
 
 static void test_lines(void)
 {
-	struct cp_line l = {"2000", "Label"};
+	struct cp_line l = {.number = "2000", .label = "Label"};
 	uint32_t id;
 
 	done = 0;
@@ -265,7 +265,7 @@ static void test_calls(void)
 
 static void test_one_change_many_items(void)
 {
-	struct cp_line l = {"1", ""};
+	struct cp_line l = {.number = "1", .label = ""};
 	struct cp_device d = {.name = "SEP000000000001", .mode = CP_DEVICE_NONSECURE, .region = "r"};
 	struct cp_change *c;
 
@@ -293,7 +293,7 @@ static void test_shared(void)
 	static const char *const devs[] = {"SEP000000000001", "SEP000000000002", "SEP000000000003"};
 	struct cp_dir_place place[CP_LINE_DEVICES_MAX];
 	struct cp_dir_ctx both = ctx;
-	struct cp_line l = {"1000", ""};
+	struct cp_line l = {.number = "1000", .label = ""};
 	char name[16];
 
 	begin();
@@ -309,12 +309,12 @@ static void test_shared(void)
 	strcpy(l.number, "2000");
 	CU_ASSERT_EQUAL(cp_dir_line_add(store, devs[0], &l, &both), -EEXIST); /* a gateway shares nothing */
 	for (int again = 0; again < 2; again++) {
-		CU_ASSERT_EQUAL_FATAL(cp_dir_line_devices(store, "1000", place), 2);
+		CU_ASSERT_EQUAL_FATAL(cp_dir_line_devices(store, "1000", "", place), 2);
 		CU_ASSERT(strcmp(place[0].device->name, devs[1]) == 0 && strcmp(place[1].device->name, devs[0]) == 0);
 		CU_ASSERT(place[0].line == 1 && place[1].line == 1);
 		CU_ASSERT_STRING_EQUAL(who("1000"), "SEP000000000002:1");
-		CU_ASSERT_EQUAL(cp_dir_line_devices(store, "2000", place) + cp_dir_line_devices(store, "100", place) +
-				cp_dir_line_devices(store, "", place), 0);
+		CU_ASSERT_EQUAL(cp_dir_line_devices(store, "2000", "", place) + cp_dir_line_devices(store, "100", "", place) +
+				cp_dir_line_devices(store, "", "", place), 0);
 		cp_store_close(store);
 		open_it();
 	}
@@ -333,7 +333,7 @@ static void test_shared(void)
 		CU_ASSERT_EQUAL(sync_rc(device(name, false, NULL, NULL)), 0);
 		CU_ASSERT_EQUAL(sync_rc(cp_dir_line_add(store, name, &l, &both)), i < CP_LINE_DEVICES_MAX ? 0 : -EEXIST);
 	}
-	CU_ASSERT_EQUAL(cp_dir_line_devices(store, "3000", place), CP_LINE_DEVICES_MAX);
+	CU_ASSERT_EQUAL(cp_dir_line_devices(store, "3000", "", place), CP_LINE_DEVICES_MAX);
 	end();
 }
 
@@ -383,7 +383,7 @@ static void test_against_model(void)
 				want = want || owners[m] != 0;
 			CU_ASSERT_EQUAL(cp_dir_number(store, num, &hit, &longer), owners[n] != 0);
 			CU_ASSERT_EQUAL(longer, want);
-			for (unsigned i = cp_dir_line_devices(store, num, place); i > 0; i--)
+			for (unsigned i = cp_dir_line_devices(store, num, "", place); i > 0; i--)
 				have |= 1u << (place[i - 1].device->name[14] - '0');
 			CU_ASSERT_EQUAL(have, owners[n]);
 		}

@@ -10,7 +10,7 @@
 #include "store/owner.h"
 #include "store/records.h"
 
-static struct cp_line two_lines[2] = {{"1000", "Anna"}, {"*21#", ""}};
+static struct cp_line two_lines[2] = {{.number = "1000", .label = "Anna"}, {.number = "*21#", .partition = "codes", .css = "inside"}};
 static struct cp_endpoint eps[2] = {{"aaln/1"}, {"S2/DS1-0/1"}};
 static struct cp_gw_number nums[2] = {{"4989", true, ""}, {"2000", false, "aaln/1"}};
 
@@ -340,7 +340,7 @@ static void test_validity(void)
 	struct cp_device d = device();
 	struct cp_gateway g = gateway();
 	struct cp_sa s = sa();
-	struct cp_line dup[2] = {{"1", ""}, {"1", ""}};
+	struct cp_line dup[2] = {{.number = "1"}, {.number = "1"}};
 	struct cp_gw_number foreign = {"1", false, "aaln/9"};
 	char why[160] = "";
 

@@ -147,7 +147,7 @@ static void test_say(void)
 
 static void test_of_device(void)
 {
-	struct cp_line l1[1] = {{"1001", "Alice"}}, l2[1] = {{"1001", "Bob"}};
+	struct cp_line l1[1] = {{.number = "1001", .label = "Alice"}}, l2[1] = {{.number = "1001", .label = "Bob"}};
 	struct cp_device a = {.name = "SEP0A1B2C3D4E51", .mode = CP_DEVICE_ENCRYPTED, .line_cnt = 1, .lines = l1}, b = a;
 	uint8_t k1[2] = {1, 2}, k2[2] = {1, 3};
 

@@ -25,7 +25,7 @@ static struct cp_net *net;
 static struct cp_tls *tls;
 static struct cp_sccp *sccp;
 static uint16_t clear_port, tls_port;
-static struct cp_line line = {"1001", "Alice"};
+static struct cp_line line = {.number = "1001", .label = "Alice"};
 static struct cp_device device = {
 	.name = NAME, .mode = CP_DEVICE_ENCRYPTED, .srtp = true, .lines = &line, .line_cnt = 1};
 static char alarm_id[64], alarm_subject[64];

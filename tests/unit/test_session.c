@@ -21,7 +21,7 @@
 
 static uint64_t now_ms;
 static struct cp_sccp *sccp;
-static struct cp_line lines[2] = {{"1001", "Alice"}, {"1002", ""}};
+static struct cp_line lines[2] = {{.number = "1001", .label = "Alice"}, {.number = "1002"}};
 static struct cp_device devices[3];
 static char last_alarm[64], last_subject[64], last_text[512];
 static unsigned raised, cleared;

@@ -42,7 +42,7 @@ static struct cp_offload *offload;
 static struct cp_admin *admin;
 static struct cp_sccp *sccp;
 static struct cp_sigcaps *caps;
-static struct cp_line line = {"1001", "Alice"};
+static struct cp_line line = {.number = "1001", .label = "Alice"};
 static struct cp_device devices[2];
 static json_t *got;
 static char dir[512];
