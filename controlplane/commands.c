@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "admin/admin.h"
+#include "admin/phonelist.h"
 #include "api/dp_page.h"
 #include "app.h"
 #include "call/call.h"
@@ -459,5 +460,7 @@ int cp_app_commands(struct cp_app *app)
 		if (rc < 0)
 			return rc;
 	}
+	if (cp_phonelist_commands(app) < 0)
+		return -ENOMEM;
 	return cp_admin_status_add(app->admin, status, app);
 }

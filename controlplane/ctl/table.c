@@ -341,6 +341,11 @@ static const struct ctl_opt vm_port_opts[] = {
 	{"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists"},
 	END,
 };
+static const struct ctl_opt phone_list_opts[] = {
+	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "whose record or profile says so: nonsecure, authenticated or encrypted"},
+	{"--effective-mode", "MODE", CTL_STR, "effective_mode", NULL, false, "whose mode that is now: in a non-secure cluster all are nonsecure"},
+	END,
+};
 static const struct ctl_opt vm_list_opts[] = {
 	{"--mode", "MODE", CTL_STR, "mode", NULL, false, "only ports of this mode"},
 	END,
@@ -513,6 +518,7 @@ const struct ctl_cmd ctl_commands[] = {
 	 "change what is given of a phone's record; the rest stays"},
 	{"device show", "device.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one device"},
 	{"device del", "device.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a phone and its lines"},
+	{"phone list", "phone.list", NO_POS, phone_list_opts, CTL_PLAIN, "phones found by their security mode"},
 	{"phone reset", "phone.reset", {{"SEP...", CTL_LIST, "devices", true}, {NULL, CTL_STR, NULL, false}}, reset_opts, CTL_PLAIN,
 	 "these phones start anew: they load their files and register again"},
 	{"phone restart", "phone.restart", {{"SEP...", CTL_LIST, "devices", true}, {NULL, CTL_STR, NULL, false}}, reset_opts, CTL_PLAIN,

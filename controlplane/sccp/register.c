@@ -309,8 +309,10 @@ static bool add_record(struct cp_phone *p, const struct cp_sccp_register *reg, c
 
 static void done(struct cp_phone *p, const struct cp_sccp_register *reg, const struct cp_device *dev, enum cp_phone_sec sec)
 {
+	static struct cfg_log_rate rate;
 	struct cp_sccp *s = p->sccp;
 	struct cp_phone *old;
+	uint32_t skipped = 0;
 	char text[64];
 
 	memcpy(p->name, reg->name, sizeof(p->name));
@@ -345,9 +347,10 @@ static void done(struct cp_phone *p, const struct cp_sccp_register *reg, const s
 		cp_sccp_refuse(s, CP_SCCP_REF_NONSECURE_TLS, p->name, &p->peer.addr, "accepted as non-secure");
 	else
 		s->o.alarm(s->o.ctx, cp_sccp_refusal_id(CP_SCCP_REF_NONSECURE_TLS), p->name, NULL);
-	cfg_log(CFG_LOG_INFO, "phone-registered", "device=%s from=%s protocol=%u security=%d tls=%s load=%s", cfg_q(p->name),
-	        cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
-	        p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load));
+	if (cfg_log_allow(&rate, CP_SCCP_LOG_BURST, CP_SCCP_LOG_RATE, &skipped))
+		cfg_log(CFG_LOG_INFO, "phone-registered", "device=%s from=%s protocol=%u security=%d tls=%s load=%s skipped=%u",
+			cfg_q(p->name), cfg_addr_print(&p->peer.addr, text, sizeof(text)), (unsigned)p->ver, sec,
+			p->peer.tls ? cfg_q(p->peer.tls_cipher) : "none", cfg_q(p->load), skipped);
 	if (s->o.seen != NULL)
 		s->o.seen(s->o.ctx, p->name, &p->peer.addr, p->peer.cert, true);
 	send_register_ack(p);
@@ -417,6 +420,23 @@ static void go_on(struct cp_phone *p, const struct cp_sccp_register *reg, enum c
 	done(p, reg, dev, sec);
 }
 
+/* It registers on its connection again and again: true, too often. */
+static bool too_often(struct cp_phone *p)
+{
+	uint64_t now = cp_sccp_now(p->sccp);
+	char text[64];
+
+	if (now - p->again_ms >= CP_SCCP_AGAIN_MS) {
+		p->again_ms = now;
+		p->again = 0;
+	}
+	if (++p->again <= CP_SCCP_AGAIN_MAX)
+		return false;
+	cfg_log_limited(CFG_LOG_WARN, "phone-registers-over-and-over", "device=%s from=%s", cfg_q(p->name),
+			cfg_addr_print(&p->peer.addr, text, sizeof(text)));
+	return true;
+}
+
 void cp_session_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 {
 	struct cp_sccp_register reg;
@@ -430,7 +450,7 @@ void cp_session_register(struct cp_phone *p, const struct cp_sccp_frame *f)
 		return;
 	}
 	if (p->state == CP_SESSION_REGISTERED) {
-		if (strcmp(p->name, reg.name) != 0) {
+		if (strcmp(p->name, reg.name) != 0 || too_often(p)) {
 			cp_session_gone(p, CP_GONE_PROTOCOL);
 			return;
 		}

@@ -32,13 +32,16 @@ struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link
 /* No longer registered; the connection may go on. */
 void cp_session_leave(struct cp_phone *p, enum cp_phone_gone why)
 {
+	static struct cfg_log_rate rate;
 	struct cp_sccp *s = p->sccp;
+	uint32_t skipped = 0;
 
 	cp_sccp_index_del(s, p);
 	cp_resetq_del(s, p);
 	s->stats.registered[p->sec]--;
 	p->state = CP_SESSION_GONE; /* down-calls from inside gone() are refused */
-	cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d", cfg_q(p->name), why);
+	if (cfg_log_allow(&rate, CP_SCCP_LOG_BURST, CP_SCCP_LOG_RATE, &skipped))
+		cfg_log(CFG_LOG_INFO, "phone-gone", "device=%s why=%d skipped=%u", cfg_q(p->name), why, skipped);
 	if (s->o.seen != NULL)
 		s->o.seen(s->o.ctx, p->name, &p->peer.addr, NULL, false);
 	s->o.call->gone(s->o.call_ctx, p, why);

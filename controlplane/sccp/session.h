@@ -14,6 +14,10 @@
 
 #define CP_SCCP_BUCKETS   4096
 #define CP_SCCP_STRANGERS 64 /* addresses that alarms may stand for */
+#define CP_SCCP_LOG_BURST 1000 /* lines of phones that come, and of those that go: at once, and a second */
+#define CP_SCCP_LOG_RATE  50
+#define CP_SCCP_AGAIN_MAX 8  /* registrations on one connection within CP_SCCP_AGAIN_MS; a phone begins anew once, after a restart */
+#define CP_SCCP_AGAIN_MS  60000
 #define CP_SCCP_EARLY_MAX 64 /* frames before registration; a phone needs about five */
 
 /* How a session reaches its peer. send: 0 or -ENOTCONN. close: never frees at once. */
@@ -46,13 +50,14 @@ struct cp_phone {
 	struct cp_sccp_register *reg; /* HELD: what it asked for */
 	struct cp_phone *next;     /* registered: hash chain */
 	uint64_t last_rx_ms, registered_ms;
-	uint64_t hold_until_ms;
+	uint64_t hold_until_ms, again_ms;
 	struct cp_sccp_peer peer;
 	struct cp_line *lines;
 	char *said;     /* text of its last Alarm; NULL: none */
 	uint32_t type;  /* as the phone said */
 	uint32_t boot;  /* cp_reset_digest() of the record it registered with */
 	uint16_t early; /* frames before registration */
+	uint8_t again;  /* registrations on this connection since again_ms */
 	uint8_t state;  /* enum cp_session_state */
 	uint8_t sec;    /* enum cp_phone_sec */
 	uint8_t ver;    /* negotiated */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Policies of registration: phones without a record in a non-secure cluster, and not in mixed mode (004b:CTL-17, CTL-18, R-01); the
 # record is synced before the phone is answered, so a kill -9 behind the answer leaves it; two phones of one name; LSC or MIC; NULL-SHA for
-# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones (004c:TR-03). No dataplane: nobody calls.
+# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones (004c:TR-03); phones found by their mode (004b:SEC-18). No dataplane: nobody calls.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1.
 # May run beside another.
 set -u
@@ -70,6 +70,11 @@ check_ctl "the alarm is over" "show alarms" 'all(.[]; .id != "sccp-duplicate")'
 kill -KILL $(pgrep -f "^[^ ]*ravelin-phonesim .*--report $WORK/p9.json ")
 wait $FIRST 2>/dev/null
 
+found() { # TEXT OPTIONS FILTER
+	check_ctl "$1" "phone list $2" "$3"
+}
+found "phones are found by the mode that holds: in this cluster none is secure (004b:SEC-18)" "--effective-mode nonsecure" 'length == 2'
+found "none" "--effective-mode encrypted" 'length == 0'
 step "mixed mode"
 check "the CTL is made" ctl utils ctl set-cluster mixed-mode
 check_ctl "an alarm: no auto-registration" "show alarms" 'any(.[]; .id == "auto-registration-off")'
@@ -80,6 +85,10 @@ check_ctl "and none is made" "show devices" "all(.[]; .name != \"$(D 11)\")"
 
 step "LSC or MIC, and NULL-SHA"
 sc_device 1 authenticated && sc_device 2 encrypted && sc_device 3 encrypted || die devices
+found "encrypted ones are found" "--mode encrypted" \
+	"[.[].device] == [\"$(D 2)\", \"$(D 3)\"] and all(.[]; .effective_mode == \"encrypted\" and .numbers != [] and has(\"owner\"))"
+found "and authenticated ones, by both" "--mode authenticated --effective-mode authenticated" "[.[].device] == [\"$(D 1)\"]"
+check "another word is refused" eval '! ctl phone list --mode secure'
 check "the vendor's CA is trusted" ctl cert upload --store CallManager-trust "$P/ca.crt"
 phone_as 3 3 --tls --ca "$WORK/ca.pem" --cert "$P/mic.pem"
 check_json "a MIC is not enough" "$WORK/p3.json" '.registered == false'

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What people do with more than one call: hold, resume, call waiting, transfer. 001:P1-104, P1-119, 004b:MGCP-02, 004b:MGCP-03. */
+/* What people do with more than one call: hold, resume, call waiting, transfer. 001:P1-104, P1-116, P1-117, P1-119, 004b:MGCP-02, 004b:MGCP-03. */
 #include "talk.h"
 
 static struct cp_phone pc;

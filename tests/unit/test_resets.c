@@ -60,6 +60,8 @@ static const struct {
 	{"004b:SRST-08", CP_RESET_RESET, CP_RESET_THE_SRST},
 	{"004b:SEC-08", CP_RESET_RESET, CP_RESET_ALL},
 	{"004c:CT-21", CP_RESET_RESTART, CP_RESET_ALL},
+	{"004b:R-12", CP_RESET_RESTART, CP_RESET_ALL},
+	{"004a:SVC-05", CP_RESET_RESET, CP_RESET_THE_DEVICE},
 };
 
 static bool cites(const struct cp_reset_row *r, const char *row)

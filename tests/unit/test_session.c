@@ -904,6 +904,32 @@ static void test_show(void)
 	cp_session_closed(p, CP_GONE_CLOSED);
 }
 
+/* It begins anew on its connection, but not for ever. */
+static void test_over_and_over(void)
+{
+	static struct wire w;
+	struct cp_phone *p;
+	unsigned n = 0;
+
+	fresh(CP_DEVICE_NONSECURE);
+	p = registered_phone(&w, 17);
+	for (; n < 100 && !w.closed; n++) {
+		say_register(p, NAME, 17);
+		w.len = 0;
+	}
+	CU_ASSERT_EQUAL(n, CP_SCCP_AGAIN_MAX + 1);
+	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->registered[CP_PHONE_NONSECURE], 0);
+	cp_session_closed(p, CP_GONE_CLOSED);
+	p = registered_phone(&w, 17);
+	for (n = 0; n < 100 && !w.closed; n++) { /* one that has time */
+		now_ms += CP_SCCP_AGAIN_MS / CP_SCCP_AGAIN_MAX;
+		say_register(p, NAME, 17);
+		w.len = 0;
+	}
+	CU_ASSERT_FALSE(w.closed);
+	cp_session_closed(p, CP_GONE_CLOSED);
+}
+
 static void say_alarm(struct cp_phone *p, const char *text)
 {
 	uint8_t body[92] = {2};
@@ -981,6 +1007,7 @@ static CU_TestInfo tests[] = {
 	{"resets, and how many a second", test_resets},
 	{"show registrations", test_show},
 	{"what phones say of themselves", test_own_alarms},
+	{"over and over on one connection", test_over_and_over},
 	CU_TEST_INFO_NULL,
 };
 
