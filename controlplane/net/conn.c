@@ -69,6 +69,8 @@ void cp_net_bury(struct cp_net *net)
 		leave_preauth(c);
 		if (c->peek != NULL)
 			event_free(c->peek);
+		if (c->handshaken)
+			cp_tls_part(bufferevent_openssl_get_ssl(c->bev));
 		if (c->bev != NULL)
 			bufferevent_free(c->bev); /* with the SSL and the descriptor */
 		else

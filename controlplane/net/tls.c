@@ -13,6 +13,7 @@
 /* Largest certificate chain accepted from a client, bytes: a MIC and two CAs take about 4 KiB. */
 #define CERT_LIST_MAX 16384
 #define SESSION_S     3600
+#define SESSIONS_MAX  32768 /* kept for resumption where clients show certificates: some 2 KiB each, with the certificate 4 */
 
 struct cp_tls {
 	enum cp_tls_policy policy;
@@ -86,8 +87,7 @@ static int set_policy(SSL_CTX *ctx, enum cp_tls_policy policy)
 	SSL_CTX_set_max_cert_list(ctx, CERT_LIST_MAX);
 	SSL_CTX_set_timeout(ctx, SESSION_S);
 	SSL_CTX_set_num_tickets(ctx, 1);
-	SSL_CTX_set_session_cache_mode(ctx,
-	                               SSL_SESS_CACHE_OFF); /* tickets only: no memory per peer */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: no memory per peer */
 	if (SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"ravelin", 7) != 1)
 		return -EINVAL;
 	if (policy == CP_TLS_LEGACY_79XX) {
@@ -103,6 +103,18 @@ static int set_policy(SSL_CTX *ctx, enum cp_tls_policy policy)
 	    SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:!aNULL") != 1)
 		return -EINVAL;
 	return 0;
+}
+
+/*
+ * Clients with certificates: a ticket is only the number of a session that is kept here. OpenSSL would else write the session with the
+ * certificate into it, and parse both again, in each handshake. So those old phones resume, too, that know sessions but no tickets.
+ * A phone whose connection broke without an alert may come back with its session; where messages end, their protocol says.
+ */
+static void keep_sessions(SSL_CTX *ctx)
+{
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
+	SSL_CTX_sess_set_cache_size(ctx, SESSIONS_MAX);
 }
 
 static int set_identity(SSL_CTX *ctx, const struct cp_tls_identity *id)
@@ -170,6 +182,8 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 	if (tls->no_tickets) {
 		SSL_CTX_set_num_tickets(ctx, 0);
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	} else if (must) {
+		keep_sessions(ctx);
 	}
 	if (rc == 0)
 		rc = set_identity(ctx, id);
@@ -261,6 +275,11 @@ const char *cp_tls_fail_name(enum cp_tls_fail why)
 	};
 
 	return why < CP_TLS_FAIL_MAX ? names[why] : "?";
+}
+
+void cp_tls_part(SSL *ssl)
+{
+	SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_SENT_SHUTDOWN); /* else SSL_free() throws the session away */
 }
 
 bool cp_tls_encrypts(const SSL *ssl)

@@ -2,8 +2,8 @@
 /*
  * Server TLS for listeners: policy, identity and trust in one SSL_CTX that is replaced as a whole.
  * A new handshake takes the newest context; living connections keep theirs (reference counted by
- * OpenSSL), so a reload drops nobody, and a session ticket of an old context is worth nothing after
- * it: each context draws its own ticket keys. Client certificates are demanded unless
+ * OpenSSL), so a reload drops nobody, and a session of an old context is worth nothing after it:
+ * each context draws its own ticket keys; where clients must show certificates it keeps the sessions, and a ticket is but a number. Client certificates are demanded unless
  * cp_tls_clients() says otherwise, and those shown must chain to the trust list; why one did not is
  * kept for the alarm.
  *
@@ -70,7 +70,7 @@ void cp_tls_destroy(struct cp_tls *tls);
 /** What is asked of clients, from the next cp_tls_load() on. CP_TLS_CLIENTS_MUST unless said. Before the first load. */
 void cp_tls_clients(struct cp_tls *tls, enum cp_tls_clients clients);
 
-/** No session tickets, for those who come once: each is an HMAC, and a packet after the handshake. Before the first load. */
+/** No sessions to resume, for those who come once: each takes memory, and its ticket a packet after the handshake. Before the first load. */
 void cp_tls_no_tickets(struct cp_tls *tls);
 
 /** Make a new context and swap it in. On error the old one stays: -EINVAL with the reason in 'err',
@@ -91,6 +91,9 @@ SSL_CTX *cp_tls_ctx(struct cp_tls *tls);
 /** Why a handshake failed: what was recorded, and the OpenSSL error it ended with (0: none). */
 enum cp_tls_fail cp_tls_why(const struct cp_tls_peer *peer, unsigned long ssl_err);
 const char *cp_tls_fail_name(enum cp_tls_fail why);
+
+/** It ends, and not because it failed: its session may be resumed, though no alert said goodbye (RFC 5246, 7.2.1). Before SSL_free(). */
+void cp_tls_part(SSL *ssl);
 
 /** True if the connection encrypts (a NULL suite only authenticates). */
 bool cp_tls_encrypts(const SSL *ssl);

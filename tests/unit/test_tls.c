@@ -81,6 +81,8 @@ static bool shake(struct shake *s, struct cp_tls *tls, int version, const struct
 static void end(struct shake *s)
 {
 	SSL_free(s->client);
+	if (SSL_is_init_finished(s->server))
+		cp_tls_part(s->server);
 	SSL_free(s->server);
 	SSL_CTX_free(s->ctx);
 	cp_tls_peer_fini(&s->peer);
