@@ -373,6 +373,7 @@ static void do_sccp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_sccp *r
 	NUM(sccp, max_connections, 20000, 1, 1000000);
 	NUM(sccp, max_preauth, 4096, 1, 1000000);
 	NUM(sccp, handshake_s, 10, 1, 120);
+	NUM(sccp, loops, 0, 0, 64);
 	NUM(sccp, reset_rate, 20, 1, 10000);
 	WORD(sccp, duplicate, CFG_DUPLICATE_EVICT, duplicates);
 	WORD(sccp, mic_only, 1, admissions);

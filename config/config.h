@@ -134,6 +134,7 @@ struct cfg_sccp {
 	uint32_t max_connections; /* 20000 */
 	uint32_t max_preauth;    /* 4096: connections that have not registered yet */
 	uint16_t handshake_s;    /* 10: TLS handshake and first message must be done by then */
+	uint8_t loops;           /* threads for phones' connections; 0: one for each processor, at most 8 */
 	uint16_t reset_rate;     /* 20: phones told to reset or restart in a second */
 	enum cfg_duplicate duplicate; /* evict: a second registration of a name ends the first */
 	bool mic_only;           /* true (admit): a MIC is enough to register; false (refuse): it takes an LSC of our CAPF */

@@ -72,7 +72,7 @@ struct raw_sccp {
 	char *port, *tls_port, *keepalive_s;
 	char *date_template;
 	char *legacy_tls;
-	char *max_connections, *max_preauth, *handshake_s;
+	char *max_connections, *max_preauth, *handshake_s, *loops;
 	char *reset_rate, *duplicate, *mic_only, *register_rate, *keepalive_grace_s, *auto_numbers;
 };
 

@@ -108,7 +108,8 @@ static const cyaml_schema_field_t sccp_fields[] = {
 	TEXT(raw_sccp, handshake_s),     TEXT(raw_sccp, reset_rate),
 	TEXT(raw_sccp, duplicate),       TEXT(raw_sccp, mic_only),
 	TEXT(raw_sccp, register_rate),   TEXT(raw_sccp, keepalive_grace_s),
-	TEXT(raw_sccp, auto_numbers),    CYAML_FIELD_END,
+	TEXT(raw_sccp, auto_numbers),    TEXT(raw_sccp, loops),
+	CYAML_FIELD_END,
 };
 
 static const cyaml_schema_field_t ident_key_fields[] = {

@@ -18,13 +18,13 @@ struct cp_ctlprov;
 struct cp_dp;
 struct cp_due;
 struct cp_files;
+struct cp_fronts;
 struct cp_gws;
 struct cp_http;
 struct cp_enrol;
 struct cp_ledger;
 struct cp_lists;
 struct cp_lscs;
-struct cp_net;
 struct cp_oauth;
 struct cp_offload;
 struct cp_resetcmd;
@@ -59,7 +59,7 @@ struct cp_app {
 	struct cp_sccp *sccp;
 	struct cp_resetcmd *resets;
 	struct cp_autoreg *autoreg;
-	struct cp_net *net;
+	struct cp_fronts *fronts;   /* where phones connect */
 	struct cp_tls *tls;
 	struct cp_turn *turn;       /* trust/: who changes what phones trust */
 	struct cp_certs *certs;     /* trust/: certificates, trust lists, what phones hold of them */

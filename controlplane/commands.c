@@ -18,6 +18,7 @@
 #include "gateway/gateway.h"
 #include "gateway/sa.h"
 #include "offload.h"
+#include "sccp/front.h"
 #include "sccp/sccp.h"
 #include "shards.h"
 #include "signerc/signerc.h"
@@ -112,6 +113,7 @@ static void show_counters(void *ctx, struct cp_admin_req *req, const json_t *arg
 	struct cp_app *app = ctx;
 	const struct dp_page *pg = cp_dp_page(app->dp);
 	const struct dp_page_worker *w;
+	struct cp_net_stats net;
 	struct cp_store_stats st;
 	json_t *o, *workers;
 
@@ -128,7 +130,8 @@ static void show_counters(void *ctx, struct cp_admin_req *req, const json_t *arg
 					      "events_dropped", (json_int_t)pg->events_dropped, "mbufs_total",
 					      (json_int_t)pg->mbufs_total, "mbufs_used", (json_int_t)pg->mbufs_used,
 					      "leg_bytes", (json_int_t)pg->leg_bytes));
-	json_object_set_new(o, "sccp", cp_sccp_show_counters(app->sccp, app->net));
+	cp_fronts_stats(app->fronts, &net);
+	json_object_set_new(o, "sccp", cp_sccp_show_counters(app->sccp, &net));
 	json_object_set_new(o, "calls", cp_calls_show_counters(app->calls));
 	cp_store_stats(app->store, &st);
 	json_object_set_new(o, "store",

@@ -41,6 +41,7 @@
 #include "provision/files.h"
 #include "provision/serve.h"
 #include "sccp/autoreg.h"
+#include "sccp/front.h"
 #include "sccp/resetcmd.h"
 #include "sccp/sccp.h"
 #include "shards.h"
@@ -54,6 +55,7 @@
 #include "x509.h"
 
 #define SIGNER_TIMEOUT_MS 5000
+#define LOOPS_DEFAULT     8 /* of phones' connections, at most */
 
 static volatile sig_atomic_t stop_early;
 
@@ -488,7 +490,7 @@ static int listen_on(struct cp_app *app, uint16_t port, struct cp_tls *tls)
 	if (cfg_addr_parse(app->cfg->sccp.listen, &addr) < 0)
 		return -EINVAL;
 	addr.port = port;
-	rc = cp_sccp_listen(app->sccp, app->net, &addr, tls, &got);
+	rc = cp_fronts_listen(app->fronts, &addr, tls, &got);
 	if (rc < 0)
 		cfg_log(CFG_LOG_ERR, "cannot-listen", "address=%s port=%u reason=%s", app->cfg->sccp.listen, port,
 			cfg_q(strerror(-rc)));
@@ -514,15 +516,28 @@ static int start_store(struct cp_app *app)
 	return rc;
 }
 
+static int start_fronts(struct cp_app *app)
+{
+	const struct cfg_sccp *cfg = &app->cfg->sccp;
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	const struct cp_fronts_opts opts = {
+		.base = app->base,
+		.sccp = app->sccp,
+		.loops = cfg->loops != 0 ? cfg->loops : cpus < 1 ? 1 : cpus > LOOPS_DEFAULT ? LOOPS_DEFAULT : (unsigned)cpus,
+		.net = {
+			.max_conns = cfg->max_connections,
+			.max_preauth = cfg->max_preauth,
+			.handshake_ms = cfg->handshake_s * 1000u,
+		},
+	};
+
+	return cp_fronts_create(&opts, &app->fronts);
+}
+
 static int start(struct cp_app *app)
 {
 	const struct cfg *cfg = app->cfg;
 	struct cp_admin_backend backend;
-	struct cp_net_opts net = {
-		.max_conns = cfg->sccp.max_connections,
-		.max_preauth = cfg->sccp.max_preauth,
-		.handshake_ms = cfg->sccp.handshake_s * 1000u,
-	};
 	struct cp_sccp_opts sccp = {
 		.base = app->base,
 		.find_device = find_device,
@@ -613,7 +628,7 @@ static int start(struct cp_app *app)
 	    cp_lists_create(app, &app->lists) < 0 || cp_ledger_create(app, &app->ledger) < 0 ||
 	    cp_lscs_create(app->store, &app->lscs) < 0 || cp_enrol_init(app) < 0 ||
 	    cp_sccp_create(&sccp, &app->sccp) < 0 ||
-	    cp_net_create(app->base, &net, &app->net) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
+	    start_fronts(app) < 0 || listen_on(app, cfg->sccp.tls_port, app->tls) < 0 ||
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
 	cp_certs_allow(app->certs, certs_allow, app);
@@ -665,7 +680,7 @@ static void stop(struct cp_app *app)
 	cp_serve_close(app);
 	cp_enrol_stop(app);
 	cp_tvs_close(app);
-	cp_net_destroy(app->net);
+	cp_fronts_destroy(app->fronts);
 	cp_resetcmd_stop(app->resets);
 	cp_autoreg_stop(app->autoreg);
 	cp_sigcaps_stop(app->sigcaps);
@@ -812,7 +827,7 @@ int main(int argc, char **argv)
 		cfg_free(app.cfg);
 		return rc == -EINTR ? 0 : 1;
 	}
-	app.base = event_base_new();
+	app.base = cp_net_base();
 	sigterm = app.base != NULL ? evsignal_new(app.base, SIGTERM, on_signal, &app) : NULL;
 	sigint = app.base != NULL ? evsignal_new(app.base, SIGINT, on_signal, &app) : NULL;
 	if (sigterm == NULL || sigint == NULL)

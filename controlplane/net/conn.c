@@ -37,7 +37,7 @@ static void leave_preauth(struct cp_conn *c)
 
 	if (c->src == NULL)
 		return;
-	cp_net_source_put(net, c->src);
+	cp_room_known(net->room, c->src);
 	c->src = NULL;
 	net->stats.preauth--;
 	cp_net_may_accept(net);
@@ -78,6 +78,7 @@ void cp_net_bury(struct cp_net *net)
 		cp_tls_peer_fini(&c->tls_peer);
 		net->stats.closed[c->why]++;
 		net->stats.conns--;
+		cp_room_leave(net->room);
 		free(c);
 	}
 	ERR_clear_error();
@@ -110,7 +111,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 	const struct cp_net_ops *ops = c->l->ops;
 	struct evbuffer *in = bufferevent_get_input(bev);
 
-	while (c->list < CP_CONN_DRAIN) {
+	while (c->list < CP_CONN_DRAIN && !c->held) {
 		size_t have = evbuffer_get_length(in), total = 0;
 		uint8_t head[16];
 		ev_ssize_t n = evbuffer_copyout(in, head, sizeof(head));
@@ -139,7 +140,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 		ops->frame(c->user, frame, total);
 		evbuffer_drain(in, total);
 	}
-	evbuffer_drain(in, evbuffer_get_length(in)); /* closing: nobody wants it */
+	if (c->list >= CP_CONN_DRAIN) /* closing: nobody wants it. Held: libevent reads on until the watermark */
+		evbuffer_drain(in, evbuffer_get_length(in));
 }
 
 /* All is sent: tell the peer, and wait for its end so that no reset destroys our last words. */
@@ -258,6 +260,8 @@ static void on_first_byte(evutil_socket_t fd, short what, void *arg)
 	}
 	event_free(c->peek);
 	c->peek = NULL;
+	if (net->low >= 0)
+		bufferevent_priority_set(c->bev, net->low);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 2 * c->l->ops->frame_max);
 	bufferevent_set_max_single_read(c->bev, (ev_ssize_t)(2 * c->l->ops->frame_max));
@@ -291,6 +295,8 @@ int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
 	*c = (struct cp_conn){
 		.l = l, .fd = fd, .peer = *peer, .local = *local, .list = CP_CONN_HANDSHAKE};
 	c->peek = event_new(net->base, fd, EV_READ, on_first_byte, c);
+	if (c->peek != NULL)
+		cp_net_low(net, c->peek);
 	if (c->peek == NULL || event_add(c->peek, NULL) != 0) {
 		if (c->peek != NULL)
 			event_free(c->peek);
@@ -384,6 +390,17 @@ void cp_conn_authed(struct cp_conn *c)
 		return;
 	leave_preauth(c);
 	move(c, CP_CONN_AUTHED, 0);
+	if (c->l->net->low >= 0 && c->bev != NULL)
+		bufferevent_priority_set(c->bev, CP_NET_DEFAULT);
+}
+
+void cp_conn_hold(struct cp_conn *c, bool hold)
+{
+	bool go_on = c->held && !hold;
+
+	c->held = hold;
+	if (go_on && c->bev != NULL)
+		on_read(c->bev, c);
 }
 
 const struct cfg_addr *cp_conn_peer(const struct cp_conn *c)

@@ -6,11 +6,10 @@
 #include <sys/queue.h>
 
 #include "net.h"
+#include "room.h"
 
 struct bufferevent;
 struct event;
-
-#define CP_NET_SOURCES 1024 /* hash slots */
 
 /* Lists are by time limit; a connection is on exactly one. */
 enum cp_conn_list {
@@ -21,12 +20,6 @@ enum cp_conn_list {
 	CP_CONN_DRAIN,  /* flushing before the close */
 	CP_CONN_DOOMED, /* will be freed by cp_net_bury() */
 	CP_CONN_LISTS
-};
-
-struct cp_source {
-	struct cp_source *next;
-	uint32_t slot, conns;
-	uint8_t key[9];
 };
 
 struct cp_listener {
@@ -53,6 +46,7 @@ struct cp_conn {
 	uint8_t list; /* enum cp_conn_list */
 	uint8_t why;  /* enum cp_close */
 	bool handshaken, half_closed;
+	bool held; /* cp_conn_hold() */
 };
 
 struct cp_net {
@@ -60,7 +54,8 @@ struct cp_net {
 	struct cp_net_opts opts;
 	struct cp_listener *listeners;
 	TAILQ_HEAD(, cp_conn) list[CP_CONN_LISTS];
-	struct cp_source *sources[CP_NET_SOURCES];
+	struct cp_room *room, *own_room; /* own: not shared with other loops */
+	int low; /* priority of strangers' events; -1: the loop has no priorities */
 	struct event *tick, *doomed_ev;
 	uint64_t pause_until_ms;
 	bool paused, stopping;
@@ -68,7 +63,8 @@ struct cp_net {
 };
 
 uint64_t cp_net_now(const struct cp_net *net);
-void cp_net_source_put(struct cp_net *net, struct cp_source *s);
+/** An event of a stranger, or of the listener: after those of the known. */
+void cp_net_low(const struct cp_net *net, struct event *ev);
 /** Accept again, if a limit had stopped it and no longer does. */
 void cp_net_may_accept(struct cp_net *net);
 /** Free all doomed connections, telling their protocols. */

@@ -21,6 +21,7 @@
 #define ACCEPT_BURST 64 /* per wake-up: handshakes must get their turn */
 #define OUT_MAX      65536
 #define FD_PAUSE_MS  1000
+#define LOW_MS       4 /* of handshakes at a time */
 
 static uint64_t mono_ms(void *ctx)
 {
@@ -50,32 +51,58 @@ static void on_doomed(evutil_socket_t fd, short what, void *arg)
 	cp_net_bury(arg);
 }
 
+struct event_base *cp_net_base(void)
+{
+	const struct timeval turn = {0, LOW_MS * 1000};
+	struct event_config *cfg = event_config_new();
+	struct event_base *base = NULL;
+
+	if (cfg != NULL && event_config_set_max_dispatch_interval(cfg, &turn, -1, CP_NET_LOW) == 0)
+		base = event_base_new_with_config(cfg);
+	if (cfg != NULL)
+		event_config_free(cfg);
+	if (base != NULL && event_base_priority_init(base, CP_NET_PRIORITIES) != 0) {
+		event_base_free(base);
+		base = NULL;
+	}
+	return base;
+}
+
+void cp_net_low(const struct cp_net *net, struct event *ev)
+{
+	if (net->low >= 0)
+		(void)event_priority_set(ev, net->low);
+}
+
 int cp_net_create(struct event_base *base, const struct cp_net_opts *opts, struct cp_net **ret_net)
 {
 	struct cp_net *net = calloc(1, sizeof(*net));
+	const struct cp_room_limits max = {opts->max_conns, opts->max_preauth, opts->max_source};
 	uint32_t tick_ms;
 	struct timeval tv;
 
 	if (net == NULL)
 		return -ENOMEM;
 	net->base = base;
+	net->low = event_base_get_npriorities(base) == CP_NET_PRIORITIES ? CP_NET_LOW : -1;
 	net->opts = *opts;
+	for (int i = 0; i < CP_CONN_LISTS; i++)
+		TAILQ_INIT(&net->list[i]);
+	net->room = opts->room;
+	if (net->room == NULL && cp_room_create(&max, &net->own_room) == 0)
+		net->room = net->own_room;
 	if (net->opts.now_ms == NULL)
 		net->opts.now_ms = mono_ms;
-	if (net->opts.max_source == 0)
-		net->opts.max_source = net->opts.max_preauth - net->opts.max_preauth / 4;
 	if (net->opts.auth_ms == 0)
 		net->opts.auth_ms = 3 * net->opts.handshake_ms;
 	if (net->opts.out_max == 0)
 		net->opts.out_max = OUT_MAX;
-	for (int i = 0; i < CP_CONN_LISTS; i++)
-		TAILQ_INIT(&net->list[i]);
 	tick_ms = net->opts.handshake_ms / 8;
 	tick_ms = tick_ms < 20 ? 20 : tick_ms > 500 ? 500 : tick_ms;
 	tv = (struct timeval){tick_ms / 1000, (tick_ms % 1000) * 1000};
 	net->tick = event_new(base, -1, EV_PERSIST, on_tick, net);
 	net->doomed_ev = event_new(base, -1, EV_PERSIST, on_doomed, net);
-	if (net->tick == NULL || net->doomed_ev == NULL || event_add(net->tick, &tv) != 0) {
+	if (net->room == NULL || net->tick == NULL || net->doomed_ev == NULL || event_add(net->tick, &tv) != 0) {
 		cp_net_destroy(net);
 		return -ENOMEM;
 	}
@@ -111,6 +138,7 @@ void cp_net_destroy(struct cp_net *net)
 		event_free(net->tick);
 	if (net->doomed_ev != NULL)
 		event_free(net->doomed_ev);
+	cp_room_destroy(net->own_room);
 	free(net);
 }
 
@@ -119,52 +147,23 @@ const struct cp_net_stats *cp_net_stats(const struct cp_net *net)
 	return &net->stats;
 }
 
-/* --- sources: how many strangers an address has here --- */
-
-static uint32_t source_key(const struct cfg_addr *a, uint8_t key[9])
+void cp_net_stats_add(struct cp_net_stats *sum, const struct cp_net_stats *n)
 {
-	uint32_t h = 2166136261u;
-
-	memset(key, 0, 9);
-	key[0] = a->family;
-	memcpy(key + 1, a->ip, a->family == 6 ? 8 : 4);
-	for (int i = 0; i < 9; i++)
-		h = (h ^ key[i]) * 16777619u;
-	return h % CP_NET_SOURCES;
-}
-
-static struct cp_source *source_take(struct cp_net *net, const struct cfg_addr *a)
-{
-	uint8_t key[9];
-	uint32_t slot = source_key(a, key);
-	struct cp_source *s;
-
-	for (s = net->sources[slot]; s != NULL; s = s->next)
-		if (memcmp(s->key, key, sizeof(key)) == 0)
-			break;
-	if (s == NULL) {
-		s = calloc(1, sizeof(*s));
-		if (s == NULL)
-			return NULL;
-		memcpy(s->key, key, sizeof(key));
-		s->slot = slot;
-		s->next = net->sources[slot];
-		net->sources[slot] = s;
-	}
-	s->conns++;
-	return s;
-}
-
-void cp_net_source_put(struct cp_net *net, struct cp_source *s)
-{
-	struct cp_source **at;
-
-	if (s == NULL || --s->conns > 0)
-		return;
-	for (at = &net->sources[s->slot]; *at != s; at = &(*at)->next)
-		;
-	*at = s->next;
-	free(s);
+	sum->accepted += n->accepted;
+	sum->refused_full += n->refused_full;
+	sum->refused_source += n->refused_source;
+	sum->accept_errors += n->accept_errors;
+	sum->pauses += n->pauses;
+	sum->handshakes += n->handshakes;
+	for (int i = 0; i < CP_TLS_FAIL_MAX; i++)
+		sum->tls_failed[i] += n->tls_failed[i];
+	sum->not_tls += n->not_tls;
+	sum->tls_on_clear += n->tls_on_clear;
+	sum->frames += n->frames;
+	for (int i = 0; i < CP_CLOSE_MAX; i++)
+		sum->closed[i] += n->closed[i];
+	sum->conns += n->conns;
+	sum->preauth += n->preauth;
 }
 
 /* --- accepting --- */
@@ -186,8 +185,7 @@ static void set_accepting(struct cp_net *net, bool on)
 
 void cp_net_may_accept(struct cp_net *net)
 {
-	if (net->paused && !net->stopping && net->stats.preauth < net->opts.max_preauth &&
-	    cp_net_now(net) >= net->pause_until_ms)
+	if (net->paused && !net->stopping && !cp_room_full(net->room) && cp_net_now(net) >= net->pause_until_ms)
 		set_accepting(net, true);
 }
 
@@ -227,22 +225,18 @@ static void accepted(struct cp_listener *l, int fd, const struct sockaddr_storag
 	struct cfg_addr peer, local;
 	struct cp_source *src;
 	char text[64];
-	int on = 1;
+	int on = 1, rc;
 
 	addr_from_sa(ss, &peer);
-	if (net->stats.conns >= net->opts.max_conns) {
+	rc = cp_room_enter(net->room, &peer, &src);
+	if (rc == -ENFILE) {
 		net->stats.refused_full++;
-		cfg_log_limited(CFG_LOG_WARN, "connections-full", "from=%s max=%u",
-		                cfg_addr_print(&peer, text, sizeof(text)), net->opts.max_conns);
-		close(fd);
-		return;
-	}
-	src = source_take(net, &peer);
-	if (src == NULL || src->conns > net->opts.max_source) {
+		cfg_log_limited(CFG_LOG_WARN, "connections-full", "from=%s", cfg_addr_print(&peer, text, sizeof(text)));
+	} else if (rc < 0) {
 		net->stats.refused_source++;
-		cp_net_source_put(net, src);
-		cfg_log_limited(CFG_LOG_WARN, "source-over-limit", "from=%s max=%u",
-		                cfg_addr_print(&peer, text, sizeof(text)), net->opts.max_source);
+		cfg_log_limited(CFG_LOG_WARN, "source-over-limit", "from=%s", cfg_addr_print(&peer, text, sizeof(text)));
+	}
+	if (rc < 0) {
 		close(fd);
 		return;
 	}
@@ -254,7 +248,8 @@ static void accepted(struct cp_listener *l, int fd, const struct sockaddr_storag
 	if (cp_conn_start(l, fd, &peer, &local, src) !=
 	    0) { /* took the descriptor only on success */
 		net->stats.accept_errors++;
-		cp_net_source_put(net, src);
+		cp_room_known(net->room, src);
+		cp_room_leave(net->room);
 		close(fd);
 		return;
 	}
@@ -272,14 +267,14 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 		socklen_t len = sizeof(ss);
 		int fd;
 
-		if (net->stats.preauth >= net->opts.max_preauth) {
+		if (!cp_room_reserve(net->room)) {
 			set_accepting(net, false);
-			cfg_log_limited(CFG_LOG_WARN, "preauth-full", "max=%u",
-			                net->opts.max_preauth);
+			cfg_log_limited(CFG_LOG_WARN, "preauth-full", "here=%u", net->stats.preauth);
 			return;
 		}
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
+			cp_room_give_back(net->room);
 			if (errno == EAGAIN || errno == EWOULDBLOCK)
 				return;
 			if (errno == EINTR || errno == ECONNABORTED)
@@ -296,14 +291,12 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 	}
 }
 
-int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
-                  const struct cp_net_ops *ops, void *ctx, uint16_t *ret_port)
+int cp_net_socket(const struct cfg_addr *addr, uint16_t *ret_port)
 {
 	struct sockaddr_storage ss = {0};
-	struct cp_listener *l;
 	struct cfg_addr bound;
 	socklen_t len;
-	int on = 1, tos = 0x60, rc; /* CS3: signalling */
+	int on = 1, tos = 0x60, rc, fd; /* CS3: signalling */
 
 	if (addr->family == 4) {
 		struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
@@ -319,42 +312,60 @@ int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls
 	} else {
 		return -EINVAL;
 	}
-	l = calloc(1, sizeof(*l));
-	if (l == NULL)
-		return -ENOMEM;
-	*l = (struct cp_listener){.net = net, .tls = tls, .ops = ops, .ctx = ctx, .fd = -1};
-	l->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (l->fd < 0 || setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-	    (net->opts.reuse_port &&
-	     setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0))
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
 		goto fail;
 	if (addr->family == 4)
-		(void)setsockopt(l->fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+		(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 	else
-		(void)setsockopt(l->fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
-	if (bind(l->fd, (struct sockaddr *)&ss, len) != 0 || listen(l->fd, BACKLOG) != 0)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	if (bind(fd, (struct sockaddr *)&ss, len) != 0 || listen(fd, BACKLOG) != 0)
 		goto fail;
 	len = sizeof(ss);
-	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
 		goto fail;
 	addr_from_sa(&ss, &bound);
-	errno = ENOMEM;
-	l->ev = event_new(net->base, l->fd, EV_READ | EV_PERSIST, on_accept, l);
-	if (l->ev == NULL || (!net->paused && event_add(l->ev, NULL) != 0))
-		goto fail;
-	l->next = net->listeners;
-	net->listeners = l;
 	if (ret_port != NULL)
 		*ret_port = bound.port;
-	return 0;
+	return fd;
 fail:
 	rc = -errno;
-	if (l->ev != NULL)
-		event_free(l->ev);
-	if (l->fd >= 0)
-		close(l->fd);
-	free(l);
+	close(fd);
 	return rc;
+}
+
+int cp_net_listen_fd(struct cp_net *net, int fd, struct cp_tls *tls, const struct cp_net_ops *ops, void *ctx)
+{
+	struct cp_listener *l = calloc(1, sizeof(*l));
+
+	if (l == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*l = (struct cp_listener){.net = net, .tls = tls, .ops = ops, .ctx = ctx, .fd = fd};
+	l->ev = event_new(net->base, l->fd, EV_READ | EV_PERSIST, on_accept, l);
+	if (l->ev != NULL)
+		cp_net_low(net, l->ev);
+	if (l->ev == NULL || (!net->paused && event_add(l->ev, NULL) != 0)) {
+		if (l->ev != NULL)
+			event_free(l->ev);
+		close(fd);
+		free(l);
+		return -ENOMEM;
+	}
+	l->next = net->listeners;
+	net->listeners = l;
+	return 0;
+}
+
+int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
+                  const struct cp_net_ops *ops, void *ctx, uint16_t *ret_port)
+{
+	int fd = cp_net_socket(addr, ret_port);
+
+	return fd < 0 ? fd : cp_net_listen_fd(net, fd, tls, ops, ctx);
 }
 
 void cp_net_tick(struct cp_net *net)

@@ -9,7 +9,8 @@
  * authentication auth_ms; then it is reaped. Waiting to pre-authentication count against
  * max_preauth: at the limit accepting stops and the kernel's backlog holds what comes. One source
  * address (IPv6: /64) may have max_source of these, others of it are closed at once. Authenticated
- * ones are not touched by any of that; their idling is the protocol's business.
+ * ones are not touched by any of that; their idling is the protocol's business. On a base with
+ * priorities (cp_net_base()) what strangers want is done when the known have had their turn.
  *
  * Nothing here is freed inside a call from the protocol: cp_conn_close() and failed sends only
  * mark, and the loop calls ops.closed() later. One thread.
@@ -29,6 +30,7 @@
 struct event_base;
 struct cp_net;
 struct cp_conn;
+struct cp_room;
 
 enum cp_close {
 	CP_CLOSE_PEER,      /* end of file or reset */
@@ -72,10 +74,12 @@ struct cp_net_opts {
 	uint32_t handshake_ms;
 	uint32_t auth_ms; /* 0: three times handshake_ms */
 	uint32_t out_max; /* bytes that may wait to be sent on one connection; 0: 64 KiB */
-	bool reuse_port;  /* several shards listen on one address */
+	struct cp_room *room; /* counted together with other nets, by its limits and not by those above; NULL: alone */
 	uint64_t (*now_ms)(void *ctx); /* NULL: CLOCK_MONOTONIC */
 	void *now_ctx;
 };
+
+enum { CP_NET_HIGH, CP_NET_DEFAULT, CP_NET_LOW, CP_NET_PRIORITIES };
 
 struct cp_net_stats {
 	uint64_t accepted, refused_full, refused_source, accept_errors, pauses;
@@ -85,6 +89,12 @@ struct cp_net_stats {
 	uint64_t frames, closed[CP_CLOSE_MAX];
 	uint32_t conns, preauth; /* now */
 };
+
+/**
+ * An event loop with three priorities: CP_NET_LOW for strangers, the default for all else, CP_NET_HIGH. After some milliseconds of
+ * strangers' handshakes it looks whether others want something. NULL: no memory.
+ */
+struct event_base *cp_net_base(void);
 
 int cp_net_create(struct event_base *base, const struct cp_net_opts *opts, struct cp_net **ret_net);
 /** Closes listeners and connections (ops.closed() is called). NULL is allowed. */
@@ -97,7 +107,14 @@ void cp_net_destroy(struct cp_net *net);
 int cp_net_listen(struct cp_net *net, const struct cfg_addr *addr, struct cp_tls *tls,
                   const struct cp_net_ops *ops, void *ctx, uint16_t *ret_port);
 
+/** The listening socket for that, to be given to cp_net_listen_fd(); or a negative errno. */
+int cp_net_socket(const struct cfg_addr *addr, uint16_t *ret_port);
+/** As cp_net_listen(), on a socket that listens; it is taken over also on error. Nets of several threads may have a dup() of one each: who
+ * has time accepts. */
+int cp_net_listen_fd(struct cp_net *net, int fd, struct cp_tls *tls, const struct cp_net_ops *ops, void *ctx);
+
 const struct cp_net_stats *cp_net_stats(const struct cp_net *net);
+void cp_net_stats_add(struct cp_net_stats *sum, const struct cp_net_stats *more);
 
 /** Reap what is over its time. Called by a timer; public for tests with their own clock. */
 void cp_net_tick(struct cp_net *net);
@@ -115,6 +132,8 @@ int cp_conn_send_secret(struct cp_conn *conn, const uint8_t *data, size_t len);
 /** Send what waits (at most 2 s), then close. No frame is delivered any more; closed() follows from
  * the loop. */
 void cp_conn_close(struct cp_conn *conn);
+/** Deliver no frames (true), or go on, with what has come meanwhile. What is held is bounded; the peer then has to wait. */
+void cp_conn_hold(struct cp_conn *conn, bool hold);
 /** The peer is known: limits and times of strangers no longer apply. */
 void cp_conn_authed(struct cp_conn *conn);
 const struct cfg_addr *cp_conn_peer(const struct cp_conn *conn); /* with port */

@@ -11,8 +11,12 @@ static void set(json_t *o, const char *key, uint64_t n)
 
 json_t *cp_net_show(const struct cp_net *net)
 {
+	return cp_net_show_stats(cp_net_stats(net));
+}
+
+json_t *cp_net_show_stats(const struct cp_net_stats *n)
+{
 	static const char *const closes[CP_CLOSE_MAX] = {"peer", "local", "timeout", "tls", "bad-frame", "slow", "stop"};
-	const struct cp_net_stats *n = cp_net_stats(net);
 	json_t *o = json_object(), *tls = json_object(), *closed = json_object();
 
 	for (int i = 1; i < CP_TLS_FAIL_MAX; i++)

@@ -317,61 +317,11 @@ const struct cp_sccp_stats *cp_sccp_stats(const struct cp_sccp *s)
 	return &s->stats;
 }
 
-/* --- joint with net/ --- */
-
-static int io_send(void *io, const uint8_t *frame, size_t len, bool secret)
-{
-	return secret ? cp_conn_send_secret(io, frame, len) : cp_conn_send(io, frame, len);
-}
-
-static void io_close(void *io)
-{
-	cp_conn_close(io);
-}
-
-static void io_authed(void *io)
-{
-	cp_conn_authed(io);
-}
-
-static const struct cp_sccp_link net_link = {io_send, io_close, io_authed};
-
-static void *net_opened(void *ctx, struct cp_conn *conn)
-{
-	const SSL *ssl = cp_conn_ssl(conn);
-	struct cp_sccp_peer peer = {
-		.addr = *cp_conn_peer(conn), .local = *cp_conn_local(conn), .tls = ssl != NULL};
-
-	if (ssl != NULL) {
-		peer.encrypts = cp_tls_encrypts(ssl);
-		peer.cert = cp_conn_cert(conn);
-		peer.tls_version = SSL_get_version(ssl);
-		peer.tls_cipher = SSL_get_cipher_name(ssl);
-	}
-	return cp_session_open(ctx, &net_link, conn, &peer);
-}
-
-static void net_frame(void *user, const uint8_t *frame, size_t len)
-{
-	cp_session_frame(user, frame, len);
-}
-
-static void net_closed(void *user, enum cp_close why)
-{
-	static const enum cp_phone_gone gone[CP_CLOSE_MAX] = {
-		[CP_CLOSE_PEER] = CP_GONE_CLOSED,        [CP_CLOSE_LOCAL] = CP_GONE_CLOSED,
-		[CP_CLOSE_TIMEOUT] = CP_GONE_TIMEOUT,    [CP_CLOSE_TLS] = CP_GONE_CLOSED,
-		[CP_CLOSE_BAD_FRAME] = CP_GONE_PROTOCOL, [CP_CLOSE_SLOW] = CP_GONE_PROTOCOL,
-		[CP_CLOSE_STOP] = CP_GONE_REMOVED,
-	};
-
-	cp_session_closed(user, gone[why]);
-}
+/* --- handshakes that failed --- */
 
 /* The handshake failed on the certificate: nothing in it is proven, its name is only a hint for the
  * text. */
-static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why,
-                             int verify_err, X509 *leaf)
+void cp_sccp_refuse_handshake(struct cp_sccp *s, const struct cfg_addr *from, enum cp_tls_fail why, int verify_err, X509 *leaf)
 {
 	static const enum cp_sccp_refusal map[CP_TLS_FAIL_MAX] = {
 		[CP_TLS_OK] = CP_SCCP_REF_CERT_INVALID,
@@ -382,7 +332,6 @@ static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls
 		[CP_TLS_FAIL_INCOMPATIBLE] = CP_SCCP_REF_INCOMPATIBLE,
 		[CP_TLS_FAIL_PROTOCOL] = CP_SCCP_REF_CERT_INVALID,
 	};
-	struct cp_sccp *s = ctx;
 	char name[CP_DEVICE_NAME_MAX] = "";
 
 	if (leaf == NULL || s->o.cert_name(leaf, name) != 0)
@@ -391,21 +340,6 @@ static void net_cert_refused(void *ctx, const struct cfg_addr *from, enum cp_tls
 	               why == CP_TLS_FAIL_INCOMPATIBLE ? "no TLS version or cipher in common"
 	               : why == CP_TLS_FAIL_NO_CERT    ? "no certificate"
 	                                               : X509_verify_cert_error_string(verify_err));
-}
-
-static const struct cp_net_ops net_ops = {
-	.frame_max = CP_SCCP_FRAME_MAX,
-	.frame_len = cp_sccp_frame_len,
-	.opened = net_opened,
-	.frame = net_frame,
-	.closed = net_closed,
-	.cert_refused = net_cert_refused,
-};
-
-int cp_sccp_listen(struct cp_sccp *s, struct cp_net *net, const struct cfg_addr *addr,
-                   struct cp_tls *tls, uint16_t *ret_port)
-{
-	return cp_net_listen(net, addr, tls, &net_ops, s, ret_port);
 }
 
 /* --- admin --- */
@@ -476,7 +410,7 @@ static void set(json_t *o, const char *key, uint64_t v)
 	json_object_set_new(o, key, json_integer((json_int_t)v));
 }
 
-json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
+json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net_stats *net)
 {
 	json_t *o = json_object(), *refused = json_object();
 
@@ -503,6 +437,6 @@ json_t *cp_sccp_show_counters(const struct cp_sccp *s, const struct cp_net *net)
 	set(o, "statistics_reports", s->stats.stats_reports);
 	json_object_set_new(o, "refused", refused);
 	if (net != NULL)
-		json_object_set_new(o, "net", cp_net_show(net));
+		json_object_set_new(o, "net", cp_net_show_stats(net));
 	return o;
 }

@@ -131,13 +131,9 @@ struct cp_sccp_stats {
 };
 
 int cp_sccp_create(const struct cp_sccp_opts *opts, struct cp_sccp **ret_sccp);
-/** Phones are reported gone (CP_GONE_REMOVED). Destroy the net that feeds it first. NULL is
+/** Phones are reported gone (CP_GONE_REMOVED). Destroy the fronts that feed it first. NULL is
  * allowed. */
 void cp_sccp_destroy(struct cp_sccp *sccp);
-
-/** Listen with this service behind it; as cp_net_listen(). tls NULL: clear. */
-int cp_sccp_listen(struct cp_sccp *sccp, struct cp_net *net, const struct cfg_addr *addr,
-                   struct cp_tls *tls, uint16_t *ret_port);
 
 /** The registered phone of that name, or NULL. */
 struct cp_phone *cp_sccp_find(const struct cp_sccp *sccp, const char *name);
@@ -182,7 +178,7 @@ const struct cp_sccp_stats *cp_sccp_stats(const struct cp_sccp *sccp);
 /** Admin command show.registrations: a new array with an object per registered phone. */
 json_t *cp_sccp_show_registrations(const struct cp_sccp *sccp);
 
-/** Counters of the service and, if not NULL, of its net: a new object. */
-json_t *cp_sccp_show_counters(const struct cp_sccp *sccp, const struct cp_net *net);
+/** Counters of the service and, if not NULL, of its connections: a new object. */
+json_t *cp_sccp_show_counters(const struct cp_sccp *sccp, const struct cp_net_stats *net);
 
 #endif

@@ -137,6 +137,8 @@ uint64_t cp_sccp_now(const struct cp_sccp *sccp);
  * text. */
 void cp_sccp_refuse(struct cp_sccp *sccp, enum cp_sccp_refusal why, const char *name,
                     const struct cfg_addr *from, const char *detail);
+/** A client's handshake failed because of its certificate ('leaf', unproven; NULL: none), or of what TLS it can do. */
+void cp_sccp_refuse_handshake(struct cp_sccp *sccp, const struct cfg_addr *from, enum cp_tls_fail why, int verify_err, X509 *leaf);
 /** A phone has proven itself from there: alarms about that address without a device's name are over. */
 void cp_sccp_vouch(struct cp_sccp *sccp, const struct cfg_addr *from);
 /** Whether a connection like that may be this device: 0 and *ret_sec, or the refusal as 1 + enum

@@ -94,6 +94,7 @@ static const struct {
 	{"sccp:\n  auto_numbers: 0-0", "line 2: sccp.auto_numbers: ", "above 0"},
 	{"sccp:\n  auto_numbers: 1000-199x", "line 2: sccp.auto_numbers: ", "digits"},
 	{"sccp:\n  max_connections: 0", "line 2: sccp.max_connections: ", ""},
+	{"sccp:\n  loops: 65", "line 2: sccp.loops: ", "64"},
 	{"sccp:\n  max_preauth: 0", "line 2: sccp.max_preauth: ", ""},
 	{"enrol:\n  capf_port: 70000", "line 2: enrol.capf_port: ", "65535"},
 	{"enrol:\n  tvs_port: 3804", "line 2: enrol.tvs_port: ", "is enrol.capf_port"},
@@ -349,7 +350,7 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_FALSE(c->sccp.legacy_tls);
 	CU_ASSERT_EQUAL(c->sccp.max_connections, 20000);
 	CU_ASSERT_EQUAL(c->sccp.max_preauth, 4096);
-	CU_ASSERT_EQUAL(c->sccp.handshake_s, 10);
+	CU_ASSERT(c->sccp.handshake_s == 10 && c->sccp.loops == 0);
 	CU_ASSERT(c->sccp.keepalive_grace_s == 45 && c->sccp.register_rate == 2000 && c->sccp.reset_rate == 20 && c->sccp.mic_only &&
 	          c->sccp.duplicate == CFG_DUPLICATE_EVICT && c->sccp.auto_last == 0);
 	CU_ASSERT_STRING_EQUAL(c->signer.kek_file, "/var/lib/ravelin/signer/kek");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A serving thread: started with all signals blocked, which are the event loop's; ended by a descriptor that its loop waits for. */
-#ifndef CP_PROVISION_THREAD_H
-#define CP_PROVISION_THREAD_H
+#ifndef CP_THREAD_H
+#define CP_THREAD_H
 
 #include <pthread.h>
 #include <stdbool.h>

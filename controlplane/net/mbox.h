@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Letters from threads to one event loop, in order. The writer owns the memory until it is put, the reader from when it is taken. A
+ * descriptor is readable while letters wait. Urgent letters are taken before the others, each kind in its order.
+ */
+#ifndef CP_NET_MBOX_H
+#define CP_NET_MBOX_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct cp_letter {
+	STAILQ_ENTRY(cp_letter) link;
+};
+
+STAILQ_HEAD(cp_letters, cp_letter);
+
+struct cp_mbox {
+	pthread_mutex_t lock; /* of come */
+	struct cp_letters come[2]; /* [1]: urgent */
+	struct cp_letters taken[2]; /* the reader's */
+	int fd;
+};
+
+int cp_mbox_init(struct cp_mbox *box); /* 0 or a negative errno */
+/** Letters in it are lost. Not initialised (fd -1): nothing. */
+void cp_mbox_fini(struct cp_mbox *box);
+
+/** Any thread. */
+void cp_mbox_put(struct cp_mbox *box, struct cp_letter *letter, bool urgent);
+/** The reader, when the descriptor is readable: what has come can be taken. */
+void cp_mbox_collect(struct cp_mbox *box);
+/** The next of what was collected, or NULL. The reader. */
+struct cp_letter *cp_mbox_take(struct cp_mbox *box);
+/** Letters were collected and are not taken yet. The reader. */
+bool cp_mbox_left(const struct cp_mbox *box);
+
+#endif

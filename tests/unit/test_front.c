@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * controlplane/net/room.c and mbox.c, the turns that strangers and known connections get on one loop, and controlplane/sccp/front.c
+ * where several loops, their limits and their end are concerned. (test_sccp.c has phones on them.)
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include <CUnit/CUnit.h>
+
+#include "log.h"
+#include "net/mbox.h"
+#include "net/room.h"
+#include "sccp/cursor.h"
+#include "sccp/front.h"
+#include "sccp/msg.h"
+#include "sccp/sccp.h"
+#include "tls_peer.h"
+
+#define NAME "SEP0A1B2C3D4E51"
+
+static const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
+
+/* --- room --- */
+
+static int come(struct cp_room *room, const struct cfg_addr *from, struct cp_source **ret)
+{
+	return cp_room_reserve(room) ? cp_room_enter(room, from, ret) : -EAGAIN;
+}
+
+static void test_room(void)
+{
+	const struct cp_room_limits max = {.max_conns = 5, .max_preauth = 4, .max_source = 2};
+	const struct cfg_addr a = {.family = 4, .ip = {192, 0, 2, 1}}, b = {.family = 4, .ip = {192, 0, 2, 2}}, c = {.family = 6, .ip = {0x20, 1}};
+	struct cfg_addr c2 = c;
+	struct cp_source *s[5], *no = NULL;
+	struct cp_room *room;
+
+	c2.ip[15] = 9; /* the same /64 */
+	CU_ASSERT_EQUAL_FATAL(cp_room_create(&max, &room), 0);
+	CU_ASSERT_EQUAL(come(room, &a, &s[0]), 0);
+	CU_ASSERT_EQUAL(come(room, &a, &s[1]), 0);
+	CU_ASSERT_EQUAL(come(room, &a, &no), -EMFILE);
+	CU_ASSERT_EQUAL(come(room, &c, &s[2]), 0);
+	CU_ASSERT_FALSE(cp_room_full(room));
+	CU_ASSERT_EQUAL(come(room, &c2, &s[3]), 0);
+	CU_ASSERT_TRUE(cp_room_full(room));
+	CU_ASSERT_EQUAL(come(room, &c2, &no), -EAGAIN);
+	cp_room_known(room, s[0]); /* the known do not count as strangers, nor for their address */
+	CU_ASSERT_FALSE(cp_room_full(room));
+	CU_ASSERT_TRUE(cp_room_reserve(room));
+	CU_ASSERT_TRUE(cp_room_full(room)); /* a place that is reserved is nobody else's */
+	cp_room_give_back(room);
+	CU_ASSERT_EQUAL(come(room, &a, &s[4]), 0);
+	cp_room_known(room, s[4]);
+	CU_ASSERT_EQUAL(come(room, &b, &no), -ENFILE);
+	cp_room_leave(room);
+	CU_ASSERT_EQUAL(come(room, &b, &s[4]), 0);
+	for (int i = 1; i < 5; i++)
+		cp_room_known(room, s[i]);
+	for (int i = 0; i < 5; i++)
+		cp_room_leave(room);
+	cp_room_destroy(room);
+	cp_room_destroy(NULL);
+}
+
+/* --- letters --- */
+
+#define WRITERS 4
+#define LETTERS 20000
+
+struct note {
+	struct cp_letter letter;
+	int writer, number;
+	bool urgent;
+};
+
+static struct cp_mbox box;
+
+static void *writer(void *arg)
+{
+	int who = *(int *)arg;
+
+	for (int i = 0; i < LETTERS; i++) {
+		struct note *n = malloc(sizeof(*n));
+
+		if (n == NULL)
+			abort();
+		*n = (struct note){.writer = who, .number = i, .urgent = who % 2 == 1};
+		cp_mbox_put(&box, &n->letter, n->urgent);
+	}
+	return NULL;
+}
+
+/* All letters come, each writer's in its order; urgent ones before the others of the same collection. */
+static void test_letters(void)
+{
+	struct note a = {.number = 1}, b = {.number = 2}, c = {.number = 3, .urgent = true};
+	int ids[WRITERS], next[WRITERS] = {0}, got = 0;
+	pthread_t thread[WRITERS];
+	struct cp_letter *l;
+
+	CU_ASSERT_EQUAL_FATAL(cp_mbox_init(&box), 0);
+	cp_mbox_put(&box, &a.letter, a.urgent);
+	cp_mbox_put(&box, &b.letter, b.urgent);
+	cp_mbox_put(&box, &c.letter, c.urgent);
+	CU_ASSERT_PTR_NULL(cp_mbox_take(&box)); /* not collected */
+	cp_mbox_collect(&box);
+	CU_ASSERT_PTR_EQUAL(cp_mbox_take(&box), &c.letter);
+	CU_ASSERT_PTR_EQUAL(cp_mbox_take(&box), &a.letter);
+	CU_ASSERT_TRUE(cp_mbox_left(&box));
+	CU_ASSERT_PTR_EQUAL(cp_mbox_take(&box), &b.letter);
+	CU_ASSERT_FALSE(cp_mbox_left(&box));
+	for (int i = 0; i < WRITERS; i++) {
+		ids[i] = i;
+		if (pthread_create(&thread[i], NULL, writer, &ids[i]) != 0)
+			abort();
+	}
+	while (got < WRITERS * LETTERS) {
+		fd_set set;
+		struct timeval patience = {10, 0};
+
+		FD_ZERO(&set);
+		FD_SET(box.fd, &set);
+		if (select(box.fd + 1, &set, NULL, NULL, &patience) != 1) { /* a wake-up was lost */
+			CU_FAIL("letters that nobody was told of");
+			break;
+		}
+		cp_mbox_collect(&box);
+		while ((l = cp_mbox_take(&box)) != NULL) {
+			struct note *n = (struct note *)l;
+
+			if (n->number != next[n->writer]++)
+				CU_FAIL("order");
+			got++;
+			free(n);
+		}
+	}
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(thread[i], NULL);
+	CU_ASSERT_EQUAL(got, WRITERS * LETTERS);
+	cp_mbox_fini(&box);
+}
+
+/* --- turns --- */
+
+static char turns[16];
+
+struct toy {
+	struct cp_conn *conn;
+	char name;
+};
+
+static void *toy_opened(void *ctx, struct cp_conn *conn)
+{
+	struct toy *t = calloc(1, sizeof(*t));
+
+	(void)ctx;
+	t->conn = conn;
+	return t;
+}
+
+static void toy_frame(void *user, const uint8_t *frame, size_t len)
+{
+	struct toy *t = user;
+
+	if (len != 13)
+		abort();
+	t->name = (char)frame[12];
+	snprintf(turns + strlen(turns), sizeof(turns) - strlen(turns), "%c", t->name);
+	if (t->name == 'K')
+		cp_conn_authed(t->conn);
+	if (t->name == 'H')
+		cp_conn_hold(t->conn, true);
+}
+
+static void toy_closed(void *user, enum cp_close why)
+{
+	(void)why;
+	free(user);
+}
+
+static const struct cp_net_ops toy = {
+	.frame_max = CP_SCCP_FRAME_MAX, .frame_len = cp_sccp_frame_len, .opened = toy_opened, .frame = toy_frame, .closed = toy_closed};
+
+static void say_toy(int fd, char name)
+{
+	const uint8_t frame[13] = {5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, (uint8_t)name};
+
+	if (write(fd, frame, sizeof(frame)) != sizeof(frame))
+		abort();
+}
+
+/* What was ready before it waits for a connection that is known: handshakes are what strangers want most. */
+static void test_turns(void)
+{
+	const struct cp_net_opts opts = {.max_conns = 100, .max_preauth = 50, .handshake_ms = 5000};
+	struct event_base *base = cp_net_base();
+	struct cp_net *net;
+	int stranger, known;
+	uint16_t port;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+	CU_ASSERT_EQUAL_FATAL(cp_net_create(base, &opts, &net), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, NULL, &toy, NULL, &port), 0);
+	turns[0] = '\0';
+	stranger = tp_connect(port, 1);
+	say_toy(stranger, 's');
+	TP_PUMP(base, strlen(turns) == 1, 3000);
+	known = tp_connect(port, 1);
+	say_toy(known, 'K');
+	TP_PUMP(base, strlen(turns) == 2, 3000);
+	CU_ASSERT_STRING_EQUAL(turns, "sK");
+	for (int i = 0; i < 3; i++) {
+		turns[0] = '\0';
+		say_toy(stranger, 's');
+		say_toy(known, 'k');
+		usleep(2000); /* both are there when the loop looks */
+		TP_PUMP(base, strlen(turns) == 2, 3000);
+		CU_ASSERT_STRING_EQUAL(turns, "ks");
+	}
+	close(stranger);
+	close(known);
+	TP_PUMP(base, cp_net_stats(net)->conns == 0, 3000);
+	cp_net_destroy(net);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	event_base_free(base);
+}
+
+static struct cp_conn *held;
+
+static void *hold_opened(void *ctx, struct cp_conn *conn)
+{
+	held = conn;
+	return toy_opened(ctx, conn);
+}
+
+/* Held: nothing is delivered, what comes is bounded by the watermark, and all is there afterwards. */
+static void test_hold(void)
+{
+	const struct cp_net_opts opts = {.max_conns = 10, .max_preauth = 5, .handshake_ms = 5000};
+	struct cp_net_ops ops = toy;
+	struct event_base *base = event_base_new();
+	struct cp_net *net;
+	uint16_t port;
+	int fd;
+
+	ops.opened = hold_opened;
+	CU_ASSERT_EQUAL_FATAL(cp_net_create(base, &opts, &net), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, NULL, &ops, NULL, &port), 0);
+	turns[0] = '\0';
+	fd = tp_connect(port, 1);
+	say_toy(fd, 'H');
+	for (int i = 0; i < 5; i++)
+		say_toy(fd, (char)('a' + i));
+	TP_PUMP(base, strlen(turns) > 1, 100);
+	CU_ASSERT_STRING_EQUAL(turns, "H");
+	cp_conn_hold(held, false);
+	CU_ASSERT_STRING_EQUAL(turns, "Habcde");
+	say_toy(fd, 'f');
+	TP_PUMP(base, strlen(turns) > 6, 3000);
+	CU_ASSERT_STRING_EQUAL(turns, "Habcdef");
+	close(fd);
+	TP_PUMP(base, cp_net_stats(net)->conns == 0, 3000);
+	cp_net_destroy(net);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	event_base_free(base);
+}
+
+/* --- loops --- */
+
+static struct event_base *base;
+static struct cp_sccp *sccp;
+static struct cp_fronts *fronts;
+static uint16_t port;
+static unsigned gone;
+static struct cp_line line = {"1001", "Alice"};
+static struct cp_device device = {.name = NAME, .mode = CP_DEVICE_NONSECURE, .lines = &line, .line_cnt = 1};
+
+static void on_registered(void *ctx, struct cp_phone *p)
+{
+	(void)ctx, (void)p;
+}
+
+static void on_gone(void *ctx, struct cp_phone *p, enum cp_phone_gone why)
+{
+	(void)ctx, (void)p, (void)why;
+	gone++;
+}
+
+static const struct cp_call_ops call_ops = {.registered = on_registered, .gone = on_gone, .caps = on_registered};
+
+static const struct cp_device *find_device(void *ctx, const char *name)
+{
+	(void)ctx;
+	return strcmp(name, NAME) == 0 ? &device : NULL;
+}
+
+static void no_alarm(void *ctx, const char *id, const char *subject, const char *text)
+{
+	(void)ctx, (void)id, (void)subject, (void)text;
+}
+
+static void start(unsigned loops, struct cp_net_opts net)
+{
+	const struct cp_sccp_opts opts = {.base = base, .find_device = find_device, .alarm = no_alarm, .call = &call_ops,
+					  .keepalive_s = 30, .grace_s = 45, .date_template = "D/M/Y", .server_name = "cm1"};
+	struct cp_fronts_opts f = {.base = base, .loops = loops, .net = net};
+
+	gone = 0;
+	if (cp_sccp_create(&opts, &sccp) != 0)
+		abort();
+	f.sccp = sccp;
+	if (cp_fronts_create(&f, &fronts) != 0 || cp_fronts_listen(fronts, &any, NULL, &port) != 0)
+		abort();
+}
+
+static void stop(void)
+{
+	cp_fronts_destroy(fronts);
+	cp_sccp_destroy(sccp);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static struct cp_net_stats now(void)
+{
+	struct cp_net_stats st;
+
+	cp_fronts_stats(fronts, &st);
+	return st;
+}
+
+/* --- limits hold for all loops together, and no loop alone has all the connections --- */
+
+static void test_limits(void)
+{
+	int fds[12];
+
+	start(4, (struct cp_net_opts){.max_conns = 10, .max_preauth = 100, .max_source = 100, .handshake_ms = 60000});
+	for (int i = 0; i < 12; i++)
+		fds[i] = tp_connect(port, 1);
+	TP_PUMP(base, now().accepted + now().refused_full == 12, 3000);
+	CU_ASSERT(now().conns == 10 && now().refused_full == 2);
+	for (int i = 0; i < 12; i++)
+		close(fds[i]);
+	TP_PUMP(base, now().conns == 0, 3000);
+	CU_ASSERT_EQUAL(now().conns, 0);
+	fds[0] = tp_connect(port, 1);
+	TP_PUMP(base, now().conns == 1, 3000);
+	CU_ASSERT_EQUAL(now().conns, 1); /* there is room again */
+	close(fds[0]);
+	stop();
+	start(4, (struct cp_net_opts){.max_conns = 100, .max_preauth = 6, .max_source = 100, .handshake_ms = 60000});
+	for (int i = 0; i < 12; i++)
+		fds[i] = tp_connect(port, 1);
+	TP_PUMP(base, now().pauses > 0 && now().preauth == 6, 3000);
+	CU_ASSERT(now().accepted == 6 && now().preauth == 6);
+	for (int i = 0; i < 12; i++) /* each that goes makes room for one that waits in the kernel */
+		close(fds[i]);
+	TP_PUMP(base, now().accepted == 12 && now().conns == 0, 5000);
+	CU_ASSERT(now().accepted == 12 && now().conns == 0);
+	stop();
+}
+
+static void say(int fd, uint32_t id, const void *body, size_t len)
+{
+	uint8_t b[256];
+	struct cp_sccp_w w = {b, sizeof(b), 0, false};
+
+	cp_w_u32(&w, (uint32_t)(4 + len));
+	cp_w_u32(&w, 0);
+	cp_w_u32(&w, id);
+	cp_w_bytes(&w, body, len);
+	if (write(fd, b, w.len) != (ssize_t)w.len)
+		abort();
+}
+
+static void say_register(int fd)
+{
+	uint8_t body[124] = {0};
+
+	memcpy(body, NAME, strlen(NAME));
+	body[40] = 17;
+	body[43] = 0x85;
+	say(fd, CP_SCCP_REGISTER, body, sizeof(body));
+}
+
+#define QUESTIONS 20000
+
+/* Whole frames of that id in what has come; the rest stays. */
+static unsigned count(int fd, uint32_t id)
+{
+	static uint8_t buf[65536];
+	static size_t have;
+	unsigned n = 0;
+	ssize_t got = read(fd, buf + have, sizeof(buf) - have);
+	size_t at = 0;
+
+	have += got > 0 ? (size_t)got : 0;
+	while (have - at >= 12) {
+		struct cp_sccp_r r = {buf + at, 12, false};
+		size_t len = 8 + cp_r_u32(&r);
+
+		cp_r_skip(&r, 4);
+		if (have - at < len)
+			break;
+		n += cp_r_u32(&r) == id;
+		at += len;
+	}
+	memmove(buf, buf + at, have - at);
+	have -= at;
+	return n;
+}
+
+/* A phone that says more than call control reads has to wait, loses nothing, and nothing overtakes. */
+static void test_flood_of_one(void)
+{
+	const uint8_t ask[12] = {4};
+	unsigned sent = 0, answered = 0;
+	int fd;
+
+	start(2, (struct cp_net_opts){.max_conns = 10, .max_preauth = 5, .handshake_ms = 60000, .out_max = 1 << 20});
+	fd = tp_connect(port, 1);
+	say_register(fd);
+	TP_PUMP(base, count(fd, CP_SCCP_REGISTER_ACK) == 1, 3000);
+	CU_ASSERT_PTR_NOT_NULL(cp_sccp_find(sccp, NAME));
+	/* Call control does not read at all: bytes pile up here, and what the loops hold of them has a bound. */
+	for (int idle = 0; idle < 200 && sent < QUESTIONS;) {
+		if (write(fd, ask, sizeof(ask)) == sizeof(ask)) {
+			sent++;
+		} else {
+			idle++;
+			usleep(1000);
+		}
+	}
+	CU_ASSERT(sent > 1000);
+	CU_ASSERT(now().frames < 3000); /* 16 KiB of 12 octets, and what came before it was held */
+	TP_PUMP(base, (answered += count(fd, CP_SCCP_KEEPALIVE_ACK)) >= sent, 20000);
+	CU_ASSERT_EQUAL(answered, sent);
+	CU_ASSERT(gone == 0 && now().conns == 1);
+	close(fd);
+	TP_PUMP(base, gone == 1 && now().conns == 0, 3000);
+	CU_ASSERT_EQUAL(gone, 1);
+	stop();
+}
+
+/* The end: last words are sent, sessions end, whoever is connected. */
+static void test_end(void)
+{
+	unsigned resets = 0;
+	int fd, strangers[20];
+	char c;
+
+	start(3, (struct cp_net_opts){.max_conns = 100, .max_preauth = 50, .handshake_ms = 60000});
+	fd = tp_connect(port, 1);
+	for (int i = 0; i < 20; i++) {
+		strangers[i] = tp_connect(port, 1);
+		if (i % 2 == 0)
+			say(strangers[i], CP_SCCP_KEEPALIVE, "", 0);
+	}
+	say_register(fd);
+	TP_PUMP(base, cp_sccp_find(sccp, NAME) != NULL, 3000);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(cp_sccp_find(sccp, NAME));
+	cp_phone_reset(cp_sccp_find(sccp, NAME), CP_SCCP_RESET_RESTART);
+	stop();
+	CU_ASSERT_EQUAL(gone, 1);
+	TP_PUMP(base, (resets += count(fd, CP_SCCP_RESET)) > 0, 1000);
+	CU_ASSERT_EQUAL(resets, 1);
+	for (int i = 0; i < 20; i++) {
+		while (read(strangers[i], &c, 1) > 0) /* its answers */
+			;
+		close(strangers[i]);
+	}
+	close(fd);
+	/* none was ever started, or none can be */
+	cp_fronts_destroy(NULL);
+}
+
+static int setup(void)
+{
+	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
+	base = cp_net_base();
+	return base == NULL;
+}
+
+static int teardown(void)
+{
+	event_base_free(base);
+	return 0;
+}
+
+static CU_TestInfo tests[] = {
+	{"one room for several loops", test_room},
+	{"letters come, in order, and the reader is told", test_letters},
+	{"the known have their turn before strangers", test_turns},
+	{"a connection that is held", test_hold},
+	{"limits are those of all loops together", test_limits},
+	{"who says too much has to wait, and loses nothing", test_flood_of_one},
+	{"the end of it", test_end},
+	CU_TEST_INFO_NULL,
+};
+
+#include "suite.h"
+SUITE_MAIN("front", tests, setup, teardown)
