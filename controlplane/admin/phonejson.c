@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base64.h"
 #include "internal.h"
 #include "log.h"
 #include "phonejson.h"
 #include "store/change.h"
+#include "x509.h"
 
 enum type { T_STR, T_BOOL, T_UINT, T_ENUM, T_MODE, T_HARDEN, T_BASE64, T_TIME };
 
@@ -416,6 +418,21 @@ static int take_cert_port(const json_t *v, struct cp_srst *s, char *why, size_t 
 	return 0;
 }
 
+/* One that is given by hand or by import is looked at as a fetched one is: phones would not take what has expired. */
+static int cert_in_time(const struct cp_srst *s, char *why, size_t size)
+{
+	X509 *cert = NULL;
+	time_t now = time(NULL);
+	int rc = 0;
+
+	if (s->cert.len == 0 || pki_cert_parse(s->cert.data, s->cert.len, &cert) < 0)
+		return 0; /* what is none is refused where it is stored */
+	if (X509_cmp_time(X509_get0_notAfter(cert), &now) <= 0)
+		rc = no(why, size, "the certificate of %s has expired: srst fetch", cfg_q(s->name));
+	X509_free(cert);
+	return rc;
+}
+
 int json_srst_set(const json_t *o, struct cp_srst *s, char *why, size_t size)
 {
 	static const char *const also[] = {"addresses", "replace", NULL};
@@ -427,7 +444,8 @@ int json_srst_set(const json_t *o, struct cp_srst *s, char *why, size_t size)
 	if (rc == 0)
 		rc = apply(rest, srst_members, NULL, also, s, why, size);
 	json_decref(rest);
-
+	if (rc == 0 && json_object_get(o, "cert") != NULL)
+		rc = cert_in_time(s, why, size);
 	return rc == 0 && list != NULL ? take_addrs(list, s, why, size) : rc;
 }
 

@@ -530,6 +530,36 @@ static void test_stop(void)
 	answer = NULL;
 }
 
+/* One that is given by hand is looked at, too. */
+static void test_given(void)
+{
+	const struct {
+		X509 *cert;
+		bool ok;
+	} rows[] = {{expired.cert, false}, {self.cert, true}, {later.cert, true}};
+
+	up();
+	yes("srst.add", "{\"name\":\"b\",\"addresses\":[\"127.0.0.1\"],\"secure\":true}");
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned char text[4096];
+		char args[4200];
+		size_t n = 0;
+		uint8_t *der = cf_der(rows[i].cert, &n);
+
+		CU_ASSERT_FATAL(der != NULL && n < 3000);
+		EVP_EncodeBlock(text, der, (int)n);
+		snprintf(args, sizeof(args), "{\"name\":\"b\",\"cert\":\"%s\"}", (char *)text);
+		if (rows[i].ok)
+			yes("srst.set", args);
+		else
+			refused("srst.set", args, "invalid", "has expired");
+		CU_ASSERT_EQUAL(stored(rows[i].cert), rows[i].ok);
+		free(der);
+	}
+	yes("srst.set", "{\"name\":\"b\",\"user_modifiable\":true}"); /* it is not looked at again */
+	down();
+}
+
 static CU_TestInfo tests[] = {
 	{"chains", test_chains},
 	{"what a peer may do", test_fetch},
@@ -537,6 +567,7 @@ static CU_TestInfo tests[] = {
 	{"shown, accepted, rejected, deleted", test_accept},
 	{"certificates that are not taken", test_unfit},
 	{"no certificate without the box", test_gone},
+	{"a certificate given by hand", test_given},
 	{"stopping while a peer hangs", test_stop},
 	CU_TEST_INFO_NULL,
 };
