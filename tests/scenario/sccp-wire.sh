@@ -67,7 +67,7 @@ step "with media keys"
 restart keys
 rm -f "$WORK"/state/captures/*
 check "may be, now" sc_signalling_begin --keys -- SEP0000000A000{1..3}
-check "calls" calls --calls 20
+check "calls" calls --calls 80
 check "captures end" sc_signalling_stop
 check "the keys of media are there" eval '[ "$(keys 105 | wc -l)" -gt 10 ] && [ "$(keys 8a | wc -l)" -gt 10 ]'
 check "nothing of a message is in a file in clear" eval '! grep -alE "SEP0000000A|SCCP42" "$WORK"/state/captures/*.p7m'

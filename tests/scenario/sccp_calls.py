@@ -15,7 +15,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ORC, CALL_STATE, ACK, CAPS_REQ, REJECT, CALL_INFO = 0x105, 0x111, 0x81, 0x9B, 0x9D, (0x8F, 0x14A)
+ORC, CALL_STATE, ACK, CAPS_REQ, REJECT, KEEPALIVE_ACK, CALL_INFO = 0x105, 0x111, 0x81, 0x9B, 0x9D, 0x100, (0x8F, 0x14A)
 OFF_HOOK, ON_HOOK, RINGS_OUT, RINGS, CONNECTED, BUSY, ON_HOLD = 1, 2, 3, 4, 5, 6, 8
 HOLD, TRANSFER, END, RESUME, ANSWER = 3, 4, 9, 10, 11
 VERSIONS = (17, 3, 20, 11, 22, 15, 18, 10)
@@ -90,6 +90,8 @@ class Phone:
             sys.exit(f'{self.name} was rejected: {body[:32]!r}')
         elif mid == CAPS_REQ:
             self.frame(0x10, struct.pack('<IIIQ', 1, 4, 20, 0))
+            self.frame(0x00)  # its answer says that they were read
+        elif mid == KEEPALIVE_ACK:
             self.ready = True
         elif mid == CALL_STATE:
             self.last = self.last[-7:] + [w[0]]
@@ -287,7 +289,6 @@ def main():
         if time.monotonic() > end:
             sys.exit('not all phones registered')
         turn(1)
-    turn(0.3)
     groups = [Group(g, rnd, done) for g in (phones[:3], phones[3:6], phones[6:])]
     while True:
         for g in groups:
