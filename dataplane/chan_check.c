@@ -7,6 +7,7 @@
 
 #include "chan.h"
 #include "dp_suite.h"
+#include "mgcp/sdp.h"
 
 uint16_t dp_chan_size(uint16_t type)
 {
@@ -336,7 +337,7 @@ static bool media(const struct dp_mgcp_media *d)
 	if (suite == NULL && (d->suite != DP_SRTP_NONE || d->mki_len != 0 || d->kdr != 0 || d->lifetime != 0 ||
 			      d->flags != 0))
 		return false;
-	return addr(&d->addr, true, 1) && d->pt <= 127 && d->telephone_event <= 127 && d->zero == 0 &&
+	return addr(&d->addr, true, 1) && dp_sdp_audio_ok(d) && d->zero2 == 0 && d->pt <= 127 && d->telephone_event <= 127 && d->zero == 0 &&
 	       d->mki_len <= sizeof(d->mki) && d->kdr <= 24 && d->lifetime <= 48 &&
 	       (d->flags & ~DP_MGCP_SRTP_ALL) == 0 &&
 	       (d->mki_len == sizeof(d->mki) || d->mki >> 8 * d->mki_len == 0) &&

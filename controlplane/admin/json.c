@@ -148,8 +148,8 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 	ret->srtp = flag(&f, "srtp", true);
 	text(&f, "suite", false, suite, sizeof(suite));
 	if (f.rc == 0 && suite[0] != '\0' && (cp_suite_parse(suite, &ret->suite) < 0 || ret->suite == DP_SRTP_NONE ||
-					      ret->suite > DP_AES_CM_128_HMAC_SHA1_32))
-		no(&f, "suite %s is not AES_CM_128_HMAC_SHA1_80 or AES_CM_128_HMAC_SHA1_32", cfg_q(suite));
+					      !cp_device_suite_ok(ret->suite)))
+		no(&f, "suite %s is not AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32 or AEAD_AES_128_GCM", cfg_q(suite));
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	if (f.rc == 0 && cp_device_mode_parse(mode, &ret->mode) < 0)
 		no(&f, "mode %s is not nonsecure, authenticated or encrypted", cfg_q(mode));

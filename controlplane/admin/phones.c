@@ -280,8 +280,8 @@ static int one_field(enum kind kind, unsigned at, const char *v, struct cp_devic
 	case SUITE:
 		dev->suite = 0;
 		if (v[0] != '\0' && (cp_suite_parse(v, &dev->suite) < 0 || dev->suite == DP_SRTP_NONE ||
-				     dev->suite > DP_AES_CM_128_HMAC_SHA1_32))
-			return no(why, size, "%s is not AES_CM_128_HMAC_SHA1_80 or AES_CM_128_HMAC_SHA1_32", cfg_q(v));
+				     !cp_device_suite_ok(dev->suite)))
+			return no(why, size, "%s is not AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32 or AEAD_AES_128_GCM", cfg_q(v));
 		break;
 	case PROTOCOL:
 		dev->protocol = CP_PROTOCOL_ANY;

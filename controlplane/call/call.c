@@ -281,7 +281,10 @@ void call_answered(struct cp_call *call)
 		return;
 	}
 	if (p->kind == PARTY_PHONE)
-		p->suite = call->secure ? route_suite(party_phone(p)) : DP_SRTP_NONE;
+		p->suite = !call->secure   ? DP_SRTP_NONE :
+			   call->direct && party_phone(&call->p[1]) != NULL ?
+				     policy_common_suite(&call->rule, party_phone(p), party_phone(&call->p[1])) :
+				     policy_phone_suite(&call->rule, party_phone(p));
 	else if (!call->secure)
 		p->suite = DP_SRTP_NONE;
 	call_connect(call);
@@ -300,7 +303,7 @@ void call_connect(struct cp_call *call)
 			struct party *p = &call->p[s];
 
 			if (p->kind == PARTY_PHONE && !party_up(p) &&
-			    legs_keys(call, s, party_phone(p) != NULL ? route_suite(party_phone(p)) : 0) < 0) {
+			    legs_keys(call, s, party_phone(p) != NULL ? policy_phone_suite(&call->rule, party_phone(p)) : 0) < 0) {
 				call_end(call_cause(call, CP_Q850_TEMPORARY), "no key");
 				return;
 			}

@@ -9,6 +9,7 @@
 #include "call/call.h"
 #include "call/keys.h"
 #include "call/media.h"
+#include "call/rule.h"
 #include "call/security.h"
 #include "dpclient.h"
 #include "gateway/gateway.h"
@@ -70,7 +71,9 @@ struct party {
 	uint8_t latch;
 	struct cp_keyset *rx, *tx;     /* what the party sends with; what it is sent */
 	struct cfg_addr remote;        /* family 0: not known yet */
-	uint32_t codec;
+	uint32_t codec;                /* SCCP's number, also for a gateway */
+	uint8_t packet_ms;             /* of both directions */
+	uint8_t audio_pt;              /* payload type that it wants to get the codec under: a gateway may say another than ours */
 	bool media_on;                 /* phone: ORC and SMT are out. gateway: connection is sendrecv */
 	bool ready;                    /* its side of the media has been confirmed */
 	bool reopen;                   /* gateway: its connection is there, and must be told of another leg and key */
@@ -110,6 +113,7 @@ struct cp_call {
 	bool secure;        /* SRTP was agreed */
 	bool is_static;     /* operator's session */
 	bool direct;        /* media goes between the parties: no legs */
+	struct cp_media_rule rule; /* of the regions of its parties */
 	struct cp_call *joined; /* became a part of this one: gone with the next record; NULL: none */
 	uint8_t pending;    /* answers outstanding before media may start */
 	bool media_started;
@@ -196,18 +200,18 @@ void party_promote(struct party *fork); /* becomes p[1], which must be clear; it
 /* route.c: who is called */
 void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line);
 void route_fill_party(struct party *p, struct agent *a, uint32_t line); /* 'call' and 'stream' are set */
-bool route_srtp(const struct party *p); /* it can do SRTP: a phone as it is registered now, a gateway as it was agreed */
+bool route_srtp(const struct party *p, const struct cp_media_rule *rule); /* it can do SRTP: a phone as it is registered now, a gateway as it was agreed */
 /* What the call would be with 'p', which may be a fork, as the one who is called: 0, or why not. */
 enum route_no { ROUTE_OK, ROUTE_NOT_REGISTERED, ROUTE_NOT_ENCRYPTED, ROUTE_NO_CODEC, ROUTE_BUSY, ROUTE_NO_PORT };
 struct route_terms {
-	uint32_t codec;
+	struct cp_media_rule rule;     /* of both regions */
+	struct cp_codec_choice choice; /* [0] is the caller's, or of who stays */
 	bool secure, direct;
 };
 enum route_no route_terms(const struct cp_call *call, const struct party *p, struct route_terms *ret);
 enum route_no route_agree(struct cp_call *call); /* between the call's two, with media ports: p[1] is not up yet */
 void route_refuse(struct cp_call *call, enum route_no no); /* the caller is told */
 struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line); /* off hook, and listening to digits */
-uint8_t route_suite(const struct cp_phone *phone); /* that the phone is taken to know */
 void route_digits(struct cp_call *call);
 struct cp_dialled;
 /* cp_dial() of what the call's caller dials. */
@@ -235,7 +239,8 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 /* transfer.c: parties of one call become those of another */
 void party_unplug(struct party *p); /* its media is stopped; leg and keys are gone */
 int party_replug(struct cp_call *call, unsigned stays); /* legs for a call whose other party is new: relayed from here on */
-uint32_t party_codec(const struct party *stays, const struct cp_phone *moves, const struct party *had); /* both can; 0: none */
+int party_terms(const struct party *stays, const struct party *moves, struct route_terms *ret, const char **why); /* of a call of these two */
+void party_meet(struct cp_call *call, unsigned moves, const struct route_terms *terms); /* that side is new: what stays is opened anew if it must */
 bool call_busy(const struct cp_call *call); /* answers are outstanding: its parties must stay where they are */
 int transfer_begin(struct party *p, const char **why);  /* the other party waits, its phone dials */
 int transfer_finish(struct party *p, const char **why); /* 'p': the phone's place in the call that it dialled meanwhile */
@@ -304,8 +309,15 @@ void ui_media_stop(struct cp_call *call, unsigned side);
 /* policy.c: what is offered to whom, and who may speak directly */
 uint8_t policy_suite(const struct cp_call *call, const struct cp_gateway *gw, unsigned n); /* n-th offer; NONE: no more */
 struct cp_keyset *policy_draw(struct cp_call *call, struct party *p, uint8_t suite); /* with the gateway's MKI, lifetime */
-bool policy_direct(const struct cp_calls *calls, const struct party *a, const struct party *b);
-uint8_t policy_direct_suite(const struct cp_call *call, const struct cp_gateway *gw, uint8_t phone);
+uint8_t policy_phone_suite(const struct cp_media_rule *rule, const struct cp_phone *phone); /* of its leg; NONE: the rule allows none */
+uint8_t policy_direct_suite(const struct cp_call *call, const struct cp_phone *phone, const struct cp_gateway *gw); /* that both know */
+uint8_t policy_common_suite(const struct cp_media_rule *rule, const struct cp_phone *a, const struct cp_phone *b);
+void policy_side(const struct party *p, struct cp_codec_side *ret); /* what its device can */
+/* Codec and packet time that two parties have in common: -ENOENT, they have none. speak: it is theirs from now on. */
+int policy_codec(const struct party *a, const struct party *b, const struct cp_media_rule *rule, bool secure, struct cp_codec_choice *ret);
+void policy_speak(struct party *a, struct party *b, const struct cp_codec_choice *choice);
+void policy_offer(const struct cp_call *call, const struct party *gateway, struct dp_mgcp_media *m); /* what it may choose from */
+int policy_answer(struct cp_call *call, struct party *gateway, const struct dp_mgcp_media *m); /* what it chose; -EINVAL: of no use */
 
 /* direct.c: media between the parties */
 int direct_keys(struct cp_call *call); /* the two sets, each at both parties */

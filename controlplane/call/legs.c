@@ -173,10 +173,20 @@ int legs_key(struct cp_call *call, unsigned side, uint8_t dir, uint8_t flags, ui
 	return rc;
 }
 
+/* What is sent to the party under a number of ours goes out under its own. */
+static void map_pt(struct dp_leg_set *msg, uint8_t ours, uint8_t its)
+{
+	if (its == ours)
+		return;
+	msg->pt_map[msg->pt_map_cnt].from = ours;
+	msg->pt_map[msg->pt_map_cnt++].to = its;
+}
+
 static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_reply_fn fn)
 {
 	struct party *p = &call->p[side];
 	const struct cfg_media *cfg = &call->calls->env.cfg->media;
+	const struct cp_codec_info *codec = cp_codec_info(cp_codec_of_sccp(p->codec)); /* NULL: an operator's session */
 	struct dp_leg_set msg = {
 		.leg_id = p->leg_id,
 		.peer_id = call->p[1 - side].leg_id,
@@ -187,9 +197,9 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 		.latch = latch_of(call, p),
 		.flags = (p->held ? 0 : DP_LEG_F_RECV | DP_LEG_F_SEND) | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
 		.dscp = cfg->dscp,
-		.codec = p->kind == PARTY_STATIC ? DP_CODEC_OTHER : DP_CODEC_G711,
-		.ptime_ms = p->ptime_ms,
-		.clock_hz = 8000,
+		.codec = codec != NULL ? codec->dp : DP_CODEC_OTHER,
+		.ptime_ms = p->kind == PARTY_GATEWAY ? p->ptime_ms : p->packet_ms,
+		.clock_hz = codec != NULL ? codec->clock_hz : 8000,
 		.latch_max = cfg->latch_max,
 	};
 	int rc;
@@ -200,11 +210,10 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 	if (p->tx != NULL && p->tx->rtcp_clear)
 		msg.flags |= DP_LEG_F_RTCP_CLEAR_TX;
 	/* Events come with the number that we declared, and leave with the one that the party did. */
-	if (p->event_pt != 0 && p->event_pt != EVENT_PT) {
-		msg.pt_map[0].from = EVENT_PT;
-		msg.pt_map[0].to = p->event_pt;
-		msg.pt_map_cnt = 1;
-	}
+	if (p->event_pt != 0)
+		map_pt(&msg, EVENT_PT, p->event_pt);
+	if (codec != NULL)
+		map_pt(&msg, codec->pt, p->audio_pt);
 	cp_to_dp_addr(&msg.remote, &p->remote);
 	rc = post(call, DP_MSG_LEG_SET, &msg, fn);
 	if (rc == 0 && with_keys)
@@ -395,6 +404,8 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->rx_suite = l->tx_suite = p->suite;
 		l->remote = p->remote;
 		l->codec = p->codec;
+		l->packet_ms = p->packet_ms;
+		l->audio_pt = (uint8_t)(p->audio_pt + 1);
 		l->event_pt = p->event_pt;
 		l->rekeying = p->rekeying || p->unsure;
 		l->best = p->best;
@@ -477,6 +488,11 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->suite = l->rx_suite;
 		p->remote = l->remote;
 		p->codec = l->codec;
+		p->packet_ms = l->packet_ms != 0 ? l->packet_ms : calls->env.cfg->media.ptime_ms;
+		if (l->audio_pt != 0)
+			p->audio_pt = (uint8_t)(l->audio_pt - 1);
+		else if (cp_codec_info(cp_codec_of_sccp(p->codec)) != NULL) /* written by an older release */
+			p->audio_pt = cp_codec_info(cp_codec_of_sccp(p->codec))->pt;
 		p->event_pt = l->event_pt;
 		p->keyed_s = rekey_now();
 		call->secure |= p->suite != DP_SRTP_NONE;

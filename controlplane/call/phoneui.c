@@ -261,7 +261,7 @@ static int media_half(struct cp_call *call, unsigned side, bool receive)
 		.party = party_id(call, side),
 		.callref = p->ref,
 		.codec = p->codec,
-		.packet_ms = cfg->ptime_ms,
+		.packet_ms = p->packet_ms,
 		.dscp = cfg->dscp,
 		.suite = p->suite,
 		.dtmf_pt = p->event_pt == 0 || other->event_pt == 0 ? 0 :
@@ -272,6 +272,10 @@ static int media_half(struct cp_call *call, unsigned side, bool receive)
 
 	if (phone == NULL)
 		return -1;
+	if (cp_codec_of_sccp(p->codec) == CP_CODEC_ILBC) {
+		m.codec_mode = p->packet_ms % 30 == 0 ? 30 : 20;
+		m.codec_pt = receive || !call->direct ? cp_codec_info(CP_CODEC_ILBC)->pt : other->audio_pt;
+	}
 	if (!call->direct)
 		cp_ports_addr(call->calls->ports, p->leg_id, &m.remote);
 	else if (other->remote.family != 0)

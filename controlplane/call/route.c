@@ -8,24 +8,6 @@
 #include "dial/plan.h"
 #include "sccp/devtype.h"
 
-static uint32_t common_codec(const struct cp_phone *a, const struct cp_phone *b)
-{
-	static const uint32_t ours[] = {CP_SCCP_G711U, CP_SCCP_G711A};
-
-	for (unsigned i = 0; i < 2; i++)
-		if (cp_phone_has_codec(a, ours[i]) && (b == NULL || cp_phone_has_codec(b, ours[i])))
-			return ours[i];
-	return 0;
-}
-
-uint8_t route_suite(const struct cp_phone *phone)
-{
-	const struct cp_device *dev = cp_phone_device(phone);
-
-	/* No SCCP field says which suites a phone knows: the record does, else the one that all secure phones know. */
-	return dev != NULL && dev->suite != DP_SRTP_NONE ? dev->suite : DP_AES_CM_128_HMAC_SHA1_32;
-}
-
 void route_fill_party(struct party *p, struct agent *a, uint32_t line)
 {
 	const struct cp_device *dev = cp_phone_device(a->phone);
@@ -49,11 +31,13 @@ void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t l
 	route_fill_party(&call->p[side], a, line);
 }
 
-bool route_srtp(const struct party *p)
+bool route_srtp(const struct party *p, const struct cp_media_rule *rule)
 {
 	const struct cp_phone *phone = party_phone(p);
 
-	return p->kind == PARTY_PHONE ? phone != NULL && cp_phone_srtp(phone) : p->suite != DP_SRTP_NONE;
+	if (p->kind == PARTY_PHONE)
+		return phone != NULL && cp_phone_srtp(phone) && policy_phone_suite(rule, phone) != DP_SRTP_NONE;
+	return p->suite != DP_SRTP_NONE && (!rule->suites_said || memchr(rule->suites, p->suite, sizeof(rule->suites)) != NULL);
 }
 
 /* RFC 2833 events, if both can: a gateway says in its answer whether it does. */
@@ -74,16 +58,17 @@ enum route_no route_terms(const struct cp_call *call, const struct party *pb, st
 
 	if (b == NULL)
 		return ROUTE_NOT_REGISTERED;
-	/* A caller that has a codec already was handed over, and is not asked again. */
-	ret->codec = a != NULL && pa->codec == 0 ? common_codec(a, b) : cp_phone_has_codec(b, pa->codec) ? pa->codec :
-			     a != NULL							 ? common_codec(a, b) : 0;
-	if (ret->codec == 0)
+	cp_rule_find(calls->env.store, &calls->env.cfg->media, pa->region, pb->region, &ret->rule, NULL);
+	ret->secure = route_srtp(pa, &ret->rule) && route_srtp(pb, &ret->rule);
+	if (policy_codec(pa, pb, &ret->rule, ret->secure, &ret->choice) < 0) {
+		cfg_log(CFG_LOG_NOTICE, "no-common-codec", "call=%u from=%s to=%s region_a=%s region_b=%s max_kbps=%u", call->ref, cfg_q(pa->name),
+			cfg_q(pb->name), cfg_q(pa->region), cfg_q(pb->region), ret->rule.codec.max_kbps);
 		return ROUTE_NO_CODEC;
-	ret->secure = route_srtp(pa) && route_srtp(pb);
+	}
 	if (!ret->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
 		return ROUTE_NOT_ENCRYPTED;
-	ret->direct = a != NULL && pa->ref == call->ref && policy_direct(calls, pa, pb) && cp_phone_peer(a)->family == cp_phone_peer(b)->family &&
-		      (!ret->secure || route_suite(a) == route_suite(b));
+	ret->direct = a != NULL && pa->ref == call->ref && ret->rule.direct && cp_phone_peer(a)->family == cp_phone_peer(b)->family &&
+		      (!ret->secure || policy_common_suite(&ret->rule, a, b) != DP_SRTP_NONE);
 	return ROUTE_OK;
 }
 
@@ -95,7 +80,8 @@ enum route_no route_agree(struct cp_call *call)
 
 	if (no != ROUTE_OK)
 		return no;
-	pa->codec = pb->codec = terms.codec;
+	policy_speak(pa, pb, &terms.choice);
+	call->rule = terms.rule;
 	call->secure = terms.secure;
 	call->direct = terms.direct;
 	if (party_phone(pa) != NULL)
@@ -168,14 +154,10 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, con
 	struct party *pa = &call->p[0], *pb = &call->p[1];
 	struct cp_gw *gw = calls->gws != NULL && to->gateway != NULL ? cp_gws_find(calls->gws, to->gateway->name) : NULL;
 	const char *endpoint = to->gateway != NULL ? free_endpoint(calls, to) : NULL;
+	struct cp_codec_choice choice;
 
 	if (gw == NULL || endpoint == NULL) {
 		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, gw == NULL ? "No gateway" : "All lines busy");
-		return;
-	}
-	pa->codec = pb->codec = common_codec(pa->agent->phone, NULL);
-	if (pa->codec == 0) {
-		call_fail(call_cause(call, CP_Q850_INCOMPATIBLE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No common codec");
 		return;
 	}
 	pb->kind = PARTY_GATEWAY;
@@ -188,17 +170,23 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, con
 	endpoint_enter(call, 1);
 	pb->signal_auth = pb->signal_enc = cp_gw_secured(gw);
 	/* Fails closed in the worker whatever is decided here: keys leave only inside a live SA. */
-	call->secure = cp_phone_srtp(pa->agent->phone) && cp_gw_keys_allowed(gw);
+	cp_rule_find(calls->env.store, &calls->env.cfg->media, pa->region, pb->region, &call->rule, NULL);
+	call->secure = route_srtp(pa, &call->rule) && cp_gw_keys_allowed(gw);
 	if (!call->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE) {
 		party_clear(call, 1);
 		call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Cannot be encrypted");
 		return;
 	}
+	if (policy_codec(pa, pb, &call->rule, call->secure, &choice) < 0) {
+		party_clear(call, 1);
+		route_refuse(call, ROUTE_NO_CODEC);
+		return;
+	}
+	policy_speak(pa, pb, &choice);
 	events_between(pa, pb);
-	pb->suite = route_suite(pa->agent->phone);
-	call->direct = policy_direct(calls, pa, pb) &&
-		       cp_phone_peer(pa->agent->phone)->family == cp_gw_rec(gw)->address.family &&
-		       (!call->secure || policy_direct_suite(call, cp_gw_rec(gw), pb->suite) != DP_SRTP_NONE);
+	pb->suite = policy_direct_suite(call, pa->agent->phone, cp_gw_rec(gw));
+	call->direct = call->rule.direct && cp_phone_peer(pa->agent->phone)->family == cp_gw_rec(gw)->address.family &&
+		       (!call->secure || pb->suite != DP_SRTP_NONE);
 	if (!call->direct && legs_take(call) < 0) {
 		party_clear(call, 1);
 		call_fail(call_cause(call, CP_Q850_NO_RESOURCE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");

@@ -169,8 +169,10 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	struct cp_call *call = held->call;
 	unsigned side = party_side(call, held);
 	struct party *other = &call->p[1 - side];
-	uint32_t codec;
-	bool secure;
+	struct party here = {.kind = PARTY_PHONE, .call = call, .agent = a}; /* as it will be */
+	const struct cp_device *dev = cp_phone_device(a->phone);
+	struct route_terms terms;
+	int rc;
 
 	*why = "it is not on hold";
 	if (held->shown != REMOTE_HELD || call->state != CALL_CONNECTED)
@@ -184,14 +186,10 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	*why = "too many calls on this line";
 	if (agent_line_calls(a, line) >= call->calls->env.cfg->calls.max_per_line)
 		return -ENOSPC;
-	codec = party_codec(other, a->phone, held);
-	secure = cp_phone_srtp(a->phone) && route_srtp(other);
-	*why = "no common codec";
-	if (codec == 0)
-		return -EPROTO;
-	*why = "one of the two cannot encrypt";
-	if (!secure && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
-		return -EACCES;
+	snprintf(here.region, sizeof(here.region), "%s", dev != NULL ? dev->region : "default");
+	rc = party_terms(other, &here, &terms, why);
+	if (rc < 0)
+		return rc;
 	*why = "the dataplane is not there";
 	if (!cp_dp_up(call->calls->env.dp))
 		return -ENOTCONN;
@@ -199,9 +197,7 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	party_unplug(held);
 	replace(call, side, a, line);
 	cdr_restart(call, CP_CDR_SHARED, call->p[side].number);
-	call->p[side].codec = codec;
-	call->p[side].suite = secure ? route_suite(a->phone) : DP_SRTP_NONE;
-	call->secure = secure;
+	party_meet(call, side, &terms);
 	if (party_replug(call, 1 - side) < 0) {
 		call_end(call_cause(call, CP_Q850_NO_RESOURCE), "no media port for a call that was resumed elsewhere");
 		*why = "no media port";

@@ -77,17 +77,55 @@ bool call_busy(const struct cp_call *call)
 	return call->pending > 0 || call->rekey_fn != NULL;
 }
 
-/* A codec that both can use, without anything in between that could translate. 'had': who had that place, and what it used. */
-uint32_t party_codec(const struct party *stays, const struct cp_phone *moves, const struct party *had)
+/* Their codec is what they would have had if they had called each other: it may be another than either spoke. */
+int party_terms(const struct party *stays, const struct party *moves, struct route_terms *ret, const char **why)
 {
-	if (moves == NULL ? stays->codec == had->codec : cp_phone_has_codec(moves, stays->codec))
-		return stays->codec;
-	return 0;
+	const struct cp_calls *calls = stays->call->calls;
+
+	cp_rule_find(calls->env.store, &calls->env.cfg->media, stays->region, moves->region, &ret->rule, NULL);
+	ret->secure = route_srtp(stays, &ret->rule) && route_srtp(moves, &ret->rule);
+	ret->direct = false;
+	*why = "no common codec";
+	if (policy_codec(stays, moves, &ret->rule, ret->secure || stays->suite != DP_SRTP_NONE, &ret->choice) < 0)
+		return -EPROTO;
+	*why = "one of the two cannot encrypt";
+	return !ret->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE ? -EACCES : 0;
 }
 
-static uint32_t codec_between(const struct party *stays, const struct party *moves)
+/* It stays where it is, but its streams begin anew: another codec, other packets. */
+static void reopen(struct party *p)
 {
-	return stays->codec == moves->codec ? stays->codec : party_codec(stays, party_phone(moves), moves);
+	struct cp_keys *keys = p->call->calls->keys;
+
+	ui_media_stop(p->call, side_of(p));
+	cp_keys_put(keys, p->rx);
+	cp_keys_put(keys, p->tx);
+	p->rx = p->tx = NULL;
+	p->page = (struct dp_page_leg){0}; /* what was promised there is of other keys */
+	p->ready = false;
+	p->reopen = p->kind == PARTY_GATEWAY;
+}
+
+static uint8_t suite_of(const struct party *p, const struct route_terms *terms)
+{
+	if (!terms->secure || (p->kind == PARTY_PHONE && party_phone(p) == NULL))
+		return DP_SRTP_NONE;
+	return p->kind == PARTY_PHONE ? policy_phone_suite(&terms->rule, party_phone(p)) : p->suite;
+}
+
+void party_meet(struct cp_call *call, unsigned at, const struct route_terms *terms)
+{
+	struct party *stays = &call->p[1 - at], *moves = &call->p[at];
+	bool anew = terms->choice.number[0] != stays->codec || terms->choice.packet_ms != stays->packet_ms;
+
+	if (anew && !call->direct && !stays->held)
+		reopen(stays);
+	policy_speak(stays, moves, &terms->choice);
+	call->rule = terms->rule;
+	call->secure = terms->secure;
+	moves->suite = suite_of(moves, terms);
+	if (anew && stays->kind == PARTY_PHONE)
+		stays->suite = suite_of(stays, terms);
 }
 
 int party_replug(struct cp_call *call, unsigned at)
@@ -99,7 +137,7 @@ int party_replug(struct cp_call *call, unsigned at)
 	call->direct = false;
 	party_unplug(stays);
 	if (stays->kind == PARTY_PHONE)
-		stays->suite = call->secure && party_phone(stays) != NULL ? route_suite(party_phone(stays)) : DP_SRTP_NONE;
+		stays->suite = call->secure && party_phone(stays) != NULL ? policy_phone_suite(&call->rule, party_phone(stays)) : DP_SRTP_NONE;
 	return legs_take(call);
 }
 
@@ -109,16 +147,12 @@ static int join(struct party *held, struct party *talks, const char **why)
 	struct cp_call *call = held->call, *other = talks->call;
 	unsigned at = side_of(held), from = 1 - side_of(talks);
 	struct party *stays = &call->p[1 - at], *moves = &other->p[from];
-	bool secure = route_srtp(stays) && route_srtp(moves);
-	uint32_t codec = codec_between(stays, moves);
+	struct route_terms terms;
 	char by[DIGITS_MAX + 1];
+	int rc = party_terms(stays, moves, &terms, why);
 
-	*why = "no common codec";
-	if (codec == 0)
-		return -EPROTO;
-	*why = "one of the two cannot encrypt";
-	if (!secure && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
-		return -EACCES;
+	if (rc < 0)
+		return rc;
 	*why = "one of the two is not registered";
 	if (moves->kind == PARTY_PHONE && party_phone(moves) == NULL)
 		return -ENOTCONN;
@@ -130,10 +164,7 @@ static int join(struct party *held, struct party *talks, const char **why)
 	leave(held);
 	party_move(call, at, other, from);
 	cdr_restart(call, CP_CDR_TRANSFER, by);
-	moves = &call->p[at];
-	moves->codec = codec;
-	moves->suite = !secure ? DP_SRTP_NONE : moves->kind == PARTY_PHONE ? route_suite(party_phone(moves)) : moves->suite;
-	call->secure = secure;
+	party_meet(call, at, &terms);
 	call->joined = other;
 	if (party_replug(call, 1 - at) < 0)
 		goto no_port;
@@ -152,15 +183,12 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	struct cp_call *call = dials->call, *other = held->call;
 	unsigned from = 1 - side_of(held);
 	struct party *moves = &other->p[from], *rings = &call->p[1];
-	uint32_t codec = codec_between(rings, moves);
+	struct route_terms terms;
 	char by[DIGITS_MAX + 1];
+	int rc = party_terms(rings, moves, &terms, why);
 
-	*why = "no common codec";
-	if (codec == 0)
-		return -EPROTO;
-	*why = "one of the two cannot encrypt";
-	if (!(route_srtp(moves) && route_srtp(rings)) && call->calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE)
-		return -EACCES;
+	if (rc < 0)
+		return rc;
 	*why = "its media goes to a gateway directly";
 	if (call->direct && rings->kind == PARTY_GATEWAY)
 		return -EPROTO;
@@ -173,8 +201,9 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	party_move(call, 0, other, from);
 	cdr_restart(call, CP_CDR_TRANSFER, by);
 	moves = &call->p[0];
-	moves->codec = codec;
-	call->secure = call->secure && route_srtp(moves);
+	policy_speak(rings, moves, &terms.choice);
+	call->rule = terms.rule;
+	call->secure = call->secure && terms.secure;
 	if (call->direct) {
 		call->direct = false;
 		if (legs_take(call) < 0)

@@ -41,8 +41,10 @@ static void describe(const struct cp_call *call, const struct party *p, const st
 		addr.port = DISCARD_PORT;
 	}
 	cp_to_dp_addr(&m->addr, &addr);
-	m->pt = p->codec == CP_SCCP_G711A ? 8 : 0;
-	m->ptime_ms = call->calls->env.cfg->media.ptime_ms;
+	m->audio[0] = cp_codec_info(cp_codec_of_sccp(p->codec))->audio; /* a gateway's codec always has a name in SDP */
+	m->pt = cp_codec_info(cp_codec_of_sccp(p->codec))->pt;
+	m->ptime_ms = p->packet_ms;
+	m->ilbc_ms = p->packet_ms % 30 == 0 ? 30 : 20;
 	m->telephone_event = other->event_pt != 0 ? EVENT_PT : 0;
 	if (p->suite == DP_SRTP_NONE)
 		return;
@@ -115,17 +117,9 @@ static int take_answer(struct cp_call *call, struct party *p, const struct dp_mg
 {
 	struct cp_calls *calls = call->calls;
 	struct party *other = &call->p[1 - party_side(call, p)];
-	uint32_t codec = done->media.pt == 8 ? CP_SCCP_G711A : CP_SCCP_G711U;
 
-	if (done->media.addr.family == 0 || done->media.addr.port == 0 || (done->media.pt != 0 && done->media.pt != 8))
+	if (done->media.addr.family == 0 || done->media.addr.port == 0 || policy_answer(call, p, &done->media) < 0)
 		return -EINVAL;
-	/* Nothing is transcoded: the other side speaks what this one chose, or there is no call. */
-	if (other->codec != codec) {
-		if (party_phone(other) == NULL || !cp_phone_has_codec(party_phone(other), codec))
-			return -EINVAL;
-		other->codec = codec;
-	}
-	p->codec = codec;
 	p->ptime_ms = done->media.ptime_ms;
 	p->event_pt = other->event_pt != 0 ? done->media.telephone_event : 0;
 	cp_from_dp_addr(&p->remote, &done->media.addr);
@@ -315,6 +309,7 @@ int trunk_open(struct cp_call *call)
 	command(p, DP_MGCP_CRCX, &cmd);
 	cmd.mode = DP_MGCP_M_RECVONLY;
 	describe(call, p, p->tx, &cmd.media);
+	policy_offer(call, p, &cmd.media);
 	return send_cmd(call, p, &cmd, GW_OP_CRCX);
 }
 
@@ -412,6 +407,15 @@ static void on_reopened(void *ctx, int rc)
 	call_media_ready(call);
 }
 
+/* It was told one codec: an answer with another one is none. The number may be its own. */
+static bool spoken(struct party *p, const struct dp_mgcp_media *m)
+{
+	if (cp_codec_of_audio(m->audio[0]) != cp_codec_of_sccp(p->codec))
+		return false;
+	p->audio_pt = m->pt;
+	return true;
+}
+
 /* What it says now counts: where it receives, and under which key it sends. */
 static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_done *done)
 {
@@ -421,7 +425,7 @@ static void reopened(struct cp_call *call, unsigned side, const struct dp_mgcp_d
 
 	if (!p->reopen || call->state != CALL_CONNECTING)
 		return;
-	if (done->media.addr.family == 0 || done->media.addr.port == 0 || done->media.suite != p->suite ||
+	if (done->media.addr.family == 0 || done->media.addr.port == 0 || done->media.suite != p->suite || !spoken(p, &done->media) ||
 	    (p->suite != DP_SRTP_NONE && trunk_take_key(call, p, &done->media, p->tx, &theirs) < 0)) {
 		call_end(call_cause(call, CP_Q850_TEMPORARY), "the gateway's answer to another leg cannot be used");
 		return;

@@ -31,7 +31,7 @@ static const struct ctl_opt device_opts[] = {
 	{"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists and on the phone"},
 	{"--model", "MODEL", CTL_STR, "model", NULL, false, "model, as a name"},
 	{"--suite", "SUITE", CTL_STR, "suite", NULL, false,
-	 "AES_CM_128_HMAC_SHA1_80, or _32 (default: what all secure phones know)"},
+	 "best that it knows: AEAD_AES_128_GCM, AES_CM_128_HMAC_SHA1_80 or _32 (default: what all secure phones know)"},
 	{"--no-srtp", NULL, CTL_FALSE, "srtp", NULL, false, "the model cannot do SRTP"},
 	SHARED_OPT,
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the device if it exists"},

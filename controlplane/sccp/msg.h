@@ -266,8 +266,8 @@ size_t cp_sccp_build_statistics_req(uint8_t *buf, unsigned ver, const char *numb
 size_t cp_sccp_build_orc(uint8_t *buf, unsigned ver, const struct cp_phone_media *m);
 size_t cp_sccp_build_smt(uint8_t *buf, unsigned ver, const struct cp_phone_media *m);
 
-/** SCCP algorithm number of an enum dp_srtp_suite: 0 none, 1 SHA1_32, 2 SHA1_80; -EINVAL for
- * others. */
+/** SCCP algorithm number of an enum dp_srtp_suite: 0 none, 1 SHA1_32, 2 SHA1_80, 5 AEAD_AES_128_GCM;
+ * -EINVAL for others. */
 int cp_sccp_algorithm(unsigned suite);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "build.h"
 #include "dp_msg.h"
+#include "dp_suite.h"
 
 #define DTMF_TYPE 10 /* seen from real servers */
 
@@ -19,6 +20,8 @@ int cp_sccp_algorithm(unsigned suite)
 		return 1;
 	case DP_AES_CM_128_HMAC_SHA1_80:
 		return 2;
+	case DP_AEAD_AES_128_GCM:
+		return 5;
 	default:
 		return -EINVAL;
 	}
@@ -28,19 +31,26 @@ int cp_sccp_algorithm(unsigned suite)
 static void encryption_info(struct cp_sccp_w *w, const struct cp_phone_media *m)
 {
 	int alg = cp_sccp_algorithm(m->suite);
+	uint8_t salt = alg > 0 ? dp_suite(m->suite)->salt_len : 0; /* GCM's is 12 bytes (RFC 7714 s12) */
 
 	cp_w_u32(w, alg > 0 ? (uint32_t)alg : 0);
 	cp_w_u16(w, alg > 0 ? sizeof(m->key) : 0);
-	cp_w_u16(w, alg > 0 ? sizeof(m->salt) : 0);
+	cp_w_u16(w, salt);
 	if (alg > 0) {
 		cp_w_bytes(w, m->key, sizeof(m->key));
-		cp_w_bytes(w, m->salt, sizeof(m->salt));
-		cp_w_zero(w, 16 - sizeof(m->salt));
+		cp_w_bytes(w, m->salt, salt);
+		cp_w_zero(w, 16u - salt);
 	} else {
 		cp_w_zero(w, 32);
 	}
 	cp_w_u32(w, 0); /* no MKI: where it would stand is unknown */
 	cp_w_u32(w, 0); /* keys are derived once */
+}
+
+/* Mode, payload type, two more: of codecs that need them said. Before version 11 it is G.723's bit rate. */
+static void codec_params(struct cp_sccp_w *w, unsigned ver, const struct cp_phone_media *m)
+{
+	cp_w_u32(w, ver < 11 ? 0 : m->codec_mode | (uint32_t)m->codec_pt << 8);
 }
 
 /* Shared tail of the versions that have latent capabilities: 36 bytes, none active. */
@@ -61,7 +71,7 @@ size_t cp_sccp_build_orc(uint8_t *buf, unsigned ver, const struct cp_phone_media
 	cp_w_u32(&w, m->packet_ms);
 	cp_w_u32(&w, m->codec);
 	cp_w_u32(&w, 0); /* echo cancellation */
-	cp_w_u32(&w, 0); /* G.723 rate, or codec parameters */
+	codec_params(&w, ver, m);
 	cp_w_u32(&w, m->callref);
 	encryption_info(&w, m);
 	cp_w_u32(&w, 0); /* stream pass-through id */
@@ -106,7 +116,7 @@ size_t cp_sccp_build_smt(uint8_t *buf, unsigned ver, const struct cp_phone_media
 	cp_w_u32(&w, (uint32_t)m->dscp << 2); /* the TOS byte: 46 is 0xB8 */
 	cp_w_u32(&w, 0);                      /* silence suppression */
 	cp_w_u32(&w, 0);                      /* frames per packet */
-	cp_w_u32(&w, 0);                      /* G.723 rate, or codec parameters */
+	codec_params(&w, ver, m);
 	cp_w_u32(&w, m->callref);
 	encryption_info(&w, m);
 	cp_w_u32(&w, 0); /* stream pass-through id */

@@ -115,14 +115,19 @@ enum cp_sccp_codec {
 	CP_SCCP_G722 = 6,
 	CP_SCCP_G729 = 11,
 	CP_SCCP_G729A = 12,
+	CP_SCCP_G729B = 15,
+	CP_SCCP_G729AB = 16,
+	CP_SCCP_WIDEBAND = 25,
+	CP_SCCP_ILBC = 86,
 	CP_SCCP_RFC2833 = 0x101,
 };
 
+#define CP_SCCP_VER_ANY  22 /* as if a phone spoke all of the protocol */
 #define CP_SCCP_CAPS_MAX 18
 
 struct cp_sccp_cap {
 	uint16_t codec;      /* enum cp_sccp_codec, and others */
-	uint16_t max_frames; /* per packet: milliseconds for G.711 */
+	uint16_t max_frames; /* milliseconds that a packet may have; 1 for events */
 };
 
 struct cp_phone_callinfo {
@@ -147,6 +152,8 @@ struct cp_phone_media {
 	uint32_t callref;
 	uint32_t codec; /* enum cp_sccp_codec */
 	uint32_t packet_ms;
+	uint8_t codec_mode; /* iLBC: frames of 20 or 30 ms; else 0. From version 11 on */
+	uint8_t codec_pt;   /* its RTP payload type, of a codec that has none by itself; else 0 */
 	uint32_t dtmf_pt;       /* RFC 2833 payload type; 0: none */
 	uint8_t dscp;           /* SMT only; 46 is sent as precedence 0xB8 */
 	uint8_t suite;          /* enum dp_srtp_suite; DP_SRTP_NONE: RTP */

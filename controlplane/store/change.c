@@ -765,6 +765,35 @@ int cp_change_cluster_put(struct cp_change *c, const struct cp_cluster *cl, char
 	return rc < 0 ? rc : conf_set(c, "cluster", &out);
 }
 
+int cp_change_conf_put(struct cp_change *c, const char *key, const char *what, struct cp_buf *val, bool replace, char *why, size_t size)
+{
+	const uint8_t *old;
+	size_t len;
+	int rc = 0;
+
+	if (conf_pending(c, key))
+		rc = no(why, size, -EBUSY, "%s is being changed", what);
+	else if (!replace && conf_get(c, key, &old, &len))
+		rc = no(why, size, -EEXIST, "%s exists", what);
+	if (rc == 0)
+		return conf_set(c, key, val);
+	free(val->data);
+	return rc;
+}
+
+int cp_change_conf_del(struct cp_change *c, const char *key, const char *what, char *why, size_t size)
+{
+	struct cp_buf none = {0};
+	const uint8_t *old;
+	size_t len;
+
+	if (conf_pending(c, key))
+		return no(why, size, -EBUSY, "%s is being changed", what);
+	if (!conf_get(c, key, &old, &len))
+		return no(why, size, -ENOENT, "no %s", what);
+	return conf_set(c, key, &none);
+}
+
 /* --- writing --- */
 
 static int add_devices(const struct cp_change *c, struct cp_batch *b)

@@ -41,6 +41,13 @@ int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t 
 int cp_change_cluster_put(struct cp_change *c, const struct cp_cluster *cluster, char *why, size_t why_size);
 
 /**
+ * A record of family profile that nothing else depends on, under 'key'; 'what' names it in messages ("device type X"). 'val' is
+ * taken, also on error. put: -EEXIST where there is one and not 'replace'. del: -ENOENT.
+ */
+int cp_change_conf_put(struct cp_change *c, const char *key, const char *what, struct cp_buf *val, bool replace, char *why, size_t why_size);
+int cp_change_conf_del(struct cp_change *c, const char *key, const char *what, char *why, size_t why_size);
+
+/**
  * Write it, with one audit record: 'event' ("device.add"), 'who', and the members of 'detail' (stolen, may be
  * NULL). The change is consumed, also on error. As cp_store_submit().
  */

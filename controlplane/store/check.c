@@ -165,13 +165,18 @@ int cp_device_mode_parse(const char *name, enum cp_device_mode *ret)
 	return -EINVAL;
 }
 
+bool cp_device_suite_ok(uint8_t suite)
+{
+	return suite <= DP_AES_CM_128_HMAC_SHA1_32 || suite == DP_AEAD_AES_128_GCM;
+}
+
 int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 {
 	if (!cp_device_name_ok(dev->name) && !cp_vm_port_name_ok(dev->name))
 		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits, nor a voice-mail port's", cfg_q(dev->name));
 	if (dev->mode < CP_DEVICE_NONSECURE || dev->mode > CP_DEVICE_ENCRYPTED)
 		return bad(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
-	if (dev->suite > DP_AES_CM_128_HMAC_SHA1_32) /* SCCP has no number for others */
+	if (!cp_device_suite_ok(dev->suite))
 		return bad(why, size, "%s: unknown suite %d", dev->name, (int)dev->suite);
 	if (!cp_text_ok(dev->description) || !cp_text_ok(dev->model))
 		return bad(why, size, "%s: description or model is not printable UTF-8 below %d bytes", dev->name,

@@ -65,6 +65,8 @@ enum cp_record_kind { /* second byte of a value */
 	CP_KIND_CSS,
 	CP_KIND_PATTERN,
 	CP_KIND_FORWARD,
+	CP_KIND_REGION = 60,
+	CP_KIND_DEVTYPE,
 };
 
 #define CP_HARDEN_FIELD(tag, st, i) \

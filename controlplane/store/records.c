@@ -111,6 +111,8 @@ static const struct cp_field leg_fields[] = {
 	F(40, CP_F_UINT, cp_call_leg, best),
 	F(41, CP_F_UINT, cp_call_leg, worst),
 	F(42, CP_F_UINT, cp_call_leg, cdr_leg),
+	F(30, CP_F_UINT, cp_call_leg, packet_ms),
+	F(31, CP_F_UINT, cp_call_leg, audio_pt),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,

@@ -166,6 +166,8 @@ struct cp_call_leg {
 	uint8_t rx_suite, tx_suite; /* enum dp_srtp_suite */
 	struct cfg_addr remote;
 	uint32_t codec;            /* call control's number of it */
+	uint8_t packet_ms;         /* 0: not known */
+	uint8_t audio_pt;          /* payload type that the party wants the codec under, and 1; 0: not known */
 	uint8_t event_pt;          /* payload type of RFC 2833 events that the party wants; 0: none */
 	uint8_t rekeying;          /* 1: new keys are on their way: which ones the party has is not known */
 	uint8_t held;              /* 1: the phone has put the call on hold */
@@ -216,6 +218,7 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t why_size);
 int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t why_size);
 int cp_sa_check(const struct cp_sa *sa, char *why, size_t why_size);
 
+bool cp_device_suite_ok(uint8_t suite);   /* one that SCCP has a number for, or 0 */
 bool cp_device_name_ok(const char *name); /* a phone's */
 /** A voice-mail port's: its server's name, "-VI", a number from 1 to 999: CiscoUM-VI1. Letters, digits and '-', below CP_DEVICE_NAME_MAX. */
 bool cp_vm_port_name_ok(const char *name);

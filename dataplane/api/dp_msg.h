@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define DP_MSG_VERSION      2
+#define DP_MSG_VERSION      3
 #define DP_MSG_DATAGRAM_MAX 32768 /* bytes */
 
 #define DP_SHARDS          64
@@ -471,11 +471,23 @@ enum dp_mgcp_mode { /* M: */
 	DP_MGCP_M_MAX
 };
 
+enum dp_audio { /* codecs that descriptions name */
+	DP_AUDIO_NONE,
+	DP_AUDIO_PCMU, /* 0 */
+	DP_AUDIO_PCMA, /* 8 */
+	DP_AUDIO_G722, /* 9; its clock is said to be 8000 (RFC 3551 s4.5.2) */
+	DP_AUDIO_G729, /* 18, without annex B: nobody here is told to leave packets out */
+	DP_AUDIO_ILBC, /* no number of its own (RFC 3952): DP_ILBC_PT where we declare it */
+	DP_AUDIO_MAX
+};
+#define DP_AUDIO_LIST 6
+#define DP_ILBC_PT    116
+
 /* One media description, as it goes into or comes out of SDP. */
 struct dp_mgcp_media {
 	struct dp_sockaddr addr; /* c= and m=; family 0: no description */
 	uint8_t suite;           /* enum dp_srtp_suite; NONE: RTP/AVP */
-	uint8_t pt;              /* RTP payload type: 0 PCMU, 8 PCMA, 18 G729 */
+	uint8_t pt;              /* RTP payload type of audio[0] or, where that is NONE, all that is known; the others of the list have their own */
 	uint8_t ptime_ms;        /* 0: not said */
 	uint8_t telephone_event; /* payload type of RFC 2833 events, 0: none */
 	uint8_t tag;             /* of a=crypto, 1..255; 0 with a=X-crypto */
@@ -487,8 +499,11 @@ struct dp_mgcp_media {
 	uint8_t key[DP_SRTP_KEY_MAX];   /* the key that the description's owner encrypts with */
 	uint8_t salt[DP_SRTP_SALT_MAX];
 	uint64_t mki;            /* its value; on the wire the low mki_len bytes, most significant first */
+	uint8_t audio[DP_AUDIO_LIST]; /* enum dp_audio, best first, NONE ends it; read: one, or NONE if no codec is known */
+	uint8_t ilbc_ms;         /* iLBC's frames: 20 or 30; 0: not iLBC */
+	uint8_t zero2;
 };
-static_assert(sizeof(struct dp_mgcp_media) == 88, "wire format");
+static_assert(sizeof(struct dp_mgcp_media) == 96, "wire format");
 
 enum {
 	DP_MGCP_SRTP_RTCP_CLEAR = 1 << 0, /* UNENCRYPTED_SRTCP; UNENCRYPTED_SRTP is the NULL suites, UNAUTHENTICATED_SRTP is refused */
@@ -511,7 +526,7 @@ struct dp_mgcp_cmd {
 	char signals[DP_MGCP_EVENTS_MAX];  /* S: */
 	uint8_t zero2[5];
 };
-static_assert(sizeof(struct dp_mgcp_cmd) == 472, "wire format");
+static_assert(sizeof(struct dp_mgcp_cmd) == 480, "wire format");
 
 enum dp_mgcp_result { /* when no final answer came */
 	DP_MGCP_ANSWERED = 0,
@@ -535,7 +550,7 @@ struct dp_mgcp_done {
 	char conn_id[DP_MGCP_ID_MAX];
 	char comment[63];                /* of the response line, printable; BAD_ANSWER: what is wrong with its description */
 };
-static_assert(sizeof(struct dp_mgcp_done) == 216, "wire format");
+static_assert(sizeof(struct dp_mgcp_done) == 224, "wire format");
 
 struct dp_mgcp_event { /* RSIP, NTFY, DLCX from the gateway, and verbs we do not know */
 	struct dp_msg_hdr hdr;

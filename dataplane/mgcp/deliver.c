@@ -174,13 +174,18 @@ static const char *codec_name(uint8_t pt)
 	return pt == 8 ? "PCMA" : pt == 18 ? "G729" : "PCMU";
 }
 
-/* L: p:20, a:PCMU */
+/* L: p:20, a:PCMU;G729 */
 static void put_local_options(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m)
 {
 	dp_mgcp_put(b, "L: p:");
 	dp_mgcp_put_u32(b, m->ptime_ms != 0 ? m->ptime_ms : 20);
 	dp_mgcp_put(b, ", a:");
-	dp_mgcp_put(b, codec_name(m->pt));
+	for (unsigned i = 0; i < DP_AUDIO_LIST && (i == 0 || m->audio[i] != DP_AUDIO_NONE); i++) {
+		const char *name = dp_sdp_audio_name(m->audio[i]);
+
+		dp_mgcp_put(b, i > 0 ? ";" : "");
+		dp_mgcp_put(b, name != NULL ? name : codec_name(m->pt));
+	}
 	dp_mgcp_put(b, "\r\n");
 }
 
@@ -491,7 +496,7 @@ static bool media_valid(const struct dp_mgcp_media *m)
 		return m->suite == DP_SRTP_NONE;
 	return addr_valid(&m->addr) && (m->suite == DP_SRTP_NONE || dp_suite(m->suite) != NULL) && m->pt < 128 &&
 	       m->telephone_event < 128 && m->mki_len <= sizeof(m->mki) && m->kdr <= 24 && m->lifetime <= 48 &&
-	       (m->flags & ~DP_MGCP_SRTP_ALL) == 0;
+	       (m->flags & ~DP_MGCP_SRTP_ALL) == 0 && dp_sdp_audio_ok(m);
 }
 
 static bool cmd_valid(const struct dp_mgcp_cmd *c)

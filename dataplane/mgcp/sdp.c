@@ -314,8 +314,36 @@ static int parse_crypto(struct reader r, bool old, struct dp_mgcp_media *ret, ui
 	return 0;
 }
 
+/* Codecs by the names that rtpmap has for them; a static number stands for its codec without one (RFC 3551 s6). */
+static const struct {
+	const char *name, *map;
+	int8_t pt;
+} audios[DP_AUDIO_MAX] = {
+	[DP_AUDIO_PCMU] = {"PCMU", "PCMU/8000", 0},
+	[DP_AUDIO_PCMA] = {"PCMA", "PCMA/8000", 8},
+	[DP_AUDIO_G722] = {"G722", "G722/8000", 9},
+	[DP_AUDIO_G729] = {"G729", "G729/8000", 18},
+	[DP_AUDIO_ILBC] = {"iLBC", "iLBC/8000", DP_ILBC_PT},
+};
+
+const char *dp_sdp_audio_name(unsigned audio)
+{
+	return audio > DP_AUDIO_NONE && audio < DP_AUDIO_MAX ? audios[audio].name : NULL;
+}
+
+uint8_t dp_sdp_audio_pt(unsigned audio)
+{
+	return audio > DP_AUDIO_NONE && audio < DP_AUDIO_MAX ? (uint8_t)audios[audio].pt : 0;
+}
+
+#define PTS_MAX 16 /* of a stream's payload types, the first so many are looked at */
+
 struct parse {
 	struct dp_mgcp_media media;
+	uint8_t pts[PTS_MAX];
+	unsigned pt_cnt;
+	uint8_t maps[128];    /* enum dp_audio by payload type, of rtpmap lines; DP_AUDIO_MAX: another codec */
+	uint8_t ilbc_ms[128]; /* of fmtp lines */
 	struct dp_sockaddr session_c, media_c;
 	bool audio;  /* m= of the stream that we take was seen */
 	bool within; /* lines belong to it */
@@ -369,12 +397,15 @@ static int parse_m(struct reader r, struct parse *p)
 	}
 	if (!audio)
 		return 0;
-	skip_blanks(&r);
-	if (!take_u32(&r, 127, &pt) || (r.len > 0 && *r.s != ' '))
-		return -EBADMSG;
+	do {
+		skip_blanks(&r);
+		if (!take_u32(&r, 127, &pt) || (r.len > 0 && *r.s != ' '))
+			return p->pt_cnt == 0 ? -EBADMSG : 0;
+		if (p->pt_cnt < PTS_MAX)
+			p->pts[p->pt_cnt++] = (uint8_t)pt;
+	} while (r.len > 0);
 	p->secure = dp_mgcp_str_is(&profile, "RTP/SAVP");
 	p->media.addr.port = (uint16_t)port;
-	p->media.pt = (uint8_t)pt;
 	p->audio = true;
 	p->within = true;
 	p->other = false;
@@ -389,11 +420,52 @@ static bool begins(struct reader r, const char *const *words)
 	return false;
 }
 
+/* rtpmap:116 iLBC/8000. Names are the same in either case (RFC 4855 s3). */
+static int parse_rtpmap(struct reader r, struct parse *p)
+{
+	struct dp_mgcp_str name;
+	uint32_t pt, rate = 0;
+
+	if (!take_u32(&r, 127, &pt) || r.len == 0 || *r.s != ' ')
+		return -EBADMSG;
+	skip_blanks(&r);
+	name = take_until(&r, "/ ");
+	if (dp_mgcp_str_is(&name, "telephone-event")) {
+		p->media.telephone_event = (uint8_t)pt;
+		return 0;
+	}
+	p->maps[pt] = DP_AUDIO_MAX;
+	for (uint8_t a = DP_AUDIO_NONE + 1; a < DP_AUDIO_MAX; a++)
+		if (dp_mgcp_str_is(&name, audios[a].name))
+			p->maps[pt] = a;
+	if (take(&r, "/") && (!take_u32(&r, UINT32_MAX, &rate) || rate != 8000))
+		p->maps[pt] = DP_AUDIO_MAX;
+	return 0;
+}
+
+/* fmtp:116 mode=20. Of other codecs nothing there changes what we do. */
+static int parse_fmtp(struct reader r, struct parse *p)
+{
+	uint32_t pt, ms;
+
+	if (!take_u32(&r, 127, &pt) || r.len == 0 || *r.s != ' ')
+		return -EBADMSG;
+	while (r.len > 0) {
+		while (r.len > 0 && (*r.s == ' ' || *r.s == ';')) {
+			r.s++;
+			r.len--;
+		}
+		if (take(&r, "mode=") && take_u32(&r, 255, &ms) && (ms == 20 || ms == 30))
+			p->ilbc_ms[pt] = (uint8_t)ms;
+		take_until(&r, ";");
+	}
+	return 0;
+}
+
 static int parse_a(struct reader r, struct parse *p)
 {
 	static const char *const ice[] = {"ice-ufrag:", "ice-pwd:", "candidate:", "ice-lite", NULL};
 	static const char *const dtls[] = {"fingerprint:", "tls-id:", NULL};
-	struct dp_mgcp_str name;
 	uint32_t v;
 	int rc;
 	bool old;
@@ -411,15 +483,10 @@ static int parse_a(struct reader r, struct parse *p)
 	}
 	if (!p->within)
 		return 0;
-	if (take(&r, "rtpmap:")) {
-		if (!take_u32(&r, 127, &v) || r.len == 0 || *r.s != ' ')
-			return -EBADMSG;
-		skip_blanks(&r);
-		name = take_until(&r, "/ ");
-		if (dp_mgcp_str_is(&name, "telephone-event"))
-			p->media.telephone_event = (uint8_t)v;
-		return 0;
-	}
+	if (take(&r, "rtpmap:"))
+		return parse_rtpmap(r, p);
+	if (take(&r, "fmtp:"))
+		return parse_fmtp(r, p);
 	old = take(&r, "X-crypto:") || take(&r, "x-crypto:");
 	if (!old && !take(&r, "crypto:"))
 		return 0;
@@ -463,6 +530,26 @@ static int parse_line(struct parse *p, const char *s, size_t n)
 	}
 }
 
+/* The stream's codec: the first that is known here. Without one the number stays what the stream has first. */
+static void pick_audio(struct parse *p)
+{
+	for (unsigned i = 0; i < p->pt_cnt; i++) {
+		uint8_t pt = p->pts[i], audio = p->maps[pt];
+
+		for (uint8_t a = DP_AUDIO_NONE + 1; a < DP_AUDIO_MAX && audio == DP_AUDIO_NONE; a++)
+			if (a != DP_AUDIO_ILBC && audios[a].pt == pt)
+				audio = a;
+		if (audio == DP_AUDIO_NONE || audio == DP_AUDIO_MAX)
+			continue;
+		p->media.pt = pt;
+		p->media.audio[0] = audio;
+		if (audio == DP_AUDIO_ILBC) /* RFC 3952 s5: said by nobody, it is 30 */
+			p->media.ilbc_ms = p->ilbc_ms[pt] != 0 ? p->ilbc_ms[pt] : 30;
+		return;
+	}
+	p->media.pt = p->pts[0];
+}
+
 /* All lines are read. Nothing of ICE or DTLS was offered: an answer that holds it is not an answer to us. */
 static int conclude(struct parse *p)
 {
@@ -471,6 +558,7 @@ static int conclude(struct parse *p)
 	if (!p->audio)
 		return refuse(&p->no, DP_SDP_NO_AUDIO, "no audio stream", NULL);
 	p->no = (struct dp_sdp_no){0}; /* of streams that we passed over */
+	pick_audio(p);
 	if (p->ice)
 		return refuse(&p->no, DP_SDP_ICE, "ICE", NULL);
 	if (p->dtls && p->media.suite == DP_SRTP_NONE)
@@ -528,17 +616,46 @@ int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media, str
 
 /* --- build --- */
 
-static void put_rtpmap(struct dp_mgcp_buf *b, uint8_t pt)
+static void put_fmtp(struct dp_mgcp_buf *b, uint8_t pt, const char *text)
 {
-	const char *name = pt == 0 ? "PCMU/8000" : pt == 8 ? "PCMA/8000" : pt == 18 ? "G729/8000" : NULL;
+	dp_mgcp_put(b, "a=fmtp:");
+	dp_mgcp_put_u32(b, pt);
+	dp_mgcp_put(b, " ");
+	dp_mgcp_put(b, text);
+	dp_mgcp_put(b, "\r\n");
+}
 
-	if (name == NULL)
-		return; /* dynamic types have no mapping here: the payload number alone */
+static void put_rtpmap(struct dp_mgcp_buf *b, uint8_t pt, uint8_t audio, uint8_t ilbc_ms)
+{
+	for (uint8_t a = DP_AUDIO_NONE + 1; a < DP_AUDIO_ILBC && audio == DP_AUDIO_NONE; a++)
+		if (audios[a].pt == pt)
+			audio = a;
+	if (audio == DP_AUDIO_NONE)
+		return; /* a number alone, which nobody said the codec of */
 	dp_mgcp_put(b, "a=rtpmap:");
 	dp_mgcp_put_u32(b, pt);
 	dp_mgcp_put(b, " ");
-	dp_mgcp_put(b, name);
+	dp_mgcp_put(b, audios[audio].map);
 	dp_mgcp_put(b, "\r\n");
+	if (audio == DP_AUDIO_G729)
+		put_fmtp(b, pt, "annexb=no"); /* RFC 4856 s2.1.9: silent means yes */
+	else if (audio == DP_AUDIO_ILBC)
+		put_fmtp(b, pt, ilbc_ms == 20 ? "mode=20" : "mode=30");
+}
+
+/* The payload types of the stream, and then what they are. */
+static void put_audio(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, bool maps)
+{
+	for (unsigned i = 0; i < DP_AUDIO_LIST && (i == 0 || m->audio[i] != DP_AUDIO_NONE); i++) {
+		uint8_t pt = i > 0 ? dp_sdp_audio_pt(m->audio[i]) : m->pt;
+
+		if (maps) {
+			put_rtpmap(b, pt, m->audio[i], m->ilbc_ms);
+			continue;
+		}
+		dp_mgcp_put(b, " ");
+		dp_mgcp_put_u32(b, pt);
+	}
 }
 
 static void put_u64(struct dp_mgcp_buf *b, uint64_t v)
@@ -600,6 +717,18 @@ static void put_crypto(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, boo
 	dp_mgcp_put(b, "\r\n");
 }
 
+bool dp_sdp_audio_ok(const struct dp_mgcp_media *m)
+{
+	bool end = false;
+
+	for (unsigned i = 0; i < DP_AUDIO_LIST; i++) {
+		if (m->audio[i] >= DP_AUDIO_MAX || (end && m->audio[i] != DP_AUDIO_NONE))
+			return false;
+		end |= m->audio[i] == DP_AUDIO_NONE;
+	}
+	return m->ilbc_ms == 0 || m->ilbc_ms == 20 || m->ilbc_ms == 30;
+}
+
 void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session, bool x_crypto)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
@@ -607,7 +736,7 @@ void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t
 
 	if ((m->addr.family != 4 && m->addr.family != 6) || m->addr.port == 0 || m->pt > 127 ||
 	    m->telephone_event > 127 || (m->suite != DP_SRTP_NONE && dp_suite(m->suite) == NULL) ||
-	    m->mki_len > sizeof(m->mki) || m->kdr > 24 || m->lifetime > 48 ||
+	    !dp_sdp_audio_ok(m) || m->mki_len > sizeof(m->mki) || m->kdr > 24 || m->lifetime > 48 ||
 	    inet_ntop(m->addr.family == 6 ? AF_INET6 : AF_INET, m->addr.ip, ip, sizeof(ip)) == NULL)
 		b->bad = true;
 	if (b->bad)
@@ -622,20 +751,19 @@ void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t
 	dp_mgcp_put(b, ip);
 	dp_mgcp_put(b, "\r\nt=0 0\r\nm=audio ");
 	dp_mgcp_put_u32(b, m->addr.port);
-	dp_mgcp_put(b, m->suite != DP_SRTP_NONE ? " RTP/SAVP " : " RTP/AVP ");
-	dp_mgcp_put_u32(b, m->pt);
+	dp_mgcp_put(b, m->suite != DP_SRTP_NONE ? " RTP/SAVP" : " RTP/AVP");
+	put_audio(b, m, false);
 	if (m->telephone_event != 0) {
 		dp_mgcp_put(b, " ");
 		dp_mgcp_put_u32(b, m->telephone_event);
 	}
 	dp_mgcp_put(b, "\r\n");
-	put_rtpmap(b, m->pt);
+	put_audio(b, m, true);
 	if (m->telephone_event != 0) {
 		dp_mgcp_put(b, "a=rtpmap:");
 		dp_mgcp_put_u32(b, m->telephone_event);
-		dp_mgcp_put(b, " telephone-event/8000\r\na=fmtp:");
-		dp_mgcp_put_u32(b, m->telephone_event);
-		dp_mgcp_put(b, " 0-15\r\n");
+		dp_mgcp_put(b, " telephone-event/8000\r\n");
+		put_fmtp(b, m->telephone_event, "0-15");
 	}
 	if (m->ptime_ms != 0) {
 		dp_mgcp_put(b, "a=ptime:");

@@ -41,7 +41,7 @@ struct dp_sdp_no {
 /**
  * Read a description: the first m=audio whose port is not 0. Of several crypto lines the first that we can use is
  * taken (order of preference); lines with another suite, several keys, or a session parameter that we do not do are
- * passed over. KDR, lifetime (rounded down to a power of two), an MKI of up to 8 bytes, UNENCRYPTED_SRTCP, and
+ * passed over. Of the payload types the first whose codec is known here is taken (static, or named by rtpmap). KDR, lifetime (rounded down to a power of two), an MKI of up to 8 bytes, UNENCRYPTED_SRTCP, and
  * UNENCRYPTED_SRTP with it (the NULL suites) are taken. RTP/AVP: suite NONE, keys in it are ignored. 0; -EBADMSG:
  * malformed; -ENOTSUP: well-formed, but not for us: *ret_no (may be NULL) says why. *ret_media is set only on success;
  * the caller wipes it. RFC 4566, 4568, 6188, 7714.
@@ -54,6 +54,12 @@ int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media, str
  * has them: AES_CM_128 with UNENCRYPTED_SRTP and UNENCRYPTED_SRTCP.
  */
 void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *media, uint32_t session, bool x_crypto);
+
+/** The list of codecs has no unknown one and no gap, iLBC's frames are 20 or 30 ms or not said. */
+bool dp_sdp_audio_ok(const struct dp_mgcp_media *media);
+/** A codec's name in SDP and in L: a: ("iLBC"), NULL for none; the payload type that we declare it with. */
+const char *dp_sdp_audio_name(unsigned audio);
+uint8_t dp_sdp_audio_pt(unsigned audio);
 
 /**
  * Base64 (RFC 4648, padding as needed) without tables or branches on the data. encode: 'dst' gets

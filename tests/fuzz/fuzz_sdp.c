@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	dp_mgcp_buf_init(&b, text, sizeof(text));
 	dp_sdp_build(&b, &first, 1, first.tag == 0);
 	if (b.bad || dp_sdp_parse((const char *)text, b.len, &again, NULL) < 0 ||
-	    memcmp(&first, &again, sizeof(first)) != 0)
+	    (first.audio[0] != DP_AUDIO_NONE && memcmp(&first, &again, sizeof(first)) != 0))
 		abort();
 	return 0;
 }

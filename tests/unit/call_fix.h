@@ -23,6 +23,9 @@ struct cp_phone {
 	enum cp_phone_sec sec;
 	bool srtp, no_codec, dead; /* dead: down-calls fail */
 	uint32_t only_codec, type, info_ref;
+	unsigned ver; /* of SCCP; 0: 17 */
+	struct cp_sccp_cap caps[8]; /* none: G.711 and events */
+	unsigned cap_cnt;
 	/* what it was told */
 	enum cp_sccp_state state;
 	enum cp_sccp_tone tone;
@@ -47,7 +50,7 @@ static struct world {
 		bool silent; /* answers when the test says so */
 		uint8_t result;
 		uint16_t code;
-		uint8_t suite, pt;
+		uint8_t suite, pt, audio, ilbc_ms, ptime_ms;
 		bool no_sdp, no_conn, sdp; /* sdp: also in the answer to MDCX */
 		bool same_key, our_key, other_tag;
 		uint8_t mki_len, event_pt, flags;
@@ -78,10 +81,28 @@ const char *cp_phone_line_number(const struct cp_phone *p, unsigned l) { return 
 const char *cp_phone_line_label(const struct cp_phone *p, unsigned l) { return l == 1 ? p->number : NULL; }
 unsigned cp_phone_find_line(const struct cp_phone *p, const char *n) { return strcmp(n, p->number) == 0; }
 enum cp_phone_sec cp_phone_security(const struct cp_phone *p) { return p->sec; }
+const struct cp_sccp_cap *cp_phone_caps(const struct cp_phone *p, unsigned *n)
+{
+	static const struct cp_sccp_cap usual[] = {{CP_SCCP_G711U, 40}, {CP_SCCP_G711A, 40}, {CP_SCCP_RFC2833, 1}};
+	static struct cp_sccp_cap ones[4];
+	static unsigned turn;
+	struct cp_sccp_cap *one = &ones[turn++ % 4];
+
+	*one = (struct cp_sccp_cap){(uint16_t)p->only_codec, 40};
+	*n = p->no_codec ? 0 : p->cap_cnt > 0 ? p->cap_cnt : p->only_codec != 0 ? 1 : 3;
+	return p->cap_cnt > 0 ? p->caps : p->only_codec != 0 ? one : usual;
+}
 bool cp_phone_has_codec(const struct cp_phone *p, uint32_t c)
 {
-	return !p->no_codec && (p->only_codec == 0 || p->only_codec == c);
+	unsigned n;
+	const struct cp_sccp_cap *caps = cp_phone_caps(p, &n);
+
+	for (unsigned i = 0; i < n; i++)
+		if (caps[i].codec == c)
+			return true;
+	return false;
 }
+unsigned cp_phone_protocol(const struct cp_phone *p) { return p->ver != 0 ? p->ver : 17; }
 bool cp_phone_srtp(const struct cp_phone *p) { return p->srtp; }
 uint32_t cp_phone_type(const struct cp_phone *p) { return p->type; }
 const struct cfg_addr *cp_phone_peer(const struct cp_phone *p) { (void)p; return &v4; }
@@ -185,6 +206,9 @@ static inline void gw_answer(const struct dp_mgcp_cmd *c)
 		if (!r->no_sdp) {
 			d.media.addr = (struct dp_sockaddr){.ip = {10, 2, 2, 2}, .port = 4000, .family = 4};
 			d.media.pt = r->pt;
+			d.media.audio[0] = r->audio != 0 ? r->audio : r->pt == 8 ? DP_AUDIO_PCMA : r->pt == 0 ? DP_AUDIO_PCMU : DP_AUDIO_NONE;
+			d.media.ilbc_ms = r->ilbc_ms;
+			d.media.ptime_ms = r->ptime_ms;
 			d.media.telephone_event = r->event_pt;
 			d.media.suite = r->suite == 0xff ? DP_SRTP_NONE : r->suite != 0 ? r->suite : c->media.suite;
 			if (d.media.suite != DP_SRTP_NONE) {

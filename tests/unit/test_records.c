@@ -380,8 +380,10 @@ static void test_validity(void)
 	g.lifetime = 49;
 	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
 	d = device();
-	d.suite = DP_AEAD_AES_128_GCM; /* nothing that SCCP could say */
+	d.suite = DP_AEAD_AES_256_GCM; /* nothing that SCCP could say */
 	CU_ASSERT_EQUAL(cp_device_check(&d, why, sizeof(why)), -EINVAL);
+	d.suite = DP_AEAD_AES_128_GCM;
+	CU_ASSERT_EQUAL(cp_device_check(&d, why, sizeof(why)), 0);
 
 	CU_ASSERT_EQUAL(cp_sa_check(&s, why, sizeof(why)), 0);
 	s.spi = 255;

@@ -290,6 +290,83 @@ static void test_refused_by_name(void)
 	}
 }
 
+/* Which codec is taken, under which number. */
+static const struct {
+	const char *stream;
+	uint8_t audio, pt, ilbc_ms, events;
+} audios[] = {
+	{"0", DP_AUDIO_PCMU, 0, 0, 0},
+	{"8", DP_AUDIO_PCMA, 8, 0, 0},
+	{"9", DP_AUDIO_G722, 9, 0, 0},
+	{"18", DP_AUDIO_G729, 18, 0, 0},
+	{"18\r\na=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no", DP_AUDIO_G729, 18, 0, 0},
+	{"9 0\r\na=rtpmap:9 G722/8000", DP_AUDIO_G722, 9, 0, 0},
+	{"9 0\r\na=rtpmap:9 G722/16000", DP_AUDIO_PCMU, 0, 0, 0}, /* RFC 3551 s4.5.2: that is not what it is called */
+	{"4 18", DP_AUDIO_G729, 18, 0, 0},
+	{"97 0\r\na=rtpmap:97 iLBC/8000\r\na=fmtp:97 mode=20", DP_AUDIO_ILBC, 97, 20, 0},
+	{"97\r\na=rtpmap:97 ilbc/8000", DP_AUDIO_ILBC, 97, 30, 0},
+	{"97\r\na=rtpmap:97 iLBC/8000\r\na=fmtp:97 x=1;mode=25", DP_AUDIO_ILBC, 97, 30, 0},
+	{"98 99 0\r\na=rtpmap:98 opus/48000/2\r\na=rtpmap:99 AMR/8000", DP_AUDIO_PCMU, 0, 0, 0},
+	{"96\r\na=rtpmap:96 PCMA/8000/1", DP_AUDIO_PCMA, 96, 0, 0},
+	{"101 18\r\na=rtpmap:101 telephone-event/8000", DP_AUDIO_G729, 18, 0, 101},
+	{"0 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15", DP_AUDIO_PCMU, 0, 0, 101},
+	{"3", DP_AUDIO_NONE, 3, 0, 0},
+	{"116", DP_AUDIO_NONE, 116, 0, 0}, /* a number that nobody named */
+	{"0\r\na=rtpmap:0 L16/44100", DP_AUDIO_NONE, 0, 0, 0},
+};
+
+static void test_audio(void)
+{
+	char text[400];
+
+	for (size_t i = 0; i < sizeof(audios) / sizeof(audios[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "m=audio 4000 RTP/AVP %s\r\n", audios[i].stream);
+		CU_ASSERT_EQUAL_FATAL(parse(text), 0);
+		if (media.audio[0] != audios[i].audio || media.pt != audios[i].pt)
+			printf("%s: codec %u number %u\n", audios[i].stream, media.audio[0], media.pt);
+		CU_ASSERT(media.audio[0] == audios[i].audio && media.audio[1] == DP_AUDIO_NONE);
+		CU_ASSERT(media.pt == audios[i].pt && media.ilbc_ms == audios[i].ilbc_ms &&
+			  media.telephone_event == audios[i].events);
+	}
+	CU_ASSERT_EQUAL(parse(HEAD "m=audio 4000 RTP/AVP x\r\n"), -EBADMSG);
+	CU_ASSERT_EQUAL(parse(HEAD "m=audio 4000 RTP/AVP 0\r\na=rtpmap:128 PCMU/8000\r\n"), -EBADMSG);
+	CU_ASSERT_EQUAL(parse(HEAD "m=audio 4000 RTP/AVP 0\r\na=fmtp:200 x\r\n"), -EBADMSG);
+}
+
+/* An offer of several codecs: their numbers in order, what each is, and what of it is not taken for granted. */
+static void test_audio_offer(void)
+{
+	struct dp_mgcp_media m = {.addr = {.family = 4, .port = 4000, .ip = {192, 0, 2, 1}}, .pt = 9, .ptime_ms = 20, .ilbc_ms = 20,
+				  .telephone_event = 101,
+				  .audio = {DP_AUDIO_G722, DP_AUDIO_PCMU, DP_AUDIO_G729, DP_AUDIO_ILBC}};
+	static const char *const want[] = {" RTP/AVP 9 0 18 116 101\r\n", "a=rtpmap:9 G722/8000\r\n", "a=rtpmap:18 G729/8000\r\na=fmtp:18 annexb=no\r\n",
+					   "a=rtpmap:116 iLBC/8000\r\na=fmtp:116 mode=20\r\n", "a=fmtp:101 0-15\r\n", "a=ptime:20\r\n"};
+	uint8_t text[1024];
+	struct dp_mgcp_buf b;
+
+	dp_mgcp_buf_init(&b, text, sizeof(text) - 1);
+	dp_sdp_build(&b, &m, 1, false);
+	CU_ASSERT_FALSE_FATAL(b.bad);
+	text[b.len] = '\0';
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		CU_ASSERT_PTR_NOT_NULL(strstr((const char *)text, want[i]));
+	}
+	/* a codec that is none, a gap in the list, frames that iLBC does not have */
+	for (int bad = 0; bad < 3; bad++) {
+		struct dp_mgcp_media wrong = m;
+
+		if (bad == 0)
+			wrong.audio[1] = DP_AUDIO_MAX;
+		else if (bad == 1)
+			wrong.audio[1] = DP_AUDIO_NONE;
+		else
+			wrong.ilbc_ms = 25;
+		dp_mgcp_buf_init(&b, text, sizeof(text));
+		dp_sdp_build(&b, &wrong, 1, false);
+		CU_ASSERT_TRUE(b.bad);
+	}
+}
+
 static void test_media_level_wins(void)
 {
 	CU_ASSERT_EQUAL(
@@ -310,6 +387,7 @@ static void test_round_trip(void)
 		struct dp_mgcp_media in = {.addr = {.ip = {10, 1, 2, 3}, .port = 16384, .family = 4},
 					   .suite = (uint8_t)(i / 4),
 					   .pt = 8,
+					   .audio = {DP_AUDIO_PCMA},
 					   .ptime_ms = 20,
 					   .telephone_event = 101};
 		uint8_t data[700];
@@ -447,6 +525,8 @@ static CU_TestInfo tests[] = {
 	{"good and bad descriptions", test_cases},
 	{"what stands behind a key", test_params},
 	{"refused by name", test_refused_by_name},
+	{"codecs and their numbers", test_audio},
+	{"an offer of several codecs", test_audio_offer},
 	{"media level before session level", test_media_level_wins},
 	{"round trip, small buffers", test_round_trip},
 	{"truncation at every length", test_truncation},
