@@ -27,6 +27,7 @@ static const char *const frags[] = {"drop", "reassemble", NULL};
 static const char *const modes[] = {"relay", "direct", NULL};
 static const char *const latches[] = {"strict", "address", "any", NULL};
 static const char *const fallbacks[] = {"rtp", "refuse", NULL};
+static const char *const tones[] = {"off", "local", "remote", "both", NULL};
 static const char *const duplicates[] = {"evict", "refuse", NULL};
 static const char *const admissions[] = {"refuse", "admit", NULL};
 static const char *const plains[] = {"deny", "allow", NULL};
@@ -524,6 +525,7 @@ static void do_calls(struct cfg_ctx *c, struct cfg *cfg, const struct raw_calls 
 	NUM(calls, interdigit_s, 4, 1, 60);
 	NUM(calls, no_answer_s, 12, 1, 300);
 	NUM(calls, forward_hops, 12, 0, 60);
+	WORD(calls, secure_tone, CFG_TONE_LOCAL, tones);
 	if (c->rc == 0 && cfg->calls.busy_trigger > cfg->calls.max_per_line)
 		cfg_bad(c, "calls.busy_trigger", "%u is more than calls.max_per_line", cfg->calls.busy_trigger);
 }

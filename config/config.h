@@ -265,9 +265,12 @@ struct cfg_mgcp {
 	uint16_t answer_s;       /* 60: how long a called party may ring */
 };
 
+enum cfg_tone { CFG_TONE_OFF, CFG_TONE_LOCAL, CFG_TONE_REMOTE, CFG_TONE_BOTH };
+
 struct cfg_calls {
 	uint16_t max_per_line;   /* 4: calls on one line of a phone */
 	uint16_t busy_trigger;   /* 2: as many, and the next caller hears busy */
+	enum cfg_tone secure_tone; /* local: who hears the tone of a protected phone */
 	uint32_t cdr_max;        /* 1000000: call detail records kept, the newest; 0: all */
 	uint16_t cdr_days;       /* 90: and for so long; 0: for ever */
 	uint16_t interdigit_s;   /* 4: T302, after a digit when more could follow */

@@ -97,6 +97,7 @@ struct raw_calls {
 	char *max_per_line, *busy_trigger;
 	char *cdr_max, *cdr_days;
 	char *interdigit_s, *no_answer_s, *forward_hops;
+	char *secure_tone;
 };
 
 struct raw_mgcp {

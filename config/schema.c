@@ -151,6 +151,7 @@ static const cyaml_schema_field_t calls_fields[] = {
 	TEXT(raw_calls, interdigit_s),
 	TEXT(raw_calls, no_answer_s),
 	TEXT(raw_calls, forward_hops),
+	TEXT(raw_calls, secure_tone),
 	CYAML_FIELD_END,
 };
 

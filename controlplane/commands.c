@@ -257,6 +257,24 @@ static void call_rekey(void *ctx, struct cp_admin_req *req, const json_t *args)
 	cp_calls_rekey(app->calls, (uint32_t)id, party, rekey_done, req);
 }
 
+static void region_explain(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"a", "b", NULL};
+	const char *a = NULL, *b = NULL, *why = NULL;
+	struct cp_app *app = ctx;
+	json_t *result;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "a", true, &a) < 0 ||
+	    cp_admin_arg_str(req, args, "b", true, &b) < 0)
+		return;
+	rc = cp_calls_explain(app->calls, a, b, &result, &why);
+	if (rc < 0)
+		cp_admin_fail_rc(req, rc, "%s", why);
+	else
+		cp_admin_reply(req, result);
+}
+
 static void session_done(void *ctx, int rc, const char *why, json_t *result)
 {
 	if (rc < 0)
@@ -441,6 +459,7 @@ int cp_app_commands(struct cp_app *app)
 		cp_admin_fn fn;
 	} list[] = {
 		{"show.calls", show_calls},
+		{"region.explain", region_explain},
 		{"show.legs", show_legs},
 		{"show.sas", show_sas},
 		{"show.gateways", show_gateways},

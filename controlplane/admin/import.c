@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Import: {"cluster":{...},"srst":[...],"profiles":[...],"devices":[...],"lines":[...],"gateways":[...],"replace":false,"shared":false}, items as in
- * srst.add, profile.add, device.add, line.add and gateway.add, the cluster's settings as in cluster.set. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
+ * Import: {"cluster":{...},"srst":[...],"profiles":[...],"devtypes":[...],"regions":[...],"devices":[...],"lines":[...],"gateways":[...],
+ * "replace":false,"shared":false}, items as in srst.add, profile.add, devtype.install, region.set, device.add, line.add and gateway.add, the cluster's settings as in cluster.set. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
  * is right is one batch: after a power cut all of it is there or nothing.
  */
 #include <errno.h>
@@ -14,7 +14,8 @@
 #include "store/change.h"
 
 #define ERRORS_MAX 100 /* listed; all are counted */
-#define KINDS      5
+
+enum kind { SRST, PROFILES, DEVTYPES, REGIONS, DEVICES, GATEWAYS, LINES, KINDS }; /* in this order: lines may be of new devices */
 
 struct import {
 	struct cp_change *change;
@@ -36,18 +37,22 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 	int rc;
 
 	switch (what) {
-	case 0:
+	case SRST:
 		return json_change_srst(im->change, item, im->replace, why, size);
-	case 1:
+	case PROFILES:
 		return json_change_profile(im->change, item, im->replace, why, size);
-	case 2:
+	case DEVTYPES:
+		return json_change_typerec(im->change, item, im->replace, why, size);
+	case REGIONS:
+		return json_change_region(im->change, item, why, size);
+	case DEVICES:
 		rc = json_to_device(item, &dev, im->lines, &replace, why, size);
 		if (rc == 0)
 			rc = cp_change_device_put(im->change, &dev, replace, why, size);
 		free(dev.digest_secret.data);
 		free(dev.config_key.data);
 		return rc;
-	case 3:
+	case GATEWAYS:
 		rc = json_to_gateway(item, &gw, im->eps, im->nums, &replace, why, size);
 		return rc < 0 ? rc : cp_change_gateway_put(im->change, &gw, replace, why, size);
 	default:
@@ -58,7 +63,7 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 
 static int attempt(struct import *im, struct pending_change *p, char *why, size_t size)
 {
-	static const char *const kinds[KINDS] = {"srst", "profiles", "devices", "gateways", "lines"}; /* lines may be of new devices */
+	static const char *const kinds[KINDS] = {"srst", "profiles", "devtypes", "regions", "devices", "gateways", "lines"};
 	const json_t *cluster = json_object_get(p->args, "cluster");
 	json_int_t counts[KINDS] = {0}, all = 0;
 	json_t *item;
@@ -86,7 +91,7 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 			im->busy += rc == -EBUSY;
 			if (im->wrong > ERRORS_MAX)
 				continue;
-			name = json_object_get(item, what == KINDS - 1 ? "number" : "name");
+			name = json_object_get(item, what == LINES ? "number" : what == REGIONS ? "a" : "name");
 			json_array_append_new(im->errors,
 					      json_pack("{s:s,s:I,s:s,s:s,s:s}", "list", kinds[what], "index", (json_int_t)i,
 							"name", json_is_string(name) ? json_string_value(name) : "",
@@ -104,17 +109,16 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 		if (rc < 0)
 			return rc;
 	}
-	p->result = json_pack("{s:I,s:I,s:I}", "devices", counts[2], "gateways", counts[3], "lines", counts[4]);
-	if (counts[0] > 0)
-		json_object_set_new(p->result, "srst", json_integer(counts[0]));
-	if (counts[1] > 0)
-		json_object_set_new(p->result, "profiles", json_integer(counts[1]));
+	p->result = json_pack("{s:I,s:I,s:I}", "devices", counts[DEVICES], "gateways", counts[GATEWAYS], "lines", counts[LINES]);
+	for (int what = SRST; what <= REGIONS; what++)
+		if (counts[what] > 0)
+			json_object_set_new(p->result, kinds[what], json_integer(counts[what]));
 	return 0;
 }
 
 int attempt_import(struct pending_change *p, char *why, size_t size)
 {
-	static const char *const known[] = {"cluster", "srst", "profiles", "devices", "gateways", "lines", "replace", NULL};
+	static const char *const known[] = {"cluster", "srst", "profiles", "devtypes", "regions", "devices", "gateways", "lines", "replace", NULL};
 	json_t *args = (json_t *)(uintptr_t)p->args; /* jansson's iterators take no const; nothing is changed */
 	const json_t *replace = json_object_get(args, "replace");
 	struct import im = {.replace = json_is_true(replace)};
@@ -126,7 +130,7 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
 			n++;
 		if (*n == NULL) {
-			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devices, gateways, lines, replace and shared");
+			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devtypes, regions, devices, gateways, lines, replace and shared");
 			return -EINVAL;
 		}
 	}

@@ -8,6 +8,7 @@
 #include "api/dp_suite.h"
 #include "call/keys.h"
 #include "internal.h"
+#include "sccp/devtype.h"
 #include "log.h"
 
 struct from { /* one object being read; the first error stays */
@@ -125,7 +126,7 @@ static bool item_text(struct from *f, const char *of, const json_t *v, char *out
 int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[CP_DEVICE_LINES_MAX], bool *ret_replace,
 		   char *why, size_t size)
 {
-	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "suite", "lines",
+	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "protected", "suite", "lines",
 					    "profile", "srst", "protocol", "load", "user_locale", "network_locale",
 					    "digest_user", "digest_secret", "config_key", "harden", "changed_us", "replace",
 					    NULL};
@@ -146,6 +147,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 	text(&f, "model", false, ret->model, sizeof(ret->model));
 	text(&f, "region", false, ret->region, sizeof(ret->region));
 	ret->srtp = flag(&f, "srtp", true);
+	ret->secure_tone = flag(&f, "protected", false);
 	text(&f, "suite", false, suite, sizeof(suite));
 	if (f.rc == 0 && suite[0] != '\0' && (cp_suite_parse(suite, &ret->suite) < 0 || ret->suite == DP_SRTP_NONE ||
 					      !cp_device_suite_ok(ret->suite)))
@@ -229,7 +231,7 @@ static void gateway_numbers(struct from *f, struct cp_gateway *ret, struct cp_gw
 int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint eps[CP_GW_ENDPOINTS_MAX],
 		    struct cp_gw_number nums[CP_GW_NUMBERS_MAX], bool *ret_replace, char *why, size_t size)
 {
-	static const char *const known[] = {"name", "address", "region", "endpoints", "numbers", "version", "crypto",
+	static const char *const known[] = {"name", "type", "address", "region", "endpoints", "numbers", "version", "crypto",
 					    "keys_without_ipsec", "clear", "suite", "mki", "lifetime", "srtcp_clear",
 					    "replace", NULL};
 	struct from f = begin(o, known, why, size);
@@ -244,6 +246,7 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 	if (f.rc < 0)
 		return f.rc;
 	text(&f, "name", true, ret->name, sizeof(ret->name));
+	text(&f, "type", false, ret->type, sizeof(ret->type));
 	text(&f, "address", true, address, sizeof(address));
 	text(&f, "region", false, ret->region, sizeof(ret->region));
 	text(&f, "version", false, version, sizeof(version));
@@ -293,9 +296,9 @@ json_t *device_to_json(const struct cp_device *dev)
 	for (unsigned i = 0; i < dev->line_cnt; i++)
 		json_array_append_new(lines, json_pack("{s:s,s:s}", "number", dev->lines[i].number, "label",
 						       dev->lines[i].label));
-	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
+	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
 			 cp_device_mode_name(dev->mode), "description", dev->description, "model", dev->model, "region",
-			 dev->region, "srtp", (int)dev->srtp, "suite",
+			 dev->region, "srtp", (int)dev->srtp, "protected", (int)dev->secure_tone, "suite",
 			 dev->suite != 0 ? cp_suite_name(dev->suite) : NULL, "lines", lines, "changed_us", (json_int_t)dev->changed_us);
 	if (o != NULL)
 		json_phone_print(o, dev);
@@ -312,7 +315,8 @@ json_t *gateway_to_json(const struct cp_gateway *gw)
 	for (unsigned i = 0; i < gw->number_cnt; i++)
 		json_array_append_new(nums, json_pack("{s:s,s:b,s:s}", "number", gw->numbers[i].number, "prefix",
 						      (int)gw->numbers[i].prefix, "endpoint", gw->numbers[i].endpoint));
-	return json_pack("{s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:I}", "name", gw->name, "gw_id", (int)gw->gw_id,
+	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:I}", "name", gw->name, "type", gw->type, "trust",
+			 cp_devtype_trust_text(cp_devtype_gateway(gw->type)), "gw_id", (int)gw->gw_id,
 			 "address", cfg_addr_print(&gw->address, address, sizeof(address)), "region", gw->region,
 			 "endpoints", eps, "numbers", nums, "version",
 			 (gw->flags & CP_GW_MGCP_01) != 0 ? "0.1" : "1.0", "crypto",

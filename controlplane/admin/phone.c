@@ -380,5 +380,9 @@ int cmds_phone(struct cmds *c, struct cp_admin *admin)
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]) && rc == 0; i++)
 		rc = cp_admin_register(admin, list[i].cmd, list[i].fn, c);
+	if (rc == 0)
+		rc = cmds_region(c, admin);
+	if (rc == 0)
+		rc = cmds_devtype(c, admin);
 	return rc < 0 ? rc : cmds_phone_show(c, admin);
 }

@@ -54,6 +54,7 @@ static const struct member device_set_members[] = { /* what is in the other tabl
 	S("description", cp_device, description),
 	S("model", cp_device, model),
 	S("region", cp_device, region),
+	B("protected", cp_device, secure_tone),
 	M("mode", T_MODE, cp_device, mode, 0, NULL, NULL),
 	END,
 };

@@ -129,6 +129,12 @@ static void make_export(struct cp_bulk *b)
 	cp_bulk_text(b, "],\"profiles\":");
 	cp_bulk_array(b);
 	cp_bulk_each(b, CP_CF_PROFILE, NULL, export_profile);
+	cp_bulk_text(b, "],\"devtypes\":");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_PROFILE, NULL, bulk_typerec);
+	cp_bulk_text(b, "],\"regions\":");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_PROFILE, NULL, bulk_region);
 	cp_bulk_text(b, "],\"devices\":");
 	cp_bulk_array(b);
 	cp_bulk_each(b, CP_CF_DEVICE, NULL, bulk_device);

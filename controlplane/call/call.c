@@ -328,8 +328,10 @@ void call_media_ready(struct cp_call *call)
 	call_timer(call, 0);
 	cfg_log(CFG_LOG_INFO, "call-connected", "call=%u from=%s to=%s security=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)));
-	for (unsigned s = 0; s < 2; s++)
+	for (unsigned s = 0; s < 2; s++) {
 		ui_callinfo(call, s);
+		ui_secure_tone(call, s);
+	}
 	direct_watch(call);
 	if (record_write(call, NULL, NULL) < 0)
 		cfg_log(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);

@@ -91,6 +91,12 @@ const struct cp_plan *cp_calls_plan(const struct cp_calls *calls);
 /** A phone of this name has a call. */
 bool cp_calls_busy(const struct cp_calls *calls, const char *device);
 
+/**
+ * What a call between two devices (a phone, and a phone or gateway, by name) would get, and why: an object. -ENOENT, -EINVAL: *why says
+ * it. The same code decides that decides for calls.
+ */
+int cp_calls_explain(struct cp_calls *calls, const char *first, const char *second, json_t **ret, const char **why);
+
 json_t *cp_calls_show(struct cp_calls *calls);
 /**
  * Calls since the start, and how many are connected now and ended after they had been, by their security status (004c:TR-06): a new

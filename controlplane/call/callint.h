@@ -18,6 +18,7 @@
 #include "store/cdrrec.h"
 #include "store/records.h"
 #include "store/store.h"
+#include "store/typerec.h"
 
 #define CALL_SLOTS  16384 /* calls at once; the low bits of a call reference */
 #define AGENT_HASH  16384
@@ -65,6 +66,7 @@ struct party {
 	uint32_t consult;              /* phone: the held call that it will be transferred from; 0: none */
 	bool signal_auth, signal_enc;  /* as proven when the call was made */
 	bool untrusted;                /* its type is not trusted */
+	uint8_t can;                   /* phone: CP_DT_* of its type, as party_learn() found it */
 	/* media */
 	uint32_t leg_id;               /* NO_LEG */
 	uint8_t suite;                 /* enum dp_srtp_suite, both directions */
@@ -294,6 +296,8 @@ void ui_ringin(struct party *p);
 void ui_ringoff(struct party *p); /* it rings there no more: somebody else answered, or will */
 void ui_connected(struct cp_call *call, unsigned side);
 void ui_callinfo(struct cp_call *call, unsigned side);
+void ui_secure_tone(struct cp_call *call, unsigned side);
+void party_learn(struct party *p); /* what its device's type can do: once its phone is there */
 void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
 void ui_transferred(struct cp_call *call); /* the new caller hears that it rings */
 void ui_held(struct cp_call *call, unsigned side);

@@ -488,6 +488,8 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->suite = l->rx_suite;
 		p->remote = l->remote;
 		p->codec = l->codec;
+		if (p->kind != PARTY_STATIC && cp_codec_of_sccp(p->codec) == CP_CODEC_NONE)
+			p->codec = CP_SCCP_G711U; /* a record from when there was no other */
 		p->packet_ms = l->packet_ms != 0 ? l->packet_ms : calls->env.cfg->media.ptime_ms;
 		if (l->audio_pt != 0)
 			p->audio_pt = (uint8_t)(l->audio_pt - 1);

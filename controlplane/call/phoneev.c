@@ -36,6 +36,7 @@ static void show_again(struct party *p)
 	struct cp_call *call = p->call;
 	unsigned side = side_of(p);
 
+	party_learn(p);
 	if (call->state != CALL_CONNECTED)
 		return;
 	if (p->held) {

@@ -11,6 +11,13 @@ struct cp_phone *party_phone(const struct party *p)
 	return p->kind == PARTY_PHONE && p->agent != NULL ? p->agent->phone : NULL;
 }
 
+static uint8_t phone_can(const struct cp_store *store, const struct cp_phone *phone)
+{
+	const struct cp_device *dev = cp_phone_device(phone);
+
+	return cp_store_devtype(store, dev != NULL ? dev->model : "", cp_phone_type(phone)).flags;
+}
+
 void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line)
 {
 	const char *from = side == 1 && call->p[0].calling[0] != '\0' ? call->p[0].calling : call->p[0].number;
@@ -18,7 +25,7 @@ void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone,
 		.line = line,
 		.callref = call->p[side].ref,
 		.type = side == 0 ? CP_SCCP_OUTBOUND : CP_SCCP_INBOUND,
-		.security = (uint8_t)call_security(call),
+		.security = CP_SCCP_SEC_UNKNOWN,
 		.calling_name = call->p[0].label,
 		.calling_number = from,
 		.called_name = call->p[1].label,
@@ -27,6 +34,9 @@ void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone,
 		.orig_called_number = call->p[1].number,
 	};
 
+	/* 000:P0-11: a model without icons is told of none. It may be another phone of a shared line than the party's. */
+	if (((phone == party_phone(&call->p[side]) ? call->p[side].can : phone_can(call->calls->env.store, phone)) & CP_DT_ICON) != 0)
+		info.security = (uint8_t)call_security(call);
 	cp_phone_callinfo(phone, &info);
 }
 
@@ -39,6 +49,26 @@ void ui_callinfo(struct cp_call *call, unsigned side)
 	if (phone != NULL)
 		ui_callinfo_at(call, side, phone, p->line);
 	shared_update(p);
+}
+
+void party_learn(struct party *p)
+{
+	p->can = party_phone(p) != NULL ? phone_can(p->call->calls->env.store, party_phone(p)) : 0;
+}
+
+/* 000:P0-13: a phone that is protected says at the connect, and whenever its call is another one, what it is worth. */
+void ui_secure_tone(struct cp_call *call, unsigned side)
+{
+	static const uint32_t to[] = {[CFG_TONE_LOCAL] = 0, [CFG_TONE_REMOTE] = 1, [CFG_TONE_BOTH] = 2};
+	struct party *p = &call->p[side];
+	enum cfg_tone where = call->calls->env.cfg->calls.secure_tone;
+	struct cp_phone *phone = party_phone(p);
+	const struct cp_device *dev = phone != NULL ? cp_phone_device(phone) : NULL;
+	bool secure = call_security(call) == CP_SEC_ENCRYPTED;
+
+	if (where == CFG_TONE_OFF || p->held || dev == NULL || !dev->secure_tone || (p->can & CP_DT_TONE) == 0)
+		return;
+	cp_phone_tone_to(phone, secure ? CP_SCCP_TONE_SECURE : CP_SCCP_TONE_NONSECURE, to[where], p->line, p->ref);
 }
 
 void ui_dialing(struct cp_call *call)

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "callint.h"
-#include "sccp/devtype.h"
 
 int cp_calls_config(const struct cfg_media *media, char *err, size_t err_size)
 {
@@ -113,7 +112,6 @@ uint8_t policy_common_suite(const struct cp_media_rule *rule, const struct cp_ph
 void policy_side(const struct party *p, struct cp_codec_side *ret)
 {
 	const struct cp_phone *phone = party_phone(p);
-	const struct cp_device *dev = phone != NULL ? cp_phone_device(phone) : NULL;
 
 	*ret = (struct cp_codec_side){.gateway = p->kind == PARTY_GATEWAY};
 	if (p->kind == PARTY_GATEWAY || phone == NULL) { /* a phone that is away speaks what it spoke */
@@ -123,7 +121,7 @@ void policy_side(const struct party *p, struct cp_codec_side *ret)
 	}
 	ret->caps = cp_phone_caps(phone, &ret->cap_cnt);
 	ret->version = cp_phone_protocol(phone);
-	ret->old_srtp = (cp_devtype_find(dev != NULL ? dev->model : "", cp_phone_type(phone))->flags & CP_DT_OLD_SRTP) != 0;
+	ret->old_srtp = (p->can & CP_DT_OLD_SRTP) != 0;
 }
 
 int policy_codec(const struct party *a, const struct party *b, const struct cp_media_rule *rule, bool secure, struct cp_codec_choice *ret)

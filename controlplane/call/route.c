@@ -20,7 +20,8 @@ void route_fill_party(struct party *p, struct agent *a, uint32_t line)
 	snprintf(p->number, sizeof(p->number), "%s", cp_phone_line_number(a->phone, line));
 	snprintf(p->label, sizeof(p->label), "%s", cp_phone_line_label(a->phone, line));
 	snprintf(p->region, sizeof(p->region), "%s", dev != NULL ? dev->region : "default");
-	p->untrusted = (cp_devtype_find(dev != NULL ? dev->model : "", cp_phone_type(a->phone))->flags & CP_DT_TRUSTED) == 0;
+	party_learn(p);
+	p->untrusted = (p->can & CP_DT_TRUSTED) == 0;
 	p->signal_auth = cp_phone_security(a->phone) != CP_PHONE_NONSECURE;
 	p->signal_enc = cp_phone_security(a->phone) == CP_PHONE_ENCRYPTED;
 }
@@ -168,6 +169,7 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, con
 	snprintf(pb->label, sizeof(pb->label), "%.40s", to->gateway->name);
 	snprintf(pb->region, sizeof(pb->region), "%s", cp_gw_region(gw));
 	endpoint_enter(call, 1);
+	pb->untrusted = (cp_devtype_gateway(cp_gw_rec(gw)->type)->flags & CP_DT_TRUSTED) == 0;
 	pb->signal_auth = pb->signal_enc = cp_gw_secured(gw);
 	/* Fails closed in the worker whatever is decided here: keys leave only inside a live SA. */
 	cp_rule_find(calls->env.store, &calls->env.cfg->media, pa->region, pb->region, &call->rule, NULL);

@@ -187,6 +187,7 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	if (agent_line_calls(a, line) >= call->calls->env.cfg->calls.max_per_line)
 		return -ENOSPC;
 	snprintf(here.region, sizeof(here.region), "%s", dev != NULL ? dev->region : "default");
+	party_learn(&here);
 	rc = party_terms(other, &here, &terms, why);
 	if (rc < 0)
 		return rc;

@@ -34,6 +34,7 @@ static const struct ctl_opt device_opts[] = {
 	 "best that it knows: AEAD_AES_128_GCM, AES_CM_128_HMAC_SHA1_80 or _32 (default: what all secure phones know)"},
 	{"--no-srtp", NULL, CTL_FALSE, "srtp", NULL, false, "the model cannot do SRTP"},
 	SHARED_OPT,
+	{"--protected", NULL, CTL_TRUE, "protected", NULL, false, "it plays a tone at connect: is the call secure or not"},
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the device if it exists"},
 	END,
 };
@@ -49,6 +50,7 @@ static const struct ctl_opt line_del_opts[] = {
 };
 static const struct ctl_opt gateway_opts[] = {
 	{"--address", "IP[:PORT]", CTL_STR, "address", NULL, true, "its MGCP address; port 2427 unless given"},
+	{"--type", "TYPE", CTL_STR, "type", NULL, false, "VG224, 2811, ...: decides whether it is trusted (default: the vendor's)"},
 	{"--region", "NAME", CTL_STR, "region", NULL, false, "region of its media address (default: default)"},
 	{"--endpoint", "NAME", CTL_LIST, "endpoints", NULL, false, "local endpoint name; may be repeated"},
 	{"--number", "N|PREFIX*", CTL_LIST, "numbers", NULL, false,
@@ -289,6 +291,7 @@ static const struct ctl_opt device_set_opts[] = {
 	{"--region", "NAME", CTL_STR, "region", NULL, false, "region of its media address"},
 	{"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists and on the phone"},
 	{"--model", "MODEL", CTL_STR, "model", NULL, false, "model, as a name: decides how its files are signed"},
+	ON_OFF("protected", "protected", "it plays a tone at connect: is the call secure or not", "it does not"),
 	{"--digest-user", "NAME", CTL_STR, "digest_user", NULL, false, "user of its digest credentials; empty: none"},
 	{"--digest-password-file", "FILE", CTL_LOCAL, NULL, NULL, false, "their password: first line of the file"},
 	{"--config-key-file", "FILE", CTL_LOCAL, NULL, NULL, false,
@@ -318,6 +321,18 @@ static const struct ctl_opt profile_opts[] = {
 };
 static const struct ctl_opt profile_set_opts[] = {
 	PROFILE_OPTS, RESET_OPT,
+	END,
+};
+static const struct ctl_opt region_opts[] = {
+	{"--max-kbps", "N", CTL_INT, "max_kbps", NULL, false, "bit rate of the voice at most: 64 (default), 8, 256, ...; 0: not said"},
+	{"--codec", "NAME", CTL_LIST, "codecs", NULL, false,
+	 "wideband, g722, g711ulaw, g711alaw, ilbc or g729, best first; may be repeated; default: not said"},
+	{"--media", "HOW", CTL_STR, "media", NULL, false, "relay, direct, or default: not said"},
+	{"--suite", "SUITE", CTL_LIST, "suites", NULL, false, "AEAD_AES_128_GCM, AES_CM_128_HMAC_SHA1_80, _32, ..., best first; may be repeated; default: not said"},
+	END,
+};
+static const struct ctl_opt devtype_opts[] = {
+	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "there may be one of that name"},
 	END,
 };
 static const struct ctl_opt srst_opts[] = {
@@ -541,6 +556,16 @@ const struct ctl_cmd ctl_commands[] = {
 	{"srst show", "srst.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one SRST reference"},
 	{"srst del", "srst.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete one that nothing uses"},
 	{"show srst", "show.srst", NO_POS, NULL, CTL_PLAIN, "SRST references"},
+	{"region set", "region.set", {{"A", CTL_STR, "a", false}, {"B", CTL_STR, "b", false}}, region_opts, CTL_PLAIN,
+	 "what calls between two regions may use, or within (=); * is any other; what is not given stays"},
+	{"region del", "region.del", {{"A", CTL_STR, "a", false}, {"B", CTL_STR, "b", false}}, NULL, CTL_PLAIN, "delete such a rule"},
+	{"region explain", "region.explain", {{"NAME", CTL_STR, "a", false}, {"NAME", CTL_STR, "b", false}}, NULL, CTL_PLAIN,
+	 "what a call between two devices would get, and why: rule, codec, suites, path"},
+	{"show regions", "show.regions", NO_POS, NULL, CTL_PLAIN, "the region table"},
+	{"devtype install", "devtype.install", {{"FILE", CTL_LOCAL, NULL, false}, {NULL, CTL_STR, NULL, false}}, devtype_opts, CTL_IMPORT,
+	 "a device type of another vendor, from its package"},
+	{"devtype del", "devtype.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete an installed one that no device has"},
+	{"show devtypes", "show.devtypes", NO_POS, NULL, CTL_PLAIN, "device types: modes, trust, icon, tone"},
 	{"vm server add", "vm.server.add", POS("NAME", "name"), vm_add_opts, CTL_PLAIN,
 	 "a voice-mail server, or more ports of one, which take its mode; a port gets its number by line add"},
 	{"vm port set", "device.set", POS("PORT", "name"), vm_port_opts, CTL_PLAIN, "change a voice-mail port; reset it and the server's side"},

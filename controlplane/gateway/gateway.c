@@ -14,6 +14,7 @@
 #include "call/media.h"
 #include "dpclient.h"
 #include "log.h"
+#include "sccp/devtype.h"
 #include "store/records.h"
 #include "store/store.h"
 
@@ -658,8 +659,9 @@ json_t *cp_gws_show(struct cp_gws *gws)
 		if (gw == NULL)
 			continue;
 		json_array_append_new(
-			list, json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
-					gw->rec.name, "id", (int)gw->rec.gw_id, "address",
+			list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
+					gw->rec.name, "type", gw->rec.type, "trust",
+					cp_devtype_trust_text(cp_devtype_gateway(gw->rec.type)), "id", (int)gw->rec.gw_id, "address",
 					cfg_addr_print(&gw->rec.address, buf, sizeof(buf)), "region", gw->rec.region,
 					"state", names[gw->state], "sa", gw->sa_live, "keys_without_ipsec",
 					(gw->rec.flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0, "endpoints",

@@ -4,6 +4,10 @@
 #include <ctype.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
+
+#include "store/records.h"
+
 
 #define PHONE  (CP_DT_TLS | CP_DT_SRTP | CP_DT_TRUSTED | CP_DT_ICON | CP_DT_BRIDGE)
 #define OLD    (CP_DT_TLS | CP_DT_SRTP | CP_DT_TRUSTED | CP_DT_ICON | CP_DT_OLD_SRTP | CP_DT_BRIDGE)
@@ -24,6 +28,15 @@ static const struct cp_devtype types[] = {
 	{"9971", 0, LATER},      {"3905", 0, SIMPLE},     {"7832", 0, LATER},      {"7985", 0, SIMPLE},     {"8821", 0, LATER},
 	{"8831", 0, LATER},      {"8832", 0, LATER},
 };
+/*
+ * Voice gateways that speak MGCP: the vendor's routers with voice ports, analogue gateways and blades. All are trusted, as the
+ * vendor's devices are (000:P0-12, P0-15).
+ */
+static const char *const gateways[] = {
+	"26xx", "2691", "28xx", "29xx", "3640", "3660", "37xx", "38xx", "39xx", "43xx", "44xx", "VG200", "VG202", "VG204", "VG224", "VG248",
+	"VG310", "VG320", "VG350", "WS-SVC-CMM", "WS-X6608", "WS-X6624", "IAD24xx", "1751", "1760", "ICS7750",
+};
+static const struct cp_devtype gateway_type = {"gateway", 0, CP_DT_TLS | CP_DT_SRTP | CP_DT_TRUSTED};
 static const struct cp_devtype generic = {"phone", 0, PHONE};
 static const struct cp_devtype unknown = {"unknown", 0, 0};
 
@@ -53,6 +66,44 @@ const struct cp_devtype *cp_devtype_find(const char *model, uint32_t type)
 			return &types[i];
 	}
 	return model[0] == '\0' ? &generic : &unknown;
+}
+
+bool cp_devtype_known(const struct cp_devtype *t)
+{
+	return t != &unknown && t != &generic;
+}
+
+const struct cp_devtype *cp_devtype_at(unsigned i)
+{
+	return i < sizeof(types) / sizeof(types[0]) ? &types[i] : NULL;
+}
+
+bool cp_devtype_mode_ok(const struct cp_devtype *t, int mode)
+{
+	if (mode == (int)CP_DEVICE_NONSECURE)
+		return true;
+	return (t->flags & CP_DT_TLS) != 0 && (mode != (int)CP_DEVICE_ENCRYPTED || (t->flags & CP_DT_AUTH_ONLY) == 0);
+}
+
+/* "28xx" stands for 2801, 2811, ...; what stands behind a name, as in VG224-ICC or WS-X6608-T1, does not matter. */
+static bool gateway_is(const char *text, const char *name)
+{
+	for (; *name != '\0'; name++, text++)
+		if (*name == 'x' ? !isdigit((unsigned char)*text) : toupper((unsigned char)*text) != *name)
+			return false;
+	return !isalnum((unsigned char)*text) || (isalpha((unsigned char)*text) && !isdigit((unsigned char)text[1]));
+}
+
+const struct cp_devtype *cp_devtype_gateway(const char *type)
+{
+	if (type[0] == '\0')
+		return &gateway_type;
+	if (strncasecmp(type, "Cisco ", 6) == 0)
+		type += 6;
+	for (size_t i = 0; i < sizeof(gateways) / sizeof(gateways[0]); i++)
+		if (gateway_is(type, gateways[i]))
+			return &gateway_type;
+	return &unknown;
 }
 
 const char *cp_devtype_trust_text(const struct cp_devtype *t)

@@ -133,7 +133,12 @@ int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *info)
 
 int cp_phone_tone(struct cp_phone *p, enum cp_sccp_tone tone, uint32_t line, uint32_t callref)
 {
-	return SEND_WORDS(p, CP_SCCP_START_TONE, tone, 0, line, callref);
+	return cp_phone_tone_to(p, tone, 0, line, callref);
+}
+
+int cp_phone_tone_to(struct cp_phone *p, enum cp_sccp_tone tone, uint32_t direction, uint32_t line, uint32_t callref)
+{
+	return SEND_WORDS(p, CP_SCCP_START_TONE, tone, direction, line, callref);
 }
 
 int cp_phone_stop_tone(struct cp_phone *p, uint32_t line, uint32_t callref)

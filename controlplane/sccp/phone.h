@@ -230,6 +230,8 @@ int cp_phone_call_state(struct cp_phone *phone, enum cp_sccp_state state, uint32
                         uint32_t callref);
 int cp_phone_callinfo(struct cp_phone *phone, const struct cp_phone_callinfo *info);
 int cp_phone_tone(struct cp_phone *phone, enum cp_sccp_tone tone, uint32_t line, uint32_t callref);
+/** The same, heard by: 0 its user, 1 the network (the other party), 2 both. */
+int cp_phone_tone_to(struct cp_phone *phone, enum cp_sccp_tone tone, uint32_t direction, uint32_t line, uint32_t callref);
 int cp_phone_stop_tone(struct cp_phone *phone, uint32_t line, uint32_t callref);
 int cp_phone_ringer(struct cp_phone *phone, enum cp_sccp_ringer mode, uint32_t line,
                     uint32_t callref);

@@ -12,6 +12,8 @@
 #include "internal.h"
 #include "log.h"
 #include "phonecfg.h"
+#include "sccp/devtype.h"
+#include "typerec.h"
 
 /* Overlays over the view: an entry without object means deleted. */
 struct cp_change {
@@ -170,6 +172,7 @@ static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *dr
 }
 
 static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *why, size_t size);
+static int fit_type(const struct cp_change *c, const struct cp_device *old, const struct cp_device *dev, char *why, size_t size);
 
 static bool has_number(const struct cp_device *dev, const char *number, const char *partition)
 {
@@ -194,6 +197,9 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 	old = current(c, &c->devs, CP_CF_DEVICE, dev->name, &there);
 	if (there && !replace)
 		return no(why, size, -EEXIST, "device %s exists", dev->name);
+	rc = fit_type(c, old, &fitted, why, size);
+	if (rc < 0)
+		return rc;
 	for (unsigned i = 0; i < dev->line_cnt; i++) {
 		rc = number_free(c, CP_DIR_LINE, dev->name, dev->lines[i].number, dev->lines[i].partition, false, why, size);
 		if (rc < 0)
@@ -526,6 +532,49 @@ static int fit_profile(const struct cp_change *c, struct cp_device *dev, char *w
 	return rc;
 }
 
+/* Its type as it will be: built in, or of a package that this change may bring itself. */
+static int type_of(const struct cp_change *c, const char *model, struct cp_devtype *ret, char *why, size_t size)
+{
+	const struct cp_devtype *t = cp_devtype_find(model, 0);
+	char key[CP_TEXT_MAX + 16];
+	struct cp_typerec rec;
+	const uint8_t *val;
+	size_t len;
+
+	*ret = *t;
+	if (cp_devtype_known(t) || model[0] == '\0')
+		return 0;
+	cp_typerec_key(key, model);
+	if (conf_pending(c, key))
+		return no(why, size, -EBUSY, "device type %s is being changed", model);
+	if (conf_get(c, key, &val, &len) && cp_typerec_parse(val, len, &rec) == 0) {
+		*ret = cp_typerec_devtype(&rec);
+		cp_typerec_free(&rec);
+	}
+	return 0;
+}
+
+/*
+ * 004b:SEC-10, 000:P0-32: only what the type can do. A record from before this was asked keeps what it has until somebody changes that.
+ * Voice-mail ports have no type.
+ */
+static int fit_type(const struct cp_change *c, const struct cp_device *old, const struct cp_device *dev, char *why, size_t size)
+{
+	struct cp_devtype t;
+	int rc;
+
+	if (!cp_device_name_ok(dev->name) ||
+	    (old != NULL && old->mode == dev->mode && old->secure_tone == dev->secure_tone && strcmp(old->model, dev->model) == 0))
+		return 0;
+	rc = type_of(c, dev->model, &t, why, size);
+	if (rc == 0 && !cp_devtype_mode_ok(&t, (int)dev->mode))
+		return no(why, size, -EINVAL, "%s: mode %s is nothing that device type %s can do%s", dev->name, cp_device_mode_name(dev->mode),
+			  cfg_q(dev->model), strcmp(t.model, "unknown") == 0 ? ": no such type is installed (show devtypes, devtype install)" : "");
+	if (rc == 0 && dev->secure_tone && (t.flags & CP_DT_TONE) == 0)
+		return no(why, size, -EINVAL, "%s: device type %s plays no secure tone", dev->name, dev->model[0] != '\0' ? cfg_q(dev->model) : "\"\" (say its model)");
+	return rc;
+}
+
 /* Is any device on its way to the store? Who uses what is not known for sure then. */
 static bool devices_pending(const struct cp_store *s)
 {
@@ -543,6 +592,8 @@ struct users {
 	unsigned n;
 	char first[CP_DEVICE_NAME_MAX];
 	int rc;
+	char *why; /* of rc; may be NULL */
+	size_t why_size;
 };
 
 static void user(struct users *u, const struct cp_device *dev)
@@ -558,6 +609,9 @@ static void user(struct users *u, const struct cp_device *dev)
 		u->rc = copy == NULL ? -ENOMEM : cp_device_copy(dev, copy);
 		if (u->rc == 0) {
 			copy->mode = u->profile->mode;
+			u->rc = fit_type(u->c, dev, copy, u->why, u->why_size);
+		}
+		if (u->rc == 0) {
 			copy->changed_us = wall_us();
 			u->rc = set_overlay(&u->c->devs, copy->name, strlen(copy->name), copy);
 		}
@@ -598,7 +652,7 @@ static void each_user(struct users *u)
 
 int cp_change_profile_put(struct cp_change *c, const struct cp_profile *p, bool replace, char *why, size_t size)
 {
-	struct users u = {.c = c, .profile = p, .profile_name = p->name};
+	struct users u = {.c = c, .profile = p, .profile_name = p->name, .why = why, .why_size = size};
 	struct cp_profile with = *p, old;
 	char key[CP_NAME_MAX + 16];
 	const uint8_t *val;

@@ -245,6 +245,8 @@ int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
 		return bad(why, size, "%s: region is empty or not printable", gw->name);
 	if ((gw->flags & ~(uint32_t)CP_GW_FLAGS_ALL) != 0)
 		return bad(why, size, "%s: unknown flags %x", gw->name, gw->flags);
+	if (!cp_text_ok(gw->type))
+		return bad(why, size, "%s: type is not printable UTF-8 below %d bytes", gw->name, CP_TEXT_MAX);
 	if (gw->suite != 0 && (dp_suite(gw->suite) == NULL || dp_suite(gw->suite)->null_cipher))
 		return bad(why, size, "%s: unknown suite %d", gw->name, (int)gw->suite);
 	if (gw->mki_len > 8)

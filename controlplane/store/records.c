@@ -39,6 +39,7 @@ static const struct cp_field device_fields[] = {
 	F(18, CP_F_BUF, cp_device, config_key),
 	F(19, CP_F_STR, cp_device, css),
 	CP_HARDEN_FIELDS(32, cp_device),
+	F(54, CP_F_BOOL, cp_device, secure_tone),
 	END,
 };
 
@@ -68,6 +69,7 @@ static const struct cp_field gateway_fields[] = {
 	F(9, CP_F_UINT, cp_gateway, suite),
 	F(10, CP_F_UINT, cp_gateway, mki_len),
 	F(11, CP_F_UINT, cp_gateway, lifetime),
+	F(54, CP_F_STR, cp_gateway, type),
 	END,
 };
 

@@ -84,6 +84,7 @@ struct cp_device { /* key: name */
 	char model[CP_TEXT_MAX];
 	char region[CP_TEXT_MAX];      /* "default" */
 	bool srtp;                     /* the model can do SRTP */
+	bool secure_tone;              /* protected: it plays the secure or the non-secure tone when a call connects */
 	uint8_t suite;                 /* enum dp_srtp_suite for its leg; 0: _32, which all secure phones know */
 	unsigned line_cnt;
 	struct cp_line *lines;         /* in button order, from line 1 */
@@ -123,6 +124,7 @@ struct cp_gw_number {
 struct cp_gateway { /* key: name */
 	char name[CP_NAME_MAX];  /* MGCP domain; letters, digits, '.', '-', '_' or [address] */
 	uint32_t gw_id;          /* below DP_GW_MAX, given at first add, unique, stays */
+	char type[CP_TEXT_MAX];  /* "VG224"; "" the vendor's: decides whether it is trusted (sccp/devtype.h) */
 	struct cfg_addr address; /* MGCP address and port (2427 unless said) */
 	char region[CP_TEXT_MAX];
 	uint32_t flags;          /* CP_GW_* */

@@ -5,13 +5,14 @@
 # Every message of these phones is captured as an administrator would, and judged by tshark.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
-# Rows: 001:P1-104, P1-119; 004a:WEB-12; 004b:MGCP-03; 004c:PC-01.
+# Then two phones in Python with different codecs, of which one is protected (codecs.py), the region table, and a device type's package.
+# Rows: 000:P0-13, P0-28, P0-30; 001:P1-104, P1-119; 004a:WEB-12; 004b:MGCP-03; 004c:PC-01.
 set -u
 SC_NAME=feat
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
 
 ns_up || die "network namespaces could not be made"
-sc_phones $(seq 1 6)
+sc_phones $(seq 1 8)
 sc_speech 12
 appliance_config || die "configuration"
 sed -i '/^ipsec:/,$d' "$WORK/ravelin.yaml"
@@ -75,6 +76,34 @@ step "blind"
 transfer blind 4 5 6 --blind
 step "controlplane killed"
 KILL=1 transfer killed 1 2 3
+
+step "codecs"
+for n in 7 8; do sc_device "$n" authenticated || die "device $n"; done
+ctl device set "$(sc_phone_name 7)" --model 7962 --protected >/dev/null || bad "a protected phone"
+# codecs RULE PAIR...: the two phones call each other with these codecs (SCCP's numbers), in clear.
+codecs() {
+	local n7 n8
+	n7=$(sc_phone_name 7) n8=$(sc_phone_name 8)
+	in_phone timeout 60 /usr/bin/python3 "$RAVELIN_TOP/tests/scenario/codecs.py" --host 10.77.1.1 --ca "$WORK/ca.pem" --number 1008 --name "$n7" "$n8" \
+		--cert "$WORK/$n7.pem" "$WORK/$n8.pem" --media-ip "$(sc_phone_ip 7)" "$(sc_phone_ip 8)" "$@" >"$WORK/codecs.json" 2>"$WORK/codecs.log"
+}
+check "calls with all kinds of codecs" codecs 6,4:4,6 11,4:16,2 86:86 4:2
+check_json "G.722: both directions, payload type 9" "$WORK/codecs.json" '.[0] | .a.codec == 6 and .b.codec == 6 and .a_hears == [9] and .b_hears == [9]'
+check_json "G.729: each its own variant, payload type 18" "$WORK/codecs.json" '.[1] | .a.codec == 11 and .a_sends == 11 and .b.codec == 16 and .a_hears == [18] and .b_hears == [18]'
+check_json "iLBC: payload type and frames are told" "$WORK/codecs.json" '.[2] | .a.codec == 86 and .a.pt == 116 and .a.mode == 20 and .b_hears == [116]'
+check_json "no common codec: no call" "$WORK/codecs.json" '.[3] | .state == 7'
+check_json "the protected phone hears that the call is not secure, the other one nothing" "$WORK/codecs.json" '.[0] | .a_tones == [[73, 0]] and .b_tones == []'
+check "a rule for the region" ctl region set phones = --max-kbps 8
+check "a call under it" codecs 4,11:4,11
+check_json "has the codec that it allows" "$WORK/codecs.json" '.[0] | .a.codec == 11 and .b_hears == [18]'
+check_ctl "explain says whose rule it is" "region explain $(sc_phone_name 7) $(sc_phone_name 8)" '.rule.max_kbps == 8 and .rule.max_kbps_from == "phones phones"'
+check_ctl "and is exported" export '.regions == [.regions[] | select(.a == "phones" and .b == "phones" and .max_kbps == 8)] and (.regions | length == 1)'
+
+step "device types"
+check "a package" ctl devtype install "$RAVELIN_TOP/config/devtype.json.example"
+check_ctl "is a type that is not trusted" "show devtypes" 'any(.[]; .name == "ACME 100" and .trust == "Device Is Not Trusted" and (.modes | length) == 3)'
+check "a phone of another type has no mode that nobody switched on" eval '! ctl device set "$(sc_phone_name 8)" --model "Other 7" --mode encrypted 2>/dev/null'
+check "one of that type has" ctl device set "$(sc_phone_name 8)" --model "ACME 100"
 
 kill $CAP
 wait $CAP 2>/dev/null

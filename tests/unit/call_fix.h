@@ -14,6 +14,7 @@
 #include "call/callint.h"
 #include "fake_dp.h"
 #include "gateway/gateway.h"
+#include "store/change.h"
 #include "store_tmp.h"
 
 /* --- phones --- */
@@ -24,6 +25,8 @@ struct cp_phone {
 	bool srtp, no_codec, dead; /* dead: down-calls fail */
 	uint32_t only_codec, type, info_ref;
 	unsigned ver; /* of SCCP; 0: 17 */
+	unsigned tones, tone_to; /* cp_phone_tone_to() */
+	enum cp_sccp_tone secure_tone;
 	struct cp_sccp_cap caps[8]; /* none: G.711 and events */
 	unsigned cap_cnt;
 	/* what it was told */
@@ -120,6 +123,16 @@ int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state s, uint32_t l, ui
 }
 int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *i) { TOLD(p); p->security = i->security; p->info_ref = i->callref; return 0; }
 int cp_phone_tone(struct cp_phone *p, enum cp_sccp_tone t, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = t; return 0; }
+int cp_phone_tone_to(struct cp_phone *p, enum cp_sccp_tone t, uint32_t to, uint32_t l, uint32_t r)
+{
+	(void)l;
+	(void)r;
+	TOLD(p);
+	p->tones++;
+	p->secure_tone = t;
+	p->tone_to = to;
+	return 0;
+}
 int cp_phone_stop_tone(struct cp_phone *p, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = 0; return 0; }
 int cp_phone_ringer(struct cp_phone *p, enum cp_sccp_ringer m, uint32_t l, uint32_t r)
 {
@@ -365,6 +378,17 @@ static inline void add_device_shared(const char *name, const char *number, bool 
 static inline void add_device(const char *name, const char *number)
 {
 	add_device_shared(name, number, false);
+}
+
+/* A type of another vendor that can do all, and is not trusted. */
+static inline void add_devtype(const char *name)
+{
+	struct cp_typerec t = {.authentication = true, .encryption = true, .media = true, .icon = true, .tone = true};
+	struct cp_change *c = cp_change_create(w.store);
+
+	strcpy(t.name, name);
+	CU_ASSERT_EQUAL_FATAL(cp_typerec_put(c, &t, true, world_why, sizeof(world_why)), 0);
+	synced(cp_change_submit(c, "devtype.install", "test", NULL, on_stored, NULL));
 }
 
 static inline void add_gateway(uint32_t flags, bool replace)

@@ -235,6 +235,42 @@ static void test_acknowledged_is_kept(void)
 	end();
 }
 
+/* The region table and device types: set, changed, shown, exported and taken again, deleted. */
+static void test_regions(void)
+{
+	char *out;
+
+	begin();
+	HAS(ask("{\"cmd\":\"region.set\",\"args\":{\"a\":\"main\",\"b\":\"lab\",\"max_kbps\":8,\"codecs\":[\"g729\",\"ilbc\"]}}"), "\"a\":\"lab\",\"b\":\"main\"");
+	/* what is not given stays; default takes it away */
+	HAS(ask("{\"cmd\":\"region.set\",\"args\":{\"a\":\"lab\",\"b\":\"main\",\"media\":\"direct\",\"suites\":[\"AEAD_AES_128_GCM\"]}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"max_kbps\":8,\"codecs\":[\"g729\",\"ilbc\"],\"media\":\"direct\",\"suites\":[\"AEAD_AES_128_GCM\"]");
+	HAS(ask("{\"cmd\":\"region.set\",\"args\":{\"a\":\"lab\",\"b\":\"main\",\"codecs\":[\"default\"],\"media\":\"default\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"max_kbps\":8,\"suites\":");
+	HAS(ask("{\"cmd\":\"devtype.install\",\"args\":{\"devtype\":1,\"name\":\"ACME 100\",\"security\":{\"authentication\":true}}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"devtype.install\",\"args\":{\"devtype\":1,\"name\":\"acme 100\",\"security\":{}}}"), "\"code\":\"exists\"");
+	HAS(ask("{\"cmd\":\"show.devtypes\"}"), "\"name\":\"ACME 100\",\"from\":\"package\",\"modes\":[\"nonsecure\",\"authenticated\"]");
+	HAS(ask("{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"model\":\"ACME 100\"}}"), "device type");
+	HAS(ask("{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"model\":\"ACME 100\",\"mode\":\"authenticated\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"devtype.del\",\"args\":{\"name\":\"ACME 100\"}}"), "is that of SEP000000000001");
+	/* an export is an import */
+	out = strdup(ask("{\"cmd\":\"export\"}"));
+	HAS(ask("{\"cmd\":\"region.del\",\"args\":{\"a\":\"main\",\"b\":\"lab\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"result\":[]");
+	{
+		json_t *all = json_loads(out, 0, NULL), *req = json_pack("{s:s,s:O}", "cmd", "import", "args", json_object_get(all, "result"));
+		char *text = json_dumps(req, JSON_COMPACT);
+
+		HAS(ask(text), "\"devtypes\":1,\"regions\":1");
+		free(text);
+		json_decref(req);
+		json_decref(all);
+	}
+	free(out);
+	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"max_kbps\":8,\"suites\":");
+	end();
+}
+
 static char last[1 << 16];
 static unsigned answers;
 
@@ -288,7 +324,18 @@ static void test_bad_requests(void)
 		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"mki\":9}}",
 		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"mki\":\"4\"}}",
 		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"lifetime\":15}}",
-		"{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"suite\":\"AEAD_AES_128_GCM\"}}",
+		"{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"suite\":\"AEAD_AES_256_GCM\"}}",
+		"{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"trusted\":true}}", /* 000:R-07 */
+		"{\"cmd\":\"gateway.add\",\"args\":{\"name\":\"g\",\"address\":\"1.2.3.4\",\"trust\":\"Device Is Trusted\"}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\"}}", "{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y z\"}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y\",\"max_kbps\":513}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y\",\"codecs\":[\"mp3\"]}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y\",\"codecs\":[\"g722\",\"g722\"]}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y\",\"suites\":[\"NULL_HMAC_SHA1_80\"]}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y\",\"media\":\"both\"}}",
+		"{\"cmd\":\"region.set\",\"args\":{\"a\":\"x\",\"b\":\"y\",\"colour\":1}}", "{\"cmd\":\"region.del\",\"args\":{\"a\":\"x\",\"b\":\"y\"}}",
+		"{\"cmd\":\"devtype.install\",\"args\":{\"name\":\"x\"}}", "{\"cmd\":\"devtype.del\",\"args\":{\"name\":\"x\"}}",
+		"{\"cmd\":\"import\",\"args\":{\"regions\":[{\"a\":\"x\"}]}}", "{\"cmd\":\"import\",\"args\":{\"devtypes\":[7]}}",
 		"{\"cmd\":\"import\",\"args\":{\"devices\":{}}}", "{\"cmd\":\"import\",\"args\":{\"phones\":[]}}",
 		"{\"cmd\":\"import\",\"args\":{\"devices\":[1,[],null]}}",
 		"{\"cmd\":\"show.audit\",\"args\":{\"max\":0}}", "{\"cmd\":\"alarm.clear\"}",
@@ -746,6 +793,7 @@ static CU_TestInfo tests[] = {
 	{"connections are bounded", test_connections_are_bounded},
 	{"changes of one thing side by side", test_changes_side_by_side},
 	{"a shared line, and who must be encrypted", test_shared_line},
+	{"regions and device types", test_regions},
 	{"import: all or nothing, errors by item", test_import},
 	{"a large import", test_large_import},
 	{"answers that grow with the store", test_large_answers},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Codecs, packet times, payload types and suites in calls: what phones, gateway and dataplane are told, and when a transfer opens
- * streams anew. 001:P1-130, 001:R-19, 004a:CALL-11.
+ * streams anew. 001:P1-130, 001:R-19, 004a:CALL-11. The tone of protected phones, icons by model, gateways that are not trusted:
+ * 000:P0-11, P0-13, P0-16, P0-18, R-07, R-08.
  */
 #include "call_fix.h"
 #include "store/change.h"
@@ -352,7 +353,180 @@ static void test_gateway_suites(void)
 	world_end();
 }
 
+/* 000:P0-13: who is protected hears at the connect what the call is worth, and again when the call is another one. */
+static void test_secure_tone(void)
+{
+	static const struct {
+		enum cfg_tone where;
+		unsigned tones, to;
+	} rows[] = {{CFG_TONE_LOCAL, 1, 0}, {CFG_TONE_REMOTE, 1, 1}, {CFG_TONE_BOTH, 1, 2}, {CFG_TONE_OFF, 0, 0}};
+	struct cp_line line = {.number = "1001"};
+	struct cp_device d = {.name = "SEP000000000001", .mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line, .line_cnt = 1,
+			      .model = "7962", .secure_tone = true};
+	struct cp_call *call;
+
+	begin();
+	synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		w.cfg->calls.secure_tone = rows[i].where;
+		pa.tones = pb.tones = 0;
+		call = talk(&pa, &pb);
+		CU_ASSERT(pa.tones == rows[i].tones && pb.tones == 0); /* the other one is not protected */
+		if (rows[i].tones > 0) {
+			CU_ASSERT(pa.secure_tone == CP_SCCP_TONE_SECURE && pa.tone_to == rows[i].to);
+		}
+		key(&pa, CP_SCCP_KEY_ENDCALL, call->ref);
+		rest();
+	}
+	w.cfg->calls.secure_tone = CFG_TONE_LOCAL;
+	/* to a phone that does not encrypt */
+	pc.srtp = false;
+	pc.sec = CP_PHONE_NONSECURE;
+	pa.tones = 0;
+	call = talk(&pa, &pc);
+	CU_ASSERT(pa.tones == 1 && pa.secure_tone == CP_SCCP_TONE_NONSECURE);
+	key(&pa, CP_SCCP_KEY_ENDCALL, call->ref);
+	rest();
+	/* handed over from an encrypted call to one that is not: said again, and otherwise */
+	call = talk(&pa, &pb);
+	CU_ASSERT_EQUAL(pa.secure_tone, CP_SCCP_TONE_SECURE);
+	key(&pb, CP_SCCP_KEY_TRANSFER, call->ref);
+	talk(&pb, &pc);
+	pa.tones = pc.smt = 0;
+	key(&pb, CP_SCCP_KEY_TRANSFER, 0);
+	UNTIL(pc.smt == 1);
+	ack_media(&pc);
+	rest();
+	CU_ASSERT(call_of(&pa) == call_of(&pc) && pa.tones == 1 && pa.secure_tone == CP_SCCP_TONE_NONSECURE);
+	key(&pa, CP_SCCP_KEY_ENDCALL, 0);
+	world_end();
+}
+
+/* 000:P0-11: a model without icons is told of none; what the other one shows does not depend on it. */
+static void test_icons(void)
+{
+	struct cp_line line = {.number = "1001"};
+	struct cp_device d = {.name = "SEP000000000001", .mode = CP_DEVICE_NONSECURE, .region = "default", .lines = &line, .line_cnt = 1, .model = "7912"};
+	struct cp_call *call;
+
+	begin();
+	call = talk(&pa, &pb);
+	CU_ASSERT(pa.security == CP_SCCP_SEC_ENCRYPTED && pb.security == CP_SCCP_SEC_ENCRYPTED);
+	key(&pa, CP_SCCP_KEY_ENDCALL, call->ref);
+	rest();
+	synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
+	pa.sec = CP_PHONE_NONSECURE;
+	pa.srtp = false;
+	call = talk(&pa, &pb);
+	CU_ASSERT(pa.security == CP_SCCP_SEC_UNKNOWN && pb.security == CP_SCCP_SEC_NOT_AUTH);
+	key(&pa, CP_SCCP_KEY_ENDCALL, call->ref);
+	world_end();
+}
+
+static void gateway_type(const char *type)
+{
+	struct cp_endpoint ep = {"aaln/1"};
+	struct cp_gw_number n = {.number = "77"};
+	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = &ep, .endpoint_cnt = 1, .numbers = &n, .number_cnt = 1};
+
+	cfg_addr_parse("10.0.0.1:2427", &g.address);
+	strcpy(g.type, type);
+	synced(cp_dir_gateway_put(w.store, &g, true, &dir_ctx));
+	cp_gws_changed(w.gws, "gw1");
+}
+
+/* The three parts of a secure call, the gateway's first: 000:P0-16, P0-18, R-08. Signalling and media are the same each time. */
+static void test_gateway_trust(void)
+{
+	static const struct {
+		const char *type;
+		enum cp_sccp_security shown;
+		const char *text;
+	} rows[] = {
+		{"", CP_SCCP_SEC_ENCRYPTED, "Device Is Trusted"},	 {"VG224", CP_SCCP_SEC_ENCRYPTED, "Device Is Trusted"},
+		{"Cisco 2811", CP_SCCP_SEC_ENCRYPTED, "Device Is Trusted"}, {"ACME 9000", CP_SCCP_SEC_NOT_AUTH, "Device Is Not Trusted"},
+	};
+
+	begin();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cp_call *call;
+		json_t *list;
+
+		gateway_type(rows[i].type);
+		list = cp_gws_show(w.gws);
+		CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(list, 0), "trust")), rows[i].text);
+		json_decref(list);
+		pa.smt = 0;
+		dial("77");
+		call = the_call();
+		UNTIL(call->state == CALL_ALERTING);
+		notify("L/hd");
+		UNTIL(pa.smt == 1);
+		ack_media(&pa);
+		UNTIL(call->state == CALL_CONNECTED);
+		CU_ASSERT(pa.orc_m.suite != DP_SRTP_NONE && pa.security == rows[i].shown);
+		onhook(&pa);
+		rest();
+	}
+	world_end();
+}
+
+static const char *say(const json_t *o, const char *a, const char *b)
+{
+	const json_t *v = json_object_get(o, a);
+
+	return json_string_value(b != NULL ? json_object_get(v, b) : v);
+}
+
+/* explain says what the call then gets. */
+static void test_explain(void)
+{
+	const char *why = NULL;
+	struct cp_call *call;
+	json_t *o;
+
+	begin();
+	device(&pa, "7960", "default", 0);
+	CAN(&pa, WB, U711, {CP_SCCP_G729, 60});
+	CAN(&pb, WB, U711, {CP_SCCP_G729A, 60});
+	rule("*", "=", 256, CP_REGION_DIRECT, "");
+	CU_ASSERT_EQUAL_FATAL(cp_calls_explain(w.calls, pa.name, pb.name, &o, &why), 0);
+	CU_ASSERT_STRING_EQUAL(say(o, "codec", "name"), "g711ulaw");
+	CU_ASSERT_STRING_EQUAL(say(json_array_get(json_object_get(o, "codecs"), 0), "says", NULL), cp_codec_why_text(CP_CODEC_OLD_SRTP));
+	CU_ASSERT_STRING_EQUAL(say(o, "rule", "max_kbps_from"), "* =");
+	CU_ASSERT_STRING_EQUAL(say(o, "path", NULL), "direct");
+	CU_ASSERT_STRING_EQUAL(say(o, "srtp", "why"), "both can");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(json_object_get(o, "suites_a"), 0)), "AES_CM_128_HMAC_SHA1_32");
+	json_decref(o);
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
+	call = call_of(&pa);
+	CU_ASSERT(call->direct && call->secure && call->p[0].codec == CP_SCCP_G711U);
+	onhook(&pa);
+	rest();
+	rule("default", "=", 8, CP_REGION_RELAY, "AES_CM_128_HMAC_SHA1_80"); /* narrower: it goes before */
+	CU_ASSERT_EQUAL_FATAL(cp_calls_explain(w.calls, pb.name, pa.name, &o, &why), 0);
+	CU_ASSERT_STRING_EQUAL(say(o, "codec", "name"), "g729");
+	CU_ASSERT_STRING_EQUAL(say(o, "codec", "a"), "G.729 A");
+	CU_ASSERT_STRING_EQUAL(say(o, "rule", "media_from"), "default default");
+	CU_ASSERT_STRING_EQUAL(say(o, "srtp", "why"), "the rule allows no suite that they know");
+	json_decref(o);
+	/* a gateway, named first or last; one that is not registered; what is none */
+	CU_ASSERT_EQUAL_FATAL(cp_calls_explain(w.calls, "gw1", pa.name, &o, &why), 0);
+	CU_ASSERT_STRING_EQUAL(say(o, "b", "kind"), "gateway");
+	json_decref(o);
+	CU_ASSERT_EQUAL_FATAL(cp_calls_explain(w.calls, "SEP000000000004", pa.name, &o, &why), 0);
+	CU_ASSERT_STRING_EQUAL(say(o, "codec", NULL), "not known: one is not registered");
+	json_decref(o);
+	CU_ASSERT_EQUAL(cp_calls_explain(w.calls, "SEP0000000000FF", pa.name, &o, &why), -ENOENT);
+	CU_ASSERT_EQUAL(cp_calls_explain(w.calls, "gw1", "gw1", &o, &why), -EINVAL);
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
+	{"the tone of a protected phone", test_secure_tone},
+	{"icons by model", test_icons},
+	{"a gateway's trust", test_gateway_trust},
+	{"what explain says", test_explain},
 	{"between phones", test_phones},
 	{"no common codec", test_none},
 	{"wideband and the 7960", test_wideband},

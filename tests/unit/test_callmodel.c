@@ -198,6 +198,12 @@ static void look_at_calls(void)
 			HOLDS(c->p[0].leg_id != c->p[1].leg_id);
 		}
 		HOLDS(c->p[0].agent == NULL || c->p[0].agent != c->p[1].agent);
+		/* whoever has media has it in one codec: nothing is transcoded */
+		if (c->state == CALL_CONNECTED && c->p[0].kind != PARTY_NONE && c->p[1].kind != PARTY_NONE) {
+			HOLDS(cp_codec_of_sccp(c->p[0].codec) != CP_CODEC_NONE);
+			HOLDS(cp_codec_of_sccp(c->p[0].codec) == cp_codec_of_sccp(c->p[1].codec));
+			HOLDS(c->p[0].packet_ms == c->p[1].packet_ms);
+		}
 		if (c->digit_cnt > 0)
 			note_call(c);
 		/* what is shown to somebody who talks */
@@ -390,6 +396,7 @@ static void test_random(void)
 	w.no_record = true; /* the check that goes with it is test_call's */
 	quiet = dir_ctx;
 	quiet.shared = true;
+	add_devtype("ACME");
 	for (unsigned i = 0; i < PHONES; i++) {
 		struct cp_line line = {0};
 		struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = &line, .line_cnt = 1};
@@ -403,6 +410,11 @@ static void test_random(void)
 			snprintf(d.model, sizeof(d.model), "ACME");
 		synced(cp_dir_device_put(w.store, &d, false, &quiet));
 		phone_reset(&ph[i], d.name, number);
+		/* every phone can G.711 u-law, which keeps all calls possible; what else differs makes transfers change the codec */
+		ph[i].caps[0] = (struct cp_sccp_cap){CP_SCCP_G711U, 40};
+		ph[i].caps[1] = (struct cp_sccp_cap){i % 2 == 0 ? CP_SCCP_G722 : CP_SCCP_G729A, 60};
+		ph[i].caps[2] = (struct cp_sccp_cap){i % 3 == 0 ? CP_SCCP_ILBC : CP_SCCP_G711A, i % 5 == 0 ? 10 : 60};
+		ph[i].cap_cnt = 3;
 		ph[i].srtp = kind[i] == 0 || kind[i] == 3;
 		ph[i].sec = kind[i] == 1 ? CP_PHONE_AUTHENTICATED : kind[i] == 2 ? CP_PHONE_NONSECURE : CP_PHONE_ENCRYPTED;
 		cp_calls_phone_ops.registered(w.calls, &ph[i]);

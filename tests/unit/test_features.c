@@ -126,6 +126,7 @@ static void test_untrusted(void)
 	uint32_t ref;
 
 	begin();
+	add_devtype("ACME 100");
 	synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
 	ref = talk(&pa, &pc);
 	/* everything is encrypted, and yet: 000:P0-20 */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * controlplane/call/security.c, devtype.c, barge.c: what the icon may claim, who is trusted, who may barge. Tables that name their rows.
- * Rows: 000:P0-08, P0-18, P0-19, R-05, R-08; 001:P1-005, P1-114, P1-115; 004a:CALL-01; 004b:R-30, SEC-12.
+ * Rows: 000:P0-16, P0-32, R-12, 004b:SEC-10; 000:P0-08, P0-18, P0-19, R-05, R-08; 001:P1-005, P1-114, P1-115; 004a:CALL-01; 004b:R-30, SEC-12.
  */
 #include <CUnit/CUnit.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "call/barge.h"
 #include "sccp/devtype.h"
+#include "store/records.h"
 #include "call/security.h"
 
 /* index: authenticated * 4 + signal_encrypted * 2 + media_encrypted */
@@ -203,7 +204,51 @@ static void test_types(void)
 	CU_ASSERT_STRING_EQUAL(cp_devtype_trust_text(cp_devtype_find("ACME 1", 0)), "Device Is Not Trusted");
 }
 
+static void test_modes(void)
+{
+	static const struct {
+		const char *model;
+		bool secure;
+	} rows[] = {{"7960", true}, {"7961", true}, {"8865", true}, {"7912", false}, {"7920", false}, {"3905", false}, {"6911", false}, {"ACME", false}, {"", true}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct cp_devtype *t = cp_devtype_find(rows[i].model, 0);
+
+		CU_ASSERT_TRUE(cp_devtype_mode_ok(t, CP_DEVICE_NONSECURE));
+		CU_ASSERT_EQUAL(cp_devtype_mode_ok(t, CP_DEVICE_AUTHENTICATED), rows[i].secure);
+		CU_ASSERT_EQUAL(cp_devtype_mode_ok(t, CP_DEVICE_ENCRYPTED), rows[i].secure);
+	}
+	/* authenticated only: a package can say so */
+	CU_ASSERT_TRUE(cp_devtype_mode_ok(&(struct cp_devtype){"x", 0, CP_DT_TLS | CP_DT_AUTH_ONLY}, CP_DEVICE_AUTHENTICATED));
+	CU_ASSERT_FALSE(cp_devtype_mode_ok(&(struct cp_devtype){"x", 0, CP_DT_TLS | CP_DT_AUTH_ONLY}, CP_DEVICE_ENCRYPTED));
+	for (unsigned i = 0; cp_devtype_at(i) != NULL; i++) {
+		CU_ASSERT_TRUE(cp_devtype_known(cp_devtype_at(i)));
+		CU_ASSERT_TRUE((cp_devtype_at(i)->flags & CP_DT_TRUSTED) != 0);
+	}
+}
+
+static void test_gateways(void)
+{
+	static const struct {
+		const char *type;
+		bool trusted;
+	} rows[] = {{"", true},	       {"VG224", true},	  {"vg224", true},     {"VG224-ICC", true}, {"Cisco 2811", true}, {"cisco 3845", true}, {"WS-X6608-T1", true},
+		    {"IAD2431", true}, {"2691", true},	  {"2691XM", true},    {"ACME", false},	    {"VG2240", false},	  {"28111", false},	{"281", false},
+		    {"VG22", false},   {"Cisco ", false}, {"ACME 2811", false}, {"28ab", false}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct cp_devtype *t = cp_devtype_gateway(rows[i].type);
+
+		if (((t->flags & CP_DT_TRUSTED) != 0) != rows[i].trusted)
+			printf("gateway type %s\n", rows[i].type);
+		CU_ASSERT_EQUAL((t->flags & CP_DT_TRUSTED) != 0, rows[i].trusted);
+		CU_ASSERT_STRING_EQUAL(cp_devtype_trust_text(t), rows[i].trusted ? "Device Is Trusted" : "Device Is Not Trusted");
+	}
+}
+
 static CU_TestInfo tests[] = {
+	{"modes by type", test_modes},
+	{"types of gateways", test_gateways},
 	{"every pair of parties", test_every_pair},
 	{"nobody is unknown", test_nobody_is_unknown},
 	{"the table of the documents", test_the_table},
