@@ -37,7 +37,7 @@ class Phone:
             s = ctx.wrap_socket(s)
         self.sock, self.tls, self.buf = s, tls, b''
         self.last = []      # states it was told, for who wonders why it is stuck
-        self.up = False     # its media
+        self.opened = self.up = False  # its channel; its media
         self.ready = False  # its capabilities are known
         self.state, self.order, self.acked, self.port = {}, [], False, 20000 + 2 * n
         with open(os.path.join(HERE, '../vectors/sccp_frames.json')) as f:
@@ -95,6 +95,8 @@ class Phone:
             self.ready = True
         elif mid == CALL_STATE:
             self.last = self.last[-7:] + [w[0]]
+            self.up = False
+            self.opened = self.opened and w[0] not in (ON_HOOK, ON_HOLD)
             if w[2] not in self.state:
                 self.order.append(w[2])
             self.state[w[2]] = w[0]
@@ -102,10 +104,10 @@ class Phone:
                 del self.state[w[2]]
                 self.order.remove(w[2])
         elif mid == ORC:
-            self.up = False
+            self.opened, self.up = True, False
             self.ack(w[1], w[6])
         elif mid in CALL_INFO:
-            self.up = True  # after the last of all channels was acknowledged
+            self.up = self.opened  # the one after the last of all channels was acknowledged
 
     def pump(self):
         try:
