@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Opens many TCP connections, says nothing or half a ClientHello on them, and waits for the server to end them.
 
-idle_flood.py HOST PORT COUNT --sources FIRST N --deadline S [--tls]
+idle_flood.py HOST PORT COUNT --sources FIRST N --deadline S [--seconds S] [--tls]
 
 Every second connection sends a ClientHello and never goes on, every fourth the half of one. With --tls every tenth shakes hands and then
-says nothing; how many did is "shook_hands". Prints JSON: how many were
+says nothing; how many did is "shook_hands". With --seconds one that was ended is replaced for so long, so that COUNT are under way. Prints JSON: how many were
 opened, how many the server ended and when, how many were still open at the deadline. Exit 1 if any was.
 """
 import argparse
@@ -57,6 +57,7 @@ def main():
     p.add_argument('count', type=int)
     p.add_argument('--sources', nargs=2, required=True)
     p.add_argument('--deadline', type=float, required=True)
+    p.add_argument('--seconds', type=float, default=0)
     p.add_argument('--tls', action='store_true')
     args = p.parse_args()
     want = args.count + 64
@@ -72,7 +73,7 @@ def main():
     started = time.monotonic()
     made, failed, ended, half = 0, 0, 0, 0
     lives, last_end = [], 0.0
-    peak, todo, pending = 0, args.count, 0
+    peak, todo, pending, begun = 0, args.count, 0, 0
 
     def drop(fd):
         peers.pop(fd, None)
@@ -84,7 +85,8 @@ def main():
         if now > args.deadline:
             break
         while todo > 0 and pending < 512:
-            k = args.count - todo
+            k = begun
+            begun += 1
             s = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             s.bind((str(ipaddress.ip_address(first + k % n_src)), 0))
             rc = s.connect_ex((args.host, args.port))
@@ -132,6 +134,7 @@ def main():
             except OSError:
                 pass
             ended += 1
+            todo += now < args.seconds
             lives.append(now - since)
             last_end = now
             drop(fd)
@@ -143,7 +146,7 @@ def main():
     print(json.dumps({'opened': made, 'failed': failed, 'half_handshakes': half, 'shook_hands': shook, 'peak_open': peak, 'ended_by_server': ended,
                       'still_open': still, 'life_p50_s': round(lives[len(lives) // 2], 2) if lives else None,
                       'life_max_s': round(lives[-1], 2) if lives else None, 'all_ended_after_s': round(last_end, 2)}))
-    return 1 if still or failed or made != args.count else 0
+    return 1 if still or failed or made != begun else 0
 
 
 sys.exit(main())
