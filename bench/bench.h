@@ -124,6 +124,7 @@ int bench_srtp(const struct bench_opts *opts);
 int bench_mgcp(const struct bench_opts *opts);
 int bench_esp(const struct bench_opts *opts);
 int bench_register(const struct bench_opts *opts);
+int bench_call(const struct bench_opts *opts);
 int bench_drill(const struct bench_opts *opts);
 int bench_enrol(const struct bench_opts *opts);
 int bench_tvs(const struct bench_opts *opts);

@@ -32,14 +32,13 @@ SSL_CTX *bench_raw_server(EVP_PKEY *key, X509 *cert, unsigned int tickets)
 
 int bench_raw_handshake(SSL_CTX *sctx, SSL_CTX *cctx, bool mutual, double *ret_s)
 {
-	SSL *s = SSL_new(sctx), *c = SSL_new(cctx);
-	BIO *a = NULL, *b = NULL;
-	int rs = 0, rc = 0, ok = -1;
+	return bench_raw_once(sctx, cctx, NULL, mutual, ret_s);
+}
 
-	if (s == NULL || c == NULL || BIO_new_bio_pair(&a, 65536, &b, 65536) != 1)
-		goto out;
-	SSL_set_bio(s, a, a);
-	SSL_set_bio(c, b, b);
+static int shake(SSL *s, SSL *c, double *ret_s)
+{
+	int rs = 0, rc = 0;
+
 	for (int i = 0; i < 10 && (rs != 1 || rc != 1); i++) {
 		double t;
 
@@ -50,7 +49,47 @@ int bench_raw_handshake(SSL_CTX *sctx, SSL_CTX *cctx, bool mutual, double *ret_s
 			rs = SSL_accept(s);
 		*ret_s += bench_thread_s() - t;
 	}
-	ok = rs == 1 && rc == 1 && !SSL_session_reused(s) && (!mutual || SSL_get0_peer_certificate(s) != NULL) ? 0 : -1;
+	return rs == 1 && rc == 1 ? 0 : -1;
+}
+
+int bench_raw_session(SSL_CTX *sctx, SSL_CTX *cctx, SSL_SESSION **ret_session)
+{
+	SSL *s = SSL_new(sctx), *c = SSL_new(cctx);
+	BIO *a = NULL, *b = NULL;
+	double t = 0;
+	char byte;
+	int rc = -1;
+
+	if (s == NULL || c == NULL || BIO_new_bio_pair(&a, 65536, &b, 65536) != 1)
+		goto out;
+	SSL_set_bio(s, a, a);
+	SSL_set_bio(c, b, b);
+	if (shake(s, c, &t) < 0 || SSL_write(s, "x", 1) != 1 || SSL_read(c, &byte, 1) != 1) /* the ticket comes before it */
+		goto out;
+	SSL_set_shutdown(c, SSL_SENT_SHUTDOWN);
+	*ret_session = SSL_get1_session(c);
+	rc = *ret_session != NULL ? 0 : -1;
+out:
+	SSL_free(s);
+	SSL_free(c);
+	return rc;
+}
+
+int bench_raw_once(SSL_CTX *sctx, SSL_CTX *cctx, SSL_SESSION *session, bool mutual, double *ret_s)
+{
+	SSL *s = SSL_new(sctx), *c = SSL_new(cctx);
+	BIO *a = NULL, *b = NULL;
+	int ok = -1;
+
+	if (s == NULL || c == NULL || BIO_new_bio_pair(&a, 65536, &b, 65536) != 1)
+		goto out;
+	SSL_set_bio(s, a, a);
+	SSL_set_bio(c, b, b);
+	if (session != NULL && SSL_set_session(c, session) != 1)
+		goto out;
+	if (shake(s, c, ret_s) == 0 && SSL_session_reused(s) == (session != NULL) && (!mutual || SSL_get0_peer_certificate(s) != NULL))
+		ok = 0;
+	SSL_set_shutdown(c, SSL_SENT_SHUTDOWN);
 out:
 	SSL_free(s);
 	SSL_free(c);

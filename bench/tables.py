@@ -147,10 +147,38 @@ def store_more(rows):
     return table(["what", "figure", "beside", "spread"], "lrlr", out)
 
 
+def of(rows, bench, *whats):
+    return [c for c in cases(rows, bench) if c[0].get("what") in whats]
+
+
 def register(rows):
     out = [[k["key"], num(k["phones"]), num(r["value"]), num(r["ratio"], 2), num(r["registrations_per_s"]), "%.0f ms" % r["p50_ms"],
-            "%.0f ms" % r["p99_ms"], num(r["bytes_per_phone"])] for k, r, _ in cases(rows, "register")]
+            "%.0f ms" % r["p99_ms"], num(r["bytes_per_phone"])] for k, r, _ in of(rows, "register", "registration")]
     return table(["key", "phones", "registrations/s/core", "× openssl", "registrations/s seen", "p50", "p99", "bytes per phone"],
+                 "lrrrrrrr", out)
+
+
+def listener(rows):
+    out = [[k["key"], "yes" if k["resumed"] else "no", num(r["value"]), num(r["peer_value"]), num(r["ratio"], 2), num(r["wall_per_s"]),
+            percent(r["spread"])] for k, r, _ in of(rows, "register", "handshake")]
+    return table(["key", "resumed", "handshakes/s/core", "openssl/s/core", "ratio", "handshakes/s seen", "spread"], "llrrrrr", out)
+
+
+def storm(rows):
+    idle = {k["phones"]: r for k, r, _ in of(rows, "register", "idle")}
+    out = []
+    for k, r, _ in of(rows, "register", "return"):
+        i = idle.get(k["phones"], {})
+        out.append([num(k["phones"]), num(i["bytes_per_phone"]) if i else "–", "%.2f %%" % i["value"] if i else "–", num(r["seconds"], 1) + " s",
+                    num(r["p99_s"], 1) + " s", num(r["bound_s"], 1) + " s", num(r["of_bound"], 2), num(r["value"]), num(r["ratio"], 2)])
+    return table(["phones", "bytes per phone", "idle, of a core", "all back after", "99 % after", "openssl alone, all cores", "of that bound",
+                  "registrations/s/core", "× openssl"], "rrrrrrrrr", out)
+
+
+def call(rows):
+    out = [[k["media"], num(r["phones"]), num(r["value"]), num(r["wall_per_s"]), "%.1f ms" % r["half_post_dial_p50_ms"],
+            "%.1f ms" % r["half_post_dial_p99_ms"], "%.1f ms" % r["half_set_up_p99_ms"], percent(r["spread"])] for k, r, _ in cases(rows, "call")]
+    return table(["media", "phones", "calls/s/core", "calls/s seen", "post-dial p50 at half of it", "p99", "media both ways, p99", "spread"],
                  "lrrrrrrr", out)
 
 
@@ -226,7 +254,7 @@ def boot(rows):
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
           "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "store-more": store_more,
-          "register": register, "enrol": enrol, "tvs": tvs, "sign": sign, "drill": drill,
+          "register": register, "listener": listener, "storm": storm, "call": call, "enrol": enrol, "tvs": tvs, "sign": sign, "drill": drill,
           "tftp": tftp, "http": http, "boot": boot}
 
 

@@ -79,7 +79,7 @@ static void finish(struct sim_phone *p, const char *why)
 	event_del(c->answer_timer);
 	event_del(c->end_timer);
 	c->ended = true;
-	r = one_report(c);
+	r = p->opts->pretend ? NULL : one_report(c); /* a load's calls are counted only */
 	json_object_set_new(r, "end", json_string(why));
 	if (c->media != NULL) {
 		sim_media_send_stop(c->media);
@@ -91,7 +91,8 @@ static void finish(struct sim_phone *p, const char *why)
 		sim_media_destroy(c->media);
 		c->media = NULL;
 	}
-	json_array_append_new(c->history, r);
+	if (r != NULL)
+		json_array_append_new(c->history, r);
 	c->active = false;
 	sim_event(p->name, "call-ended", "{s:i, s:s, s:b}", "callref", (int)c->callref, "why", why, "connected",
 		  c->connected);
@@ -143,6 +144,11 @@ int sim_phone_hangup(struct sim_phone *p)
 		after_ms(c->end_timer, HANGUP_WAIT_MS);
 	}
 	return 0;
+}
+
+bool sim_phone_clear(const struct sim_phone *p)
+{
+	return p->call.clear;
 }
 
 bool sim_phone_in_call(const struct sim_phone *p)
@@ -313,6 +319,10 @@ static void call_state(struct sim_phone *p, const struct sim_sccp_msg *m)
 		if (c->digits != NULL && *c->digits != '\0' && c->dialed[0] == '\0')
 			after_ms(c->digit_timer, p->opts->digit_ms);
 		break;
+	case S_RINGOUT:
+		if (p->ops->ringing != NULL)
+			p->ops->ringing(p->ctx, p);
+		break;
 	case S_RINGIN:
 		if (p->opts->answer)
 			after_ms(c->answer_timer, p->opts->answer_after_ms);
@@ -397,19 +407,59 @@ static uint32_t open_media(struct sim_phone *p)
 	return c->media == NULL ? STATUS_NO_SOCKETS : STATUS_OK;
 }
 
+static void refused(struct sim_call *c, const char *why)
+{
+	c->media_errors++;
+	if (c->media_error[0] == '\0')
+		snprintf(c->media_error, sizeof(c->media_error), "%s", why);
+}
+
+/* Where media would be, if there were any: a port of its own for each phone. */
+static void pretended(const struct sim_phone *p, struct sim_addr *ret)
+{
+	*ret = p->opts->media_cfg.local;
+	if (ret->len == 0)
+		sim_conn_local(p->conn, ret);
+	sim_addr_set_port(ret, (uint16_t)(16384 + 2 * (p->index % 24000)));
+}
+
+static void both_ways(struct sim_phone *p)
+{
+	if (p->call.rx_open && p->call.tx_open && p->ops->media_up != NULL)
+		p->ops->media_up(p->ctx, p);
+}
+
+/* Acknowledge what OpenReceiveChannel or StartMediaTransmission asks for, as a phone with sockets would. */
+static void pretend(struct sim_phone *p, const struct sim_sccp_msg *m)
+{
+	struct sim_call *c = &p->call;
+	uint8_t out[SIM_SCCP_OUT_MAX];
+	struct sim_addr at;
+
+	pretended(p, &at);
+	if (m->key_unknown)
+		refused(c, "encryption");
+	c->clear |= m->key.alg == SIM_SRTP_NONE;
+	c->conference = m->conference;
+	c->party = m->party;
+	if (m->id == SIM_ORC) {
+		c->rx_open = true;
+		sim_phone_send(p, out, sim_sccp_orc_ack(out, p->version, m->key_unknown ? STATUS_ERROR : STATUS_OK, &at, m->party, m->callref));
+	} else {
+		c->tx_open = true;
+		if (p->version >= 17)
+			sim_phone_send(p, out, sim_sccp_smt_ack(out, p->version, m->key_unknown ? STATUS_ERROR : STATUS_OK, &at, m->conference,
+								m->party, m->callref));
+	}
+	both_ways(p);
+}
+
 static void first_media(struct sim_phone *p)
 {
 	struct sim_call *c = &p->call;
 
 	if (!c->rx_open && !c->tx_open && p->opts->duration_ms != 0)
 		after_ms(c->end_timer, p->opts->duration_ms);
-}
-
-static void refused(struct sim_call *c, const char *why)
-{
-	c->media_errors++;
-	if (c->media_error[0] == '\0')
-		snprintf(c->media_error, sizeof(c->media_error), "%s", why);
 }
 
 static void open_receive(struct sim_phone *p, const struct sim_sccp_msg *m)
@@ -499,10 +549,13 @@ bool sim_call_message(struct sim_phone *p, const struct sim_sccp_msg *m)
 		call_info(p, m);
 		return true;
 	case SIM_ORC:
-		open_receive(p, m);
-		return true;
 	case SIM_SMT:
-		start_media(p, m);
+		if (p->opts->pretend)
+			pretend(p, m);
+		else if (m->id == SIM_ORC)
+			open_receive(p, m);
+		else
+			start_media(p, m);
 		return true;
 	case SIM_CRC:
 		sim_event(p->name, "close-receive", NULL);
@@ -520,7 +573,7 @@ bool sim_call_message(struct sim_phone *p, const struct sim_sccp_msg *m)
 		statistics(p, m);
 		return true;
 	case SIM_PORT_REQ:
-		if (open_media(p) == STATUS_OK)
+		if (!p->opts->pretend && open_media(p) == STATUS_OK)
 			sim_phone_send(p, out,
 				       sim_sccp_port_res(out, p->version, sim_media_local(c->media),
 							 m->conference, m->party, m->callref));

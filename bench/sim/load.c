@@ -8,10 +8,13 @@
 #include <strings.h>
 #include <sys/resource.h>
 
+#include "loadcalls.h"
+
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
 #define REASONS_MAX 32
+#define CALLS_AFTER_S 2 /* for the last ones to start up */
 
 struct load {
 	const struct sim_load_opts *opts;
@@ -20,10 +23,11 @@ struct load {
 	X509 **certs;
 	EVP_PKEY **keys;
 	unsigned int started, registered, ready, failed, lost, busy, left;
+	struct sim_calls *calls;
 	bool leaving;
 	uint64_t start_us, all_us;
 	double due;                  /* starts that the rate allows by now */
-	struct event *starter, *holder, *sigint, *sigterm;
+	struct event *starter, *holder, *caller, *sigint, *sigterm;
 	uint32_t *reg_us;            /* of each registration, for percentiles */
 	unsigned int reg_cnt, reg_room;
 	uint32_t *ka_us;
@@ -48,25 +52,6 @@ static void keep(uint32_t **list, unsigned int *cnt, unsigned int *room, uint64_
 	(*list)[(*cnt)++] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x, y;
-
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	return x < y ? -1 : x > y;
-}
-
-static json_t *percentiles(uint32_t *list, unsigned int cnt)
-{
-	if (cnt == 0)
-		return json_null();
-	qsort(list, cnt, sizeof(*list), by_value);
-	return json_pack("{s:i, s:f, s:f, s:f, s:f}", "count", (int)cnt, "p50_ms", list[(cnt - 1) / 2] / 1000.0,
-			 "p90_ms", list[(uint64_t)(cnt - 1) * 90 / 100] / 1000.0, "p99_ms",
-			 list[(uint64_t)(cnt - 1) * 99 / 100] / 1000.0, "max_ms", list[cnt - 1] / 1000.0);
-}
-
 static void after(struct event *ev, double s)
 {
 	struct timeval tv = {.tv_sec = (time_t)s, .tv_usec = (suseconds_t)((s - (double)(time_t)s) * 1e6)};
@@ -80,7 +65,10 @@ static void settled(struct load *l)
 		l->all_us = sim_now_us();
 		sim_event("load", "settled", "{s:i, s:i, s:f}", "registered", (int)l->registered, "failed",
 			  (int)l->failed, "seconds", (double)(l->all_us - l->start_us) / 1e6);
-		after(l->holder, l->opts->hold_s);
+		if (l->calls != NULL)
+			after(l->caller, CALLS_AFTER_S);
+		else
+			after(l->holder, l->opts->hold_s);
 	}
 }
 
@@ -138,12 +126,39 @@ static void on_keepalive_rtt(void *ctx, uint64_t rtt_us)
 	keep(&l->ka_us, &l->ka_cnt, &l->ka_room, rtt_us);
 }
 
+static void on_ringing(void *ctx, struct sim_phone *p)
+{
+	struct load *l = ctx;
+
+	if (l->calls != NULL)
+		sim_calls_ringing(l->calls, p);
+}
+
+static void on_media_up(void *ctx, struct sim_phone *p)
+{
+	struct load *l = ctx;
+
+	if (l->calls != NULL)
+		sim_calls_media(l->calls, p);
+}
+
+static void on_call_ended(void *ctx, struct sim_phone *p)
+{
+	struct load *l = ctx;
+
+	if (l->calls != NULL)
+		sim_calls_ended(l->calls, p);
+}
+
 static const struct sim_phone_ops load_ops = {
 	.registered = on_registered,
 	.ready = on_ready,
 	.failed = on_failed,
 	.left = on_left,
 	.keepalive = on_keepalive_rtt,
+	.ringing = on_ringing,
+	.media_up = on_media_up,
+	.call_ended = on_call_ended,
 };
 
 static void on_start(evutil_socket_t fd, short what, void *arg)
@@ -176,6 +191,21 @@ static void leave(struct load *l)
 		event_base_loopexit(l->phone_opts->base, NULL);
 	for (unsigned int i = 0; i < l->started; i++)
 		sim_phone_leave(l->phones[i]);
+}
+
+static void on_call(evutil_socket_t fd, short what, void *arg)
+{
+	struct load *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (!l->leaving)
+		sim_calls_start(l->calls);
+}
+
+static void on_calls_over(void *ctx)
+{
+	leave(ctx);
 }
 
 static void on_hold_over(evutil_socket_t fd, short what, void *arg)
@@ -272,6 +302,7 @@ static int make_phones(struct load *l)
 		l->phones[i] = sim_phone_create(l->phone_opts, name, l->certs[i], l->keys[i], &load_ops, l);
 		if (l->phones[i] == NULL)
 			return -ENOMEM;
+		sim_phone_set_index(l->phones[i], i);
 		if (source.len == 0)
 			continue;
 		sim_phone_set_source(l->phones[i], &source);
@@ -299,12 +330,13 @@ static json_t *report_of(struct load *l, unsigned int still)
 	for (unsigned int i = 0; i < REASONS_MAX && l->reasons[i].cnt > 0; i++)
 		json_object_set_new(reasons, l->reasons[i].text, json_integer(l->reasons[i].cnt));
 	getrusage(RUSAGE_SELF, &ru);
-	return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:o, s:o, s:I, s:f}", "phones",
+	return json_pack("{s:o*, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:o, s:o, s:o, s:I, s:f}", "calls",
+			 l->calls != NULL ? sim_calls_report(l->calls) : NULL, "phones",
 			 (int)l->opts->phones, "registered", (int)l->registered, "ready", (int)l->ready,
 			 "registered_at_end", (int)still, "failed", (int)l->failed, "lost", (int)l->lost,
 			 "register_seconds", took, "registrations_per_s", took > 0 ? l->registered / took : 0.0,
-			 "register", percentiles(l->reg_us, l->reg_cnt), "keepalive",
-			 percentiles(l->ka_us, l->ka_cnt), "failures", reasons, "max_rss_kib",
+			 "register", sim_percentiles(l->reg_us, l->reg_cnt), "keepalive",
+			 sim_percentiles(l->ka_us, l->ka_cnt), "failures", reasons, "max_rss_kib",
 			 (json_int_t)ru.ru_maxrss, "cpu_s",
 			 (double)ru.ru_utime.tv_sec + (double)ru.ru_stime.tv_sec +
 				 (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
@@ -322,6 +354,7 @@ int sim_load_run(struct sim_phone_opts *opts, const struct sim_load_opts *load)
 	l.keys = calloc(load->phones, sizeof(*l.keys));
 	l.starter = event_new(opts->base, -1, 0, on_start, &l);
 	l.holder = event_new(opts->base, -1, 0, on_hold_over, &l);
+	l.caller = event_new(opts->base, -1, 0, on_call, &l);
 	l.sigint = evsignal_new(opts->base, SIGINT, on_signal, &l);
 	l.sigterm = evsignal_new(opts->base, SIGTERM, on_signal, &l);
 	if (l.phones == NULL || l.certs == NULL || l.keys == NULL || l.starter == NULL || l.holder == NULL ||
@@ -333,6 +366,15 @@ int sim_load_run(struct sim_phone_opts *opts, const struct sim_load_opts *load)
 	}
 	if (make_phones(&l) < 0)
 		goto out;
+	if (load->calls_s > 0) {
+		const struct sim_calls_opts calls = {.base = opts->base, .phones = l.phones, .phones_cnt = load->phones, .number = load->number,
+						     .seconds = load->calls_s, .rate = load->calls_rate, .parallel = load->calls_parallel,
+						     .over = on_calls_over, .ctx = &l};
+
+		l.calls = sim_calls_create(&calls);
+		if (l.calls == NULL)
+			goto out;
+	}
 	evsignal_add(l.sigint, NULL);
 	evsignal_add(l.sigterm, NULL);
 	l.start_us = sim_now_us();
@@ -360,6 +402,9 @@ out:
 		event_free(l.starter);
 	if (l.holder != NULL)
 		event_free(l.holder);
+	if (l.caller != NULL)
+		event_free(l.caller);
+	sim_calls_destroy(l.calls);
 	if (l.sigint != NULL)
 		event_free(l.sigint);
 	if (l.sigterm != NULL)

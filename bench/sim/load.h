@@ -15,6 +15,10 @@ struct sim_load_opts {
 	const char *ca;            /* PEM with CA key and certificate: phone certificates made at start, or NULL */
 	struct sim_addr source_first, source_last; /* len 0: any */
 	const char *report;
+	double calls_s;                    /* above 0: when all have settled they call each other for so long, instead of hold_s */
+	double calls_rate;                 /* a second; 0: as many as calls_parallel allows */
+	unsigned int calls_parallel;
+	unsigned long long number;         /* of the first phone */
 };
 
 /** 0: all phones registered and stayed registered; 1: not so; 2: options or files. */

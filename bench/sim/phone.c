@@ -398,6 +398,16 @@ const char *sim_phone_name(const struct sim_phone *p)
 	return p->name;
 }
 
+void sim_phone_set_index(struct sim_phone *p, unsigned int index)
+{
+	p->index = index;
+}
+
+unsigned int sim_phone_index(const struct sim_phone *p)
+{
+	return p->index;
+}
+
 enum sim_phone_state sim_phone_state(const struct sim_phone *p)
 {
 	return p->state;

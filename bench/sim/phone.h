@@ -30,6 +30,7 @@ struct sim_phone_opts {
 	bool hangup_at_end;        /* of the WAV */
 	unsigned int linger_ms;    /* between the end of the WAV and hanging up */
 	bool media;                /* open sockets at all; load runs without */
+	bool pretend;              /* say that media is there, without sockets: for loads of calls */
 	struct sim_media_cfg media_cfg;
 };
 
@@ -50,6 +51,8 @@ struct sim_phone_ops { /* any may be NULL */
 	void (*failed)(void *ctx, struct sim_phone *p, const char *reason); /* lost or not registered */
 	void (*connected)(void *ctx, struct sim_phone *p);
 	void (*call_ended)(void *ctx, struct sim_phone *p);
+	void (*ringing)(void *ctx, struct sim_phone *p);   /* the phone that we call */
+	void (*media_up)(void *ctx, struct sim_phone *p);  /* both ways; perhaps more than once in a call */
 	void (*left)(void *ctx, struct sim_phone *p);      /* after sim_phone_leave */
 	void (*keepalive)(void *ctx, uint64_t rtt_us);
 };
@@ -59,6 +62,9 @@ struct sim_phone *sim_phone_create(const struct sim_phone_opts *opts, const char
 				   EVP_PKEY *key, const struct sim_phone_ops *ops, void *ctx);
 void sim_phone_destroy(struct sim_phone *p);
 const char *sim_phone_name(const struct sim_phone *p);
+/** A number of the caller's, to know it by; 0 unless set. */
+void sim_phone_set_index(struct sim_phone *p, unsigned int index);
+unsigned int sim_phone_index(const struct sim_phone *p);
 enum sim_phone_state sim_phone_state(const struct sim_phone *p);
 void sim_phone_set_source(struct sim_phone *p, const struct sim_addr *source);
 
@@ -73,6 +79,8 @@ int sim_phone_softkey(struct sim_phone *p, uint32_t event);
 /** On-hook. 0, -EPROTO without a call. Works once the phone is registered again, if it is not now. */
 int sim_phone_hangup(struct sim_phone *p);
 bool sim_phone_in_call(const struct sim_phone *p);
+/** A channel of its call, or of its last one, had no key. */
+bool sim_phone_clear(const struct sim_phone *p);
 /** Write recordings. 0 or -errno. */
 int sim_phone_save(struct sim_phone *p);
 json_t *sim_phone_report(const struct sim_phone *p);

@@ -11,6 +11,7 @@
 struct sim_call {
 	bool active, offhook, connected, ended, hangup_wanted, onhook_sent;
 	bool rx_open, tx_open;
+	bool clear; /* a channel had no key */
 	uint32_t line, callref, state, security, conference, party, type;
 	char calling[48], called[48], dialed[48];
 	uint32_t states[SIM_STATES_MAX], state_cnt;
@@ -31,6 +32,7 @@ struct sim_phone {
 	const struct sim_phone_ops *ops;
 	void *ctx;
 	char name[17];
+	unsigned int index;
 	X509 *cert;
 	EVP_PKEY *key;
 	struct sim_addr source;

@@ -55,6 +55,8 @@ static const char help[] =
 	"  --parallel N           at most so many registering at once (200)\n"
 	"  --cert-dir DIR         DIR/SEP....pem for each;  or --load-ca FILE  CA key and certificate in PEM\n"
 	"  --source-ips A-B       spread over own addresses\n"
+	"  --calls-s S            then the 1st calls the 2nd, the 3rd the 4th, ... for S seconds, without media: --number N is the\n"
+	"                         1st's, N+1 the 2nd's; --calls-rate R a second (0: all that --calls-parallel P, 50, allow)\n"
 	"Output\n"
 	"  --report FILE          JSON at the end (- is stdout);  --events[=FILE]  JSON lines as things happen\n"
 	"  --dump-keys FILE       SRTP keys, mode 0600;  --keylog FILE  TLS secrets (SSLKEYLOGFILE format)\n"
@@ -66,7 +68,7 @@ enum {
 	O_SERVER = 256, O_TLS, O_TCP, O_CERT, O_CA, O_INSECURE, O_TLSVER, O_SOURCE, O_NAME, O_PROTOCOL, O_TYPE,
 	O_RETRY, O_GIVE_UP, O_TIMEOUT, O_DIAL, O_ENBLOC, O_DIAL_AFTER, O_DIGIT_MS, O_ANSWER, O_ANSWER_OFFHOOK, O_DURATION,
 	O_HANGUP, O_LINGER, O_CALLS, O_COMMANDS, O_PLAY, O_LOOP, O_RECORD, O_PLAYED, O_MEDIA_IP, O_MEDIA_PORTS,
-	O_FIRST_SEQ, O_RTCP, O_SRTP, O_LOAD, O_HOLD, O_FIRST, O_RATE, O_PARALLEL, O_CERT_DIR, O_LOAD_CA,
+	O_FIRST_SEQ, O_RTCP, O_SRTP, O_LOAD, O_CALLS_S, O_CALLS_RATE, O_CALLS_PARALLEL, O_NUMBER, O_HOLD, O_FIRST, O_RATE, O_PARALLEL, O_CERT_DIR, O_LOAD_CA,
 	O_SOURCE_IPS, O_REPORT, O_EVENTS, O_DUMP_KEYS, O_KEYLOG, O_COMPARE, O_EDGE, O_TAIL, O_MIN_FRAMES, O_HELP,
 };
 
@@ -82,7 +84,9 @@ static const struct option options[] = {
 	{"commands", 0, NULL, O_COMMANDS}, {"play", 1, NULL, O_PLAY}, {"loop", 0, NULL, O_LOOP},
 	{"record", 1, NULL, O_RECORD}, {"played", 1, NULL, O_PLAYED}, {"media-ip", 1, NULL, O_MEDIA_IP},
 	{"media-ports", 1, NULL, O_MEDIA_PORTS}, {"first-seq", 1, NULL, O_FIRST_SEQ}, {"rtcp", 1, NULL, O_RTCP},
-	{"srtp", 1, NULL, O_SRTP}, {"load", 1, NULL, O_LOAD}, {"hold", 1, NULL, O_HOLD},
+	{"srtp", 1, NULL, O_SRTP}, {"load", 1, NULL, O_LOAD}, {"calls-s", 1, NULL, O_CALLS_S},
+	{"calls-rate", 1, NULL, O_CALLS_RATE}, {"calls-parallel", 1, NULL, O_CALLS_PARALLEL}, {"number", 1, NULL, O_NUMBER},
+	 {"hold", 1, NULL, O_HOLD},
 	{"first", 1, NULL, O_FIRST}, {"rate", 1, NULL, O_RATE}, {"parallel", 1, NULL, O_PARALLEL},
 	{"cert-dir", 1, NULL, O_CERT_DIR}, {"load-ca", 1, NULL, O_LOAD_CA},
 	{"source-ips", 1, NULL, O_SOURCE_IPS}, {"report", 1, NULL, O_REPORT}, {"events", 2, NULL, O_EVENTS},
@@ -203,6 +207,10 @@ static void option(struct app *a, int o, const char *name, const char *v)
 		a->media->engine = v[0] == 'o' ? SIM_SRTP_OPENSSL : SIM_SRTP_LIBSRTP;
 		break;
 	case O_LOAD: l->phones = (unsigned int)number(name, v, 1, 200000); break;
+	case O_CALLS_S: l->calls_s = number(name, v, 0.1, 86400); break;
+	case O_CALLS_RATE: l->calls_rate = number(name, v, 0, 1e6); break;
+	case O_CALLS_PARALLEL: l->calls_parallel = (unsigned int)number(name, v, 1, 1e5); break;
+	case O_NUMBER: l->number = (unsigned long long)number(name, v, 1, 1e15); break;
 	case O_HOLD: l->hold_s = number(name, v, 0, 86400); break;
 	case O_FIRST: l->first = v; break;
 	case O_RATE: l->rate = number(name, v, 0.1, 1e6); break;
@@ -532,6 +540,7 @@ int main(int argc, char **argv)
 	}
 	if (a.load.phones > 0) {
 		a.phone.media = false;
+		a.phone.pretend = a.phone.enbloc = a.phone.answer = a.load.calls_s > 0;
 		a.load.report = a.report;
 		rc = sim_load_run(&a.phone, &a.load);
 	} else {

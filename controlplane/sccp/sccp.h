@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The SCCP service of one shard: registered phones, who may register and how, keep-alives. A
- * connection is a session (session.h) fed with whole frames; cp_sccp_listen() joins it to net/.
+ * connection is a session (session.h) fed with whole frames; front.h joins it to net/.
  * What it needs from elsewhere comes as callbacks, time included, so that tests can set all of it.
  * One thread.
  *

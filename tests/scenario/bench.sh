@@ -86,6 +86,12 @@ truth "sign: beside bare signatures" "$dir/sign.json" '[.[1:][].peer] | unique =
 rows sign '["key","digest","file"]' file/s/core --only file=enc.sgn,digest=SHA-512
 truth "sign: encrypted files beside signatures with the same encryption" "$dir/sign.json" \
 	'[.[1:][].peer] == ["openssl", "openssl-encrypt"] and (.[1].peer_value > .[2].peer_value)'
+rows register '["what","key","resumed"]' handshake/s/core --only what=handshake,key=ec-p256
+truth "register: full and resumed handshakes beside OpenSSL's" "$dir/register.json" '[.[1:][] | .case.resumed, .peer] == [false, "openssl", true, "openssl"]'
+rows register '["what","key","resumed","phones"]' registration/s/core --only what=return --phones 50
+truth "register: phones come back" "$dir/register.json" '.[1] | .case.phones == 50 and .p99_s <= .seconds and .bound_s > 0 and .up_s > 0'
+rows call '["media"]' call/s/core
+truth "call: calls with keys, and how soon it rings" "$dir/call.json" '.[1] | .half_post_dial_p50_ms > 0 and .half_post_dial_p50_ms <= .half_post_dial_p99_ms'
 rows tftp '["file_bytes","clients","blksize"]' transfer/s/core --only clients=32,blksize=512
 rows http '["file_bytes","clients","keep_alive"]' request/s/core --only clients=32
 truth "tftp, http: beside others" "$dir/tftp.json" '[.[1:][].peer] | sort == ["dnsmasq", "tftpd-hpa"]'
@@ -121,8 +127,8 @@ for wrong in "--calls 0" "--calls 10 --codec opus" "--calls 10 --suite F8_128_HM
 	[ $? = 2 ] && ok "plan refuses $wrong" || bad "plan refuses $wrong"
 done
 
-python3 "$here/../../bench/tables.py" "$dir"/{srtp,esp,media,overload,latency,scaling,mgcp,store,sign,tftp,http,boot}.json >"$dir/tables" || bad "tables"
-for t in srtp bursts media overload latency scaling esp mgcp store sign tftp http boot; do
+python3 "$here/../../bench/tables.py" "$dir"/{srtp,esp,media,overload,latency,scaling,mgcp,store,sign,tftp,http,boot,call,register}.json >"$dir/tables" || bad "tables"
+for t in srtp bursts media overload latency scaling esp mgcp store sign tftp http boot call storm; do
 	sed -n "/<!-- table $t -->/,/<!-- end -->/p" "$dir/tables" | grep -q '^| .*[0-9]' && ok "table $t" || bad "table $t"
 	grep -q "<!-- table $t -->" "$here/../../bench/README.md" || bad "README has a place for table $t"
 done

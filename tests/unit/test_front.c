@@ -274,7 +274,7 @@ static struct cp_sccp *sccp;
 static struct cp_fronts *fronts;
 static uint16_t port;
 static unsigned gone;
-static struct cp_line line = {"1001", "Alice"};
+static struct cp_line line = {.number = "1001", .label = "Alice"};
 static struct cp_device device = {.name = NAME, .mode = CP_DEVICE_NONSECURE, .lines = &line, .line_cnt = 1};
 
 static void on_registered(void *ctx, struct cp_phone *p)
