@@ -19,6 +19,7 @@
 #include "gateway/sa.h"
 #include "offload.h"
 #include "sccp/front.h"
+#include "dial/explain.h"
 #include "sccp/sccp.h"
 #include "shards.h"
 #include "signerc/signerc.h"
@@ -32,6 +33,29 @@ static void show_calls(void *ctx, struct cp_admin_req *req, const json_t *args)
 
 	if (cp_admin_arg_known(req, args, no_args) == 0)
 		cp_admin_reply(req, cp_calls_show(app->calls));
+}
+
+static void dial_explain(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"digits", "device", "line", NULL};
+	const char *digits = NULL, *device = NULL;
+	const struct cp_device *dev;
+	struct cp_app *app = ctx;
+	int64_t line = 1;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "digits", true, &digits) < 0 ||
+	    cp_admin_arg_str(req, args, "device", true, &device) < 0 ||
+	    cp_admin_arg_int(req, args, "line", false, 1, CP_DEVICE_LINES_MAX, &line) < 0)
+		return;
+	dev = cp_dir_device(app->store, device);
+	if (dev == NULL)
+		cp_admin_fail(req, "not-found", "no device %s", cfg_q(device));
+	else if ((unsigned)line > dev->line_cnt)
+		cp_admin_fail(req, "not-found", "%s has no line %d", dev->name, (int)line);
+	else if (!cp_number_ok(digits))
+		cp_admin_fail(req, "invalid", "digits %s are not 1 to 32 of 0-9 * # (and a leading +)", cfg_q(digits));
+	else
+		cp_admin_reply(req, cp_dial_explain_json(cp_calls_plan(app->calls), dev, (unsigned)line, digits));
 }
 
 static void show_legs(void *ctx, struct cp_admin_req *req, const json_t *args)
@@ -460,6 +484,7 @@ int cp_app_commands(struct cp_app *app)
 	} list[] = {
 		{"show.calls", show_calls},
 		{"region.explain", region_explain},
+		{"dial.explain", dial_explain},
 		{"show.legs", show_legs},
 		{"show.sas", show_sas},
 		{"show.gateways", show_gateways},

@@ -514,6 +514,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		rc = cp_srsts_create(c, admin, &c->srsts);
 	if (rc == 0)
 		rc = cmds_vm(c, admin);
+	if (rc == 0)
+		rc = cmds_dial(c, admin);
 	admin->stop = stop;
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;

@@ -9,16 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dialjson.h"
 #include "internal.h"
 #include "sccp/resets.h"
 #include "store/change.h"
 
 #define ERRORS_MAX 100 /* listed; all are counted */
 
-enum kind { SRST, PROFILES, DEVTYPES, REGIONS, DEVICES, GATEWAYS, LINES, KINDS }; /* in this order: lines may be of new devices */
+enum kind { SRST, PROFILES, DEVTYPES, REGIONS, PARTITIONS, CSS, DEVICES, GATEWAYS, LINES, PATTERNS, FORWARDS, KINDS }; /* in this order: lines may be of new devices */
 
 struct import {
 	struct cp_change *change;
+	struct cp_store *store;
 	json_t *errors;
 	size_t wrong, busy;
 	struct cp_line *lines;
@@ -45,6 +47,10 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 		return json_change_typerec(im->change, item, im->replace, why, size);
 	case REGIONS:
 		return json_change_region(im->change, item, why, size);
+	case PARTITIONS:
+		return json_change_partition(im->change, item, im->replace, why, size);
+	case CSS:
+		return json_change_css(im->change, item, im->replace, why, size);
 	case DEVICES:
 		rc = json_to_device(item, &dev, im->lines, &replace, why, size);
 		if (rc == 0)
@@ -55,6 +61,10 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 	case GATEWAYS:
 		rc = json_to_gateway(item, &gw, im->eps, im->nums, &replace, why, size);
 		return rc < 0 ? rc : cp_change_gateway_put(im->change, &gw, replace, why, size);
+	case PATTERNS:
+		return json_change_pattern(im->change, item, im->replace, why, size);
+	case FORWARDS:
+		return json_change_forward(im->change, im->store, item, why, size);
 	default:
 		rc = json_to_line(item, &line, &device, why, size);
 		return rc < 0 ? rc : cp_change_line_add(im->change, device, &line, why, size);
@@ -63,7 +73,8 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 
 static int attempt(struct import *im, struct pending_change *p, char *why, size_t size)
 {
-	static const char *const kinds[KINDS] = {"srst", "profiles", "devtypes", "regions", "devices", "gateways", "lines"};
+	static const char *const kinds[KINDS] = {"srst", "profiles", "devtypes", "regions", "partitions", "css",
+						     "devices", "gateways", "lines", "patterns", "forwards"};
 	const json_t *cluster = json_object_get(p->args, "cluster");
 	json_int_t counts[KINDS] = {0}, all = 0;
 	json_t *item;
@@ -91,7 +102,7 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 			im->busy += rc == -EBUSY;
 			if (im->wrong > ERRORS_MAX)
 				continue;
-			name = json_object_get(item, what == LINES ? "number" : what == REGIONS ? "a" : "name");
+			name = json_object_get(item, what == LINES || what == FORWARDS ? "number" : what == PATTERNS ? "pattern" : what == REGIONS ? "a" : "name");
 			json_array_append_new(im->errors,
 					      json_pack("{s:s,s:I,s:s,s:s,s:s}", "list", kinds[what], "index", (json_int_t)i,
 							"name", json_is_string(name) ? json_string_value(name) : "",
@@ -110,7 +121,7 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 			return rc;
 	}
 	p->result = json_pack("{s:I,s:I,s:I}", "devices", counts[DEVICES], "gateways", counts[GATEWAYS], "lines", counts[LINES]);
-	for (int what = SRST; what <= REGIONS; what++)
+	for (int what = 0; what < KINDS; what++)
 		if (counts[what] > 0)
 			json_object_set_new(p->result, kinds[what], json_integer(counts[what]));
 	return 0;
@@ -118,7 +129,8 @@ static int attempt(struct import *im, struct pending_change *p, char *why, size_
 
 int attempt_import(struct pending_change *p, char *why, size_t size)
 {
-	static const char *const known[] = {"cluster", "srst", "profiles", "devtypes", "regions", "devices", "gateways", "lines", "replace", NULL};
+	static const char *const known[] = {"cluster", "srst", "profiles", "devtypes", "regions", "partitions", "css", "devices", "gateways", "lines",
+					    "patterns", "forwards", "replace", NULL};
 	json_t *args = (json_t *)(uintptr_t)p->args; /* jansson's iterators take no const; nothing is changed */
 	const json_t *replace = json_object_get(args, "replace");
 	struct import im = {.replace = json_is_true(replace)};
@@ -130,7 +142,8 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
 			n++;
 		if (*n == NULL) {
-			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devtypes, regions, devices, gateways, lines, replace and shared");
+			snprintf(why, size, "unknown member: there are cluster, srst, profiles, devtypes, regions, partitions, css, devices, gateways, lines, "
+					    "patterns, forwards, replace and shared");
 			return -EINVAL;
 		}
 	}
@@ -138,7 +151,8 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		snprintf(why, size, "replace is not true or false");
 		return -EINVAL;
 	}
-	im.change = cp_change_create(cmds_store(p->cmds));
+	im.store = cmds_store(p->cmds);
+	im.change = cp_change_create(im.store);
 	im.errors = json_array();
 	im.lines = malloc(CP_DEVICE_LINES_MAX * sizeof(*im.lines));
 	im.eps = malloc(CP_GW_ENDPOINTS_MAX * sizeof(*im.eps));

@@ -141,6 +141,10 @@ int json_change_typerec(struct cp_change *c, const json_t *o, bool replace, char
 void bulk_typerec(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
 int cmds_devtype(struct cmds *cmds, struct cp_admin *admin);
 
+/* dial.c: the dial plan's commands; its members of an export */
+int cmds_dial(struct cmds *cmds, struct cp_admin *admin);
+void bulk_dialplan(struct cp_bulk *b);
+
 /* import.c */
 int attempt_import(struct pending_change *p, char *why, size_t why_size);
 

@@ -128,9 +128,9 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 {
 	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "protected", "suite", "lines",
 					    "profile", "srst", "protocol", "load", "user_locale", "network_locale",
-					    "digest_user", "digest_secret", "config_key", "harden", "changed_us", "replace",
+					    "digest_user", "digest_secret", "config_key", "harden", "css", "changed_us", "replace",
 					    NULL};
-	static const char *const line_known[] = {"number", "label", NULL};
+	static const char *const line_known[] = {"number", "label", "partition", "css", NULL};
 	struct from f = begin(o, known, why, size);
 	char mode[32] = "encrypted", suite[64] = "";
 	json_t *list, *v;
@@ -146,6 +146,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 	text(&f, "description", false, ret->description, sizeof(ret->description));
 	text(&f, "model", false, ret->model, sizeof(ret->model));
 	text(&f, "region", false, ret->region, sizeof(ret->region));
+	text(&f, "css", false, ret->css, sizeof(ret->css));
 	ret->srtp = flag(&f, "srtp", true);
 	ret->secure_tone = flag(&f, "protected", false);
 	text(&f, "suite", false, suite, sizeof(suite));
@@ -166,6 +167,8 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 
 			text(&lf, "number", true, l->number, sizeof(l->number));
 			text(&lf, "label", false, l->label, sizeof(l->label));
+			text(&lf, "partition", false, l->partition, sizeof(l->partition));
+			text(&lf, "css", false, l->css, sizeof(l->css));
 			f.rc = f.rc < 0 ? f.rc : lf.rc;
 		}
 		if (f.rc < 0)
@@ -177,7 +180,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 
 int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, char *why, size_t size)
 {
-	static const char *const known[] = {"number", "device", "label", NULL};
+	static const char *const known[] = {"number", "device", "label", "partition", "css", NULL};
 	struct from f = begin(o, known, why, size);
 	const json_t *dev = json_object_get(o, "device");
 
@@ -186,6 +189,8 @@ int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, 
 		return f.rc;
 	text(&f, "number", true, ret->number, sizeof(ret->number));
 	text(&f, "label", false, ret->label, sizeof(ret->label));
+	text(&f, "partition", false, ret->partition, sizeof(ret->partition));
+	text(&f, "css", false, ret->css, sizeof(ret->css));
 	if (!json_is_string(dev))
 		no(&f, "device is missing or not a string");
 	else if (!cp_device_name_ok(json_string_value(dev)))
@@ -294,12 +299,14 @@ json_t *device_to_json(const struct cp_device *dev)
 	json_t *lines = json_array(), *o;
 
 	for (unsigned i = 0; i < dev->line_cnt; i++)
-		json_array_append_new(lines, json_pack("{s:s,s:s}", "number", dev->lines[i].number, "label",
-						       dev->lines[i].label));
+		json_array_append_new(lines, json_pack("{s:s,s:s,s:s,s:s}", "number", dev->lines[i].number, "label", dev->lines[i].label,
+						       "partition", dev->lines[i].partition, "css", dev->lines[i].css));
 	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
 			 cp_device_mode_name(dev->mode), "description", dev->description, "model", dev->model, "region",
 			 dev->region, "srtp", (int)dev->srtp, "protected", (int)dev->secure_tone, "suite",
 			 dev->suite != 0 ? cp_suite_name(dev->suite) : NULL, "lines", lines, "changed_us", (json_int_t)dev->changed_us);
+	if (o != NULL && dev->css[0] != '\0')
+		json_object_set_new(o, "css", json_string(dev->css));
 	if (o != NULL)
 		json_phone_print(o, dev);
 	return o;

@@ -146,6 +146,8 @@ static void make_export(struct cp_bulk *b)
 	}
 	cp_bulk_value(b, cluster_to_json(&c));
 	cp_cluster_free(&c);
+	cp_bulk_text(b, ",");
+	bulk_dialplan(b);
 	cp_bulk_text(b, ",\"replace\":true,\"shared\":true}");
 }
 

@@ -41,11 +41,63 @@ static const struct ctl_opt device_opts[] = {
 static const struct ctl_opt line_opts[] = {
 	{"--device", "NAME", CTL_STR, "device", NULL, true, "the device it is added to, as its last line"},
 	{"--label", "TEXT", CTL_STR, "label", NULL, false, "shown beside the button instead of the number"},
+	{"--partition", "NAME", CTL_STR, "partition", NULL, false, "partition that the number is in (default: the one that all see)"},
+	{"--css", "NAME", CTL_STR, "css", NULL, false, "calling search space of what it dials (default: the device's)"},
 	SHARED_OPT,
 	END,
 };
 static const struct ctl_opt line_del_opts[] = {
 	{"--device", "NAME", CTL_STR, "device", NULL, false, "the device, where several have the line"},
+	END,
+};
+#define DESCRIPTION_OPT {"--description", "TEXT", CTL_STR, "description", NULL, false, "shown in lists"}
+#define REPLACE_OPT(what) {"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the " what " if it exists"}
+static const struct ctl_opt partition_opts[] = {
+	DESCRIPTION_OPT,
+	REPLACE_OPT("partition"),
+	END,
+};
+static const struct ctl_opt css_opts[] = {
+	{"--partition", "NAME", CTL_LIST, "partitions", NULL, false, "a partition, in order: the first of those that fit as closely is taken; may be repeated"},
+	DESCRIPTION_OPT,
+	REPLACE_OPT("calling search space"),
+	END,
+};
+#define PARTITION_OPT {"--partition", "NAME", CTL_STR, "partition", NULL, false, "partition that it is in (default: the one that all see)"}
+static const struct ctl_opt pattern_opts[] = {
+	PARTITION_OPT,
+	{"--kind", "KIND", CTL_STR, "kind", NULL, false, "route (default), translate or block"},
+	{"--to", "GATEWAY[/ENDPOINT]", CTL_LIST, "to", NULL, false, "where a route leads; repeated: one after the other, if one is busy or fails"},
+	{"--urgent", NULL, CTL_TRUE, "urgent", NULL, false, "does not wait for more digits"},
+	{"--discard", "WHAT", CTL_STR, "discard", NULL, false, "none (default), predot, trailing-#, predot-trailing-# or all, of the digits dialled"},
+	{"--mask", "MASK", CTL_STR, "mask", NULL, false, "then laid over them from the right: X is a digit that stays"},
+	{"--prefix", "DIGITS", CTL_STR, "prefix", NULL, false, "then put before them"},
+	{"--calling-mask", "MASK", CTL_STR, "calling_mask", NULL, false, "the same of the caller's number, as the other side is shown it"},
+	{"--calling-prefix", "DIGITS", CTL_STR, "calling_prefix", NULL, false, "and put before it"},
+	{"--css", "NAME", CTL_STR, "css", NULL, false, "of a translation: where the other digits are looked up (default: as the caller)"},
+	{"--reason", "TEXT", CTL_STR, "reason", NULL, false, "of a block: shown to the caller"},
+	{"--busy-tone", NULL, CTL_TRUE, "busy_tone", NULL, false, "of a block: busy instead of reorder"},
+	DESCRIPTION_OPT,
+	REPLACE_OPT("pattern"),
+	END,
+};
+static const struct ctl_opt pattern_del_opts[] = {
+	PARTITION_OPT,
+	END,
+};
+static const struct ctl_opt forward_opts[] = {
+	{"--partition", "NAME", CTL_STR, "partition", NULL, false, "partition that the line is in (default: the one that all see)"},
+	{"--all", "NUMBER", CTL_STR, "all", NULL, false, "all calls; empty: off. So are the others"},
+	{"--busy", "NUMBER", CTL_STR, "busy", NULL, false, "if it is busy"},
+	{"--no-answer", "NUMBER", CTL_STR, "no_answer", NULL, false, "if nobody answers"},
+	{"--unregistered", "NUMBER", CTL_STR, "unregistered", NULL, false, "if no phone of it is registered"},
+	{"--ring", "S", CTL_INT, "ring_s", NULL, false, "seconds that it rings before (default: calls.no_answer_s)"},
+	{"--css", "NAME", CTL_STR, "css", NULL, false, "calling search space of the numbers (default: the line's)"},
+	END,
+};
+static const struct ctl_opt explain_opts[] = {
+	{"--from", "DEVICE", CTL_STR, "device", NULL, true, "who dials"},
+	{"--line", "N", CTL_INT, "line", NULL, false, "on which line, from 1 (default)"},
 	END,
 };
 static const struct ctl_opt gateway_opts[] = {
@@ -604,6 +656,18 @@ const struct ctl_cmd ctl_commands[] = {
 	{"export", "export", NO_POS, NULL, CTL_PLAIN, "cluster, SRST, profiles and devices as import reads them (with -j)"},
 	{"line add", "line.add", POS("NUMBER", "number"), line_opts, CTL_PLAIN, "add a line to a device"},
 	{"line del", "line.del", POS("NUMBER", "number"), line_del_opts, CTL_PLAIN, "remove a line from its device"},
+	{"partition add", "partition.add", POS("NAME", "name"), partition_opts, CTL_PLAIN, "add a partition of the dial plan"},
+	{"partition del", "partition.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete one that nothing is in"},
+	{"show partitions", "show.partitions", NO_POS, NULL, CTL_PLAIN, "partitions of the dial plan"},
+	{"css add", "css.add", POS("NAME", "name"), css_opts, CTL_PLAIN, "add a calling search space: a list of partitions"},
+	{"css del", "css.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete one that nothing uses"},
+	{"show css", "show.css", NO_POS, NULL, CTL_PLAIN, "calling search spaces"},
+	{"pattern add", "pattern.add", POS("PATTERN", "pattern"), pattern_opts, CTL_PLAIN, "add a pattern: 0-9 * # + X [1-4] ! and '.'"},
+	{"pattern del", "pattern.del", POS("PATTERN", "pattern"), pattern_del_opts, CTL_PLAIN, "delete a pattern"},
+	{"show patterns", "show.patterns", NO_POS, NULL, CTL_PLAIN, "patterns of the dial plan"},
+	{"forward set", "forward.set", POS("NUMBER", "number"), forward_opts, CTL_PLAIN, "where calls to a line go instead; what is not given stays"},
+	{"show forwards", "show.forwards", NO_POS, NULL, CTL_PLAIN, "lines that forward calls"},
+	{"dial explain", "dial.explain", POS("DIGITS", "digits"), explain_opts, CTL_PLAIN, "what the digits lead to, each thing that fits, and why"},
 	{"gateway add", "gateway.add", POS("NAME", "name"), gateway_opts, CTL_PLAIN, "add a voice gateway: its MGCP domain"},
 	{"gateway show", "gateway.show", POS("NAME", "name"), NULL, CTL_PLAIN, "one gateway's record"},
 	{"gateway del", "gateway.del", POS("NAME", "name"), NULL, CTL_PLAIN, "delete a gateway and its numbers"},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "change.h"
+#include "changeint.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -9,19 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "internal.h"
 #include "log.h"
 #include "phonecfg.h"
 #include "sccp/devtype.h"
 #include "typerec.h"
-
-/* Overlays over the view: an entry without object means deleted. */
-struct cp_change {
-	struct cp_store *store;
-	struct cp_tab devs, gws, nums;
-	struct cp_tab confs; /* of family profile, encoded: struct cp_buf */
-	bool shared; /* numbers that other devices have may be taken */
-};
 
 static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
@@ -58,7 +49,7 @@ struct cp_change *cp_change_create(struct cp_store *store)
 		return NULL;
 	c->store = store;
 	if (cp_tab_init(&c->devs, free_device) < 0 || cp_tab_init(&c->gws, free_gateway) < 0 ||
-	    cp_tab_init(&c->nums, cp_owner_delete) < 0 || cp_tab_init(&c->confs, free_conf) < 0) {
+	    cp_tab_init(&c->nums, cp_owner_delete) < 0 || cp_tab_init(&c->confs, free_conf) < 0 || cp_tab_init(&c->dials, free_conf) < 0) {
 		cp_change_destroy(c);
 		return NULL;
 	}
@@ -73,6 +64,7 @@ void cp_change_destroy(struct cp_change *c)
 	cp_tab_fini(&c->gws);
 	cp_tab_fini(&c->nums);
 	cp_tab_fini(&c->confs);
+	cp_tab_fini(&c->dials);
 	free(c);
 }
 
@@ -104,7 +96,7 @@ static void *current(const struct cp_change *c, const struct cp_tab *overlay, en
 	return e == NULL ? NULL : e->obj;
 }
 
-static int set_overlay(struct cp_tab *overlay, const void *key, size_t key_len, void *obj)
+int cp_change_set(struct cp_tab *overlay, const void *key, size_t key_len, void *obj)
 {
 	struct cp_ent *e = cp_tab_put(overlay, key, key_len);
 
@@ -116,7 +108,7 @@ static int set_overlay(struct cp_tab *overlay, const void *key, size_t key_len, 
 	return 0;
 }
 
-static const struct cp_owner *owner_of(const struct cp_change *c, const char *key, size_t key_len, bool *ret_there)
+const struct cp_owner *cp_change_owner(const struct cp_change *c, const char *key, size_t key_len, bool *ret_there)
 {
 	const struct cp_ent *e = cp_tab_find(&c->nums, key, key_len);
 
@@ -139,7 +131,7 @@ static int number_free(const struct cp_change *c, enum cp_dir_kind kind, const c
 
 	if (cp_store_pending(c->store, CP_CF_LINE, key, n))
 		return no(why, size, -EBUSY, "number %s is being changed", number);
-	o = owner_of(c, key, n, &there);
+	o = cp_change_owner(c, key, n, &there);
 	if (!there || (o != NULL && o->kind == kind && cp_owner_has(o, name)))
 		return 0;
 	if (o == NULL || kind != CP_DIR_LINE || o->kind != CP_DIR_LINE || !c->shared)
@@ -159,13 +151,13 @@ static int number_set(struct cp_change *c, enum cp_dir_kind kind, const char *dr
 	size_t n = cp_dir_number_key(key, number, partition, prefix);
 	struct cp_owner *o = NULL;
 	bool there;
-	int rc = cp_owner_with(owner_of(c, key, n, &there), drop, add, &o);
+	int rc = cp_owner_with(cp_change_owner(c, key, n, &there), drop, add, &o);
 
 	if (rc < 0)
 		return rc;
 	if (o != NULL)
 		o->kind = (uint8_t)kind;
-	rc = set_overlay(&c->nums, key, n, o);
+	rc = cp_change_set(&c->nums, key, n, o);
 	if (rc < 0)
 		cp_owner_delete(o);
 	return rc;
@@ -190,6 +182,8 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 
 	if (rc == 0)
 		rc = fit_profile(c, &fitted, why, size);
+	if (rc == 0)
+		rc = cp_change_fit_dial(c, dev, why, size);
 	if (rc < 0)
 		return rc;
 	if (cp_store_pending(c->store, CP_CF_DEVICE, dev->name, strlen(dev->name)))
@@ -230,7 +224,7 @@ int cp_change_device_put(struct cp_change *c, const struct cp_device *dev, bool 
 		rc = number_set(c, CP_DIR_LINE, NULL, dev->name, dev->lines[i].number, dev->lines[i].partition, false);
 	if (rc == 0) {
 		copy->changed_us = wall_us();
-		rc = set_overlay(&c->devs, copy->name, strlen(copy->name), copy);
+		rc = cp_change_set(&c->devs, copy->name, strlen(copy->name), copy);
 	}
 	if (rc < 0)
 		free_device(copy);
@@ -252,7 +246,7 @@ int cp_change_device_del(struct cp_change *c, const char *name, char *why, size_
 		return no(why, size, -ENOENT, "no device %s", name);
 	for (unsigned i = 0; old != NULL && i < old->line_cnt && rc == 0; i++)
 		rc = number_set(c, CP_DIR_LINE, name, NULL, old->lines[i].number, old->lines[i].partition, false);
-	return rc < 0 ? rc : set_overlay(&c->devs, name, strlen(name), NULL);
+	return rc < 0 ? rc : cp_change_set(&c->devs, name, strlen(name), NULL);
 }
 
 /* The device with its lines replaced. */
@@ -315,7 +309,7 @@ int cp_change_line_del(struct cp_change *c, const char *name, const char *device
 	n = cp_dir_number_key(key, number, partition, false);
 	if (cp_store_pending(c->store, CP_CF_LINE, key, n))
 		return no(why, size, -EBUSY, "number %s is being changed", number);
-	o = owner_of(c, key, n, &there);
+	o = cp_change_owner(c, key, n, &there);
 	if (o == NULL)
 		return no(why, size, -ENOENT, "no line %s", number);
 	if (o->kind != CP_DIR_LINE)
@@ -390,7 +384,7 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 		rc = number_set(c, CP_DIR_GATEWAY, NULL, gw->name, gw->numbers[i].number, "", gw->numbers[i].prefix);
 	if (rc == 0) {
 		copy->changed_us = wall_us();
-		rc = set_overlay(&c->gws, copy->name, strlen(copy->name), copy);
+		rc = cp_change_set(&c->gws, copy->name, strlen(copy->name), copy);
 	}
 	if (rc < 0)
 		free_gateway(copy);
@@ -427,9 +421,10 @@ int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size
 	cp_store_each_sa(c->store, sa_names, &f);
 	if (f.found != NULL)
 		return no(why, size, -EPROTO, "SA %s names gateway %s: delete it first", f.found, name);
+	rc = cp_change_gateway_used(c, name, why, size);
 	for (unsigned i = 0; old != NULL && i < old->number_cnt && rc == 0; i++)
 		rc = number_set(c, CP_DIR_GATEWAY, name, NULL, old->numbers[i].number, "", old->numbers[i].prefix);
-	return rc < 0 ? rc : set_overlay(&c->gws, name, strlen(name), NULL);
+	return rc < 0 ? rc : cp_change_set(&c->gws, name, strlen(name), NULL);
 }
 
 /* --- profiles, SRST references, the cluster's settings --- */
@@ -462,8 +457,7 @@ static bool conf_get(const struct cp_change *c, const char *key, const uint8_t *
 	return cp_store_get(c->store, CP_CF_PROFILE, key, strlen(key), ret, ret_len) == 0;
 }
 
-/* 'val' is taken, also on error; data NULL: deleted. */
-static int conf_set(struct cp_change *c, const char *key, struct cp_buf *val)
+int cp_change_set_buf(struct cp_tab *overlay, const char *key, struct cp_buf *val)
 {
 	struct cp_buf *b = NULL;
 	int rc;
@@ -476,10 +470,16 @@ static int conf_set(struct cp_change *c, const char *key, struct cp_buf *val)
 		}
 		*b = *val;
 	}
-	rc = set_overlay(&c->confs, key, strlen(key), b);
+	rc = cp_change_set(overlay, key, strlen(key), b);
 	if (rc < 0 && b != NULL)
 		free_conf(b);
 	return rc;
+}
+
+/* 'val' is taken, also on error; data NULL: deleted. */
+static int conf_set(struct cp_change *c, const char *key, struct cp_buf *val)
+{
+	return cp_change_set_buf(&c->confs, key, val);
 }
 
 static bool conf_pending(const struct cp_change *c, const char *key)
@@ -576,7 +576,7 @@ static int fit_type(const struct cp_change *c, const struct cp_device *old, cons
 }
 
 /* Is any device on its way to the store? Who uses what is not known for sure then. */
-static bool devices_pending(const struct cp_store *s)
+bool cp_change_devices_pending(const struct cp_store *s)
 {
 	for (size_t i = 0; i < cp_tab_buckets(&s->pending); i++)
 		for (const struct cp_ent *e = s->pending.bucket[i]; e != NULL; e = e->next)
@@ -613,7 +613,7 @@ static void user(struct users *u, const struct cp_device *dev)
 		}
 		if (u->rc == 0) {
 			copy->changed_us = wall_us();
-			u->rc = set_overlay(&u->c->devs, copy->name, strlen(copy->name), copy);
+			u->rc = cp_change_set(&u->c->devs, copy->name, strlen(copy->name), copy);
 		}
 		if (u->rc < 0 && copy != NULL)
 			free_device(copy);
@@ -696,7 +696,7 @@ int cp_change_profile_put(struct cp_change *c, const struct cp_profile *p, bool 
 	}
 	if (rc < 0)
 		return rc;
-	if (moved && devices_pending(c->store)) {
+	if (moved && cp_change_devices_pending(c->store)) {
 		free(out.data);
 		return no(why, size, -EBUSY, "devices are being changed");
 	}
@@ -720,7 +720,7 @@ int cp_change_profile_del(struct cp_change *c, const char *name, char *why, size
 	if (!cp_conf_name_ok(name))
 		return no(why, size, -EINVAL, "no profile can be named %s", cfg_q(name));
 	conf_key(key, "profile/", name);
-	if (conf_pending(c, key) || devices_pending(c->store))
+	if (conf_pending(c, key) || cp_change_devices_pending(c->store))
 		return no(why, size, -EBUSY, "profile %s, or devices, are being changed", name);
 	if (!conf_get(c, key, &val, &len))
 		return no(why, size, -ENOENT, "no profile %s", name);
@@ -789,7 +789,7 @@ int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t 
 	if (!cp_conf_name_ok(name))
 		return no(why, size, -EINVAL, "no SRST reference can be named %s", cfg_q(name));
 	conf_key(key, "srst/", name);
-	if (conf_pending(c, key) || devices_pending(c->store))
+	if (conf_pending(c, key) || cp_change_devices_pending(c->store))
 		return no(why, size, -EBUSY, "SRST reference %s, or devices, are being changed", name);
 	if (!conf_get(c, key, &val, &len))
 		return no(why, size, -ENOENT, "no SRST reference %s", name);
@@ -929,6 +929,8 @@ static int add_numbers(const struct cp_change *c, struct cp_batch *b)
 			if (o == NULL) {
 				if (now != NULL)
 					rc = cp_batch_del(b, CP_CF_LINE, e->key, e->key_len);
+				if (rc == 0 && now != NULL)
+					rc = cp_change_drop_forward(c, b, e->key, e->key_len);
 				continue;
 			}
 			if (have != NULL && same_owner(have, o))
@@ -964,6 +966,8 @@ int cp_change_submit(struct cp_change *c, const char *event, const char *who, js
 		rc = add_gateways(c, b);
 	if (rc == 0)
 		rc = add_numbers(c, b);
+	if (rc == 0)
+		rc = cp_change_add_dials(c, b);
 	if (rc == 0)
 		rc = cp_store_submit(c->store, b, fn, ctx);
 	else

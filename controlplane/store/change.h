@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "dialrec.h"
 #include "phonecfg.h"
 #include "store.h"
 
@@ -39,6 +40,19 @@ int cp_change_profile_del(struct cp_change *c, const char *name, char *why, size
 int cp_change_srst_put(struct cp_change *c, const struct cp_srst *srst, bool replace, char *why, size_t why_size);
 int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t why_size);
 int cp_change_cluster_put(struct cp_change *c, const struct cp_cluster *cluster, char *why, size_t why_size);
+
+/*
+ * The dial plan (dialrec.h). What a record names must be there (-EINVAL); what is used cannot be deleted (-EPROTO names a user); a
+ * pattern cannot be a number of its partition (-EEXIST). A line that goes takes its forwarding along.
+ */
+int cp_change_partition_put(struct cp_change *c, const struct cp_partition *rec, bool replace, char *why, size_t why_size);
+int cp_change_partition_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+int cp_change_css_put(struct cp_change *c, const struct cp_css *rec, bool replace, char *why, size_t why_size);
+int cp_change_css_del(struct cp_change *c, const char *name, char *why, size_t why_size);
+int cp_change_pattern_put(struct cp_change *c, const struct cp_pattern *rec, bool replace, char *why, size_t why_size);
+int cp_change_pattern_del(struct cp_change *c, const char *partition, const char *pattern, char *why, size_t why_size);
+/** The whole of what a line forwards to; nothing at all deletes the record. */
+int cp_change_forward_put(struct cp_change *c, const struct cp_forward *rec, char *why, size_t why_size);
 
 /**
  * A record of family profile that nothing else depends on, under 'key'; 'what' names it in messages ("device type X"). 'val' is
