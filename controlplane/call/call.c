@@ -42,6 +42,10 @@ struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
 	c->cdrs = cdrs_create(c);
 	c->ports = cp_ports_create(&env->cfg->media);
 	c->plan = cp_plan_create(env->store);
+	if (cp_store_watch(env->store, CP_CF_DIAL, cfa_watch, c) < 0) {
+		cp_calls_destroy(c);
+		return NULL;
+	}
 	/* two sets per leg, every leg of the dataplane may be secure; and those on their way to replace others */
 	c->keys = cp_keys_create((size_t)env->cfg->dataplane.max_legs * 2 + RENEWALS_MAX, &locked);
 	if (c->cdrs == NULL || c->ports == NULL || c->plan == NULL || c->keys == NULL || c->tick == NULL || event_add(c->tick, &second) < 0 || RAND_bytes((uint8_t *)&rnd, sizeof(rnd)) != 1) {
@@ -77,6 +81,7 @@ static void call_free(struct cp_call *call)
 		party_clear(call, s);
 	}
 	cdr_drop(call);
+	forward_free(call);
 	event_free(call->timer);
 	calls->slot[call->ref % CALL_SLOTS] = NULL;
 	calls->count--;
@@ -237,6 +242,8 @@ void call_vanish(struct cp_call *call)
 /* The caller hears why and hangs up by itself; the called side is let go at once. */
 void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text)
 {
+	if (forward_instead(call, state == CP_SCCP_BUSY))
+		return;
 	cfg_log(CFG_LOG_NOTICE, "call-failed", "call=%u from=%s dialled=%s reason=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->digits), cfg_q(text));
 	call->calls->failed++;

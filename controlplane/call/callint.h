@@ -16,6 +16,7 @@
 #include "log.h"
 #include "sccp/phone.h"
 #include "store/cdrrec.h"
+#include "store/dialrec.h"
 #include "store/records.h"
 #include "store/store.h"
 #include "store/typerec.h"
@@ -132,6 +133,14 @@ struct cp_call {
 	struct cdr_due *due; /* records that go with the next change of the store's */
 	char digits[DIGITS_MAX + 1];
 	unsigned digit_cnt;
+	bool sets_cfa;      /* what is dialled is the number to forward to (cfa.c) */
+	/* where it was led to (route.c, forward.c) */
+	char line_number[CP_NUMBER_MAX], line_partition[CP_PART_MAX]; /* the line that is called; empty: none */
+	char list_pattern[CP_PATTERN_MAX], list_partition[CP_PART_MAX]; /* the route whose gateways are tried; empty: none */
+	char list_number[CP_NUMBER_MAX];
+	unsigned list_next;
+	char recall_number[CP_NUMBER_MAX], recall_partition[CP_PART_MAX]; /* of who transferred it unanswered; empty: nobody */
+	struct forwarded *fwd; /* NULL: it was not */
 	struct event *timer;
 	struct cp_calls *calls;
 	struct party p[2];  /* 0: caller */
@@ -237,6 +246,26 @@ void shared_registered(struct agent *a); /* the phone is shown what goes on at i
 enum remote_state shared_lamp(const struct agent *a, uint32_t line);
 struct party *shared_find(const struct agent *a, uint32_t ref, uint32_t *ret_line); /* the place that the phone is shown */
 int shared_resume(struct party *held, struct agent *a, uint32_t line, const char **why); /* it goes on at another phone */
+
+void route_to(struct cp_call *call, const char *digits, const char *css); /* css NULL: the caller's */
+void route_line(struct cp_call *call, const struct cp_dialled *to);
+bool route_next(struct cp_call *call); /* the next gateway of its route. False: there is none */
+
+/* forward.c: where it goes instead */
+struct forwarded;
+void forward_free(struct cp_call *call);
+void forward_unroute(struct cp_call *call); /* the side that was called is nobody's again */
+bool forward_all(struct cp_call *call); /* true: the line forwards all calls, and this one is elsewhere, or has failed */
+bool forward_instead(struct cp_call *call, bool busy); /* nobody is there: true if it goes on elsewhere */
+void forward_recall(struct cp_call *call, const struct party *by); /* 'by' transfers it unanswered: it comes back if nobody answers */
+unsigned forward_ring_ms(const struct cp_call *call);
+void forward_info(const struct cp_call *call, struct cp_phone_callinfo *info);
+
+/* cfa.c: forwarding of all calls set at a phone, and what a phone shows of it */
+void cfa_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t line, struct cp_call *dials); /* 'dials': NULL, or the call that it listens in */
+void cfa_dialled(struct cp_call *call);
+void cfa_show(struct cp_calls *calls, struct cp_phone *phone, uint32_t line);
+void cfa_watch(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted);
 
 /* transfer.c: parties of one call become those of another */
 void party_unplug(struct party *p); /* its media is stopped; leg and keys are gone */

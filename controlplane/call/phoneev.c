@@ -318,6 +318,11 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 {
 	struct party *p = place(ctx, phone, callref);
 
+	if (event == CP_SCCP_KEY_CFWDALL) {
+		if (p == NULL || p->call->state == CALL_DIALING)
+			cfa_key(ctx, phone, line, p != NULL ? p->call : NULL);
+		return;
+	}
 	if (p == NULL && event != CP_SCCP_KEY_NEWCALL) {
 		remote_key(ctx, phone, event, callref);
 		return;
@@ -411,6 +416,11 @@ static void on_caps(void *ctx, struct cp_phone *phone)
 	(void)phone;
 }
 
+static void on_forward_stat(void *ctx, struct cp_phone *phone, uint32_t line)
+{
+	cfa_show(ctx, phone, line);
+}
+
 const struct cp_call_ops cp_calls_phone_ops = {
 	.registered = on_registered,
 	.gone = on_gone,
@@ -423,4 +433,5 @@ const struct cp_call_ops cp_calls_phone_ops = {
 	.smt_ack = on_smt_ack,
 	.media_failed = on_media_failed,
 	.caps = on_caps,
+	.forward_stat = on_forward_stat,
 };

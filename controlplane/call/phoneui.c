@@ -37,6 +37,7 @@ void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone,
 	/* 000:P0-11: a model without icons is told of none. It may be another phone of a shared line than the party's. */
 	if (((phone == party_phone(&call->p[side]) ? call->p[side].can : phone_can(call->calls->env.store, phone)) & CP_DT_ICON) != 0)
 		info.security = (uint8_t)call_security(call);
+	forward_info(call, &info);
 	cp_phone_callinfo(phone, &info);
 }
 

@@ -77,7 +77,7 @@ enum route_no ring_begin(struct cp_call *call)
 	for (struct party *f = call->forks; f != NULL; f = f->fork_next)
 		ui_ringin(f);
 	ui_ringout(call);
-	call_timer(call, call->calls->env.cfg->mgcp.answer_s * 1000u);
+	call_timer(call, forward_ring_ms(call));
 	return ROUTE_OK;
 }
 

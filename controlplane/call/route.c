@@ -225,23 +225,69 @@ static void route_block(struct cp_call *call, const struct cp_pattern *rec)
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, text);
 }
 
-void route_digits(struct cp_call *call)
+void route_line(struct cp_call *call, const struct cp_dialled *to)
 {
+	memcpy(call->line_number, to->number, sizeof(call->line_number));
+	memcpy(call->line_partition, to->partition, sizeof(call->line_partition));
+	call->list_pattern[0] = '\0';
+	if (!forward_all(call))
+		route_phone(call, to);
+}
+
+bool route_next(struct cp_call *call)
+{
+	const struct cp_pattern *rec = call->list_pattern[0] != '\0' ?
+					       cp_plan_pattern(call->calls->plan, call->list_partition, call->list_pattern) : NULL;
+	struct cp_dir_hit hit;
+
+	while (rec != NULL && call->list_next < rec->target_cnt) {
+		if (cp_dial_target(call->calls->plan, rec, call->list_next++, &hit)) {
+			char number[CP_NUMBER_MAX];
+
+			memcpy(number, call->list_number, sizeof(number));
+			cfg_log(CFG_LOG_INFO, "route-next", "call=%u pattern=%s gateway=%s endpoint=%s", call->ref, rec->pattern,
+				hit.gateway->name, cfg_q(hit.endpoint));
+			forward_unroute(call);
+			route_gateway(call, &hit, number);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* To the gateways of a pattern, one after the other; or to the one that has the number. */
+static void route_trunk(struct cp_call *call, const struct cp_dialled *to)
+{
+	struct cp_dir_hit hit = to->hit;
+
+	call->line_number[0] = call->list_pattern[0] = '\0';
+	if (to->pattern != NULL) {
+		snprintf(call->list_pattern, sizeof(call->list_pattern), "%s", to->pattern->pattern);
+		snprintf(call->list_partition, sizeof(call->list_partition), "%s", to->pattern->partition);
+		memcpy(call->list_number, to->number, sizeof(call->list_number));
+		for (call->list_next = 0; call->list_next < to->pattern->target_cnt;)
+			if (cp_dial_target(call->calls->plan, to->pattern, call->list_next++, &hit))
+				break;
+	}
+	route_gateway(call, &hit, to->number);
+}
+
+void route_to(struct cp_call *call, const char *digits, const char *css)
+{
+	const struct cp_device *dev = party_phone(&call->p[0]) != NULL ? cp_phone_device(party_phone(&call->p[0])) : NULL;
+	struct cp_dial_from from = {.css = css != NULL ? css : cp_dial_css(dev, call->p[0].line), .number = call->p[0].number};
 	struct cp_dialled to;
 
-	call_timer(call, 0);
-	if (!cp_dp_up(call->calls->env.dp)) {
-		call_fail(call_cause(call, CP_Q850_TEMPORARY), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
-		return;
-	}
-	route_look(call, call->digits, false, &to);
+	cp_dial(call->calls->plan, &from, digits, &to);
 	snprintf(call->p[0].calling, sizeof(call->p[0].calling), "%s", to.calling);
+	if (to.kind != CP_DIAL_LINE)
+		call->line_number[0] = '\0';
 	switch (to.kind) {
 	case CP_DIAL_LINE:
-		route_phone(call, &to);
+		route_line(call, &to);
 		break;
 	case CP_DIAL_GATEWAY:
-		route_gateway(call, &to.hit, to.number);
+		route_trunk(call, &to);
 		break;
 	case CP_DIAL_BLOCK:
 		route_block(call, to.pattern);
@@ -253,4 +299,18 @@ void route_digits(struct cp_call *call)
 		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
 		break;
 	}
+}
+
+void route_digits(struct cp_call *call)
+{
+	if (call->sets_cfa) {
+		cfa_dialled(call);
+		return;
+	}
+	call_timer(call, 0);
+	if (!cp_dp_up(call->calls->env.dp)) {
+		call_fail(call_cause(call, CP_Q850_TEMPORARY), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
+		return;
+	}
+	route_to(call, call->digits, NULL);
 }

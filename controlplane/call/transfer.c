@@ -195,6 +195,7 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	cdr_split(call, NULL, call);
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", dials->number);
+	forward_recall(call, dials);
 	party_unplug(moves);
 	leave(held);
 	leave(dials);

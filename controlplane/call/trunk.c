@@ -459,7 +459,7 @@ void trunk_close(struct cp_call *call, unsigned side)
 	if (p->request_id[0] != '\0') { /* stop ringing and watching */
 		command(p, DP_MGCP_RQNT, &cmd);
 		snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", p->ref);
-		send_cmd(call, p, &cmd, GW_OP_RQNT);
+		send_cmd(call, p, &cmd, GW_OP_DLCX); /* its answer says nothing about who is called next */
 	}
 	/* Taken over before it was answered: its connection is not known by name, but by the call's. */
 	if (p->conn_id[0] != '\0' || (call->adopted && call->state == CALL_FAILED)) {

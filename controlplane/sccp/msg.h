@@ -242,7 +242,8 @@ size_t cp_sccp_build_config_stat(uint8_t *buf, unsigned ver, const char *name, u
                                  uint32_t speed_dials);
 size_t cp_sccp_build_line_stat(uint8_t *buf, unsigned ver, bool dynamic, uint32_t line,
                                const char *number, const char *name, const char *label);
-size_t cp_sccp_build_forward_stat(uint8_t *buf, unsigned ver, uint32_t line);
+/** to: all, busy, no answer; NULL or "": not forwarded. */
+size_t cp_sccp_build_forward_stat(uint8_t *buf, unsigned ver, uint32_t line, const char *const to[3]);
 size_t cp_sccp_build_speed_dial_stat(uint8_t *buf, unsigned ver, uint32_t num, const char *number,
                                      const char *name);
 /** 'now' is Unix time in UTC, 'ms' below 1000; tz_off_s is what local time is ahead of UTC. */

@@ -13,13 +13,13 @@
  */
 static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER,
                                    CP_SCCP_KEY_HOLD,    CP_SCCP_KEY_RESUME,  CP_SCCP_KEY_TRANSFER,
-                                   CP_SCCP_KEY_BARGE};
-enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_BARGE };
+                                   CP_SCCP_KEY_BARGE,   CP_SCCP_KEY_CFWDALL};
+enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_BARGE, K_CFWDALL };
 
 static const uint8_t softkey_sets[][4] = {
-	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL},  [CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER},
+	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL, K_CFWDALL},  [CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER},
 	[CP_SCCP_KEYS_HOLD] = {K_RESUME, K_NEWCALL, K_TRANSFER},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
-	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
+	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL, K_CFWDALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
 	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},  [CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
 	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER}, [CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_NEWCALL},
 };
@@ -169,15 +169,18 @@ size_t cp_sccp_build_line_stat(uint8_t *buf, unsigned ver, bool dynamic, uint32_
 	return cp_sccp_end(&w);
 }
 
-size_t cp_sccp_build_forward_stat(uint8_t *buf, unsigned ver, uint32_t line)
+size_t cp_sccp_build_forward_stat(uint8_t *buf, unsigned ver, uint32_t line, const char *const to[3])
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_FORWARD_STAT);
+	uint32_t any = 0;
 
-	cp_w_u32(&w, 0);
+	for (int i = 0; i < 3; i++)
+		any |= to[i] != NULL && to[i][0] != '\0';
+	cp_w_u32(&w, any);
 	cp_w_u32(&w, line);
-	for (int i = 0; i < 3; i++) { /* all, busy, no answer: none is active */
-		cp_w_u32(&w, 0);
-		cp_w_zero(&w, ver >= 18 ? 25 : 24);
+	for (int i = 0; i < 3; i++) {
+		cp_w_u32(&w, to[i] != NULL && to[i][0] != '\0');
+		cp_w_fixed(&w, to[i], ver >= 18 ? 25 : 24);
 	}
 	return cp_sccp_end(&w);
 }
@@ -276,8 +279,8 @@ static size_t callinfo_dynamic(uint8_t *buf, unsigned ver, bool alt_calling,
 	cp_w_u32(&w, c->line);
 	cp_w_u32(&w, c->callref);
 	cp_w_u32(&w, c->type);
-	cp_w_u32(&w, 0); /* redirect reasons */
-	cp_w_u32(&w, 0);
+	cp_w_u32(&w, c->orig_reason);
+	cp_w_u32(&w, c->last_reason);
 	cp_w_u32(&w, c->instance != 0 ? c->instance : 1);
 	cp_w_u32(&w, c->security);
 	cp_w_u32(&w, 0); /* presentation */
@@ -286,7 +289,7 @@ static size_t callinfo_dynamic(uint8_t *buf, unsigned ver, bool alt_calling,
 		cp_w_u8(&w, 0);
 	cp_w_cstr(&w, c->called_number, 24);
 	cp_w_cstr(&w, c->orig_called_number, 24);
-	cp_w_u8(&w, 0);   /* last redirecting number */
+	cp_w_cstr(&w, c->last_redirect_number, 24);
 	cp_w_zero(&w, 4); /* four mailboxes */
 	cp_w_cstr(&w, c->calling_name, 120);
 	cp_w_cstr(&w, c->called_name, 120);
@@ -314,8 +317,10 @@ size_t cp_sccp_build_callinfo(uint8_t *buf, unsigned ver, bool dynamic, bool alt
 	cp_w_u32(&w, c->type);
 	cp_w_fixed(&w, c->orig_called_name, 40);
 	cp_w_fixed(&w, c->orig_called_number, 24);
-	cp_w_zero(&w, 40 + 24); /* last redirecting party */
-	cp_w_zero(&w, 8);       /* redirect reasons */
+	cp_w_zero(&w, 40); /* last redirecting party */
+	cp_w_fixed(&w, c->last_redirect_number, 24);
+	cp_w_u32(&w, c->orig_reason);
+	cp_w_u32(&w, c->last_reason);
 	cp_w_zero(&w, 4 * 24);  /* mailboxes */
 	cp_w_u32(&w, c->instance != 0 ? c->instance : 1);
 	cp_w_u32(&w, c->security);

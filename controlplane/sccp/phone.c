@@ -190,6 +190,13 @@ int cp_phone_dialed(struct cp_phone *p, const char *number, uint32_t line, uint3
 	return cp_session_send(p, buf, cp_sccp_build_dialed(buf, p->ver, number, line, callref));
 }
 
+int cp_phone_forward_stat(struct cp_phone *p, uint32_t line, const char *all, const char *busy, const char *no_answer)
+{
+	uint8_t buf[CP_SCCP_BUILD_MAX];
+
+	return cp_session_send(p, buf, cp_sccp_build_forward_stat(buf, p->ver, line, (const char *const[3]){all, busy, no_answer}));
+}
+
 int cp_phone_planes(struct cp_phone *p, uint32_t line)
 {
 	uint8_t buf[CP_SCCP_BUILD_MAX];

@@ -102,6 +102,7 @@ enum cp_sccp_softkey {
 	CP_SCCP_KEY_NEWCALL = 2,
 	CP_SCCP_KEY_HOLD = 3,
 	CP_SCCP_KEY_TRANSFER = 4,
+	CP_SCCP_KEY_CFWDALL = 5,
 	CP_SCCP_KEY_ENDCALL = 9,
 	CP_SCCP_KEY_RESUME = 10,
 	CP_SCCP_KEY_ANSWER = 11,
@@ -142,6 +143,8 @@ struct cp_phone_callinfo {
 	const char *called_number;
 	const char *orig_called_name;
 	const char *orig_called_number;
+	const char *last_redirect_number; /* who forwarded it last; NULL: nobody. So are the reasons: Q.931's, 0 none */
+	uint32_t orig_reason, last_reason;
 };
 
 /* Parameters of one direction of a phone's audio stream. Keys: seen from the phone, see each call.
@@ -192,6 +195,8 @@ struct cp_call_ops {
 	void (*media_failed)(void *ctx, struct cp_phone *phone, uint32_t party, uint32_t callref);
 	/* cp_phone_caps() is now known, or has changed. */
 	void (*caps)(void *ctx, struct cp_phone *phone);
+	/* The phone asks what a line forwards to: answered by cp_phone_forward_stat(). May be NULL: nothing. */
+	void (*forward_stat)(void *ctx, struct cp_phone *phone, uint32_t line);
 };
 
 /* --- getters: what they return is valid until the phone is gone --- */
@@ -244,6 +249,8 @@ int cp_phone_prompt(struct cp_phone *phone, const char *text, uint32_t timeout_s
                     uint32_t callref);
 int cp_phone_clear_prompt(struct cp_phone *phone, uint32_t line, uint32_t callref);
 int cp_phone_dialed(struct cp_phone *phone, const char *number, uint32_t line, uint32_t callref);
+/** ForwardStat: what the line forwards to, "" or NULL: nothing. */
+int cp_phone_forward_stat(struct cp_phone *phone, uint32_t line, const char *all, const char *busy, const char *no_answer);
 /** Bring a line's call to the front; line 0: DeactivateCallPlane. */
 int cp_phone_planes(struct cp_phone *phone, uint32_t line);
 /**

@@ -28,8 +28,8 @@
  * Storms: registrations are given out at register_rate, as many at once; who asks for a token (RegisterTokenReq) beyond that is told
  * when to come, who does not is refused with the time in the text. Only devices that are in the store take a place. Alarm sccp-storm.
  *
- * Limits: lines are the only buttons (no speed dials, forwarding or services); soft keys are new
- * call, end call, answer, hold, resume and transfer; text goes out as UTF-8 to every phone; suites are the two AES_CM ones
+ * Limits: lines are the only buttons (no speed dials or services); soft keys are new
+ * call, end call, answer, hold, resume, transfer and forwarding of all calls; text goes out as UTF-8 to every phone; suites are the two AES_CM ones
  * (no layout for AES-256 is known, and no phone is known to take AES-128-GCM); a phone's firmware
  * is never upgraded.
  */

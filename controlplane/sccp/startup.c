@@ -45,8 +45,10 @@ static void on_number_stat(struct cp_phone *p, const struct cp_sccp_frame *f)
 		cp_session_malformed(p, f);
 		return;
 	}
-	if (f->id == CP_SCCP_FORWARD_STAT_REQ)
-		cp_session_send(p, buf, cp_sccp_build_forward_stat(buf, p->ver, n));
+	if (f->id == CP_SCCP_FORWARD_STAT_REQ && p->sccp->o.call->forward_stat != NULL)
+		p->sccp->o.call->forward_stat(p->sccp->o.call_ctx, p, n);
+	else if (f->id == CP_SCCP_FORWARD_STAT_REQ)
+		cp_phone_forward_stat(p, n, NULL, NULL, NULL);
 	else
 		cp_session_send(p, buf, cp_sccp_build_speed_dial_stat(buf, p->ver, n, "", ""));
 }

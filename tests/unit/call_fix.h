@@ -35,6 +35,10 @@ struct cp_phone {
 	unsigned security, orc, smt, crc, stopmt, ringing, states;
 	uint32_t callref;
 	struct cp_phone_media orc_m, smt_m;
+	unsigned forward_stats;
+	char forward_all[33], called_first[33], calling[33];
+	uint8_t info_type;
+	uint32_t redirect_reason;
 };
 
 static struct world {
@@ -112,6 +116,16 @@ const struct cfg_addr *cp_phone_peer(const struct cp_phone *p) { (void)p; return
 
 #define TOLD(p) do { if ((p)->dead) return -ENOTCONN; } while (0)
 
+int cp_phone_forward_stat(struct cp_phone *p, uint32_t l, const char *all, const char *busy, const char *no_answer)
+{
+	(void)l;
+	(void)busy;
+	(void)no_answer;
+	TOLD(p);
+	p->forward_stats++;
+	snprintf(p->forward_all, sizeof(p->forward_all), "%s", all);
+	return 0;
+}
 int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state s, uint32_t l, uint32_t ref)
 {
 	(void)l;
@@ -121,7 +135,7 @@ int cp_phone_call_state(struct cp_phone *p, enum cp_sccp_state s, uint32_t l, ui
 	p->states++;
 	return 0;
 }
-int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *i) { TOLD(p); p->security = i->security; p->info_ref = i->callref; return 0; }
+int cp_phone_callinfo(struct cp_phone *p, const struct cp_phone_callinfo *i) { TOLD(p); p->security = i->security; p->info_ref = i->callref; snprintf(p->called_first, sizeof(p->called_first), "%s", i->orig_called_number); snprintf(p->calling, sizeof(p->calling), "%s", i->calling_number); p->info_type = i->type; p->redirect_reason = i->last_reason; return 0; }
 int cp_phone_tone(struct cp_phone *p, enum cp_sccp_tone t, uint32_t l, uint32_t r) { (void)l; (void)r; TOLD(p); p->tone = t; return 0; }
 int cp_phone_tone_to(struct cp_phone *p, enum cp_sccp_tone t, uint32_t to, uint32_t l, uint32_t r)
 {

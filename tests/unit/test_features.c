@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What people do with more than one call: hold, resume, call waiting, transfer. 001:P1-104, P1-116, P1-117, P1-119, 004b:MGCP-02, 004b:MGCP-03. */
+#include "store/change.h"
 #include "talk.h"
 
 static struct cp_phone pc;
@@ -299,7 +300,10 @@ static void test_transfer_blind(void)
 	key(&pb, CP_SCCP_KEY_TRANSFER, second);
 	event_active(call_find(w.calls, second)->timer, EV_TIMEOUT, 0);
 	rest();
-	CU_ASSERT(pa.tone == CP_SCCP_TONE_REORDER && !pc.ringing);
+	CU_ASSERT(pb.ringing && !pc.ringing); /* first it rings again where it came from */
+	event_active(call_find(w.calls, second)->timer, EV_TIMEOUT, 0);
+	rest();
+	CU_ASSERT(pa.tone == CP_SCCP_TONE_REORDER && !pc.ringing && !pb.ringing);
 	onhook(&pa);
 	world_end();
 }
@@ -614,6 +618,139 @@ static void test_counters(void)
 	world_end();
 }
 
+/* --- forwarding --- */
+
+static void set_forward(struct cp_forward f)
+{
+	struct cp_change *c = cp_change_create(w.store);
+
+	CU_ASSERT_EQUAL_FATAL(cp_change_forward_put(c, &f, world_why, sizeof(world_why)), 0);
+	synced(cp_change_submit(c, "forward.set", "test", NULL, on_stored, NULL));
+}
+
+#define FORWARD(n, ...) set_forward((struct cp_forward){.number = n, __VA_ARGS__})
+
+static struct cp_call *dial_from(struct cp_phone *p, const char *number)
+{
+	cp_calls_phone_ops.enbloc(w.calls, p, number, 1);
+	return call_of(p);
+}
+
+/* Every reason, one after the other: who rings, and what caller and called are shown. */
+static void test_forward(void)
+{
+	struct cp_call *call;
+
+	begin();
+	FORWARD("1002", .all = "1003");
+	CU_ASSERT(pb.forward_stats == 1 && strcmp(pb.forward_all, "1003") == 0);
+	call = dial_from(&pa, "1002");
+	CU_ASSERT(call->state == CALL_ALERTING && pc.ringing && !pb.ringing);
+	CU_ASSERT(pc.info_type == CP_SCCP_FORWARD && pc.redirect_reason == 15);
+	CU_ASSERT(strcmp(pc.called_first, "1002") == 0 && strcmp(pa.called_first, "1002") == 0);
+	CU_ASSERT_STRING_EQUAL(call->redirecting, "1002");
+	onhook(&pa);
+	/* busy */
+	FORWARD("1002", .busy = "1003");
+	w.cfg->calls.busy_trigger = 1;
+	key(&pb, CP_SCCP_KEY_NEWCALL, 0);
+	call = dial_from(&pa, "1002");
+	CU_ASSERT(call->state == CALL_ALERTING && pc.ringing && pc.redirect_reason == 1);
+	onhook(&pa);
+	onhook(&pb);
+	w.cfg->calls.busy_trigger = 2;
+	/* nobody answers: what rang rings no more, and the one who answers then talks */
+	FORWARD("1002", .no_answer = "1003", .ring_s = 7);
+	call = dial_from(&pa, "1002");
+	CU_ASSERT(pb.ringing && !pc.ringing);
+	event_active(call->timer, EV_TIMEOUT, 0);
+	rest();
+	CU_ASSERT(!pb.ringing && pb.state == CP_SCCP_ONHOOK && pc.ringing && pc.redirect_reason == 2);
+	CU_ASSERT_PTR_NULL(agent_find(w.calls, pb.name, false)->parties);
+	pa.smt = pc.smt = 0;
+	key(&pc, CP_SCCP_KEY_ANSWER, call->ref);
+	UNTIL(pa.smt == 1 && pc.smt == 1);
+	ack_media(&pa);
+	ack_media(&pc);
+	CU_ASSERT(call->state == CALL_CONNECTED && pa.security == CP_SCCP_SEC_ENCRYPTED);
+	onhook(&pa);
+	rest();
+	/* not registered */
+	FORWARD("1002", .unregistered = "1003");
+	cp_calls_phone_ops.gone(w.calls, &pb, CP_GONE_UNREGISTERED);
+	call = dial_from(&pa, "1002");
+	CU_ASSERT(call->state == CALL_ALERTING && pc.ringing && pc.redirect_reason == 9);
+	onhook(&pa);
+	/* no reason that is set: as ever */
+	FORWARD("1002", .busy = "1003");
+	call = dial_from(&pa, "1002");
+	CU_ASSERT(call->state == CALL_FAILED && pa.tone == CP_SCCP_TONE_REORDER);
+	onhook(&pa);
+	world_end();
+}
+
+static void test_forward_loops(void)
+{
+	begin();
+	FORWARD("1002", .all = "1003");
+	FORWARD("1003", .all = "1002");
+	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_FAILED && !pb.ringing && !pc.ringing);
+	onhook(&pa);
+	FORWARD("1003", .all = "1001"); /* back to who calls */
+	CU_ASSERT_EQUAL(dial_from(&pa, "1002")->state, CALL_FAILED);
+	onhook(&pa);
+	/* as many as are allowed, and one more */
+	FORWARD("1003", .css = "");
+	w.cfg->calls.forward_hops = 1;
+	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_ALERTING && pc.ringing);
+	onhook(&pa);
+	w.cfg->calls.forward_hops = 0;
+	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_FAILED && !pc.ringing);
+	onhook(&pa);
+	world_end();
+}
+
+/* The soft key: digits, and the phone is told once it is on the disk; the key again ends it. */
+static void test_forward_key(void)
+{
+	struct cp_forward f;
+
+	begin();
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	for (const char *d = "1003"; *d != '\0'; d++)
+		cp_calls_phone_ops.digit(w.calls, &pb, *d, 1, 0);
+	CU_ASSERT_EQUAL(pb.forward_stats, 0); /* not yet */
+	UNTIL(pb.forward_stats == 1);
+	CU_ASSERT_STRING_EQUAL(pb.forward_all, "1003");
+	cp_forward_get(w.store, "1002", "", &f);
+	CU_ASSERT_STRING_EQUAL(f.all, "1003");
+	rest();
+	CU_ASSERT(pb.state == CP_SCCP_ONHOOK && cp_calls_count(w.calls) == 0);
+	CU_ASSERT_EQUAL(cdrs()->n, 0);
+	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_ALERTING && pc.ringing);
+	onhook(&pa);
+	pb.forward_all[0] = 'x';
+	cp_calls_phone_ops.forward_stat(w.calls, &pb, 1); /* as at the start of a phone */
+	CU_ASSERT_STRING_EQUAL(pb.forward_all, "1003");
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	UNTIL(pb.forward_all[0] == '\0');
+	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_ALERTING && pb.ringing);
+	onhook(&pa);
+	/* to itself, or to nobody: refused, and nothing is written */
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	dial_from(&pb, "1002");
+	CU_ASSERT_EQUAL(call_of(&pb)->state, CALL_FAILED);
+	onhook(&pb);
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	dial_from(&pb, "5555");
+	CU_ASSERT_EQUAL(call_of(&pb)->state, CALL_FAILED);
+	onhook(&pb);
+	rest();
+	cp_forward_get(w.store, "1002", "", &f);
+	CU_ASSERT_EQUAL(f.all[0], '\0');
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
 	{"hold and resume", test_hold_and_resume},
 	{"hold in clear, and a phone that does not come back", test_hold_in_clear},
@@ -631,6 +768,9 @@ static CU_TestInfo tests[] = {
 	{"direct media taken over", test_direct_taken_over},
 	{"a gateway handed over", test_handed_gateway},
 	{"counters", test_counters},
+	{"forward", test_forward},
+	{"forward loops", test_forward_loops},
+	{"forward key", test_forward_key},
 	CU_TEST_INFO_NULL,
 };
 
