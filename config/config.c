@@ -645,6 +645,7 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		do_mgcp(c, cfg, OR_NONE(mgcp, raw_mgcp));
 		do_calls(c, cfg, OR_NONE(calls, raw_calls));
 		do_capture(c, cfg, OR_NONE(capture, raw_capture));
+		cfg_do_moh(c, cfg, OR_NONE(moh, raw_moh));
 		cfg_do_provision(c, cfg, OR_NONE(provision, raw_provision));
 		cfg_do_ctl_provider(c, cfg, OR_NONE(ctl_provider, raw_ctl_provider));
 		cfg_do_enrol(c, cfg, OR_NONE(enrol, raw_enrol));
@@ -804,6 +805,7 @@ void cfg_free(struct cfg *cfg)
 	cfg_free_texts(cfg->signer.trust, cfg->signer.trust_count);
 	free(cfg->mgcp.local);
 	free(cfg->capture.directory);
+	cfg_free_moh(cfg);
 	cfg_free_provision(cfg);
 	free(cfg);
 }

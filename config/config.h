@@ -176,6 +176,21 @@ struct cfg_capture { /* packet capture of media legs, and of phones' signalling 
 	uint32_t max_mb;         /* 256: the largest file */
 };
 
+struct cfg_moh_source { /* of music on hold; files are in cfg_moh.directory, NULL: none of this kind */
+	char *name;
+	char *file;              /* .wav or .pcm, 8 kHz, 16 bit, one channel: for G.711 */
+	char *g722;              /* what is sent, as it is; a leg of that codec hears nothing without */
+	char *g729;
+};
+
+struct cfg_moh {
+	char *directory;         /* STATE/moh */
+	char *user;              /* NULL: a party that a phone holds hears a tone; else the name of a source */
+	char *network;           /* the same while a call is transferred, parked or joined */
+	struct cfg_moh_source *sources;
+	unsigned sources_count;
+};
+
 struct cfg_oauth { /* who issues the bearer tokens of phones (SIP OAuth) */
 	char *issuer;   /* "iss" of a token; NULL: no token is taken, and devices that need one get 401 */
 	char *keys;     /* file with the issuer's public keys: JWKS, or PEM */
@@ -291,6 +306,7 @@ struct cfg {
 	struct cfg_ctl_provider ctl_provider;
 	struct cfg_enrol enrol;
 	struct cfg_capture capture;
+	struct cfg_moh moh;
 	struct cfg_sa *sas;
 	unsigned sas_count;
 	struct cfg_addr mgcp_local; /* parsed mgcp.local */
@@ -305,6 +321,9 @@ int cfg_load(const char *path, struct cfg **ret_cfg, char *err, size_t err_size)
 
 /** The same from memory, for tests and fuzzing. */
 int cfg_load_data(const uint8_t *data, size_t len, struct cfg **ret_cfg, char *err, size_t err_size);
+
+/** The source of a name, or NULL; so of the name NULL. */
+const struct cfg_moh_source *cfg_moh_find(const struct cfg_moh *m, const char *name);
 
 /** Frees; wipes what held keys. NULL is allowed. */
 void cfg_free(struct cfg *cfg);

@@ -148,6 +148,16 @@ struct raw_capture {
 	char *max_s, *max_mb;
 };
 
+struct raw_moh_source {
+	char *name, *file, *g722, *g729;
+};
+
+struct raw_moh {
+	char *directory, *user, *network;
+	struct raw_moh_source *sources;
+	unsigned sources_count;
+};
+
 struct raw_sa {
 	char *gateway, *direction;
 	char *spi;
@@ -173,6 +183,7 @@ struct raw_cfg {
 	struct raw_ctl_provider *ctl_provider;
 	struct raw_enrol *enrol;
 	struct raw_capture *capture;
+	struct raw_moh *moh;
 	struct raw_ipsec *ipsec;
 };
 

@@ -223,6 +223,20 @@ static const cyaml_schema_field_t enrol_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t moh_source_fields[] = {
+	NEED(raw_moh_source, name), TEXT(raw_moh_source, file), TEXT(raw_moh_source, g722),
+	TEXT(raw_moh_source, g729), CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t moh_source_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_moh_source, moh_source_fields),
+};
+
+static const cyaml_schema_field_t moh_fields[] = {
+	TEXT(raw_moh, directory), TEXT(raw_moh, user),
+	TEXT(raw_moh, network),   LIST(raw_moh, sources, &moh_source_entry, 64),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t capture_fields[] = {
 	TEXT(raw_capture, enabled),   TEXT(raw_capture, plain),
 	TEXT(raw_capture, directory), TEXT(raw_capture, max_s),
@@ -246,7 +260,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
-	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(capture),   SECTION(ipsec),
+	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(capture), SECTION(moh),   SECTION(ipsec),
 	SECTION(provision), SECTION(ctl_provider), SECTION(enrol), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {

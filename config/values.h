@@ -61,4 +61,9 @@ void cfg_do_ctl_provider(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ct
 void cfg_do_enrol(struct cfg_ctx *c, struct cfg *cfg, const struct raw_enrol *r);
 void cfg_free_provision(struct cfg *cfg);
 
+/* moh.c */
+struct raw_moh;
+void cfg_do_moh(struct cfg_ctx *c, struct cfg *cfg, const struct raw_moh *r);
+void cfg_free_moh(struct cfg *cfg);
+
 #endif

@@ -178,6 +178,42 @@ static int shard_move(const struct dp_shard_move *m)
 	return -1; /* how many workers there are is the node's to know */
 }
 
+/* A name within one directory, never a way out of it. */
+static bool file_name(const char *s, size_t size)
+{
+	return text(s, size, false) && s[0] != '.' &&
+	       s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0';
+}
+
+static int music_set(const struct dp_music_set *m)
+{
+	if (!text(m->name, sizeof(m->name), false))
+		REFUSE(dp_music_set, name);
+	for (unsigned int i = 0; i < DP_MUSIC_FILE_CNT; i++)
+		if (!zero(m->file[i], sizeof(m->file[i])) && !file_name(m->file[i], sizeof(m->file[i])))
+			return (int)(offsetof(struct dp_music_set, file) + i * sizeof(m->file[i]));
+	return -1;
+}
+
+static int leg_music(const struct dp_chan_lim *lim, const struct dp_leg_music *m)
+{
+	bool on = m->name[0] != '\0';
+
+	if (m->leg_id >= lim->leg_id_cnt)
+		REFUSE(dp_leg_music, leg_id);
+	if (m->codec >= DP_MUSIC_CODEC_MAX)
+		REFUSE(dp_leg_music, codec);
+	if (m->pt > 127)
+		REFUSE(dp_leg_music, pt);
+	if (on ? m->ptime_ms == 0 || m->ptime_ms > 60 || m->ptime_ms % 10 != 0 : m->ptime_ms != 0)
+		REFUSE(dp_leg_music, ptime_ms);
+	if (m->zero != 0 || (!on && (m->codec | m->pt) != 0))
+		REFUSE(dp_leg_music, zero);
+	if (!text(m->name, sizeof(m->name), true))
+		REFUSE(dp_leg_music, name);
+	return -1;
+}
+
 static int capture(const struct dp_chan_lim *lim, const struct dp_capture *m)
 {
 	if (m->id == 0)
@@ -193,9 +229,7 @@ static int capture(const struct dp_chan_lim *lim, const struct dp_capture *m)
 		REFUSE(dp_capture, side);
 	if (m->max_s == 0)
 		REFUSE(dp_capture, max_s);
-	/* A name within one directory, never a way out of it. */
-	if (!text(m->name, sizeof(m->name), false) || m->name[0] == '.' ||
-	    m->name[strspn(m->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] != '\0')
+	if (!file_name(m->name, sizeof(m->name)))
 		REFUSE(dp_capture, name);
 	return -1;
 }
@@ -421,6 +455,12 @@ int dp_chan_check(const struct dp_chan_lim *lim, const void *msg, uint16_t len, 
 		break;
 	case DP_MSG_TRACE:
 		at = trace(lim, msg);
+		break;
+	case DP_MSG_MUSIC_SET:
+		at = music_set(msg);
+		break;
+	case DP_MSG_LEG_MUSIC:
+		at = leg_music(lim, msg);
 		break;
 	case DP_MSG_LEG_DEL:
 	case DP_MSG_SA_DEL:

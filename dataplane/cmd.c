@@ -40,6 +40,7 @@ static void leg_del(struct dp_worker *w, struct dp_cmd *cmd)
 	cmd->leg = dp_leg_remove(w->legs, cmd->id);
 	if (cmd->leg == NULL)
 		return;
+	cmd->music = dp_music_remove(w, cmd->leg);
 	cmd->key[0] = dp_srtp_keys_clear(&cmd->leg->rx.key);
 	cmd->key[1] = dp_srtp_keys_clear(&cmd->leg->tx.key);
 	w->page_leg[cmd->id].state = DP_PAGE_LEG_FREE; /* its counters stay to be read until the next one comes */
@@ -83,6 +84,9 @@ void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
 		break;
 	case DP_OP_LEG_DEL:
 		leg_del(w, cmd);
+		break;
+	case DP_OP_LEG_MUSIC:
+		dp_music_cmd(w, cmd);
 		break;
 	case DP_OP_SA_SET:
 		sa_set(w, cmd);

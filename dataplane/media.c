@@ -477,20 +477,26 @@ static void leg_drop(struct dp_worker *w, const struct media *p)
 	}
 }
 
-/* A packet in clear, for captures of both its legs: as it came from one party, as it goes to the other. */
-static void see_clear(struct dp_worker *w, const struct dp_frame *f, const struct media *p)
+/* A packet in clear, for a capture of the leg that it goes to. */
+static void see_clear_out(struct dp_worker *w, const struct media *p)
 {
 	const struct dp_local *l = w->node->media[p->out->tx.addr_idx];
 	bool mux = (p->out->tx.flags & DP_LEG_F_RTCP_MUX) != 0;
+	struct dp_capture_path path = {.family = l->family, .src = l->ip,
+				       .src_port = (uint16_t)(p->out->tx.local_port + (p->rtcp && !mux ? 1 : 0))};
+
+	if (dp_leg_remote(w->legs, p->out, p->rtcp, &path.dst, &path.dst_port))
+		dp_capture_clear(w, p->out->tx.leg_id, DP_DIR_SEND, &path, p->data, p->len);
+}
+
+/* The same for captures of both its legs: as it came from one party, as it goes to the other. */
+static void see_clear(struct dp_worker *w, const struct dp_frame *f, const struct media *p)
+{
 	struct dp_capture_path path = {.family = f->family, .src = f->src, .dst = f->dst, .src_port = f->src_port,
 				       .dst_port = f->dst_port};
 
 	dp_capture_clear(w, p->in->tx.leg_id, DP_DIR_RECV, &path, p->data, p->len);
-	path.family = l->family;
-	path.src = l->ip;
-	path.src_port = (uint16_t)(p->out->tx.local_port + (p->rtcp && !mux ? 1 : 0));
-	if (dp_leg_remote(w->legs, p->out, p->rtcp, &path.dst, &path.dst_port))
-		dp_capture_clear(w, p->out->tx.leg_id, DP_DIR_SEND, &path, p->data, p->len);
+	see_clear_out(w, p);
 }
 
 /* Somebody watches: what 'stage' (LOOKUP, UNPROTECT, PROTECT) let through. */
@@ -509,6 +515,47 @@ static void see(struct dp_worker *w, const struct dp_burst *b, const struct medi
 			see_clear(w, &b->f[p[i].i], &p[i]);
 		dp_trace_pass(w, m, stage, p[i].out != NULL ? p[i].out->tx.leg_id : UINT32_MAX, UINT16_MAX);
 	}
+}
+
+/* New headers, and out; or the end of it. */
+static void leave(struct dp_worker *w, struct dp_burst *b, struct media *p, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t port = 0;
+
+		if (p[i].verdict == DP_OK)
+			p[i].verdict = rewrite(w, b->m[p[i].i], &p[i], &port);
+		if (likely(p[i].verdict == DP_OK)) {
+			if (unlikely(w->watch != NULL)) {
+				dp_capture_wire(w, p[i].out->tx.leg_id, DP_DIR_SEND, b->m[p[i].i]);
+				dp_trace_pass(w, b->m[p[i].i], DP_STAGE_REWRITE, p[i].out->tx.leg_id, port);
+			}
+			dp_worker_send(w, port, b->m[p[i].i]);
+		} else {
+			leg_drop(w, &p[i]);
+			dp_worker_drop(w, b->m[p[i].i], p[i].verdict);
+		}
+	}
+}
+
+void dp_media_send(struct dp_worker *w, struct rte_mbuf *const *m, struct dp_leg *const *to, uint16_t n)
+{
+	struct dp_burst *b = &w->burst; /* nobody else's between two bursts that came in */
+	struct list out = {.n = 0};
+	struct media p[DP_BURST];
+
+	for (uint16_t i = 0; i < n; i++) {
+		b->m[i] = m[i];
+		p[i] = (struct media){.out = to[i], .data = rte_pktmbuf_mtod(m[i], uint8_t *), .len = m[i]->data_len, .i = i,
+				      .verdict = DP_OK, .hold = DP_OK};
+		if (to[i]->tx.suite != DP_SRTP_NONE)
+			out.i[out.n++] = (uint8_t)i;
+		if (unlikely(w->watch != NULL))
+			see_clear_out(w, &p[i]);
+	}
+	w->cnt->made_pkts += n;
+	crypto(w, b, p, &out, false, true, dp_srtp_protect_burst);
+	leave(w, b, p, n);
 }
 
 void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n)
@@ -560,22 +607,7 @@ void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx
 	if (unlikely(w->watch != NULL))
 		see(w, b, p, n, DP_STAGE_PROTECT);
 	t[3] = rte_rdtsc();
-	for (uint16_t i = 0; i < n; i++) {
-		uint16_t port = 0;
-
-		if (p[i].verdict == DP_OK)
-			p[i].verdict = rewrite(w, b->m[p[i].i], &p[i], &port);
-		if (likely(p[i].verdict == DP_OK)) {
-			if (unlikely(w->watch != NULL)) {
-				dp_capture_wire(w, p[i].out->tx.leg_id, DP_DIR_SEND, b->m[p[i].i]);
-				dp_trace_pass(w, b->m[p[i].i], DP_STAGE_REWRITE, p[i].out->tx.leg_id, port);
-			}
-			dp_worker_send(w, port, b->m[p[i].i]);
-		} else {
-			leg_drop(w, &p[i]);
-			dp_worker_drop(w, b->m[p[i].i], p[i].verdict);
-		}
-	}
+	leave(w, b, p, n);
 	t[4] = rte_rdtsc();
 	cyc[DP_STAGE_LOOKUP] += t[1] - t[0];
 	cyc[DP_STAGE_UNPROTECT] += t[2] - t[1];

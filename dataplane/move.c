@@ -110,6 +110,10 @@ static void take_legs(struct dp_worker *w, const struct dp_move *mv, bool enter)
 
 		if (leg == NULL)
 			continue;
+		if (enter)
+			dp_music_enter(w, leg);
+		else
+			dp_music_leave(w, leg);
 		lists[0] = leg->rx.key;
 		lists[1] = leg->tx.key;
 		for (int k = 0; k < 2; k++) {

@@ -26,7 +26,7 @@
 uint32_t dp_node_leg_bytes(void)
 {
 	return (uint32_t)(sizeof(struct dp_leg) + sizeof(struct dp_leg_aux) + sizeof(struct dp_leg_cold) +
-			  2 * sizeof(struct dp_srtp_key) + sizeof(uint32_t)) + DP_OBJS_LEG_BYTES;
+			  2 * sizeof(struct dp_srtp_key) + sizeof(uint32_t) + DP_MUSIC_LEG_BYTES) + DP_OBJS_LEG_BYTES;
 }
 
 /* Replacing a key needs the new one beside the old one for a moment. */
@@ -123,6 +123,10 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	node->key_mem = take("leg-keys", key_bytes(dc));
 	/* Replacing an SA needs the new one beside the old one for a moment. */
 	node->sa_mem = take("sas", ((size_t)dc->max_sas + DP_OBJS_SA_SPARE) * DP_OBJS_SA_STRIDE);
+	node->music.max = (dc->max_legs + 1) / 2;
+	node->music.mem = take("music", node->music.max * sizeof(struct dp_music));
+	node->music.of = take("music-of", dc->max_legs * sizeof(*node->music.of));
+	node->music.ms0 = node->start_cyc / (node->hz / 1000);
 	streams = cfg->media.streams != 0 ? cfg->media.streams : dc->max_legs / 4;
 	/* Shards move: every worker may come to own them all. */
 	for (uint16_t i = 0; i < worker_cnt; i++) {
@@ -137,7 +141,7 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	node->move = take("move", sizeof(struct dp_move));
 	size = rte_rcu_qsbr_get_memsize(worker_cnt);
 	node->qs = take("rcu", size);
-	if (node->leg_mem == NULL || node->key_mem == NULL || node->sa_mem == NULL ||
+	if (node->music.mem == NULL || node->music.of == NULL || node->leg_mem == NULL || node->key_mem == NULL || node->sa_mem == NULL ||
 	    node->gw_shard == NULL || node->move == NULL || node->qs == NULL)
 		return -ENOMEM;
 	dp_leg_tab_init(&node->legs, node->leg_mem, node->media_cnt, dc->max_legs, node->base_port);
@@ -302,6 +306,8 @@ uint32_t dp_node_fini(struct dp_node *node)
 		rte_mempool_free(node->pool);
 	}
 	rte_mempool_free(node->kept_pool); /* takes NULL */
+	rte_free(node->music.mem);
+	rte_free(node->music.of);
 	rte_free(node->leg_mem);
 	if (node->key_mem != NULL)
 		explicit_bzero(node->key_mem, key_bytes(&node->cfg->dataplane));

@@ -132,6 +132,7 @@ void dp_objs_drain_done(struct dp_objs *o, uint16_t wi)
 			dp_objs_key_give(o, cmd->key[0]);
 			dp_objs_key_give(o, cmd->key[1]);
 			sa_gone(o, cmd->sa);
+			dp_objs_music_give(o, cmd->music);
 			if (cmd->op == DP_OP_MGCP_CMD)
 				explicit_bzero(&cmd->u.mgcp.media, sizeof(cmd->u.mgcp.media));
 			pw->free[pw->free_cnt++] = cmd;
@@ -155,6 +156,7 @@ struct dp_cmd *dp_objs_cmd_take(struct dp_objs *o, uint16_t wi, enum dp_op op)
 	cmd->key[0] = NULL;
 	cmd->key[1] = NULL;
 	cmd->sa = NULL;
+	cmd->music = NULL;
 	return cmd;
 }
 
@@ -205,6 +207,7 @@ static void sweep_on(struct dp_objs *o)
 	o->sweeping = rc < 0;
 	if (o->sweeping)
 		return;
+	dp_objs_music_sweep(o);
 	cfg_log(CFG_LOG_NOTICE, "swept", "legs=%u sas=%u gateways=%u", o->swept_legs, o->swept_sas, o->swept_gws);
 	o->swept_legs = 0;
 	o->swept_sas = 0;
@@ -260,6 +263,10 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 				      o->leg[((const struct dp_capture *)msg)->leg_id] >> 24 != 0);
 	case DP_MSG_TRACE:
 		return dp_see_trace(o->see, (const struct dp_trace *)msg);
+	case DP_MSG_MUSIC_SET:
+		return dp_objs_music_set(o, (const struct dp_music_set *)msg);
+	case DP_MSG_LEG_MUSIC:
+		return dp_objs_leg_music(o, (const struct dp_leg_music *)msg);
 	default:
 		return -EBADMSG;
 	}
@@ -293,6 +300,9 @@ int dp_objs_hello(struct dp_objs *o, uint64_t epoch, struct dp_hello_reply *ret)
 		for (uint32_t i = 0; i < DP_GW_MAX; i++)
 			if (o->gw[i] == gen)
 				o->gw[i] = o->gen;
+		for (uint32_t i = 0; i < DP_MUSIC_MAX; i++)
+			if (o->music[i].gen == gen)
+				o->music[i].gen = o->gen;
 		o->gen = gen;
 		o->epoch = epoch;
 		o->sweeping = false; /* the new one adopts first */
@@ -426,6 +436,7 @@ void dp_objs_destroy(struct dp_objs *o)
 	for (uint32_t k = 0; k < o->key_fresh; k++)
 		if (o->key_mem[k].suite != DP_SRTP_NONE)
 			dp_srtp_key_wipe(&o->key_mem[k]);
+	dp_objs_music_free(o);
 	dp_see_destroy(o->see);
 	dp_neigh_destroy(o->neigh);
 	dp_mb_destroy(o->mb);

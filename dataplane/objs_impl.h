@@ -74,6 +74,13 @@ struct dp_objs {
 	uint32_t key_fresh, key_max;
 	struct dp_due *ends; /* legs: when keys that were replaced are to go */
 	uint16_t *ssrcs;     /* by leg identifier: how many it may have */
+	struct dp_music *music_free; /* list through beat.next, then never used ones */
+	uint32_t music_fresh, music_id;
+	struct {
+		char name[DP_MUSIC_NAME_MAX]; /* empty: none here */
+		uint32_t id;
+		uint8_t gen;
+	} music[DP_MUSIC_MAX]; /* sources, as in node->music.tune */
 	uint8_t *sa_free; /* list through the first bytes of a wiped record */
 	uint32_t sa_fresh, sa_max;
 	uint8_t owner[DP_SHARDS]; /* worker whose ring takes commands for the shard */
@@ -99,6 +106,9 @@ static inline uint16_t dp_objs_worker_of(const struct dp_objs *o, uint32_t shard
 struct dp_leg *dp_objs_leg_take(struct dp_objs *o);
 struct dp_srtp_key *dp_objs_key_take(struct dp_objs *o);
 struct dp_sa *dp_objs_sa_take(struct dp_objs *o);
+
+struct dp_music *dp_objs_music_take(struct dp_objs *o);
+void dp_objs_music_give(struct dp_objs *o, struct dp_music *mu); /* takes NULL */
 
 /** Wiped, and free again. Take NULL; keys may be a list. */
 void dp_objs_key_give(struct dp_objs *o, struct dp_srtp_key *key);
@@ -128,6 +138,16 @@ int dp_objs_gw_del(struct dp_objs *o, uint32_t id);
 int dp_objs_mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m);
 int dp_objs_mgcp_ack(struct dp_objs *o, const struct dp_mgcp_ack *m, uint32_t *ret_detail);
 int dp_objs_adopt(struct dp_objs *o, const struct dp_obj *m);
+
+/* objs_music.c */
+int dp_objs_music_set(struct dp_objs *o, const struct dp_music_set *m);
+int dp_objs_leg_music(struct dp_objs *o, const struct dp_leg_music *m);
+
+/** Unload the sources that this epoch has not set. */
+void dp_objs_music_sweep(struct dp_objs *o);
+
+/** At the end: no worker runs. */
+void dp_objs_music_free(struct dp_objs *o);
 
 /** End the keys that were replaced and whose time is over. */
 void dp_objs_key_ends(struct dp_objs *o, uint64_t ms);

@@ -561,6 +561,7 @@ unsigned int dp_worker_round(struct dp_worker *w)
 	n = receive(w);
 	if (w->id == 0 && w->node->punt != NULL)
 		n += dp_punt_poll(w);
+	n += dp_music_round(w);
 	timers(w);
 	t = rte_rdtsc();
 	for (uint16_t p = 0; p < w->node->port_cnt; p++) {
@@ -657,6 +658,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	for (uint16_t p = 0; p < node->port_cnt; p++)
 		w->may_nap = w->may_nap && node->ports[p].kernel;
 	w->neigh_budget = DP_NEIGH_PER_MS;
+	dp_wheel_init(&w->wheel, 0);
 	if (node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE)
 		w->frag = dp_frag_create(node->cfg->dataplane.mbufs / node->worker_cnt, node->hz,
 					 (int)rte_lcore_to_socket_id(lcore));

@@ -25,6 +25,7 @@
 #include "dp_page.h"
 #include "leg.h"
 #include "move.h"
+#include "music.h"
 #include "neigh.h"
 #include "port.h"
 #include "punt.h"
@@ -61,6 +62,7 @@ enum dp_op {
 	DP_OP_LEG_SET,
 	DP_OP_LEG_KEY,
 	DP_OP_LEG_DEL,
+	DP_OP_LEG_MUSIC,
 	DP_OP_KEY_DEL,
 	DP_OP_KEY_END, /* keys that were replaced: the time of some is over */
 	DP_OP_SA_SET,
@@ -85,6 +87,7 @@ struct dp_cmd {
 	struct dp_leg *leg;
 	struct dp_srtp_key *key[2];
 	struct dp_sa *sa;
+	struct dp_music *music;
 	union {
 		struct dp_leg_set leg_set;
 		struct {
@@ -92,6 +95,11 @@ struct dp_cmd {
 			uint8_t flags; /* DP_KEY_F_* */
 		} key;
 		struct dp_key_del key_del;
+		struct {
+			uint32_t tune_id;
+			uint8_t tune, codec, pt, ptime_ms; /* struct dp_music */
+			bool on;
+		} music;
 		struct dp_sa_grant grant;
 		struct dp_gw_set gw;
 		struct dp_mgcp_cmd mgcp; /* may hold a key: the main lcore wipes it */
@@ -191,6 +199,7 @@ struct dp_worker {
 	uint32_t neigh_budget;
 	uint32_t idle_polls;
 	struct dp_punt_rate punt_rate;
+	struct dp_wheel wheel; /* packets of music (music.h) */
 	/* packets on their way out */
 	struct {
 		uint16_t n;
@@ -219,6 +228,7 @@ struct dp_node {
 	struct dp_move *move;          /* the one there may be */
 	struct dp_steer *steer;        /* rules in NICs; NULL: none */
 	struct dp_leg_tab legs;
+	struct dp_musics music;
 	struct dp_page *page;
 	size_t page_size;
 	int page_fd;
@@ -259,6 +269,9 @@ void dp_worker_input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n);
 
 /** Media packets of the burst: verdict DP_OK on entry marks 'idx' ones. Consumes them. media.c */
 void dp_media_burst(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n);
+
+/** RTP packets that the worker made, each for a leg: protects and sends them. Not more than DP_BURST. Consumes them. media.c */
+void dp_media_send(struct dp_worker *w, struct rte_mbuf *const *m, struct dp_leg *const *to, uint16_t n);
 
 /** ESP packets of the burst. Consumes them. local.c */
 void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, uint16_t n);

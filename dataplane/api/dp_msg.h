@@ -54,6 +54,8 @@ enum dp_msg_type {
 	DP_MSG_SHARD_MOVE, /* dp_shard_move  accepted: one DP_MSG_SHARD_MOVED will follow */
 	DP_MSG_CAPTURE,    /* dp_capture     accepted: one DP_MSG_CAPTURE_DONE will follow */
 	DP_MSG_TRACE,      /* dp_trace       DP_MSG_TRACE_PKT for each packet, the last one says so */
+	DP_MSG_MUSIC_SET,  /* dp_music_set   loads a source of music, or its files anew; or unloads it */
+	DP_MSG_LEG_MUSIC,  /* dp_leg_music   idempotent: what plays goes on */
 	/* replies */
 	DP_MSG_REPLY = 64,   /* dp_reply */
 	DP_MSG_HELLO_REPLY,  /* dp_hello_reply */
@@ -279,6 +281,43 @@ struct dp_leg_event {
 	struct dp_sockaddr addr;
 };
 static_assert(sizeof(struct dp_leg_event) == 64, "wire format");
+
+/* --- music --- */
+
+enum dp_music_codec { DP_MUSIC_PCMU, DP_MUSIC_PCMA, DP_MUSIC_G722, DP_MUSIC_G729, DP_MUSIC_CODEC_MAX };
+enum { DP_MUSIC_F_PCM, DP_MUSIC_F_G722, DP_MUSIC_F_G729, DP_MUSIC_FILE_CNT }; /* in dp_music_set.file */
+#define DP_MUSIC_MAX      16 /* sources */
+#define DP_MUSIC_NAME_MAX 32 /* bytes, with the terminating zero; so are the others */
+#define DP_MUSIC_FILE_MAX 64
+
+/*
+ * Files lie in the configuration's moh.directory: [A-Za-z0-9._-], no leading dot. PCM: .wav or .pcm, 8 kHz, 16 bit, one
+ * channel, played as both laws of G.711; the others hold what is sent, as it is. Without any file the source is unloaded, and
+ * legs that play it are silent. -ENOENT: no such file; -EINVAL: not of this format, the log says why; -EFBIG; -ENOSPC:
+ * DP_MUSIC_MAX others are there. After an error the source is what it was.
+ */
+struct dp_music_set {
+	struct dp_msg_hdr hdr;
+	char name[DP_MUSIC_NAME_MAX];
+	char file[DP_MUSIC_FILE_CNT][DP_MUSIC_FILE_MAX]; /* empty: no such file */
+};
+static_assert(sizeof(struct dp_music_set) == 232, "wire format");
+
+/*
+ * The leg's party hears a source, from the place where the source is now; no media of the peer is kept from it by that: who
+ * wants silence from there clears the peer's DP_LEG_F_RECV. Name empty: the music ends, and the rest is zero.
+ * -ENOENT: no such leg or source; -ENOTSUP: the source is not there in this codec.
+ */
+struct dp_leg_music {
+	struct dp_msg_hdr hdr;
+	uint32_t leg_id;
+	uint8_t codec;        /* enum dp_music_codec */
+	uint8_t pt;           /* RTP payload type, 0..127 */
+	uint8_t ptime_ms;     /* 10, 20, ... 60 */
+	uint8_t zero;
+	char name[DP_MUSIC_NAME_MAX];
+};
+static_assert(sizeof(struct dp_leg_music) == 48, "wire format");
 
 /* --- shards --- */
 
@@ -614,6 +653,10 @@ static inline uint16_t dp_msg_size(uint16_t type)
 		return sizeof(struct dp_capture);
 	case DP_MSG_TRACE:
 		return sizeof(struct dp_trace);
+	case DP_MSG_MUSIC_SET:
+		return sizeof(struct dp_music_set);
+	case DP_MSG_LEG_MUSIC:
+		return sizeof(struct dp_leg_music);
 	case DP_MSG_REPLY:
 		return sizeof(struct dp_reply);
 	case DP_MSG_HELLO_REPLY:

@@ -136,6 +136,8 @@ struct dp_page_worker {
 	/* IPsec and MGCP */
 	uint64_t esp_in, esp_out, mgcp_tx, mgcp_retx, mgcp_rx, mgcp_timeout, mgcp_no_sa;
 	uint64_t held;         /* packets that waited for a shard that was on its way here */
+	uint64_t music_pkts;   /* made of sources of music */
+	uint64_t music_late;   /* left out, because their time was long over */
 } __attribute__((aligned(64)));
 
 /*

@@ -124,7 +124,7 @@ for _ in $(seq 300); do
 	kill -0 "$pid" 2>/dev/null || fail "did not start with 100,000 legs"
 	sleep 0.1
 done
-grep -q 'event=ready workers=2 .*max_legs=100000 leg_bytes=1192' "$dir/log" || fail "100,000 legs"
+grep -q 'event=ready workers=2 .*max_legs=100000 leg_bytes=1196' "$dir/log" || fail "100,000 legs"
 ip netns exec "${id}a" ping -q -c 20 -i 0.02 -W 2 10.77.1.104 >/dev/null || fail "ping with two workers"
 python3 "$here/dp_relay.py" --legs "$dir/run/dataplane.sock" 100000 || fail "100,000 legs set"
 kill -TERM "$pid"

@@ -63,6 +63,8 @@ union any {
 	struct dp_shard_move move;
 	struct dp_capture capture;
 	struct dp_trace trace;
+	struct dp_music_set music;
+	struct dp_leg_music hears;
 	struct dp_obj obj;
 	struct dp_sa_set sa;
 	struct dp_sa_grant grant;
@@ -138,6 +140,12 @@ static uint16_t good(uint16_t type, union any *m)
 	case DP_MSG_TRACE:
 		m->trace = (struct dp_trace){.id = 1, .count = 10, .leg_id = UINT32_MAX, .src = at(0)};
 		break;
+	case DP_MSG_MUSIC_SET:
+		m->music = (struct dp_music_set){.name = "default", .file = {"a.wav", "", "a.g729"}};
+		break;
+	case DP_MSG_LEG_MUSIC:
+		m->hears = (struct dp_leg_music){.leg_id = 7, .codec = DP_MUSIC_PCMA, .pt = 8, .ptime_ms = 20, .name = "default"};
+		break;
 	default:
 		return 0;
 	}
@@ -204,6 +212,18 @@ static const struct {
 	BAD(DP_MSG_KEY_DEL, dp_key_del, zero[1], 1),
 	BAD(DP_MSG_KEY_DEL, dp_key_del, mki[2], 1),
 	BAD(DP_MSG_SHARD_MOVE, dp_shard_move, shard, 64, UINT32_MAX),
+	BAD(DP_MSG_MUSIC_SET, dp_music_set, name[0], 0, 0x1f, 0xff),
+	BAD(DP_MSG_MUSIC_SET, dp_music_set, name[31], 'x'),
+	BAD(DP_MSG_MUSIC_SET, dp_music_set, file[0][0], 0, '.', '/'),
+	BAD(DP_MSG_MUSIC_SET, dp_music_set, file[1][1], 'x'),
+	BAD(DP_MSG_MUSIC_SET, dp_music_set, file[2][1], '/', ' ', 0xff),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, leg_id, 2 * DP_LEGS_PER_ADDR),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, codec, DP_MUSIC_CODEC_MAX, 255),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, pt, 128, 255),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, ptime_ms, 0, 15, 70, 255),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, zero, 1),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, name[0], 0 /* an end, with more behind it */, 0x1f),
+	BAD(DP_MSG_LEG_MUSIC, dp_leg_music, name[31], 'x'),
 	BAD(DP_MSG_CAPTURE, dp_capture, id, 0),
 	BAD(DP_MSG_CAPTURE, dp_capture, leg_id, 2 * DP_LEGS_PER_ADDR),
 	BAD(DP_MSG_CAPTURE, dp_capture, side, 0, 3),

@@ -146,6 +146,15 @@ static const struct {
 	{"capture:\n  signalling: keys", "line 2: capture.signalling: ", "capture.enabled"},
 	{"capture:\n  directory: captures", "line 2: capture.directory: ", "absolute"},
 	{"capture:\n  max_s: 0", "line 2: capture.max_s: ", "86400"},
+	{"moh:\n  directory: moh", "line 2: moh.directory: ", "absolute"},
+	{"moh:\n  user: x", "line 2: moh.user: ", "moh.sources"},
+	{"moh:\n  network: x\n  sources: [{name: y, file: y.wav}]", "line 2: moh.network: ", "moh.sources"},
+	{"moh:\n  sources: [{name: a b, file: y.wav}]", "moh.sources[0].name: ", "1 to 31"},
+	{"moh:\n  sources: [{name: a}]", "moh.sources[0].name: ", "no file"},
+	{"moh:\n  sources: [{name: a, file: y.mp3}]", "moh.sources[0].file: ", ".wav"},
+	{"moh:\n  sources: [{name: a, file: ../y.wav}]", "moh.sources[0].file: ", "dot in front"},
+	{"moh:\n  sources: [{name: a, g729: x/y}]", "moh.sources[0].g729: ", "1 to 63"},
+	{"moh:\n  sources: [{name: a, file: y.wav}, {name: a, file: z.wav}]", "moh.sources[1].name: ", "twice"},
 	{"capture:\n  max_mb: 0", "line 2: capture.max_mb: ", "1048576"},
 	{"mgcp:\n  answer_s: 1", "line 2: mgcp.answer_s: ", "600"},
 	{"signer:\n  lsc_days: 0", "line 2: signer.lsc_days: ", "36500"},
@@ -369,6 +378,10 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_STRING_EQUAL(c->capture.directory, "/var/lib/ravelin/captures");
 	CU_ASSERT_EQUAL(c->capture.max_s, 600);
 	CU_ASSERT_EQUAL(c->capture.max_mb, 256);
+	CU_ASSERT_STRING_EQUAL(c->moh.directory, "/var/lib/ravelin/moh");
+	CU_ASSERT_EQUAL(c->moh.sources_count, 0);
+	CU_ASSERT_PTR_NULL(c->moh.user);
+	CU_ASSERT_PTR_NULL(c->moh.network);
 	CU_ASSERT_EQUAL(c->mgcp_local.family, 0);
 	CU_ASSERT_EQUAL(c->sas_count, 0);
 }
