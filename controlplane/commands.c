@@ -299,6 +299,24 @@ static void region_explain(void *ctx, struct cp_admin_req *req, const json_t *ar
 		cp_admin_reply(req, result);
 }
 
+static void show_music(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_calls_show_music(app->calls));
+}
+
+static void music_load(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"source", NULL};
+	struct cp_app *app = ctx;
+	const char *name = NULL;
+
+	if (cp_admin_arg_known(req, args, known) == 0 && cp_admin_arg_str(req, args, "source", false, &name) == 0)
+		cp_calls_music_load(app->calls, name, rekey_done, req);
+}
+
 static void session_done(void *ctx, int rc, const char *why, json_t *result)
 {
 	if (rc < 0)
@@ -495,6 +513,8 @@ int cp_app_commands(struct cp_app *app)
 		{"shard.move", shard_move},
 		{"call.hangup", call_hangup},
 		{"call.rekey", call_rekey},
+		{"show.music", show_music},
+		{"music.load", music_load},
 		{"session.add", session_add},
 		{"session.del", call_hangup},
 		{"sa.add", sa_add},

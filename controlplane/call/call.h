@@ -88,6 +88,14 @@ void cp_calls_rekey(struct cp_calls *calls, uint32_t callref, const char *which,
 /** The dial plan that calls go by (dial/plan.h): borrowed. */
 const struct cp_plan *cp_calls_plan(const struct cp_calls *calls);
 
+/**
+ * Have the dataplane read the files of a source again (NULL: of all), while it plays. 'fn' as above, once all are read: an array of
+ * {source, loaded, error}. What cannot be read stays what it was. -ENOENT: no such source; -ENOTCONN.
+ */
+void cp_calls_music_load(struct cp_calls *calls, const char *name, cp_session_fn fn, void *ctx);
+/** Sources of music, whether they are loaded, how many hear them: a new array. */
+json_t *cp_calls_show_music(const struct cp_calls *calls);
+
 /** A phone of this name has a call. */
 bool cp_calls_busy(const struct cp_calls *calls, const char *device);
 

@@ -35,6 +35,9 @@ enum call_state {
 	CALL_FAILED,     /* the caller hears why until it hangs up */
 };
 
+/* Why a party waits, which says what it hears: the source of the phone that holds it, or of a network that is busy with it. */
+enum music_kind { MUSIC_NONE, MUSIC_USER, MUSIC_NETWORK };
+
 enum party_kind { PARTY_NONE, PARTY_PHONE, PARTY_GATEWAY, PARTY_STATIC };
 
 /* A device that registered once; lives on without its phone while a call needs it. */
@@ -64,6 +67,9 @@ struct party {
 	uint8_t shown;                 /* enum remote_state: what the other phones of a shared line are shown */
 	bool held;                     /* the phone put the call on hold: it has no media */
 	bool resuming;                 /* its media is on the way back */
+	uint8_t music;                 /* enum music_kind: it waits */
+	uint8_t plays;                 /* its leg has been told to send this of moh.sources, and 1; 0: none */
+	bool toned;                    /* phone: it was told to make a tone instead */
 	uint32_t consult;              /* phone: the held call that it will be transferred from; 0: none */
 	bool signal_auth, signal_enc;  /* as proven when the call was made */
 	bool untrusted;                /* its type is not trusted */
@@ -169,6 +175,7 @@ struct cp_calls {
 	uint8_t suites[DP_SRTP_SUITE_MAX]; /* media.suites */
 	unsigned suite_cnt;
 	struct cdrs *cdrs;
+	uint16_t music_bad; /* bit n: the dataplane could not load source n */
 	struct event *tick;
 };
 
@@ -280,6 +287,17 @@ int transfer_finish(struct party *p, const char **why); /* 'p': the phone's plac
 int hold_begin(struct cp_call *call, unsigned side, const char **why);
 int hold_end(struct cp_call *call, unsigned side, const char **why);
 void hold_over(struct cp_call *call, unsigned side, bool resumed); /* the media is back, or cannot come */
+
+/*
+ * music.c: what a party hears that waits. music_set() says that it does, or (MUSIC_NONE) not any more; from hold, and from whoever
+ * else keeps a party waiting (park, conference, transfer). Its own leg stays open and active; that the other party's media does not come
+ * through is for the caller to see to (a party on hold sends none). assert: with the leg, after each assertion of it.
+ */
+int music_set(struct cp_call *call, unsigned side, enum music_kind kind);
+int music_assert(struct cp_call *call, unsigned side);
+void music_tone(struct cp_call *call, unsigned side); /* makes the phone's tone begin or end */
+void music_gone(struct party *p);                     /* its leg is given back */
+void music_up(struct cp_calls *calls);                /* the channel is there: sources first */
 
 /* legs.c: legs, keys and the record of a call */
 int legs_take(struct cp_call *call);

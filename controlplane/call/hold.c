@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Hold and resume. A party on hold has no media: its channels are closed, its leg neither takes nor sends, and nothing
- * ages the call out. When it comes back the channels are opened anew, under keys that were never used (architecture
+ * Hold and resume. A party that holds has no media: its channels are closed, its leg neither takes nor sends, and nothing
+ * ages the call out. The other one's stay open, and it hears music (music.c). When it comes back the channels are opened anew, under keys that were never used (architecture
  * 3.5): a phone starts its streams from the beginning then.
  */
 #include <errno.h>
@@ -12,8 +12,10 @@
 
 static void show(struct cp_call *call)
 {
-	for (unsigned s = 0; s < 2; s++)
+	for (unsigned s = 0; s < 2; s++) {
+		music_tone(call, s);
 		ui_callinfo(call, s);
+	}
 }
 
 /* What is held is known after a restart, too. */
@@ -56,6 +58,8 @@ int hold_begin(struct cp_call *call, unsigned side, const char **why)
 		ui_media_stop(call, 1 - side);
 	p->held = true;
 	p->ready = false;
+	if (other->music == MUSIC_NONE)
+		other->music = MUSIC_USER;
 	ui_held(call, side);
 	*why = "the dataplane refused";
 	if (legs_again(call) < 0) {
@@ -103,6 +107,7 @@ int hold_end(struct cp_call *call, unsigned side, const char **why)
 	if (!call->direct && !cp_dp_up(call->calls->env.dp))
 		return -ENOTCONN;
 	p->held = false;
+	other->music = MUSIC_NONE;
 	ui_resumed(call, side);
 	if (call->direct && other->held) { /* when the other one comes back */
 		note(call);
@@ -141,6 +146,7 @@ void hold_over(struct cp_call *call, unsigned side, bool resumed)
 		if (call->direct)
 			ui_media_stop(call, 1 - side);
 		p->held = true;
+		call->p[1 - side].music = MUSIC_USER;
 		ui_held(call, side);
 		legs_again(call);
 	} else {

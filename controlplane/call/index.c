@@ -227,7 +227,9 @@ void party_clear(struct cp_call *call, unsigned side)
 	endpoint_leave(p);
 	agent_leave(p);
 	p->kind = PARTY_NONE;
-	p->held = p->resuming = p->reopen = false;
+	p->held = p->resuming = p->reopen = p->toned = false;
+	p->music = MUSIC_NONE;
+	p->plays = 0;
 	p->consult = 0;
 	agent_release(call->calls, a);
 }

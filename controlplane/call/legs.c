@@ -49,6 +49,7 @@ void legs_put(struct cp_call *call, unsigned side)
 	cp_keys_put(call->calls->keys, p->tx);
 	p->rx = p->tx = NULL;
 	cdr_gone(p);
+	music_gone(p);
 	if (p->leg_id == NO_LEG)
 		return;
 	/* When the channel is down the sweep after its return removes the leg. */
@@ -220,7 +221,7 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 		rc = send_key(call, p, DP_DIR_RECV, fn);
 	if (rc == 0 && with_keys)
 		rc = send_key(call, p, DP_DIR_SEND, fn);
-	return rc;
+	return rc == 0 ? music_assert(call, side) : rc;
 }
 
 /* A leg that the dataplane does not take again carries nothing: its parties would wait for ever. */
@@ -399,6 +400,7 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->line = p->line;
 		l->callref = p->ref;
 		l->held = p->held;
+		l->waits = p->music;
 		l->untrusted = p->untrusted;
 		l->stream = (uint8_t)(p->stream + 1);
 		l->rx_suite = l->tx_suite = p->suite;
@@ -485,6 +487,8 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->ref = l->callref != 0 ? l->callref : ref;
 		p->stream = (uint8_t)(l->stream != 0 ? l->stream - 1u : s);
 		p->held = l->held != 0;
+		p->music = l->waits <= MUSIC_NETWORK ? l->waits : MUSIC_NONE;
+		p->plays = p->music != MUSIC_NONE;
 		p->suite = l->rx_suite;
 		p->remote = l->remote;
 		p->codec = l->codec;
@@ -541,6 +545,7 @@ static void on_adopted(void *ctx, int rc)
 
 void cp_calls_up(struct cp_calls *calls, bool fresh)
 {
+	music_up(calls); /* legs name them */
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
 		struct cp_call *call = calls->slot[i];
 
@@ -558,6 +563,7 @@ void cp_calls_up(struct cp_calls *calls, bool fresh)
 				l = later_new(call);
 				if (l != NULL && cp_dp_send(calls->env.dp, DP_MSG_ADOPT, &adopt, on_adopted, l) < 0)
 					free(l);
+				(void)music_assert(call, s); /* a source may have gone from the configuration */
 			}
 			call = calls->slot[i]; /* NULL if it just ended */
 		}

@@ -47,6 +47,8 @@ static void show_again(struct party *p)
 		cp_phone_call_state(p->agent->phone, CP_SCCP_CONNECTED, p->line, p->ref);
 		cp_phone_softkeys(p->agent->phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
 	}
+	p->toned = false;
+	music_tone(call, side);
 	ui_callinfo(call, side);
 	direct_watch(call);
 }

@@ -30,6 +30,7 @@ int transfer_begin(struct party *p, const char **why)
 		if (rc < 0)
 			return rc;
 	}
+	(void)music_set(p->call, 1 - side_of(p), MUSIC_NETWORK);
 	*why = "too many calls";
 	consult = call_dial(p->call->calls, phone, line);
 	if (consult == NULL)
@@ -159,6 +160,8 @@ static int join(struct party *held, struct party *talks, const char **why)
 	cdr_split(call, NULL, call);
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", talks->number);
+	(void)music_set(call, 1 - at, MUSIC_NONE);
+	(void)music_set(other, from, MUSIC_NONE);
 	party_unplug(moves);
 	leave(talks);
 	leave(held);
@@ -196,6 +199,7 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", dials->number);
 	forward_recall(call, dials);
+	(void)music_set(other, from, MUSIC_NONE);
 	party_unplug(moves);
 	leave(held);
 	leave(dials);

@@ -110,6 +110,7 @@ static const struct cp_field leg_fields[] = {
 	F(15, CP_F_UINT, cp_call_leg, held),
 	F(16, CP_F_UINT, cp_call_leg, stream),
 	F(17, CP_F_UINT, cp_call_leg, untrusted),
+	F(18, CP_F_UINT, cp_call_leg, waits),
 	F(40, CP_F_UINT, cp_call_leg, best),
 	F(41, CP_F_UINT, cp_call_leg, worst),
 	F(42, CP_F_UINT, cp_call_leg, cdr_leg),

@@ -174,6 +174,7 @@ struct cp_call_leg {
 	uint8_t rekeying;          /* 1: new keys are on their way: which ones the party has is not known */
 	uint8_t held;              /* 1: the phone has put the call on hold */
 	uint8_t untrusted;         /* 1: a device whose type is not trusted */
+	uint8_t waits;             /* call control's: it hears music, and which; 0: it does not wait */
 	uint8_t stream;            /* 1 or 2: which of the two streams of 'callref' is the phone's; 0: the leg's place says */
 	uint8_t best, worst;       /* enum cp_security of the party while it was connected; 0: it was not */
 	uint64_t cdr_leg;          /* its number in call detail records */

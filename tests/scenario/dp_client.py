@@ -9,7 +9,7 @@ import socket
 import struct
 
 HELLO, LEG_SET, LEG_KEY, LEG_DEL = 1, 2, 3, 4
-ADOPT, SWEEP, KEY_DEL, SHARD_MOVE, CAPTURE, TRACE = 12, 13, 14, 15, 16, 17
+ADOPT, SWEEP, KEY_DEL, SHARD_MOVE, CAPTURE, TRACE, MUSIC_SET, LEG_MUSIC = 12, 13, 14, 15, 16, 17, 18, 19
 REPLY, HELLO_REPLY, LEG_AGED = 64, 65, 96
 VERSION = 3
 LEGS_PER_ADDR = 8192
@@ -97,6 +97,14 @@ class Dataplane:
 
     def shard_move(self, shard, worker, may_fail=False):
         return self.call(self.hdr(SHARD_MOVE, 16) + struct.pack("<II", shard, worker), may_fail)
+
+    def music_set(self, name, pcm=b"", g722=b"", g729=b"", may_fail=False):
+        files = b"".join(f.ljust(64, b"\0") for f in (pcm, g722, g729))
+        return self.call(self.hdr(MUSIC_SET, 232) + name.ljust(32, b"\0") + files, may_fail)
+
+    def leg_music(self, leg_id, name, codec=0, pt=0, ptime=20, may_fail=False):
+        return self.call(self.hdr(LEG_MUSIC, 48) + struct.pack("<IBBBx", leg_id, codec, pt, ptime if name else 0) +
+                         name.ljust(32, b"\0"), may_fail)
 
     def leg_del(self, leg_id, may_fail=False):
         return self.call(self.hdr(LEG_DEL, 16) + struct.pack("<IB3x", leg_id, 1), may_fail)

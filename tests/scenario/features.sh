@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Hold, resume and transfer through a whole appliance: a phone in Python that can have two calls, between two simulated phones
-# over SRTP, which hear each other at the end, octet by octet. Then the controlplane is killed in a call that was transferred.
+# over SRTP, which hear each other at the end, octet by octet; and the one that waits hears the music on hold, over SRTP too.
+# Then the controlplane is killed in a call that was transferred.
 # Every message of these phones is captured as an administrator would, and judged by tshark.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
 # Then two phones in Python with different codecs, of which one is protected (codecs.py), the region table, and a device type's package.
-# Rows: 000:P0-13, P0-28, P0-30; 001:P1-104, P1-119; 004a:WEB-12; 004b:MGCP-03; 004c:PC-01.
+# Rows: 000:P0-13, P0-28, P0-30; 001:P1-104, P1-111, P1-119, R-18; 004a:CALL-03, CALL-13, WEB-12; 004b:MGCP-03; 004c:PC-01.
 set -u
 SC_NAME=feat
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
@@ -17,9 +18,21 @@ sc_speech 12
 appliance_config || die "configuration"
 sed -i '/^ipsec:/,$d' "$WORK/ravelin.yaml"
 printf 'capture: {enabled: true, signalling: allow}\n' >>"$WORK/ravelin.yaml"
+mkdir -p "$WORK/moh"
+music() { /usr/bin/python3 "$RAVELIN_TOP/tests/scenario/music_heard.py" "$@"; }
+music make "$WORK/moh/hold.wav" || die "music"
+cat >>"$WORK/ravelin.yaml" <<-YAML
+	moh:
+	  directory: $WORK/moh
+	  user: hold
+	  network: hold
+	  sources: [{name: hold, file: hold.wav}, {name: none, file: none.wav}]
+YAML
 appliance_start || die "the appliance did not come up"
 step "devices"
 for n in 1 2 3 4 5 6; do sc_device "$n" encrypted || die "device $n"; done
+check_ctl "the music is there, and what is missing is said" "show music" 'map(.loaded) == [true, false]'
+check_ctl "which is an alarm" "show alarms" 'any(.[]; .id == "music-missing" and .subject == "none")'
 sc_capture "$NS_APP" app0 "$WORK/app0.pcap" || die tcpdump
 CAP=$SC_CAP
 check "signalling of every phone is captured" sc_signalling_begin -- SEP0000000A000{1..6}
@@ -58,6 +71,10 @@ transfer() {
 	check "$text: $(sc_phone_name "$a") ends it" test $? = 0
 	wait $pc
 	check "$text: $(sc_phone_name "$c") is let go" test $? = 0
+	# Two holds in the attended transfer, the second one while the other phone is called; in what comes behind them, none.
+	music heard "$WORK/moh/hold.wav" "$WORK/p$a.wav" >"$WORK/m$a.json"
+	check_json "$text: $(sc_phone_name "$a") heard the music while it waited, in order, and not afterwards" "$WORK/m$a.json" \
+		'.music >= 40 and .runs >= 1 and .runs <= 4 and .wrong == 0 and .behind > 100'
 	check_json "$text: nothing forged, nothing replayed" "$WORK/p$c.json" '.call[0].media.received | .packets > 100 and .auth_failed == 0'
 	check_json "$text: both streams are SRTP" "$WORK/p$a.json" '.call[0].media | .sent.suite != "RTP" and .received.suite != "RTP"'
 	heard "$text: $(sc_phone_name "$c") hears $(sc_phone_name "$a")" "$WORK/p$a.ul" "$WORK/p$c.wav"

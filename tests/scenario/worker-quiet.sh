@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # The worker's loop calls nobody: not the system (strace on the worker threads: a capture replayed without end to plain,
-# encrypting and refusing legs; two workers without traffic, and with shards moving between them), and by its call graph no
+# encrypting and refusing legs, and music to others; two workers without traffic, and with shards moving between them), and by its call graph no
 # allocator, lock, log or stdio either (worker_loop.py). As root; exit 0 or 1. RAVELIN_BUILD: build directory.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -50,6 +50,7 @@ dataplane:
   ports: [$2]
 media:
   addresses: [{address: 10.77.3.1}]
+moh: {directory: $dir}
 CFG
 	"$bin" --check-config -c "$dir/ravelin.yaml" || fail "configuration of $2"
 	: >"$dir/log"
@@ -112,6 +113,7 @@ timeout 60 python3 "$here/worker_loop.py" "$bin" >"$dir/loop" || fail "$(cat "$d
 echo "ok    the loop reaches $(tail -1 "$dir/loop")"
 
 py make "$dir/in.pcap" $mac
+/usr/bin/python3 "$here/music_heard.py" make "$dir/hold.wav"
 start 1 "{device: \"pcap:$dir/in.pcap,infinite\", mac: \"$mac\", addresses: [10.77.3.1/24]}"
 py legs "$dir/run/dataplane.sock"
 sleep 1
@@ -121,6 +123,9 @@ for what in .plain .secure .drop.auth; do
 	[ "$n" -gt 1000 ] || fail "$what: only $n packets meanwhile"
 	echo "ok    $what: $n packets meanwhile"
 done
+n=$(grew traffic .music)
+[ "$n" -gt 50 ] || fail "music: only $n packets to the leg that had the fewest"
+echo "ok    music: $n packets or more to each leg meanwhile"
 stop
 
 start "1, 2" "{device: \"ring:1\", addresses: [10.77.3.1/24]}, {device: \"null:1\", addresses: [10.77.4.1/24]}"

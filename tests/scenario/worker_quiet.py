@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The parties and the controlplane of worker-quiet.sh.
 #   make FILE MAC        a capture: a host that says who it is, and RTP of its parties to legs that legs() makes
-#   legs SOCKET          the legs: plain to plain, plain to SRTP, and SRTP whose packets are forged
+#   legs SOCKET          the legs: plain to plain, plain to SRTP, SRTP whose packets are forged, and music, every other one SRTP
 #   moves SOCKET N       shards to and fro
 #   counts SOCKET        JSON: sums over the workers
 import json
@@ -13,7 +13,7 @@ from dp_client import Dataplane, Refused
 from dp_ports import BASE, PEER, arp, eth, mac_of, rtp, totals, udp4, write_pcap
 
 US, HOST = "10.77.3.1", "10.77.3.9"
-PLAIN, SECURE, FORGED = range(4), range(4, 8), range(8, 9)
+PLAIN, SECURE, FORGED, MUSIC = range(4), range(4, 8), range(8, 9), range(9, 25)
 SUITE = 1  # AES_CM_128_HMAC_SHA1_80
 ROUNDS = 512  # packets of a stream, till they come again
 ANY_RATE = 0xFFFFFFFF
@@ -42,6 +42,13 @@ def legs(sock):
             dp.leg_key(a, 0, SUITE, bytes(range(16)), bytes(range(14)))
         if tx:
             dp.leg_key(b, 1, SUITE, bytes(range(16)), bytes(range(14)))
+    dp.music_set(b"hold", b"hold.wav")
+    for i in MUSIC:
+        a, suite = dp.leg_id(0, ports(i)[0]), SUITE if i % 2 else 0
+        dp.leg_set(a, 0xFFFFFFFF, (HOST, 4000 + 2 * i), suites=(suite, suite))
+        if suite:
+            dp.leg_key(a, 1, SUITE, bytes(range(16)), bytes([i] * 14))
+        dp.leg_music(a, b"hold")
 
 
 def moves(sock, n):
@@ -67,6 +74,7 @@ def counts(sock):
     out["polls"] = [dp.worker(w)["polls"] for w in range(dp.workers)]
     for name, of in (("plain", PLAIN), ("secure", SECURE)):
         out[name] = min(dp.leg(dp.leg_id(0, ports(i)[1]))["tx_pkts"] for i in of)
+    out["music"] = min(dp.leg(dp.leg_id(0, ports(i)[0]))["tx_pkts"] for i in MUSIC)
     print(json.dumps(out))
 
 

@@ -36,6 +36,8 @@ union fake_msg {
 	struct dp_mgcp_cmd mgcp;
 	struct dp_mgcp_ack ack;
 	struct dp_sweep sweep;
+	struct dp_music_set music;
+	struct dp_leg_music hears;
 	uint8_t bytes[DP_MSG_MAX];
 };
 
