@@ -301,6 +301,9 @@ void call_connect(struct cp_call *call)
 {
 	call->state = CALL_CONNECTING;
 	call_timer(call, CONNECT_MS);
+	for (unsigned s = 0; s < 2; s++)
+		if (call->p[s].music != MUSIC_NONE && !call->p[1 - s].held) /* who waited is spoken to now */
+			(void)music_set(call, s, MUSIC_NONE);
 	if (call->direct && direct_keys(call) < 0) {
 		call_end(call_cause(call, CP_Q850_TEMPORARY), "no key");
 		return;

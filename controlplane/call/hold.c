@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Hold and resume. A party that holds has no media: its channels are closed, its leg neither takes nor sends, and nothing
- * ages the call out. The other one's stay open, and it hears music (music.c). When it comes back the channels are opened anew, under keys that were never used (architecture
- * 3.5): a phone starts its streams from the beginning then.
+ * ages the call out. The other one's stay open, and it hears music (music.c). When it comes back the channels are opened
+ * anew, under keys that were never used (architecture 3.5): a phone starts its streams from the beginning then.
  */
 #include <errno.h>
 

@@ -160,8 +160,6 @@ static int join(struct party *held, struct party *talks, const char **why)
 	cdr_split(call, NULL, call);
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", talks->number);
-	(void)music_set(call, 1 - at, MUSIC_NONE);
-	(void)music_set(other, from, MUSIC_NONE);
 	party_unplug(moves);
 	leave(talks);
 	leave(held);

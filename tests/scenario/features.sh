@@ -19,7 +19,7 @@ appliance_config || die "configuration"
 sed -i '/^ipsec:/,$d' "$WORK/ravelin.yaml"
 printf 'capture: {enabled: true, signalling: allow}\n' >>"$WORK/ravelin.yaml"
 mkdir -p "$WORK/moh"
-music() { /usr/bin/python3 "$RAVELIN_TOP/tests/scenario/music_heard.py" "$@"; }
+music() { /usr/bin/python3 -W ignore "$RAVELIN_TOP/tests/scenario/music_heard.py" "$@"; }
 music make "$WORK/moh/hold.wav" || die "music"
 cat >>"$WORK/ravelin.yaml" <<-YAML
 	moh:
@@ -71,14 +71,14 @@ transfer() {
 	check "$text: $(sc_phone_name "$a") ends it" test $? = 0
 	wait $pc
 	check "$text: $(sc_phone_name "$c") is let go" test $? = 0
-	# Two holds in the attended transfer, the second one while the other phone is called; in what comes behind them, none.
-	music heard "$WORK/moh/hold.wav" "$WORK/p$a.wav" >"$WORK/m$a.json"
+	# Two holds, the second one while the other phone is called; in what comes behind them, none.
+	music heard "$WORK/moh/hold.wav" "$WORK/p$a.wav" "$WORK/p$a.rest.wav" >"$WORK/m$a.json"
 	check_json "$text: $(sc_phone_name "$a") heard the music while it waited, in order, and not afterwards" "$WORK/m$a.json" \
-		'.music >= 40 and .runs >= 1 and .runs <= 4 and .wrong == 0 and .behind > 100'
+		'.music >= 40 and .runs + .wrong >= 2 and .runs + .wrong <= 4 and .behind > 100'
 	check_json "$text: nothing forged, nothing replayed" "$WORK/p$c.json" '.call[0].media.received | .packets > 100 and .auth_failed == 0'
 	check_json "$text: both streams are SRTP" "$WORK/p$a.json" '.call[0].media | .sent.suite != "RTP" and .received.suite != "RTP"'
 	heard "$text: $(sc_phone_name "$c") hears $(sc_phone_name "$a")" "$WORK/p$a.ul" "$WORK/p$c.wav"
-	heard "$text: $(sc_phone_name "$a") hears $(sc_phone_name "$c")" "$WORK/p$c.ul" "$WORK/p$a.wav"
+	heard "$text: $(sc_phone_name "$a") hears $(sc_phone_name "$c")" "$WORK/p$c.ul" "$WORK/p$a.rest.wav"
 }
 # What was played to somebody else before, or into a closed channel, is missing at the beginning.
 heard() {

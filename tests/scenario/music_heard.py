@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-# Music on hold, as it was heard. make FILE.wav: a source of 2 s in which no two packets of 20 ms are alike. heard FILE.wav RECORDED.wav:
+# Music on hold, as it was heard. make FILE.wav: a source of 2 s in which no two packets of 20 ms are alike. heard FILE.wav RECORDED.wav REST.wav:
 # which packets of a recording (G.711 u-law, as received) are packets of the source, octet by octet: JSON with their number, in how many
 # runs they are, how often one is not the next of the one before it within a run, and how many other packets are behind the last one.
+# Those are REST.wav.
 import audioop
 import json
 import random
@@ -37,6 +38,12 @@ def data_of(path):
     sys.exit(path + ': no data')
 
 
+def save(path, data):
+    with open(path, 'wb') as f:
+        f.write(b'RIFF' + struct.pack('<I', 38 + len(data)) + b'WAVEfmt ' + struct.pack('<IHHIIHHH', 18, 7, 1, 8000, 8000, 1, 8, 0) +
+                b'data' + struct.pack('<I', len(data)) + data)
+
+
 def main():
     if sys.argv[1] == 'make':
         make(sys.argv[2])
@@ -48,6 +55,7 @@ def main():
     music = [i for i, p in enumerate(frames) if p is not None]
     runs = sum(1 for k, i in enumerate(music) if k == 0 or music[k - 1] != i - 1)
     wrong = sum(1 for k, i in enumerate(music) if k > 0 and music[k - 1] == i - 1 and frames[i] != (frames[i - 1] + 1) % len(place))
+    save(sys.argv[4], got[(music[-1] + 1) * FRAME if music else 0:])
     print(json.dumps({'music': len(music), 'runs': runs, 'wrong': wrong, 'behind': len(frames) - 1 - music[-1] if music else len(frames)}))
 
 
