@@ -91,7 +91,7 @@ static int load_file(struct dp_objs *o, const struct dp_music_set *m, unsigned i
 	const char *name = m->file[kind], *why = "no memory";
 	uint8_t *data = NULL;
 	char path[512];
-	size_t len;
+	size_t len = 0;
 	int fd, rc;
 
 	if (snprintf(path, sizeof(path), "%s/%s", o->node->cfg->moh.directory, name) >= (int)sizeof(path))
