@@ -178,6 +178,8 @@ static bool codec_of(const struct party *p, const struct cfg_moh_source *s, stru
 		return s->g722 != NULL;
 	case CP_SCCP_G729:
 	case CP_SCCP_G729A:
+	case CP_SCCP_G729B: /* without gaps, as phones are told to send, too */
+	case CP_SCCP_G729AB:
 		m->codec = DP_MUSIC_G729;
 		m->pt = 18;
 		return s->g729 != NULL;
