@@ -371,7 +371,7 @@ static void test_templates_and_strings(void)
 	CU_ASSERT(cp_sccp_build_softkey_template(b, 17) > 0);
 	n = cp_sccp_build_softkey_sets(b, 17);
 	CU_ASSERT_EQUAL(cp_sccp_frame_parse(b, n, &f), 0);
-	CU_ASSERT_EQUAL(f.len, 12 + 9 * 48);
+	CU_ASSERT_EQUAL(f.len, 12 + 11 * 48);
 	CU_ASSERT_EQUAL(f.body[12 + 3 * 48], 3); /* ring in: answer comes first */
 	/* UTF-8 is not cut inside a character */
 	memset(text, 'x', sizeof(text));
@@ -383,8 +383,12 @@ static void test_templates_and_strings(void)
 	CU_ASSERT_EQUAL(b[CP_SCCP_HDR + 4 + 30], 0);
 	n = cp_sccp_build_prompt(b, 17, true, text, 0, 1, 2);
 	CU_ASSERT_EQUAL(n, CP_SCCP_HDR + 12 + 100);
-	CU_ASSERT_EQUAL(cp_sccp_build_forward_stat(b, 18, 1), CP_SCCP_HDR + 96);
-	CU_ASSERT_EQUAL(cp_sccp_build_forward_stat(b, 17, 1), CP_SCCP_HDR + 92);
+	CU_ASSERT_EQUAL(cp_sccp_build_forward_stat(b, 18, 1, (const char *const[3]){NULL, "", NULL}), CP_SCCP_HDR + 96);
+	CU_ASSERT_EQUAL(b[CP_SCCP_HDR], 0);
+	CU_ASSERT_EQUAL(cp_sccp_build_forward_stat(b, 17, 3, (const char *const[3]){"1003", NULL, "77"}), CP_SCCP_HDR + 92);
+	CU_ASSERT(b[CP_SCCP_HDR] == 1 && b[CP_SCCP_HDR + 4] == 3 && b[CP_SCCP_HDR + 8] == 1 && b[CP_SCCP_HDR + 36] == 0 && b[CP_SCCP_HDR + 64] == 1);
+	CU_ASSERT_STRING_EQUAL((const char *)b + CP_SCCP_HDR + 12, "1003");
+	CU_ASSERT_STRING_EQUAL((const char *)b + CP_SCCP_HDR + 68, "77");
 	CU_ASSERT_EQUAL(cp_sccp_build_server_res(b, 11, "cm", &(struct cfg_addr){.family = 4}),
 	                CP_SCCP_HDR + 280);
 	CU_ASSERT_EQUAL(cp_sccp_build_server_res(b, 17, "cm", &(struct cfg_addr){.family = 6}),
