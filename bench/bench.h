@@ -133,6 +133,7 @@ int bench_tftp(const struct bench_opts *opts);
 int bench_http(const struct bench_opts *opts);
 int bench_boot(const struct bench_opts *opts);
 int bench_media(const struct bench_opts *opts);
+int bench_moh(const struct bench_opts *opts);
 int bench_store(const struct bench_opts *opts);
 int bench_overload(const struct bench_opts *opts);
 int bench_latency(const struct bench_opts *opts);

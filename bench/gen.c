@@ -251,7 +251,7 @@ int bench_lcore_main(void *arg)
 
 /* --- runs --- */
 
-static void hold(void)
+void bench_loop_hold(void)
 {
 	bench_mode_all(BENCH_HOLD);
 	/* The round that was under way would take packets of the batch. */
@@ -262,7 +262,7 @@ static void hold(void)
 
 static void begin(void)
 {
-	hold();
+	bench_loop_hold();
 	memcpy(L.start, dp_page_workers(L.node.page), L.workers * sizeof(L.start[0]));
 	for (unsigned int w = 0; w < L.workers; w++) {
 		L.gen[w].fed = L.gen[w].left = 0;
@@ -410,7 +410,7 @@ bool bench_loop_offer(double rate, double seconds, struct bench_offer *ret)
 	/* What is still under way is no part of the rate, but of the account. */
 	while (rte_ring_count(L.rx[0][0]) > 0 || rte_ring_count(L.tx[1][0]) > 0)
 		(void)drain(g, UINT32_MAX, NULL, NULL, 0);
-	hold();
+	bench_loop_hold();
 	(void)drain(g, UINT32_MAX, NULL, NULL, 0);
 	ok = accounted(o->drop);
 	bench_mode_all(BENCH_ROUNDS);

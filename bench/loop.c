@@ -111,7 +111,7 @@ void bench_keys_of(uint32_t session, int port, uint8_t dir, struct bench_session
 	bench_session_derive(ret, port == 0 ? L.flow.from : L.flow.to, key, salt);
 }
 
-static int message(void *msg, uint16_t type, uint16_t len)
+int bench_message(void *msg, uint16_t type, uint16_t len)
 {
 	struct dp_msg_hdr *hdr = msg;
 	uint32_t detail;
@@ -138,7 +138,7 @@ static int set_leg(uint32_t session, int port)
 	bench_remote_of(session, port, m.remote.ip);
 	m.remote.family = port == 0 ? L.flow.ip_in : L.flow.ip_out;
 	m.remote.port = BENCH_PORT;
-	return message(&m, DP_MSG_LEG_SET, sizeof(m));
+	return bench_message(&m, DP_MSG_LEG_SET, sizeof(m));
 }
 
 static int set_key(uint32_t session, int port, uint8_t dir)
@@ -152,11 +152,11 @@ static int set_key(uint32_t session, int port, uint8_t dir)
 	master(m.leg_id, dir, key, salt);
 	memcpy(m.key, key, dp_suite(suite)->key_len);
 	memcpy(m.salt, salt, dp_suite(suite)->salt_len);
-	return message(&m, DP_MSG_LEG_KEY, sizeof(m));
+	return bench_message(&m, DP_MSG_LEG_KEY, sizeof(m));
 }
 
 /* All commands executed, by every worker. */
-static void settle(void)
+void bench_loop_settle(void)
 {
 	for (unsigned int w = 0; w < L.workers; w++) {
 		const struct dp_page_worker *c = &dp_page_workers(L.node.page)[w];
@@ -186,7 +186,7 @@ void bench_loop_neighbours(void)
 {
 	bench_mode_all(BENCH_ROUNDS);
 	for (int turn = 0; turn < 2; turn++) {
-		settle();
+		bench_loop_settle();
 		usleep(3000);
 		for (int k = 0; k < 4; k++) {
 			const struct dp_port *port = &L.node.ports[k / 2];
@@ -200,10 +200,10 @@ void bench_loop_neighbours(void)
 			m->pkt_len = m->data_len;
 			(void)rte_ring_sp_enqueue(L.rx[k / 2][0], m);
 		}
-		settle();
+		bench_loop_settle();
 		usleep(3000);
 	}
-	settle();
+	bench_loop_settle();
 	for (int p = 0; p < 2; p++)
 		for (unsigned int w = 0; w < L.workers; w++)
 			bench_ring_free(L.tx[p][w]);
@@ -225,7 +225,7 @@ static void legs_away(void)
 		for (int p = 0; p < 2; p++) {
 			struct dp_obj m = {.id = leg_of(&L.had, s, p), .kind = DP_OBJ_LEG};
 
-			(void)message(&m, DP_MSG_LEG_DEL, sizeof(m));
+			(void)bench_message(&m, DP_MSG_LEG_DEL, sizeof(m));
 		}
 	L.had_sessions = 0;
 }
@@ -258,7 +258,7 @@ int bench_loop_flow(const struct bench_opts *opts, const struct bench_flow *flow
 	}
 	for (unsigned int w = 0; w < L.workers; w++)
 		shuffle(L.gen[w].order, L.gen[w].order_n);
-	settle();
+	bench_loop_settle();
 	bench_loop_neighbours();
 	return 0;
 }

@@ -75,6 +75,15 @@ void bench_keys_of(uint32_t session, int port, uint8_t dir, struct bench_session
 
 void bench_ring_free(struct rte_ring *r);
 
+/** A message to the object table, as from the channel; repeated while that is -EAGAIN. What it says. */
+int bench_message(void *msg, uint16_t type, uint16_t len);
+
+/** Until all commands have been executed by every worker. */
+void bench_loop_settle(void);
+
+/** No worker does anything, until the next bench_mode_all(). */
+void bench_loop_hold(void);
+
 /** The lcore function; 'arg' is the worker. */
 int bench_lcore_main(void *arg);
 

@@ -31,6 +31,7 @@ static const struct {
 	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb", false, true},
 	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls", false, true},
 	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory", true, true},
+	{"moh", bench_moh, "music on hold to so many legs of a worker; beside libsrtp2's protecting alone", true, true},
 	{"overload", bench_overload, "a worker offered twice what it can: what it delivers, every drop by cause", true, true},
 	{"latency", bench_latency, "microseconds through a worker at 70 % of its load", true, true},
 	{"scaling", bench_scaling, "N workers on N cores: the rate of each, and of all", false, true},
