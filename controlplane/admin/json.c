@@ -128,7 +128,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 {
 	static const char *const known[] = {"name", "mode", "description", "model", "region", "srtp", "protected", "suite", "lines",
 					    "profile", "srst", "protocol", "load", "user_locale", "network_locale",
-					    "digest_user", "digest_secret", "config_key", "harden", "css", "changed_us", "replace",
+					    "digest_user", "digest_secret", "config_key", "built_in_bridge", "harden", "css", "changed_us", "replace",
 					    NULL};
 	static const char *const line_known[] = {"number", "label", "partition", "css", NULL};
 	struct from f = begin(o, known, why, size);

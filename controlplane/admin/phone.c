@@ -196,6 +196,7 @@ static int attempt_cluster_set(struct pending_change *p, char *why, size_t size)
 	if (rc == 0)
 		rc = cp_change_cluster_put(c, &cl, why, size);
 	cp_cluster_free(&cl);
+	change_warns(p, CP_WARN_ALL, "");
 	return finish(p, c, rc, "cluster.set", "cluster", CP_RESET_EV_CLUSTER);
 }
 

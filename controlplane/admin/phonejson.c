@@ -46,6 +46,7 @@ static const struct member device_members[] = {
 	S("digest_user", cp_device, digest_user),
 	M("digest_secret", T_BASE64, cp_device, digest_secret, 0, NULL, NULL),
 	M("config_key", T_BASE64, cp_device, config_key, 0, NULL, NULL),
+	E("built_in_bridge", cp_device, bridge, cp_bridge_parse, cp_bridge_name),
 	M("harden", T_HARDEN, cp_device, harden, 0, NULL, NULL),
 	END,
 };
@@ -114,6 +115,7 @@ static const struct member cluster_members[] = {
 	S("url_information", cp_cluster, url[CP_URL_INFORMATION]),
 	U("resumption_s", cp_cluster, resumption_s, 604800),
 	U("monitor_s", cp_cluster, monitor_s, 86400),
+	E("built_in_bridge", cp_cluster, bridge, cp_bridge_parse, cp_bridge_name),
 	M("harden", T_HARDEN, cp_cluster, harden, 0, NULL, NULL),
 	M("changed_us", T_TIME, cp_cluster, changed_us, 0, NULL, NULL),
 	END,

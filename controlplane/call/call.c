@@ -96,6 +96,7 @@ void cp_calls_destroy(struct cp_calls *calls)
 		if (calls->slot[i] == NULL)
 			continue;
 		calls->slot[i]->p[0].shown = calls->slot[i]->p[1].shown = REMOTE_NONE; /* nobody is told any more */
+		calls->slot[i]->p[1].bridges = 0;
 		call_free(calls->slot[i]);
 	}
 	for (uint32_t i = 0; i < AGENT_HASH; i++) {
@@ -189,6 +190,7 @@ struct cp_party_security party_security(const struct cp_call *call, const struct
 		.authenticated = p->signal_auth,
 		.untrusted = p->untrusted,
 		.signal_encrypted = p->signal_enc,
+		.guest = p->guest,
 		/* SRTP agreed and running; before that a lock would be a promise */
 		.media_encrypted = p->suite != DP_SRTP_NONE && call->media_started,
 	};
@@ -196,20 +198,22 @@ struct cp_party_security party_security(const struct cp_call *call, const struct
 
 enum cp_security call_security(const struct cp_call *call)
 {
-	struct cp_party_security s[2];
-	unsigned n = 0;
+	struct cp_party_security s[BARGE_PARTIES_MAX];
+	enum cp_security cap, is;
 
-	for (unsigned i = 0; i < 2; i++)
-		if (call->p[i].kind != PARTY_NONE && call->p[i].kind != PARTY_STATIC)
-			s[n++] = party_security(call, &call->p[i]);
-	return cp_security_call(s, n, NULL);
+	is = cp_security_call(s, barge_parties(call, s, &cap), NULL);
+	return is < cap ? is : cap;
 }
 
 /* --- the end --- */
 
 void call_end(struct cp_call *call, const char *why)
 {
-	if (call->since_s != 0 && !call->is_static)
+	struct party *target = barge_target(call);
+
+	barge_drop(&call->p[0]);
+	barge_drop(&call->p[1]);
+	if (call->since_s != 0 && !call->is_static && !call->barge)
 		call->calls->completed[call_security(call)]++;
 	cfg_log(CFG_LOG_INFO, "call-end", "call=%u from=%s to=%s security=%s reason=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)), cfg_q(why));
@@ -230,6 +234,7 @@ void call_end(struct cp_call *call, const char *why)
 	if (call->session_fn != NULL)
 		call->session_fn(call->session_ctx, -ECANCELED, why, NULL);
 	call_free(call);
+	barge_changed(target);
 }
 
 void call_vanish(struct cp_call *call)
@@ -342,6 +347,7 @@ void call_media_ready(struct cp_call *call)
 		ui_callinfo(call, s);
 		ui_secure_tone(call, s);
 	}
+	barge_changed(barge_target(call));
 	direct_watch(call);
 	if (record_write(call, NULL, NULL) < 0)
 		cfg_log(CFG_LOG_WARN, "call-record-not-updated", "call=%u", call->ref);

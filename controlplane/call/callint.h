@@ -64,6 +64,8 @@ struct party {
 	uint32_t line;
 	struct party *fork_next;       /* call's list of the others that ring */
 	bool fork;                     /* it is there, and not one of the call's two */
+	uint32_t bridges;              /* a barge's stream: of the phone's call of this number; 0: it is a call's own */
+	bool guest;                    /* a barger that takes the shield from nobody (001:P1-126) */
 	uint8_t shown;                 /* enum remote_state: what the other phones of a shared line are shown */
 	bool held;                     /* the phone put the call on hold: it has no media */
 	bool resuming;                 /* its media is on the way back */
@@ -121,6 +123,8 @@ struct cp_call {
 	bool stored;        /* a record of it is in the store or on its way */
 	bool secure;        /* SRTP was agreed */
 	bool is_static;     /* operator's session */
+	bool barge;         /* p[0] is in the call that the phone of p[1] is in (bridge.c) */
+	uint8_t cap;        /* barge: enum cp_security: no better is the call that it joined */
 	bool direct;        /* media goes between the parties: no legs */
 	struct cp_media_rule rule; /* of the regions of its parties */
 	struct cp_call *joined; /* became a part of this one: gone with the next record; NULL: none */
@@ -274,6 +278,17 @@ void cfa_dialled(struct cp_call *call);
 void cfa_show(struct cp_calls *calls, struct cp_phone *phone, uint32_t line);
 void cfa_watch(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted);
 
+/* bridge.c: barge. A target is the place that a phone has in the call that is joined. */
+#define BARGE_PARTIES_MAX 6
+int barge_begin(struct party *target, struct agent *a, uint32_t line, const char **why); /* 0 also: it hears why not */
+struct party *barge_target(const struct cp_call *barge); /* NULL: it is no barge, or that call has ended */
+struct party *barge_at(const struct party *target);      /* its second place; NULL: nobody has barged in there */
+void barge_drop(const struct party *target);             /* the target leaves its call, or holds it */
+void barge_show(struct cp_call *barge);                  /* the barger is told of the call */
+void barge_changed(struct party *target);                /* somebody has barged in, or left; NULL is allowed */
+/* All who hear each other in this call or the one that it joined. How many; *ret_cap: it is no better than that. */
+unsigned barge_parties(const struct cp_call *call, struct cp_party_security s[BARGE_PARTIES_MAX], enum cp_security *ret_cap);
+
 /* transfer.c: parties of one call become those of another */
 void party_unplug(struct party *p); /* its media is stopped; leg and keys are gone */
 int party_replug(struct cp_call *call, unsigned stays); /* legs for a call whose other party is new: relayed from here on */
@@ -351,7 +366,8 @@ void ui_held(struct cp_call *call, unsigned side);
 void ui_resumed(struct cp_call *call, unsigned side);
 void ui_idle(struct cp_call *call, unsigned side);
 void ui_lamp(const struct agent *a, uint32_t line);
-void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line); /* to a phone that is not in it */
+/* To a phone that is not in it; 'guest': it is told that it is not secure itself. */
+void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line, bool guest);
 int ui_media_start(struct cp_call *call, unsigned side);
 int ui_media_receive(struct cp_call *call, unsigned side); /* the first half of it: OpenReceiveChannel */
 int ui_media_send(struct cp_call *call, unsigned side);    /* the other: StartMediaTransmission */

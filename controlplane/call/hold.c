@@ -41,6 +41,9 @@ int hold_begin(struct cp_call *call, unsigned side, const char **why)
 	*why = "the call is not connected";
 	if (call->state != CALL_CONNECTED || p->kind != PARTY_PHONE)
 		return -EPROTO;
+	*why = "who has barged in can only leave";
+	if (call->barge)
+		return -EPROTO;
 	*why = "it is on hold";
 	if (p->held)
 		return -EALREADY;
@@ -53,6 +56,7 @@ int hold_begin(struct cp_call *call, unsigned side, const char **why)
 	*why = "the other one comes back from hold";
 	if (call->direct && other->resuming)
 		return -EBUSY;
+	barge_drop(p);
 	ui_media_stop(call, side);
 	if (call->direct)
 		ui_media_stop(call, 1 - side);

@@ -95,7 +95,7 @@ struct party *agent_active(const struct agent *a)
 {
 	struct party *p = a->parties;
 
-	while (p != NULL && (p->held || party_rings(p)))
+	while (p != NULL && (p->held || p->bridges != 0 || party_rings(p)))
 		p = p->ag_next;
 	return p;
 }
@@ -123,7 +123,7 @@ unsigned agent_line_calls(const struct agent *a, uint32_t line)
 	unsigned n = 0;
 
 	for (const struct party *p = a->parties; p != NULL; p = p->ag_next)
-		n += p->line == line;
+		n += p->line == line && p->bridges == 0;
 	return n;
 }
 
@@ -230,6 +230,7 @@ void party_clear(struct cp_call *call, unsigned side)
 	p->held = p->resuming = p->reopen = p->toned = false;
 	p->music = MUSIC_NONE;
 	p->plays = 0;
-	p->consult = 0;
+	p->consult = p->bridges = 0;
+	p->guest = false;
 	agent_release(call->calls, a);
 }

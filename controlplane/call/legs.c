@@ -369,6 +369,7 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		.call_id = call->ref,
 		.state = (uint8_t)call->state,
 		.security = (uint8_t)call_security(call),
+		.cap = call->cap,
 		.started_us = (int64_t)(call->since_s != 0 ? call->since_s : time(NULL)) * 1000000,
 		.leg_cnt = 2,
 		.global_id = call->global_id,
@@ -402,6 +403,8 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->held = p->held;
 		l->waits = p->music;
 		l->untrusted = p->untrusted;
+		l->bridges = p->bridges;
+		l->guest = p->guest;
 		l->stream = (uint8_t)(p->stream + 1);
 		l->rx_suite = l->tx_suite = p->suite;
 		l->remote = p->remote;
@@ -464,6 +467,8 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 	call->state = rec->state < CALL_CONNECTING ? CALL_FAILED : CALL_CONNECTED;
 	call->adopted = call->stored = call->media_started = true;
 	call->since_s = rec->started_us / 1000000;
+	call->barge = rec->leg[1].bridges != 0;
+	call->cap = rec->cap;
 	call->global_id = rec->global_id != 0 ? rec->global_id : (uint64_t)call->since_s << 32 | ref;
 	call->setup_ms = rec->setup_ms != 0 ? rec->setup_ms : rec->started_us / 1000;
 	call->connect_ms = rec->global_id != 0 || rec->state != CALL_CONNECTED ? rec->connect_ms : rec->started_us / 1000;
@@ -508,6 +513,8 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;
 		p->signal_enc = rec->security >= CP_SEC_ENCRYPTED;
 		p->untrusted = l->untrusted != 0;
+		p->bridges = l->bridges;
+		p->guest = l->guest != 0;
 		p->best = l->best;
 		p->worst = l->worst;
 		p->cdr_leg = l->cdr_leg;
@@ -614,6 +621,9 @@ static void load_one(void *ctx, const struct cp_call_rec *rec)
 void cp_calls_load(struct cp_calls *calls)
 {
 	cp_store_each_call(calls->env.store, load_one, calls);
+	for (uint32_t i = 0; i < CALL_SLOTS; i++)
+		if (calls->slot[i] != NULL && calls->slot[i]->barge && barge_target(calls->slot[i]) == NULL)
+			call_end(calls->slot[i], "the call that it had joined has ended");
 }
 
 void cp_calls_leg_aged(struct cp_calls *calls, const struct dp_leg_aged *ev)

@@ -39,6 +39,10 @@ static void show_again(struct party *p)
 	party_learn(p);
 	if (call->state != CALL_CONNECTED)
 		return;
+	if (p->bridges != 0) {
+		p->media_on = true;
+		return;
+	}
 	if (p->held) {
 		ui_held(call, side);
 	} else {
@@ -77,7 +81,7 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 {
 	struct cp_calls *calls = ctx;
 	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
-	struct party *p, *next;
+	struct party *p;
 
 	if (a == NULL || a->phone != phone)
 		return; /* replaced by a newer registration */
@@ -86,13 +90,18 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 		agent_release(calls, a);
 		return;
 	}
-	/* No two places of a device are in one call, and the last one to go may take the agent along. */
-	for (p = a->parties; p != NULL; p = next) {
-		next = p->ag_next;
-		if (outlives(p, why))
+	/* The end of one call may be that of another, where somebody has barged in; the last place to go may take the agent along. */
+	p = a->parties;
+	while (p != NULL) {
+		if (outlives(p, why)) {
 			direct_watch(p->call);
-		else if (!party_rings(p) || !ring_leave(p))
+			p = p->ag_next;
+			continue;
+		}
+		if (!party_rings(p) || !ring_leave(p))
 			call_end(call_cause(p->call, CP_Q850_OUT_OF_ORDER), why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
+		a = agent_find(calls, cp_phone_name(phone), false);
+		p = a != NULL ? a->parties : NULL;
 	}
 }
 
@@ -104,6 +113,10 @@ static bool put_aside(struct agent *a)
 
 	if (p == NULL)
 		return true;
+	if (p->call->barge) {
+		call_end(call_by(p), "who had barged in turned to another call");
+		return true;
+	}
 	if (p->call->state == CALL_CONNECTED)
 		return hold_begin(p->call, side_of(p), &why) == 0;
 	if (p->call->state == CALL_CONNECTING)
@@ -304,6 +317,15 @@ static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uin
 	route_digits(call);
 }
 
+static void barge(struct agent *a, struct party *target, uint32_t line)
+{
+	uint32_t ref = target->ref;
+	const char *why = "another call is being set up";
+
+	if (!put_aside(a) || (target = shared_find(a, ref, &line)) == NULL || barge_begin(target, a, line, &why) < 0)
+		refuse(a->phone, line, ref, "Cannot barge", why);
+}
+
 /* A key at a call of another phone of a shared line. */
 static void remote_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t event, uint32_t callref)
 {
@@ -313,6 +335,8 @@ static void remote_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t 
 
 	if (p != NULL && event == CP_SCCP_KEY_RESUME)
 		resume_elsewhere(a, p, line);
+	else if (p != NULL && event == CP_SCCP_KEY_BARGE)
+		barge(a, p, line);
 }
 
 /* A key of a call that has ended meanwhile is not for the one that came after it. */

@@ -18,7 +18,7 @@ static uint8_t phone_can(const struct cp_store *store, const struct cp_phone *ph
 	return cp_store_devtype(store, dev != NULL ? dev->model : "", cp_phone_type(phone)).flags;
 }
 
-void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line)
+void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone, uint32_t line, bool guest)
 {
 	const char *from = side == 1 && call->p[0].calling[0] != '\0' ? call->p[0].calling : call->p[0].number;
 	struct cp_phone_callinfo info = {
@@ -36,7 +36,7 @@ void ui_callinfo_at(struct cp_call *call, unsigned side, struct cp_phone *phone,
 
 	/* 000:P0-11: a model without icons is told of none. It may be another phone of a shared line than the party's. */
 	if (((phone == party_phone(&call->p[side]) ? call->p[side].can : phone_can(call->calls->env.store, phone)) & CP_DT_ICON) != 0)
-		info.security = (uint8_t)call_security(call);
+		info.security = (uint8_t)(guest ? CP_SEC_NOT_SECURE : call_security(call));
 	forward_info(call, &info);
 	cp_phone_callinfo(phone, &info);
 }
@@ -45,10 +45,18 @@ void ui_callinfo(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side];
 	struct cp_phone *phone = party_phone(p);
+	struct party *bridge;
 
 	cdr_status(call); /* what is told is what its record says */
+	if (call->barge) {
+		barge_show(call);
+		return;
+	}
 	if (phone != NULL)
-		ui_callinfo_at(call, side, phone, p->line);
+		ui_callinfo_at(call, side, phone, p->line, false);
+	bridge = barge_at(p);
+	if (bridge != NULL)
+		barge_show(bridge->call);
 	shared_update(p);
 }
 
@@ -120,7 +128,7 @@ static void lamp(const struct agent *a, uint32_t line, const struct party *gone)
 	enum remote_state remote;
 
 	for (const struct party *p = a->parties; p != NULL; p = p->ag_next) {
-		if (p == gone || p->line != line)
+		if (p == gone || p->line != line || p->bridges != 0)
 			continue;
 		if (party_rings(p))
 			mode = CP_SCCP_LAMP_BLINK;
@@ -151,7 +159,7 @@ void ui_ringin(struct party *p)
 	cp_phone_call_state(phone, CP_SCCP_RINGIN, p->line, p->ref);
 	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGIN, p->line, p->ref);
 	cp_phone_prompt(phone, text, 0, p->line, p->ref);
-	ui_callinfo_at(call, 1, phone, p->line);
+	ui_callinfo_at(call, 1, phone, p->line, false);
 	cp_phone_lamp(phone, p->line, CP_SCCP_LAMP_BLINK);
 	if (agent_active(p->agent) != NULL) /* its user listens to something: a bell would be too much */
 		cp_phone_tone(phone, CP_SCCP_TONE_CALLWAITING, p->line, p->ref);
@@ -164,7 +172,7 @@ void ui_connected(struct cp_call *call, unsigned side)
 	struct party *p = &call->p[side];
 	struct cp_phone *phone = party_phone(p);
 
-	if (phone == NULL)
+	if (phone == NULL || p->bridges != 0) /* its phone shows the call itself */
 		return;
 	if (side == 1 && !p->ready) {
 		cp_phone_ringer(phone, CP_SCCP_RING_OFF, p->line, p->ref);
@@ -192,7 +200,7 @@ void ui_transferred(struct cp_call *call)
 	ui_callinfo(call, 1);
 	for (struct party *f = call->forks; f != NULL; f = f->fork_next)
 		if (party_phone(f) != NULL)
-			ui_callinfo_at(call, 1, party_phone(f), f->line);
+			ui_callinfo_at(call, 1, party_phone(f), f->line, false);
 }
 
 void ui_held(struct cp_call *call, unsigned side)
@@ -246,10 +254,10 @@ void ui_ringoff(struct party *p)
 	struct cp_phone *phone = party_phone(p);
 	bool busy = false;
 
-	if (phone == NULL)
+	if (phone == NULL || p->bridges != 0) /* its phone shows the call itself */
 		return;
 	for (struct party *o = p->agent->parties; o != NULL; o = o->ag_next) {
-		if (o == p || o->held)
+		if (o == p || o->held || o->bridges != 0)
 			continue;
 		if (party_rings(o))
 			rings = o;
@@ -290,7 +298,7 @@ static int media_half(struct cp_call *call, unsigned side, bool receive)
 	struct cp_phone_media m = {
 		.conference = p->ref,
 		.party = party_id(call, side),
-		.callref = p->ref,
+		.callref = p->bridges != 0 ? p->bridges : p->ref,
 		.codec = p->codec,
 		.packet_ms = p->packet_ms,
 		.dscp = cfg->dscp,
@@ -354,8 +362,8 @@ void ui_media_stop(struct cp_call *call, unsigned side)
 
 	if (phone == NULL || !p->media_on)
 		return;
-	cp_phone_crc(phone, p->ref, party_id(call, side), p->ref);
-	cp_phone_stopmt(phone, p->ref, party_id(call, side), p->ref);
+	cp_phone_crc(phone, p->ref, party_id(call, side), p->bridges != 0 ? p->bridges : p->ref);
+	cp_phone_stopmt(phone, p->ref, party_id(call, side), p->bridges != 0 ? p->bridges : p->ref);
 	cp_phone_stats(phone, p->number, p->ref);
 	p->media_on = false;
 }

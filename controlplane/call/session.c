@@ -193,7 +193,7 @@ json_t *cp_calls_show_counters(const struct cp_calls *calls)
 	uint64_t now[CP_SEC_ENCRYPTED + 1] = {0};
 
 	for (uint32_t i = 0; i < CALL_SLOTS; i++)
-		if (calls->slot[i] != NULL && calls->slot[i]->state == CALL_CONNECTED && !calls->slot[i]->is_static)
+		if (calls->slot[i] != NULL && calls->slot[i]->state == CALL_CONNECTED && !calls->slot[i]->is_static && !calls->slot[i]->barge)
 			now[call_security(calls->slot[i])]++;
 	for (int s = CP_SEC_NOT_SECURE; s <= CP_SEC_ENCRYPTED; s++) {
 		json_object_set_new(active, cp_security_name((enum cp_security)s), json_integer((json_int_t)now[s]));

@@ -11,7 +11,7 @@
 
 static enum remote_state state_of(const struct party *p)
 {
-	if (p->kind != PARTY_PHONE || p->agent == NULL || p->fork)
+	if (p->kind != PARTY_PHONE || p->agent == NULL || p->fork || p->call->barge)
 		return REMOTE_NONE;
 	if (p->call->state == CALL_CONNECTING)
 		return (enum remote_state)p->shown; /* it is being changed: soon more is known */
@@ -33,7 +33,7 @@ static void show(const struct party *p, struct agent *a, uint32_t line, enum rem
 		ui_lamp(a, line);
 	}
 	if (now != REMOTE_NONE)
-		ui_callinfo_at(p->call, party_side(p->call, p), phone, line);
+		ui_callinfo_at(p->call, party_side(p->call, p), phone, line, false);
 }
 
 static void tell(struct party *p, enum remote_state now)

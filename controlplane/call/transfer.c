@@ -58,6 +58,7 @@ static void leave(struct party *p)
 	struct cp_call *call = p->call;
 	unsigned side = side_of(p);
 
+	barge_drop(p);
 	ui_media_stop(call, side);
 	ui_idle(call, side);
 	legs_put(call, side);

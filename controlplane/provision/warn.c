@@ -5,11 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "call/barge.h"
+#include "sccp/devtype.h"
+#include "store/phonecfg.h"
+#include "store/typerec.h"
+
 #define WARNINGS_MAX 64 /* of an import of thousands */
 
 struct warns {
 	const struct cp_store *store;
 	const char *device, *profile; /* only these; NULL: all */
+	struct cp_cluster cluster;
 	json_t *list;
 };
 
@@ -51,6 +57,16 @@ static void shared_line(struct warns *w, const char *number, const char *partiti
 	say(w, json_sprintf("line %s is shared with %s, which is encrypted: so must be %s", number, encrypted, names));
 }
 
+/* 001:P1-129, 004a:CALL-10, 004c:BG-01, BG-02. */
+static void old_bridge(struct warns *w, const struct cp_device *dev)
+{
+	bool old = (cp_store_devtype(w->store, dev->model, 0).flags & CP_DT_OLD_SRTP) != 0;
+	const char *text = cp_barge_warning(old, dev->mode == CP_DEVICE_ENCRYPTED, cp_bridge_on(dev->bridge, &w->cluster));
+
+	if (text != NULL)
+		say(w, json_string(text));
+}
+
 static void one_device(void *ctx, const struct cp_device *dev)
 {
 	struct warns *w = ctx;
@@ -59,6 +75,7 @@ static void one_device(void *ctx, const struct cp_device *dev)
 		return;
 	for (unsigned i = 0; i < dev->line_cnt; i++)
 		shared_line(w, dev->lines[i].number, dev->lines[i].partition);
+	old_bridge(w, dev);
 }
 
 json_t *cp_warnings(const struct cp_store *store, enum cp_warn_of of, const char *name)
@@ -66,12 +83,14 @@ json_t *cp_warnings(const struct cp_store *store, enum cp_warn_of of, const char
 	struct warns w = {.store = store, .list = json_array()};
 	const struct cp_device *dev;
 
+	cp_store_cluster(store, &w.cluster);
 	w.device = of == CP_WARN_DEVICE ? name : NULL;
 	w.profile = of == CP_WARN_PROFILE ? name : NULL;
 	if (of == CP_WARN_DEVICE && (dev = cp_dir_device(store, name)) != NULL)
 		one_device(&w, dev);
 	else if (of == CP_WARN_PROFILE || of == CP_WARN_ALL)
 		cp_dir_each_device(store, one_device, &w);
+	cp_cluster_free(&w.cluster);
 	if (json_array_size(w.list) > 0)
 		return w.list;
 	json_decref(w.list);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Warnings: a change was made, and what it leads to should be known. Devices of a shared line of an encrypted phone that are not
- * encrypted (000:P0-10, 004b:SEC-14). In the answer's "warnings", and where a device is shown or explained.
+ * encrypted (000:P0-10, 004b:SEC-14); an encrypted 7940 or 7960 whose built-in bridge is on (001:P1-129, 004c:BG-02). In the answer's "warnings", and where a device is shown or explained.
  */
 #ifndef CP_PROVISION_WARN_H
 #define CP_PROVISION_WARN_H

@@ -76,6 +76,7 @@ static const struct cp_field cluster_fields[] = {
 	F(16, CP_F_STR, cp_cluster, url[CP_URL_INFORMATION]),
 	F(17, CP_F_UINT, cp_cluster, resumption_s),
 	F(18, CP_F_UINT, cp_cluster, monitor_s),
+	F(28, CP_F_UINT, cp_cluster, bridge),
 	CP_HARDEN_FIELDS(32, cp_cluster),
 	F(60, CP_F_UINT, cp_cluster, changed_us),
 	END,
@@ -398,4 +399,25 @@ const char *cp_capf_auth_name(unsigned v)
 int cp_capf_auth_parse(const char *name, uint8_t *ret)
 {
 	return parse_of(capf_auths, 5, name, ret);
+}
+
+const char *cp_bridge_name(unsigned bridge)
+{
+	return cp_set_name(bridge <= CP_SET_OFF ? (enum cp_set)bridge : CP_SET_DEFAULT);
+}
+
+int cp_bridge_parse(const char *name, uint8_t *ret)
+{
+	for (unsigned i = CP_SET_DEFAULT; i <= CP_SET_OFF; i++) {
+		if (strcmp(name, cp_set_name((enum cp_set)i)) == 0) {
+			*ret = (uint8_t)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+bool cp_bridge_on(uint8_t device, const struct cp_cluster *cluster)
+{
+	return device == CP_SET_DEFAULT ? cluster->bridge != CP_SET_OFF : device == CP_SET_ON;
 }

@@ -95,6 +95,7 @@ struct cp_cluster {
 	uint32_t resumption_s;  /* TLSResumptionTimer, 0: 3600 */
 	uint32_t monitor_s;     /* connectionMonitorDuration, 0: 120 */
 	struct cp_harden harden;
+	uint8_t bridge;       /* enum cp_set: built-in bridges of phones that do not say; DEFAULT: on (001:P1-129) */
 	int64_t changed_us;
 	struct cp_buf unknown;
 };
@@ -141,6 +142,10 @@ const char *cp_transport_name(unsigned transport); /* "default", "tcp", "udp", "
 int cp_transport_parse(const char *name, uint8_t *ret);
 const char *cp_capf_auth_name(unsigned auth); /* "none", "string", "null", "lsc", "mic" */
 int cp_capf_auth_parse(const char *name, uint8_t *ret);
+/** Built-in bridge of a phone: "default", "on", "off". In effect: its own setting, else the cluster's, which is on unless it says off. */
+const char *cp_bridge_name(unsigned bridge);
+int cp_bridge_parse(const char *name, uint8_t *ret);
+bool cp_bridge_on(uint8_t device, const struct cp_cluster *cluster);
 /** Names of profiles and SRST references: 1 to 63 of letters, digits and . _ - (profiles: also of a certificate's DNS name). */
 bool cp_conf_name_ok(const char *name);
 

@@ -98,6 +98,7 @@ struct cp_device { /* key: name */
 	struct cp_buf config_key;      /* 16 bytes, for phones without PKI; sealed, bound to "config-key/" and the name */
 	struct cp_harden harden;
 	char css[CP_PART_MAX];         /* calling search space of lines that have none */
+	uint8_t bridge;                /* enum cp_set: built-in bridge; DEFAULT: as the cluster has it */
 	int64_t changed_us;            /* wall clock */
 	struct cp_buf unknown;
 };
@@ -175,6 +176,8 @@ struct cp_call_leg {
 	uint8_t held;              /* 1: the phone has put the call on hold */
 	uint8_t untrusted;         /* 1: a device whose type is not trusted */
 	uint8_t waits;             /* call control's: it hears music, and which; 0: it does not wait */
+	uint32_t bridges;          /* a barge: the target's number of its call; 0: none */
+	uint8_t guest;             /* 1: a barger that takes the shield from nobody */
 	uint8_t stream;            /* 1 or 2: which of the two streams of 'callref' is the phone's; 0: the leg's place says */
 	uint8_t best, worst;       /* enum cp_security of the party while it was connected; 0: it was not */
 	uint64_t cdr_leg;          /* its number in call detail records */
@@ -184,6 +187,7 @@ struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, withou
 	uint64_t call_id;
 	uint8_t state;    /* call control's */
 	uint8_t security; /* enum cp_security */
+	uint8_t cap;      /* a barge: no better is the call that it joined */
 	char mgcp_call_id[33];
 	int64_t started_us;
 	uint64_t global_id;  /* what its call detail record needs (cdrrec.h); 0: from before there were any */

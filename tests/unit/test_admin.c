@@ -577,6 +577,24 @@ static void test_shared_line(void)
 	end();
 }
 
+/* 001:P1-129, 004a:CALL-10, 004c:BG-01, 004c:BG-02: when the phone is saved, and when the setting of the cluster is. */
+static void test_old_bridge(void)
+{
+	static const char warn[] = "7960 and 7940, those encrypted devices cannot accept a barge request";
+
+	begin();
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000001\",\"model\":\"7970\"}}"), warn));
+	HAS(ask("{\"cmd\":\"device.add\",\"args\":{\"name\":\"SEP000000000002\",\"model\":\"7960\"}}"), warn);
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"device.set\",\"args\":{\"name\":\"SEP000000000002\",\"built_in_bridge\":\"off\"}}"), warn));
+	HAS(ask("{\"cmd\":\"device.show\",\"args\":{\"name\":\"SEP000000000002\"}}"), "\"built_in_bridge\":\"off\"");
+	HAS(ask("{\"cmd\":\"device.set\",\"args\":{\"name\":\"SEP000000000002\",\"built_in_bridge\":\"default\"}}"), warn);
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"cluster.set\",\"args\":{\"built_in_bridge\":\"off\"}}"), warn));
+	HAS(ask("{\"cmd\":\"cluster.set\",\"args\":{\"built_in_bridge\":\"on\"}}"), warn);
+	HAS(ask("{\"cmd\":\"cluster.set\",\"args\":{\"built_in_bridge\":\"maybe\"}}"), "\"ok\":false");
+	CU_ASSERT_PTR_NULL(strstr(ask("{\"cmd\":\"device.set\",\"args\":{\"name\":\"SEP000000000002\",\"mode\":\"authenticated\"}}"), warn));
+	end();
+}
+
 static void test_import(void)
 {
 	const char *a;
@@ -794,6 +812,7 @@ static CU_TestInfo tests[] = {
 	{"changes of one thing side by side", test_changes_side_by_side},
 	{"a shared line, and who must be encrypted", test_shared_line},
 	{"regions and device types", test_regions},
+	{"encryption and the built-in bridge of old phones", test_old_bridge},
 	{"import: all or nothing, errors by item", test_import},
 	{"a large import", test_large_import},
 	{"answers that grow with the store", test_large_answers},

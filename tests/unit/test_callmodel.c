@@ -90,6 +90,34 @@ static enum cp_security best(const struct party *p)
 	return kind[i] == 0 ? CP_SEC_ENCRYPTED : CP_SEC_AUTHENTICATED;
 }
 
+static unsigned barges;
+
+/*
+ * With who has barged in: an encrypted phone leaves nothing but encrypted calls what they are, one that only signs takes the lock, and
+ * one that does neither too, though not the shield.
+ */
+static enum cp_security with_barge(const struct cp_call *c, enum cp_security allowed)
+{
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		const struct cp_call *b = w.calls->slot[i];
+		enum cp_security in;
+
+		if (b == NULL || !b->barge || b->state != CALL_CONNECTED || c->barge || b->p[1].agent == NULL)
+			continue;
+		for (unsigned s = 0; s < 2; s++) {
+			if (c->p[s].agent != b->p[1].agent || c->p[s].ref != b->p[1].bridges)
+				continue;
+			barges++;
+			in = best(&b->p[0]);
+			if (in == CP_SEC_ENCRYPTED && allowed < CP_SEC_ENCRYPTED)
+				allowed = CP_SEC_NOT_SECURE;
+			else if (in < CP_SEC_ENCRYPTED && allowed == CP_SEC_ENCRYPTED)
+				allowed = CP_SEC_AUTHENTICATED;
+		}
+	}
+	return allowed;
+}
+
 static unsigned broken;
 #define HOLDS(cond)                                                                  \
 	do {                                                                         \
@@ -186,6 +214,7 @@ static void look_at_calls(void)
 				HOLDS(p->agent != NULL && agent_party(p->agent, p->ref) == p);
 			HOLDS(p->kind != PARTY_GATEWAY || p->in_index);
 		}
+		allowed = with_barge(c, allowed);
 		HOLDS(c->forks == NULL || c->state == CALL_ALERTING);
 		for (const struct party *f = c->forks; f != NULL; f = f->fork_next) {
 			forks++;
@@ -224,7 +253,7 @@ static void look_at_calls(void)
 
 			for (const struct party *p = a->parties; p != NULL; p = p->ag_next) {
 				HOLDS(p->agent == a);
-				active += !p->held && !party_rings(p);
+				active += !p->held && p->bridges == 0 && !party_rings(p);
 			}
 			HOLDS(active <= 1);
 		}
@@ -284,6 +313,24 @@ static void dial_some(struct cp_phone *p)
 	cp_calls_phone_ops.enbloc(w.calls, p, number, 1);
 }
 
+/* Somebody of a line presses Barge at a call of another phone of it. */
+static void barge_some(void)
+{
+	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+		struct cp_call *c = w.calls->slot[i];
+
+		for (unsigned s = 0; c != NULL && s < 2; s++) {
+			int k = c->p[s].shown == REMOTE_IN_USE ? index_of(c->p[s].name) : -1;
+			unsigned who = k >= 30 ? (unsigned)k / 4 * 4 + ((unsigned)k + 1 + rnd(3)) % 4 : PHONES;
+
+			if (who < PHONES && registered[who]) {
+				cp_calls_phone_ops.softkey(w.calls, &ph[who], CP_SCCP_KEY_BARGE, 1, c->p[s].ref);
+				return;
+			}
+		}
+	}
+}
+
 static void gateway_event(void)
 {
 	for (unsigned e = 0; e < AGENT_HASH; e++) {
@@ -326,7 +373,7 @@ static unsigned somebody(void)
 static void one_step(void)
 {
 	static const uint32_t keys[] = {CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_TRANSFER, CP_SCCP_KEY_TRANSFER,
-					CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_ANSWER,
+					CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_BARGE, CP_SCCP_KEY_BARGE, CP_SCCP_KEY_ANSWER,
 					CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, 99};
 	unsigned i = somebody(), what = rnd(100);
 	struct cp_phone *p = &ph[i];
@@ -345,6 +392,9 @@ static void one_step(void)
 		cp_calls_phone_ops.digit(w.calls, p, "0123456789*#"[rnd(12)], 1, some_ref(p));
 	} else if (what < 55) {
 		cp_calls_phone_ops.softkey(w.calls, p, rnd(60) == 0 ? CP_SCCP_KEY_NEWCALL : keys[rnd(sizeof(keys) / sizeof(keys[0]))], 1, some_ref(p));
+	} else if (what < 60) {
+		for (unsigned n = 0; n < 4; n++)
+			barge_some();
 	} else if (what < 90) {
 		ack_some(p);
 	} else if (what < 93) {
@@ -450,7 +500,8 @@ static void test_random(void)
 		w.todo_cnt = w.todo_done = 0;
 	}
 	printf("%u rang beside others, %u keys were pressed for somebody else's call\n", forks, elsewhere);
-	CU_ASSERT_TRUE(forks > steps / 100 && elsewhere > steps / 100);
+	printf("%u looks at a call with somebody barged in\n", barges);
+	CU_ASSERT_TRUE(forks > steps / 100 && elsewhere > steps / 100 && barges > 0);
 	printf("%llu calls, %llu of them connected, %u keys, %u of them twice\n", (unsigned long long)w.calls->total,
 	       (unsigned long long)(w.calls->completed[1] + w.calls->completed[2] + w.calls->completed[3]), seen_cnt, twice);
 	CU_ASSERT_TRUE(w.calls->total > steps / 150);
