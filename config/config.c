@@ -331,7 +331,7 @@ static void do_media(struct cfg_ctx *c, struct cfg *cfg, const struct raw_media 
 }
 
 /* "1000-1999": digits, as many on both sides. */
-static void do_auto_numbers(struct cfg_ctx *c, struct cfg_sccp *s, const char *text)
+static void do_range(struct cfg_ctx *c, const char *key, const char *text, unsigned most, struct cfg_range *ret)
 {
 	size_t n = strspn(text, "0123456789");
 	const char *last = text + n + 1;
@@ -339,16 +339,26 @@ static void do_auto_numbers(struct cfg_ctx *c, struct cfg_sccp *s, const char *t
 	if (c->rc != 0)
 		return;
 	if (n < 1 || n > 15 || text[n] != '-' || strspn(last, "0123456789") != n || last[n] != '\0') {
-		cfg_bad(c, "sccp.auto_numbers", "%s is not FIRST-LAST, both of 1 to 15 digits, as many", cfg_q(text));
+		cfg_bad(c, key, "%s is not FIRST-LAST, both of 1 to 15 digits, as many", cfg_q(text));
 		return;
 	}
-	s->auto_first = strtoull(text, NULL, 10);
-	s->auto_last = strtoull(last, NULL, 10);
-	s->auto_digits = (uint8_t)n;
-	if (s->auto_last < s->auto_first || s->auto_last - s->auto_first >= 1000000)
-		cfg_bad(c, "sccp.auto_numbers", "%s is not 1 to 1000000 numbers", cfg_q(text));
-	if (s->auto_last == 0)
-		cfg_bad(c, "sccp.auto_numbers", "%s has no number above 0", cfg_q(text));
+	ret->first = strtoull(text, NULL, 10);
+	ret->last = strtoull(last, NULL, 10);
+	ret->digits = (uint8_t)n;
+	if (ret->last < ret->first || ret->last - ret->first >= most)
+		cfg_bad(c, key, "%s is not 1 to %u numbers", cfg_q(text), most);
+	if (ret->last == 0)
+		cfg_bad(c, key, "%s has no number above 0", cfg_q(text));
+}
+
+static void do_auto_numbers(struct cfg_ctx *c, struct cfg_sccp *s, const char *text)
+{
+	struct cfg_range r = {0};
+
+	do_range(c, "sccp.auto_numbers", text, 1000000, &r);
+	s->auto_first = r.first;
+	s->auto_last = r.last;
+	s->auto_digits = r.digits;
 }
 
 static void do_sccp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_sccp *r)
@@ -516,6 +526,13 @@ static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r
 		cfg_bad(c, "mgcp.local", "%s is no address of dataplane.ports", cfg->mgcp.local);
 }
 
+/* What a phone can dial; NULL: none. */
+static void do_number(struct cfg_ctx *c, const char *key, const char *text)
+{
+	if (c->rc == 0 && text != NULL && (text[0] == '\0' || strlen(text) > 16 || text[strspn(text, "0123456789*#")] != '\0'))
+		cfg_bad(c, key, "%s is not 1 to 16 of 0-9 * #", cfg_q(text));
+}
+
 static void do_calls(struct cfg_ctx *c, struct cfg *cfg, const struct raw_calls *r)
 {
 	NUM(calls, max_per_line, 4, 1, 200);
@@ -528,6 +545,28 @@ static void do_calls(struct cfg_ctx *c, struct cfg *cfg, const struct raw_calls 
 	WORD(calls, secure_tone, CFG_TONE_LOCAL, tones);
 	if (c->rc == 0 && cfg->calls.busy_trigger > cfg->calls.max_per_line)
 		cfg_bad(c, "calls.busy_trigger", "%u is more than calls.max_per_line", cfg->calls.busy_trigger);
+	if (r->park != NULL)
+		do_range(c, "calls.park", r->park, 1000, &cfg->calls.park);
+	NUM(calls, park_reversion_s, 60, 5, 3600);
+	cfg->calls.pickup_other = cfg_texts(c, r->pickup_other, r->pickup_other_count);
+	cfg->calls.pickup_other_count = cfg->calls.pickup_other != NULL ? r->pickup_other_count : 0;
+	for (unsigned i = 0; i < cfg->calls.pickup_other_count; i++) {
+		const char *text = cfg->calls.pickup_other[i];
+		char path[40];
+
+		snprintf(path, sizeof(path), "calls.pickup_other[%u]", i);
+		if (c->rc == 0 && (text[strspn(text, "0123456789*#+ ")] != '\0' || strchr(text, ' ') == NULL || text[0] == ' ' ||
+				   strstr(text, "  ") != NULL || text[strlen(text) - 1] == ' '))
+			cfg_bad(c, path, "%s is not two or more numbers with a space between", cfg_q(text));
+	}
+	TEXT(calls, voicemail, NULL);
+	TEXT(calls, mwi_on, NULL);
+	TEXT(calls, mwi_off, NULL);
+	do_number(c, "calls.voicemail", cfg->calls.voicemail);
+	do_number(c, "calls.mwi_on", cfg->calls.mwi_on);
+	do_number(c, "calls.mwi_off", cfg->calls.mwi_off);
+	if (c->rc == 0 && (cfg->calls.mwi_on == NULL) != (cfg->calls.mwi_off == NULL))
+		cfg_bad(c, "calls.mwi_on", "goes with calls.mwi_off");
 }
 
 static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capture *r)
@@ -802,8 +841,12 @@ void cfg_free(struct cfg *cfg)
 	free(cfg->signer.keys);
 	free(cfg->signer.cluster_name);
 	cfg_free_texts(cfg->signer.server_names, cfg->signer.server_names_count);
+	cfg_free_texts(cfg->calls.pickup_other, cfg->calls.pickup_other_count);
 	cfg_free_texts(cfg->signer.trust, cfg->signer.trust_count);
 	free(cfg->mgcp.local);
+	free(cfg->calls.voicemail);
+	free(cfg->calls.mwi_on);
+	free(cfg->calls.mwi_off);
 	free(cfg->capture.directory);
 	cfg_free_moh(cfg);
 	cfg_free_provision(cfg);

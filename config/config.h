@@ -281,6 +281,11 @@ struct cfg_mgcp {
 };
 
 enum cfg_tone { CFG_TONE_OFF, CFG_TONE_LOCAL, CFG_TONE_REMOTE, CFG_TONE_BOTH };
+/* "8000-8099": numbers of a fixed length. */
+struct cfg_range {
+	uint64_t first, last;
+	uint8_t digits;          /* of each, leading zeros included, 1 to 15; 0: there are none */
+};
 
 struct cfg_calls {
 	uint16_t max_per_line;   /* 4: calls on one line of a phone */
@@ -291,6 +296,12 @@ struct cfg_calls {
 	uint16_t interdigit_s;   /* 4: T302, after a digit when more could follow */
 	uint16_t no_answer_s;    /* 12: ringing until a line's no-answer number is called, unless the line says */
 	uint16_t forward_hops;   /* 12: forwards of one call */
+	struct cfg_range park;   /* numbers that calls are parked at, at most 1000 */
+	uint16_t park_reversion_s; /* 60: then the phone that parked it rings */
+	char *voicemail;         /* pilot's number; NULL: none. So are the others */
+	char **pickup_other;     /* "7000 7001 7002": a pickup group, and those that its phones may take from, too, in that order */
+	unsigned pickup_other_count;
+	char *mwi_on, *mwi_off;  /* what voice-mail ports dial, with a line's number behind it */
 };
 
 struct cfg {

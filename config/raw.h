@@ -98,6 +98,9 @@ struct raw_calls {
 	char *cdr_max, *cdr_days;
 	char *interdigit_s, *no_answer_s, *forward_hops;
 	char *secure_tone;
+	char **pickup_other;
+	unsigned pickup_other_count;
+	char *park, *park_reversion_s, *voicemail, *mwi_on, *mwi_off;
 };
 
 struct raw_mgcp {

@@ -152,6 +152,12 @@ static const cyaml_schema_field_t calls_fields[] = {
 	TEXT(raw_calls, no_answer_s),
 	TEXT(raw_calls, forward_hops),
 	TEXT(raw_calls, secure_tone),
+	TEXT(raw_calls, park),
+	LIST(raw_calls, pickup_other, &text_entry, 1000),
+	TEXT(raw_calls, park_reversion_s),
+	TEXT(raw_calls, voicemail),
+	TEXT(raw_calls, mwi_on),
+	TEXT(raw_calls, mwi_off),
 	CYAML_FIELD_END,
 };
 

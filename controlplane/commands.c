@@ -58,6 +58,47 @@ static void dial_explain(void *ctx, struct cp_admin_req *req, const json_t *args
 		cp_admin_reply(req, cp_dial_explain_json(cp_calls_plan(app->calls), dev, (unsigned)line, digits));
 }
 
+static void show_mwi(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_calls_show_mwi(app->calls));
+}
+
+static void mwi_set(void *ctx, int rc)
+{
+	if (rc < 0)
+		cp_admin_fail_rc(ctx, rc, "the store cannot write: nothing was changed");
+	else
+		cp_admin_reply(ctx, NULL);
+}
+
+static void line_mwi(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	static const char *const known[] = {"number", "state", NULL};
+	const char *number = NULL, *state = NULL;
+	struct cp_app *app = ctx;
+	json_t *o;
+	char *audit;
+	int rc;
+
+	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "number", true, &number) < 0 ||
+	    cp_admin_arg_str(req, args, "state", true, &state) < 0)
+		return;
+	if (strcmp(state, "on") != 0 && strcmp(state, "off") != 0) {
+		cp_admin_fail(req, "invalid", "the state is on or off");
+		return;
+	}
+	o = json_pack("{s:s, s:s, s:s, s:s}", "event", "line.mwi", "by", cp_admin_who(req), "number", number, "state", state);
+	audit = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
+	rc = cp_calls_mwi(app->calls, number, strcmp(state, "on") == 0, audit, mwi_set, req);
+	json_decref(o);
+	free(audit);
+	if (rc < 0)
+		cp_admin_fail_rc(req, rc, "%s", rc == -ENOENT ? "no line has this number" : rc == -EINVAL ? "this is no number" : strerror(-rc));
+}
+
 static void show_legs(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"call", "leg", "region", "bad", "from", "max", NULL};
@@ -504,6 +545,8 @@ int cp_app_commands(struct cp_app *app)
 		{"region.explain", region_explain},
 		{"dial.explain", dial_explain},
 		{"show.legs", show_legs},
+		{"show.mwi", show_mwi},
+		{"line.mwi", line_mwi},
 		{"show.sas", show_sas},
 		{"show.gateways", show_gateways},
 		{"show.registrations", show_registrations},

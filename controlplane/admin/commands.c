@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "alarm.h"
+#include "cdr.h"
 #include "internal.h"
 #include "log.h"
 #include "loopwatch.h"
@@ -516,6 +517,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		rc = cmds_vm(c, admin);
 	if (rc == 0)
 		rc = cmds_dial(c, admin);
+	if (rc == 0)
+		rc = cmds_cdr(c, admin);
 	admin->stop = stop;
 	admin->fini = fini; /* also of what is half made: destroy takes it apart */
 	admin->fini_ctx = c;

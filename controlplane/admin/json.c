@@ -130,7 +130,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 					    "profile", "srst", "protocol", "load", "user_locale", "network_locale",
 					    "digest_user", "digest_secret", "config_key", "built_in_bridge", "harden", "css", "changed_us", "replace",
 					    NULL};
-	static const char *const line_known[] = {"number", "label", "partition", "css", NULL};
+	static const char *const line_known[] = {"number", "label", "partition", "css", "pickup", NULL};
 	struct from f = begin(o, known, why, size);
 	char mode[32] = "encrypted", suite[64] = "";
 	json_t *list, *v;
@@ -169,6 +169,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 			text(&lf, "label", false, l->label, sizeof(l->label));
 			text(&lf, "partition", false, l->partition, sizeof(l->partition));
 			text(&lf, "css", false, l->css, sizeof(l->css));
+			text(&lf, "pickup", false, l->pickup, sizeof(l->pickup));
 			f.rc = f.rc < 0 ? f.rc : lf.rc;
 		}
 		if (f.rc < 0)
@@ -180,7 +181,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 
 int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, char *why, size_t size)
 {
-	static const char *const known[] = {"number", "device", "label", "partition", "css", NULL};
+	static const char *const known[] = {"number", "device", "label", "partition", "css", "pickup", NULL};
 	struct from f = begin(o, known, why, size);
 	const json_t *dev = json_object_get(o, "device");
 
@@ -191,10 +192,11 @@ int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, 
 	text(&f, "label", false, ret->label, sizeof(ret->label));
 	text(&f, "partition", false, ret->partition, sizeof(ret->partition));
 	text(&f, "css", false, ret->css, sizeof(ret->css));
+	text(&f, "pickup", false, ret->pickup, sizeof(ret->pickup));
 	if (!json_is_string(dev))
 		no(&f, "device is missing or not a string");
-	else if (!cp_device_name_ok(json_string_value(dev)))
-		no(&f, "device %s is not SEP and 12 upper-case hex digits", cfg_q(json_string_value(dev)));
+	else if (!cp_device_name_ok(json_string_value(dev)) && !cp_vm_port_name_ok(json_string_value(dev)))
+		no(&f, "device %s is neither SEP and 12 upper-case hex digits nor a voice-mail port", cfg_q(json_string_value(dev)));
 	else
 		*ret_device = json_string_value(dev);
 	return f.rc;
@@ -299,8 +301,8 @@ json_t *device_to_json(const struct cp_device *dev)
 	json_t *lines = json_array(), *o;
 
 	for (unsigned i = 0; i < dev->line_cnt; i++)
-		json_array_append_new(lines, json_pack("{s:s,s:s,s:s,s:s}", "number", dev->lines[i].number, "label", dev->lines[i].label,
-						       "partition", dev->lines[i].partition, "css", dev->lines[i].css));
+		json_array_append_new(lines, json_pack("{s:s,s:s,s:s,s:s,s:s}", "number", dev->lines[i].number, "label", dev->lines[i].label,
+						       "partition", dev->lines[i].partition, "css", dev->lines[i].css, "pickup", dev->lines[i].pickup));
 	o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:s*,s:o,s:I}", "name", dev->name, "mode",
 			 cp_device_mode_name(dev->mode), "description", dev->description, "model", dev->model, "region",
 			 dev->region, "srtp", (int)dev->srtp, "protected", (int)dev->secure_tone, "suite",

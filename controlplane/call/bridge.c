@@ -85,6 +85,9 @@ static int allowed(const struct party *target, const struct agent *a, uint32_t l
 	*why = "it is not connected";
 	if (target->shown != REMOTE_IN_USE || call->state != CALL_CONNECTED || target->held || phone == NULL)
 		return -EPROTO;
+	*why = "it is parked";
+	if (call->park[0] != '\0')
+		return -EPROTO;
 	*why = "it is just being changed";
 	if (call_busy(call))
 		return -EBUSY;
@@ -194,7 +197,7 @@ unsigned barge_parties(const struct cp_call *call, struct cp_party_security s[BA
 	for (unsigned i = 0; i < 2; i++) {
 		const struct party *p = &call->p[i], *b = barge_at(p);
 
-		if (p->kind == PARTY_NONE || p->kind == PARTY_STATIC)
+		if (p->kind != PARTY_PHONE && p->kind != PARTY_GATEWAY)
 			continue;
 		s[n++] = party_security(call, p);
 		for (unsigned k = 0; b != NULL && k < 2; k++) {

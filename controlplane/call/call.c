@@ -40,6 +40,8 @@ struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
 			c->suite_cnt++;
 	c->tick = event_new(env->base, -1, EV_PERSIST, on_tick, c);
 	c->cdrs = cdrs_create(c);
+	if (vm_create(c) < 0)
+		cfg_log(CFG_LOG_ERR, "no-watch", "family=mwi");
 	c->ports = cp_ports_create(&env->cfg->media);
 	c->plan = cp_plan_create(env->store);
 	if (cp_store_watch(env->store, CP_CF_DIAL, cfa_watch, c) < 0) {
@@ -288,11 +290,14 @@ void call_answered(struct cp_call *call)
 {
 	struct party *p = &call->p[0];
 
+	park_answered(call);
 	if (call->secure && p->kind == PARTY_PHONE && party_phone(p) == NULL) {
 		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone lost");
 		return;
 	}
-	if (p->kind == PARTY_PHONE)
+	if (party_up(p)) /* it waited, and goes on under the keys that it has */
+		p->reopen = false;
+	else if (p->kind == PARTY_PHONE)
 		p->suite = !call->secure   ? DP_SRTP_NONE :
 			   call->direct && party_phone(&call->p[1]) != NULL ?
 				     policy_common_suite(&call->rule, party_phone(p), party_phone(&call->p[1])) :
@@ -359,6 +364,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (park_expired(call))
+		return;
 	switch (call->state) {
 	case CALL_DIALING:
 		if (call->digit_cnt > 0)

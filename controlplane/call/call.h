@@ -106,6 +106,14 @@ bool cp_calls_busy(const struct cp_calls *calls, const char *device);
 int cp_calls_explain(struct cp_calls *calls, const char *first, const char *second, json_t **ret, const char **why);
 
 json_t *cp_calls_show(struct cp_calls *calls);
+
+/**
+ * A message waits for this line, or no more: written, then shown at its phones. 'audit' (may be NULL) goes along. 'fn' once it is synced; -EINVAL,
+ * -ENOENT (no such line; only for 'on'), or as cp_store_submit().
+ */
+int cp_calls_mwi(struct cp_calls *calls, const char *number, bool on, const char *audit, void (*fn)(void *ctx, int rc), void *ctx);
+/** Lines with a message waiting: a new array of {number}. */
+json_t *cp_calls_show_mwi(const struct cp_calls *calls);
 /**
  * Calls since the start, and how many are connected now and ended after they had been, by their security status (004c:TR-06): a new
  * object. What a transfer joined counts as one.

@@ -38,7 +38,7 @@ enum call_state {
 /* Why a party waits, which says what it hears: the source of the phone that holds it, or of a network that is busy with it. */
 enum music_kind { MUSIC_NONE, MUSIC_USER, MUSIC_NETWORK };
 
-enum party_kind { PARTY_NONE, PARTY_PHONE, PARTY_GATEWAY, PARTY_STATIC };
+enum party_kind { PARTY_NONE, PARTY_PHONE, PARTY_GATEWAY, PARTY_STATIC, PARTY_PARK /* nobody: a park number */ };
 
 /* A device that registered once; lives on without its phone while a call needs it. */
 struct agent {
@@ -47,6 +47,8 @@ struct agent {
 	char name[32];
 	struct cp_phone *phone;  /* NULL: not registered now */
 	struct party *parties;   /* its places in calls, newest first; NULL: idle */
+	struct agent *port_next; /* voice-mail ports that are registered, in order */
+	bool is_port;            /* it is among them */
 };
 
 struct party {
@@ -140,6 +142,10 @@ struct cp_call {
 	uint8_t released;   /* 1 + side that ended it; 0: the system */
 	uint8_t best, worst; /* enum cp_security, as shown while it was connected */
 	bool billed;        /* has its last record */
+	bool group_pickup;  /* what is dialled is the number of a pickup group */
+	char park[DIGITS_MAX + 1]; /* the number that it is parked at, also while it rings where it was parked from; "": it is not */
+	char park_device[32];
+	uint32_t park_line;
 	struct cdr_due *due; /* records that go with the next change of the store's */
 	char digits[DIGITS_MAX + 1];
 	unsigned digit_cnt;
@@ -180,6 +186,7 @@ struct cp_calls {
 	unsigned suite_cnt;
 	struct cdrs *cdrs;
 	uint16_t music_bad; /* bit n: the dataplane could not load source n */
+	struct agent *ports_vm;
 	struct event *tick;
 };
 
@@ -238,6 +245,39 @@ void route_digits(struct cp_call *call);
 struct cp_dialled;
 /* cp_dial() of what the call's caller dials. */
 bool route_look(const struct cp_call *call, const char *digits, bool no_prefix, struct cp_dialled *ret);
+void route_device(struct cp_call *call, const char *device, const char *number); /* to this line of this device, whatever was dialled */
+
+/* Numbers that are nobody's (special.c): no, such a number begins so, it is one. */
+enum special { SPECIAL_NO, SPECIAL_BEGINS, SPECIAL_WHOLE };
+enum special special_number(const struct cp_call *call, const char *digits);
+bool special_route(struct cp_call *call); /* it was one that only dialling leads to (not the pilot); the call may have ended */
+
+/* park.c */
+int park(struct party *p, const char **why); /* who talks to 'p' waits at a park number */
+enum special park_number(const struct cp_calls *calls, const char *digits);
+void park_retrieve(struct cp_call *dial); /* its digits are a park number; it becomes a part of what is parked there, or fails */
+bool park_expired(struct cp_call *call); /* its timer; false: not one of ours */
+bool park_unring(struct party *p);       /* it rang where it was parked from, and cannot any more; false: it did not */
+void park_answered(struct cp_call *call);
+void park_loaded(struct cp_call *call);  /* from the store */
+void park_watch(struct cp_call *call);   /* its timer was another's */
+
+/* How a phone joins who waits in a call (park.c). may_join: NONE, or why not; agree: with legs; 'side' is who joins. */
+enum cp_q850 party_may_join(const struct party *waits, struct agent *a, struct route_terms *ret);
+int party_agree(struct cp_call *call, unsigned side, const struct route_terms *terms);
+
+/* pickup.c: the phone is off hook for it, in a call that lives on only if nothing can be picked up */
+void pickup_key(struct cp_call *dial, uint32_t event);
+void pickup_route(struct cp_call *dial); /* its digits are a group's number */
+
+/* voicemail.c */
+int vm_create(struct cp_calls *calls);
+void vm_registered(struct agent *a);
+void vm_gone(struct agent *a);
+enum special vm_number(const struct cp_call *call, const char *digits);
+bool vm_pilot(const struct cp_calls *calls, const char *digits);
+bool vm_route(struct cp_call *call, const char *digits); /* to a port, if these are the pilot's */
+bool vm_lamp(struct cp_call *call); /* a port has dialled for a lamp; false: its digits are something else */
 
 /*
  * ring.c: a call that rings at several phones, as that to a shared line does. p[1] is one of them, the others are in 'forks'. To ring:
@@ -294,6 +334,7 @@ void party_unplug(struct party *p); /* its media is stopped; leg and keys are go
 int party_replug(struct cp_call *call, unsigned stays); /* legs for a call whose other party is new: relayed from here on */
 int party_terms(const struct party *stays, const struct party *moves, struct route_terms *ret, const char **why); /* of a call of these two */
 void party_meet(struct cp_call *call, unsigned moves, const struct route_terms *terms); /* that side is new: what stays is opened anew if it must */
+void party_leave(struct party *p);  /* the phone has no more to do with its call */
 bool call_busy(const struct cp_call *call); /* answers are outstanding: its parties must stay where they are */
 int transfer_begin(struct party *p, const char **why);  /* the other party waits, its phone dials */
 int transfer_finish(struct party *p, const char **why); /* 'p': the phone's place in the call that it dialled meanwhile */

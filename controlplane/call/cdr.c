@@ -5,6 +5,7 @@
  * never as both. What the store refuses is kept and tried again when it writes; so many of them at most.
  */
 #include <errno.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct cdrs {
 	unsigned under_way;
 	bool closed;                          /* destroyed, but for what is under way */
 	int64_t last_us;
+	uint32_t last_leg;
 	uint64_t written, refused, lost;
 };
 
@@ -57,6 +59,8 @@ struct cdrs *cdrs_create(struct cp_calls *calls)
 	if (c != NULL) {
 		c->calls = calls;
 		c->waiting_last = &c->waiting;
+		if (RAND_bytes((uint8_t *)&c->last_leg, sizeof(c->last_leg)) != 1)
+			c->last_leg = 0;
 	}
 	return c;
 }
@@ -123,7 +127,7 @@ void cdr_status(struct cp_call *call)
 		struct party *p = &call->p[s];
 		struct cp_party_security ps = party_security(call, p);
 
-		if (p->kind != PARTY_NONE)
+		if (p->kind != PARTY_NONE && p->kind != PARTY_PARK)
 			widen(&p->best, &p->worst, cp_security_party(&ps));
 	}
 }
@@ -183,11 +187,11 @@ static void count_media(const struct cp_call *call, struct party *p, struct cp_c
 	memcpy(p->counted, now, sizeof(now));
 }
 
-/* A party's number: from the call that it came with, which no other call has, and its place there. */
+/* A party's number: the time of the call that it came with, and one of many. */
 static uint64_t leg_number(const struct cp_call *call, struct party *p)
 {
 	if (p->cdr_leg == 0)
-		p->cdr_leg = call->global_id << 1 | p->stream;
+		p->cdr_leg = (call->global_id & ~(uint64_t)UINT32_MAX) | ++call->calls->cdrs->last_leg;
 	return p->cdr_leg;
 }
 
@@ -195,12 +199,14 @@ static void fill_party(const struct cp_call *call, struct party *p, struct cp_cd
 {
 	struct cp_party_security ps = party_security(call, p);
 
-	if (p->kind != PARTY_PHONE && p->kind != PARTY_GATEWAY)
+	if (p->kind == PARTY_NONE || p->kind == PARTY_STATIC)
 		return;
-	ret->kind = p->kind == PARTY_PHONE ? 1 : 2;
+	snprintf(ret->number, sizeof(ret->number), "%s", p->number);
+	ret->kind = p->kind == PARTY_PHONE ? 1 : p->kind == PARTY_GATEWAY ? 2 : 3;
+	if (p->kind == PARTY_PARK)
+		return;
 	snprintf(ret->device, sizeof(ret->device), "%s", p->name);
 	snprintf(ret->endpoint, sizeof(ret->endpoint), "%s", p->endpoint);
-	snprintf(ret->number, sizeof(ret->number), "%s", p->number);
 	ret->line = p->line;
 	ret->leg = leg_number(call, p);
 	ret->media = p->remote;

@@ -165,6 +165,7 @@ void cfa_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t line, stru
 	if (call == NULL || call->digit_cnt > 0)
 		return;
 	call->sets_cfa = true;
+	call->group_pickup = false;
 	call->billed = true; /* a setting is no call */
 	cp_phone_prompt(phone, "Forward all calls to", 0, line, call->ref);
 }
@@ -177,7 +178,7 @@ void cfa_dialled(struct cp_call *call)
 
 	call_timer(call, 0);
 	route_look(call, call->digits, false, &to);
-	if (to.kind == CP_DIAL_NONE || to.kind == CP_DIAL_BLOCK || to.kind == CP_DIAL_LOOP ||
+	if ((to.kind == CP_DIAL_NONE && !vm_pilot(call->calls, call->digits)) || to.kind == CP_DIAL_BLOCK || to.kind == CP_DIAL_LOOP ||
 	    (to.kind == CP_DIAL_LINE && strcmp(to.number, p->number) == 0)) {
 		call->sets_cfa = false;
 		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Not a number to forward to");

@@ -67,7 +67,8 @@ void direct_watch(struct cp_call *call)
 	uint32_t idle_s = call->calls->env.cfg->media.idle_s;
 	bool there = false;
 
-	if (call->state != CALL_CONNECTED || idle_s == 0 || (!call->direct && !call->p[0].held && !call->p[1].held) ||
+	park_watch(call);
+	if (call->state != CALL_CONNECTED || idle_s == 0 || call->park[0] != '\0' || (!call->direct && !call->p[0].held && !call->p[1].held) ||
 	    call->p[0].resuming || call->p[1].resuming)
 		return;
 	for (unsigned s = 0; s < 2; s++)

@@ -232,5 +232,7 @@ void party_clear(struct cp_call *call, unsigned side)
 	p->plays = 0;
 	p->consult = p->bridges = 0;
 	p->guest = false;
+	p->cdr_leg = 0;
+	p->best = p->worst = 0;
 	agent_release(call->calls, a);
 }

@@ -237,7 +237,7 @@ static void on_reasserted(void *ctx, int rc)
 
 int legs_assert(struct cp_call *call, unsigned side, bool with_keys)
 {
-	return send_leg(call, side, with_keys, on_reasserted);
+	return call->p[side].leg_id == NO_LEG ? 0 : send_leg(call, side, with_keys, on_reasserted); /* a park number has none */
 }
 
 static void session_answer(struct cp_call *call)
@@ -416,6 +416,7 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->best = p->best;
 		l->worst = p->worst;
 		l->cdr_leg = p->cdr_leg;
+		l->parked = p->kind == PARTY_PARK;
 	}
 	*ret = rec;
 }
@@ -445,6 +446,8 @@ void record_end(struct cp_call *call)
 
 static enum party_kind kind_of(const struct cp_call_leg *l)
 {
+	if (l->parked != 0)
+		return PARTY_PARK;
 	if (l->sa_gw_id != UINT32_MAX || l->endpoint[0] != '\0')
 		return PARTY_GATEWAY;
 	return l->party[0] != '\0' ? PARTY_PHONE : PARTY_STATIC;
@@ -534,6 +537,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 				agent_enter(a, p);
 		}
 	}
+	park_loaded(call);
 	return call;
 }
 
@@ -614,7 +618,7 @@ static void load_one(void *ctx, const struct cp_call_rec *rec)
 	/* Its parties were not all told: nobody would ever hear anything in it. */
 	if (!call->is_static && rec->state != CALL_CONNECTED)
 		call_end(call_cause(call, CP_Q850_TEMPORARY), "interrupted while it was set up");
-	else
+	else if (call->park[0] == '\0')
 		direct_watch(call);
 }
 

@@ -65,6 +65,7 @@ static void on_registered(void *ctx, struct cp_phone *phone)
 	if (a == NULL)
 		return;
 	a->phone = phone;
+	vm_registered(a);
 	for (struct party *p = a->parties; p != NULL; p = p->ag_next)
 		show_again(p);
 	shared_registered(a);
@@ -85,6 +86,7 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 
 	if (a == NULL || a->phone != phone)
 		return; /* replaced by a newer registration */
+	vm_gone(a);
 	a->phone = NULL;
 	if (a->parties == NULL) {
 		agent_release(calls, a);
@@ -98,7 +100,7 @@ static void on_gone(void *ctx, struct cp_phone *phone, enum cp_phone_gone why)
 			p = p->ag_next;
 			continue;
 		}
-		if (!party_rings(p) || !ring_leave(p))
+		if (!park_unring(p) && (!party_rings(p) || !ring_leave(p)))
 			call_end(call_cause(p->call, CP_Q850_OUT_OF_ORDER), why == CP_GONE_UNREGISTERED ? "phone unregistered" : "phone lost");
 		a = agent_find(calls, cp_phone_name(phone), false);
 		p = a != NULL ? a->parties : NULL;
@@ -195,6 +197,16 @@ static void hold(struct party *p)
 		refuse(phone, line, ref, "Cannot hold now", why);
 }
 
+static void put_away(struct party *p)
+{
+	struct cp_phone *phone = p->agent->phone;
+	uint32_t line = p->line, ref = p->ref;
+	const char *why;
+
+	if (park(p, &why) < 0)
+		refuse(phone, line, ref, "Cannot park now", why);
+}
+
 static void transfer(struct party *p)
 {
 	struct cp_phone *phone = p->agent->phone;
@@ -268,13 +280,14 @@ static void take_digit(struct cp_call *call, char digit)
 	struct party *p = &call->p[0];
 	struct cp_phone *phone = party_phone(p);
 	struct cp_dialled to;
+	enum special special;
 	bool found;
 
 	if (call->digit_cnt == 0 && phone != NULL) {
 		cp_phone_stop_tone(phone, p->line, call->ref);
 		cp_phone_softkeys(phone, CP_SCCP_KEYS_DIGITS, p->line, call->ref);
 	}
-	if (digit == '#' && pound_ends(call)) {
+	if (digit == '#' && call->digit_cnt > 0 && (call->group_pickup || pound_ends(call))) {
 		route_digits(call);
 		return;
 	}
@@ -284,7 +297,12 @@ static void take_digit(struct cp_call *call, char digit)
 	}
 	call->digits[call->digit_cnt++] = digit;
 	found = route_look(call, call->digits, false, &to);
-	if (!found && !to.longer)
+	special = special_number(call, call->digits);
+	found |= special == SPECIAL_WHOLE;
+	to.longer |= special == SPECIAL_BEGINS;
+	if (call->group_pickup) /* the groups are not listed anywhere: it ends with #, or in time */
+		call_timer(call, call->calls->env.cfg->calls.interdigit_s * 1000u);
+	else if (!found && !to.longer)
 		call_fail(call, CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Unknown number");
 	else if (found && !to.longer)
 		route_digits(call);
@@ -308,6 +326,7 @@ static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uin
 
 	if (call == NULL)
 		return;
+	call->group_pickup = false;
 	if (strlen(number) > DIGITS_MAX) {
 		call_fail(call_cause(call, CP_Q850_BAD_NUMBER), CP_SCCP_INVALID_NUMBER, CP_SCCP_TONE_REORDER, "Number too long");
 		return;
@@ -339,6 +358,27 @@ static void remote_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t 
 		barge(a, p, line);
 }
 
+static void pickup(struct cp_calls *calls, struct cp_phone *phone, uint32_t event, uint32_t line)
+{
+	const struct agent *a = agent_find(calls, cp_phone_name(phone), false);
+	struct party *p = a != NULL ? agent_active(a) : NULL;
+	struct cp_call *dial = p != NULL && p->call->state == CALL_DIALING ? p->call : call_dial(calls, phone, line);
+
+	if (dial != NULL)
+		pickup_key(dial, event);
+}
+
+/* The Messages key calls the pilot, if there is one. */
+static void messages(struct cp_calls *calls, struct cp_phone *phone, uint32_t line)
+{
+	const char *pilot = calls->env.cfg->calls.voicemail;
+
+	if (pilot != NULL)
+		on_enbloc(calls, phone, pilot, line);
+	else
+		cp_phone_prompt(phone, "No voice mail", 10, line, 0);
+}
+
 /* A key of a call that has ended meanwhile is not for the one that came after it. */
 static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line, uint32_t callref)
 {
@@ -347,6 +387,14 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 	if (event == CP_SCCP_KEY_CFWDALL) {
 		if (p == NULL || p->call->state == CALL_DIALING)
 			cfa_key(ctx, phone, line, p != NULL ? p->call : NULL);
+		return;
+	}
+	if (event == CP_SCCP_KEY_MESSAGES) {
+		messages(ctx, phone, line);
+		return;
+	}
+	if (event == CP_SCCP_KEY_PICKUP || event == CP_SCCP_KEY_GPICKUP || event == CP_SCCP_KEY_OPICKUP) {
+		pickup(ctx, phone, event, line);
 		return;
 	}
 	if (p == NULL && event != CP_SCCP_KEY_NEWCALL) {
@@ -362,7 +410,7 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		answer(p);
 		break;
 	case CP_SCCP_KEY_ENDCALL:
-		if (!party_rings(p) || !ring_leave(p))
+		if (!party_rings(p) || (!ring_leave(p) && !park_unring(p)))
 			call_end(call_by(p), "phone ended the call");
 		break;
 	case CP_SCCP_KEY_HOLD:
@@ -373,6 +421,9 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		break;
 	case CP_SCCP_KEY_RESUME:
 		resume(p);
+		break;
+	case CP_SCCP_KEY_PARK:
+		put_away(p);
 		break;
 	default:
 		cfg_log(CFG_LOG_DEBUG, "softkey-ignored", "device=%s event=%u", cp_phone_name(phone), event);

@@ -225,6 +225,17 @@ static void route_block(struct cp_call *call, const struct cp_pattern *rec)
 		call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, text);
 }
 
+void route_device(struct cp_call *call, const char *device, const char *number)
+{
+	enum route_no no = ring_add(call, device, number);
+
+	call->line_number[0] = call->list_pattern[0] = '\0';
+	if (no == ROUTE_OK)
+		no = ring_begin(call);
+	if (call->state != CALL_ALERTING)
+		route_refuse(call, no);
+}
+
 void route_line(struct cp_call *call, const struct cp_dialled *to)
 {
 	memcpy(call->line_number, to->number, sizeof(call->line_number));
@@ -278,6 +289,8 @@ void route_to(struct cp_call *call, const char *digits, const char *css)
 	struct cp_dial_from from = {.css = css != NULL ? css : cp_dial_css(dev, call->p[0].line), .number = call->p[0].number};
 	struct cp_dialled to;
 
+	if (vm_route(call, digits))
+		return;
 	cp_dial(call->calls->plan, &from, digits, &to);
 	snprintf(call->p[0].calling, sizeof(call->p[0].calling), "%s", to.calling);
 	if (to.kind != CP_DIAL_LINE)
@@ -312,5 +325,8 @@ void route_digits(struct cp_call *call)
 		call_fail(call_cause(call, CP_Q850_TEMPORARY), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
 		return;
 	}
-	route_to(call, call->digits, NULL);
+	if (call->group_pickup)
+		pickup_route(call);
+	else if (!special_route(call))
+		route_to(call, call->digits, NULL);
 }

@@ -175,7 +175,7 @@ int cp_calls_hangup(struct cp_calls *calls, uint32_t callref)
 
 static const char *kind_name(enum party_kind k)
 {
-	static const char *const names[] = {"none", "phone", "gateway", "static"};
+	static const char *const names[] = {"none", "phone", "gateway", "static", "park"};
 
 	return names[k];
 }

@@ -53,7 +53,7 @@ void party_unplug(struct party *p)
 }
 
 /* The phone that transfers has no more to do with this call. */
-static void leave(struct party *p)
+void party_leave(struct party *p)
 {
 	struct cp_call *call = p->call;
 	unsigned side = side_of(p);
@@ -162,8 +162,8 @@ static int join(struct party *held, struct party *talks, const char **why)
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", talks->number);
 	party_unplug(moves);
-	leave(talks);
-	leave(held);
+	party_leave(talks);
+	party_leave(held);
 	party_move(call, at, other, from);
 	cdr_restart(call, CP_CDR_TRANSFER, by);
 	party_meet(call, at, &terms);
@@ -200,8 +200,8 @@ static int hand_over(struct party *held, struct party *dials, const char **why)
 	forward_recall(call, dials);
 	(void)music_set(other, from, MUSIC_NONE);
 	party_unplug(moves);
-	leave(held);
-	leave(dials);
+	party_leave(held);
+	party_leave(dials);
 	party_move(call, 0, other, from);
 	cdr_restart(call, CP_CDR_TRANSFER, by);
 	moves = &call->p[0];
@@ -246,6 +246,9 @@ int transfer_finish(struct party *p, const char **why)
 	*why = "a call is just being set up";
 	if (call_busy(p->call) || call_busy(held->call))
 		return -EBUSY;
+	*why = "one of them is parked";
+	if (p->call->park[0] != '\0' || held->call->park[0] != '\0')
+		return -EPROTO;
 	*why = "both others are the same phone";
 	if (p->call->state == CALL_ALERTING && held->call->p[1 - side_of(held)].agent != NULL)
 		ring_without(p->call, held->call->p[1 - side_of(held)].agent); /* at the others of a shared line it may ring on */

@@ -42,7 +42,7 @@ struct ctl_pos {
 
 enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE,
 		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV, CTL_WAVE,
-		   CTL_APP_ISSUE, CTL_CAPF_REQUESTS, CTL_CAPF_CERTS };
+		   CTL_APP_ISSUE, CTL_CAPF_REQUESTS, CTL_CAPF_CERTS, CTL_CDR_LIST, CTL_CDR_EXPORT };
 
 struct ctl_cmd {
 	const char *words; /* "device add" */
@@ -122,8 +122,15 @@ int ctl_cert_write(const json_t *result, bool der, const char *path, char *why, 
 int ctl_capf_requests(ctl_ask_fn ask, void *ctx, const char *to, json_t *args, json_t **ret, char *why, size_t size);
 int ctl_capf_certs(ctl_ask_fn ask, void *ctx, const char *from, json_t **ret, char *why, size_t size);
 
-/** A result that is an array of objects, as CSV (RFC 4180) with a header; cells that a spreadsheet would compute are quoted. */
-void ctl_render_csv(FILE *out, const json_t *result);
+/**
+ * Call detail records (cdr.c): every page that 'args' choose, printed as it comes; the first 'most' of them (0: all). 0; else *ret is the answer
+ * that refused, or NULL.
+ */
+enum ctl_cdr_form { CTL_CDR_TABLE, CTL_CDR_LINES, CTL_CDR_CSV };
+int ctl_cdr(ctl_ask_fn ask, void *ctx, json_t *args, enum ctl_cdr_form form, json_int_t most, FILE *out, json_t **ret);
+
+/** A result that is an array of objects, as CSV (RFC 4180), with a header if 'head'; cells that a spreadsheet would compute are quoted. */
+void ctl_render_csv(FILE *out, const json_t *result, bool head);
 
 /** Print a result for people: arrays of objects as tables, objects as "name: value". */
 void ctl_render(FILE *out, const json_t *result);

@@ -633,6 +633,35 @@ static int export_phones(struct ctl_request *r, const char *socket_path)
 	return rc < 0 ? refused(rc, ret, why) : CTL_OK;
 }
 
+static int cdr(struct ctl_request *r, const char *socket_path)
+{
+	bool list = r->cmd->special == CTL_CDR_LIST;
+	const json_t *max = json_object_get(r->args, "_max");
+	json_int_t most = list ? 100 : 0;
+	enum ctl_cdr_form form = json_out || (!list && r->local[0] != NULL) ? CTL_CDR_LINES : list ? CTL_CDR_TABLE : CTL_CDR_CSV;
+	const char *file = list ? NULL : r->local[1];
+	FILE *out = file == NULL ? stdout : fopen(file, "we");
+	char *path = strdup(socket_path), why[4400] = "";
+	json_t *ret = NULL;
+	int rc;
+
+	if (max != NULL)
+		most = json_integer_value(max);
+	json_object_del(r->args, "_max");
+	if (out == NULL) {
+		snprintf(why, sizeof(why), "%s: %s", file, strerror(errno));
+		free(path);
+		return fail(CTL_USAGE, "failed", why, NULL);
+	}
+	rc = ctl_cdr(ask_at, path, r->args, form, most, out, &ret);
+	free(path);
+	if (fflush(out) != 0 || (out != stdout && fclose(out) != 0)) {
+		snprintf(why, sizeof(why), "%s: %s", file != NULL ? file : "standard output", strerror(errno));
+		rc = -EIO;
+	}
+	return rc < 0 ? refused(rc, ret, why) : CTL_OK;
+}
+
 static int capf_ca(struct ctl_request *r, const char *socket_path)
 {
 	bool out = r->cmd->special == CTL_CAPF_REQUESTS;
@@ -711,7 +740,7 @@ static int run(struct ctl_request *r, const char *socket_path)
 	} else if (r->cmd->special == CTL_BACKUP && take_bundle(result, r->local[0], why, sizeof(why)) < 0) {
 		status = fail(CTL_REFUSED, "failed", why, NULL);
 	} else if (r->cmd->special == CTL_CSV && r->local[0] != NULL) {
-		ctl_render_csv(stdout, result);
+		ctl_render_csv(stdout, result, true);
 	} else if (json_out) {
 		char *text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
 
@@ -837,6 +866,11 @@ int main(int argc, char **argv)
 	} else if (default_socket(config, path, sizeof(path), why, sizeof(why)) < 0) {
 		json_decref(r.args);
 		return fail(CTL_USAGE, "configuration", why, NULL);
+	}
+	if (r.cmd->special == CTL_CDR_LIST || r.cmd->special == CTL_CDR_EXPORT) {
+		rc = cdr(&r, path);
+		json_decref(r.args);
+		return rc;
 	}
 	if (r.cmd->special == CTL_CAPF_REQUESTS || r.cmd->special == CTL_CAPF_CERTS) {
 		rc = capf_ca(&r, path);

@@ -196,16 +196,16 @@ static void csv_cell(FILE *out, const char *text)
 		fputc('"', out);
 }
 
-void ctl_render_csv(FILE *out, const json_t *list)
+void ctl_render_csv(FILE *out, const json_t *list, bool with_head)
 {
 	const json_t *head = json_array_get(list, 0);
 	const char *key;
 	json_t *row, *v;
 	size_t i, n = 0;
 
-	json_object_foreach((json_t *)(uintptr_t)head, key, v)
+	json_object_foreach((json_t *)(uintptr_t)(with_head ? head : NULL), key, v)
 		fprintf(out, "%s%s", n++ > 0 ? "," : "", key);
-	if (head != NULL)
+	if (head != NULL && with_head)
 		fputs("\r\n", out);
 	json_array_foreach(list, i, row) {
 		n = 0;

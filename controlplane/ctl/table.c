@@ -43,6 +43,7 @@ static const struct ctl_opt line_opts[] = {
 	{"--label", "TEXT", CTL_STR, "label", NULL, false, "shown beside the button instead of the number"},
 	{"--partition", "NAME", CTL_STR, "partition", NULL, false, "partition that the number is in (default: the one that all see)"},
 	{"--css", "NAME", CTL_STR, "css", NULL, false, "calling search space of what it dials (default: the device's)"},
+	{"--pickup", "GROUP", CTL_STR, "pickup", NULL, false, "number of its pickup group: others of it may answer what rings here"},
 	SHARED_OPT,
 	END,
 };
@@ -175,6 +176,22 @@ static const struct ctl_opt audit_opts[] = {
 
 static const struct ctl_opt doctor_opts[] = {
 	{"--root", "DIR", CTL_LOCAL, NULL, NULL, false, "read DIR/sys, DIR/proc and DIR/dev: the tree of another machine"},
+	END,
+};
+#define CDR_OPTS                                                                                                              \
+	{"--from", "TIME", CTL_STR, "from", NULL, false, "ended then or later: 2026-11-22, or 2026-11-22T10:20:30, UTC"},     \
+	{"--to", "TIME", CTL_STR, "to", NULL, false, "ended then or before"},                                                 \
+	{"--device", "NAME", CTL_STR, "device", NULL, false, "calling or called: a phone or a gateway"},                      \
+	{"--number", "NUMBER", CTL_STR, "number", NULL, false, "calling, called, dialled or redirecting"}
+static const struct ctl_opt cdr_list_opts[] = {
+	CDR_OPTS,
+	{"--max", "N", CTL_INT, "_max", NULL, false, "so many, the oldest first (default: 100; 0: all)"},
+	END,
+};
+static const struct ctl_opt cdr_export_opts[] = {
+	CDR_OPTS,
+	{"--json", NULL, CTL_LOCAL, NULL, NULL, false, "one JSON object a line (default: CSV with a header)"},
+	{"--output", "FILE", CTL_LOCAL, NULL, NULL, false, "into this file (default: standard output)"},
 	END,
 };
 static const struct ctl_opt legs_opts[] = {
@@ -536,6 +553,10 @@ const struct ctl_cmd ctl_commands[] = {
 	{"show lines", "show.lines", NO_POS, NULL, CTL_PLAIN, "numbers and who owns them"},
 	{"show registrations", "show.registrations", NO_POS, NULL, CTL_PLAIN, "phones that are registered now"},
 	{"show calls", "show.calls", NO_POS, NULL, CTL_PLAIN, "running calls and sessions"},
+	{"mwi", "line.mwi", {{"LINE", CTL_STR, "number", false}, {"on|off", CTL_STR, "state", false}}, NULL, CTL_PLAIN, "the message lamp of a line"},
+	{"show mwi", "show.mwi", NO_POS, NULL, CTL_PLAIN, "lines with a message waiting"},
+	{"cdr list", "cdr.list", NO_POS, cdr_list_opts, CTL_CDR_LIST, "calls that have ended, the most telling columns"},
+	{"cdr export", "cdr.list", NO_POS, cdr_export_opts, CTL_CDR_EXPORT, "the same with all columns, for other programs"},
 	{"show legs", "show.legs", NO_POS, legs_opts, CTL_LEGS, "media legs: packets, loss, jitter, quality, keys"},
 	{"show captures", "show.captures", NO_POS, NULL, CTL_PLAIN, "packet captures that run, and the last that ended"},
 	{"show sas", "show.sas", NO_POS, NULL, CTL_PLAIN, "IPsec security associations"},

@@ -13,13 +13,16 @@
  */
 static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER,
                                    CP_SCCP_KEY_HOLD,    CP_SCCP_KEY_RESUME,  CP_SCCP_KEY_TRANSFER,
-                                   CP_SCCP_KEY_BARGE,   CP_SCCP_KEY_CFWDALL};
-enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_BARGE, K_CFWDALL };
+                                   CP_SCCP_KEY_BARGE,   CP_SCCP_KEY_CFWDALL, CP_SCCP_KEY_PARK,
+                                   CP_SCCP_KEY_PICKUP,  CP_SCCP_KEY_GPICKUP, CP_SCCP_KEY_OPICKUP};
+enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_BARGE, K_CFWDALL, K_PARK, K_PICKUP, K_GPICKUP, K_OPICKUP };
 
-static const uint8_t softkey_sets[][4] = {
-	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL, K_CFWDALL},  [CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER},
+static const uint8_t softkey_sets[][8] = {
+	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL, K_CFWDALL, K_PICKUP, K_GPICKUP, K_OPICKUP},
+	[CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER, K_PARK},
 	[CP_SCCP_KEYS_HOLD] = {K_RESUME, K_NEWCALL, K_TRANSFER},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
-	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL, K_CFWDALL}, [CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
+	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL, K_CFWDALL, K_PICKUP, K_GPICKUP, K_OPICKUP},
+	[CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
 	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},  [CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
 	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER}, [CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_NEWCALL},
 };
@@ -99,8 +102,8 @@ size_t cp_sccp_build_softkey_template(uint8_t *buf, unsigned ver)
 	cp_w_u32(&w, sizeof(softkeys));
 	cp_w_u32(&w, sizeof(softkeys));
 	for (size_t i = 0; i < sizeof(softkeys); i++) {
-		if (softkeys[i] == CP_SCCP_KEY_BARGE) {
-			cp_w_fixed(&w, "Barge", 16);
+		if (softkeys[i] == CP_SCCP_KEY_BARGE || softkeys[i] == CP_SCCP_KEY_OPICKUP) {
+			cp_w_fixed(&w, softkeys[i] == CP_SCCP_KEY_BARGE ? "Barge" : "OPickUp", 16);
 		} else {
 			cp_w_u8(&w, 0x80);
 			cp_w_u8(&w, softkeys[i]);

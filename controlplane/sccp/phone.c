@@ -8,7 +8,8 @@
 #include "dp_msg.h"
 #include "session.h"
 
-#define STIMULUS_LINE 9
+#define STIMULUS_LINE      9
+#define STIMULUS_VOICEMAIL 15
 
 const char *cp_phone_name(const struct cp_phone *p)
 {
@@ -156,6 +157,11 @@ int cp_phone_ringer(struct cp_phone *p, enum cp_sccp_ringer mode, uint32_t line,
 int cp_phone_lamp(struct cp_phone *p, uint32_t line, enum cp_sccp_lamp mode)
 {
 	return SEND_WORDS(p, CP_SCCP_SET_LAMP, STIMULUS_LINE, line, mode);
+}
+
+int cp_phone_mwi(struct cp_phone *p, uint32_t line, bool on)
+{
+	return SEND_WORDS(p, CP_SCCP_SET_LAMP, STIMULUS_VOICEMAIL, line, on ? CP_SCCP_LAMP_ON : CP_SCCP_LAMP_OFF);
 }
 
 int cp_phone_speaker(struct cp_phone *p, bool on)

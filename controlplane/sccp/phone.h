@@ -107,8 +107,13 @@ enum cp_sccp_softkey {
 	CP_SCCP_KEY_ENDCALL = 9,
 	CP_SCCP_KEY_RESUME = 10,
 	CP_SCCP_KEY_ANSWER = 11,
+	CP_SCCP_KEY_PARK = 14,
+	CP_SCCP_KEY_PICKUP = 17,
+	CP_SCCP_KEY_GPICKUP = 18,
 	CP_SCCP_KEY_BARGE = 21,
 	CP_SCCP_KEY_CBARGE = 33,
+	CP_SCCP_KEY_OPICKUP = 81, /* ours: its label is text, not one of the phone's own */
+	CP_SCCP_KEY_MESSAGES = 0x1000f, /* the Messages button: no soft key's number */
 };
 
 enum cp_sccp_codec {
@@ -242,6 +247,8 @@ int cp_phone_stop_tone(struct cp_phone *phone, uint32_t line, uint32_t callref);
 int cp_phone_ringer(struct cp_phone *phone, enum cp_sccp_ringer mode, uint32_t line,
                     uint32_t callref);
 int cp_phone_lamp(struct cp_phone *phone, uint32_t line, enum cp_sccp_lamp mode);
+/** The message lamp of a line. */
+int cp_phone_mwi(struct cp_phone *phone, uint32_t line, bool on);
 int cp_phone_speaker(struct cp_phone *phone, bool on);
 int cp_phone_softkeys(struct cp_phone *phone, enum cp_sccp_keyset set, uint32_t line,
                       uint32_t callref);

@@ -10,6 +10,7 @@
 #include "phonealarm.h"
 
 #define STIMULUS_LINE         9
+#define STIMULUS_VOICEMAIL    15
 #define SAID_MAX              80 /* bytes kept of an alarm's text */
 
 struct cp_phone *cp_session_open(struct cp_sccp *sccp, const struct cp_sccp_link *link, void *io,
@@ -171,6 +172,8 @@ static void on_stimulus(struct cp_phone *p, const struct cp_sccp_frame *f)
 		cp_session_malformed(p, f);
 	else if (st.stimulus == STIMULUS_LINE) /* a line's button takes that line off hook */
 		o->call->offhook(o->call_ctx, p, st.instance, st.callref);
+	else if (st.stimulus == STIMULUS_VOICEMAIL)
+		o->call->softkey(o->call_ctx, p, CP_SCCP_KEY_MESSAGES, 0, 0);
 }
 
 static void on_media(struct cp_phone *p, const struct cp_sccp_frame *f)

@@ -36,7 +36,7 @@ enum cp_q850 {
 enum cp_cdr_origin { CP_CDR_DIALLED, CP_CDR_TRANSFER, CP_CDR_PICKUP, CP_CDR_PARK, CP_CDR_SHARED, CP_CDR_BARGE, CP_CDR_ORIGINS };
 
 struct cp_cdr_party {
-	uint8_t kind;              /* 0 nobody, 1 phone, 2 gateway */
+	uint8_t kind;              /* 0 nobody, 1 phone, 2 gateway, 3 a park number: it was waiting there */
 	char device[CP_NAME_MAX];  /* or the gateway */
 	char endpoint[CP_NAME_MAX];
 	char number[CP_NUMBER_MAX];

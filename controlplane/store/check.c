@@ -212,6 +212,8 @@ int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 		if (dev->lines[i].css[0] != '\0' && !cp_part_name_ok(dev->lines[i].css))
 			return bad(why, size, "%s: calling search space %s of line %u is not letters, digits and . _ -", dev->name,
 				   cfg_q(dev->lines[i].css), i + 1);
+		if (dev->lines[i].pickup[0] != '\0' && !cp_number_ok(dev->lines[i].pickup))
+			return bad(why, size, "%s: pickup group of line %u is no number", dev->name, i + 1);
 		if (!cp_text_ok(dev->lines[i].label))
 			return bad(why, size, "%s: label of line %u is not printable", dev->name, i + 1);
 		for (unsigned j = 0; j < i; j++)

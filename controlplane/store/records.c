@@ -14,6 +14,7 @@ static const struct cp_field line_fields[] = {
 	F(2, CP_F_STR, cp_line, label),
 	F(3, CP_F_STR, cp_line, partition),
 	F(4, CP_F_STR, cp_line, css),
+	F(20, CP_F_STR, cp_line, pickup),
 	END,
 };
 static const struct cp_list line_list = {sizeof(struct cp_line), CP_DEVICE_LINES_MAX,
@@ -119,6 +120,7 @@ static const struct cp_field leg_fields[] = {
 	F(42, CP_F_UINT, cp_call_leg, cdr_leg),
 	F(30, CP_F_UINT, cp_call_leg, packet_ms),
 	F(31, CP_F_UINT, cp_call_leg, audio_pt),
+	F(43, CP_F_UINT, cp_call_leg, parked),
 	END,
 };
 static const struct cp_list leg_list = {sizeof(struct cp_call_leg), 2, offsetof(struct cp_call_rec, leg_cnt), true,

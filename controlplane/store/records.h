@@ -75,6 +75,7 @@ struct cp_line {
 	char label[CP_TEXT_MAX]; /* empty: the number is shown */
 	char partition[CP_PART_MAX]; /* that its number is in; empty: the one that all see */
 	char css[CP_PART_MAX];       /* calling search space of what it dials; empty: the device's */
+	char pickup[CP_NUMBER_MAX]; /* its pickup group's number; empty: none */
 };
 
 struct cp_device { /* key: name */
@@ -181,6 +182,7 @@ struct cp_call_leg {
 	uint8_t stream;            /* 1 or 2: which of the two streams of 'callref' is the phone's; 0: the leg's place says */
 	uint8_t best, worst;       /* enum cp_security of the party while it was connected; 0: it was not */
 	uint64_t cdr_leg;          /* its number in call detail records */
+	uint8_t parked;            /* 1: nobody; 'number' is a park number, to which line 'line' of device 'party' put the other one */
 };
 
 struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, without keys */

@@ -3,7 +3,7 @@
 # Voice-mail ports: records by server, whose mode new ports take; registration of ports whose certificates a stranger's root (openssl)
 # signed that lies in CallManager-trust: secure ones by TLS, others in clear, and none where the two ends' modes differ.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
-# Rows: 001:P1-022, P1-042, P1-043; 004a:PKI-08, PKI-09, SVC-05; 004b:PKI-06, R-34, R-35, VM-02, VM-04, VM-08 to VM-11.
+# Rows: 001:P1-022, P1-042, P1-043; 004a:PKI-08, PKI-09, SVC-05; 004b:PKI-06, R-34, R-35, VM-01, VM-02, VM-04, VM-08 to VM-11.
 # May run beside another.
 set -u
 SC_NAME=voicemail

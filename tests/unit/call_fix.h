@@ -34,6 +34,8 @@ struct cp_phone {
 	enum cp_sccp_tone tone;
 	unsigned security, orc, smt, crc, stopmt, ringing, states;
 	uint32_t callref;
+	bool mwi;
+	char prompt[64];
 	struct cp_phone_media orc_m, smt_m;
 	unsigned forward_stats;
 	char forward_all[33], called_first[33], calling[33];
@@ -157,9 +159,10 @@ int cp_phone_ringer(struct cp_phone *p, enum cp_sccp_ringer m, uint32_t l, uint3
 	return 0;
 }
 int cp_phone_lamp(struct cp_phone *p, uint32_t l, enum cp_sccp_lamp m) { (void)p; (void)l; (void)m; return 0; }
+int cp_phone_mwi(struct cp_phone *p, uint32_t l, bool on) { (void)l; TOLD(p); p->mwi = on; return 0; }
 int cp_phone_speaker(struct cp_phone *p, bool on) { (void)p; (void)on; return 0; }
 int cp_phone_softkeys(struct cp_phone *p, enum cp_sccp_keyset s, uint32_t l, uint32_t r) { (void)p; (void)s; (void)l; (void)r; return 0; }
-int cp_phone_prompt(struct cp_phone *p, const char *t, uint32_t s, uint32_t l, uint32_t r) { (void)p; (void)t; (void)s; (void)l; (void)r; return 0; }
+int cp_phone_prompt(struct cp_phone *p, const char *t, uint32_t s, uint32_t l, uint32_t r) { (void)s; (void)l; (void)r; TOLD(p); snprintf(p->prompt, sizeof(p->prompt), "%s", t); return 0; }
 int cp_phone_clear_prompt(struct cp_phone *p, uint32_t l, uint32_t r) { (void)p; (void)l; (void)r; return 0; }
 int cp_phone_dialed(struct cp_phone *p, const char *n, uint32_t l, uint32_t r) { (void)p; (void)n; (void)l; (void)r; return 0; }
 int cp_phone_planes(struct cp_phone *p, uint32_t l) { (void)p; (void)l; return 0; }

@@ -82,8 +82,8 @@ static enum cp_security best(const struct party *p)
 {
 	int i;
 
-	if (p->kind == PARTY_GATEWAY)
-		return CP_SEC_ENCRYPTED; /* its SA is live, and it can SRTP */
+	if (p->kind == PARTY_GATEWAY || p->kind == PARTY_PARK)
+		return CP_SEC_ENCRYPTED; /* nobody; its SA is live, and it can SRTP */
 	i = index_of(p->name);
 	if (i < 0 || kind[i] >= 2)
 		return CP_SEC_NOT_SECURE;
@@ -228,7 +228,7 @@ static void look_at_calls(void)
 		}
 		HOLDS(c->p[0].agent == NULL || c->p[0].agent != c->p[1].agent);
 		/* whoever has media has it in one codec: nothing is transcoded */
-		if (c->state == CALL_CONNECTED && c->p[0].kind != PARTY_NONE && c->p[1].kind != PARTY_NONE) {
+		if (c->state == CALL_CONNECTED && c->p[0].kind != PARTY_NONE && c->p[1].kind != PARTY_NONE && c->park[0] == '\0') {
 			HOLDS(cp_codec_of_sccp(c->p[0].codec) != CP_CODEC_NONE);
 			HOLDS(cp_codec_of_sccp(c->p[0].codec) == cp_codec_of_sccp(c->p[1].codec));
 			HOLDS(c->p[0].packet_ms == c->p[1].packet_ms);
@@ -304,7 +304,9 @@ static void dial_some(struct cp_phone *p)
 	if (a != NULL && agent_active(a) != NULL && agent_active(a)->call->state != CALL_CONNECTED && rnd(8) != 0)
 		return; /* it would end what is being set up: now and then */
 
-	if (rnd(12) == 0)
+	if (rnd(6) == 0)
+		snprintf(number, sizeof(number), "80%02u", rnd(8));
+	else if (rnd(12) == 0)
 		snprintf(number, sizeof(number), "%s", rnd(2) == 0 ? "77" : "9123");
 	else if (rnd(30) == 0)
 		snprintf(number, sizeof(number), "5");
@@ -374,7 +376,7 @@ static void one_step(void)
 {
 	static const uint32_t keys[] = {CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_TRANSFER, CP_SCCP_KEY_TRANSFER,
 					CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_BARGE, CP_SCCP_KEY_BARGE, CP_SCCP_KEY_ANSWER,
-					CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, 99};
+					CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_PARK, CP_SCCP_KEY_PARK, CP_SCCP_KEY_PICKUP, 99};
 	unsigned i = somebody(), what = rnd(100);
 	struct cp_phone *p = &ph[i];
 
@@ -443,6 +445,7 @@ static void test_random(void)
 	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
 	world_begin();
 	w.say[DP_MGCP_MDCX].sdp = true;
+	w.cfg->calls.park = (struct cfg_range){.first = 8000, .last = 8005, .digits = 4};
 	w.no_record = true; /* the check that goes with it is test_call's */
 	quiet = dir_ctx;
 	quiet.shared = true;
@@ -456,6 +459,7 @@ static void test_random(void)
 		snprintf(d.name, sizeof(d.name), "SEP0000000B%04u", i);
 		snprintf(number, sizeof(number), "3%03u", LINE(i));
 		snprintf(line.number, sizeof(line.number), "%s", number);
+		snprintf(line.pickup, sizeof(line.pickup), "70%u", i % 4);
 		if (kind[i] == 3)
 			snprintf(d.model, sizeof(d.model), "ACME");
 		synced(cp_dir_device_put(w.store, &d, false, &quiet));

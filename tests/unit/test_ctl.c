@@ -179,7 +179,7 @@ static void test_csv(void)
 		FILE *f = open_memstream(&text, &len);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(o);
-		ctl_render_csv(f, o);
+		ctl_render_csv(f, o, true);
 		fclose(f);
 		CU_ASSERT_STRING_EQUAL(text, rows[i].csv);
 		free(text);
