@@ -78,7 +78,7 @@ static void up_caps(void *ctx, struct cp_phone *p)
 
 static const struct cp_call_ops call_ops = {up_registered, up_gone,   up_hook,    up_hook,
                                             up_digit,      up_enbloc, up_softkey, up_orc,
-                                            up_smt,        up_hook,   up_caps};
+                                            up_smt,        up_hook,   up_caps,    NULL};
 
 static const struct cp_device *find_device(void *ctx, const char *name)
 {

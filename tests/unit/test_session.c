@@ -172,7 +172,7 @@ static void up_caps(void *ctx, struct cp_phone *p)
 
 static const struct cp_call_ops call_ops = {up_registered, up_gone,         up_offhook, up_onhook,
                                             up_digit,      up_enbloc,       up_softkey, up_orc_ack,
-                                            up_smt_ack,    up_media_failed, up_caps};
+                                            up_smt_ack,    up_media_failed, up_caps,    NULL};
 
 static const struct cp_device *find_device(void *ctx, const char *name)
 {
