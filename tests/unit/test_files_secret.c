@@ -78,9 +78,10 @@ static void test_symmetric(void)
 	uint8_t *plain;
 	size_t len;
 
+	p.mode = CP_DEVICE_NONSECURE; /* the type has no TLS */
 	up();
 	put_profile(&p);
-	put_device(PHONE, "7905", CP_DEVICE_ENCRYPTED, with_key);
+	put_device(PHONE, "7905", CP_DEVICE_NONSECURE, with_key);
 	f = get(PHONE ".cnf.xml.enc.sgn");
 	check_signed(f, PHONE ".cnf.xml.enc.sgn", pki_tl_class_limits(pki_tl_class_of_model("7905", PKI_CLASS_MODERN))->digest,
 		     &s);
@@ -92,12 +93,12 @@ static void test_symmetric(void)
 	f = get(PHONE ".cnf.xml.sgn");
 	CU_ASSERT(says(f, "<certHash></certHash>") || says(f, "<certHash/>"));
 	cp_file_put(f);
-	put_device(PHONE, "7905", CP_DEVICE_ENCRYPTED, stolen_key); /* another device's sealed bytes */
+	put_device(PHONE, "7905", CP_DEVICE_NONSECURE, stolen_key); /* another device's sealed bytes */
 	CU_ASSERT(get_rc(PHONE ".cnf.xml.enc.sgn") == -EIO);
 	/* excluded by the profile: 001:P1-138 */
 	p.digest_exclude = true;
 	put_profile(&p);
-	put_device(PHONE, "7905", CP_DEVICE_ENCRYPTED, with_key);
+	put_device(PHONE, "7905", CP_DEVICE_NONSECURE, with_key);
 	f = get(PHONE ".cnf.xml.enc.sgn");
 	CU_ASSERT_FATAL(f != NULL && pki_sgn_parse(f->data, f->len, &s, NULL, 0) == 0);
 	CU_ASSERT_FATAL(pki_sgn_decrypt(&s, NULL, (const uint8_t *)"0123456789abcdef", &plain, &len) == 0);
