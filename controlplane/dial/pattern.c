@@ -90,7 +90,7 @@ static int add(struct cp_pat *p, uint16_t mask, char *why, size_t size)
 static int parse_one(const char *text, size_t len, size_t *at, struct cp_pat *p, char *why, size_t size)
 {
 	char c = text[(*at)++];
-	uint16_t mask;
+	uint16_t mask = 0;
 	int rc;
 
 	if (c == ' ' || c == '-')
