@@ -12,7 +12,9 @@
 #include "admin/admin.h"
 #include "admin/internal.h"
 #include "alarm.h"
+#include "call/security.h"
 #include "log.h"
+#include "store/cdrrec.h"
 #include "store/store.h"
 #include "store_tmp.h"
 
@@ -787,6 +789,91 @@ static void test_alarms(void)
 	end();
 }
 
+/* --- call detail records --- */
+
+#define DAY INT64_C(1795305600000000) /* 2026-11-22, in us */
+
+static void put_record(unsigned i)
+{
+	struct cp_cdr r = {.global_id = i + 1, .call = 7, .end_us = DAY + i * 1000000, .connect_ms = i == 1 ? 0 : DAY / 1000, .cause = 16, .party_cnt = 2,
+			   .dialled = "1002", .security = CP_SEC_ENCRYPTED,
+			   .party = {{.kind = 1, .device = "SEP000000000001", .number = "1001", .counted = true, .rx_pkts = 50}, {.kind = 2, .device = "gw1"}}};
+	const struct cp_cdr *list = &r;
+	struct cp_call_change change = {.cdrs = &list, .cdr_cnt = 1};
+
+	if (i % 2 == 1)
+		strcpy(r.party[0].number, "2001");
+	CU_ASSERT_EQUAL(cp_store_calls(store, &change, NULL, NULL), 0);
+	if (i % 100 == 0)
+		CU_ASSERT_EQUAL(cp_store_commit(store, cp_batch_create()), 0);
+}
+
+/* Of the records that 'args' choose: how many, page by page; they come once each and in order. */
+static unsigned records(const char *args, unsigned *ret_pages)
+{
+	char next[64] = "", request[256], before[32] = "";
+	unsigned n = 0;
+
+	for (*ret_pages = 0; *ret_pages < 100; (*ret_pages)++) {
+		json_t *o, *r, *list;
+		size_t i;
+
+		snprintf(request, sizeof(request), "{\"cmd\":\"cdr.list\",\"args\":{%s%s%s%s%s}}", args, args[0] != '\0' && next[0] != '\0' ? "," : "",
+			 next[0] != '\0' ? "\"after\":\"" : "", next, next[0] != '\0' ? "\"" : "");
+		o = json_loads(ask(request), 0, NULL);
+		list = json_object_get(json_object_get(o, "result"), "records");
+		CU_ASSERT_FATAL(json_is_array(list) && json_array_size(list) <= 500);
+		json_array_foreach(list, i, r) {
+			const char *end = json_string_value(json_object_get(r, "end"));
+
+			CU_ASSERT(strcmp(before, end) < 0);
+			snprintf(before, sizeof(before), "%s", end);
+			n++;
+		}
+		r = json_object_get(json_object_get(o, "result"), "next");
+		snprintf(next, sizeof(next), "%s", json_is_string(r) ? json_string_value(r) : "");
+		json_decref(o);
+		if (next[0] == '\0') {
+			++*ret_pages;
+			return n;
+		}
+	}
+	return 0;
+}
+
+static void test_records(void)
+{
+	unsigned n;
+
+	begin();
+	CU_ASSERT(records("", &n) == 0 && n == 1);
+	for (unsigned i = 0; i <= 1200; i++)
+		put_record(i);
+	CU_ASSERT(records("", &n) == 1201 && n == 3);
+	CU_ASSERT(records("\"max\":400", &n) == 1201 && n == 4);
+	CU_ASSERT_EQUAL(records("\"number\":\"2001\"", &n), 600);
+	CU_ASSERT_EQUAL(records("\"number\":\"1002\"", &n), 1201); /* dialled */
+	CU_ASSERT_EQUAL(records("\"number\":\"100\"", &n), 0);
+	CU_ASSERT_EQUAL(records("\"device\":\"gw1\"", &n), 1201);
+	CU_ASSERT_EQUAL(records("\"device\":\"gw2\"", &n), 0);
+	CU_ASSERT_EQUAL(records("\"from\":\"2026-11-22T00:10:00Z\"", &n), 601);
+	CU_ASSERT_EQUAL(records("\"to\":\"2026-11-22T00:00:09.999\"", &n), 10);
+	CU_ASSERT_EQUAL(records("\"from\":\"2026-11-22T00:00:02\",\"to\":\"2026-11-22T00:00:04\"", &n), 3);
+	CU_ASSERT_EQUAL(records("\"from\":\"2026-11-23\"", &n), 0);
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"max\":1}}"), "\"end\":\"2026-11-22T00:00:00.000Z\",");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"max\":1}}"), "\"security\":\"encrypted\",");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"max\":1}}"), "\"a_rx_packets\":50,");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"max\":1}}"), "\"b_rx_packets\":null,"); /* not counted: not nothing */
+	/* not answered: no time of it, and no duration */
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"max\":1,\"number\":\"2001\"}}"), "\"connect\":null,\"duration_ms\":0,");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"from\":\"yesterday\"}}"), "is not YYYY-MM-DD, or with THH:MM:SS");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"to\":\"2026-11-22T10\"}}"), "\"code\":\"invalid\"");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"after\":\"00zz\"}}"), "after is not what an answer had in next");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"max\":501}}"), "\"ok\":false");
+	HAS(ask("{\"cmd\":\"cdr.list\",\"args\":{\"nope\":1}}"), "\"ok\":false");
+	end();
+}
+
 static void test_certificates(void)
 {
 	begin();
@@ -818,6 +905,7 @@ static CU_TestInfo tests[] = {
 	{"answers that grow with the store", test_large_answers},
 	{"how long the loop is held up", test_loop_is_watched},
 	{"alarms", test_alarms},
+	{"call detail records, by pages", test_records},
 	{"certificates", test_certificates},
 	CU_TEST_INFO_NULL,
 };

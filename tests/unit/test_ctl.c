@@ -100,6 +100,10 @@ static const struct {
 	{"session del seven", "!ID: seven is not an integer"},
 	{"session del 99999999999999999999", "!ID: 99999999999999999999 is not an integer"},
 	{"session add --leg-a remote --leg-b x=1", "!--leg-a: remote is not key=value"},
+	{"cdr list --number 1001 --max 5", "cdr.list {\"number\":\"1001\",\"_max\":5}"},
+	{"cdr export --from 2026-11-22 --to 2026-11-23 --device g --output f", "cdr.list {\"from\":\"2026-11-22\",\"to\":\"2026-11-23\",\"device\":\"g\"} f"},
+	{"mwi 1001 on", "line.mwi {\"number\":\"1001\",\"state\":\"on\"}"},
+	{"mwi 1001", "!mwi: on|off is missing"},
 	{"sa add s --gateway g --in --out --spi 300 --alg x --local a --remote b", "!--out is given twice"},
 };
 
@@ -187,11 +191,103 @@ static void test_csv(void)
 	}
 }
 
+/* --- pages of call detail records --- */
+
+static struct {
+	unsigned asked;
+	char args[4][128]; /* of each question */
+	const char *answer[4];
+} pages;
+
+static json_t *ask_page(void *ctx, const char *cmd, json_t *args)
+{
+	char *text = json_dumps(args, JSON_COMPACT);
+	json_t *o;
+
+	CU_ASSERT(ctx == &pages && strcmp(cmd, "cdr.list") == 0);
+	CU_ASSERT_FATAL(pages.asked < 4);
+	snprintf(pages.args[pages.asked], sizeof(pages.args[0]), "%s", text);
+	free(text);
+	o = pages.answer[pages.asked] != NULL ? json_loads(pages.answer[pages.asked], 0, NULL) : NULL;
+	pages.asked++;
+	return o;
+}
+
+/* What is printed; *ret_rc is ctl_cdr()'s, *ret what refused. Freed by the caller. */
+static char *cdr_pages(enum ctl_cdr_form form, json_int_t most, int *ret_rc, json_t **ret)
+{
+	json_t *args = json_pack("{s:s}", "number", "1001");
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	pages.asked = 0;
+	*ret_rc = ctl_cdr(ask_page, &pages, args, form, most, f, ret);
+	fclose(f);
+	json_decref(args);
+	return text;
+}
+
+static void cdr_prints(enum ctl_cdr_form form, json_int_t most, unsigned asks, const char *prints)
+{
+	json_t *ret;
+	int rc;
+	char *text = cdr_pages(form, most, &rc, &ret);
+
+	CU_ASSERT(rc == 0 && ret == NULL);
+	CU_ASSERT_EQUAL(pages.asked, asks);
+	CU_ASSERT_STRING_EQUAL(text, prints);
+	free(text);
+}
+
+static void test_cdr(void)
+{
+	json_t *ret;
+	char *text;
+	int rc;
+
+	pages.answer[0] = "{\"ok\":true,\"result\":{\"records\":[{\"end\":\"1\",\"call\":7}],\"next\":\"aa\"}}";
+	pages.answer[1] = "{\"ok\":true,\"result\":{\"records\":[],\"next\":\"bb\"}}"; /* of so many that were looked at none was wanted */
+	pages.answer[2] = "{\"ok\":true,\"result\":{\"records\":[{\"end\":\"2\",\"call\":8}],\"next\":null}}";
+	cdr_prints(CTL_CDR_LINES, 0, 3, "{\"end\":\"1\",\"call\":7}\n{\"end\":\"2\",\"call\":8}\n");
+	CU_ASSERT_STRING_EQUAL(pages.args[0], "{\"number\":\"1001\"}");
+	CU_ASSERT_STRING_EQUAL(pages.args[1], "{\"number\":\"1001\",\"after\":\"aa\"}");
+	CU_ASSERT_STRING_EQUAL(pages.args[2], "{\"number\":\"1001\",\"after\":\"bb\"}");
+	cdr_prints(CTL_CDR_CSV, 0, 3, "end,call\r\n1,7\r\n2,8\r\n"); /* one header */
+	/* no more than are wanted are asked for, nor after that */
+	cdr_prints(CTL_CDR_LINES, 1, 1, "{\"end\":\"1\",\"call\":7}\n");
+	CU_ASSERT_STRING_EQUAL(pages.args[0], "{\"number\":\"1001\",\"max\":1}");
+	cdr_prints(CTL_CDR_LINES, 2, 3, "{\"end\":\"1\",\"call\":7}\n{\"end\":\"2\",\"call\":8}\n");
+	CU_ASSERT_STRING_EQUAL(pages.args[2], "{\"number\":\"1001\",\"max\":1,\"after\":\"bb\"}");
+	/* the header comes with the first that there is */
+	pages.answer[0] = pages.answer[1];
+	pages.answer[1] = pages.answer[2];
+	cdr_prints(CTL_CDR_CSV, 0, 2, "end,call\r\n2,8\r\n");
+	/* for people: the columns that tell most */
+	pages.answer[0] = "{\"ok\":true,\"result\":{\"records\":[{\"end\":\"1\",\"call\":7,\"calling\":\"1001\"}],\"next\":null}}";
+	text = cdr_pages(CTL_CDR_TABLE, 100, &rc, &ret);
+	CU_ASSERT(rc == 0 && strstr(text, "CALLING") != NULL && strstr(text, "1001") != NULL && strstr(text, "CALL ") == NULL);
+	free(text);
+	/* refused: in the middle, too; and nobody there */
+	pages.answer[1] = "{\"ok\":false,\"error\":{\"code\":\"unavailable\"}}";
+	pages.answer[0] = "{\"ok\":true,\"result\":{\"records\":[{\"end\":\"1\"}],\"next\":\"aa\"}}";
+	text = cdr_pages(CTL_CDR_LINES, 0, &rc, &ret);
+	CU_ASSERT(rc == -EIO && ret != NULL && json_is_false(json_object_get(ret, "ok")));
+	CU_ASSERT_STRING_EQUAL(text, "{\"end\":\"1\"}\n");
+	json_decref(ret);
+	free(text);
+	pages.answer[0] = NULL;
+	text = cdr_pages(CTL_CDR_LINES, 0, &rc, &ret);
+	CU_ASSERT(rc == -EIO && ret == NULL);
+	free(text);
+}
+
 static CU_TestInfo tests[] = {
 	{"command lines", test_lines},
 	{"every command explains itself", test_every_command_explains_itself},
 	{"answers", test_rendering},
 	{"CSV", test_csv},
+	{"call detail records by pages", test_cdr},
 	CU_TEST_INFO_NULL,
 };
 

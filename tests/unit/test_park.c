@@ -318,6 +318,59 @@ static void test_pickup_gateway(void)
 	world_end();
 }
 
+/* c and d have one line, at which it rings; b takes it. */
+static void test_pickup_shared(void)
+{
+	static struct cp_phone pd;
+	struct cdr_list *l;
+	uint32_t ref;
+
+	begin();
+	add_device_shared("SEP000000000005", "2000", true);
+	add_device_shared("SEP000000000006", "2000", true);
+	group(pb.name, pb.number, "7000");
+	for (unsigned who = 0; who < 2; who++) { /* the group is that of the one that stands for all, or of the other */
+		struct cp_line line = {.number = "2000", .pickup = "7000"}, none = {.number = "2000"};
+		struct cp_device d = {.name = "SEP000000000005", .mode = CP_DEVICE_ENCRYPTED, .region = "default", .srtp = true, .lines = who == 0 ? &line : &none, .line_cnt = 1};
+		struct cp_dir_ctx x = dir_ctx;
+
+		x.shared = true;
+		synced(cp_dir_device_put(w.store, &d, true, &x));
+		strcpy(d.name, "SEP000000000006");
+		d.lines = who == 0 ? &none : &line;
+		synced(cp_dir_device_put(w.store, &d, true, &x));
+		phone_reset(&port[0], "SEP000000000005", "2000");
+		phone_reset(&pd, "SEP000000000006", "2000");
+		cp_calls_phone_ops.registered(w.calls, &port[0]);
+		cp_calls_phone_ops.registered(w.calls, &pd);
+		rest();
+		cp_calls_phone_ops.enbloc(w.calls, &pa, "2000", 1);
+		ref = call_of(&pa)->ref;
+		CU_ASSERT(port[0].ringing && pd.ringing && call_find(w.calls, ref)->forks != NULL);
+		/* one of the two at which it rings answers, it does not pick up */
+		key(&pd, CP_SCCP_KEY_PICKUP, 0);
+		CU_ASSERT_STRING_EQUAL(pd.prompt, "No call to pick up");
+		onhook(&pd);
+		pa.smt = pb.smt = 0;
+		key(&pb, CP_SCCP_KEY_PICKUP, 0);
+		CU_ASSERT(!port[0].ringing && !pd.ringing && port[0].state == CP_SCCP_ONHOOK && pd.state == CP_SCCP_ONHOOK);
+		UNTIL(pa.smt == 1 && pb.smt == 1);
+		ack_media(&pa);
+		ack_media(&pb);
+		rest();
+		CU_ASSERT(call_find(w.calls, ref)->state == CALL_CONNECTED && call_find(w.calls, ref)->forks == NULL && cp_calls_count(w.calls) == 1);
+		CU_ASSERT(pb.callref == ref && pb.security == CP_SCCP_SEC_ENCRYPTED && port[0].orc == 0 && pd.orc == 0);
+		CU_ASSERT_EQUAL(cp_ports_used(w.calls->ports), 2);
+		key(&pb, CP_SCCP_KEY_ENDCALL, ref);
+		l = cdrs();
+		CU_ASSERT(l->r[l->n - 1].origin == CP_CDR_PICKUP && strcmp(l->r[l->n - 1].redirecting, "2000") == 0);
+		CU_ASSERT_STRING_EQUAL(l->r[l->n - 1].party[1].number, "1002");
+		gone(&port[0], CP_GONE_UNREGISTERED);
+		gone(&pd, CP_GONE_UNREGISTERED);
+	}
+	world_end();
+}
+
 /* --- voice mail --- */
 
 static void ports(void)
@@ -376,6 +429,49 @@ static void test_pilot(void)
 	world_end();
 }
 
+/* Nobody answers at b: a port does, and is told whom the call was for. And a phone's key may say the pilot's number. */
+static void test_forwarded_to_pilot(void)
+{
+	struct cp_forward f = {.number = "1002", .no_answer = "8500", .busy = "8000"};
+	struct cp_change *c;
+
+	begin();
+	ports();
+	c = cp_change_create(w.store);
+	CU_ASSERT_EQUAL_FATAL(cp_change_forward_put(c, &f, world_why, sizeof(world_why)), 0);
+	synced(cp_change_submit(c, "forward.set", "test", NULL, on_stored, NULL));
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
+	CU_ASSERT_TRUE(pb.ringing);
+	event_active(call_of(&pa)->timer, EV_TIMEOUT, 0);
+	rest();
+	CU_ASSERT(!pb.ringing && port[2].ringing);
+	CU_ASSERT_STRING_EQUAL(port[2].called_first, "1002");
+	pa.smt = port[2].smt = 0;
+	key(&port[2], CP_SCCP_KEY_ANSWER, 0);
+	UNTIL(pa.smt == 1 && port[2].smt == 1);
+	ack_media(&pa);
+	ack_media(&port[2]);
+	CU_ASSERT_EQUAL(call_of(&pa)->state, CALL_CONNECTED);
+	/* a park number is no place to forward to */
+	w.cfg->calls.busy_trigger = 1;
+	cp_calls_phone_ops.enbloc(w.calls, &pb, "1003", 1);
+	cp_calls_phone_ops.enbloc(w.calls, &pc, "1002", 1);
+	CU_ASSERT_EQUAL(call_of(&pc)->state, CALL_FAILED);
+	onhook(&pb);
+	onhook(&pc);
+	onhook(&pa);
+	key(&pc, CP_SCCP_KEY_CFWDALL, 0);
+	for (const char *d = "8500"; *d != '\0'; d++)
+		cp_calls_phone_ops.digit(w.calls, &pc, *d, 1, 0);
+	UNTIL(strcmp(pc.forward_all, "8500") == 0);
+	rest();
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "1003", 1);
+	CU_ASSERT_TRUE(port[2].ringing);
+	onhook(&pa);
+	no_ports();
+	world_end();
+}
+
 static void dials(struct cp_phone *p, const char *number)
 {
 	cp_calls_phone_ops.enbloc(w.calls, p, number, 1);
@@ -426,7 +522,9 @@ static CU_TestInfo tests[] = {
 	{"a parked call survives", test_park_killed},
 	{"pickup", test_pickup},
 	{"pickup of a gateway's call", test_pickup_gateway},
+	{"pickup from a shared line", test_pickup_shared},
 	{"voice mail pilot", test_pilot},
+	{"forwarded to voice mail", test_forwarded_to_pilot},
 	{"message lamps", test_lamps},
 	CU_TEST_INFO_NULL,
 };
