@@ -14,7 +14,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ORC, CRC, SMT, STOP_MT, CALL_STATE, ACK, CAPS_REQ, KEEPALIVE_ACK = 0x105, 0x106, 0x8A, 0x8B, 0x111, 0x81, 0x9B, 0x100
-HOLD, TRANSFER, END, RESUME = 3, 4, 9, 10
+HOLD, TRANSFER, END, RESUME, PARK = 3, 4, 9, 10, 14
+LAMP, PROMPT, PROMPT_DYN, MESSAGES = 0x86, 0x112, 0x145, 15
 
 
 def frame(mid, body=b'', version=17):
@@ -36,6 +37,8 @@ class Phone:
         self.order = []    # call references as they came up
         self.open = set()  # references with a receive channel
         self.keys = []     # every key and salt that came
+        self.prompts = []
+        self.lamp = None   # of messages: what SetLamp said
         self.packets = 0
         self.acked = False
         with open(os.path.join(HERE, '../vectors/sccp_frames.json')) as f:
@@ -71,6 +74,12 @@ class Phone:
                                     struct.pack('<III', self.rtp.getsockname()[1], party, ref)))
         elif mid == SMT:
             self.note_key(body[60:])
+        elif mid == LAMP and w[0] == MESSAGES:
+            self.lamp = w[2]
+        elif mid == PROMPT:
+            self.prompts.append(body[4:36].split(b'\0')[0].decode())
+        elif mid == PROMPT_DYN:
+            self.prompts.append(body[12:].split(b'\0')[0].decode())
         elif mid == CRC:
             self.open.discard(next((r for r in self.open if r == w[0]), None))
 
@@ -114,10 +123,20 @@ class Phone:
         self.until(lambda: self.packets >= before + 25, what)
 
 
+def park(ph, ref):
+    ph.key(PARK, ref)
+    ph.until(lambda: ph.state[ref] == 2 and ref not in ph.open, 'the call is gone')
+    ph.until(lambda: any(t.startswith('Call park at ') for t in ph.prompts), 'its number is shown')
+    print(json.dumps({'at': [t for t in ph.prompts if t.startswith('Call park')][0][13:], 'lamp': ph.lamp}))
+    ph.sock.close()
+
+
 def main():
     p = argparse.ArgumentParser()
-    for name in ('host', 'cert', 'ca', 'name', 'media-ip', 'first', 'second'):
+    for name in ('host', 'cert', 'ca', 'name', 'media-ip', 'first'):
         p.add_argument('--' + name, required=True)
+    p.add_argument('--second')
+    p.add_argument('--park', action='store_true')
     p.add_argument('--port', type=int, default=2443)
     p.add_argument('--blind', action='store_true')
     args = p.parse_args()
@@ -128,6 +147,9 @@ def main():
     ph.until(lambda: ph.order and ph.state[ph.order[0]] == 5, 'the first call')
     a = ph.order[0]
     ph.hears('media of the first call')
+    if args.park:
+        park(ph, a)
+        return
     ph.key(HOLD, a)
     ph.until(lambda: ph.state[a] == 8 and a not in ph.open, 'hold')
     ph.pump(0.3)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Hold, resume and transfer through a whole appliance: a phone in Python that can have two calls, between two simulated phones
 # over SRTP, which hear each other at the end, octet by octet; and the one that waits hears the music on hold, over SRTP too.
-# Then the controlplane is killed in a call that was transferred.
+# Then the controlplane is killed in a call that was transferred, and in one that is parked; a lamp is lit, and the records of all these calls are exported.
 # Every message of these phones is captured as an administrator would, and judged by tshark.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
@@ -28,6 +28,7 @@ cat >>"$WORK/ravelin.yaml" <<-YAML
 	  network: hold
 	  sources: [{name: hold, file: hold.wav}, {name: none, file: none.wav}]
 YAML
+printf 'calls: {park: 8000-8009, park_reversion_s: 600}\n' >>"$WORK/ravelin.yaml"
 appliance_start || die "the appliance did not come up"
 step "devices"
 for n in 1 2 3 4 5 6; do sc_device "$n" encrypted || die "device $n"; done
@@ -93,6 +94,44 @@ step "blind"
 transfer blind 4 5 6 --blind
 step "controlplane killed"
 KILL=1 transfer killed 1 2 3
+
+step "park"
+# Parked, then the controlplane is killed, then somebody else has it; and a lamp that is lit before its phone comes.
+check "a message waits" ctl mwi 1005 on
+phone 4 --answer=0.2 --play "$WORK/a.wav" --record "$WORK/p4.wav" --played "$WORK/p4.ul" --hangup &
+P4=$!
+wait_for 15 registered 4 || bad "phone 4 registers"
+check "phone 5 parks" boss 5 1004 1004 --park
+check_json "it read where, and its lamp is lit" "$WORK/b5.json" '.at == "8000" and .lamp == 2'
+check_ctl "the call waits there" "show calls" 'length == 1 and (.[0] | .state == "connected" and .from == "8000" and .to == "1004")'
+check "park: captures end" sc_signalling_stop
+kill -9 "$(daemon_pid controlplane)"
+wait "$(daemon_pid controlplane)" 2>/dev/null
+daemon controlplane
+wait_for 15 dataplane_up || bad "park: the controlplane comes back"
+check "park: signalling is captured again" sc_signalling_begin -- SEP0000000A000{4..6}
+soon_ctl "after a kill it still does" 10 "show calls" 'any(.[]; .adopted and .from == "8000")'
+wait_for 15 registered 4 || bad "phone 4 comes back"
+phone 6 --dial 8000 --play "$WORK/b.wav" --record "$WORK/p6.wav" --played "$WORK/p6.ul"
+check "phone 6 has it" test $? = 0
+wait $P4
+check "until phone 4 ends it" test $? = 0
+heard "phone 6 hears phone 4" "$WORK/p4.ul" "$WORK/p6.wav"
+heard "phone 4 hears phone 6" "$WORK/p6.ul" "$WORK/p4.wav"
+check_ctl "the lamp is lit still" "show mwi" '[.[].number] == ["1005"]'
+
+step "call detail records"
+soon_ctl "no call is left" 5 "show calls" 'length == 0'
+check "they are exported" ctl cdr export --output "$WORK/cdr.csv"
+check "as JSON, too" ctl cdr export --json --output "$WORK/cdr.json"
+# three transfers, each of three records; a call, its parking, the dialling and the call that came of it
+check_equal_text() { if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "$2, not $3"; fi; }
+check_equal_text "thirteen of them" "$(jq -s length "$WORK/cdr.json")" 13
+check_equal_text "and a header in the table" "$(wc -l <"$WORK/cdr.csv")" 14
+check_equal_text "what was split went on as one call" "$(jq -s '[.[] | select(.cause != 126 or .joined_id != null) | .global_id] | length == (unique | length)' "$WORK/cdr.json")" true
+check_equal_text "after a kill as well" "$(jq -s 'any(.[]; .adopted and .cause == 16 and .origin == "park" and .called == "1004" and .calling == "1006")' "$WORK/cdr.json")" true
+check_equal_text "with their lock, and what was counted" "$(jq -s '[.[] | select(.origin == "transfer") | .security_worst == "encrypted" and .a_rx_packets > 0 and .b_tx_packets > 0] | length == 3 and all' "$WORK/cdr.json")" true
+check_equal_text "by number" "$(ctl -j cdr list --number 8000 | jq -s 'length')" 2
 
 step "codecs"
 for n in 7 8; do sc_device "$n" authenticated || die "device $n"; done
