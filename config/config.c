@@ -330,32 +330,11 @@ static void do_media(struct cfg_ctx *c, struct cfg *cfg, const struct raw_media 
 	}
 }
 
-/* "1000-1999": digits, as many on both sides. */
-static void do_range(struct cfg_ctx *c, const char *key, const char *text, unsigned most, struct cfg_range *ret)
-{
-	size_t n = strspn(text, "0123456789");
-	const char *last = text + n + 1;
-
-	if (c->rc != 0)
-		return;
-	if (n < 1 || n > 15 || text[n] != '-' || strspn(last, "0123456789") != n || last[n] != '\0') {
-		cfg_bad(c, key, "%s is not FIRST-LAST, both of 1 to 15 digits, as many", cfg_q(text));
-		return;
-	}
-	ret->first = strtoull(text, NULL, 10);
-	ret->last = strtoull(last, NULL, 10);
-	ret->digits = (uint8_t)n;
-	if (ret->last < ret->first || ret->last - ret->first >= most)
-		cfg_bad(c, key, "%s is not 1 to %u numbers", cfg_q(text), most);
-	if (ret->last == 0)
-		cfg_bad(c, key, "%s has no number above 0", cfg_q(text));
-}
-
 static void do_auto_numbers(struct cfg_ctx *c, struct cfg_sccp *s, const char *text)
 {
 	struct cfg_range r = {0};
 
-	do_range(c, "sccp.auto_numbers", text, 1000000, &r);
+	cfg_range(c, "sccp.auto_numbers", text, 1000000, &r);
 	s->auto_first = r.first;
 	s->auto_last = r.last;
 	s->auto_digits = r.digits;
@@ -546,7 +525,7 @@ static void do_calls(struct cfg_ctx *c, struct cfg *cfg, const struct raw_calls 
 	if (c->rc == 0 && cfg->calls.busy_trigger > cfg->calls.max_per_line)
 		cfg_bad(c, "calls.busy_trigger", "%u is more than calls.max_per_line", cfg->calls.busy_trigger);
 	if (r->park != NULL)
-		do_range(c, "calls.park", r->park, 1000, &cfg->calls.park);
+		cfg_range(c, "calls.park", r->park, 1000, &cfg->calls.park);
 	NUM(calls, park_reversion_s, 60, 5, 3600);
 	cfg->calls.pickup_other = cfg_texts(c, r->pickup_other, r->pickup_other_count);
 	cfg->calls.pickup_other_count = cfg->calls.pickup_other != NULL ? r->pickup_other_count : 0;
@@ -683,6 +662,7 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		do_signer(c, cfg, OR_NONE(signer, raw_signer));
 		do_mgcp(c, cfg, OR_NONE(mgcp, raw_mgcp));
 		do_calls(c, cfg, OR_NONE(calls, raw_calls));
+		cfg_do_conference(c, cfg, OR_NONE(conference, raw_conference));
 		do_capture(c, cfg, OR_NONE(capture, raw_capture));
 		cfg_do_moh(c, cfg, OR_NONE(moh, raw_moh));
 		cfg_do_provision(c, cfg, OR_NONE(provision, raw_provision));
@@ -804,6 +784,7 @@ void cfg_free(struct cfg *cfg)
 		free(s->remote);
 	}
 	free(cfg->sas);
+	free(cfg->conference.meetme);
 	for (unsigned i = 0; i < cfg->dataplane.ports_count; i++) {
 		struct cfg_dp_port *p = &cfg->dataplane.ports[i];
 

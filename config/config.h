@@ -304,6 +304,23 @@ struct cfg_calls {
 	char *mwi_on, *mwi_off;  /* what voice-mail ports dial, with a line's number behind it */
 };
 
+enum { CFG_DROP_CONTROLLER, CFG_DROP_ONNET, CFG_DROP_NEVER };
+enum { CFG_ADD_CONTROLLER, CFG_ADD_ANYONE };
+enum { CFG_LEVEL_NONE, CFG_LEVEL_AUTHENTICATED, CFG_LEVEL_ENCRYPTED };
+
+struct cfg_meetme { /* numbers by which conferences are dialled */
+	struct cfg_range numbers;
+	uint8_t security; /* CFG_LEVEL_*: the least that members must have */
+};
+
+struct cfg_conference {
+	uint8_t drop;     /* CFG_DROP_*: when an ad hoc conference ends before only two are left; onnet */
+	uint8_t add;      /* CFG_ADD_*: who may add to it; controller */
+	uint8_t security; /* CFG_LEVEL_* of ad hoc conferences; none */
+	struct cfg_meetme *meetme;
+	unsigned meetme_count;
+};
+
 struct cfg {
 	struct cfg_paths paths;
 	struct cfg_log_section log;
@@ -313,6 +330,7 @@ struct cfg {
 	struct cfg_signer signer;
 	struct cfg_mgcp mgcp;
 	struct cfg_calls calls;
+	struct cfg_conference conference;
 	struct cfg_provision provision;
 	struct cfg_ctl_provider ctl_provider;
 	struct cfg_enrol enrol;

@@ -103,6 +103,16 @@ struct raw_calls {
 	char *park, *park_reversion_s, *voicemail, *mwi_on, *mwi_off;
 };
 
+struct raw_meetme {
+	char *numbers, *security;
+};
+
+struct raw_conference {
+	char *drop, *add, *security;
+	struct raw_meetme *meetme;
+	unsigned meetme_count;
+};
+
 struct raw_mgcp {
 	char *local;
 	char *answer_s;
@@ -182,6 +192,7 @@ struct raw_cfg {
 	struct raw_signer *signer;
 	struct raw_mgcp *mgcp;
 	struct raw_calls *calls;
+	struct raw_conference *conference;
 	struct raw_provision *provision;
 	struct raw_ctl_provider *ctl_provider;
 	struct raw_enrol *enrol;

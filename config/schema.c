@@ -161,6 +161,22 @@ static const cyaml_schema_field_t calls_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t meetme_fields[] = {
+	NEED(raw_meetme, numbers),
+	TEXT(raw_meetme, security),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t meetme_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_meetme, meetme_fields),
+};
+static const cyaml_schema_field_t conference_fields[] = {
+	TEXT(raw_conference, drop),
+	TEXT(raw_conference, add),
+	TEXT(raw_conference, security),
+	LIST(raw_conference, meetme, &meetme_entry, 256),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t oauth_fields[] = {
 	TEXT(raw_oauth, issuer),
 	TEXT(raw_oauth, keys),
@@ -266,7 +282,7 @@ static const cyaml_schema_field_t ipsec_fields[] = {
 
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
-	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(capture), SECTION(moh),   SECTION(ipsec),
+	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(conference), SECTION(capture), SECTION(moh),   SECTION(ipsec),
 	SECTION(provision), SECTION(ctl_provider), SECTION(enrol), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {

@@ -151,3 +151,23 @@ void cfg_free_texts(char **v, unsigned n)
 		free(v[i]);
 	free(v);
 }
+
+void cfg_range(struct cfg_ctx *c, const char *key, const char *text, unsigned most, struct cfg_range *ret)
+{
+	size_t n = strspn(text, "0123456789");
+	const char *last = text + n + 1;
+
+	if (c->rc != 0)
+		return;
+	if (n < 1 || n > 15 || text[n] != '-' || strspn(last, "0123456789") != n || last[n] != '\0') {
+		cfg_bad(c, key, "%s is not FIRST-LAST, both of 1 to 15 digits, as many", cfg_q(text));
+		return;
+	}
+	ret->first = strtoull(text, NULL, 10);
+	ret->last = strtoull(last, NULL, 10);
+	ret->digits = (uint8_t)n;
+	if (ret->last < ret->first || ret->last - ret->first >= most)
+		cfg_bad(c, key, "%s is not 1 to %u numbers", cfg_q(text), most);
+	if (ret->last == 0)
+		cfg_bad(c, key, "%s has no number above 0", cfg_q(text));
+}

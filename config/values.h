@@ -44,6 +44,9 @@ char *cfg_directory(struct cfg_ctx *c, const char *path, const char *v, const st
 /** 1 to 'max' of A-Z a-z 0-9 . _ - */
 bool cfg_words_only(const char *s, size_t max);
 
+/** "1000-1999": digits, as many on both sides, 1 to 'most' numbers, of which one is above 0. */
+void cfg_range(struct cfg_ctx *c, const char *key, const char *text, unsigned most, struct cfg_range *ret);
+
 /* For a section's function: 'c', 'cfg' and the section's raw struct 'r' are in scope. */
 #define NUM(sec, m, dflt, min, max)                                                                \
 	(cfg->sec.m = (__typeof__(cfg->sec.m))cfg_num(c, #sec "." #m, r->m, dflt, min, max))
@@ -51,6 +54,10 @@ bool cfg_words_only(const char *s, size_t max);
 	(cfg->sec.m = (__typeof__(cfg->sec.m))cfg_word(c, #sec "." #m, r->m, dflt, words))
 #define TEXT(sec, m, dflt) (cfg->sec.m = cfg_text(c, r->m, dflt))
 
+
+/* conference.c */
+struct raw_conference;
+void cfg_do_conference(struct cfg_ctx *c, struct cfg *cfg, const struct raw_conference *r);
 
 /* provision.c */
 struct raw_provision;

@@ -240,7 +240,7 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 {
 	static const char *const known[] = {"name", "type", "address", "region", "endpoints", "numbers", "version", "crypto",
 					    "keys_without_ipsec", "clear", "suite", "mki", "lifetime", "srtcp_clear",
-					    "replace", NULL};
+					    "conference", "ports", "conference_max", "replace", NULL};
 	struct from f = begin(o, known, why, size);
 	char address[80] = "", version[16] = "1.0", form[16] = "rfc", suite[64] = "";
 	json_t *list, *v;
@@ -282,6 +282,15 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 		ret->flags |= CP_GW_SRTCP_CLEAR;
 	ret->mki_len = (uint8_t)number(&f, "mki", 0, 8);
 	ret->lifetime = (uint8_t)number(&f, "lifetime", 0, 48);
+	if (flag(&f, "conference", false)) {
+		ret->flags |= CP_GW_CONFERENCE;
+		ret->ports = 48;
+		ret->conference_max = 8;
+	}
+	if (json_object_get(o, "ports") != NULL)
+		ret->ports = (uint16_t)number(&f, "ports", 3, 4096);
+	if (json_object_get(o, "conference_max") != NULL)
+		ret->conference_max = (uint8_t)number(&f, "conference_max", 3, CP_CONFERENCE_MAX);
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	list = array(&f, "endpoints", CP_GW_ENDPOINTS_MAX);
 	json_array_foreach(list, i, v) {
@@ -324,7 +333,7 @@ json_t *gateway_to_json(const struct cp_gateway *gw)
 	for (unsigned i = 0; i < gw->number_cnt; i++)
 		json_array_append_new(nums, json_pack("{s:s,s:b,s:s}", "number", gw->numbers[i].number, "prefix",
 						      (int)gw->numbers[i].prefix, "endpoint", gw->numbers[i].endpoint));
-	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:I}", "name", gw->name, "type", gw->type, "trust",
+	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:b,s:i,s:i,s:I}", "name", gw->name, "type", gw->type, "trust",
 			 cp_devtype_trust_text(cp_devtype_gateway(gw->type)), "gw_id", (int)gw->gw_id,
 			 "address", cfg_addr_print(&gw->address, address, sizeof(address)), "region", gw->region,
 			 "endpoints", eps, "numbers", nums, "version",
@@ -332,5 +341,6 @@ json_t *gateway_to_json(const struct cp_gateway *gw)
 			 (gw->flags & CP_GW_X_CRYPTO) != 0 ? "x" : "rfc", "keys_without_ipsec",
 			 (gw->flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0, "clear", (gw->flags & CP_GW_CLEAR) != 0,
 			 "suite", gw->suite != 0 ? cp_suite_name(gw->suite) : NULL, "mki", (int)gw->mki_len, "lifetime",
-			 (int)gw->lifetime, "srtcp_clear", (gw->flags & CP_GW_SRTCP_CLEAR) != 0, "changed_us", (json_int_t)gw->changed_us);
+			 (int)gw->lifetime, "srtcp_clear", (gw->flags & CP_GW_SRTCP_CLEAR) != 0, "conference",
+			 (gw->flags & CP_GW_CONFERENCE) != 0, "ports", (int)gw->ports, "conference_max", (int)gw->conference_max, "changed_us", (json_int_t)gw->changed_us);
 }

@@ -88,6 +88,9 @@ static int allowed(const struct party *target, const struct agent *a, uint32_t l
 	*why = "it is parked";
 	if (call->park[0] != '\0')
 		return -EPROTO;
+	*why = "it is a conference";
+	if (call_conf(call) != NULL)
+		return -EPROTO;
 	*why = "it is just being changed";
 	if (call_busy(call))
 		return -EBUSY;

@@ -23,6 +23,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	rekey_tick(calls);
 	cdrs_tick(calls->cdrs);
+	ui_tick(calls);
 }
 
 struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
@@ -101,6 +102,7 @@ void cp_calls_destroy(struct cp_calls *calls)
 		calls->slot[i]->p[1].bridges = 0;
 		call_free(calls->slot[i]);
 	}
+	conf_destroy_all(calls);
 	for (uint32_t i = 0; i < AGENT_HASH; i++) {
 		while (calls->agents[i] != NULL) {
 			struct agent *a = calls->agents[i];
@@ -203,8 +205,20 @@ enum cp_security call_security(const struct cp_call *call)
 	struct cp_party_security s[BARGE_PARTIES_MAX];
 	enum cp_security cap, is;
 
+	if (call_conf(call) != NULL)
+		return conf_security(call_conf(call), call);
 	is = cp_security_call(s, barge_parties(call, s, &cap), NULL);
 	return is < cap ? is : cap;
+}
+
+void call_show(struct cp_call *call)
+{
+	for (unsigned s = 0; s < 2; s++) {
+		music_tone(call, s);
+		ui_callinfo(call, s);
+	}
+	if (call_conf(call) != NULL)
+		conf_show(call_conf(call));
 }
 
 /* --- the end --- */
@@ -311,9 +325,12 @@ void call_connect(struct cp_call *call)
 {
 	call->state = CALL_CONNECTING;
 	call_timer(call, CONNECT_MS);
-	for (unsigned s = 0; s < 2; s++)
+	for (unsigned s = 0; s < 2; s++) {
 		if (call->p[s].music != MUSIC_NONE && !call->p[1 - s].held) /* who waited is spoken to now */
 			(void)music_set(call, s, MUSIC_NONE);
+		else if (call->p[s].music == MUSIC_NONE && call->p[1 - s].held) /* left to one who holds: its leg's assertion begins it */
+			call->p[s].music = MUSIC_USER;
+	}
 	if (call->direct && direct_keys(call) < 0) {
 		call_end(call_cause(call, CP_Q850_TEMPORARY), "no key");
 		return;
@@ -348,10 +365,10 @@ void call_media_ready(struct cp_call *call)
 	call_timer(call, 0);
 	cfg_log(CFG_LOG_INFO, "call-connected", "call=%u from=%s to=%s security=%s", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), cp_security_name(call_security(call)));
-	for (unsigned s = 0; s < 2; s++) {
-		ui_callinfo(call, s);
+	call_show(call);
+	conf_changed(call);
+	for (unsigned s = 0; s < 2; s++)
 		ui_secure_tone(call, s);
-	}
 	barge_changed(barge_target(call));
 	direct_watch(call);
 	if (record_write(call, NULL, NULL) < 0)

@@ -114,6 +114,11 @@ struct party {
 	uint64_t counted[5];           /* of its leg: what an earlier record has already */
 	struct party *ep_next; /* chain of the endpoint index */
 	bool in_index;
+	/* gateway: a port of a conference */
+	struct conf *conf;     /* NULL: it is none */
+	struct party *cf_next; /* chain of the conference's ports, newest first */
+	bool asked, reserved;  /* CRCX is out, was answered */
+	uint8_t listed;        /* phone: which member of its conference it was shown last */
 };
 
 enum remote_state { REMOTE_NONE, REMOTE_IN_USE, REMOTE_HELD };
@@ -129,6 +134,7 @@ struct cp_call {
 	uint8_t cap;        /* barge: enum cp_security: no better is the call that it joined */
 	bool direct;        /* media goes between the parties: no legs */
 	struct cp_media_rule rule; /* of the regions of its parties */
+	bool meetme;        /* what is dialled is to start a conference */
 	struct cp_call *joined; /* became a part of this one: gone with the next record; NULL: none */
 	uint8_t pending;    /* answers outstanding before media may start */
 	bool media_started;
@@ -177,6 +183,12 @@ struct cp_calls {
 	struct cp_keys *keys;
 	struct agent *agents[AGENT_HASH];
 	struct party *endpoints[AGENT_HASH]; /* by gateway and endpoint */
+	struct conf *confs;
+	struct beep { /* tones that say no, and end by themselves */
+		char name[32]; /* device; "": none */
+		uint32_t line, ref;
+		uint8_t left_s;
+	} beeps[32];
 	bool stopping; /* phones that go now are no reason to end calls */
 	struct cp_call *slot[CALL_SLOTS];
 	uint32_t next_slot, generation, count;
@@ -206,6 +218,7 @@ void call_answered(struct cp_call *call);
 void call_media_ready(struct cp_call *call);
 enum cp_security call_security(const struct cp_call *call);
 struct cp_party_security party_security(const struct cp_call *call, const struct party *p);
+void call_show(struct cp_call *call); /* its status may be another one: every phone of it is told, and of its conference */
 bool party_up(const struct party *p); /* nothing need be done for its media */
 unsigned party_side(const struct cp_call *call, const struct party *party);
 
@@ -220,6 +233,7 @@ struct party *agent_ringing(const struct agent *agent, uint32_t line); /* line 0
 struct party *agent_held(const struct agent *agent, uint32_t line);
 unsigned agent_line_calls(const struct agent *agent, uint32_t line);
 void endpoint_enter(struct cp_call *call, unsigned side);        /* once name and endpoint are set */
+void endpoint_rename(struct cp_call *call, unsigned side, const char *endpoint); /* which one "any of" became */
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side);
 void party_clear(struct cp_call *call, unsigned side);           /* nobody is on this side any more */
 void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsigned from_side);
@@ -229,6 +243,7 @@ void party_promote(struct party *fork); /* becomes p[1], which must be clear; it
 /* route.c: who is called */
 void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line);
 void route_fill_party(struct party *p, struct agent *a, uint32_t line); /* 'call' and 'stream' are set */
+void route_security(struct party *p, const struct cp_phone *phone); /* trust and signalling, as it is registered */
 bool route_srtp(const struct party *p, const struct cp_media_rule *rule); /* it can do SRTP: a phone as it is registered now, a gateway as it was agreed */
 /* What the call would be with 'p', which may be a fork, as the one who is called: 0, or why not. */
 enum route_no { ROUTE_OK, ROUTE_NOT_REGISTERED, ROUTE_NOT_ENCRYPTED, ROUTE_NO_CODEC, ROUTE_BUSY, ROUTE_NO_PORT };
@@ -329,6 +344,30 @@ void barge_changed(struct party *target);                /* somebody has barged 
 /* All who hear each other in this call or the one that it joined. How many; *ret_cap: it is no better than that. */
 unsigned barge_parties(const struct cp_call *call, struct cp_party_security s[BARGE_PARTIES_MAX], enum cp_security *ret_cap);
 
+/* conf.c, conftask.c, confkey.c: conferences. Each member is an ordinary call of its party with a port of an external bridge */
+struct conf *call_conf(const struct cp_call *call);     /* NULL: it is a call of two */
+struct party *party_other(const struct party *p);       /* across its call */
+void conf_enter(struct conf *conf, struct party *port);
+void conf_leave(struct party *port);                    /* the last one takes the conference along */
+void conf_moved(struct party *from, struct party *to);  /* party_move() of a port */
+void conf_load(struct party *port, const struct cp_call_leg *leg); /* from the store: its conference is made, or joined */
+void conf_fill(const struct party *port, struct cp_call_leg *ret_leg);
+void conf_changed(struct cp_call *call);                /* a call of a conference came to a state where nothing is under way */
+void conf_answered(struct cp_call *call, unsigned side, const char *endpoint); /* CRCX succeeded; endpoint: that the bridge chose */
+void conf_show(struct conf *conf);
+enum cp_security conf_security(const struct conf *conf, const struct cp_call *call);
+bool conf_route(struct cp_call *call);                  /* what was dialled is a conference's number, or was to be: done */
+bool conf_number(const struct cp_calls *calls, const char *digits, bool *ret_longer); /* a meet-me number; more digits could be one */
+bool conf_key(struct party *p, uint32_t event);         /* a soft key of conferences: done, or refused at the phone */
+bool conf_takes(const struct party *a, const struct party *b); /* these two may be across: neither is a port, or the other may be a member */
+void conf_destroy_all(struct cp_calls *calls);
+/**
+ * cBarge: 'call' is of the barger's phone at place 0, dialling, nobody at place 1; 'target' is connected. Both parties of 'target' and
+ * the phone become a conference, whose status is not secure (001:P1-127), or the phone a member of the target's. 0: under way;
+ * should it fail later, the barger's call fails with text and tone and the target's stays as it is. -errno: nothing was changed.
+ */
+int conf_barge(struct cp_call *call, struct cp_call *target, const char **why);
+
 /* transfer.c: parties of one call become those of another */
 void party_unplug(struct party *p); /* its media is stopped; leg and keys are gone */
 int party_replug(struct cp_call *call, unsigned stays); /* legs for a call whose other party is new: relayed from here on */
@@ -338,6 +377,8 @@ void party_leave(struct party *p);  /* the phone has no more to do with its call
 bool call_busy(const struct cp_call *call); /* answers are outstanding: its parties must stay where they are */
 int transfer_begin(struct party *p, const char **why);  /* the other party waits, its phone dials */
 int transfer_finish(struct party *p, const char **why); /* 'p': the phone's place in the call that it dialled meanwhile */
+/* Who is opposite of 'held' and who is opposite of 'talks' become one call; these two are let go. Both calls are connected. */
+int transfer_join(struct party *held, struct party *talks, const char **why);
 
 /* hold.c */
 int hold_begin(struct cp_call *call, unsigned side, const char **why);
@@ -402,6 +443,8 @@ void ui_callinfo(struct cp_call *call, unsigned side);
 void ui_secure_tone(struct cp_call *call, unsigned side);
 void party_learn(struct party *p); /* what its device's type can do: once its phone is there */
 void ui_failed(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone, const char *text);
+void ui_refused(struct party *p, const char *text); /* text, and a tone of two seconds, in a call that goes on */
+void ui_tick(struct cp_calls *calls);               /* every second */
 void ui_transferred(struct cp_call *call); /* the new caller hears that it rings */
 void ui_held(struct cp_call *call, unsigned side);
 void ui_resumed(struct cp_call *call, unsigned side);

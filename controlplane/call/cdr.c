@@ -245,6 +245,8 @@ static void fill(struct cp_call *call, struct cp_cdr *r)
 /* Somebody who lifts the handset and thinks better of it makes no call; neither does an operator's session. */
 static bool is_call(const struct cp_call *call)
 {
+	if (call->p[0].kind == PARTY_NONE) /* a port of a conference bridge that nobody came to */
+		return false;
 	return !call->is_static && call->global_id != 0 && (call->digit_cnt > 0 || call->p[1].kind != PARTY_NONE || call->adopted);
 }
 

@@ -10,14 +10,6 @@
 
 #define RESUME_MS 10000 /* until the phone has opened its channel */
 
-static void show(struct cp_call *call)
-{
-	for (unsigned s = 0; s < 2; s++) {
-		music_tone(call, s);
-		ui_callinfo(call, s);
-	}
-}
-
 /* What is held is known after a restart, too. */
 static void note(struct cp_call *call)
 {
@@ -71,7 +63,7 @@ int hold_begin(struct cp_call *call, unsigned side, const char **why)
 		return -EIO;
 	}
 	note(call);
-	show(call);
+	call_show(call);
 	return 0;
 }
 
@@ -115,7 +107,7 @@ int hold_end(struct cp_call *call, unsigned side, const char **why)
 	ui_resumed(call, side);
 	if (call->direct && other->held) { /* when the other one comes back */
 		note(call);
-		show(call);
+		call_show(call);
 		return 0;
 	}
 	p->resuming = true;
@@ -158,5 +150,5 @@ void hold_over(struct cp_call *call, unsigned side, bool resumed)
 	}
 	direct_watch(call);
 	note(call);
-	show(call);
+	call_show(call);
 }

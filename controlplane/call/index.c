@@ -154,6 +154,15 @@ static void endpoint_leave(struct party *p)
 	p->in_index = false;
 }
 
+void endpoint_rename(struct cp_call *call, unsigned side, const char *endpoint)
+{
+	struct party *p = &call->p[side];
+
+	endpoint_leave(p);
+	snprintf(p->endpoint, sizeof(p->endpoint), "%s", endpoint);
+	endpoint_enter(call, side);
+}
+
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side)
 {
 	for (struct party *p = *endpoint_head(calls, gateway, endpoint); p != NULL; p = p->ep_next) {
@@ -176,6 +185,7 @@ void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsi
 	agent_leave(src);
 	*dst = *src;
 	dst->call = to;
+	conf_moved(src, dst);
 	memset(src, 0, sizeof(*src));
 	src->call = from;
 	src->leg_id = NO_LEG;
@@ -226,6 +236,7 @@ void party_clear(struct cp_call *call, unsigned side)
 	shared_clear(p);
 	endpoint_leave(p);
 	agent_leave(p);
+	conf_leave(p);
 	p->kind = PARTY_NONE;
 	p->held = p->resuming = p->reopen = p->toned = false;
 	p->music = MUSIC_NONE;

@@ -269,6 +269,8 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 	if (--call->pending > 0)
 		return;
 	call->media_started = true;
+	if (call_conf(call) != NULL) /* it counts from now on, and what it makes of the others is told before it hears them */
+		conf_show(call_conf(call));
 	if (call->is_static) {
 		call->state = CALL_CONNECTED;
 		call->since_s = time(NULL);
@@ -405,6 +407,8 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->untrusted = p->untrusted;
 		l->bridges = p->bridges;
 		l->guest = p->guest;
+		l->proven = (uint8_t)(CP_LEG_KNOWN | (p->signal_auth ? CP_LEG_AUTH : 0) | (p->signal_enc ? CP_LEG_ENC : 0));
+		conf_fill(p, l);
 		l->stream = (uint8_t)(p->stream + 1);
 		l->rx_suite = l->tx_suite = p->suite;
 		l->remote = p->remote;
@@ -444,12 +448,16 @@ void record_end(struct cp_call *call)
 	cdr_write(call, NULL, call->joined, true, NULL, NULL); /* what is refused is tried again */
 }
 
-static enum party_kind kind_of(const struct cp_call_leg *l)
+static enum party_kind kind_of(const struct cp_call_rec *rec, unsigned side)
 {
+	const struct cp_call_leg *l = &rec->leg[side];
+
 	if (l->parked != 0)
 		return PARTY_PARK;
 	if (l->sa_gw_id != UINT32_MAX || l->endpoint[0] != '\0')
 		return PARTY_GATEWAY;
+	if (l->party[0] == '\0' && rec->leg[1 - side].conf != 0)
+		return PARTY_NONE; /* a port that nobody was at yet */
 	return l->party[0] != '\0' ? PARTY_PHONE : PARTY_STATIC;
 }
 
@@ -485,7 +493,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		const struct cp_call_leg *l = &rec->leg[s];
 		struct party *p = &call->p[s];
 
-		p->kind = kind_of(l);
+		p->kind = kind_of(rec, s);
 		snprintf(p->name, sizeof(p->name), "%s", l->party);
 		snprintf(p->endpoint, sizeof(p->endpoint), "%s", l->endpoint);
 		snprintf(p->conn_id, sizeof(p->conn_id), "%s", l->conn_id);
@@ -512,9 +520,9 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		call->secure |= p->suite != DP_SRTP_NONE;
 		p->unsure = l->rekeying != 0;
 		p->ready = true;
-		/* As it was shown to the parties: the record's status is the proof that it was so. */
-		p->signal_auth = rec->security >= CP_SEC_AUTHENTICATED;
-		p->signal_enc = rec->security >= CP_SEC_ENCRYPTED;
+		/* As it was proven, or as it was shown to the parties: the record is the proof that it was so. */
+		p->signal_auth = l->proven != 0 ? (l->proven & CP_LEG_AUTH) != 0 : rec->security >= CP_SEC_AUTHENTICATED;
+		p->signal_enc = l->proven != 0 ? (l->proven & CP_LEG_ENC) != 0 : rec->security >= CP_SEC_ENCRYPTED;
 		p->untrusted = l->untrusted != 0;
 		p->bridges = l->bridges;
 		p->guest = l->guest != 0;
@@ -524,8 +532,11 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		if (p->kind == PARTY_STATIC)
 			call->is_static = true;
 		if (p->kind == PARTY_GATEWAY) {
-			snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
+			if (l->conf == 0)
+				snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
 			endpoint_enter(call, s);
+			if (l->conf != 0)
+				conf_load(p, l);
 		}
 		if (cp_ports_claim(calls->ports, l->leg_id) == 0)
 			p->leg_id = l->leg_id;

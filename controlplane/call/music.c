@@ -188,13 +188,13 @@ static bool codec_of(const struct party *p, const struct cfg_moh_source *s, stru
 	}
 }
 
-/* What this party is to be sent; false: nothing. */
+/* What this party is to be sent; false: nothing. A bridge is not: its conference would hear it. */
 static bool wanted(const struct cp_call *call, const struct party *p, struct dp_leg_music *m)
 {
 	const struct cfg_moh *moh = &call->calls->env.cfg->moh;
 	const struct cfg_moh_source *s = cfg_moh_find(moh, p->music == MUSIC_NETWORK ? moh->network : moh->user);
 
-	if (p->music == MUSIC_NONE || p->held || call->direct || p->leg_id == NO_LEG || s == NULL ||
+	if (p->music == MUSIC_NONE || p->held || p->conf != NULL || call->direct || p->leg_id == NO_LEG || s == NULL ||
 	    (call->calls->music_bad >> (s - moh->sources) & 1) != 0 || !codec_of(p, s, m))
 		return false;
 	m->ptime_ms = call->calls->env.cfg->media.ptime_ms;

@@ -96,6 +96,9 @@ static int can_park(struct party *p, char number[DIGITS_MAX + 1], const char **w
 	*why = "who has barged in can only leave";
 	if (call->barge)
 		return -EPROTO;
+	*why = "it is a conference";
+	if (call_conf(call) != NULL)
+		return -EPROTO;
 	*why = "something else is under way";
 	if (call_busy(call) || other->held)
 		return -EBUSY;

@@ -49,11 +49,12 @@ static void show_again(struct party *p)
 		p->media_on = true;
 		cp_phone_lamp(p->agent->phone, p->line, CP_SCCP_LAMP_ON);
 		cp_phone_call_state(p->agent->phone, CP_SCCP_CONNECTED, p->line, p->ref);
-		cp_phone_softkeys(p->agent->phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
+		cp_phone_softkeys(p->agent->phone, call_conf(call) != NULL ? CP_SCCP_KEYS_CONFERENCE : CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
 	}
 	p->toned = false;
 	music_tone(call, side);
 	ui_callinfo(call, side);
+	conf_changed(call);
 	direct_watch(call);
 }
 
@@ -281,7 +282,7 @@ static void take_digit(struct cp_call *call, char digit)
 	struct cp_phone *phone = party_phone(p);
 	struct cp_dialled to;
 	enum special special;
-	bool found;
+	bool found, more;
 
 	if (call->digit_cnt == 0 && phone != NULL) {
 		cp_phone_stop_tone(phone, p->line, call->ref);
@@ -297,6 +298,8 @@ static void take_digit(struct cp_call *call, char digit)
 	}
 	call->digits[call->digit_cnt++] = digit;
 	found = route_look(call, call->digits, false, &to);
+	found |= conf_number(call->calls, call->digits, &more);
+	to.longer |= more;
 	special = special_number(call, call->digits);
 	found |= special == SPECIAL_WHOLE;
 	to.longer |= special == SPECIAL_BEGINS;
@@ -379,6 +382,19 @@ static void messages(struct cp_calls *calls, struct cp_phone *phone, uint32_t li
 		cp_phone_prompt(phone, "No voice mail", 10, line, 0);
 }
 
+/* The number that is dialled next starts a conference. */
+static void meetme(struct cp_calls *calls, struct cp_phone *phone, uint32_t line, const struct party *p)
+{
+	struct cp_call *call = p != NULL && p->call->state == CALL_DIALING && p->call->digit_cnt == 0 ? p->call : NULL;
+
+	if (call == NULL && (p == NULL || p->call->state == CALL_CONNECTED))
+		call = call_dial(calls, phone, line);
+	if (call == NULL)
+		return;
+	call->meetme = true;
+	cp_phone_prompt(phone, "Conference number", 0, call->p[0].line, call->p[0].ref);
+}
+
 /* A key of a call that has ended meanwhile is not for the one that came after it. */
 static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32_t line, uint32_t callref)
 {
@@ -397,6 +413,8 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		pickup(ctx, phone, event, line);
 		return;
 	}
+	if (event == CP_SCCP_KEY_MEETME)
+		meetme(ctx, phone, line, p);
 	if (p == NULL && event != CP_SCCP_KEY_NEWCALL) {
 		remote_key(ctx, phone, event, callref);
 		return;
@@ -426,7 +444,8 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		put_away(p);
 		break;
 	default:
-		cfg_log(CFG_LOG_DEBUG, "softkey-ignored", "device=%s event=%u", cp_phone_name(phone), event);
+		if (!conf_key(p, event))
+			cfg_log(CFG_LOG_DEBUG, "softkey-ignored", "device=%s event=%u", cp_phone_name(phone), event);
 		break;
 	}
 }

@@ -11,6 +11,11 @@ struct cp_phone *party_phone(const struct party *p)
 	return p->kind == PARTY_PHONE && p->agent != NULL ? p->agent->phone : NULL;
 }
 
+static enum cp_sccp_keyset talk_keys(const struct cp_call *call)
+{
+	return call_conf(call) != NULL ? CP_SCCP_KEYS_CONFERENCE : CP_SCCP_KEYS_CONNECTED;
+}
+
 static uint8_t phone_can(const struct cp_store *store, const struct cp_phone *phone)
 {
 	const struct cp_device *dev = cp_phone_device(phone);
@@ -182,9 +187,45 @@ void ui_connected(struct cp_call *call, unsigned side)
 	}
 	cp_phone_stop_tone(phone, p->line, p->ref);
 	cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, p->ref);
-	cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
+	cp_phone_softkeys(phone, talk_keys(call), p->line, p->ref);
 	cp_phone_prompt(phone, "Connected", 0, p->line, p->ref);
 	ui_callinfo(call, side);
+}
+
+#define BEEP_S 2
+
+void ui_refused(struct party *p, const char *text)
+{
+	struct cp_phone *phone = party_phone(p);
+	struct beep *b = p->call->calls->beeps, *end = b + sizeof(p->call->calls->beeps) / sizeof(*b);
+
+	if (phone == NULL)
+		return;
+	cfg_log(CFG_LOG_INFO, "feature-refused", "device=%s text=%s", cfg_q(p->name), cfg_q(text));
+	cp_phone_prompt(phone, text, 10, p->line, p->ref);
+	while (b < end && b->name[0] != '\0')
+		b++;
+	if (b == end)
+		return; /* none that would end */
+	cp_phone_tone(phone, CP_SCCP_TONE_REORDER, p->line, p->ref);
+	snprintf(b->name, sizeof(b->name), "%.31s", p->name);
+	b->line = p->line;
+	b->ref = p->ref;
+	b->left_s = BEEP_S;
+}
+
+void ui_tick(struct cp_calls *calls)
+{
+	for (struct beep *b = calls->beeps; b < calls->beeps + sizeof(calls->beeps) / sizeof(*b); b++) {
+		struct agent *a;
+
+		if (b->name[0] == '\0' || --b->left_s > 0)
+			continue;
+		a = agent_find(calls, b->name, false);
+		if (a != NULL && a->phone != NULL)
+			cp_phone_stop_tone(a->phone, b->line, b->ref);
+		b->name[0] = '\0';
+	}
 }
 
 void ui_transferred(struct cp_call *call)
@@ -226,7 +267,7 @@ void ui_resumed(struct cp_call *call, unsigned side)
 	lamp(p->agent, p->line, NULL);
 	cp_phone_planes(phone, p->line);
 	cp_phone_call_state(phone, CP_SCCP_CONNECTED, p->line, p->ref);
-	cp_phone_softkeys(phone, CP_SCCP_KEYS_CONNECTED, p->line, p->ref);
+	cp_phone_softkeys(phone, talk_keys(call), p->line, p->ref);
 	cp_phone_prompt(phone, "Connected", 0, p->line, p->ref);
 }
 

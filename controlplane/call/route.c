@@ -8,6 +8,13 @@
 #include "dial/plan.h"
 #include "sccp/devtype.h"
 
+void route_security(struct party *p, const struct cp_phone *phone)
+{
+	p->untrusted = (p->can & CP_DT_TRUSTED) == 0;
+	p->signal_auth = cp_phone_security(phone) != CP_PHONE_NONSECURE;
+	p->signal_enc = cp_phone_security(phone) == CP_PHONE_ENCRYPTED;
+}
+
 void route_fill_party(struct party *p, struct agent *a, uint32_t line)
 {
 	const struct cp_device *dev = cp_phone_device(a->phone);
@@ -21,9 +28,7 @@ void route_fill_party(struct party *p, struct agent *a, uint32_t line)
 	snprintf(p->label, sizeof(p->label), "%s", cp_phone_line_label(a->phone, line));
 	snprintf(p->region, sizeof(p->region), "%s", dev != NULL ? dev->region : "default");
 	party_learn(p);
-	p->untrusted = (p->can & CP_DT_TRUSTED) == 0;
-	p->signal_auth = cp_phone_security(a->phone) != CP_PHONE_NONSECURE;
-	p->signal_enc = cp_phone_security(a->phone) == CP_PHONE_ENCRYPTED;
+	route_security(p, a->phone);
 }
 
 void route_fill(struct cp_call *call, unsigned side, struct agent *a, uint32_t line)
@@ -59,6 +64,8 @@ enum route_no route_terms(const struct cp_call *call, const struct party *pb, st
 
 	if (b == NULL)
 		return ROUTE_NOT_REGISTERED;
+	if (!conf_takes(pa, pb))
+		return ROUTE_NOT_ENCRYPTED;
 	cp_rule_find(calls->env.store, &calls->env.cfg->media, pa->region, pb->region, &ret->rule, NULL);
 	ret->secure = route_srtp(pa, &ret->rule) && route_srtp(pb, &ret->rule);
 	if (policy_codec(pa, pb, &ret->rule, ret->secure, &ret->choice) < 0) {
@@ -327,6 +334,6 @@ void route_digits(struct cp_call *call)
 	}
 	if (call->group_pickup)
 		pickup_route(call);
-	else if (!special_route(call))
+	else if (!conf_route(call) && !special_route(call))
 		route_to(call, call->digits, NULL);
 }

@@ -188,6 +188,7 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 		return -ENOSPC;
 	snprintf(here.region, sizeof(here.region), "%s", dev != NULL ? dev->region : "default");
 	party_learn(&here);
+	route_security(&here, a->phone);
 	rc = party_terms(other, &here, &terms, why);
 	if (rc < 0)
 		return rc;

@@ -6,6 +6,7 @@
  * gets keys that were never used.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "callint.h"
 
@@ -52,7 +53,7 @@ void party_unplug(struct party *p)
 	p->reopen = p->kind == PARTY_GATEWAY;
 }
 
-/* The phone that transfers has no more to do with this call. */
+/* The phone that transfers, or the bridge that is not needed any more, has no more to do with this call. */
 void party_leave(struct party *p)
 {
 	struct cp_call *call = p->call;
@@ -61,6 +62,7 @@ void party_leave(struct party *p)
 	barge_drop(p);
 	ui_media_stop(call, side);
 	ui_idle(call, side);
+	trunk_close(call, side);
 	legs_put(call, side);
 	party_clear(call, side);
 	p->ready = p->reopen = false;
@@ -79,16 +81,34 @@ bool call_busy(const struct cp_call *call)
 	return call->pending > 0 || call->rekey_fn != NULL;
 }
 
+/* Nobody has asked a gateway what else it speaks: two that speak the same, and may, go on with that. */
+static void codec_stays(const struct party *a, const struct party *b, struct cp_media_rule *rule)
+{
+	uint8_t codec = (uint8_t)cp_codec_of_sccp(a->codec);
+
+	if (a->kind != PARTY_GATEWAY || b->kind != PARTY_GATEWAY || a->codec != b->codec || codec == CP_CODEC_NONE ||
+	    memchr(rule->codec.list, codec, CP_CODEC_MAX) == NULL)
+		return;
+	memset(rule->codec.list, 0, sizeof(rule->codec.list));
+	rule->codec.list[0] = codec;
+}
+
 /* Their codec is what they would have had if they had called each other: it may be another than either spoke. */
 int party_terms(const struct party *stays, const struct party *moves, struct route_terms *ret, const char **why)
 {
 	const struct cp_calls *calls = stays->call->calls;
+	struct cp_media_rule rule;
 
 	cp_rule_find(calls->env.store, &calls->env.cfg->media, stays->region, moves->region, &ret->rule, NULL);
+	rule = ret->rule;
+	codec_stays(stays, moves, &rule);
 	ret->secure = route_srtp(stays, &ret->rule) && route_srtp(moves, &ret->rule);
 	ret->direct = false;
+	*why = "the conference does not take it";
+	if (!conf_takes(stays, moves))
+		return -EACCES;
 	*why = "no common codec";
-	if (policy_codec(stays, moves, &ret->rule, ret->secure || stays->suite != DP_SRTP_NONE, &ret->choice) < 0)
+	if (policy_codec(stays, moves, &rule, ret->secure || stays->suite != DP_SRTP_NONE, &ret->choice) < 0)
 		return -EPROTO;
 	*why = "one of the two cannot encrypt";
 	return !ret->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE ? -EACCES : 0;
@@ -134,7 +154,8 @@ int party_replug(struct cp_call *call, unsigned at)
 {
 	struct party *stays = &call->p[at];
 
-	if (!call->direct)
+	/* One whose stream is clear for want of somebody to talk to under keys opens it anew, now that there is one. */
+	if (!call->direct && (!call->secure || stays->suite != DP_SRTP_NONE))
 		return legs_take_beside(call, 1 - at);
 	call->direct = false;
 	party_unplug(stays);
@@ -144,12 +165,13 @@ int party_replug(struct cp_call *call, unsigned at)
 }
 
 /* Both talk: what stays keeps its leg, its keys and its stream. */
-static int join(struct party *held, struct party *talks, const char **why)
+int transfer_join(struct party *held, struct party *talks, const char **why)
 {
 	struct cp_call *call = held->call, *other = talks->call;
 	unsigned at = side_of(held), from = 1 - side_of(talks);
 	struct party *stays = &call->p[1 - at], *moves = &other->p[from];
 	struct route_terms terms;
+	enum cp_cdr_origin origin = talks->conf != NULL ? CP_CDR_CONFERENCE : CP_CDR_TRANSFER;
 	char by[DIGITS_MAX + 1];
 	int rc = party_terms(stays, moves, &terms, why);
 
@@ -165,7 +187,7 @@ static int join(struct party *held, struct party *talks, const char **why)
 	party_leave(talks);
 	party_leave(held);
 	party_move(call, at, other, from);
-	cdr_restart(call, CP_CDR_TRANSFER, by);
+	cdr_restart(call, origin, by);
 	party_meet(call, at, &terms);
 	call->joined = other;
 	if (party_replug(call, 1 - at) < 0)
@@ -257,7 +279,7 @@ int transfer_finish(struct party *p, const char **why)
 	if (p->call->state == CALL_ALERTING && p == &p->call->p[0])
 		return hand_over(held, p, why);
 	if (p->call->state == CALL_CONNECTED)
-		return join(held, p, why);
+		return transfer_join(held, p, why);
 	*why = "nobody was reached yet";
 	return -EPROTO;
 }

@@ -13,6 +13,17 @@
 
 #include "callint.h"
 
+/* A port whose bridge has not said which endpoint it chose: on every one that it may be (RFC 3435 s2.3.9). */
+static void every(struct dp_mgcp_cmd *cmd)
+{
+	char *any = strchr(cmd->endpoint, '$');
+
+	if (any == NULL)
+		return;
+	*any = '*';
+	cmd->conn_id[0] = '\0';
+}
+
 static void command(const struct party *p, uint8_t verb, struct dp_mgcp_cmd *cmd)
 {
 	memset(cmd, 0, sizeof(*cmd));
@@ -23,6 +34,8 @@ static void command(const struct party *p, uint8_t verb, struct dp_mgcp_cmd *cmd
 	snprintf(cmd->call_id, sizeof(cmd->call_id), "%08X", p->ref);
 	if (verb != DP_MGCP_CRCX)
 		snprintf(cmd->conn_id, sizeof(cmd->conn_id), "%s", p->conn_id);
+	if (verb == DP_MGCP_DLCX)
+		every(cmd);
 }
 
 #define DISCARD_PORT 9 /* RFC 863: where nothing is sent to */
@@ -77,6 +90,7 @@ static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const cha
 	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", tag->endpoint);
 	snprintf(cmd.call_id, sizeof(cmd.call_id), "%08X", tag->callref);
 	snprintf(cmd.conn_id, sizeof(cmd.conn_id), "%s", conn_id);
+	every(&cmd);
 	cp_gw_cmd(gw, &cmd, tag, NULL, NULL);
 }
 
@@ -245,10 +259,16 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 		}
 		if (rc < 0) {
 			call_fail(call_cause(call, done->code == 401 || done->code == 403 ? CP_Q850_BUSY : CP_Q850_REJECTED), CP_SCCP_CONGESTION,
-				  CP_SCCP_TONE_REORDER, done->code == 401 || done->code == 403 ? "Busy" : "Gateway refused");
+				  CP_SCCP_TONE_REORDER,
+				  p->conf != NULL			 ? "No conference bridge" :
+				  done->code == 401 || done->code == 403 ? "Busy" :
+									   "Gateway refused");
 			break;
 		}
-		trunk_ring(call);
+		if (p->conf != NULL)
+			conf_answered(call, tag->side, done->endpoint);
+		else
+			trunk_ring(call);
 		break;
 	case GW_OP_RQNT:
 		if (call->state == CALL_ROUTING || call->state == CALL_ALERTING) {
@@ -339,20 +359,26 @@ void trunk_ring(struct cp_call *call)
 		call_fail(call_cause(call, CP_Q850_NETWORK), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
 }
 
+/* A bridge mixes what comes in on connections of this mode to all the others of its endpoint (RFC 3435 s3.2.2.6). */
+static uint8_t open_mode(const struct party *p)
+{
+	return p->conf != NULL ? DP_MGCP_M_CONFRNCE : DP_MGCP_M_SENDRECV;
+}
+
 void trunk_connect(struct cp_call *call)
 {
 	struct party *p = &call->p[1];
 	struct dp_mgcp_cmd cmd;
 
-	/* Events go on being watched; the ring ends. */
-	command(p, DP_MGCP_RQNT, &cmd);
-	snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
-	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
-	snprintf(cmd.events, sizeof(cmd.events), "L/hu(N)");
-	send_cmd(call, p, &cmd, GW_OP_RQNT);
-
+	if (p->conf == NULL) { /* Events go on being watched; the ring ends. A bridge has neither. */
+		command(p, DP_MGCP_RQNT, &cmd);
+		snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
+		snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
+		snprintf(cmd.events, sizeof(cmd.events), "L/hu(N)");
+		send_cmd(call, p, &cmd, GW_OP_RQNT);
+	}
 	command(p, DP_MGCP_MDCX, &cmd);
-	cmd.mode = DP_MGCP_M_SENDRECV;
+	cmd.mode = open_mode(p);
 	if (call->direct) /* the phone has said where it receives */
 		describe(call, p, p->tx, &cmd.media);
 	if (send_cmd(call, p, &cmd, GW_OP_MDCX) < 0)
@@ -369,8 +395,7 @@ static void secured_still(struct cp_call *call, struct party *p)
 	if ((gw != NULL && cp_gw_secured(gw)) || !p->signal_auth)
 		return;
 	p->signal_auth = p->signal_enc = false;
-	for (unsigned s = 0; s < 2; s++)
-		ui_callinfo(call, s);
+	call_show(call);
 }
 
 void trunk_reopen(struct cp_call *call, unsigned side)
@@ -381,7 +406,7 @@ void trunk_reopen(struct cp_call *call, unsigned side)
 	secured_still(call, p);
 	p->tag = (uint8_t)(p->tag % 255 + 1);
 	command(p, DP_MGCP_MDCX, &cmd);
-	cmd.mode = DP_MGCP_M_SENDRECV;
+	cmd.mode = open_mode(p);
 	describe(call, p, p->tx, &cmd.media);
 	if (send_cmd(call, p, &cmd, GW_OP_REOPEN) < 0)
 		call_end(call_cause(call, CP_Q850_NETWORK), "gateway not reachable");

@@ -117,6 +117,9 @@ static const struct ctl_opt gateway_opts[] = {
 	{"--keys-without-ipsec", NULL, CTL_TRUE, "keys_without_ipsec", NULL, false,
 	 "DANGEROUS: media keys may go to it in clear"},
 	{"--clear", NULL, CTL_TRUE, "clear", NULL, false, "commands without keys may go to it in clear"},
+	{"--conference", NULL, CTL_TRUE, "conference", NULL, false, "a conference bridge: its endpoints mix; cnf/$: any one of them"},
+	{"--ports", "N", CTL_INT, "ports", NULL, false, "conference bridge: connections at a time, 3 to 4096 (48)"},
+	{"--conference-max", "N", CTL_INT, "conference_max", NULL, false, "conference bridge: members of one conference, 3 to 64 (8)"},
 	{"--replace", NULL, CTL_TRUE, "replace", NULL, false, "change the gateway if it exists"},
 	END,
 };

@@ -247,6 +247,8 @@ static void audit(struct cp_gw *gw)
 	if (gw->audits > 0 || gw->rec.endpoint_cnt == 0)
 		return;
 	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", gw->rec.endpoints[0].name);
+	if (strchr(cmd.endpoint, '$') != NULL) /* "any of" is for CRCX (RFC 3435 s2.3.5): all of them are asked */
+		*strchr(cmd.endpoint, '$') = '*';
 	if (cp_gw_cmd(gw, &cmd, &tag, audit_done, NULL) == 0)
 		gw->audits++;
 }
@@ -579,11 +581,11 @@ bool cp_gw_endpoint_match(const char *pattern, const char *endpoint)
 {
 	for (;;) {
 		size_t pl = strcspn(pattern, "/"), el = strcspn(endpoint, "/");
-		bool any = pl == 1 && pattern[0] == '*';
+		bool any = pl == 1 && pattern[0] == '*', each = el == 1 && endpoint[0] == '$';
 
 		if (any && pattern[1] == '\0')
 			return true;
-		if (!any && (pl != el || strncasecmp(pattern, endpoint, pl) != 0))
+		if (!any && !each && (pl != el || strncasecmp(pattern, endpoint, pl) != 0))
 			return false;
 		if (pattern[pl] == '\0' || endpoint[el] == '\0')
 			return pattern[pl] == endpoint[el];

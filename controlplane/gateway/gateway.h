@@ -62,7 +62,8 @@ void cp_gws_down(struct cp_gws *gws);
 void cp_gws_changed(struct cp_gws *gws, const char *name);
 
 struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name);
-/** True if an endpoint is meant: "*" as a whole term stands for any term, at the end for all that follow (RFC 3435 s2.1.2). */
+/** True if an endpoint is meant: "*" as a whole term stands for any term, at the end for all that follow (RFC 3435 s2.1.2). "$" in
+ * 'endpoint' stands for any one term: a bridge's record says so. */
 bool cp_gw_endpoint_match(const char *pattern, const char *endpoint);
 const char *cp_gw_name(const struct cp_gw *gw);
 /** Its record as it is now: borrowed, not to be kept. */

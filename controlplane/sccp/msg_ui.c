@@ -8,23 +8,35 @@
 #include "build.h"
 
 /*
- * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; nn
- * equals the event for these, but for Barge, which has its text. Sets name keys by their place in this table, counted from 1.
+ * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; up to 18 nn
+ * equals the event; 0: no such text, its name is given. Sets name keys by their place in this table, counted from 1.
  */
-static const uint8_t softkeys[] = {CP_SCCP_KEY_NEWCALL, CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_ANSWER,
-                                   CP_SCCP_KEY_HOLD,    CP_SCCP_KEY_RESUME,  CP_SCCP_KEY_TRANSFER,
-                                   CP_SCCP_KEY_BARGE,   CP_SCCP_KEY_CFWDALL, CP_SCCP_KEY_PARK,
-                                   CP_SCCP_KEY_PICKUP,  CP_SCCP_KEY_GPICKUP, CP_SCCP_KEY_OPICKUP};
-enum { K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_BARGE, K_CFWDALL, K_PARK, K_PICKUP, K_GPICKUP, K_OPICKUP };
+static const struct {
+	uint8_t event, label;
+} softkeys[] = {
+	{CP_SCCP_KEY_NEWCALL, 2},   {CP_SCCP_KEY_ENDCALL, 9},   {CP_SCCP_KEY_ANSWER, 11}, {CP_SCCP_KEY_HOLD, 3},
+	{CP_SCCP_KEY_RESUME, 10},   {CP_SCCP_KEY_TRANSFER, 4},  {CP_SCCP_KEY_CONFRN, 13}, {CP_SCCP_KEY_JOIN, 15},
+	{CP_SCCP_KEY_MEETME, 16},   {CP_SCCP_KEY_RMLSTC, 57},   {CP_SCCP_KEY_CONFLIST, 79}, {CP_SCCP_KEY_BARGE, 0},
+	{CP_SCCP_KEY_CFWDALL, 5},   {CP_SCCP_KEY_PARK, 14},     {CP_SCCP_KEY_PICKUP, 17}, {CP_SCCP_KEY_GPICKUP, 18},
+	{CP_SCCP_KEY_OPICKUP, 0},
+};
+enum {
+	K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_CONFRN, K_JOIN, K_MEETME, K_RMLSTC, K_CONFLIST, K_BARGE, K_CFWDALL, K_PARK,
+	K_PICKUP, K_GPICKUP, K_OPICKUP
+};
+#define KEYS ((uint32_t)(sizeof(softkeys) / sizeof(softkeys[0])))
 
-static const uint8_t softkey_sets[][8] = {
-	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL, K_CFWDALL, K_PICKUP, K_GPICKUP, K_OPICKUP},
-	[CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER, K_PARK},
-	[CP_SCCP_KEYS_HOLD] = {K_RESUME, K_NEWCALL, K_TRANSFER},    [CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
-	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL, K_CFWDALL, K_PICKUP, K_GPICKUP, K_OPICKUP},
+static const uint8_t softkey_sets[][16] = {
+	[CP_SCCP_KEYS_ONHOOK] = {K_NEWCALL, K_MEETME, K_CFWDALL, K_PICKUP, K_GPICKUP, K_OPICKUP},
+	[CP_SCCP_KEYS_CONNECTED] = {K_HOLD, K_ENDCALL, K_TRANSFER, K_CONFRN, K_JOIN, K_PARK},
+	[CP_SCCP_KEYS_HOLD] = {K_RESUME, K_NEWCALL, K_TRANSFER, K_CONFRN, K_JOIN},
+	[CP_SCCP_KEYS_RINGIN] = {K_ANSWER, K_ENDCALL},
+	[CP_SCCP_KEYS_OFFHOOK] = {K_ENDCALL, K_MEETME, K_CFWDALL, K_PICKUP, K_GPICKUP, K_OPICKUP},
 	[CP_SCCP_KEYS_TRANSFERABLE] = {K_TRANSFER, K_ENDCALL},
-	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},  [CP_SCCP_KEYS_CONFERENCE] = {K_ENDCALL},
-	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER}, [CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_NEWCALL},
+	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},
+	[CP_SCCP_KEYS_CONFERENCE] = {K_HOLD, K_ENDCALL, K_CONFRN, K_JOIN, K_CONFLIST, K_RMLSTC, K_TRANSFER},
+	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER},
+	[CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_NEWCALL},
 };
 #define SETS ((uint32_t)(sizeof(softkey_sets) / sizeof(softkey_sets[0])))
 
@@ -99,17 +111,17 @@ size_t cp_sccp_build_softkey_template(uint8_t *buf, unsigned ver)
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_SOFTKEY_TEMPLATE);
 
 	cp_w_u32(&w, 0);
-	cp_w_u32(&w, sizeof(softkeys));
-	cp_w_u32(&w, sizeof(softkeys));
-	for (size_t i = 0; i < sizeof(softkeys); i++) {
-		if (softkeys[i] == CP_SCCP_KEY_BARGE || softkeys[i] == CP_SCCP_KEY_OPICKUP) {
-			cp_w_fixed(&w, softkeys[i] == CP_SCCP_KEY_BARGE ? "Barge" : "OPickUp", 16);
+	cp_w_u32(&w, KEYS);
+	cp_w_u32(&w, KEYS);
+	for (size_t i = 0; i < KEYS; i++) {
+		if (softkeys[i].label == 0) {
+			cp_w_fixed(&w, softkeys[i].event == CP_SCCP_KEY_BARGE ? "Barge" : "OPickUp", 16);
 		} else {
 			cp_w_u8(&w, 0x80);
-			cp_w_u8(&w, softkeys[i]);
+			cp_w_u8(&w, softkeys[i].label);
 			cp_w_zero(&w, 14);
 		}
-		cp_w_u32(&w, softkeys[i]);
+		cp_w_u32(&w, softkeys[i].event);
 	}
 	return cp_sccp_end(&w);
 }
@@ -123,11 +135,11 @@ size_t cp_sccp_build_softkey_sets(uint8_t *buf, unsigned ver)
 	cp_w_u32(&w, SETS);
 	for (uint32_t s = 0; s < SETS; s++) {
 		for (unsigned k = 0; k < 16; k++)
-			cp_w_u8(&w, k < sizeof(softkey_sets[0]) ? softkey_sets[s][k] : 0);
+			cp_w_u8(&w, softkey_sets[s][k]);
 		for (unsigned k = 0; k < 16; k++) { /* help text of the key: numbered from 300 */
-			uint8_t key = k < sizeof(softkey_sets[0]) ? softkey_sets[s][k] : 0;
+			uint8_t key = softkey_sets[s][k];
 
-			cp_w_u16(&w, key != 0 ? (uint16_t)(300 + softkeys[key - 1]) : 0);
+			cp_w_u16(&w, key != 0 ? (uint16_t)(300 + softkeys[key - 1].event) : 0);
 		}
 	}
 	return cp_sccp_end(&w);

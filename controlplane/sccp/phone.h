@@ -107,10 +107,15 @@ enum cp_sccp_softkey {
 	CP_SCCP_KEY_ENDCALL = 9,
 	CP_SCCP_KEY_RESUME = 10,
 	CP_SCCP_KEY_ANSWER = 11,
+	CP_SCCP_KEY_CONFRN = 13,
 	CP_SCCP_KEY_PARK = 14,
+	CP_SCCP_KEY_JOIN = 15,
+	CP_SCCP_KEY_MEETME = 16,
 	CP_SCCP_KEY_PICKUP = 17,
 	CP_SCCP_KEY_GPICKUP = 18,
+	CP_SCCP_KEY_RMLSTC = 19,
 	CP_SCCP_KEY_BARGE = 21,
+	CP_SCCP_KEY_CONFLIST = 27,
 	CP_SCCP_KEY_CBARGE = 33,
 	CP_SCCP_KEY_OPICKUP = 81, /* ours: its label is text, not one of the phone's own */
 	CP_SCCP_KEY_MESSAGES = 0x1000f, /* the Messages button: no soft key's number */

@@ -86,7 +86,7 @@ void cp_cdr_key(uint8_t key[CP_CDR_KEY_LEN], int64_t end_us, uint32_t call)
 
 const char *cp_cdr_origin_name(uint8_t origin)
 {
-	static const char *const names[CP_CDR_ORIGINS] = {"", "transfer", "pickup", "park", "shared", "barge"};
+	static const char *const names[CP_CDR_ORIGINS] = {"", "transfer", "pickup", "park", "shared", "barge", "conference"};
 
 	return origin < CP_CDR_ORIGINS ? names[origin] : "";
 }

@@ -33,7 +33,7 @@ enum cp_q850 {
 };
 
 /* What made a call that nobody dialled as it is. */
-enum cp_cdr_origin { CP_CDR_DIALLED, CP_CDR_TRANSFER, CP_CDR_PICKUP, CP_CDR_PARK, CP_CDR_SHARED, CP_CDR_BARGE, CP_CDR_ORIGINS };
+enum cp_cdr_origin { CP_CDR_DIALLED, CP_CDR_TRANSFER, CP_CDR_PICKUP, CP_CDR_PARK, CP_CDR_SHARED, CP_CDR_BARGE, CP_CDR_CONFERENCE, CP_CDR_ORIGINS };
 
 struct cp_cdr_party {
 	uint8_t kind;              /* 0 nobody, 1 phone, 2 gateway, 3 a park number: it was waiting there */

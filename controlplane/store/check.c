@@ -231,6 +231,34 @@ static bool has_endpoint(const struct cp_gateway *gw, const char *name)
 	return false;
 }
 
+/* RFC 3435 s2.1.2: '$' as the last term is "any one of": a bridge chooses, and says which one it took. */
+static bool any_of(const struct cp_gateway *gw, const char *name)
+{
+	size_t n = strlen(name);
+	char stem[CP_NAME_MAX];
+
+	if ((gw->flags & CP_GW_CONFERENCE) == 0 || n < 3 || n >= sizeof(stem) || strcmp(name + n - 2, "/$") != 0)
+		return false;
+	snprintf(stem, sizeof(stem), "%.*s", (int)n - 2, name);
+	return cp_endpoint_name_ok(stem);
+}
+
+static int bridge_check(const struct cp_gateway *gw, char *why, size_t size)
+{
+	if ((gw->flags & CP_GW_CONFERENCE) == 0)
+		return gw->ports == 0 && gw->conference_max == 0 ? 0 : bad(why, size, "%s: ports of what is no conference bridge", gw->name);
+	if (gw->ports < 3 || gw->ports > 4096)
+		return bad(why, size, "%s: %d ports are not 3 to 4096", gw->name, (int)gw->ports);
+	if (gw->conference_max < 3 || gw->conference_max > CP_CONFERENCE_MAX || gw->conference_max > gw->ports)
+		return bad(why, size, "%s: conferences of %d are not 3 to %d, and to its ports", gw->name, (int)gw->conference_max,
+			   CP_CONFERENCE_MAX);
+	if (gw->endpoint_cnt == 0)
+		return bad(why, size, "%s: a conference bridge without endpoints", gw->name);
+	if (gw->number_cnt != 0)
+		return bad(why, size, "%s: a conference bridge has no numbers", gw->name);
+	return 0;
+}
+
 int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
 {
 	if (!cp_gw_name_ok(gw->name))
@@ -258,8 +286,10 @@ int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
 	if (gw->endpoint_cnt > CP_GW_ENDPOINTS_MAX || gw->number_cnt > CP_GW_NUMBERS_MAX)
 		return bad(why, size, "%s: more than %d endpoints or %d numbers", gw->name, CP_GW_ENDPOINTS_MAX,
 			   CP_GW_NUMBERS_MAX);
+	if (bridge_check(gw, why, size) < 0)
+		return -EINVAL;
 	for (unsigned i = 0; i < gw->endpoint_cnt; i++) {
-		if (!cp_endpoint_name_ok(gw->endpoints[i].name))
+		if (!cp_endpoint_name_ok(gw->endpoints[i].name) && !any_of(gw, gw->endpoints[i].name))
 			return bad(why, size, "%s: endpoint %s is not a local endpoint name", gw->name,
 				   cfg_q(gw->endpoints[i].name));
 		for (unsigned j = 0; j < i; j++)

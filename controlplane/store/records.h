@@ -31,6 +31,7 @@
 #define CP_DEVICE_LINES_MAX   42
 #define CP_GW_ENDPOINTS_MAX   1024
 #define CP_GW_NUMBERS_MAX     1024
+#define CP_CONFERENCE_MAX     64 /* members of a conference */
 
 /* What the operator demands of a device. */
 enum cp_device_mode { CP_DEVICE_NONSECURE = 1, CP_DEVICE_AUTHENTICATED, CP_DEVICE_ENCRYPTED };
@@ -110,7 +111,8 @@ enum { /* struct cp_gateway.flags */
 	CP_GW_X_CRYPTO = 1 << 2,   /* a=X-crypto instead of a=crypto */
 	CP_GW_MGCP_01 = 1 << 3,    /* MGCP 0.1 */
 	CP_GW_SRTCP_CLEAR = 1 << 4, /* SRTCP is offered and taken unencrypted (UNENCRYPTED_SRTCP) */
-	CP_GW_FLAGS_ALL = (1 << 5) - 1,
+	CP_GW_CONFERENCE = 1 << 5, /* a conference bridge: its endpoints mix their connections of mode confrnce */
+	CP_GW_FLAGS_ALL = (1 << 6) - 1,
 };
 
 struct cp_endpoint {
@@ -133,6 +135,8 @@ struct cp_gateway { /* key: name */
 	uint8_t suite;           /* enum dp_srtp_suite offered first; 0: as media.suites has it */
 	uint8_t mki_len;         /* bytes of the MKI of keys that it is sent, 0 to 8; 0: none */
 	uint8_t lifetime;        /* 2^lifetime packets for each of them, 16 to 48; 0: not said */
+	uint16_t ports;          /* conference bridge: connections at a time, 3 to 4096; else 0 */
+	uint8_t conference_max;  /* conference bridge: of them in one conference, 3 to CP_CONFERENCE_MAX; else 0 */
 	unsigned endpoint_cnt;
 	struct cp_endpoint *endpoints;
 	unsigned number_cnt;
@@ -157,6 +161,9 @@ struct cp_sa { /* key: name. A manual SA; the key only as sealed bytes */
 	int64_t changed_us;
 	struct cp_buf unknown;
 };
+
+enum { CP_LEG_KNOWN = 1, CP_LEG_AUTH = 2, CP_LEG_ENC = 4 };   /* struct cp_call_leg.proven */
+enum { CP_CONF_MEETME = 1, CP_CONF_SHARED = 2, CP_CONF_FLAGS_ALL = 3 }; /* .conf_flags: dialled by a number; made by cBarge */
 
 struct cp_call_leg {
 	uint32_t leg_id;           /* DP_LEG_ID */
@@ -183,6 +190,10 @@ struct cp_call_leg {
 	uint8_t best, worst;       /* enum cp_security of the party while it was connected; 0: it was not */
 	uint64_t cdr_leg;          /* its number in call detail records */
 	uint8_t parked;            /* 1: nobody; 'number' is a park number, to which line 'line' of device 'party' put the other one */
+	uint8_t proven;            /* CP_LEG_*: what its signalling was when the call was made; 0: only the call's status says */
+	uint32_t conf;             /* gateway party that is a port of a conference: its number; else 0 */
+	uint8_t conf_flags;        /* CP_CONF_*, and in the upper four bits the least security that members must have */
+	char conf_owner[CP_DEVICE_NAME_MAX]; /* who controls it: device; may be "" */
 };
 
 struct cp_call_rec { /* key: call id, 8 bytes big-endian. A running call, without keys */

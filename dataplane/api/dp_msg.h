@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define DP_MSG_VERSION      3
+#define DP_MSG_VERSION      4
 #define DP_MSG_DATAGRAM_MAX 32768 /* bytes */
 
 #define DP_SHARDS          64
@@ -588,8 +588,9 @@ struct dp_mgcp_done {
 	struct dp_mgcp_media media;      /* the gateway's description */
 	char conn_id[DP_MGCP_ID_MAX];
 	char comment[63];                /* of the response line, printable; BAD_ANSWER: what is wrong with its description */
+	char endpoint[DP_MGCP_NAME_MAX]; /* local part of Z: which one an "any of" became (RFC 3435 s3.2.1.4); "": not said */
 };
-static_assert(sizeof(struct dp_mgcp_done) == 224, "wire format");
+static_assert(sizeof(struct dp_mgcp_done) == 288, "wire format");
 
 struct dp_mgcp_event { /* RSIP, NTFY, DLCX from the gateway, and verbs we do not know */
 	struct dp_msg_hdr hdr;

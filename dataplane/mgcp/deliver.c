@@ -288,11 +288,29 @@ static void op_respond(void *ctx, uint32_t peer, uint32_t in, uint32_t tid, uint
 
 /* --- results --- */
 
+/* "Z: cnf/3@bridge1": a specific endpoint of this gateway. False: it is none. */
+static bool read_endpoint(const struct gw *gw, const struct dp_mgcp_str *z, struct dp_mgcp_done *done)
+{
+	const char *at = memchr(z->s, '@', z->len);
+	struct dp_mgcp_str local = {z->s, (uint16_t)(at != NULL ? at - z->s : z->len)};
+
+	if (at != NULL) {
+		struct dp_mgcp_str domain = {at + 1, (uint16_t)(z->len - local.len - 1)};
+
+		if (!dp_mgcp_str_is(&domain, gw->set.domain))
+			return false;
+	}
+	for (uint16_t i = 0; i < local.len; i++)
+		if (local.s[i] <= 0x20 || local.s[i] >= 0x7f || local.s[i] == '*' || local.s[i] == '$')
+			return false;
+	return local.len > 0 && dp_mgcp_str_copy(done->endpoint, sizeof(done->endpoint), &local);
+}
+
 /* What the final answer says. False: it cannot be used. */
 static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct dp_mgcp_msg *m,
                         struct dp_mgcp_done *done)
 {
-	const struct dp_mgcp_str *id = dp_mgcp_param_find(m, DP_MGCP_P_I);
+	const struct dp_mgcp_str *id = dp_mgcp_param_find(m, DP_MGCP_P_I), *z = dp_mgcp_param_find(m, DP_MGCP_P_Z);
 	bool success = m->code >= 200 && m->code < 300;
 	struct dp_sdp_no no;
 
@@ -306,6 +324,8 @@ static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct 
 	}
 	if (done->verb == DP_MGCP_CRCX && id == NULL)
 		return false; /* could be neither changed nor deleted */
+	if (done->verb == DP_MGCP_CRCX && z != NULL && !read_endpoint(gw, z, done))
+		return false;
 	if (m->sdp_cnt == 0 || (done->verb != DP_MGCP_CRCX && done->verb != DP_MGCP_MDCX))
 		return true;
 	if (dp_sdp_parse(m->sdp[0].s, m->sdp[0].len, &done->media, &no) < 0) {

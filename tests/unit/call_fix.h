@@ -35,7 +35,8 @@ struct cp_phone {
 	unsigned security, orc, smt, crc, stopmt, ringing, states;
 	uint32_t callref;
 	bool mwi;
-	char prompt[64];
+	char prompt[64]; /* the last one */
+	enum cp_sccp_keyset keys;
 	struct cp_phone_media orc_m, smt_m;
 	unsigned forward_stats;
 	char forward_all[33], called_first[33], calling[33];
@@ -63,7 +64,15 @@ static struct world {
 		bool no_sdp, no_conn, sdp; /* sdp: also in the answer to MDCX */
 		bool same_key, our_key, other_tag;
 		uint8_t mki_len, event_pt, flags;
+		bool no_endpoint; /* the bridge does not say which one it chose */
 	} say[DP_MGCP_VERB_MAX];
+	/* the conference bridge, if there is one: its open connections */
+	uint32_t bridge_id;
+	struct bridge_conn {
+		char conn_id[DP_MGCP_ID_MAX], call_id[DP_MGCP_ID_MAX], endpoint[DP_MGCP_NAME_MAX];
+		uint8_t mode, suite;
+	} conns[256];
+	unsigned conn_seq, cnf_seq;
 	struct dp_mgcp_cmd todo[1024];
 	unsigned todo_cnt, todo_done;
 	int refuse_type, refuse_rc; /* commands of that type are refused */
@@ -161,7 +170,7 @@ int cp_phone_ringer(struct cp_phone *p, enum cp_sccp_ringer m, uint32_t l, uint3
 int cp_phone_lamp(struct cp_phone *p, uint32_t l, enum cp_sccp_lamp m) { (void)p; (void)l; (void)m; return 0; }
 int cp_phone_mwi(struct cp_phone *p, uint32_t l, bool on) { (void)l; TOLD(p); p->mwi = on; return 0; }
 int cp_phone_speaker(struct cp_phone *p, bool on) { (void)p; (void)on; return 0; }
-int cp_phone_softkeys(struct cp_phone *p, enum cp_sccp_keyset s, uint32_t l, uint32_t r) { (void)p; (void)s; (void)l; (void)r; return 0; }
+int cp_phone_softkeys(struct cp_phone *p, enum cp_sccp_keyset s, uint32_t l, uint32_t r) { (void)l; (void)r; p->keys = s; return 0; }
 int cp_phone_prompt(struct cp_phone *p, const char *t, uint32_t s, uint32_t l, uint32_t r) { (void)s; (void)l; (void)r; TOLD(p); snprintf(p->prompt, sizeof(p->prompt), "%s", t); return 0; }
 int cp_phone_clear_prompt(struct cp_phone *p, uint32_t l, uint32_t r) { (void)p; (void)l; (void)r; return 0; }
 int cp_phone_dialed(struct cp_phone *p, const char *n, uint32_t l, uint32_t r) { (void)p; (void)n; (void)l; (void)r; return 0; }
@@ -219,6 +228,50 @@ static inline int world_hook(struct fake_dp *f, const union fake_msg *m)
 	return 0;
 }
 
+static inline unsigned bridge_conns(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 256; i++)
+		n += w.conns[i].conn_id[0] != '\0';
+	return n;
+}
+
+/* What the bridge does with a command that it takes. "cnf/$" becomes a conference of its own. */
+static inline void bridge_does(const struct dp_mgcp_cmd *c, struct dp_mgcp_done *d)
+{
+	struct bridge_conn *b = NULL;
+
+	for (unsigned i = 0; i < 256; i++) {
+		struct bridge_conn *o = &w.conns[i];
+		bool any = strchr(c->endpoint, '*') != NULL;
+
+		if (c->verb == DP_MGCP_CRCX ? o->conn_id[0] == '\0' : c->conn_id[0] != '\0' && strcmp(o->conn_id, c->conn_id) == 0)
+			b = b == NULL ? o : b;
+		else if (c->verb == DP_MGCP_DLCX && c->conn_id[0] == '\0' && o->conn_id[0] != '\0' && strcmp(o->call_id, c->call_id) == 0 &&
+			 (any || strcmp(o->endpoint, c->endpoint) == 0))
+			memset(o, 0, sizeof(*o));
+	}
+	if (b == NULL)
+		return;
+	if (c->verb == DP_MGCP_DLCX) {
+		memset(b, 0, sizeof(*b));
+		return;
+	}
+	if (c->mode != DP_MGCP_M_NONE)
+		b->mode = c->mode;
+	if (c->verb != DP_MGCP_CRCX)
+		return;
+	snprintf(b->conn_id, sizeof(b->conn_id), "%X", ++w.conn_seq);
+	snprintf(b->call_id, sizeof(b->call_id), "%s", c->call_id);
+	snprintf(b->endpoint, sizeof(b->endpoint), "%s", c->endpoint);
+	if (strchr(b->endpoint, '$') != NULL)
+		snprintf(b->endpoint, sizeof(b->endpoint), "cnf/%u", ++w.cnf_seq);
+	snprintf(d->conn_id, sizeof(d->conn_id), "%s", b->conn_id);
+	if (strchr(c->endpoint, '$') != NULL && !w.say[DP_MGCP_CRCX].no_endpoint)
+		snprintf(d->endpoint, sizeof(d->endpoint), "%s", b->endpoint);
+}
+
 static inline void gw_answer(const struct dp_mgcp_cmd *c)
 {
 	const struct reply *r = &w.say[c->verb];
@@ -257,6 +310,8 @@ static inline void gw_answer(const struct dp_mgcp_cmd *c)
 			}
 		}
 	}
+	if (w.bridge_id != 0 && c->gw_id == w.bridge_id && d.result == DP_MGCP_ANSWERED && d.code < 300)
+		bridge_does(c, &d);
 	fake_send(&w.fake, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
 }
 
@@ -374,6 +429,8 @@ static const struct cp_dir_ctx dir_ctx = {.who = "test", .fn = on_stored, .why =
 
 static inline void synced(int rc)
 {
+	if (rc != 0)
+		printf("refused (%d): %s\n", rc, world_why);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 	CU_ASSERT_TRUE_FATAL(wait_for(w.base, &stored));
 	CU_ASSERT_EQUAL_FATAL(stored_rc, 0);
@@ -419,6 +476,21 @@ static inline void add_gateway(uint32_t flags, bool replace)
 	synced(cp_dir_gateway_put(w.store, &g, replace, &dir_ctx));
 	if (w.gws != NULL)
 		cp_gws_changed(w.gws, "gw1");
+}
+
+/* A conference bridge under an SA. */
+static inline void add_bridge(const char *endpoint, uint16_t ports, uint8_t max, uint32_t flags)
+{
+	struct cp_endpoint ep[1] = {{{0}}};
+	struct cp_gateway g = {.name = "bridge1", .region = "default", .endpoints = ep, .endpoint_cnt = 1, .ports = ports,
+			       .conference_max = max, .flags = flags | CP_GW_CONFERENCE};
+
+	snprintf(ep[0].name, sizeof(ep[0].name), "%s", endpoint);
+	cfg_addr_parse("10.0.0.2:2427", &g.address);
+	synced(cp_dir_gateway_put(w.store, &g, true, &dir_ctx));
+	cp_gws_changed(w.gws, "bridge1");
+	w.bridge_id = cp_gw_id(cp_gws_find(w.gws, "bridge1"));
+	cp_gws_sa_changed(w.gws, w.bridge_id, true);
 }
 
 static inline void controlplane_start(void)
