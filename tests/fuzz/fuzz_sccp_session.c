@@ -150,9 +150,15 @@ static void up_caps(void *ctx, struct cp_phone *p)
 	drive(p, n);
 }
 
+static void up_forward_stat(void *ctx, struct cp_phone *p, uint32_t line)
+{
+	(void)ctx;
+	(void)cp_phone_forward_stat(p, line, "1003", "", NULL);
+}
+
 static const struct cp_call_ops call_ops = {up_registered, up_gone,   up_hook,    up_hook,
                                             up_digit,      up_enbloc, up_softkey, up_orc,
-                                            up_smt,        up_hook,   up_caps};
+                                            up_smt,        up_hook,   up_caps,    up_forward_stat};
 
 static const struct cp_device *find_device(void *ctx, const char *name)
 {
