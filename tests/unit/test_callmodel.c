@@ -90,7 +90,7 @@ static enum cp_security best(const struct party *p)
 	return kind[i] == 0 ? CP_SEC_ENCRYPTED : CP_SEC_AUTHENTICATED;
 }
 
-static unsigned barges;
+static unsigned barges, parks;
 
 /*
  * With who has barged in: an encrypted phone leaves nothing but encrypted calls what they are, one that only signs takes the lock, and
@@ -215,6 +215,7 @@ static void look_at_calls(void)
 			HOLDS(p->kind != PARTY_GATEWAY || p->in_index);
 		}
 		allowed = with_barge(c, allowed);
+		parks += c->park[0] != '\0';
 		HOLDS(c->forks == NULL || c->state == CALL_ALERTING);
 		for (const struct party *f = c->forks; f != NULL; f = f->fork_next) {
 			forks++;
@@ -241,7 +242,8 @@ static void look_at_calls(void)
 
 			if (k >= 0 && ph[k].info_ref == c->p[s].ref)
 				HOLDS((enum cp_security)ph[k].security <= allowed);
-			HOLDS(!shown_too_much(&c->p[s], allowed));
+			/* a barge goes by the number of the call that it joined, which is what others are shown */
+			HOLDS(c->barge || !shown_too_much(&c->p[s], allowed));
 		}
 	}
 	HOLDS(n == cp_calls_count(w.calls));
@@ -296,15 +298,26 @@ static void ack_some(struct cp_phone *p)
 	}
 }
 
+static const char *some_parked(void)
+{
+	for (uint32_t i = 0; i < CALL_SLOTS; i++)
+		if (w.calls->slot[i] != NULL && w.calls->slot[i]->park[0] != '\0')
+			return w.calls->slot[i]->park;
+	return NULL;
+}
+
 static void dial_some(struct cp_phone *p)
 {
 	const struct agent *a = agent_find(w.calls, p->name, false);
+	const char *parked_at = some_parked();
 	char number[16];
 
 	if (a != NULL && agent_active(a) != NULL && agent_active(a)->call->state != CALL_CONNECTED && rnd(8) != 0)
 		return; /* it would end what is being set up: now and then */
 
-	if (rnd(6) == 0)
+	if (parked_at != NULL && rnd(3) == 0)
+		snprintf(number, sizeof(number), "%s", parked_at);
+	else if (rnd(24) == 0)
 		snprintf(number, sizeof(number), "80%02u", rnd(8));
 	else if (rnd(12) == 0)
 		snprintf(number, sizeof(number), "%s", rnd(2) == 0 ? "77" : "9123");
@@ -376,7 +389,7 @@ static void one_step(void)
 {
 	static const uint32_t keys[] = {CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_HOLD, CP_SCCP_KEY_TRANSFER, CP_SCCP_KEY_TRANSFER,
 					CP_SCCP_KEY_ENDCALL, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_RESUME, CP_SCCP_KEY_BARGE, CP_SCCP_KEY_BARGE, CP_SCCP_KEY_ANSWER,
-					CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_PARK, CP_SCCP_KEY_PARK, CP_SCCP_KEY_PICKUP, 99};
+					CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_ANSWER, CP_SCCP_KEY_PARK, CP_SCCP_KEY_PICKUP, 99};
 	unsigned i = somebody(), what = rnd(100);
 	struct cp_phone *p = &ph[i];
 
@@ -504,7 +517,7 @@ static void test_random(void)
 		w.todo_cnt = w.todo_done = 0;
 	}
 	printf("%u rang beside others, %u keys were pressed for somebody else's call\n", forks, elsewhere);
-	printf("%u looks at a call with somebody barged in\n", barges);
+	printf("%u looks at a call with somebody barged in, %u at one that is parked\n", barges, parks);
 	CU_ASSERT_TRUE(forks > steps / 100 && elsewhere > steps / 100 && barges > 0);
 	printf("%llu calls, %llu of them connected, %u keys, %u of them twice\n", (unsigned long long)w.calls->total,
 	       (unsigned long long)(w.calls->completed[1] + w.calls->completed[2] + w.calls->completed[3]), seen_cnt, twice);
