@@ -146,7 +146,7 @@ void party_meet(struct cp_call *call, unsigned at, const struct route_terms *ter
 	call->rule = terms->rule;
 	call->secure = terms->secure;
 	moves->suite = suite_of(moves, terms);
-	if (anew && stays->kind == PARTY_PHONE)
+	if (anew) /* a gateway, too: no key is drawn for it where the call has none */
 		stays->suite = suite_of(stays, terms);
 }
 
