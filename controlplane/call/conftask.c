@@ -351,6 +351,19 @@ static void move_in(struct cp_call *port, struct party *who)
 		p->suite = policy_phone_suite(&port->rule, party_phone(p));
 }
 
+/* It has not turned to a call meanwhile that is none of these. */
+static bool idle_beside(const struct agent *a, const struct conf_task *t, const struct moves *m)
+{
+	const struct party *p = agent_active(a);
+
+	if (p == NULL || p == m->keep)
+		return true;
+	for (unsigned i = 0; i < t->drop_cnt; i++)
+		if (m->drop[i] == p)
+			return true;
+	return false;
+}
+
 static void commit(struct conf *conf, struct moves *m)
 {
 	struct conf_task *t = conf->task;
@@ -366,7 +379,7 @@ static void commit(struct conf *conf, struct moves *m)
 	snprintf(by, sizeof(by), "%s", m->keep != NULL ? m->keep->number : m->port[t->want_cnt - 1]->p[0].number);
 	cfg_log(CFG_LOG_INFO, "conference", "conference=%u bridge=%s endpoint=%s members=%u new=%u by=%s", conf->id, conf->gateway,
 		conf->endpoint, conf_members(conf), t->want_cnt, cfg_q(t->agent));
-	if (m->keep != NULL && goes(t, m, m->keep, false))
+	if (m->keep != NULL && goes(t, m, m->keep, false) && idle_beside(a, t, m))
 		m->keep->held = false;
 	for (unsigned i = 0; i < t->want_cnt; i++) {
 		if (m->who[i] == NULL)
@@ -396,7 +409,7 @@ static void commit(struct conf *conf, struct moves *m)
 	free(t);
 	/* Who was a member already, and only asked somebody else meanwhile, comes back. */
 	p = a != NULL && agent_find(calls, a->name, false) == a ? agent_party(a, keep) : NULL;
-	if (p != NULL && p->held)
+	if (p != NULL && p->held && agent_active(a) == NULL)
 		hold_end(p->call, party_side(p->call, p), &why);
 }
 

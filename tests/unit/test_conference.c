@@ -537,6 +537,31 @@ static void test_refused(void)
 
 static void dial_to(struct cp_phone *p, const char *number) { cp_calls_phone_ops.enbloc(w.calls, p, number, 1); }
 
+/* Who asked turns to somebody else before the bridge has answered: it is a member that holds, and comes back when it likes. */
+static void test_turned(void)
+{
+	unsigned active = 0;
+	uint32_t ref = 0;
+
+	begin("cnf/$");
+	talk(&pa, &pb);
+	key(&pa, CP_SCCP_KEY_CONFRN, ask_in(&pa, &pc));
+	dial_to(&pa, "10045");
+	LIVE_UNTIL(members() == 3 && talks(&pb) && talks(&pc));
+	calm();
+	for (const struct party *p = agent_find(w.calls, pa.name, false)->parties; p != NULL; p = p->ag_next) {
+		active += !p->held;
+		ref = call_conf(p->call) != NULL ? p->ref : ref;
+	}
+	CU_ASSERT(active == 1 && ref != 0 && pd.ringing != 0);
+	CU_ASSERT_EQUAL(place_of(&pa)->call->state, CALL_ALERTING);
+	key(&pa, CP_SCCP_KEY_ENDCALL, place_of(&pa)->ref);
+	key(&pa, CP_SCCP_KEY_RESUME, ref);
+	LIVE_UNTIL(talks(&pa) && conf_of(&pa) != NULL);
+	end_all_calls();
+	world_end();
+}
+
 static void test_meetme(void)
 {
 	static struct cfg_meetme ranges[] = {{.numbers = {8500, 8549, 4}, .security = CFG_LEVEL_AUTHENTICATED},
@@ -725,6 +750,7 @@ static CU_TestInfo tests[] = {
 	{"a gateway's party is a member", test_gateway_member},
 	{"no bridge: the calls stay", test_no_bridge},
 	{"refused members", test_refused},
+	{"who asked turns to somebody else", test_turned},
 	{"meet-me", test_meetme},
 	{"cBarge", test_cbarge},
 	{"taken over after a kill", test_killed},
