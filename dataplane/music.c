@@ -43,7 +43,9 @@ static void begin(struct dp_worker *w, struct dp_music *mu, struct dp_leg *leg)
 	mu->leg = leg;
 	mu->ssrc = (uint32_t)v;
 	mu->ts0 = (uint32_t)(mix(v) + w->node->music.ms0 * 8);
-	mu->seq = v >> 32 & 0x7fff; /* RFC 3711: a first one that is lost must not be taken for one of ROC 1 */
+	/* Under a key from the lowest index on: the floor after a restart is the highest of the leg's streams, and relayed speech that is
+	 * behind music is refused until it has passed it. Otherwise RFC 3711: a first one that is lost must not be taken for one of ROC 1. */
+	mu->seq = leg->tx.suite != DP_SRTP_NONE ? 0 : v >> 32 & 0x7fff;
 	mu->fresh = 1;
 	w->node->music.of[dp_leg_num(w->legs, leg)] = (uint32_t)(mu - w->node->music.mem) + 1;
 }

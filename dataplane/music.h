@@ -11,8 +11,8 @@
  *
  * The stream has an SSRC of its own. Under a key its sequence numbers go on where the SSRC's stream is (or the floor says that
  * a dataplane before us may have been), so that no index comes twice however often music starts, stops, moves to
- * another worker, or gets another key; and a receiver meets one SSRC, not one more at each hold. Without a key each start has an SSRC
- * of its own.
+ * another worker, or gets another key; and a receiver meets one SSRC, not one more at each hold. It begins at 0, so that it does not
+ * raise the leg's floor above what is relayed to the leg. Without a key each start has an SSRC of its own.
  */
 #ifndef DP_MUSIC_H
 #define DP_MUSIC_H

@@ -537,6 +537,47 @@ static void test_floor(void)
 	srtp_dealloc(rx);
 }
 
+/* What is relayed to the leg goes on after a kill, too: music that was heard before does not hold its low indices up. */
+static void test_floor_of_speech(void)
+{
+	uint32_t id = DP_LEG_ID(0, BASE + 2, BASE), from = DP_LEG_ID(0, BASE + 4, BASE);
+	srtp_t rx = listener(0x71);
+	unsigned int refused = 0;
+	uint64_t reserved = 0;
+	uint16_t seq = 3;
+	struct heard h;
+	uint8_t p[64];
+
+	for (int killed = 0; killed < 2; killed++) {
+		begin();
+		(void)leg(0, BASE + 2, from, "10.0.0.2", 4002, CM, CM, DP_LATCH_AUTH, 0);
+		(void)leg(0, BASE + 4, id, "10.0.0.2", 4004, 0, 0, DP_LATCH_NONE, 0);
+		send_key(id, 0x71, reserved);
+		for (int i = 0; i < 100; i++) {
+			send_udp(0, 0, "10.0.0.2", 4004, "10.0.0.1", BASE + 4, p, rtp(p, seq++, 7, 20));
+			rounds(2);
+			if (!hear(&h)) {
+				refused++;
+				continue;
+			}
+			CU_ASSERT_EQUAL(srtp_unprotect(rx, h.rtp, &h.len), srtp_err_status_ok);
+			CU_ASSERT_EQUAL(h.ssrc, 7);
+		}
+		on(id, true);
+		for (int i = 0; i < 10; i++) {
+			(void)step(20);
+			CU_ASSERT_TRUE_FATAL(hear_srtp(rx, &h));
+		}
+		reserved = dp_page_legs(node.page)[id].tx_reserved;
+		CU_ASSERT_TRUE(reserved >= seq && reserved <= (uint64_t)seq + DP_TX_RESERVE);
+		CU_ASSERT_EQUAL(del(id), 0);
+		CU_ASSERT_EQUAL(del(from), 0);
+		commands();
+	}
+	CU_ASSERT_TRUE(refused <= DP_TX_RESERVE);
+	srtp_dealloc(rx);
+}
+
 /* --- changes --- */
 
 /* Another file under the name: no packet is missing, and the next one is of the new file. Gone: silence. Back: not by itself. */
@@ -648,6 +689,7 @@ static CU_TestInfo tests[] = {
 	{"a late worker", test_late},
 	{"under a key: one stream for all holds", test_srtp},
 	{"after a kill above the floor", test_floor},
+	{"a kill after music: speech goes on", test_floor_of_speech},
 	{"a source changes, goes", test_reload},
 	{"only for who wants it", test_unwanted},
 	{"a shard moves", test_move},
