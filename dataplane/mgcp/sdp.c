@@ -399,8 +399,11 @@ static int parse_m(struct reader r, struct parse *p)
 		return 0;
 	do {
 		skip_blanks(&r);
-		if (!take_u32(&r, 127, &pt) || (r.len > 0 && *r.s != ' '))
-			return p->pt_cnt == 0 ? -EBADMSG : 0;
+		if (!take_u32(&r, 127, &pt) || (r.len > 0 && *r.s != ' ')) {
+			if (p->pt_cnt == 0)
+				return -EBADMSG;
+			break; /* a blank at the end, or no number: what stands in front of it is the stream's */
+		}
 		if (p->pt_cnt < PTS_MAX)
 			p->pts[p->pt_cnt++] = (uint8_t)pt;
 	} while (r.len > 0);

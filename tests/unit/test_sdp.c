@@ -313,6 +313,13 @@ static const struct {
 	{"3", DP_AUDIO_NONE, 3, 0, 0},
 	{"116", DP_AUDIO_NONE, 116, 0, 0}, /* a number that nobody named */
 	{"0\r\na=rtpmap:0 L16/44100", DP_AUDIO_NONE, 0, 0, 0},
+	{"0 ", DP_AUDIO_PCMU, 0, 0, 0}, /* what is behind the numbers is passed over */
+	{"8 0 ", DP_AUDIO_PCMA, 8, 0, 0},
+	{"18  0  ", DP_AUDIO_G729, 18, 0, 0},
+	{"0 x", DP_AUDIO_PCMU, 0, 0, 0},
+	{"8 128", DP_AUDIO_PCMA, 8, 0, 0},
+	{"8 0x", DP_AUDIO_PCMA, 8, 0, 0},
+	{"8 \r\nm=audio 5000 RTP/AVP 0", DP_AUDIO_PCMA, 8, 0, 0}, /* another stream's numbers are not ours */
 };
 
 static void test_audio(void)
