@@ -71,10 +71,13 @@ static uint32_t execute(struct dp_chan *c, const union chan_msg *m, uint8_t *out
 		rc = -EPROTO;
 	else if (m->hdr.type != DP_MSG_HELLO)
 		rc = c->ops.cmd(c->ops.ctx, &m->hdr, &detail);
-	if (m->hdr.type != DP_MSG_HELLO || rc < 0)
-		return reply(out, m->hdr.seq, rc, detail);
 	r.version = DP_MSG_VERSION;
-	r.rc = c->ops.hello(c->ops.ctx, m->hello.epoch, &r);
+	if (m->hdr.type == DP_MSG_HELLO && rc < 0 && m->hello.version != DP_MSG_VERSION)
+		r.rc = rc; /* the other side is told which version we have: it logs why nothing comes up */
+	else if (m->hdr.type != DP_MSG_HELLO || rc < 0)
+		return reply(out, m->hdr.seq, rc, detail);
+	else
+		r.rc = c->ops.hello(c->ops.ctx, m->hello.epoch, &r);
 	if (r.rc == 0) {
 		c->greeted = true;
 		c->send_page = true;

@@ -167,7 +167,6 @@ static const struct {
 	size_t off, size;
 	uint64_t val[4]; /* 0 ends, but the first counts */
 } bad[] = {
-	BAD(DP_MSG_HELLO, dp_hello, version, 0, DP_MSG_VERSION - 1, DP_MSG_VERSION + 1, UINT32_MAX),
 	BAD(DP_MSG_HELLO, dp_hello, zero, 1),
 	BAD(DP_MSG_HELLO, dp_hello, epoch, 0),
 	BAD(DP_MSG_LEG_SET, dp_leg_set, leg_id, 2 * DP_LEGS_PER_ADDR, UINT32_MAX),
@@ -476,6 +475,32 @@ static void test_nothing_before_hello(void)
 	dp_chan_destroy(c);
 }
 
+/* Who speaks another version is told ours, gets no page, and is not greeted. */
+static void test_another_version(void)
+{
+	static const uint32_t others[] = {0, DP_MSG_VERSION - 1, DP_MSG_VERSION + 1, UINT32_MAX};
+	struct dp_chan *c = dp_chan_create_test(&lim, &ops, 0), *keep = chan;
+	unsigned greeted = hellos, done = cmds, said = bads;
+	struct dp_hello_reply r;
+	union any m;
+
+	chan = c;
+	for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		uint16_t len = good(DP_MSG_HELLO, &m);
+
+		m.hello.version = others[i];
+		CU_ASSERT_EQUAL_FATAL(give(&m, len), sizeof(r));
+		memcpy(&r, out, sizeof(r));
+		CU_ASSERT(r.hdr.type == DP_MSG_HELLO_REPLY && r.hdr.len == sizeof(r) && r.hdr.seq == 42);
+		CU_ASSERT(r.rc == -EBADMSG && r.version == DP_MSG_VERSION);
+		CU_ASSERT(r.boot_id == 0 && r.page_size == 0);
+		CU_ASSERT_EQUAL(last_reply(give(&m, good(DP_MSG_SWEEP, &m))).rc, -EPROTO);
+	}
+	CU_ASSERT(hellos == greeted && cmds == done && bads == said + sizeof(others) / sizeof(others[0]));
+	chan = keep;
+	dp_chan_destroy(c);
+}
+
 static int dial(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -627,6 +652,7 @@ static CU_TestInfo tests[] = {
 	{"every truncation", test_truncations},
 	{"a datagram full of messages", test_a_datagram_of_many},
 	{"nothing before hello", test_nothing_before_hello},
+	{"another version is told ours", test_another_version},
 	{"the socket: page, second peer, full, gone, back", test_socket},
 	CU_TEST_INFO_NULL,
 };
