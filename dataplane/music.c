@@ -188,6 +188,10 @@ static unsigned int burst(struct dp_worker *w, uint64_t now)
 	struct dp_beat *b;
 
 	while (n < DP_BURST && (b = dp_wheel_next(&w->wheel, now)) != NULL) {
+		if (b->due > now) { /* after a stall the wheel is behind, and what was put in beyond its turn comes too early */
+			dp_wheel_put(&w->wheel, b);
+			continue;
+		}
 		due[n] = (struct dp_music *)b;
 		rte_prefetch0(&due[n++]->leg->tx);
 	}

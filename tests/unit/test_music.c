@@ -406,6 +406,43 @@ static void test_late(void)
 	commands();
 }
 
+/* Stalls of about the wheel's turn, at every phase: nothing comes before its time, and what was left out is counted as what it is. */
+static void test_stalls(void)
+{
+	uint64_t late = node.worker[0]->cnt->music_late + node.worker[1]->cnt->music_late;
+	struct heard h, last = {.len = 0};
+	unsigned int n = 0, early = 0;
+	uint64_t began, ms;
+	uint32_t id;
+
+	begin();
+	id = leg(0, BASE + 2, UINT32_MAX, "10.0.0.2", 4002, 0, 0, DP_LATCH_NONE, 0);
+	CU_ASSERT_EQUAL(play(id, "a", DP_MUSIC_PCMU, 20), 0);
+	commands();
+	for (int i = 0; i < 20; i++)
+		(void)step(1);
+	CU_ASSERT_TRUE_FATAL(hear(&last));
+	began = now_ms();
+	for (unsigned int k = 0; k < 400; k++) {
+		for (unsigned int i = 0; i < 4 + k % 3; i++)
+			(void)step(i == 0 ? 90 + k : 1);
+		while (hear(&h)) {
+			CU_ASSERT_EQUAL(h.seq, (uint16_t)(last.seq + 1));
+			early += (int32_t)(h.ts - last.ts) <= 0;
+			last = h;
+			n++;
+		}
+		ms = node.music.mem[node.music.of[node.legs.slot[id]] - 1].beat.due;
+		early += ms <= now_ms() - 20 || ms > now_ms() + 20;
+	}
+	CU_ASSERT_EQUAL(early, 0);
+	late = node.worker[0]->cnt->music_late + node.worker[1]->cnt->music_late - late;
+	ms = now_ms() - began;
+	CU_ASSERT_TRUE(n + late <= ms / 20 + 1 && n + late + 1 >= ms / 20);
+	CU_ASSERT_EQUAL(del(id), 0);
+	commands();
+}
+
 /* --- keys --- */
 
 static srtp_t listener(uint8_t fill)
@@ -687,6 +724,7 @@ static CU_TestInfo tests[] = {
 	{"numbers and times come round", test_wraps},
 	{"many legs, one place", test_many},
 	{"a late worker", test_late},
+	{"stalls of about the wheel's turn", test_stalls},
 	{"under a key: one stream for all holds", test_srtp},
 	{"after a kill above the floor", test_floor},
 	{"a kill after music: speech goes on", test_floor_of_speech},
