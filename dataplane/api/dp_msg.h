@@ -588,7 +588,7 @@ struct dp_mgcp_done {
 	struct dp_mgcp_media media;      /* the gateway's description */
 	char conn_id[DP_MGCP_ID_MAX];
 	char comment[63];                /* of the response line, printable; BAD_ANSWER: what is wrong with its description */
-	char endpoint[DP_MGCP_NAME_MAX]; /* local part of Z: which one an "any of" became (RFC 3435 s3.2.1.4); "": not said */
+	char endpoint[DP_MGCP_NAME_MAX]; /* local part of Z: which one an "any of" became (RFC 3435 s3.2.1.4); "": not said, or not asked */
 };
 static_assert(sizeof(struct dp_mgcp_done) == 288, "wire format");
 

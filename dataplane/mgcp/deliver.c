@@ -306,9 +306,9 @@ static bool read_endpoint(const struct gw *gw, const struct dp_mgcp_str *z, stru
 	return local.len > 0 && dp_mgcp_str_copy(done->endpoint, sizeof(done->endpoint), &local);
 }
 
-/* What the final answer says. False: it cannot be used. */
+/* What the final answer to a command for 'endpoint' says. False: it cannot be used. */
 static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct dp_mgcp_msg *m,
-                        struct dp_mgcp_done *done)
+                        const char *endpoint, struct dp_mgcp_done *done)
 {
 	const struct dp_mgcp_str *id = dp_mgcp_param_find(m, DP_MGCP_P_I), *z = dp_mgcp_param_find(m, DP_MGCP_P_Z);
 	bool success = m->code >= 200 && m->code < 300;
@@ -324,7 +324,8 @@ static bool read_answer(struct dp_deliver *d, const struct gw *gw, const struct 
 	}
 	if (done->verb == DP_MGCP_CRCX && id == NULL)
 		return false; /* could be neither changed nor deleted */
-	if (done->verb == DP_MGCP_CRCX && z != NULL && !read_endpoint(gw, z, done))
+	/* Who named one has it, in whatever other form the gateway says its name again. */
+	if (done->verb == DP_MGCP_CRCX && z != NULL && strchr(endpoint, '$') != NULL && !read_endpoint(gw, z, done))
 		return false;
 	if (m->sdp_cnt == 0 || (done->verb != DP_MGCP_CRCX && done->verb != DP_MGCP_MDCX))
 		return true;
@@ -360,8 +361,7 @@ static void op_end(void *ctx, uint32_t peer, uint32_t slot, const struct dp_txn_
 	};
 
 	if (end->rc == 0) {
-		done.result = read_answer(d, &d->gw[peer], end->answer, &done) ? DP_MGCP_ANSWERED
-		                                                               : DP_MGCP_BAD_ANSWER;
+		done.result = read_answer(d, &d->gw[peer], end->answer, c->endpoint, &done) ? DP_MGCP_ANSWERED : DP_MGCP_BAD_ANSWER;
 		d->stats.bad_answer += done.result == DP_MGCP_BAD_ANSWER;
 	} else if (end->rc == -ENOKEY) {
 		done.result = DP_MGCP_NO_SA;

@@ -346,6 +346,41 @@ static void test_key_in_clear_answer(void)
 	}
 }
 
+/* The endpoint that the gateway chose out of 'any of' must be one of its own; of one that was named nobody asks. */
+static void test_specific_endpoint(void)
+{
+	static const struct {
+		const char *asked, *said;
+		bool good;
+		const char *is;
+	} cases[] = {
+		{"cnf/$", "cnf/3@gw1", true, "cnf/3"},
+		{"cnf/$", "cnf/3@GW1", true, "cnf/3"},
+		{"cnf/$", "cnf/3", true, "cnf/3"},
+		{"$", "aaln/1@gw1", true, "aaln/1"},
+		{"cnf/$", "cnf/3@gw2", false, ""},
+		{"cnf/$", "cnf/$@gw1", false, ""},
+		{"cnf/$", "cnf/*@gw1", false, ""},
+		{"cnf/$", "@gw1", false, ""},
+		{"aaln/1", "aaln/1@gw1", true, ""},
+		{"aaln/1", "aaln/1@gw1.example.com", true, ""}, /* another form of its name */
+		{"aaln/1", "aaln/1@[192.0.2.7]", true, ""},
+	};
+	char text[128];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dp_mgcp_cmd c = crcx(false);
+
+		snprintf(c.endpoint, sizeof(c.endpoint), "%s", cases[i].asked);
+		fresh(DP_GW_F_CLEAR, false);
+		dp_deliver_cmd(d, &c, t.now);
+		snprintf(text, sizeof(text), "200 4711 OK\r\nI: 8C2\r\nZ: %s\r\n", cases[i].said);
+		CU_ASSERT_EQUAL(rx(text), DP_DROP_CONSUMED);
+		CU_ASSERT_EQUAL(t.done.result, cases[i].good ? DP_MGCP_ANSWERED : DP_MGCP_BAD_ANSWER);
+		CU_ASSERT_STRING_EQUAL(t.done.endpoint, cases[i].is);
+	}
+}
+
 static void test_who_may_speak(void)
 {
 	const char *ntfy = "NTFY 9 e/1@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n";
@@ -786,6 +821,7 @@ static CU_TestInfo tests[] = {
 	{"an SA that dies before a repeat", test_sa_dies_before_a_repeat},
 	{"a key that came in clear is not used", test_key_in_clear_answer},
 	{"who may speak", test_who_may_speak},
+	{"the endpoint that was chosen", test_specific_endpoint},
 	{"events wait for their acknowledgement", test_events},
 	{"answered by the worker", test_answered_here},
 	{"malformed input changes nothing", test_malformed_changes_nothing},
