@@ -3,7 +3,7 @@
 # Voice-mail ports: records by server, whose mode new ports take; registration of ports whose certificates a stranger's root (openssl)
 # signed that lies in CallManager-trust: secure ones by TLS, others in clear, and none where the two ends' modes differ.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
-# Rows: 001:P1-022, P1-042, P1-043; 004a:PKI-08, PKI-09, SVC-05; 004b:PKI-06, R-34, R-35, VM-01, VM-02, VM-04, VM-08 to VM-11.
+# Rows: 001:P1-022, P1-042, P1-043; 004a:PKI-08, PKI-09, SVC-05; 004b:PKI-06, R-34, R-35, VM-01, VM-02, VM-04, VM-06, VM-08 to VM-11.
 # May run beside another.
 set -u
 SC_NAME=voicemail
@@ -55,5 +55,8 @@ check "nor with a stranger's" not tls CiscoUM-VI1 bad
 check "in its own it does again" tls CiscoUM-VI1 vi1
 check "the root goes" ctl cert delete "$(openssl x509 -in unity.crt -noout -fingerprint -sha256 | sed 's/.*=//; s/://g' | tr A-F a-f)" --store CallManager-trust
 check "and the ports with it" not tls CiscoUM-VI1 vi1
+check "in a non-secure cluster" ctl utils ctl set-cluster non-secure-mode
+check "a port registers in clear, whatever its record says" clear CiscoUM-VI1
+check_ctl "and the record says what it said" "show vm --mode encrypted" 'any(.[]; .port == "CiscoUM-VI1")'
 check "a port is deleted" ctl vm port del CiscoUM-VI3
 sc_end

@@ -629,7 +629,7 @@ static void test_meetme(void)
 	world_end();
 }
 
-/* 001:P1-127: a third phone over the bridge, and nobody has a lock any more. What cannot be leaves the call as it is. */
+/* 001:P1-127, 004a:CALL-08: a third phone over the bridge, and nobody has a lock any more. What cannot be leaves the call as it is. */
 static void test_cbarge(void)
 {
 	struct cp_call *call, *target;

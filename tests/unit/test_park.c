@@ -79,7 +79,7 @@ static void test_park(void)
 	world_end();
 }
 
-/* A line that waits under keys, for a phone that has none and speaks something else: it is told another codec, in clear. */
+/* 004c:MG-03. A line that waits under keys, for a phone that has none and speaks something else: it is told another codec, in clear. */
 static void test_park_gateway(void)
 {
 	struct party *line;
@@ -107,6 +107,33 @@ static void test_park_gateway(void)
 	CU_ASSERT(line->suite == DP_SRTP_NONE && line->codec == CP_SCCP_G711A && pc.security == CP_SCCP_SEC_AUTH);
 	key(&pc, CP_SCCP_KEY_ENDCALL, 0);
 	w.say[DP_MGCP_MDCX].pt = 0;
+	world_end();
+}
+
+/* One that was opened in clear stays so: who retrieves it has keys, and the call no lock. */
+static void test_park_gateway_clear(void)
+{
+	struct party *line;
+
+	begin();
+	w.say[DP_MGCP_MDCX].sdp = true;
+	pa.srtp = false;
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "77", 1);
+	UNTIL(call_of(&pa)->state == CALL_ALERTING);
+	line = &call_of(&pa)->p[1];
+	gw_event(DP_MGCP_NTFY, "aaln/1", line->request_id, "L/hd");
+	UNTIL(pa.smt == 1);
+	ack_media(&pa);
+	UNTIL(line->call->state == CALL_CONNECTED);
+	CU_ASSERT(line->suite == DP_SRTP_NONE && pa.security == CP_SCCP_SEC_AUTH);
+	key(&pa, CP_SCCP_KEY_PARK, line->ref);
+	rest();
+	cp_calls_phone_ops.enbloc(w.calls, &pc, "8000", 1);
+	UNTIL(pc.smt == 1);
+	ack_media(&pc);
+	UNTIL(line->call->state == CALL_CONNECTED);
+	CU_ASSERT(line->suite == DP_SRTP_NONE && pc.security == CP_SCCP_SEC_AUTH);
+	key(&pc, CP_SCCP_KEY_ENDCALL, 0);
 	world_end();
 }
 
@@ -548,6 +575,7 @@ static void test_lamps(void)
 static CU_TestInfo tests[] = {
 	{"park and retrieve", test_park},
 	{"a gateway's line is parked", test_park_gateway},
+	{"and one without keys", test_park_gateway_clear},
 	{"what cannot be parked", test_park_refused},
 	{"a parked call reverts", test_park_reverts},
 	{"park with direct media", test_park_direct},
