@@ -827,7 +827,7 @@ int main(int argc, char **argv)
 		cfg_free(app.cfg);
 		return rc == -EINTR ? 0 : 1;
 	}
-	app.base = cp_net_base();
+	app.base = event_base_new(); /* no priorities: phones have loops of their own, and nothing here may wait behind all else */
 	sigterm = app.base != NULL ? evsignal_new(app.base, SIGTERM, on_signal, &app) : NULL;
 	sigint = app.base != NULL ? evsignal_new(app.base, SIGINT, on_signal, &app) : NULL;
 	if (sigterm == NULL || sigint == NULL)
