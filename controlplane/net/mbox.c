@@ -29,9 +29,16 @@ void cp_mbox_fini(struct cp_mbox *box)
 	pthread_mutex_destroy(&box->lock);
 }
 
-void cp_mbox_put(struct cp_mbox *box, struct cp_letter *letter, bool urgent)
+void cp_mbox_again(struct cp_mbox *box)
 {
 	const uint64_t one = 1;
+
+	if (write(box->fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd of our own: the letters would never be read */
+}
+
+void cp_mbox_put(struct cp_mbox *box, struct cp_letter *letter, bool urgent)
+{
 	bool first;
 
 	pthread_mutex_lock(&box->lock);
@@ -39,8 +46,8 @@ void cp_mbox_put(struct cp_mbox *box, struct cp_letter *letter, bool urgent)
 	STAILQ_INSERT_TAIL(&box->come[urgent], letter, link);
 	pthread_mutex_unlock(&box->lock);
 	/* Who finds letters there knows that the reader was told of them. */
-	if (first && write(box->fd, &one, sizeof(one)) < 0)
-		abort(); /* an eventfd of our own: the letters would never be read */
+	if (first)
+		cp_mbox_again(box);
 }
 
 void cp_mbox_collect(struct cp_mbox *box)

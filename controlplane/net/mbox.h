@@ -35,5 +35,7 @@ void cp_mbox_collect(struct cp_mbox *box);
 struct cp_letter *cp_mbox_take(struct cp_mbox *box);
 /** Letters were collected and are not taken yet. The reader. */
 bool cp_mbox_left(const struct cp_mbox *box);
+/** The descriptor is readable again, though nothing has come: who leaves letters is woken for them. The reader. */
+void cp_mbox_again(struct cp_mbox *box);
 
 #endif

@@ -403,8 +403,9 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	read_mail(f, TURN);
+	/* By the descriptor: an event that is made active by hand runs again before the loop looks at timers and at other descriptors. */
 	if (cp_mbox_left(&f->mbox))
-		event_active(f->mail_ev, EV_READ, 1);
+		cp_mbox_again(&f->mbox);
 }
 
 /* --- starting and stopping --- */
