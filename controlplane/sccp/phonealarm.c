@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define READ_MAX 2048 /* bytes: anyone may send it. In XML the reason stands some 1,200 behind its beginning */
+#define SKIP_MAX 3    /* blanks and dashes between two letters */
+
 static const struct {
 	int number;
 	const char *words;
@@ -37,12 +40,13 @@ static const char *behind(const char *text, const char *end, const char *words)
 {
 	for (const char *at = text; at < end; at++) {
 		const char *p = at, *w = words;
+		unsigned skipped = 0;
 
 		while (p < end && *w != '\0') {
-			if (*p == ' ' || *p == '-' || *p == '_')
-				p++;
-			else if (tolower((unsigned char)*p) == *w)
-				p++, w++;
+			if (tolower((unsigned char)*p) == *w)
+				p++, w++, skipped = 0;
+			else if (w != words && skipped < SKIP_MAX && (*p == ' ' || *p == '-' || *p == '_'))
+				p++, skipped++;
 			else
 				break;
 		}
@@ -77,7 +81,7 @@ static int number(const char *at, const char *end)
 void cp_phone_alarm_parse(const char *text, size_t len, struct cp_phone_alarm *ret)
 {
 	static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-	const char *end = text + strnlen(text, len), *at;
+	const char *end = text + strnlen(text, len < READ_MAX ? len : READ_MAX), *at;
 	bool xml = text < end && behind(text, end, "<alarm") != NULL;
 
 	memset(ret, 0, sizeof(*ret));

@@ -22,7 +22,7 @@ struct cp_phone_alarm {
 	char server[48];   /* TFTP: which one; "" */
 };
 
-/** Read 'len' bytes, up to their first NUL. */
+/** Read 'len' bytes, up to their first NUL, and no more than 2,048. */
 void cp_phone_alarm_parse(const char *text, size_t len, struct cp_phone_alarm *ret);
 
 /** A reason number in words; "" if it is not known. */

@@ -29,6 +29,9 @@ static const struct {
 	 "<Enum name=\"ReasonForOutOfService\">22</Enum>\n</ParameterList></Alarm></x-cisco-alarm>",
 	 CP_PHONE_ALARM_OTHER, 22, "SEP0A1B2C3D4E51", ""},
 	{"<Alarm Name=\"X\"><Enum name=\"ReasonForOutOfService\"></Enum>", CP_PHONE_ALARM_OTHER, -1, "", ""},
+	{"File---Auth _ Fail", CP_PHONE_ALARM_FILE, -1, "", ""},
+	{"File----Auth-Fail", CP_PHONE_ALARM_OTHER, -1, "", ""}, /* no more than three of them */
+	{"F-i-l-e A-u-t-h F-a-i- file auth fail", CP_PHONE_ALARM_FILE, -1, "", ""},
 	{"File Authentic", CP_PHONE_ALARM_OTHER, -1, "", ""},
 	{"", CP_PHONE_ALARM_OTHER, -1, "", ""},
 };
@@ -46,6 +49,29 @@ static void test_texts(void)
 	}
 	CU_ASSERT_STRING_EQUAL(cp_phone_alarm_reason(22), "it was told to reset");
 	CU_ASSERT_STRING_EQUAL(cp_phone_alarm_reason(-1), "");
+}
+
+/* What is found behind long runs of what may be skipped, and that no more is read than what has a bound. */
+static void test_long_runs(void)
+{
+	static const char skip[] = " -_";
+	static char text[8192];
+	struct cp_phone_alarm a;
+
+	for (unsigned i = 0; i < 3; i++) {
+		memset(text, skip[i], sizeof(text));
+		cp_phone_alarm_parse(text, sizeof(text), &a);
+		CU_ASSERT(a.kind == CP_PHONE_ALARM_OTHER && a.number == -1 && a.device[0] == '\0');
+		memcpy(text + 1900, "Name=SEP0A1B2C3D4E51 ", 21);
+		memcpy(text + 2000, "File Auth Failed", 16);
+		cp_phone_alarm_parse(text, sizeof(text), &a);
+		CU_ASSERT(a.kind == CP_PHONE_ALARM_FILE);
+		CU_ASSERT_STRING_EQUAL(a.device, "SEP0A1B2C3D4E51");
+		memset(text + 2000, skip[i], 16);
+		memcpy(text + 2040, "File Auth Failed", 16); /* cut */
+		cp_phone_alarm_parse(text, sizeof(text), &a);
+		CU_ASSERT(a.kind == CP_PHONE_ALARM_OTHER);
+	}
 }
 
 /* At every length, in memory that ends there; and octets that are no text. */
@@ -76,7 +102,7 @@ static void test_cut_and_noise(void)
 	}
 }
 
-static CU_TestInfo tests[] = {{"the texts", test_texts}, {"cut and noise", test_cut_and_noise}, CU_TEST_INFO_NULL};
+static CU_TestInfo tests[] = {{"the texts", test_texts}, {"long runs", test_long_runs}, {"cut and noise", test_cut_and_noise}, CU_TEST_INFO_NULL};
 
 #include "suite.h"
 SUITE_MAIN("phonealarm", tests, NULL, NULL)
