@@ -192,8 +192,11 @@ static void trim(struct cp_store *s, struct cp_keep *k)
 
 	if (k->max != 0 && k->cnt > k->max + KEEP_SLACK)
 		t.most = k->cnt - k->max;
-	if (k->us != 0 && now_ms >= k->look_at_ms)
-		t.before = wall_us() - k->us;
+	if (k->us != 0 && now_ms >= k->look_at_ms) {
+		uint64_t now = wall_us();
+
+		t.before = now > k->us ? now - k->us : 0; /* a clock that was not set yet must not make all of them old */
+	}
 	if (t.most == 0 && t.before == 0)
 		return;
 	cp_ops_init(&t.ops);

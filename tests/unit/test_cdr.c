@@ -304,8 +304,17 @@ static void test_retention(void)
 	kept(s, &oldest);
 	CU_ASSERT_EQUAL(oldest, (uint64_t)now - UINT64_C(2) * 86400000000);
 	cp_store_close(s);
-	/* and those that are too old, however few there are */
+	/* none is too old where the clock says less than they are kept: as one that begins in 1970 */
 	o.cdr_max = 0;
+	o.cdr_days = (uint32_t)(now / INT64_C(86400000000)) + 10;
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &s, err, sizeof(err)), 0);
+	CU_ASSERT_EQUAL(cp_store_commit(s, cp_batch_create()), 0);
+	cp_store_close(s);
+	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &s, err, sizeof(err)), 0);
+	kept(s, &oldest);
+	CU_ASSERT_EQUAL(oldest, (uint64_t)now - UINT64_C(2) * 86400000000);
+	cp_store_close(s);
+	/* and those that are too old, however few there are */
 	o.cdr_days = 1;
 	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &s, err, sizeof(err)), 0);
 	CU_ASSERT_EQUAL(cp_store_commit(s, cp_batch_create()), 0);
