@@ -13,6 +13,7 @@ int cp_mbox_init(struct cp_mbox *box)
 		STAILQ_INIT(&box->come[i]);
 		STAILQ_INIT(&box->taken[i]);
 	}
+	box->row = 0;
 	box->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (box->fd < 0)
 		return -errno;
@@ -64,9 +65,11 @@ void cp_mbox_collect(struct cp_mbox *box)
 
 struct cp_letter *cp_mbox_take(struct cp_mbox *box)
 {
-	struct cp_letters *from = STAILQ_EMPTY(&box->taken[1]) ? &box->taken[0] : &box->taken[1];
+	bool turn = box->row >= CP_MBOX_ROW && !STAILQ_EMPTY(&box->taken[0]);
+	struct cp_letters *from = STAILQ_EMPTY(&box->taken[1]) || turn ? &box->taken[0] : &box->taken[1];
 	struct cp_letter *l = STAILQ_FIRST(from);
 
+	box->row = from == &box->taken[0] ? 0 : box->row < CP_MBOX_ROW ? box->row + 1 : CP_MBOX_ROW;
 	if (l != NULL)
 		STAILQ_REMOVE_HEAD(from, link);
 	return l;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Letters from threads to one event loop, in order. The writer owns the memory until it is put, the reader from when it is taken. A
- * descriptor is readable while letters wait. Urgent letters are taken before the others, each kind in its order.
+ * descriptor is readable while letters wait. Urgent letters are taken before the others, each kind in its order; but one of
+ * the others after each CP_MBOX_ROW urgent ones, so that one writer who has much to say of urgency does not keep all others waiting.
  */
 #ifndef CP_NET_MBOX_H
 #define CP_NET_MBOX_H
@@ -9,6 +10,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/queue.h>
+
+#define CP_MBOX_ROW 16
 
 struct cp_letter {
 	STAILQ_ENTRY(cp_letter) link;
@@ -20,6 +23,7 @@ struct cp_mbox {
 	pthread_mutex_t lock; /* of come */
 	struct cp_letters come[2]; /* [1]: urgent */
 	struct cp_letters taken[2]; /* the reader's */
+	unsigned row; /* the reader's: urgent ones taken since one of the others was */
 	int fd;
 };
 

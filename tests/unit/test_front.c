@@ -142,6 +142,33 @@ static void test_letters(void)
 	cp_mbox_fini(&box);
 }
 
+/* Urgent ones have no end: one of the others after each CP_MBOX_ROW of them, each kind in its order. */
+static void test_letters_turns(void)
+{
+	struct note urgent[100], other[6];
+	struct cp_letter *l;
+	int n[2] = {0};
+
+	CU_ASSERT_EQUAL_FATAL(cp_mbox_init(&box), 0);
+	for (int i = 0; i < 100; i++) {
+		urgent[i] = (struct note){.number = i, .urgent = true};
+		cp_mbox_put(&box, &urgent[i].letter, true);
+		if (i < 6) {
+			other[i] = (struct note){.number = i};
+			cp_mbox_put(&box, &other[i].letter, false);
+		}
+	}
+	cp_mbox_collect(&box);
+	for (int i = 0; (l = cp_mbox_take(&box)) != NULL; i++) {
+		struct note *note = (struct note *)l;
+
+		CU_ASSERT_EQUAL(note->number, n[note->urgent]++);
+		CU_ASSERT_EQUAL(note->urgent, i % (CP_MBOX_ROW + 1) != CP_MBOX_ROW);
+	}
+	CU_ASSERT(n[0] == 6 && n[1] == 100);
+	cp_mbox_fini(&box);
+}
+
 /* --- turns --- */
 
 static char turns[16];
@@ -496,6 +523,7 @@ static int teardown(void)
 static CU_TestInfo tests[] = {
 	{"one room for several loops", test_room},
 	{"letters come, in order, and the reader is told", test_letters},
+	{"letters that are urgent leave turns to the others", test_letters_turns},
 	{"the known have their turn before strangers", test_turns},
 	{"a connection that is held", test_hold},
 	{"limits are those of all loops together", test_limits},
