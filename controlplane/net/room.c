@@ -149,6 +149,17 @@ int cp_room_enter(struct cp_room *room, const struct cfg_addr *from, struct cp_s
 	return rc;
 }
 
+struct cp_source *cp_room_owe(struct cp_room *room, const struct cfg_addr *from)
+{
+	struct cp_source *s;
+
+	pthread_mutex_lock(&room->lock);
+	s = source_take(room, from);
+	room->preauth += s != NULL;
+	pthread_mutex_unlock(&room->lock);
+	return s;
+}
+
 void cp_room_known(struct cp_room *room, struct cp_source *source)
 {
 	pthread_mutex_lock(&room->lock);

@@ -30,6 +30,9 @@ bool cp_room_reserve(struct cp_room *room);
 void cp_room_give_back(struct cp_room *room);
 /** One came for a place that was reserved, which an error gives back. 0: *ret_source is what cp_room_known() takes; -ENFILE: max_conns; -EMFILE: max_source; -ENOMEM. */
 int cp_room_enter(struct cp_room *room, const struct cfg_addr *from, struct cp_source **ret_source);
+/** Work that a stranger left behind takes a place as one does, until cp_room_known(); while he is still here, so that no limit is asked.
+ * NULL: no memory, nothing is taken. */
+struct cp_source *cp_room_owe(struct cp_room *room, const struct cfg_addr *from);
 /** It is no stranger any more, or it goes. Once. */
 void cp_room_known(struct cp_room *room, struct cp_source *source);
 /** It goes. After cp_room_known(). */

@@ -63,6 +63,7 @@ struct seat {
 	/* the loop's */
 	struct cp_conn *conn; /* NULL: closed */
 	bool authed, fast;    /* fast: what it says overtakes strangers */
+	struct cp_source *owed; /* a stranger's place, kept until call control has read all of it; or NULL */
 	/* call control's */
 	struct cp_phone *session;
 	bool dead; /* closed, or told to */
@@ -88,6 +89,7 @@ struct refused {
 	enum cp_tls_fail why;
 	int verify_err;
 	X509 *leaf; /* a reference or NULL */
+	struct cp_source *owed; /* as in a seat */
 };
 
 struct to_listen {
@@ -181,19 +183,26 @@ static void front_closed(void *user, enum cp_close why)
 
 	s->conn = NULL;
 	s->closed.why = (uint8_t)why;
+	/* His place is free in a moment: else who comes, talks and goes would fill call control's letters without a bound. */
+	if (!s->authed)
+		s->owed = cp_room_owe(s->loop->fronts->room, &s->peer.addr);
 	tell(s->loop, &s->closed, s->fast);
 }
 
 static void front_refused(void *ctx, const struct cfg_addr *from, enum cp_tls_fail why, int verify_err, X509 *leaf)
 {
-	struct refused r = {*from, why, verify_err, leaf};
-	struct mail *m = mail_new(NULL, MAIL_REFUSED, &r, sizeof(r));
+	struct loop *l = ctx;
+	struct refused r = {*from, why, verify_err, leaf, cp_room_owe(l->fronts->room, from)};
+	struct mail *m = r.owed != NULL ? mail_new(NULL, MAIL_REFUSED, &r, sizeof(r)) : NULL;
 
-	if (m == NULL)
+	if (m == NULL) {
+		if (r.owed != NULL)
+			cp_room_known(l->fronts->room, r.owed);
 		return;
+	}
 	if (leaf != NULL)
 		X509_up_ref(leaf);
-	tell(ctx, m, false);
+	tell(l, m, false);
 }
 
 static const struct cp_net_ops front_ops = {
@@ -239,6 +248,8 @@ static void loop_mail(struct loop *l, struct mail *m)
 			cp_conn_authed(s->conn);
 		return;
 	case MAIL_FREE:
+		if (s->owed != NULL)
+			cp_room_known(l->fronts->room, s->owed); /* nets that have stopped accepting look in their next tick */
 		X509_free(s->peer.cert);
 		free(s);
 		return;
@@ -372,6 +383,7 @@ static void on_refused(struct cp_fronts *f, struct mail *m)
 
 	memcpy(&r, mail_data(m), sizeof(r));
 	cp_sccp_refuse_handshake(f->sccp, &r.from, r.why, r.verify_err, r.leaf);
+	cp_room_known(f->room, r.owed);
 	X509_free(r.leaf);
 }
 

@@ -5,7 +5,8 @@
  * never the loop that answers registered phones; what registered phones say overtakes in it what strangers say.
  *
  * All loops wait at the same listening sockets: who has time accepts, and a connection stays where it was accepted. Nothing about a
- * device is kept there, so it does not matter which loop has it. The limits of net.h hold for all loops together.
+ * device is kept there, so it does not matter which loop has it. The limits of net.h hold for all loops together, and a
+ * stranger keeps his place until call control has read what he said, though he has gone: so that what waits for it is bounded, too.
  *
  * Everything here is called on call control's loop.
  */

@@ -60,6 +60,23 @@ static void test_room(void)
 		cp_room_known(room, s[i]);
 	for (int i = 0; i < 5; i++)
 		cp_room_leave(room);
+	/* What one leaves behind keeps his place, also that of his address. */
+	CU_ASSERT_EQUAL(come(room, &a, &s[0]), 0);
+	no = cp_room_owe(room, &a);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(no);
+	cp_room_known(room, s[0]);
+	cp_room_leave(room);
+	CU_ASSERT_EQUAL(come(room, &a, &s[0]), 0);
+	CU_ASSERT_EQUAL(come(room, &a, &s[1]), -EMFILE);
+	CU_ASSERT_EQUAL(come(room, &b, &s[1]), 0);
+	CU_ASSERT_EQUAL(come(room, &b, &s[2]), 0);
+	CU_ASSERT_TRUE(cp_room_full(room));
+	cp_room_known(room, no);
+	CU_ASSERT_FALSE(cp_room_full(room));
+	for (int i = 0; i < 3; i++) {
+		cp_room_known(room, s[i]);
+		cp_room_leave(room);
+	}
 	cp_room_destroy(room);
 	cp_room_destroy(NULL);
 }
@@ -402,6 +419,25 @@ static void say(int fd, uint32_t id, const void *body, size_t len)
 		abort();
 }
 
+/* Strangers who come, say something and go, while call control reads nothing: no more of them than there are places. */
+static void test_gone_strangers(void)
+{
+	start(2, (struct cp_net_opts){.max_conns = 100, .max_preauth = 4, .max_source = 100, .handshake_ms = 400});
+	for (int i = 0; i < 12; i++) {
+		int fd = tp_connect(port, 1);
+
+		say(fd, CP_SCCP_KEEPALIVE, "", 0);
+		close(fd);
+	}
+	for (int i = 0; i < 3000 && now().closed[CP_CLOSE_PEER] < 4; i++)
+		usleep(1000);
+	usleep(200000); /* ticks */
+	CU_ASSERT(now().accepted == 4 && now().conns == 0);
+	TP_PUMP(base, now().accepted == 12 && now().conns == 0, 5000);
+	CU_ASSERT(now().accepted == 12 && now().conns == 0);
+	stop();
+}
+
 static void say_register(int fd)
 {
 	uint8_t body[124] = {0};
@@ -527,6 +563,7 @@ static CU_TestInfo tests[] = {
 	{"the known have their turn before strangers", test_turns},
 	{"a connection that is held", test_hold},
 	{"limits are those of all loops together", test_limits},
+	{"who has gone keeps his place until he is read", test_gone_strangers},
 	{"who says too much has to wait, and loses nothing", test_flood_of_one},
 	{"the end of it", test_end},
 	CU_TEST_INFO_NULL,
