@@ -24,18 +24,33 @@ static const char *device_of(struct cp_phone *p, const struct cp_sccp_frame *f)
 	return p->claim;
 }
 
+static bool proven(const struct cp_phone *p, const char *device)
+{
+	char name[CP_DEVICE_NAME_MAX] = "";
+
+	if (p->name[0] != '\0')
+		return true;
+	return p->peer.cert != NULL && p->sccp->o.cert_name(p->peer.cert, name) == 0 && strcmp(name, device) == 0;
+}
+
 static void tell(struct cp_phone *p, const char *device, bool sent, const uint8_t *msg, const uint8_t *keyed, size_t len)
 {
 	const struct cp_sccp_tapped m = {.device = device, .conn = p, .phone = &p->peer.addr, .local = &p->peer.local, .tls = p->peer.tls,
-					 .sent = sent, .msg = msg, .keyed = keyed, .len = len};
+					 .sent = sent, .proven = proven(p, device), .msg = msg, .keyed = keyed, .len = len};
 
 	p->sccp->tap->message(p->sccp->tap_ctx, &m);
 }
 
 void cp_session_tap_in(struct cp_phone *p, const struct cp_sccp_frame *f, const uint8_t *msg, size_t len)
 {
-	if (p->sccp->tap != NULL)
-		tell(p, device_of(p, f), false, msg, NULL, len);
+	const char *device;
+
+	if (p->sccp->tap == NULL)
+		return;
+	device = device_of(p, f);
+	/* Of who only says that he is it: why he is refused, or accepted, and nothing else. */
+	if (f->id == CP_SCCP_REGISTER || f->id == CP_SCCP_TOKEN_REQ || f->id == CP_SCCP_ALARM || f->id == CP_SCCP_XML_ALARM || proven(p, device))
+		tell(p, device, false, msg, NULL, len);
 }
 
 void cp_session_tap_out(struct cp_phone *p, const uint8_t *msg, const uint8_t *keyed, size_t len)

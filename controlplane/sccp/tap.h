@@ -19,6 +19,7 @@ struct cp_sccp_tapped {
 	const void *conn;   /* the connection's own value, until gone() */
 	const struct cfg_addr *phone, *local;
 	bool tls, sent;     /* sent: to the phone */
+	bool proven; /* it is that device: registered as it, or its certificate names it. Else anyone may have said that name */
 	const uint8_t *msg; /* header and body; media keys in it are zeros */
 	const uint8_t *keyed; /* the same with its keys; NULL: it has none */
 	size_t len;

@@ -39,6 +39,7 @@ struct cap {
 	uint64_t until_ms, part_ms; /* part_ms: when the part that is filled began */
 	struct cp_sigrec rec;
 	uint64_t msgs, lost, taken, bytes; /* taken: bytes of messages and headers; bytes: in files */
+	uint64_t claimed; /* of 'taken': of who was not proven to be the device */
 	const char *end;
 	int rc;
 	struct cp_admin_req *req; /* capture.stop, answered when it has ended */
@@ -292,6 +293,10 @@ static void take(struct cp_sigcaps *c, struct cap *p, const struct cp_sccp_tappe
 {
 	size_t need = cp_sigrec_need(m->len) + (p->rec.data == NULL ? CP_SIGREC_HEAD : 0);
 
+	if (!m->proven && p->claimed + need > CP_SIGCAP_CLAIM) { /* nobody else fills it, nor ends it */
+		p->lost++;
+		return;
+	}
 	if (p->taken + need > (uint64_t)p->max_mb << 20) {
 		ending(c, p, "full", 0);
 		return;
@@ -303,6 +308,7 @@ static void take(struct cp_sigcaps *c, struct cap *p, const struct cp_sccp_tappe
 	}
 	p->msgs++;
 	p->taken += need;
+	p->claimed += m->proven ? 0 : need;
 	if (p->rec.len >= CP_SIGCAP_PART)
 		(void)flush(c, p, false);
 }

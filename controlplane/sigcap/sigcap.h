@@ -6,7 +6,8 @@
  * (PC-02, PC-03).
  *
  * A capture is of a device's name: it goes on when the phone leaves and when it comes back, and begins with the first message in which a
- * connection says that name. It ends after its time (PC-09), at its size (PC-08), by capture.stop, when a file cannot be written, and with
+ * connection says that name. Until it has registered, or its certificate names the device, anyone may say so: then only registrations,
+ * tokens and alarms and their answers are taken, and CP_SIGCAP_CLAIM bytes of them in all. It ends after its time (PC-09), at its size (PC-08), by capture.stop, when a file cannot be written, and with
  * the controlplane. What is captured is in memory until a part of it is written: after CP_SIGCAP_PART bytes or CP_SIGCAP_PART_S seconds;
  * each part is a file under a key of its own, and parts that are decrypted and put one behind the other are one pcapng file.
  *
@@ -24,6 +25,7 @@
 #define CP_SIGCAP_PAST   32          /* ended ones that are still shown */
 #define CP_SIGCAP_PART   (1u << 20)
 #define CP_SIGCAP_PART_S 20
+#define CP_SIGCAP_CLAIM  (1u << 16) /* bytes of those who have not proven that they are the device */
 
 struct cfg;
 struct cp_admin;

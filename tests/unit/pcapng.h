@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PCAPNG_PKTS 256
+#define PCAPNG_PKTS 1024
 
 struct pcapng_pkt {
 	uint64_t ns;

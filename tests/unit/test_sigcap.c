@@ -575,6 +575,46 @@ static void test_reconnect(void)
 	end();
 }
 
+/* Who only says the name, in clear: why he is refused, up to a bound; and the phone's own is still taken. */
+static void test_claims(void)
+{
+	struct cp_sccp_peer peer = {.addr = {.family = 4, .plen = 32, .ip = {192, 0, 2, 66}, .port = 50002},
+				    .local = {.family = 4, .plen = 32, .ip = {192, 0, 2, 1}, .port = 2000}};
+	unsigned bytes = 0, claims = 0, off_hook = 0, keepalives = 0;
+	struct cp_phone *p;
+
+	begin(true, CFG_CAPTURE_ALLOW);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(start(NAME, &rsa, ""));
+	for (unsigned i = 0; i < 2000; i++) {
+		uint8_t token[32] = NAME;
+
+		p = cp_session_open(sccp, &link_ops, &broken, &peer);
+		say(p, CP_SCCP_TOKEN_REQ, token, sizeof(token));
+		say(p, CP_SCCP_KEEPALIVE, NULL, 0);
+		say(p, CP_SCCP_OFF_HOOK, NULL, 0);
+		say_register(p, NAME);
+		cp_session_closed(p, CP_GONE_CLOSED);
+	}
+	CU_ASSERT_PTR_NOT_NULL(sccp->tap); /* it runs */
+	p = connect_phone(false);
+	say_register(p, NAME);
+	say(p, CP_SCCP_OFF_HOOK, NULL, 0);
+	cp_session_closed(p, CP_GONE_CLOSED);
+	CU_ASSERT(json_integer_value(json_object_get(stop(1), "lost")) > 0);
+	CU_ASSERT_TRUE_FATAL(open_part(1, 1, &rsa));
+	for (unsigned i = 0; i < pcapng.n; i++) {
+		uint32_t id = msg_of(i, NULL);
+
+		claims += id == CP_SCCP_REGISTER;
+		off_hook += id == CP_SCCP_OFF_HOOK;
+		keepalives += id == CP_SCCP_KEEPALIVE;
+		bytes += (unsigned)pcapng.pkt[i].len;
+	}
+	CU_ASSERT(claims > 10 && off_hook == 1 && keepalives == 0); /* that of the phone itself */
+	CU_ASSERT(msg_of(pcapng.n - 2, NULL) == CP_SCCP_OFF_HOOK && bytes < CP_SIGCAP_CLAIM + 2048);
+	end();
+}
+
 /* 004c:PC-08: its size, in parts with a key of each; 004c:PC-09, PC-14: its time, and nothing stands afterwards. */
 static void test_bounds(void)
 {
@@ -651,7 +691,7 @@ static void test_stop(void)
 
 static CU_TestInfo tests[] = {
 	{"who may", test_permission},     {"to whom", test_recipients},	    {"what is in it", test_content},
-	{"of the device", test_reconnect}, {"size and time", test_bounds}, {"the directory", test_directory},
+	{"of the device", test_reconnect}, {"who says that name", test_claims}, {"size and time", test_bounds}, {"the directory", test_directory},
 	{"the controlplane stops", test_stop}, CU_TEST_INFO_NULL,
 };
 
