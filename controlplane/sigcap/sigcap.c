@@ -38,6 +38,7 @@ struct cap {
 	time_t since, ended;
 	uint64_t until_ms, part_ms; /* part_ms: when the part that is filled began */
 	struct cp_sigrec rec;
+	struct part *wait; /* 'writing', but no thread was free: in the next tick */
 	uint64_t msgs, lost, taken, bytes; /* taken: bytes of messages and headers; bytes: in files */
 	uint64_t claimed; /* of 'taken': of who was not proven to be the device */
 	const char *end;
@@ -224,11 +225,19 @@ static void part_done(void *job)
 		ending(c, p, p->end, p->rc);
 }
 
+/* A part that waits goes to a thread. None is free: later, as the loop has no time for files. */
+static void send_off(struct cp_sigcaps *c, struct cap *p)
+{
+	struct part *t = p->wait;
+
+	if (cp_offload_run(c->env.offload, part_write, part_done, t) == 0)
+		p->wait = NULL;
+}
+
 /* The part that is filled goes into its file, and another one begins. 0; -EAGAIN: later; else what was in it is lost. */
 static int flush(struct cp_sigcaps *c, struct cap *p, bool here)
 {
 	struct part *t;
-	int rc;
 
 	if (p->writing)
 		return -EAGAIN;
@@ -250,10 +259,12 @@ static int flush(struct cp_sigcaps *c, struct cap *p, bool here)
 		part_done(t);
 		return 0;
 	}
-	rc = here ? -EAGAIN : cp_offload_run(c->env.offload, part_write, part_done, t);
-	if (rc < 0) { /* so many threads are busy, or it stops: here and now */
+	if (here) {
 		part_write(t);
 		part_done(t);
+	} else {
+		p->wait = t;
+		send_off(c, p);
 	}
 	return 0;
 }
@@ -340,11 +351,13 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (unsigned i = 0; i < PLACES; i++) {
 		struct cap *p = &c->cap[i];
 
+		if (p->wait != NULL)
+			send_off(c, p);
 		if (p->state != S_RUNNING)
 			continue;
 		if (now >= p->until_ms)
 			ending(c, p, "time", 0);
-		else if (p->rec.msgs > 0 && now - p->part_ms >= CP_SIGCAP_PART_S * 1000)
+		else if (p->rec.msgs > 0 && (p->rec.len >= CP_SIGCAP_PART || now - p->part_ms >= CP_SIGCAP_PART_S * 1000))
 			(void)flush(c, p, false);
 	}
 }
@@ -571,9 +584,18 @@ void cp_sigcaps_stop(struct cp_sigcaps *c)
 	c->stopped = true;
 	cp_sccp_set_tap(c->env.sccp, NULL, NULL);
 	event_free(c->tick);
-	for (unsigned i = 0; i < PLACES; i++)
-		if (c->cap[i].state == S_RUNNING)
-			ending(c, &c->cap[i], "the controlplane stopped", 0);
+	for (unsigned i = 0; i < PLACES; i++) {
+		struct cap *p = &c->cap[i];
+		struct part *t = p->wait;
+
+		if (p->state == S_RUNNING)
+			ending(c, p, "the controlplane stopped", 0);
+		if (t == NULL)
+			continue;
+		p->wait = NULL; /* no tick sends it any more: here and now */
+		part_write(t);
+		part_done(t);
+	}
 }
 
 void cp_sigcaps_destroy(struct cp_sigcaps *c)

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -670,6 +671,56 @@ static void test_directory(void)
 	end();
 }
 
+static sem_t go;
+static void busy_work(void *job)
+{
+	(void)job;
+	while (sem_wait(&go) < 0)
+		;
+}
+static void busy_done(void *job) { (void)job; }
+
+/* All threads are busy: the loop writes nothing itself; the part waits for one of them, or for the controlplane's end. */
+static void test_busy(void)
+{
+	static const char stop_text[] = "{\"cmd\":\"stop\",\"args\":{\"id\":1}}";
+
+	for (unsigned i = 0; i < 2; i++) {
+		char path[600];
+		struct cp_phone *p;
+		struct stat st;
+
+		begin(true, CFG_CAPTURE_ALLOW);
+		p = connect_phone(false);
+		say_register(p, NAME);
+		snprintf(path, sizeof(path), "%s", json_string_value(json_object_get(start(NAME, &rsa, ""), "file")));
+		say(p, CP_SCCP_KEEPALIVE, NULL, 0);
+		CU_ASSERT_EQUAL_FATAL(sem_init(&go, 0, 0), 0);
+		while (cp_offload_run(offload, busy_work, busy_done, NULL) == 0)
+			;
+		json_decref(got);
+		got = NULL;
+		cp_admin_input(admin, stop_text, strlen(stop_text), on_line, NULL);
+		for (int n = 0; n < 50; n++)
+			spin();
+		CU_ASSERT_PTR_NULL(got);
+		CU_ASSERT_EQUAL(stat(path, &st), -1);
+		if (i == 1)
+			cp_sigcaps_stop(caps);
+		for (int n = 0; n < CP_OFFLOAD_MAX; n++)
+			sem_post(&go);
+		for (int n = 0; n < 5000 && got == NULL; n++)
+			spin();
+		CU_ASSERT_PTR_NOT_NULL_FATAL(got);
+		CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(shown(1), "end")), "stopped");
+		CU_ASSERT_EQUAL(stat(path, &st), 0);
+		CU_ASSERT_TRUE(open_part(1, 1, &rsa));
+		cp_session_closed(p, CP_GONE_CLOSED);
+		end();
+		sem_destroy(&go);
+	}
+}
+
 /* The controlplane stops: what it has is written. */
 static void test_stop(void)
 {
@@ -692,7 +743,7 @@ static void test_stop(void)
 static CU_TestInfo tests[] = {
 	{"who may", test_permission},     {"to whom", test_recipients},	    {"what is in it", test_content},
 	{"of the device", test_reconnect}, {"who says that name", test_claims}, {"size and time", test_bounds}, {"the directory", test_directory},
-	{"the controlplane stops", test_stop}, CU_TEST_INFO_NULL,
+	{"all threads are busy", test_busy}, {"the controlplane stops", test_stop}, CU_TEST_INFO_NULL,
 };
 
 #include "suite.h"
