@@ -46,7 +46,7 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 	case DEVTYPES:
 		return json_change_typerec(im->change, item, im->replace, why, size);
 	case REGIONS:
-		return json_change_region(im->change, item, why, size);
+		return json_change_region(im->change, item, im->replace, why, size);
 	case PARTITIONS:
 		return json_change_partition(im->change, item, im->replace, why, size);
 	case CSS:

@@ -134,7 +134,7 @@ int cp_phones_create(struct cmds *cmds, struct cp_admin *admin, struct cp_phones
 void cp_phones_destroy(struct cp_phones *phones);
 
 /* region.c, typejson.c: rules of the region table and device types: items of an import, of an export, and their commands. */
-int json_change_region(struct cp_change *c, const json_t *o, char *why, size_t why_size);
+int json_change_region(struct cp_change *c, const json_t *o, bool replace, char *why, size_t why_size);
 void bulk_region(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len);
 int cmds_region(struct cmds *cmds, struct cp_admin *admin);
 int json_change_typerec(struct cp_change *c, const json_t *o, bool replace, char *why, size_t why_size);

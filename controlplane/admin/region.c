@@ -118,14 +118,14 @@ static int apply(const json_t *o, struct rule *u, char *why, size_t size)
 	return 0;
 }
 
-int json_change_region(struct cp_change *c, const json_t *o, char *why, size_t size)
+int json_change_region(struct cp_change *c, const json_t *o, bool replace, char *why, size_t size)
 {
 	struct rule u = {0};
 	int rc = json_is_object(o) ? pair_of(o, &u.r, why, size) : no(why, size, "it is no object");
 
 	if (rc == 0)
 		rc = apply(o, &u, why, size);
-	return rc < 0 ? rc : cp_region_put(c, &u.r, why, size);
+	return rc < 0 ? rc : cp_region_put(c, &u.r, replace, why, size);
 }
 
 static json_t *list_json(const struct cp_region_item *items, unsigned n)
@@ -206,7 +206,7 @@ static int attempt_region_set(struct pending_change *p, char *why, size_t size)
 	c = cp_change_create(s);
 	rc = c == NULL ? -ENOMEM : apply(p->args, &u, why, size);
 	if (rc == 0)
-		rc = cp_region_put(c, &u.r, why, size);
+		rc = cp_region_put(c, &u.r, true, why, size);
 	return submit(p, c, rc, "region.set", &u.r);
 }
 

@@ -113,7 +113,7 @@ static void what_of(char *text, size_t size, const struct cp_region *r)
 	snprintf(text, size, "rule for regions %s and %s", r->a, r->b);
 }
 
-int cp_region_put(struct cp_change *c, const struct cp_region *r, char *why, size_t size)
+int cp_region_put(struct cp_change *c, const struct cp_region *r, bool replace, char *why, size_t size)
 {
 	char key[KEY_SIZE], what[KEY_SIZE + 32];
 	struct cp_region with = *r;
@@ -128,7 +128,7 @@ int cp_region_put(struct cp_change *c, const struct cp_region *r, char *why, siz
 	key_of(key, r->a, r->b);
 	what_of(what, sizeof(what), r);
 	rc = cp_region_build(&with, &out);
-	return rc < 0 ? rc : cp_change_conf_put(c, key, what, &out, true, why, size);
+	return rc < 0 ? rc : cp_change_conf_put(c, key, what, &out, replace, why, size);
 }
 
 int cp_region_del(struct cp_change *c, const struct cp_region *pair, char *why, size_t size)

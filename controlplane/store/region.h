@@ -51,7 +51,7 @@ int cp_region_check(const struct cp_region *r, char *why, size_t why_size);
 int cp_region_pair(struct cp_region *r, const char *a, const char *b, char *why, size_t why_size);
 
 /** As cp_change_conf_put(). */
-int cp_region_put(struct cp_change *c, const struct cp_region *r, char *why, size_t why_size);
+int cp_region_put(struct cp_change *c, const struct cp_region *r, bool replace, char *why, size_t why_size);
 int cp_region_del(struct cp_change *c, const struct cp_region *pair, char *why, size_t why_size);
 
 /** The rule of a pair (after cp_region_pair()) in the synced view: 0, -ENOENT, -EBADMSG; to be freed. */

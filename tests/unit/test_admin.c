@@ -270,6 +270,11 @@ static void test_regions(void)
 	}
 	free(out);
 	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"max_kbps\":8,\"suites\":");
+	/* and one that replaces nothing leaves rules as they are */
+	HAS(ask("{\"cmd\":\"import\",\"args\":{\"regions\":[{\"a\":\"lab\",\"b\":\"main\",\"max_kbps\":64}]}}"), "\"code\":\"exists\"");
+	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"max_kbps\":8,\"suites\":");
+	HAS(ask("{\"cmd\":\"import\",\"args\":{\"replace\":true,\"regions\":[{\"a\":\"lab\",\"b\":\"main\",\"max_kbps\":64}]}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"show.regions\"}"), "\"max_kbps\":64");
 	end();
 }
 

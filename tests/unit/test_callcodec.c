@@ -35,7 +35,7 @@ static void rule(const char *a, const char *b, unsigned kbps, unsigned media, co
 
 	snprintf(item.name, sizeof(item.name), "%s", suite);
 	CU_ASSERT_EQUAL_FATAL(cp_region_pair(&r, a, b, world_why, sizeof(world_why)), 0);
-	CU_ASSERT_EQUAL_FATAL(cp_region_put(c, &r, world_why, sizeof(world_why)), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_region_put(c, &r, true, world_why, sizeof(world_why)), 0);
 	synced(cp_change_submit(c, "region.set", "test", NULL, on_stored, NULL));
 }
 

@@ -274,7 +274,7 @@ static void put_rule(struct event_base *base, struct cp_store *store, const stru
 {
 	struct cp_change *c = cp_change_create(store);
 	char why[200] = "";
-	int rc = del ? cp_region_del(c, r, why, sizeof(why)) : cp_region_put(c, r, why, sizeof(why));
+	int rc = del ? cp_region_del(c, r, why, sizeof(why)) : cp_region_put(c, r, true, why, sizeof(why));
 
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
 	stored = 0;
