@@ -105,12 +105,20 @@ static void bad_frame(struct cp_conn *c)
 	cp_conn_doom(c, CP_CLOSE_BAD_FRAME);
 }
 
+/* The known come before strangers. Not while its event waits for its turn: libevent refuses that, and it is tried again. */
+static void go_first(struct cp_conn *c)
+{
+	if (c->list == CP_CONN_AUTHED && !c->raised && c->l->net->low >= 0 && c->bev != NULL)
+		c->raised = bufferevent_priority_set(c->bev, CP_NET_DEFAULT) == 0;
+}
+
 static void on_read(struct bufferevent *bev, void *arg)
 {
 	struct cp_conn *c = arg;
 	const struct cp_net_ops *ops = c->l->ops;
 	struct evbuffer *in = bufferevent_get_input(bev);
 
+	go_first(c);
 	while (c->list < CP_CONN_DRAIN && !c->held) {
 		size_t have = evbuffer_get_length(in), total = 0;
 		uint8_t head[16];
@@ -390,8 +398,7 @@ void cp_conn_authed(struct cp_conn *c)
 		return;
 	leave_preauth(c);
 	move(c, CP_CONN_AUTHED, 0);
-	if (c->l->net->low >= 0 && c->bev != NULL)
-		bufferevent_priority_set(c->bev, CP_NET_DEFAULT);
+	go_first(c);
 }
 
 void cp_conn_hold(struct cp_conn *c, bool hold)

@@ -47,6 +47,7 @@ struct cp_conn {
 	uint8_t why;  /* enum cp_close */
 	bool handshaken, half_closed;
 	bool held; /* cp_conn_hold() */
+	bool raised; /* its events have the priority of the known */
 };
 
 struct cp_net {

@@ -311,6 +311,63 @@ static void test_hold(void)
 	event_base_free(base);
 }
 
+static void know_it(evutil_socket_t fd, short what, void *arg)
+{
+	char c;
+
+	(void)what, (void)arg;
+	if (read(fd, &c, 1) == 1)
+		cp_conn_authed(held);
+}
+
+/* It becomes known while what it says waits for a stranger's turn: from the next time on it comes first. */
+static void test_known_while_active(void)
+{
+	const struct cp_net_opts opts = {.max_conns = 10, .max_preauth = 5, .handshake_ms = 5000};
+	struct cp_net_ops ops = toy;
+	struct event_base *base = cp_net_base();
+	struct event *ev;
+	struct cp_net *net;
+	uint16_t port;
+	int stranger, known, p[2];
+
+	ops.opened = hold_opened;
+	CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_create(base, &opts, &net), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, NULL, &ops, NULL, &port), 0);
+	ev = event_new(base, p[0], EV_READ | EV_PERSIST, know_it, NULL);
+	CU_ASSERT_EQUAL_FATAL(event_add(ev, NULL), 0);
+	turns[0] = '\0';
+	stranger = tp_connect(port, 1);
+	say_toy(stranger, 's');
+	TP_PUMP(base, strlen(turns) == 1, 3000);
+	known = tp_connect(port, 1);
+	say_toy(known, 'n');
+	TP_PUMP(base, strlen(turns) == 2, 3000);
+	say_toy(known, 'n');
+	CU_ASSERT_EQUAL(write(p[1], "!", 1), 1);
+	usleep(2000); /* both are there when the loop looks */
+	TP_PUMP(base, strlen(turns) == 3, 3000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->preauth, 1);
+	for (int i = 0; i < 3; i++) {
+		turns[0] = '\0';
+		say_toy(stranger, 's');
+		say_toy(known, 'k');
+		usleep(2000);
+		TP_PUMP(base, strlen(turns) == 2, 3000);
+		CU_ASSERT_STRING_EQUAL(turns, "ks");
+	}
+	close(stranger);
+	close(known);
+	TP_PUMP(base, cp_net_stats(net)->conns == 0, 3000);
+	event_free(ev);
+	close(p[0]);
+	close(p[1]);
+	cp_net_destroy(net);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	event_base_free(base);
+}
+
 /* --- loops --- */
 
 static struct event_base *base;
@@ -561,6 +618,7 @@ static CU_TestInfo tests[] = {
 	{"letters come, in order, and the reader is told", test_letters},
 	{"letters that are urgent leave turns to the others", test_letters_turns},
 	{"the known have their turn before strangers", test_turns},
+	{"known while it waits", test_known_while_active},
 	{"a connection that is held", test_hold},
 	{"limits are those of all loops together", test_limits},
 	{"who has gone keeps his place until he is read", test_gone_strangers},
