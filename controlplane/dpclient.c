@@ -228,7 +228,8 @@ static int input_one(struct cp_dp *dp, union cp_dp_any *m, int fd)
 		dp->ops->leg_aged(dp->ctx, &m->aged);
 		return 0;
 	case DP_MSG_MGCP_DONE:
-		if (!name_ok(m->done.conn_id, sizeof(m->done.conn_id)) ||
+		if (!name_ok(m->done.endpoint, sizeof(m->done.endpoint)) ||
+		    !name_ok(m->done.conn_id, sizeof(m->done.conn_id)) ||
 		    !name_ok(m->done.comment, sizeof(m->done.comment)))
 			return -EBADMSG;
 		dp->ops->mgcp_done(dp->ctx, &m->done);

@@ -22,7 +22,7 @@ static void on_sa(void *ctx, const struct dp_sa_event *ev) { (void)ctx; sink += 
 static void on_done(void *ctx, struct dp_mgcp_done *ev)
 {
 	(void)ctx;
-	sink += strlen(ev->conn_id) + strlen(ev->comment);
+	sink += strlen(ev->endpoint) + strlen(ev->conn_id) + strlen(ev->comment);
 }
 
 static void on_event(void *ctx, const struct dp_mgcp_event *ev)

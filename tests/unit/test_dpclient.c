@@ -178,6 +178,7 @@ static void test_bad_messages_change_nothing(void)
 	static const uint16_t types[] = {DP_MSG_REPLY, DP_MSG_HELLO_REPLY, DP_MSG_LEG_AGED, DP_MSG_MGCP_DONE,
 					 DP_MSG_MGCP_EVENT, DP_MSG_SA_EVENT, DP_MSG_LEG_SET, 0, 9999};
 	struct dp_mgcp_event e = {.hdr = {DP_MSG_MGCP_EVENT, sizeof(e), 0}};
+	struct dp_mgcp_done d = {.hdr = {DP_MSG_MGCP_DONE, sizeof(d), 0}};
 
 	begin(3);
 	LOOP_UNTIL(base, ups == 1, 20000);
@@ -195,6 +196,8 @@ static void test_bad_messages_change_nothing(void)
 	}
 	memset(e.endpoint, 'a', sizeof(e.endpoint)); /* no end of text */
 	CU_ASSERT_EQUAL(cp_dp_input(client, (uint8_t *)&e, sizeof(e)), 1);
+	memset(d.endpoint, 'a', sizeof(d.endpoint));
+	CU_ASSERT_EQUAL(cp_dp_input(client, (uint8_t *)&d, sizeof(d)), 1);
 	CU_ASSERT_EQUAL(aged + leg_events + dones + events + answers, 0);
 	CU_ASSERT_TRUE(cp_dp_up(client));
 	end();
