@@ -56,10 +56,9 @@ static int named(const struct cp_change *c, const char *whose, const char *folde
 	if (name[0] == '\0')
 		return 0;
 	cp_dial_key(key, folder, name);
-	if (there(c, key))
-		return 0;
-	return pending(c, key) ? no(why, size, -EBUSY, "%s %s is being changed", what, name)
-			       : no(why, size, -EINVAL, "%s: no %s %s", whose, what, name);
+	if (pending(c, key)) /* first: what the view still has may be on its way out */
+		return no(why, size, -EBUSY, "%s %s is being changed", what, name);
+	return there(c, key) ? 0 : no(why, size, -EINVAL, "%s: no %s %s", whose, what, name);
 }
 
 static int named_partition(const struct cp_change *c, const char *whose, const char *name, char *why, size_t size)
@@ -137,7 +136,7 @@ static int gateway_there(const struct cp_change *c, const char *whose, const str
 	const struct cp_gateway *gw = e != NULL ? e->obj : cp_dir_gateway(c->store, to->gateway);
 	bool found = to->endpoint[0] == '\0';
 
-	if (gw == NULL && cp_store_pending(c->store, CP_CF_GATEWAY, to->gateway, strlen(to->gateway)))
+	if (e == NULL && cp_store_pending(c->store, CP_CF_GATEWAY, to->gateway, strlen(to->gateway)))
 		return no(why, size, -EBUSY, "gateway %s is being changed", to->gateway);
 	if (gw == NULL)
 		return no(why, size, -EINVAL, "%s: no gateway %s", whose, to->gateway);
@@ -258,14 +257,14 @@ static void use_device(void *ctx, const struct cp_device *dev)
 		snprintf(u->by, sizeof(u->by), "device %s", dev->name);
 }
 
-/* Anything of the plan or of the devices on its way: who uses what is not known for sure. */
+/* Anything of the plan on its way: who uses what is not known for sure. */
 static bool plan_pending(const struct cp_store *s)
 {
 	for (size_t i = 0; i < cp_tab_buckets(&s->pending); i++)
 		for (const struct cp_ent *e = s->pending.bucket[i]; e != NULL; e = e->next)
 			if (e->key_len > 0 && e->key[0] == CP_CF_DIAL)
 				return true;
-	return cp_change_devices_pending(s);
+	return false;
 }
 
 static int del_unused(struct cp_change *c, const char *key, struct use *u, char *why, size_t size)
@@ -274,7 +273,7 @@ static int del_unused(struct cp_change *c, const char *key, struct use *u, char 
 
 	if (rc < 0)
 		return rc;
-	if (plan_pending(c->store))
+	if (plan_pending(c->store) || cp_change_devices_pending(c->store))
 		return no(why, size, -EBUSY, "the dial plan, or devices, are being changed");
 	cp_store_each(c->store, CP_CF_DIAL, use_one, u);
 	if (u->by[0] == '\0')
@@ -334,6 +333,8 @@ int cp_change_gateway_used(const struct cp_change *c, const char *gateway, char 
 {
 	struct use u = {.gateway = gateway};
 
+	if (plan_pending(c->store))
+		return no(why, size, -EBUSY, "the dial plan is being changed");
 	cp_store_each(c->store, CP_CF_DIAL, use_one, &u);
 	return u.by[0] != '\0' ? no(why, size, -EPROTO, "%s leads to gateway %s: delete it first", u.by, gateway) : 0;
 }

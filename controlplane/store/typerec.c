@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "change.h"
+#include "changeint.h"
 #include "fieldtab.h"
 #include "log.h"
 #include "store.h"
@@ -108,6 +108,10 @@ int cp_typerec_del(struct cp_store *store, struct cp_change *c, const char *name
 
 	if (!cp_typerec_name_ok(name))
 		return no(why, size, name, "none can have this name");
+	if (cp_change_devices_pending(store)) {
+		snprintf(why, size, "devices are being changed");
+		return -EBUSY;
+	}
 	cp_dir_each_device(store, use_one, &u);
 	if (u.by[0] != '\0') {
 		snprintf(why, size, "device type %s is that of %s", name, u.by);

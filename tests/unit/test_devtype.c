@@ -196,7 +196,14 @@ static void test_modes(void)
 	CU_ASSERT_EQUAL(cp_typerec_del(store, c, "other", why, sizeof(why)), -ENOENT);
 	cp_change_destroy(c);
 	CU_ASSERT_EQUAL(put("7961", CP_DEVICE_ENCRYPTED, false), 0);
+	/* a device on its way may be of it */
 	c = cp_change_create(store);
+	CU_ASSERT_EQUAL_FATAL(cp_change_device_put(c, &(struct cp_device){.name = "SEP000000000002", .mode = CP_DEVICE_NONSECURE, .region = "default"}, false, why, sizeof(why)), 0);
+	stored = 0;
+	CU_ASSERT_EQUAL_FATAL(cp_change_submit(c, "test", "test", NULL, on_stored, NULL), 0);
+	c = cp_change_create(store);
+	CU_ASSERT_EQUAL(cp_typerec_del(store, c, "ACME 100", why, sizeof(why)), -EBUSY);
+	CU_ASSERT_TRUE_FATAL(wait_for(base, &stored));
 	CU_ASSERT_EQUAL_FATAL(cp_typerec_del(store, c, "ACME 100", why, sizeof(why)), 0);
 	submit(c);
 	CU_ASSERT_STRING_EQUAL(cp_store_devtype(store, "ACME 100", 0).model, "unknown");

@@ -186,6 +186,60 @@ static void test_in_flight(void)
 	end();
 }
 
+static int pattern(const char *name, const char *partition, const char *gw)
+{
+	struct cp_change *c = cp_change_create(store);
+	struct cp_pattern_target to = {0};
+	struct cp_pattern p = {.kind = CP_PATTERN_ROUTE, .targets = &to, .target_cnt = 1};
+	int rc;
+
+	strcpy(p.pattern, name);
+	strcpy(p.partition, partition);
+	strcpy(to.gateway, gw);
+	rc = cp_change_pattern_put(c, &p, false, why, sizeof(why));
+	if (rc == 0)
+		return cp_change_submit(c, "test", "test", NULL, on_done, NULL);
+	cp_change_destroy(c);
+	return rc;
+}
+
+static int partition(const char *name, bool del)
+{
+	struct cp_change *c = cp_change_create(store);
+	struct cp_partition p = {0};
+	int rc;
+
+	strcpy(p.name, name);
+	rc = del ? cp_change_partition_del(c, name, why, sizeof(why)) : cp_change_partition_put(c, &p, false, why, sizeof(why));
+	if (rc == 0)
+		return cp_change_submit(c, "test", "test", NULL, on_done, NULL);
+	cp_change_destroy(c);
+	return rc;
+}
+
+/* What a record names may be going, and who names a record may be coming. */
+static void test_plan_in_flight(void)
+{
+	done = 0;
+	begin();
+	CU_ASSERT_EQUAL(sync_rc(partition("main", false)), 0);
+	CU_ASSERT_EQUAL(sync_rc(gateway("gw1", false, "")), 0);
+	CU_ASSERT_EQUAL(partition("main", true), 0);
+	CU_ASSERT_EQUAL(pattern("9.!", "main", "gw1"), -EBUSY);
+	CU_ASSERT_EQUAL(sync_rc(0), 0);
+	CU_ASSERT_EQUAL(pattern("9.!", "main", "gw1"), -EINVAL);
+	CU_ASSERT_EQUAL(pattern("9.!", "", "gw1"), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw1", &ctx), -EBUSY);
+	CU_ASSERT_EQUAL(sync_rc(0), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw1", &ctx), -EPROTO);
+	CU_ASSERT_EQUAL(sync_rc(gateway("gw2", false, "")), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw2", &ctx), 0);
+	CU_ASSERT_EQUAL(pattern("8.!", "", "gw2"), -EBUSY);
+	CU_ASSERT_EQUAL(sync_rc(0), 0);
+	CU_ASSERT_EQUAL(pattern("8.!", "", "gw2"), -EINVAL);
+	end();
+}
+
 static void test_lines(void)
 {
 	struct cp_line l = {.number = "2000", .label = "Label"};
@@ -397,6 +451,7 @@ static CU_TestInfo tests[] = {
 	{"exact, longest prefix, longer numbers", test_lookup},
 	{"a number is owned once", test_owned_once},
 	{"what is on its way counts", test_in_flight},
+	{"and of the dial plan", test_plan_in_flight},
 	{"lines, devices and gateways come and go", test_lines},
 	{"a gateway with an SA stays", test_gateway_with_sa},
 	{"calls", test_calls},
