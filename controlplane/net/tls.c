@@ -204,6 +204,8 @@ int cp_tls_load(struct cp_tls *tls, const struct cp_tls_identity *id, char *err,
 	tls->ctx = ctx;
 	tls->generation++;
 	pthread_mutex_unlock(&tls->lock);
+	if (old != NULL)
+		SSL_CTX_flush_sessions(old, 0); /* nobody resumes them: not kept for as long as one of its connections lives. Locks */
 	SSL_CTX_free(old); /* connections made from it hold it */
 	return 0;
 }
