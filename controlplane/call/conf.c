@@ -317,7 +317,7 @@ enum cp_security conf_security(const struct conf *conf, const struct cp_call *ca
 
 		if (port->call != call && !started)
 			continue;
-		if (n + 2 > sizeof(s) / sizeof(s[0]))
+		if (n + 2 > sizeof(s) / sizeof(s[0]) || barge_at(party_other(port)) != NULL) /* who hears it there is not counted */
 			return CP_SEC_NOT_SECURE;
 		path.clear_stream |= port->suite == DP_SRTP_NONE && started;
 		s[n++] = (struct cp_party_security){.authenticated = port->signal_auth, .signal_encrypted = port->signal_enc,

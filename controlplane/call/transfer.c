@@ -180,6 +180,11 @@ int transfer_join(struct party *held, struct party *talks, const char **why)
 	*why = "one of the two is not registered";
 	if (moves->kind == PARTY_PHONE && party_phone(moves) == NULL)
 		return -ENOTCONN;
+	/* Nobody who is not a member hears a conference: its status knows of members only. */
+	if (moves->conf != NULL)
+		barge_drop(stays);
+	if (stays->conf != NULL)
+		barge_drop(moves);
 	cdr_split(call, NULL, call);
 	cdr_split(other, call, call);
 	snprintf(by, sizeof(by), "%s", talks->number);
