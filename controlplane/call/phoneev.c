@@ -413,8 +413,10 @@ static void on_softkey(void *ctx, struct cp_phone *phone, uint32_t event, uint32
 		pickup(ctx, phone, event, line);
 		return;
 	}
-	if (event == CP_SCCP_KEY_MEETME)
-		meetme(ctx, phone, line, p);
+	if (event == CP_SCCP_KEY_MEETME) {
+		meetme(ctx, phone, line, p); /* 'p' may be gone with its call */
+		return;
+	}
 	if (p == NULL && event != CP_SCCP_KEY_NEWCALL) {
 		remote_key(ctx, phone, event, callref);
 		return;
