@@ -273,6 +273,9 @@ int transfer_finish(struct party *p, const char **why)
 	*why = "a call is just being set up";
 	if (call_busy(p->call) || call_busy(held->call))
 		return -EBUSY;
+	*why = "who has barged in can only leave";
+	if (p->call->barge || held->call->barge) /* it has the number that the transfer was begun with, where that call went on elsewhere */
+		return -EPROTO;
 	*why = "one of them is parked";
 	if (p->call->park[0] != '\0' || held->call->park[0] != '\0')
 		return -EPROTO;
