@@ -297,7 +297,11 @@ static struct cp_party_security member(const struct party *port)
 
 enum cp_security conf_member_security(const struct party *port)
 {
-	struct cp_party_security s[2] = {member(port), {port->signal_auth, port->signal_enc, port->suite != DP_SRTP_NONE, false, false}};
+	struct cp_party_security s[2] = {
+		member(port),
+		{.authenticated = port->signal_auth, .signal_encrypted = port->signal_enc, .untrusted = port->untrusted,
+		 .media_encrypted = port->suite != DP_SRTP_NONE},
+	};
 
 	return cp_security_call(s, 2, NULL);
 }
@@ -321,7 +325,7 @@ enum cp_security conf_security(const struct conf *conf, const struct cp_call *ca
 			return CP_SEC_NOT_SECURE;
 		path.clear_stream |= port->suite == DP_SRTP_NONE && started;
 		s[n++] = (struct cp_party_security){.authenticated = port->signal_auth, .signal_encrypted = port->signal_enc,
-						    .media_encrypted = started};
+						    .untrusted = port->untrusted, .media_encrypted = started};
 		if (party_other(port)->kind != PARTY_NONE)
 			s[n++] = member(port);
 	}

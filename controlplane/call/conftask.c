@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "confint.h"
+#include "sccp/devtype.h"
 
 #define PORT_MS   25000 /* T-MAX of MGCP and some: the dataplane always answers before */
 #define AGAIN_MS  100   /* something is under way in a call that is to be moved */
@@ -63,6 +64,7 @@ int conf_port(struct conf *conf, struct cp_call *call, const struct party *membe
 	snprintf(p->endpoint, sizeof(p->endpoint), "%s", conf->endpoint[0] != '\0' ? conf->endpoint : conf->any);
 	snprintf(p->number, sizeof(p->number), "%s", conf->number);
 	snprintf(p->label, sizeof(p->label), "Conference");
+	p->untrusted = (cp_devtype_gateway(cp_gw_rec(gw)->type)->flags & CP_DT_TRUSTED) == 0;
 	p->signal_auth = p->signal_enc = cp_gw_secured(gw);
 	endpoint_enter(call, 1);
 	conf_enter(conf, p);
