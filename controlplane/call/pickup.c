@@ -140,10 +140,11 @@ void pickup_key(struct cp_call *dial, uint32_t event)
 	const struct party *p = &dial->p[0];
 	const char *group = group_of(p->agent, p->line);
 
+	if (dial->sets_cfa) /* it is a call after all */
+		dial->sets_cfa = dial->billed = false;
 	switch (event) {
 	case CP_SCCP_KEY_GPICKUP:
 		dial->group_pickup = true;
-		dial->sets_cfa = false;
 		if (party_phone(p) != NULL)
 			cp_phone_prompt(party_phone(p), "Enter group number", 0, p->line, p->ref);
 		break;
