@@ -266,6 +266,9 @@ static bool same_device(const struct party *held, const struct party *p)
 int transfer_finish(struct party *p, const char **why)
 {
 	struct party *held = agent_party(p->agent, p->consult);
+	struct cp_call *call = p->call;
+	struct cp_calls *calls = call->calls;
+	uint32_t ref = call->ref;
 
 	*why = "the call to be transferred has ended";
 	if (held == NULL || held->call->state != CALL_CONNECTED)
@@ -282,7 +285,7 @@ int transfer_finish(struct party *p, const char **why)
 	*why = "both others are the same phone";
 	if (p->call->state == CALL_ALERTING && held->call->p[1 - side_of(held)].agent != NULL)
 		ring_without(p->call, held->call->p[1 - side_of(held)].agent); /* at the others of a shared line it may ring on */
-	if (same_device(held, p))
+	if (call_find(calls, ref) != call || same_device(held, p)) /* it may have ended: its codec fits nobody else's */
 		return -EPROTO;
 	if (p->call->state == CALL_ALERTING && p == &p->call->p[0])
 		return hand_over(held, p, why);
