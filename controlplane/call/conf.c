@@ -213,11 +213,20 @@ void conf_leave(struct party *port)
 	unmake(conf);
 }
 
+/* 'p' is to be across from 'port', and no phone is a member twice: the two that are left would be one. */
+static bool takes(const struct party *port, const struct party *p)
+{
+	for (const struct party *o = port->conf->ports; o != NULL; o = o->cf_next)
+		if (o != port && p->agent != NULL && party_other(o)->agent == p->agent)
+			return false;
+	return conf_allows(port->conf, p);
+}
+
 bool conf_takes(const struct party *a, const struct party *b)
 {
 	if (a->conf != NULL && b->conf != NULL)
 		return false;
-	return a->conf != NULL ? conf_allows(a->conf, b) : b->conf == NULL || conf_allows(b->conf, a);
+	return a->conf != NULL ? takes(a, b) : b->conf == NULL || takes(b, a);
 }
 
 void conf_drop(struct cp_calls *calls, uint32_t id)
@@ -414,6 +423,10 @@ static void unbridge(struct conf *conf)
 	if (party_other(b)->kind == PARTY_PHONE && party_phone(party_other(b)) == NULL) {
 		b = a;
 		a = a->cf_next;
+	}
+	if (party_other(a)->agent != NULL && party_other(a)->agent == party_other(b)->agent) {
+		end_all(conf, "one phone is all that is left in the conference");
+		return;
 	}
 	if (transfer_join(a, b, &why) < 0)
 		cfg_log(CFG_LOG_INFO, "conference-stays", "conference=%u reason=%s", id, cfg_q(why));
