@@ -360,6 +360,7 @@ bool conf_route(struct cp_call *call);                  /* what was dialled is a
 bool conf_number(const struct cp_calls *calls, const char *digits, bool *ret_longer); /* a meet-me number; more digits could be one */
 bool conf_key(struct party *p, uint32_t event);         /* a soft key of conferences: done, or refused at the phone */
 bool conf_takes(const struct party *a, const struct party *b); /* these two may be across: neither is a port, or the other may be a member */
+void conf_codecs(struct cp_media_rule *rule);           /* it is with a port: G.711, which is what a bridge mixes */
 void conf_destroy_all(struct cp_calls *calls);
 /**
  * cBarge: 'call' is of the barger's phone at place 0, dialling, nobody at place 1; 'target' is connected. Both parties of 'target' and

@@ -21,16 +21,22 @@
 #define AGAIN_MS  100   /* something is under way in a call that is to be moved */
 #define TRIES_MAX 50
 
-/* The bridge mixes G.711 in one of its laws, at whatever bit rate the regions allow. */
-static int agree(struct cp_call *call, const struct party *member)
+/* At whatever bit rate the regions allow. */
+void conf_codecs(struct cp_media_rule *rule)
 {
 	static const uint8_t mixes[] = {CP_CODEC_G711U, CP_CODEC_G711A};
+
+	memset(rule->codec.list, 0, sizeof(rule->codec.list));
+	memcpy(rule->codec.list, mixes, sizeof(mixes));
+}
+
+static int agree(struct cp_call *call, const struct party *member)
+{
 	const struct cp_calls_env *env = &call->calls->env;
 	struct cp_codec_choice choice;
 
 	cp_rule_find(env->store, &env->cfg->media, member->region, call->p[1].region, &call->rule, NULL);
-	memset(call->rule.codec.list, 0, sizeof(call->rule.codec.list));
-	memcpy(call->rule.codec.list, mixes, sizeof(mixes));
+	conf_codecs(&call->rule);
 	call->secure = route_srtp(member, &call->rule);
 	if (policy_codec(member, &(struct party){.kind = PARTY_GATEWAY, .call = call}, &call->rule, call->secure, &choice) < 0)
 		return -EPROTO;

@@ -67,6 +67,8 @@ enum route_no route_terms(const struct cp_call *call, const struct party *pb, st
 	if (!conf_takes(pa, pb))
 		return ROUTE_NOT_ENCRYPTED;
 	cp_rule_find(calls->env.store, &calls->env.cfg->media, pa->region, pb->region, &ret->rule, NULL);
+	if (pa->conf != NULL || pb->conf != NULL)
+		conf_codecs(&ret->rule);
 	ret->secure = route_srtp(pa, &ret->rule) && route_srtp(pb, &ret->rule);
 	if (policy_codec(pa, pb, &ret->rule, ret->secure, &ret->choice) < 0) {
 		cfg_log(CFG_LOG_NOTICE, "no-common-codec", "call=%u from=%s to=%s region_a=%s region_b=%s max_kbps=%u", call->ref, cfg_q(pa->name),

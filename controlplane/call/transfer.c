@@ -100,6 +100,8 @@ int party_terms(const struct party *stays, const struct party *moves, struct rou
 	struct cp_media_rule rule;
 
 	cp_rule_find(calls->env.store, &calls->env.cfg->media, stays->region, moves->region, &ret->rule, NULL);
+	if (stays->conf != NULL || moves->conf != NULL)
+		conf_codecs(&ret->rule);
 	rule = ret->rule;
 	codec_stays(stays, moves, &rule);
 	ret->secure = route_srtp(stays, &ret->rule) && route_srtp(moves, &ret->rule);
