@@ -160,6 +160,8 @@ enum cp_q850 party_may_join(const struct party *waits, struct agent *a, struct r
 	const char *why;
 
 	snprintf(joins.region, sizeof(joins.region), "%s", dev != NULL ? dev->region : "default");
+	party_learn(&joins);
+	route_security(&joins, a->phone);
 	switch (party_terms(waits, &joins, ret, &why)) {
 	case 0:
 		return CP_Q850_NONE;
