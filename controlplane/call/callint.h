@@ -73,6 +73,7 @@ struct party {
 	bool resuming;                 /* its media is on the way back */
 	uint8_t music;                 /* enum music_kind: it waits */
 	uint8_t plays;                 /* its leg has been told to send this of moh.sources, and 1; 0: none */
+	bool unplayable;               /* the dataplane would not send it to this leg */
 	bool toned;                    /* phone: it was told to make a tone instead */
 	uint32_t consult;              /* phone: the held call that it will be transferred from; 0: none */
 	bool signal_auth, signal_enc;  /* as proven when the call was made */

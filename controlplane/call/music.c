@@ -160,7 +160,7 @@ json_t *cp_calls_show_music(const struct cp_calls *calls)
 
 /* --- parties --- */
 
-/* The codec of the party's leg, if the source has it; its payload type is RFC 3551's. */
+/* The codec of the party's leg, if the source has it; RFC 3551's payload type. */
 static bool codec_of(const struct party *p, const struct cfg_moh_source *s, struct dp_leg_music *m)
 {
 	switch (p->codec) {
@@ -194,19 +194,42 @@ static bool wanted(const struct cp_call *call, const struct party *p, struct dp_
 	const struct cfg_moh *moh = &call->calls->env.cfg->moh;
 	const struct cfg_moh_source *s = cfg_moh_find(moh, p->music == MUSIC_NETWORK ? moh->network : moh->user);
 
-	if (p->music == MUSIC_NONE || p->held || p->conf != NULL || call->direct || p->leg_id == NO_LEG || s == NULL ||
+	if (p->music == MUSIC_NONE || p->held || p->conf != NULL || call->direct || p->leg_id == NO_LEG || p->unplayable || s == NULL ||
 	    (call->calls->music_bad >> (s - moh->sources) & 1) != 0 || !codec_of(p, s, m))
 		return false;
-	m->ptime_ms = call->calls->env.cfg->media.ptime_ms;
+	/* As what is relayed to it: its own number, and its packets, if the dataplane makes them. */
+	if (p->audio_pt != 0)
+		m->pt = p->audio_pt;
+	m->ptime_ms = p->packet_ms != 0 && p->packet_ms <= 60 && p->packet_ms % 10 == 0 ? p->packet_ms : call->calls->env.cfg->media.ptime_ms;
 	snprintf(m->name, sizeof(m->name), "%s", s->name);
 	return true;
 }
 
+struct played {
+	struct cp_calls *calls;
+	uint32_t ref, leg_id;
+};
+
+/* It hears a tone instead, if it waits still. */
 static void on_leg_music(void *ctx, int rc)
 {
-	(void)ctx;
-	if (rc < 0 && rc != -ENOTCONN)
-		cfg_log_limited(CFG_LOG_WARN, "music-not-played", "rc=%d", rc);
+	struct played by = *(struct played *)ctx;
+	struct cp_call *call;
+
+	free(ctx);
+	if (rc == 0 || rc == -ENOTCONN)
+		return;
+	call = call_find(by.calls, by.ref);
+	cfg_log_limited(CFG_LOG_WARN, "music-not-played", "call=%u rc=%d", by.ref, rc);
+	for (unsigned s = 0; call != NULL && s < 2; s++) {
+		struct party *p = &call->p[s];
+
+		if (p->leg_id != by.leg_id || p->plays == 0)
+			continue;
+		p->plays = 0;
+		p->unplayable = true;
+		music_tone(call, s);
+	}
 }
 
 int music_assert(struct cp_call *call, unsigned side)
@@ -215,12 +238,21 @@ int music_assert(struct cp_call *call, unsigned side)
 	struct dp_leg_music m = {.codec = 0}, off = {.leg_id = p->leg_id};
 	const struct cfg_moh *moh = &call->calls->env.cfg->moh;
 	bool on = wanted(call, p, &m);
+	struct played *by;
+	int rc;
 
 	if (!on && p->plays == 0)
 		return 0;
 	m.leg_id = p->leg_id;
 	p->plays = on ? (uint8_t)(cfg_moh_find(moh, m.name) - moh->sources + 1) : 0;
-	return cp_dp_send(call->calls->env.dp, DP_MSG_LEG_MUSIC, on ? &m : &off, on_leg_music, NULL);
+	by = malloc(sizeof(*by));
+	if (by == NULL)
+		return -ENOMEM;
+	*by = (struct played){call->calls, call->ref, p->leg_id};
+	rc = cp_dp_send(call->calls->env.dp, DP_MSG_LEG_MUSIC, on ? &m : &off, on_leg_music, by);
+	if (rc < 0)
+		free(by);
+	return rc;
 }
 
 void music_tone(struct cp_call *call, unsigned side)
@@ -245,6 +277,7 @@ int music_set(struct cp_call *call, unsigned side, enum music_kind kind)
 	int rc = 0;
 
 	p->music = (uint8_t)kind;
+	p->unplayable = false;
 	if (p->leg_id != NO_LEG && call->media_started)
 		rc = music_assert(call, side);
 	music_tone(call, side);
@@ -254,4 +287,5 @@ int music_set(struct cp_call *call, unsigned side, enum music_kind kind)
 void music_gone(struct party *p)
 {
 	p->plays = 0;
+	p->unplayable = false;
 }

@@ -67,7 +67,7 @@ static void test_hold(void)
 	m = told(lb, 0);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	CU_ASSERT_STRING_EQUAL(m->name, "people");
-	CU_ASSERT(m->codec == DP_MUSIC_PCMU && m->pt == 0 && m->ptime_ms == w.cfg->media.ptime_ms);
+	CU_ASSERT(m->codec == DP_MUSIC_PCMU && m->pt == 0 && m->ptime_ms == call->p[1].packet_ms);
 	CU_ASSERT_PTR_NULL(told(la, 0));
 	CU_ASSERT_EQUAL(pb.tone, 0);
 	/* its channel is open and its stream is its leg's, SRTP: the call is as secure as before (001:P1-119, 004a:CALL-03) */
@@ -198,6 +198,40 @@ static void test_codecs(void)
 	world_end();
 }
 
+/* Its own payload type and packets; and a tone, until it waits anew, where the dataplane refuses. */
+static void test_as_relayed(void)
+{
+	struct cp_call *call;
+	uint32_t ref, lb;
+
+	begin();
+	ref = talk(&pa, &pb);
+	call = call_find(w.calls, ref);
+	lb = call->p[1].leg_id;
+	call->p[1].audio_pt = 96;
+	call->p[1].packet_ms = 30;
+	CU_ASSERT_EQUAL(music_set(call, 1, MUSIC_USER), 0);
+	rest();
+	CU_ASSERT(hears(lb, 0, "people") && told(lb, 0)->pt == 96 && told(lb, 0)->ptime_ms == 30);
+	CU_ASSERT_EQUAL(music_set(call, 1, MUSIC_NONE), 0);
+	call->p[1].packet_ms = 25; /* which the dataplane does not make */
+	w.refuse_type = DP_MSG_LEG_MUSIC;
+	w.refuse_rc = -ENOENT;
+	CU_ASSERT_EQUAL(music_set(call, 1, MUSIC_USER), 0);
+	CU_ASSERT_EQUAL(pb.tone, 0);
+	rest();
+	CU_ASSERT_EQUAL(told(lb, 0)->ptime_ms, w.cfg->media.ptime_ms);
+	CU_ASSERT(call->p[1].plays == 0 && pb.tone == CP_SCCP_TONE_HOLD);
+	w.refuse_type = 0;
+	CU_ASSERT_EQUAL(music_set(call, 1, MUSIC_NONE), 0);
+	CU_ASSERT_EQUAL(pb.tone, 0);
+	CU_ASSERT_EQUAL(music_set(call, 1, MUSIC_USER), 0);
+	rest();
+	CU_ASSERT(call->p[1].plays != 0 && pb.tone == 0);
+	onhook(&pa);
+	world_end();
+}
+
 static int refuse_net(struct fake_dp *f, const union fake_msg *m)
 {
 	(void)f;
@@ -306,6 +340,7 @@ static CU_TestInfo tests[] = {
 	{"a phone that does not come back", test_not_back},
 	{"transfer: the network's source", test_transfer},
 	{"codecs, and a tone without", test_codecs},
+	{"its payload type and packets; refused", test_as_relayed},
 	{"sources are told, refused, told again", test_sources},
 	{"a controlplane that was killed", test_taken_over},
 	CU_TEST_INFO_NULL,
