@@ -82,12 +82,12 @@ struct reopened {
 	unsigned side;
 };
 
-/* Without 'conn_id': every connection of the call on that endpoint (RFC 3435 s2.3.9). */
-static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const char *conn_id)
+/* At the endpoint that the gateway chose, if it has said so. Without 'conn_id': every connection of the call on it (RFC 3435 s2.3.9). */
+static void orphan_dlcx(struct cp_gw *gw, const struct cp_gw_tag *tag, const char *endpoint, const char *conn_id)
 {
 	struct dp_mgcp_cmd cmd = {.verb = DP_MGCP_DLCX};
 
-	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", tag->endpoint);
+	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", endpoint[0] != '\0' ? endpoint : tag->endpoint);
 	snprintf(cmd.call_id, sizeof(cmd.call_id), "%08X", tag->callref);
 	snprintf(cmd.conn_id, sizeof(cmd.conn_id), "%s", conn_id);
 	every(&cmd);
@@ -225,7 +225,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 							done->result == DP_MGCP_BAD_ANSWER;
 
 	if (tag->op == GW_OP_CRCX && (unsure || (ok && gone)))
-		orphan_dlcx(gw, tag, done->conn_id);
+		orphan_dlcx(gw, tag, done->endpoint, done->conn_id);
 	if (gone)
 		return;
 	p = &call->p[tag->side];
@@ -253,7 +253,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 			break;
 		rc = ok && p->conn_id[0] != '\0' ? take_answer(call, p, done) : -EINVAL;
 		if (rc == -EPROTO) {
-			orphan_dlcx(gw, tag, p->conn_id);
+			orphan_dlcx(gw, tag, done->endpoint, p->conn_id);
 			if (offer_again(call, tag->side) == 0)
 				break;
 		}
