@@ -199,8 +199,7 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	party_unplug(held);
 	replace(call, side, a, line);
 	cdr_restart(call, CP_CDR_SHARED, call->p[side].number);
-	party_meet(call, side, &terms);
-	if (party_replug(call, 1 - side) < 0) {
+	if (party_agree(call, side, &terms) < 0) {
 		call_end(call_cause(call, CP_Q850_NO_RESOURCE), "no media port for a call that was resumed elsewhere");
 		*why = "no media port";
 		return -ENOSPC;
