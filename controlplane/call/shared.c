@@ -177,6 +177,9 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	*why = "it is not on hold";
 	if (held->shown != REMOTE_HELD || call->state != CALL_CONNECTED)
 		return -EALREADY;
+	*why = "it is parked";
+	if (call->park[0] != '\0')
+		return -EPROTO;
 	*why = "it is just being changed";
 	if (call_busy(call))
 		return -EBUSY;
