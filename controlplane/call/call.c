@@ -291,7 +291,7 @@ void cp_calls_stop(struct cp_calls *calls)
 {
 	calls->stopping = true;
 	for (uint32_t i = 0; i < CALL_SLOTS; i++)
-		if (calls->slot[i] != NULL && calls->slot[i]->state != CALL_CONNECTED)
+		if (calls->slot[i] != NULL && calls->slot[i]->state != CALL_CONNECTED && !park_unring(&calls->slot[i]->p[1]))
 			call_end(call_cause(calls->slot[i], CP_Q850_TEMPORARY), "the service stops");
 }
 
