@@ -484,6 +484,7 @@ void rekey_answered(struct cp_call *call, unsigned side, const struct dp_mgcp_do
 void rekey_confirmed(struct cp_call *call, unsigned side); /* the phone opened its channel with the new key */
 void rekey_give_up(struct cp_call *call, unsigned side); /* one that was to come back from hold, and does not */
 void rekey_drop(struct cp_call *call, const char *why);    /* the call ends */
+void rekey_leg_gone(struct cp_call *call, unsigned side);  /* what its leg raised is over: its party may be another call's soon */
 void rekey_tick(struct cp_calls *calls);
 int64_t rekey_now(void); /* monotonic seconds */
 

@@ -50,6 +50,7 @@ void legs_put(struct cp_call *call, unsigned side)
 	p->rx = p->tx = NULL;
 	cdr_gone(p);
 	music_gone(p);
+	rekey_leg_gone(call, side);
 	if (p->leg_id == NO_LEG)
 		return;
 	/* When the channel is down the sweep after its return removes the leg. */

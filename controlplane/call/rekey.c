@@ -78,6 +78,11 @@ static void alarms_clear(struct cp_call *call, unsigned side, unsigned kinds)
 	call->p[side].alarms &= ~kinds;
 }
 
+void rekey_leg_gone(struct cp_call *call, unsigned side)
+{
+	alarms_clear(call, side, UINT32_MAX);
+}
+
 static bool keys_known(const struct party *p)
 {
 	return p->suite == DP_SRTP_NONE || (p->rx != NULL && p->tx != NULL);
