@@ -93,6 +93,19 @@ static void codec_stays(const struct party *a, const struct party *b, struct cp_
 	rule->codec.list[0] = codec;
 }
 
+/* Who stays speaks or hears something else: its streams must begin anew. */
+static bool begins_anew(const struct party *stays, const struct cp_codec_choice *choice)
+{
+	return choice->number[0] != stays->codec || choice->packet_ms != stays->packet_ms;
+}
+
+/* Away from us, its stream goes on under the keys that it has. */
+static bool stays_srtp(const struct party *p, const struct cp_media_rule *rule)
+{
+	return p->kind == PARTY_PHONE && party_phone(p) == NULL && !p->call->direct && p->leg_id != NO_LEG && p->suite != DP_SRTP_NONE &&
+	       (!rule->suites_said || memchr(rule->suites, p->suite, sizeof(rule->suites)) != NULL);
+}
+
 /* Their codec is what they would have had if they had called each other: it may be another than either spoke. */
 int party_terms(const struct party *stays, const struct party *moves, struct route_terms *ret, const char **why)
 {
@@ -104,7 +117,7 @@ int party_terms(const struct party *stays, const struct party *moves, struct rou
 		conf_codecs(&ret->rule);
 	rule = ret->rule;
 	codec_stays(stays, moves, &rule);
-	ret->secure = route_srtp(stays, &ret->rule) && route_srtp(moves, &ret->rule);
+	ret->secure = (route_srtp(stays, &ret->rule) || stays_srtp(stays, &ret->rule)) && route_srtp(moves, &ret->rule);
 	ret->direct = false;
 	*why = "the conference does not take it";
 	if (!conf_takes(stays, moves))
@@ -112,6 +125,8 @@ int party_terms(const struct party *stays, const struct party *moves, struct rou
 	*why = "no common codec";
 	if (policy_codec(stays, moves, &rule, ret->secure || stays->suite != DP_SRTP_NONE, &ret->choice) < 0)
 		return -EPROTO;
+	if (begins_anew(stays, &ret->choice))
+		ret->secure = ret->secure && route_srtp(stays, &ret->rule);
 	*why = "one of the two cannot encrypt";
 	return !ret->secure && calls->env.cfg->media.fallback == CFG_FALLBACK_REFUSE ? -EACCES : 0;
 }
@@ -140,7 +155,7 @@ static uint8_t suite_of(const struct party *p, const struct route_terms *terms)
 void party_meet(struct cp_call *call, unsigned at, const struct route_terms *terms)
 {
 	struct party *stays = &call->p[1 - at], *moves = &call->p[at];
-	bool anew = terms->choice.number[0] != stays->codec || terms->choice.packet_ms != stays->packet_ms;
+	bool anew = begins_anew(stays, &terms->choice);
 
 	if (anew && !call->direct && !stays->held)
 		reopen(stays);
