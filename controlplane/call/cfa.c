@@ -157,8 +157,12 @@ void cfa_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t line, stru
 		return;
 	cp_forward_get(calls->env.store, hit.device->lines[hit.line - 1].number, hit.device->lines[hit.line - 1].partition, &f);
 	if (f.all[0] != '\0') {
-		if (set(calls, phone, line, "", dials != NULL ? dials->ref : 0) < 0)
+		if (set(calls, phone, line, "", dials != NULL ? dials->ref : 0) < 0) {
 			cp_phone_prompt(phone, "Cannot forward now", 5, line, 0);
+		} else if (dials != NULL) { /* as cfa_dialled() */
+			call_timer(dials, 0);
+			dials->state = CALL_FAILED;
+		}
 		return;
 	}
 	call = dials != NULL ? dials : call_dial(calls, phone, line);
