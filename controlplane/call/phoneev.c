@@ -30,6 +30,22 @@ static unsigned side_of(const struct party *p)
 	return party_side(p->call, p);
 }
 
+/* What is said to it from now on goes as it has registered now. Never more than when the call was made: its keys were told then. */
+static void lower(struct party *p)
+{
+	enum cp_phone_sec sec = cp_phone_security(p->agent->phone);
+	bool auth = p->signal_auth && sec != CP_PHONE_NONSECURE, enc = p->signal_enc && sec == CP_PHONE_ENCRYPTED;
+
+	if (auth == p->signal_auth && enc == p->signal_enc)
+		return;
+	p->signal_auth = auth;
+	p->signal_enc = enc;
+	if (p->call->state != CALL_CONNECTED)
+		return; /* shown when it is */
+	call_show(p->call);
+	barge_changed(barge_target(p->call));
+}
+
 /* A call that outlived the connection shows again: the phone may hang it up. */
 static void show_again(struct party *p)
 {
@@ -37,6 +53,7 @@ static void show_again(struct party *p)
 	unsigned side = side_of(p);
 
 	party_learn(p);
+	lower(p);
 	if (call->state != CALL_CONNECTED)
 		return;
 	if (p->bridges != 0) {
