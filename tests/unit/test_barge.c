@@ -297,11 +297,47 @@ static void test_setting(void)
 	world_end();
 }
 
+/* Keys that end the barge that they are pressed in, and a target that comes back with less than it had. */
+static void test_others(void)
+{
+	struct cp_call *barge;
+	struct party held = {0};
+	const char *why;
+	uint32_t ref;
+
+	begin("");
+	ref = up();
+	barge_in(ref);
+	key(&pd, CP_SCCP_KEY_MEETME, ref);
+	CU_ASSERT(call_of(&pd)->state == CALL_DIALING && call_of(&pd)->meetme && cp_calls_count(w.calls) == 2);
+	onhook(&pd);
+	rest();
+	/* a transfer that was begun when the number was another call's */
+	barge = barge_in(ref);
+	barge->p[0].consult = ref;
+	held = barge->p[0];
+	CU_ASSERT(transfer_finish(&held, &why) == -EPROTO && strcmp(why, "who has barged in can only leave") == 0 && barge->state == CALL_CONNECTED);
+	CU_ASSERT(pa.security == CP_SCCP_SEC_ENCRYPTED && pd.security == CP_SCCP_SEC_ENCRYPTED);
+	gone(&pc, CP_GONE_CLOSED);
+	CU_ASSERT_EQUAL(pa.security, CP_SCCP_SEC_ENCRYPTED);
+	be(&pc, CP_PHONE_NONSECURE);
+	cp_calls_phone_ops.registered(w.calls, &pc);
+	CU_ASSERT_EQUAL(call_security(call_find(w.calls, ref)), CP_SEC_NOT_SECURE);
+	CU_ASSERT(pa.security == CP_SCCP_SEC_NOT_AUTH && pc.security == CP_SCCP_SEC_NOT_AUTH && pd.security == CP_SCCP_SEC_NOT_AUTH);
+	gone(&pc, CP_GONE_CLOSED);
+	be(&pc, CP_PHONE_ENCRYPTED); /* its keys were told in the open meanwhile, perhaps: no lock comes back */
+	cp_calls_phone_ops.registered(w.calls, &pc);
+	CU_ASSERT_EQUAL(pa.security, CP_SCCP_SEC_NOT_AUTH);
+	onhook(&pa);
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
 	{"who may, and what all are shown", test_table},
 	{"streams, legs and keys", test_media},
 	{"whoever leaves first", test_leaving},
 	{"built_in_bridge", test_setting},
+	{"keys that end it, and a target with less", test_others},
 	CU_TEST_INFO_NULL,
 };
 

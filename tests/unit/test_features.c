@@ -736,6 +736,23 @@ static void test_forward_key(void)
 	UNTIL(pb.forward_all[0] == '\0');
 	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_ALERTING && pb.ringing);
 	onhook(&pa);
+	/* off while it dials: what is dialled meanwhile leads nowhere; and a pickup key makes a call of a setting */
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	dial_from(&pb, "1003");
+	UNTIL(pb.forward_all[0] != '\0');
+	cp_calls_phone_ops.offhook(w.calls, &pb, 1, 0);
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	CU_ASSERT(call_of(&pb)->state == CALL_FAILED);
+	cp_calls_phone_ops.digit(w.calls, &pb, '1', 1, 0);
+	CU_ASSERT_EQUAL(call_of(&pb)->digit_cnt, 0);
+	UNTIL(pb.forward_all[0] == '\0');
+	rest();
+	CU_ASSERT_EQUAL(cp_calls_count(w.calls), 0);
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	CU_ASSERT(call_of(&pb)->sets_cfa && call_of(&pb)->billed);
+	key(&pb, CP_SCCP_KEY_GPICKUP, 0);
+	CU_ASSERT(!call_of(&pb)->sets_cfa && !call_of(&pb)->billed && call_of(&pb)->group_pickup);
+	onhook(&pb);
 	/* to itself, or to nobody: refused, and nothing is written */
 	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
 	dial_from(&pb, "1002");

@@ -192,6 +192,16 @@ static void test_park_reverts(void)
 	rest();
 	CU_ASSERT(call->state == CALL_CONNECTED && pa.smt == 0 && pb.security == CP_SCCP_SEC_ENCRYPTED && call->park[0] == '\0');
 	key(&pb, CP_SCCP_KEY_ENDCALL, 0);
+	/* the service stops while it rings: it is parked, and not ended */
+	call = parked();
+	event_active(call->timer, EV_TIMEOUT, 0);
+	rest();
+	CU_ASSERT(call->state == CALL_ALERTING && pb.ringing);
+	cp_calls_stop(w.calls);
+	rest();
+	CU_ASSERT(cp_calls_count(w.calls) == 1 && call->state == CALL_CONNECTED && call->p[1].kind == PARTY_PARK && !pb.ringing);
+	CU_ASSERT(cp_store_call(w.store, call->ref) != NULL && cp_store_call(w.store, call->ref)->leg[1].parked == 1);
+	onhook(&pa);
 	world_end();
 }
 

@@ -184,6 +184,7 @@ static void resume_elsewhere(bool direct, bool srtp)
 	if (direct)
 		same_key_never(&pa.orc_m, &a_orc);
 	CU_ASSERT_EQUAL(pa.orc, a_cnt + direct); /* its stream went on */
+	CU_ASSERT_EQUAL(call->p[1].event_pt, EVENT_PT);
 	/* 000:P0-09: the least of who is in it now, and that is what the line shows */
 	CU_ASSERT_EQUAL(pa.security, srtp ? CP_SCCP_SEC_ENCRYPTED : CP_SCCP_SEC_AUTH);
 	CU_ASSERT(pd.security == pa.security && pc.security == pa.security && pe.security == pa.security);
@@ -243,6 +244,9 @@ static void test_resume_refused(void)
 	key(&pd, CP_SCCP_KEY_RESUME, ref);
 	w.cfg->calls.max_per_line = 4;
 	key(&pb, CP_SCCP_KEY_RESUME, ref); /* not its line */
+	strcpy(call->park, "8000"); /* who holds is parked */
+	key(&pd, CP_SCCP_KEY_RESUME, ref);
+	call->park[0] = '\0';
 	CU_ASSERT(call->p[1].held && strcmp(call->p[1].name, pc.name) == 0 && pc.state == CP_SCCP_HOLD);
 	/* who talks holds that first; the dataplane that refuses the new leg ends it for all */
 	other = talk(&pb, &pd);
