@@ -629,6 +629,60 @@ static void test_meetme(void)
 	world_end();
 }
 
+/* What a transfer makes of a port's call: who had barged in is let go, no phone is a member twice, and it is G.711. */
+static void test_transferred(void)
+{
+	static struct cfg_meetme range = {.numbers = {8500, 8549, 4}};
+	const char *why = "";
+	struct party *p;
+	uint32_t ref;
+
+	begin("cnf/$");
+	w.cfg->conference.meetme = &range;
+	w.cfg->conference.meetme_count = 1;
+	key(&pc, CP_SCCP_KEY_MEETME, 0);
+	dial_to(&pc, "8512");
+	LIVE_UNTIL(members() == 1 && talks(&pc));
+	calm();
+	/* d barges in at a, who talks to b, who transfers a into the conference */
+	ref = talk(&pa, &pb);
+	CU_ASSERT_EQUAL_FATAL(barge_begin(place_of(&pa), agent_find(w.calls, pd.name, false), 1, &why), 0);
+	LIVE_UNTIL(place_of(&pd) != NULL && place_of(&pd)->call->barge && talks(&pd));
+	key(&pb, CP_SCCP_KEY_TRANSFER, ref);
+	dial_to(&pb, "8512");
+	LIVE_UNTIL(members() == 2 && talks(&pb));
+	calm();
+	CU_ASSERT(place_of(&pd) != NULL && talks(&pd));
+	key(&pb, CP_SCCP_KEY_TRANSFER, place_of(&pb)->ref);
+	LIVE_UNTIL(place_of(&pb) == NULL && conf_of(&pa) != NULL && talks(&pa));
+	calm();
+	CU_ASSERT(place_of(&pd) == NULL && members() == 2 && pa.security == CP_SCCP_SEC_ENCRYPTED && conf_of(&pa) == conf_of(&pc));
+	/* a dials c, who is there already: it cannot take a's place, too */
+	key(&pa, CP_SCCP_KEY_TRANSFER, place_of(&pa)->ref);
+	ref = talk(&pa, &pc);
+	key(&pa, CP_SCCP_KEY_TRANSFER, ref);
+	calm();
+	CU_ASSERT(place_of(&pa) != NULL && place_of(&pa)->ref == ref && strcmp(pa.prompt, "Cannot transfer") == 0 && members() == 2);
+	onhook(&pa);
+	calm();
+	/* to d, which prefers what a bridge cannot mix */
+	pa.caps[0] = pd.caps[0] = (struct cp_sccp_cap){CP_SCCP_G722, 40};
+	pa.caps[1] = pd.caps[1] = (struct cp_sccp_cap){CP_SCCP_G711U, 40};
+	pa.cap_cnt = pd.cap_cnt = 2;
+	ref = talk(&pa, &pd);
+	CU_ASSERT(place_of(&pd)->codec == CP_SCCP_G722);
+	p = agent_held(agent_find(w.calls, pa.name, false), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	CU_ASSERT_EQUAL(transfer_join(p, place_of(&pa), &why), 0);
+	LIVE_UNTIL(conf_of(&pd) != NULL && talks(&pd));
+	calm();
+	CU_ASSERT(place_of(&pd)->codec == CP_SCCP_G711U && party_other(place_of(&pd))->codec == CP_SCCP_G711U && members() == 2);
+	end_all_calls();
+	w.cfg->conference.meetme = NULL;
+	w.cfg->conference.meetme_count = 0;
+	world_end();
+}
+
 /* 001:P1-127, 004a:CALL-08: a third phone over the bridge, and nobody has a lock any more. What cannot be leaves the call as it is. */
 static void test_cbarge(void)
 {
@@ -752,6 +806,7 @@ static CU_TestInfo tests[] = {
 	{"refused members", test_refused},
 	{"who asked turns to somebody else", test_turned},
 	{"meet-me", test_meetme},
+	{"a port's call that is transferred", test_transferred},
 	{"cBarge", test_cbarge},
 	{"taken over after a kill", test_killed},
 	{"the bridge is lost", test_bridge_lost},
