@@ -423,6 +423,8 @@ static void one_step(void)
 			event_active(c->timer, EV_TIMEOUT, 0);
 	} else if (what < 96) {
 		p->dead = rnd(3) == 0;
+		if (p->dead) /* its connection is gone, if not its registration yet: what its display showed last says nothing */
+			p->info_ref = 0;
 	} else if (what < 97) {
 		w.refuse_type = rnd(8) == 0 ? DP_MSG_LEG_SET : 0;
 		w.refuse_rc = -ENOSPC;
