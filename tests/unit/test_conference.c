@@ -633,6 +633,7 @@ static void test_meetme(void)
 static void test_transferred(void)
 {
 	static struct cfg_meetme range = {.numbers = {8500, 8549, 4}};
+	const struct dp_mgcp_cmd *cmd = NULL;
 	const char *why = "";
 	struct party *p;
 	uint32_t ref;
@@ -644,6 +645,20 @@ static void test_transferred(void)
 	dial_to(&pc, "8512");
 	LIVE_UNTIL(members() == 1 && talks(&pc));
 	calm();
+	/* a connection that is there when nobody wants it any more is deleted at the endpoint that the bridge chose */
+	w.say[DP_MGCP_CRCX].silent = true;
+	key(&pb, CP_SCCP_KEY_MEETME, 0);
+	dial_to(&pb, "8513");
+	LIVE_UNTIL(gw_saw(DP_MGCP_CRCX, &cmd) == 2 && w.todo_done == w.todo_cnt);
+	CU_ASSERT_STRING_EQUAL(cmd->endpoint, "cnf/$");
+	onhook(&pb);
+	calm();
+	w.say[DP_MGCP_CRCX].silent = false;
+	gw_answer(cmd);
+	CU_ASSERT_EQUAL(bridge_conns(), 2);
+	calm();
+	gw_saw(DP_MGCP_DLCX, &cmd);
+	CU_ASSERT(bridge_conns() == 1 && strcmp(cmd->endpoint, "cnf/2") == 0 && cmd->conn_id[0] != '\0');
 	/* d barges in at a, who talks to b, who transfers a into the conference */
 	ref = talk(&pa, &pb);
 	CU_ASSERT_EQUAL_FATAL(barge_begin(place_of(&pa), agent_find(w.calls, pd.name, false), 1, &why), 0);

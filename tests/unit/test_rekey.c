@@ -292,6 +292,23 @@ static void leg_event(uint8_t kind, uint32_t leg, uint64_t session)
 	rest();
 }
 
+/* What a leg raised is over with the leg: its party may be in another call next, under another name. */
+static void test_events_moved(void)
+{
+	char subject[64];
+
+	world_begin();
+	connected("9123");
+	snprintf(subject, sizeof(subject), "call %u gw1", the_call()->ref);
+	leg_event(DP_LEG_MOVED, the_call()->p[1].leg_id, the_call()->ref);
+	CU_ASSERT_PTR_NOT_NULL(cp_alarm_find(w.alarms, "media-source-moved", subject));
+	party_unplug(&the_call()->p[1]);
+	CU_ASSERT(the_call()->p[1].alarms == 0 && cp_alarm_count(w.alarms) == 0);
+	call_end(the_call(), "the test is over");
+	rest();
+	end_world();
+}
+
 static void test_events(void)
 {
 	static const char *const ids[DP_LEG_EVENT_MAX] = {NULL, NULL, "media-key-expired", "media-source-moved",
@@ -867,6 +884,7 @@ static CU_TestInfo tests[] = {
 	{"refused", test_refused},
 	{"phone", test_phone},
 	{"events of legs", test_events},
+	{"events of a leg that is gone", test_events_moved},
 	{"by age", test_by_age},
 	{"a call that was taken over", test_adopted},
 	{"killed between answer and key", test_killed_between},
