@@ -316,7 +316,7 @@ static void dial_some(struct cp_phone *p)
 		return; /* it would end what is being set up: now and then */
 
 	if (parked_at != NULL && rnd(3) == 0)
-		snprintf(number, sizeof(number), "%s", parked_at);
+		snprintf(number, sizeof(number), "%.15s", parked_at);
 	else if (rnd(24) == 0)
 		snprintf(number, sizeof(number), "80%02u", rnd(8));
 	else if (rnd(12) == 0)
