@@ -7,8 +7,9 @@ set -euo pipefail
 build=(
 	meson ninja-build pkg-config gcc libc6-dev
 	libdpdk-dev libipsec-mb-dev libssl-dev librocksdb-dev
-	libevent-dev libjansson-dev libcyaml-dev libxml2-dev libcunit1-dev libsrtp2-dev
+	libevent-dev libmnl-dev libjansson-dev libcyaml-dev libxml2-dev libcunit1-dev libsrtp2-dev
 	openssl libengine-pkcs11-openssl iproute2 procps util-linux kmod
+	strongswan-charon strongswan-swanctl libstrongswan-standard-plugins
 )
 test=(
 	clang libclang-rt-14-dev llvm
@@ -18,6 +19,7 @@ test=(
 	rtpengine-daemon dpdk-dev
 	tftp-hpa tftpd-hpa atftp dnsmasq-base nginx-light wrk curl libxml2-utils scep softhsm2 opensc gdb
 	qemu-system-x86 busybox-static cpio e2fsprogs
+	libcharon-extra-plugins libstrongswan-extra-plugins
 	strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd xxd systemd git
 )
 
@@ -45,6 +47,7 @@ fi
 trap '[ -z "$made" ] || rm -f '"$policy" EXIT
 
 export DEBIAN_FRONTEND=noninteractive
+starter=$(dpkg-query -W -f='${db:Status-Status}' strongswan-starter 2>/dev/null || true)
 log=$(mktemp)
 if ! { apt-get -o Acquire::Retries=3 update && apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 \
 	install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
@@ -53,3 +56,5 @@ if ! { apt-get -o Acquire::Retries=3 update && apt-get -o Acquire::Retries=3 -o 
 	exit 1
 fi
 rm -f "$log"
+# It came with charon, which the controlplane steers over VICI: nothing may start another one from ipsec.conf at boot.
+[ "$starter" = installed ] || deb-systemd-helper disable strongswan-starter.service >/dev/null 2>&1 || true

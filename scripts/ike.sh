@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# strongSwan for the IKE scenarios: sourced after scenario.sh. Charons are Debian's, unmodified; each has a folder of $WORK, a private
+# /run (its pid file's place is compiled in) and a vici socket there.
+
+IKE_PLUGINS="random drbg nonce aes sha1 sha2 hmac kdf gcm openssl curve25519 x509 revocation constraints pubkey pkcs1 pkcs8 pem"
+
+# ike_charon NAME NAMESPACE BACKEND [ENV=VALUE...]: BACKEND is libipsec (the peer, in user space), or kernel (ours, maybe with the shim).
+ike_charon() {
+	local name=$1 ns=$2 backend=$3 dir=$WORK/$1 load
+	shift 3
+	mkdir -p "$dir"
+	load="$IKE_PLUGINS kernel-netlink socket-default vici updown counters"
+	[ "$backend" = kernel ] || load="$IKE_PLUGINS kernel-libipsec kernel-netlink socket-default vici updown counters"
+	cat >"$dir/strongswan.conf" <<-CONF
+		charon {
+		  load = $load
+		  install_routes = $([ "$backend" = kernel ] && echo no || echo yes)
+		  install_virtual_ip = no
+		  retransmit_tries = 2
+		  plugins {
+		    vici { socket = unix://$dir/vici }
+		    $([ "$backend" = kernel ] || printf '%s\n' 'kernel-netlink { fwmark = !0x42 }' 'socket-default { fwmark = 0x42 }' 'kernel-libipsec { allow_peer_ts = yes }')
+		  }
+		  filelog { stderr { default = 1
+		    knl = ${IKE_KNL:-1} } }
+		}
+	CONF
+	ip netns exec "$ns" unshare -m env "$@" STRONGSWAN_CONF="$dir/strongswan.conf" \
+		sh -c 'mount -t tmpfs none /run; exec /usr/lib/ipsec/charon' >>"$dir.charon" 2>&1 &
+	printf '%s' $! >"$dir.pid"
+	wait_for 10 test -S "$dir/vici"
+}
+
+# ike_conn NAME VERSION LOCAL REMOTE IKE-PROPOSAL ESP-PROPOSAL [CHILD OPTION...]: connection "gw" with one child "c" of the two hosts.
+ike_conn() {
+	local name=$1 version=$2 here=$3 there=$4 ike=$5 esp=$6
+	shift 6
+	cat >"$WORK/$name/swanctl.conf" <<-CONF
+		connections {
+		  gw {
+		    version = $version
+		    local_addrs = $here
+		    remote_addrs = $there
+		    proposals = $ike
+		    local {
+		      auth = psk
+		      id = $here
+		    }
+		    remote {
+		      auth = psk
+		      id = $there
+		    }
+		    children {
+		      c {
+		        local_ts = $here/32
+		        remote_ts = $there/32
+		        esp_proposals = $esp
+		        mode = ${IKE_MODE:-tunnel}
+		        $(printf '%s\n' "$@")
+		      }
+		    }
+		  }
+		}
+		secrets {
+		  ike-1 {
+		    secret = "one of the tests' own"
+		  }
+		}
+	CONF
+	swan "$name" --load-all --file "$WORK/$name/swanctl.conf" >>"$WORK/$name.swanctl" 2>&1
+}
+
+# swan NAME swanctl's words...
+swan() {
+	local name=$1
+	shift
+	timeout 20 swanctl "$@" --uri "unix://$WORK/$name/vici"
+}
+
+ike_stop() { # NAME SIGNAL
+	kill "-$2" "$(cat "$WORK/$1.pid")" 2>/dev/null
+	wait "$(cat "$WORK/$1.pid")" 2>/dev/null
+	rm -f "$WORK/$1/vici"
+}
+
+# ike_punt DEVICE ADDRESS: the kernel's side of a dataplane's address, for IKE. The kernel sees the port's frames, too (af_packet does not take
+# them away from it): those it must not answer, or charon would get every packet twice.
+ike_punt() {
+	wait_for 10 ip -n "$NS_APP" link set "$1" up && ip -n "$NS_APP" addr replace "$2/32" dev "$1" noprefixroute &&
+		ip -n "$NS_APP" route replace "${2%.*}.0/24" dev "$1" src "$2" && ip netns exec "$NS_APP" sysctl -qw net.ipv4.conf.app1.rp_filter=1
+}
