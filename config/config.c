@@ -205,7 +205,7 @@ static void do_dataplane(struct cfg_ctx *c, struct cfg *cfg, const struct raw_da
 	WORD(dataplane, fragments, CFG_FRAG_DROP, frags);
 	NUM(dataplane, memory_mb, 256, 64, 1048576);
 	NUM(dataplane, max_legs, 4096, 2, 524288);
-	NUM(dataplane, max_sas, 256, 1, 4096);
+	NUM(dataplane, max_sas, 256, 1, 32768);
 	NUM(dataplane, max_gateways, 1024, 1, 16384);
 	NUM(dataplane, mbufs, 16384, 1024, 4194304);
 	NUM(dataplane, ring_desc, 1024, 64, 32768);
@@ -566,23 +566,40 @@ static void do_capture(struct cfg_ctx *c, struct cfg *cfg, const struct raw_capt
 		cfg_bad(c, "capture.signalling", "%s needs capture.enabled: true", signallings[p->signalling]);
 }
 
-static void do_sa_keys(struct cfg_ctx *c, unsigned i, const struct cfg_sa *s)
+static void do_sa_key(struct cfg_ctx *c, unsigned i, const char *which, const char *text, size_t max)
 {
-	bool gcm = strcmp(s->algorithm, "aes-gcm-128") == 0;
-	uint8_t bytes[20];
+	size_t len = text != NULL ? strlen(text) / 2 : 0;
+	uint8_t bytes[64];
 	char path[60];
 
 	/* Key values are never printed. */
-	snprintf(path, sizeof(path), "ipsec.sas[%u].key", i);
-	if (cfg_hex_parse(s->key, bytes, gcm ? 20 : 16) < 0)
-		cfg_bad(c, path, "not %u hex digits%s", gcm ? 40 : 32,
-		    gcm ? " (16 bytes of key, 4 of salt)" : "");
-	snprintf(path, sizeof(path), "ipsec.sas[%u].auth_key", i);
-	if (gcm && s->auth_key != NULL)
-		cfg_bad(c, path, "aes-gcm-128 has none");
-	else if (!gcm && (s->auth_key == NULL || cfg_hex_parse(s->auth_key, bytes, 20) < 0))
-		cfg_bad(c, path, "not 40 hex digits");
+	snprintf(path, sizeof(path), "ipsec.sas[%u].%s", i, which);
+	if (text != NULL && (len > max || cfg_hex_parse(text, bytes, len) < 0))
+		cfg_bad(c, path, "not hex digits, two for each of at most %zu bytes", max);
 	explicit_bzero(bytes, sizeof(bytes));
+}
+
+static void do_sa_life(struct cfg_ctx *c, unsigned i, struct cfg_sa *s, const struct raw_sa *r)
+{
+	const struct {
+		const char *name, *hard, *soft;
+		uint64_t *ret_hard, *ret_soft;
+	} lives[] = {
+		{"s", r->hard_s, r->soft_s, &s->hard_s, &s->soft_s},
+		{"bytes", r->hard_bytes, r->soft_bytes, &s->hard_bytes, &s->soft_bytes},
+		{"packets", r->hard_packets, r->soft_packets, &s->hard_packets, &s->soft_packets},
+	};
+
+	for (unsigned k = 0; k < 3; k++) {
+		char path[60];
+
+		snprintf(path, sizeof(path), "ipsec.sas[%u].hard_%s", i, lives[k].name);
+		*lives[k].ret_hard = (uint64_t)cfg_num(c, path, lives[k].hard, 0, 1, INT64_MAX);
+		snprintf(path, sizeof(path), "ipsec.sas[%u].soft_%s", i, lives[k].name);
+		*lives[k].ret_soft = (uint64_t)cfg_num(c, path, lives[k].soft, 0, 1, INT64_MAX);
+		if (c->rc == 0 && *lives[k].ret_hard != 0 && *lives[k].ret_soft > *lives[k].ret_hard)
+			cfg_bad(c, path, "longer than hard_%s", lives[k].name);
+	}
 }
 
 static void do_sa(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct raw_sa *r)
@@ -603,6 +620,15 @@ static void do_sa(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct r
 	s->remote = cfg_text(c, r->remote, NULL);
 	snprintf(path, sizeof(path), "ipsec.sas[%u].esn", i);
 	s->esn = cfg_word(c, path, r->esn, 0, cfg_truth) != 0;
+	snprintf(path, sizeof(path), "ipsec.sas[%u].window", i);
+	s->window = r->window == NULL ? 0 : (uint16_t)cfg_num(c, path, r->window, 0, 64, 4096);
+	snprintf(path, sizeof(path), "ipsec.sas[%u].tfc", i);
+	s->tfc = r->tfc == NULL ? 0 : (uint16_t)cfg_num(c, path, r->tfc, 0, 0, 1400);
+	if (c->rc == 0 && s->tfc != 0 && (strcmp(s->direction, "out") != 0 || strcmp(s->mode, "tunnel") != 0))
+		cfg_bad(c, path, "needs direction: out and mode: tunnel");
+	snprintf(path, sizeof(path), "ipsec.sas[%u].keepalive", i);
+	s->keepalive = cfg_word(c, path, r->keepalive, 0, cfg_truth) != 0;
+	do_sa_life(c, i, s, r);
 	if (c->rc != 0)
 		return;
 	for (unsigned k = 0; k < i; k++)
@@ -618,12 +644,8 @@ static void do_sa(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct r
 	snprintf(path, sizeof(path), "ipsec.sas[%u].mode", i);
 	if (strcmp(s->mode, "transport") != 0 && strcmp(s->mode, "tunnel") != 0)
 		cfg_bad(c, path, "%s is neither transport nor tunnel", cfg_q(s->mode));
-	snprintf(path, sizeof(path), "ipsec.sas[%u].algorithm", i);
-	if (strcmp(s->algorithm, "aes-gcm-128") != 0 &&
-	    strcmp(s->algorithm, "aes-cbc-128-sha1-96") != 0)
-		cfg_bad(c, path, "%s is neither aes-gcm-128 nor aes-cbc-128-sha1-96",
-		    cfg_q(s->algorithm));
-	do_sa_keys(c, i, s);
+	do_sa_key(c, i, "key", s->key, 36);
+	do_sa_key(c, i, "auth_key", s->auth_key, 64);
 	snprintf(path, sizeof(path), "ipsec.sas[%u].local", i);
 	if (c->rc != 0 || !cfg_host(c, path, s->local, true, &l))
 		return;
@@ -634,10 +656,16 @@ static void do_sa(struct cfg_ctx *c, struct cfg *cfg, unsigned i, const struct r
 		return;
 	if (l.family != m.family || (l.port == 0) != (m.port == 0))
 		cfg_bad(c, path, "family and use of a port must be as in local");
+	snprintf(path, sizeof(path), "ipsec.sas[%u].keepalive", i);
+	if (c->rc == 0 && s->keepalive && (l.port == 0 || strcmp(s->direction, "out") != 0))
+		cfg_bad(c, path, "needs direction: out and UDP encapsulation");
 }
 
 static void do_ipsec(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ipsec *r)
 {
+	WORD(ipsec, old_algorithms, 0, plains);
+	NUM(ipsec, dummy_pps, 0, 0, 50);
+	cfg_do_policies(c, cfg, r);
 	cfg->sas = cfg_array(c, r->sas_count, sizeof(*cfg->sas));
 	for (unsigned i = 0; c->rc == 0 && i < r->sas_count; i++) {
 		cfg->sas_count = i + 1;
@@ -669,6 +697,7 @@ static int complete(const struct raw_cfg *raw, const struct cfg_scan *scan, stru
 		cfg_do_ctl_provider(c, cfg, OR_NONE(ctl_provider, raw_ctl_provider));
 		cfg_do_enrol(c, cfg, OR_NONE(enrol, raw_enrol));
 		do_ipsec(c, cfg, OR_NONE(ipsec, raw_ipsec));
+		cfg_do_ike(c, cfg, OR_NONE(ike, raw_ike));
 	}
 	if (ctx.rc != 0) {
 		cfg_free(cfg);
@@ -784,6 +813,7 @@ void cfg_free(struct cfg *cfg)
 		free(s->remote);
 	}
 	free(cfg->sas);
+	free(cfg->ipsec.policies);
 	free(cfg->conference.meetme);
 	for (unsigned i = 0; i < cfg->dataplane.ports_count; i++) {
 		struct cfg_dp_port *p = &cfg->dataplane.ports[i];
@@ -830,6 +860,7 @@ void cfg_free(struct cfg *cfg)
 	free(cfg->calls.mwi_off);
 	free(cfg->capture.directory);
 	cfg_free_moh(cfg);
+	cfg_free_ike(cfg);
 	cfg_free_provision(cfg);
 	free(cfg);
 }

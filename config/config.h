@@ -267,12 +267,47 @@ struct cfg_sa { /* a manual SA; both ends by hand */
 	char *direction;  /* in, out */
 	uint32_t spi;
 	char *mode;       /* transport, tunnel */
-	char *algorithm;  /* aes-gcm-128, aes-cbc-128-sha1-96 */
-	char *key;        /* hex: cipher key (GCM: with the 4-byte salt behind it) */
-	char *auth_key;   /* hex, CBC only */
+	char *algorithm;  /* aes-gcm-128, aes-cbc-256-sha256, ...: which there are, and their keys' lengths, is the controlplane's to know */
+	char *key;        /* hex: cipher key, for GCM and CTR with the 4-byte salt behind it; NULL: not given */
+	char *auth_key;   /* hex: key of the HMAC; NULL: not given */
 	char *local;      /* outer addresses; a port means UDP encapsulation */
 	char *remote;
 	bool esn;
+	uint16_t window;  /* inbound: anti-replay, packets; 0: 192 */
+	uint64_t hard_s, hard_bytes, hard_packets; /* lifetimes, 0: none; they begin with the dataplane */
+	uint16_t tfc;     /* out, tunnel: inner packets are padded to so many bytes; 0: not */
+	bool keepalive;   /* out, in UDP: NAT keepalives */
+	uint64_t soft_s, soft_bytes, soft_packets; /* 0: nine tenths of the hard one */
+};
+
+enum cfg_policy_action { CFG_POLICY_BYPASS = 1, CFG_POLICY_PROTECT, CFG_POLICY_DISCARD };
+enum cfg_policy_df { CFG_POLICY_DF_COPY, CFG_POLICY_DF_SET, CFG_POLICY_DF_CLEAR };
+
+struct cfg_policy { /* the first of the list that fits decides */
+	enum cfg_policy_action action;
+	bool in, out;
+	struct cfg_addr local, remote; /* prefixes; family 0: any */
+	uint8_t proto;           /* 0: any */
+	uint16_t local_lo, local_hi, remote_lo, remote_hi; /* ports; 0 and 65535: any */
+	uint8_t icmp_lo, icmp_hi; /* message types; 0 and 255: any */
+	enum cfg_policy_df df;   /* copy */
+	uint8_t dscp;            /* 255: copied */
+};
+
+struct cfg_ipsec {
+	bool old_algorithms;     /* deny: 3DES and NULL */
+	uint8_t dummy_pps;       /* 0: dummy packets a second on each SA to a gateway */
+	struct cfg_policy *policies;
+	unsigned policies_count;
+};
+
+enum { CFG_IKE_KERNEL, CFG_IKE_SOCKET };
+
+struct cfg_ike {
+	bool enable;             /* false: no charon; gateways have SAs by hand only */
+	uint8_t source;          /* CFG_IKE_*: where charon's SAs are seen: in the kernel, or at our own socket instead */
+	char *vici;              /* charon's control socket; /run/charon.vici */
+	char *socket;            /* where libravelin-xfrm.so brings charon; PATHS.RUN/xfrm.sock */
 };
 
 struct cfg_mgcp {
@@ -336,6 +371,8 @@ struct cfg {
 	struct cfg_enrol enrol;
 	struct cfg_capture capture;
 	struct cfg_moh moh;
+	struct cfg_ipsec ipsec;
+	struct cfg_ike ike;
 	struct cfg_sa *sas;
 	unsigned sas_count;
 	struct cfg_addr mgcp_local; /* parsed mgcp.local */

@@ -175,12 +175,24 @@ struct raw_sa {
 	char *gateway, *direction;
 	char *spi;
 	char *mode, *algorithm, *key, *auth_key, *local, *remote;
-	char *esn;
+	char *esn, *window, *tfc, *keepalive;
+	char *hard_s, *hard_bytes, *hard_packets, *soft_s, *soft_bytes, *soft_packets;
+};
+
+struct raw_policy {
+	char *action, *direction, *local, *remote, *protocol, *local_ports, *remote_ports, *icmp_types, *df, *dscp;
 };
 
 struct raw_ipsec {
+	char *old_algorithms, *dummy_pps;
+	struct raw_policy *policies;
+	unsigned policies_count;
 	struct raw_sa *sas;
 	unsigned sas_count;
+};
+
+struct raw_ike {
+	char *enable, *vici, *source, *socket;
 };
 
 struct raw_cfg {
@@ -199,6 +211,7 @@ struct raw_cfg {
 	struct raw_capture *capture;
 	struct raw_moh *moh;
 	struct raw_ipsec *ipsec;
+	struct raw_ike *ike;
 };
 
 /** Load; 0, -EINVAL with one line in err, -ENOMEM. The caller owns *ret_raw: cfg_raw_free(). */

@@ -268,21 +268,38 @@ static const cyaml_schema_field_t capture_fields[] = {
 
 static const cyaml_schema_field_t sa_fields[] = {
 	NEED(raw_sa, gateway),  NEED(raw_sa, direction), NEED(raw_sa, spi),
-	NEED(raw_sa, mode),     NEED(raw_sa, algorithm), NEED(raw_sa, key),
+	NEED(raw_sa, mode),     NEED(raw_sa, algorithm), TEXT(raw_sa, key),
 	TEXT(raw_sa, auth_key), NEED(raw_sa, local),     NEED(raw_sa, remote),
-	TEXT(raw_sa, esn),      CYAML_FIELD_END,
+	TEXT(raw_sa, esn),      TEXT(raw_sa, window),
+	TEXT(raw_sa, tfc),      TEXT(raw_sa, keepalive),
+	TEXT(raw_sa, hard_s),   TEXT(raw_sa, hard_bytes), TEXT(raw_sa, hard_packets),
+	TEXT(raw_sa, soft_s),   TEXT(raw_sa, soft_bytes), TEXT(raw_sa, soft_packets), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t sa_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_sa, sa_fields),
 };
+static const cyaml_schema_field_t policy_fields[] = {
+	NEED(raw_policy, action),      TEXT(raw_policy, direction),    TEXT(raw_policy, local),
+	TEXT(raw_policy, remote),      TEXT(raw_policy, protocol),     TEXT(raw_policy, local_ports),
+	TEXT(raw_policy, remote_ports), TEXT(raw_policy, icmp_types),  TEXT(raw_policy, df),
+	TEXT(raw_policy, dscp),        CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t policy_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_policy, policy_fields),
+};
 static const cyaml_schema_field_t ipsec_fields[] = {
+	TEXT(raw_ipsec, old_algorithms), TEXT(raw_ipsec, dummy_pps), LIST(raw_ipsec, policies, &policy_entry, 64),
 	LIST(raw_ipsec, sas, &sa_entry, 4096),
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t ike_fields[] = {
+	TEXT(raw_ike, enable), TEXT(raw_ike, vici), TEXT(raw_ike, source), TEXT(raw_ike, socket), CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	SECTION(paths),  SECTION(log),  SECTION(dataplane), SECTION(media),  SECTION(sccp),
-	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(conference), SECTION(capture), SECTION(moh),   SECTION(ipsec),
+	SECTION(signer), SECTION(mgcp), SECTION(calls), SECTION(conference), SECTION(capture), SECTION(moh),   SECTION(ipsec), SECTION(ike),
 	SECTION(provision), SECTION(ctl_provider), SECTION(enrol), CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t top = {

@@ -68,6 +68,15 @@ void cfg_do_ctl_provider(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ct
 void cfg_do_enrol(struct cfg_ctx *c, struct cfg *cfg, const struct raw_enrol *r);
 void cfg_free_provision(struct cfg *cfg);
 
+/* ike.c */
+struct raw_ike;
+void cfg_do_ike(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ike *r);
+void cfg_free_ike(struct cfg *cfg);
+
+/* policy.c */
+struct raw_ipsec;
+void cfg_do_policies(struct cfg_ctx *c, struct cfg *cfg, const struct raw_ipsec *r);
+
 /* moh.c */
 struct raw_moh;
 void cfg_do_moh(struct cfg_ctx *c, struct cfg *cfg, const struct raw_moh *r);
