@@ -46,6 +46,7 @@ static void templates(struct dp_mb *mb)
 			.chain_order = IMB_ORDER_HASH_CIPHER,
 			.auth_tag_output_len_in_bytes = DP_MB_SHA1_LEN,
 		};
+		mb->sha2[i] = mb->imb_hmac[i];
 	}
 }
 
@@ -353,10 +354,86 @@ void dp_mb_hmac_run(struct dp_mb *mb, unsigned int n)
 	hmac_short(&mb->hmac, n - few, n);
 }
 
-void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, bool encrypt)
+void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, size_t key_len, bool encrypt)
 {
 	if (n > 0)
 		IMB_SUBMIT_CIPHER_BURST_NOCHECK(mb->mgr, mb->cbc, n, IMB_CIPHER_CBC,
 						encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT,
-						IMB_KEY_128_BYTES);
+						(IMB_KEY_SIZE_BYTES)key_len);
+}
+
+static const struct sha2 {
+	IMB_HASH_ALG alg;
+	unsigned int block, tag; /* bytes */
+} sha2s[] = {
+	[DP_MB_SHA256] = {IMB_AUTH_HMAC_SHA_256, 64, 16},
+	[DP_MB_SHA384] = {IMB_AUTH_HMAC_SHA_384, 128, 24},
+	[DP_MB_SHA512] = {IMB_AUTH_HMAC_SHA_512, 128, 32},
+};
+
+static void sha2_block(struct dp_mb *mb, enum dp_mb_sha2 hash, const uint8_t *block, uint8_t *state)
+{
+	if (hash == DP_MB_SHA256)
+		IMB_SHA256_ONE_BLOCK(mb->mgr, block, state);
+	else if (hash == DP_MB_SHA384)
+		IMB_SHA384_ONE_BLOCK(mb->mgr, block, state);
+	else
+		IMB_SHA512_ONE_BLOCK(mb->mgr, block, state);
+}
+
+void dp_mb_sha2_key(struct dp_mb *mb, enum dp_mb_sha2 hash, const uint8_t *key, size_t len, uint8_t *state)
+{
+	unsigned int n = sha2s[hash].block;
+	uint8_t block[128];
+
+	memset(block, 0x36, sizeof(block));
+	for (size_t i = 0; i < len && i < 64; i++)
+		block[i] ^= key[i];
+	sha2_block(mb, hash, block, state);
+	for (size_t i = 0; i < n; i++)
+		block[i] ^= 0x36 ^ 0x5c;
+	sha2_block(mb, hash, block, state + n / 2);
+	explicit_bzero(block, sizeof(block));
+}
+
+void dp_mb_sha2_run(struct dp_mb *mb, enum dp_mb_sha2 hash, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		mb->sha2[i].hash_alg = sha2s[hash].alg;
+		mb->sha2[i].auth_tag_output_len_in_bytes = sha2s[hash].tag;
+	}
+	if (n > 0)
+		IMB_SUBMIT_HASH_BURST_NOCHECK(mb->mgr, mb->sha2, n, sha2s[hash].alg);
+}
+
+void dp_mb_des3_key(struct dp_mb *mb, const uint8_t key[24], uint8_t *ks)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		IMB_DES_KEYSCHED(mb->mgr, (uint64_t *)(void *)(ks + i * (DP_MB_DES3_KS / 3)), key + 8 * i);
+}
+
+/* ipsec-mb has no burst of one kind for it: jobs one after the other, all taken out again before the call returns. */
+void dp_mb_des3_run(struct dp_mb *mb, unsigned int n, bool encrypt)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		IMB_JOB *job = IMB_GET_NEXT_JOB(mb->mgr);
+
+		*job = (IMB_JOB){
+			.cipher_mode = IMB_CIPHER_DES3,
+			.cipher_direction = encrypt ? IMB_DIR_ENCRYPT : IMB_DIR_DECRYPT,
+			.hash_alg = IMB_AUTH_NULL,
+			.chain_order = encrypt ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER,
+			.key_len_in_bytes = 24,
+			.iv_len_in_bytes = 8,
+			.enc_keys = mb->des3[i].ks,
+			.dec_keys = mb->des3[i].ks,
+			.iv = mb->des3[i].iv,
+			.src = mb->des3[i].data,
+			.dst = mb->des3[i].dst,
+			.msg_len_to_cipher_in_bytes = mb->des3[i].len,
+		};
+		IMB_SUBMIT_JOB_NOCHECK(mb->mgr);
+	}
+	while (IMB_FLUSH_JOB(mb->mgr) != NULL)
+		;
 }

@@ -12,8 +12,8 @@
  * functions belong to one thread (a worker, or the main lcore for its key schedules).
  *
  * HMAC and CTR bursts run in kernels of our own (hmac16.h, ctrvaes.h) where the CPU has what they need and they were
- * faster in a measurement at the start, and in intel-ipsec-mb otherwise; GCM and CBC are always the latter's. SHA-NI code of
- * our own does the HMACs of short bursts.
+ * faster in a measurement at the start, and in intel-ipsec-mb otherwise; all else is always the latter's. SHA-NI code of
+ * our own does the HMAC-SHA1s of short bursts.
  */
 #ifndef DP_CRYPTO_MB_H
 #define DP_CRYPTO_MB_H
@@ -30,6 +30,10 @@
 #define DP_MB_AES192_RK  208
 #define DP_MB_AES256_RK  240
 #define DP_MB_AES_RK_MAX DP_MB_AES256_RK
+#define DP_MB_DES3_KS    384 /* three DES schedules; 16-byte aligned */
+#define DP_MB_SHA2_STATE 128 /* bytes: inner, then outer HMAC state; of SHA-256 the first 64 */
+
+enum dp_mb_sha2 { DP_MB_SHA256, DP_MB_SHA384, DP_MB_SHA512 };
 
 struct dp_mb {
 	IMB_MGR *mgr; /* for what has no function here; no job may be left in it */
@@ -40,6 +44,13 @@ struct dp_mb {
 	struct dp_mb_ctr ctr[DP_MB_BURST];
 	struct dp_mb_hmac hmac;
 	IMB_JOB imb_ctr[DP_MB_BURST], imb_hmac[DP_MB_BURST], cbc[DP_MB_BURST]; /* templates, filled from the above */
+	IMB_JOB sha2[DP_MB_BURST];
+	struct {
+		const void *ks[3];
+		const uint8_t *iv;
+		uint8_t *data, *dst;
+		uint32_t len;
+	} des3[DP_MB_BURST];
 };
 
 /**
@@ -152,7 +163,28 @@ static inline void dp_mb_hmac_set_word(struct dp_mb *mb, unsigned int slot, cons
 /** Run slots 0 .. n-1. n at most DP_MB_BURST. No tag may lie in the data of another job of the burst. */
 void dp_mb_hmac_run(struct dp_mb *mb, unsigned int n);
 
-/* --- AES-128-CBC, no padding: len a multiple of 16, above 0; src and dst equal or apart --- */
+/* --- HMAC-SHA2: the message in one piece; tags of half the hash's length (RFC 4868) --- */
+
+/** Inner and outer state, DP_MB_SHA2_STATE bytes, 8-byte aligned, of a key of at most 64 bytes. */
+void dp_mb_sha2_key(struct dp_mb *mb, enum dp_mb_sha2 hash, const uint8_t *key, size_t len, uint8_t *state);
+
+/** 16, 24 or 32 bytes of the HMAC of data go to 'tag', which may lie behind the data. len above 0. */
+static inline void dp_mb_sha2_set(struct dp_mb *mb, unsigned int slot, enum dp_mb_sha2 hash, const uint8_t *state,
+				  const uint8_t *data, size_t len, uint8_t *tag)
+{
+	IMB_JOB *job = &mb->sha2[slot];
+
+	job->u.HMAC._hashed_auth_key_xor_ipad = state;
+	job->u.HMAC._hashed_auth_key_xor_opad = state + (hash == DP_MB_SHA256 ? 32 : 64);
+	job->src = data;
+	job->msg_len_to_hash_in_bytes = len;
+	job->auth_tag_output = tag;
+}
+
+/** Run slots 0 .. n-1, all of one hash. n at most DP_MB_BURST. No tag may lie in the data of another job of the burst. */
+void dp_mb_sha2_run(struct dp_mb *mb, enum dp_mb_sha2 hash, unsigned int n);
+
+/* --- AES-CBC, no padding: len a multiple of 16, above 0; src and dst equal or apart --- */
 
 /** 'rk': the encryption schedule for an encrypting run, the decryption schedule for a decrypting one. */
 static inline void dp_mb_cbc_set(struct dp_mb *mb, unsigned int slot, const uint8_t *rk, const uint8_t *iv,
@@ -168,64 +200,84 @@ static inline void dp_mb_cbc_set(struct dp_mb *mb, unsigned int slot, const uint
 	job->msg_len_to_cipher_in_bytes = len;
 }
 
-/** Run slots 0 .. n-1, all in one direction. n at most DP_MB_BURST. */
-void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, bool encrypt);
+/** Run slots 0 .. n-1, all with keys of 16, 24 or 32 bytes and in one direction. n at most DP_MB_BURST. */
+void dp_mb_cbc_run(struct dp_mb *mb, unsigned int n, size_t key_len, bool encrypt);
 
-/* --- AES-GCM, keys of 16 or 32 bytes, one packet a call: as fast as a burst (12-byte nonce, 16-byte tag) --- */
+/* --- 3DES-CBC (EDE, three keys), no padding: len a multiple of 8, above 0; src and dst equal or apart --- */
+
+/** Schedules of a key of 24 bytes, whose parity is not looked at: DP_MB_DES3_KS bytes, for both directions. */
+void dp_mb_des3_key(struct dp_mb *mb, const uint8_t key[24], uint8_t *ks);
+
+static inline void dp_mb_des3_set(struct dp_mb *mb, unsigned int slot, const uint8_t *ks, const uint8_t iv[8], uint8_t *src,
+				  uint8_t *dst, size_t len)
+{
+	for (unsigned int i = 0; i < 3; i++)
+		mb->des3[slot].ks[i] = ks + i * (DP_MB_DES3_KS / 3);
+	mb->des3[slot].iv = iv;
+	mb->des3[slot].data = src;
+	mb->des3[slot].dst = dst;
+	mb->des3[slot].len = (uint32_t)len;
+}
+
+/** Run slots 0 .. n-1, all in one direction. n at most DP_MB_BURST. */
+void dp_mb_des3_run(struct dp_mb *mb, unsigned int n, bool encrypt);
+
+/* --- AES-GCM, keys of 16, 24 or 32 bytes, one packet a call: as fast as a burst (12-byte nonce, 16-byte tag) --- */
 
 /** Key schedule and hash key powers. The struct is 64-byte aligned memory of the caller. */
 static inline void dp_mb_gcm_key(struct dp_mb *mb, const uint8_t *key, size_t key_len, struct gcm_key_data *ret)
 {
 	if (key_len == 16)
 		IMB_AES128_GCM_PRE(mb->mgr, key, ret);
-	else
+	else if (key_len == 32)
 		IMB_AES256_GCM_PRE(mb->mgr, key, ret);
+	else
+		IMB_AES192_GCM_PRE(mb->mgr, key, ret);
 }
 
-/** Encrypt 'len' bytes from src to dst (equal or apart; len may be 0), write the 16-byte tag. */
+/** Encrypt 'len' bytes from src to dst (equal or apart; len may be 0), write the first 'tag_len' bytes of the tag. */
+static inline void dp_mb_gcm_seal(struct dp_mb *mb, size_t key_len, const struct gcm_key_data *key, const uint8_t nonce[12],
+				  const uint8_t *aad, size_t aad_len, const uint8_t *src, uint8_t *dst, size_t len,
+				  uint8_t *tag, size_t tag_len)
+{
+	struct gcm_context_data ctx;
+
+	if (key_len == 16)
+		IMB_AES128_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
+	else if (key_len == 32)
+		IMB_AES256_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
+	else
+		IMB_AES192_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
+}
+
+/** The reverse. Writes what the packet's tag should have been; the caller compares with dp_mb_equal(). */
+static inline void dp_mb_gcm_open(struct dp_mb *mb, size_t key_len, const struct gcm_key_data *key, const uint8_t nonce[12],
+				  const uint8_t *aad, size_t aad_len, const uint8_t *src, uint8_t *dst, size_t len,
+				  uint8_t *tag, size_t tag_len)
+{
+	struct gcm_context_data ctx;
+
+	if (key_len == 16)
+		IMB_AES128_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
+	else if (key_len == 32)
+		IMB_AES256_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
+	else
+		IMB_AES192_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
+}
+
+/** Both with the whole tag. */
 static inline void dp_mb_gcm_enc(struct dp_mb *mb, size_t key_len, const struct gcm_key_data *key,
 				 const uint8_t nonce[12], const uint8_t *aad, size_t aad_len, const uint8_t *src,
 				 uint8_t *dst, size_t len, uint8_t tag[16])
 {
-	struct gcm_context_data ctx;
-
-	if (key_len == 16)
-		IMB_AES128_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
-	else
-		IMB_AES256_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
+	dp_mb_gcm_seal(mb, key_len, key, nonce, aad, aad_len, src, dst, len, tag, 16);
 }
 
-/** The reverse. Writes the tag that the packet should have had; the caller compares with dp_mb_equal(). */
 static inline void dp_mb_gcm_dec(struct dp_mb *mb, size_t key_len, const struct gcm_key_data *key,
 				 const uint8_t nonce[12], const uint8_t *aad, size_t aad_len, const uint8_t *src,
 				 uint8_t *dst, size_t len, uint8_t tag[16])
 {
-	struct gcm_context_data ctx;
-
-	if (key_len == 16)
-		IMB_AES128_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
-	else
-		IMB_AES256_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, 16);
-}
-
-/* ESP has GCM with 128-bit keys only. */
-static inline void dp_mb_gcm128_key(struct dp_mb *mb, const uint8_t key[16], struct gcm_key_data *ret)
-{
-	dp_mb_gcm_key(mb, key, 16, ret);
-}
-
-static inline void dp_mb_gcm128_enc(struct dp_mb *mb, const struct gcm_key_data *key, const uint8_t nonce[12],
-				    const uint8_t *aad, size_t aad_len, const uint8_t *src, uint8_t *dst,
-				    size_t len, uint8_t tag[16])
-{
-	dp_mb_gcm_enc(mb, 16, key, nonce, aad, aad_len, src, dst, len, tag);
-}
-
-static inline void dp_mb_gcm128_dec(struct dp_mb *mb, const struct gcm_key_data *key, const uint8_t nonce[12],
-				    const uint8_t *aad, size_t aad_len, const uint8_t *src, uint8_t *dst,
-				    size_t len, uint8_t tag[16])
-{
-	dp_mb_gcm_dec(mb, 16, key, nonce, aad, aad_len, src, dst, len, tag);
+	dp_mb_gcm_open(mb, key_len, key, nonce, aad, aad_len, src, dst, len, tag, 16);
 }
 
 #endif

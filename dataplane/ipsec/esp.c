@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Both directions work in three steps over at most DP_MB_BURST packets: check everything and lay the packet
- * out; crypto in bursts (GCM one by one, which ipsec-mb does as fast); then what only the result may change.
+ * out; crypto in bursts, one for each kind of cipher and hash among them (GCM one by one, which ipsec-mb does as fast);
+ * then what only the result may change.
  */
 #include "ipsec/esp.h"
 
@@ -10,11 +11,13 @@
 #include <string.h>
 
 #include "crypto/mb.h"
+#include "dp_esp.h"
 #include "ipsec/iphdr.h"
 #include "ipsec/sa.h"
 
-#define CHUNK   DP_MB_BURST
-#define CBC_ICV 12 /* HMAC-SHA1-96, RFC 2404 */
+#define CHUNK    DP_MB_BURST
+#define SHA1_ICV 12 /* HMAC-SHA1-96, RFC 2404 */
+#define ICV_MAX  32
 
 /* A packet between the steps. */
 struct esp_meta {
@@ -24,20 +27,45 @@ struct esp_meta {
 	uint32_t aad_len;  /* GCM: 8, ESN 12 */
 	uint64_t seq;      /* 64 bits, inferred ones included */
 	struct dp_iphdr ip; /* inbound: outer header */
-	uint8_t nonce[12], aad[12]; /* GCM */
-	uint8_t tag[16], icv[16]; /* inbound: computed; received */
+	uint8_t nonce[16]; /* GCM: 12; CTR: the counter block */
+	uint8_t aad[12]; /* GCM */
+	uint8_t tag[ICV_MAX], icv[ICV_MAX]; /* inbound: computed; received */
+};
+
+/* The packets of a chunk by the burst that works on them: indices. */
+struct todo {
+	uint8_t crypt_n[DP_SA_CRYPTS], auth_n[DP_ESP_A_SHA512 + 1];
+	uint8_t crypt[DP_SA_CRYPTS][CHUNK], auth[DP_ESP_A_SHA512 + 1][CHUNK];
 };
 
 /* --- both directions --- */
 
-/* Within the lifetime in bytes with 'len' more? If not, the SA ends here. */
-static bool bytes_left(struct dp_sa *sa, uint32_t len)
+/* May the SA carry one more packet, with 'len' bytes of ciphertext? */
+static inline enum dp_drop life(struct dp_sa *sa, uint32_t len)
 {
-	if (sa->hard_bytes == 0 || (sa->bytes < sa->hard_bytes && len <= sa->hard_bytes - sa->bytes))
-		return true;
-	sa->dead |= DP_SA_DEAD_BYTES;
-	sa->events |= DP_SA_EV(DP_SA_HARD_EXPIRED);
-	return false;
+	if (__builtin_expect(sa->dead != 0, 0))
+		return dp_sa_dead_drop(sa);
+	if (__builtin_expect(sa->bytes + len > sa->next_bytes || sa->pkts >= sa->next_pkts, 0))
+		return dp_sa_life(sa, len);
+	return DP_OK;
+}
+
+/* The two commonest lengths as constants: as loops of an unknown length these cost 15 cycles a packet more. */
+static inline bool icv_right(const struct esp_meta *m, unsigned int len)
+{
+	return len == 12 ? dp_mb_equal(m->tag, m->icv, 12) : len == 16 ? dp_mb_equal(m->tag, m->icv, 16) : dp_mb_equal(m->tag, m->icv, len);
+}
+
+static inline void icv_keep(struct esp_meta *m, unsigned int len)
+{
+	const uint8_t *icv = m->text + m->text_len;
+
+	if (len == 12)
+		memcpy(m->icv, icv, 12);
+	else if (len == 16)
+		memcpy(m->icv, icv, 16);
+	else
+		memcpy(m->icv, icv, len);
 }
 
 static void gcm_fields(const struct dp_sa *sa, struct esp_meta *m)
@@ -54,17 +82,126 @@ static void gcm_fields(const struct dp_sa *sa, struct esp_meta *m)
 	}
 }
 
-/* HMAC covers SPI to ciphertext, and with ESN the high half of the sequence, which is not on the wire. RFC 4303 s2.2.1. */
-static void hmac_set(struct dp_mb *mb, unsigned int slot, const struct dp_sa *sa, const struct esp_meta *m,
-		     uint8_t *tag)
+/* RFC 3686 s4: nonce, IV, and a block counter that begins at 1. */
+static void ctr_fields(const struct dp_sa *sa, struct esp_meta *m)
 {
-	size_t len = 8u + sa->iv_len + m->text_len;
+	memcpy(m->nonce, sa->salt, 4);
+	memcpy(m->nonce + 4, m->esp + 8, 8);
+	put_be32(m->nonce + 12, 1);
+}
 
-	if (sa->esn)
-		dp_mb_hmac_set_word(mb, slot, sa->key.cbc.state, m->esp, len, (uint32_t)(m->seq >> 32), tag,
-				    CBC_ICV);
-	else
-		dp_mb_hmac_set(mb, slot, sa->key.cbc.state, m->esp, len, tag, CBC_ICV);
+static inline void todo_crypt(struct todo *t, const struct dp_sa *sa, unsigned int i)
+{
+	t->crypt[sa->crypt][t->crypt_n[sa->crypt]++] = (uint8_t)i;
+}
+
+static inline void todo_auth(struct todo *t, const struct dp_sa *sa, unsigned int i)
+{
+	t->auth[sa->auth][t->auth_n[sa->auth]++] = (uint8_t)i;
+}
+
+static inline void todo_init(struct todo *t)
+{
+	memset(t->crypt_n, 0, sizeof(t->crypt_n));
+	memset(t->auth_n, 0, sizeof(t->auth_n));
+}
+
+/*
+ * Outbound CBC encrypts the block that becomes the IV with the rest, see sa.h. Of the kinds with one key length the length
+ * follows from the kind.
+ */
+static void cbc_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, unsigned int kind,
+		    bool encrypt)
+{
+	unsigned int n = t->crypt_n[kind];
+
+	for (unsigned int j = 0; j < n; j++) {
+		const struct esp_meta *m = &meta[t->crypt[kind][j]];
+		const struct dp_sa *sa = pkts[t->crypt[kind][j]].sa;
+
+		if (encrypt)
+			dp_mb_cbc_set(mb, j, sa->key.cbc.rk, sa->iv_mask, m->text - 16, m->text - 16, 16 + m->text_len);
+		else
+			dp_mb_cbc_set(mb, j, sa->key.cbc.rk, m->text - 16, m->text, m->text, m->text_len);
+	}
+	dp_mb_cbc_run(mb, n, 16 + 8 * (kind - DP_SA_CBC_128), encrypt);
+}
+
+static void des3_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool encrypt)
+{
+	unsigned int n = t->crypt_n[DP_SA_3DES];
+
+	for (unsigned int j = 0; j < n; j++) {
+		const struct esp_meta *m = &meta[t->crypt[DP_SA_3DES][j]];
+		const struct dp_sa *sa = pkts[t->crypt[DP_SA_3DES][j]].sa;
+
+		if (encrypt)
+			dp_mb_des3_set(mb, j, sa->key.cbc.rk, sa->iv_mask, m->text - 8, m->text - 8, 8 + m->text_len);
+		else
+			dp_mb_des3_set(mb, j, sa->key.cbc.rk, m->text - 8, m->text, m->text, m->text_len);
+	}
+	dp_mb_des3_run(mb, n, encrypt);
+}
+
+static void crypt_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool encrypt)
+{
+	unsigned int n = t->crypt_n[DP_SA_CTR];
+
+	for (unsigned int kind = DP_SA_CBC_128; kind <= DP_SA_CBC_256; kind++)
+		if (t->crypt_n[kind] > 0)
+			cbc_run(mb, pkts, meta, t, kind, encrypt);
+	if (n > 0) {
+		for (unsigned int j = 0; j < n; j++) {
+			struct esp_meta *m = &meta[t->crypt[DP_SA_CTR][j]];
+			const struct dp_sa *sa = pkts[t->crypt[DP_SA_CTR][j]].sa;
+
+			ctr_fields(sa, m);
+			dp_mb_ctr_set(mb, j, sa->key.cbc.rk, dp_mb_aes_rounds(sa->key_len), m->nonce, m->text, m->text_len);
+		}
+		dp_mb_ctr_run(mb, n);
+	}
+	if (t->crypt_n[DP_SA_3DES] > 0)
+		des3_run(mb, pkts, meta, t, encrypt);
+}
+
+/*
+ * HMAC covers SPI to ciphertext, and with ESN the high half of the sequence, which is not on the wire (RFC 4303 s2.2.1).
+ * SHA-2 wants it behind the data: where the ICV goes, or was; a received one has been copied. 'out': the tag becomes the ICV.
+ */
+static void auth_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool out)
+{
+	unsigned int n = t->auth_n[DP_ESP_A_SHA1];
+
+	for (unsigned int j = 0; j < n; j++) {
+		struct esp_meta *m = &meta[t->auth[DP_ESP_A_SHA1][j]];
+		const struct dp_sa *sa = pkts[t->auth[DP_ESP_A_SHA1][j]].sa;
+		uint8_t *tag = out ? m->text + m->text_len : m->tag;
+		size_t len = 8u + sa->iv_len + m->text_len;
+
+		if (sa->esn)
+			dp_mb_hmac_set_word(mb, j, dp_sa_hmac(sa), m->esp, len, (uint32_t)(m->seq >> 32), tag, SHA1_ICV);
+		else
+			dp_mb_hmac_set(mb, j, dp_sa_hmac(sa), m->esp, len, tag, SHA1_ICV);
+	}
+	if (n > 0)
+		dp_mb_hmac_run(mb, n);
+	for (unsigned int a = DP_ESP_A_SHA256; a <= DP_ESP_A_SHA512; a++) {
+		enum dp_mb_sha2 hash = (enum dp_mb_sha2)(a - DP_ESP_A_SHA256);
+
+		for (unsigned int j = 0; j < t->auth_n[a]; j++) {
+			struct esp_meta *m = &meta[t->auth[a][j]];
+			const struct dp_sa *sa = pkts[t->auth[a][j]].sa;
+			uint8_t *end = m->text + m->text_len;
+			size_t len = (size_t)(end - m->esp);
+
+			if (sa->esn) {
+				put_be32(end, (uint32_t)(m->seq >> 32));
+				len += 4;
+			}
+			dp_mb_sha2_set(mb, j, hash, dp_sa_hmac(sa), m->esp, len, out ? end : m->tag);
+		}
+		dp_mb_sha2_run(mb, hash, t->auth_n[a]);
+	}
 }
 
 /* --- out --- */
@@ -79,7 +216,8 @@ static void ipv4_finish(uint8_t *ip, uint32_t total, uint64_t sum_rest, uint16_t
 }
 
 /* Outer headers in front of m->esp, around inner packet 'in'. RFC 4301 s5.1.2.1. */
-static uint8_t *outer_build(const struct dp_sa *sa, const struct esp_meta *m, const uint8_t *in, uint32_t esp_len)
+static uint8_t *outer_build(const struct dp_sa *sa, const struct dp_esp_pkt *p, const struct esp_meta *m, const uint8_t *in,
+			    uint32_t esp_len)
 {
 	uint8_t *o = m->esp - sa->outer_len;
 	uint32_t total = sa->outer_len + esp_len;
@@ -87,8 +225,13 @@ static uint8_t *outer_build(const struct dp_sa *sa, const struct esp_meta *m, co
 	uint8_t tc = in4 ? in[1] : (uint8_t)(in[0] << 4 | in[1] >> 4);
 
 	memcpy(o, sa->outer, sa->outer_len);
+	if (__builtin_expect(p->dscp != 0, 0))
+		tc = (uint8_t)((p->dscp - 1) << 2 | (tc & 3));
 	if (sa->family == 4) {
 		uint16_t df = in4 ? (uint16_t)(be16(in + 6) & 0x4000) : 0x4000;
+
+		if (__builtin_expect(p->df != DP_SPD_DF_COPY, 0))
+			df = p->df == DP_SPD_DF_SET ? 0x4000 : 0;
 
 		ipv4_finish(o, total, sa->outer_sum, (uint16_t)m->seq, df, tc);
 	} else {
@@ -120,10 +263,18 @@ static uint8_t *header_move(const struct dp_sa *sa, const struct esp_meta *m, ui
 	return o;
 }
 
+/* Bytes that make all packets look alike, behind the inner packet, whose length says where it ends; as many as there is room for. */
+static uint32_t tfc(const struct dp_sa *sa, uint32_t pay_len, uint32_t room)
+{
+	uint32_t rest = sa->align + 1u + sa->icv_len, want = sa->tfc - pay_len;
+
+	return room <= rest ? 0 : want < room - rest ? want : room - rest;
+}
+
 static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 {
 	struct dp_sa *sa = p->sa;
-	uint32_t skip, pay_len, pad, esp_len, head;
+	uint32_t skip, pay_len, pad, esp_len, head, room, end;
 	enum dp_drop rc;
 	uint8_t *t, nh;
 
@@ -132,7 +283,7 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	rc = dp_iphdr_parse(p->data, p->len, &m->ip);
 	if (rc != DP_OK)
 		return rc;
-	rc = dp_sa_select(sa, p->data, &m->ip);
+	rc = __builtin_expect(p->dummy, 0) ? DP_OK : dp_sa_select(sa, p->data, &m->ip);
 	if (rc != DP_OK)
 		return rc;
 	if (sa->mode == DP_ESP_TUNNEL) {
@@ -144,21 +295,26 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 		skip = m->ip.esp_at;
 		nh = p->data[m->ip.esp_nh_off];
 	}
+	if (__builtin_expect(p->dummy, 0))
+		nh = IPH_NONE;
 	pay_len = m->ip.total - skip;
-	m->text_len = (pay_len + 2 + sa->align - 1) & ~(uint32_t)(sa->align - 1);
-	pad = m->text_len - 2 - pay_len;
+	room = p->tailroom + (uint32_t)(p->len - m->ip.total);
+	end = pay_len + (__builtin_expect(pay_len < sa->tfc, 0) ? tfc(sa, pay_len, room) : 0);
+	m->text_len = (end + 2 + sa->align - 1) & ~(uint32_t)(sa->align - 1);
+	pad = m->text_len - 2 - end;
 	esp_len = 8u + sa->iv_len + m->text_len + sa->icv_len;
 	head = 8u + sa->iv_len + sa->outer_len;
-	if (head > p->headroom || pad + 2u + sa->icv_len > p->tailroom + (uint32_t)(p->len - m->ip.total) ||
+	if (head > p->headroom || m->text_len - pay_len + sa->icv_len > room ||
 	    skip + sa->outer_len + esp_len > UINT16_MAX)
 		return DP_DROP_NO_ROOM;
 
-	if (sa->dead != 0)
-		return DP_DROP_ESP_EXPIRED;
-	if (!bytes_left(sa, m->text_len))
-		return DP_DROP_ESP_EXPIRED;
-	if (sa->seq >= sa->seq_limit)
-		return DP_DROP_ESP_EXPIRED;
+	rc = life(sa, m->text_len);
+	if (rc == DP_OK && sa->seq >= sa->seq_limit)
+		rc = DP_DROP_ESP_SEQ;
+	if (rc != DP_OK) {
+		sa->dead_drop++;
+		return rc;
+	}
 	m->seq = ++sa->seq;
 	if (m->seq >= sa->want_at) {
 		sa->want_at = UINT64_MAX;
@@ -175,7 +331,7 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	/* From here on it goes out. */
 	m->text = p->data + skip;
 	m->esp = m->text - sa->iv_len - 8;
-	t = sa->mode == DP_ESP_TUNNEL ? outer_build(sa, m, p->data, esp_len)
+	t = sa->mode == DP_ESP_TUNNEL ? outer_build(sa, p, m, p->data, esp_len)
 				      : header_move(sa, m, p->data, &m->ip, esp_len);
 	if (sa->udp) {
 		put_be16(m->esp - 4, (uint16_t)(8 + esp_len));
@@ -185,13 +341,16 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	put_be32(m->esp + 4, (uint32_t)m->seq);
 	if (sa->iv_len == 16)
 		put_be64(m->esp + 8, 0); /* the block that becomes the IV, see sa.h */
-	put_be64(m->esp + sa->iv_len, m->seq);
+	if (sa->iv_len != 0)
+		put_be64(m->esp + sa->iv_len, m->seq);
+	if (end > pay_len)
+		memset(m->text + pay_len, 0, end - pay_len);
 	for (uint32_t i = 0; i < pad; i++)
-		m->text[pay_len + i] = (uint8_t)(i + 1);
-	m->text[pay_len + pad] = (uint8_t)pad;
-	m->text[pay_len + pad + 1] = nh;
+		m->text[end + i] = (uint8_t)(i + 1);
+	m->text[end + pad] = (uint8_t)pad;
+	m->text[end + pad + 1] = nh;
 
-	p->tailroom = (uint16_t)(p->tailroom + (p->len - m->ip.total) - (pad + 2u + sa->icv_len));
+	p->tailroom = (uint16_t)(room - (m->text_len - pay_len + sa->icv_len));
 	p->headroom = (uint16_t)(p->headroom - head);
 	p->data = t;
 	p->len = (uint16_t)(m->esp + esp_len - t);
@@ -201,9 +360,10 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned int n)
 {
 	struct esp_meta meta[CHUNK];
-	uint8_t cbc[CHUNK];
-	unsigned int cbc_n = 0, ok = 0;
+	struct todo todo;
+	unsigned int ok = 0, others = 0;
 
+	todo_init(&todo);
 	for (unsigned int i = 0; i < n; i++) {
 		struct esp_meta *m = &meta[i];
 		const struct dp_sa *sa = pkts[i].sa;
@@ -212,21 +372,19 @@ static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 		if (pkts[i].verdict != DP_OK)
 			continue;
 		ok++;
-		if (sa->alg == DP_ESP_AES_GCM_128) {
+		if (sa->crypt == DP_SA_GCM) {
 			gcm_fields(sa, m);
-			dp_mb_gcm128_enc(mb, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
-					 m->text_len, m->text + m->text_len);
+			dp_mb_gcm_seal(mb, sa->key_len, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
+				       m->text_len, m->text + m->text_len, sa->icv_len);
 		} else {
-			dp_mb_cbc_set(mb, cbc_n, sa->key.cbc.rk, sa->iv_mask, m->text - 16, m->text - 16,
-				      16 + m->text_len);
-			cbc[cbc_n++] = (uint8_t)i;
+			todo_crypt(&todo, sa, i);
+			todo_auth(&todo, sa, i);
+			others++;
 		}
 	}
-	if (cbc_n > 0) {
-		dp_mb_cbc_run(mb, cbc_n, true);
-		for (unsigned int j = 0; j < cbc_n; j++)
-			hmac_set(mb, j, pkts[cbc[j]].sa, &meta[cbc[j]], meta[cbc[j]].text + meta[cbc[j]].text_len);
-		dp_mb_hmac_run(mb, cbc_n);
+	if (others > 0) {
+		crypt_run(mb, pkts, meta, &todo, true);
+		auth_run(mb, pkts, meta, &todo, true);
 	}
 	/* Over IPv4 the checksum is zero (RFC 3948 s2.1); over IPv6 UDP must have one (RFC 8200 s8.1). */
 	for (unsigned int i = 0; i < n; i++) {
@@ -239,6 +397,24 @@ static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 		dp_iphdr_udp_sum(pkts[i].data, udp, (uint32_t)(pkts[i].data + pkts[i].len - udp));
 	}
 	return (uint16_t)ok;
+}
+
+uint32_t dp_esp_outer_len(const struct dp_sa *sa, uint32_t len, uint32_t head)
+{
+	uint32_t skip = sa->mode == DP_ESP_TUNNEL ? 0 : head;
+	uint32_t text = (len - skip + 2 + sa->align - 1) & ~(uint32_t)(sa->align - 1);
+
+	return skip + sa->outer_len + 8 + sa->iv_len + text + sa->icv_len;
+}
+
+uint32_t dp_esp_inner_max(const struct dp_sa *sa, uint32_t mtu)
+{
+	uint32_t over = 8u + sa->outer_len + sa->iv_len + sa->icv_len, text;
+
+	if (mtu < over)
+		return 0;
+	text = (mtu - over) & ~(uint32_t)(sa->align - 1);
+	return text < 2 ? 0 : text - 2;
 }
 
 uint16_t dp_esp_encap_burst(struct dp_mb *mb, struct dp_esp_pkt *pkts, uint16_t n)
@@ -276,12 +452,9 @@ static bool seq_infer(const struct dp_sa *sa, uint32_t low, uint64_t *ret)
 	return *ret != 0;
 }
 
-static enum dp_drop replay_verdict(const struct dp_sa *sa, uint64_t seq, int rc)
+static enum dp_drop replay_verdict(int rc)
 {
-	/* The SA's window may be narrower than the one that is kept. */
-	if (rc == -ESTALE || (seq < sa->win.top && sa->win.top - seq >= sa->window))
-		return DP_DROP_ESP_STALE;
-	return rc == 0 ? DP_OK : DP_DROP_ESP_REPLAY;
+	return rc == 0 ? DP_OK : rc == -ESTALE ? DP_DROP_ESP_STALE : DP_DROP_ESP_REPLAY;
 }
 
 /* UDP or IP payload between 'at' and the packet's end: where ESP begins. */
@@ -301,6 +474,7 @@ static enum dp_drop decap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	uint32_t at, esp_len, over = 8u + sa->iv_len + sa->icv_len;
 	enum dp_drop rc;
 
+	p->fragment = 0;
 	if (sa->dir != DP_DIR_RECV)
 		return DP_DROP_ESP_NO_SA;
 	rc = dp_iphdr_parse(p->data, p->len, &m->ip);
@@ -328,14 +502,16 @@ static enum dp_drop decap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	m->text_len = esp_len - over;
 	if (be32(m->esp) != sa->spi)
 		return DP_DROP_ESP_NO_SA;
-	if (sa->dead != 0)
-		return DP_DROP_ESP_EXPIRED;
+	if (sa->dead != 0) {
+		sa->dead_drop++;
+		return dp_sa_dead_drop(sa);
+	}
 	rc = DP_DROP_ESP_STALE;
 	if (seq_infer(sa, be32(m->esp + 4), &m->seq))
-		rc = replay_verdict(sa, m->seq, dp_replay_check(&sa->win, m->seq));
+		rc = replay_verdict(dp_replay_check_in(sa->win.top, dp_sa_seen(sa), sa->win_words, sa->window, m->seq));
 	if (rc != DP_OK)
 		sa->replayed++;
-	memcpy(m->icv, m->text + m->text_len, sa->icv_len);
+	icv_keep(m, sa->icv_len);
 	return rc;
 }
 
@@ -343,18 +519,17 @@ static enum dp_drop decap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 static enum dp_drop decap_commit(struct dp_sa *sa, const struct esp_meta *m)
 {
 	/* Twins, and a packet that another of its burst pushed out of the window, end here. */
-	enum dp_drop rc = replay_verdict(sa, m->seq, 0);
+	enum dp_drop rc = replay_verdict(dp_replay_commit_in(&sa->win.top, dp_sa_seen(sa), sa->win_words, sa->window, m->seq));
 
-	if (rc == DP_OK)
-		rc = replay_verdict(sa, m->seq, dp_replay_commit(&sa->win, m->seq));
 	if (rc != DP_OK) {
 		sa->replayed++;
 		return rc;
 	}
-	if (sa->dead != 0)
-		return DP_DROP_ESP_EXPIRED;
-	if (!bytes_left(sa, m->text_len))
-		return DP_DROP_ESP_EXPIRED;
+	rc = life(sa, m->text_len);
+	if (rc != DP_OK) {
+		sa->dead_drop++;
+		return rc;
+	}
 	sa->pkts++;
 	sa->bytes += m->text_len;
 	return DP_OK;
@@ -378,25 +553,38 @@ static enum dp_drop trailer(const struct esp_meta *m, uint32_t *ret_len, uint8_t
 	return DP_OK;
 }
 
-/* An outer CE mark reaches the inner packet, if that knows ECN. RFC 4301 s5.1.2.1, note 6. */
-static void ecn_inward(const uint8_t *outer, uint8_t *in)
+/*
+ * RFC 6040 s4.2, by outer and inner ECN (0 not capable, 1 and 2 capable, 3 congestion): what the inner one becomes. Congestion
+ * that somebody marked on a packet which its sender said not to be capable cannot be told to the receiver: a drop can.
+ */
+static enum dp_drop ecn_inward(const uint8_t *outer, uint8_t *in)
 {
 	uint8_t o = outer[0] >> 4 == 4 ? outer[1] & 3 : outer[1] >> 4 & 3;
+	uint8_t i = in[0] >> 4 == 4 ? in[1] & 3 : in[1] >> 4 & 3, want = i;
 
-	if (o != 3)
-		return;
+	if (o == 0 || o == i)
+		return DP_OK;
+	if (o == 3) {
+		if (i == 0)
+			return DP_DROP_ESP_ECN;
+		want = 3;
+	} else if (o == 1 && i == 2) {
+		want = 1;
+	}
+	if (want == i)
+		return DP_OK;
 	if (in[0] >> 4 == 6) {
-		if ((in[1] >> 4 & 3) != 0)
-			in[1] |= 0x30;
-	} else if ((in[1] & 3) == 1 || (in[1] & 3) == 2) {
+		in[1] = (uint8_t)((in[1] & 0xcf) | want << 4);
+	} else {
 		uint16_t sum = be16(in + 10);
 		uint8_t was = in[1];
 
-		in[1] |= 3;
+		in[1] = (uint8_t)((in[1] & 0xfc) | want);
 		/* RFC 1624: a wrong checksum stays wrong. */
 		sum = (uint16_t)~dp_iphdr_fold((uint64_t)(uint16_t)~sum + (uint16_t)~(uint16_t)was + in[1]);
 		put_be16(in + 10, sum);
 	}
+	return DP_OK;
 }
 
 static enum dp_drop tunnel_out(struct dp_esp_pkt *p, const struct esp_meta *m, uint32_t len, uint8_t nh)
@@ -413,14 +601,16 @@ static enum dp_drop tunnel_out(struct dp_esp_pkt *p, const struct esp_meta *m, u
 	if (in.version != (nh == IPH_IPIP ? 4 : 6))
 		return DP_DROP_L3_MALFORMED;
 	rc = dp_sa_select(p->sa, m->text, &in);
-	if (rc != DP_OK)
+	p->fragment = in.fragment;
+	if (rc != DP_OK && rc != DP_DROP_L3_FRAGMENT)
 		return rc;
-	ecn_inward(p->data, m->text);
+	if (ecn_inward(p->data, m->text) != DP_OK)
+		return DP_DROP_ESP_ECN;
 	p->headroom = (uint16_t)(p->headroom + (m->text - p->data));
 	p->tailroom = (uint16_t)(p->tailroom + (p->data + p->len - m->text - in.total));
 	p->data = m->text;
 	p->len = in.total;
-	return DP_OK;
+	return rc;
 }
 
 /*
@@ -492,16 +682,17 @@ static enum dp_drop decap_finish(struct dp_esp_pkt *p, const struct esp_meta *m)
 	if (rc != DP_OK)
 		return rc;
 	if (nh == IPH_NONE)
-		return DP_DROP_CONSUMED; /* dummy packet, RFC 4303 s2.6 */
+		return DP_DROP_ESP_DUMMY; /* RFC 4303 s2.6 */
 	return p->sa->mode == DP_ESP_TUNNEL ? tunnel_out(p, m, len, nh) : transport_out(p, m, len, nh);
 }
 
 static uint16_t decap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned int n)
 {
 	struct esp_meta meta[CHUNK];
-	uint8_t cbc[CHUNK];
-	unsigned int cbc_n = 0, dec_n = 0, ok = 0;
+	struct todo todo;
+	unsigned int ok = 0, others = 0;
 
+	todo_init(&todo);
 	for (unsigned int i = 0; i < n; i++) {
 		struct esp_meta *m = &meta[i];
 		const struct dp_sa *sa = pkts[i].sa;
@@ -509,32 +700,31 @@ static uint16_t decap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 		pkts[i].verdict = (uint8_t)decap_prepare(&pkts[i], m);
 		if (pkts[i].verdict != DP_OK)
 			continue;
-		if (sa->alg == DP_ESP_AES_GCM_128) {
+		if (sa->crypt == DP_SA_GCM) {
 			gcm_fields(sa, m);
-			dp_mb_gcm128_dec(mb, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
-					 m->text_len, m->tag);
-			if (!dp_mb_equal(m->tag, m->icv, 16))
+			dp_mb_gcm_open(mb, sa->key_len, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
+				       m->text_len, m->tag, sa->icv_len);
+			if (!icv_right(m, sa->icv_len))
 				pkts[i].verdict = DP_DROP_ESP_AUTH;
 		} else {
-			hmac_set(mb, cbc_n, sa, m, m->tag);
-			cbc[cbc_n++] = (uint8_t)i;
+			todo_auth(&todo, sa, i);
+			others++;
 		}
 	}
-	if (cbc_n > 0) {
-		dp_mb_hmac_run(mb, cbc_n);
+	if (others > 0) {
+		auth_run(mb, pkts, meta, &todo, false);
 		/* Nothing is decrypted that did not authenticate. */
-		for (unsigned int j = 0; j < cbc_n; j++) {
-			struct esp_meta *m = &meta[cbc[j]];
+		for (unsigned int a = DP_ESP_A_SHA1; a <= DP_ESP_A_SHA512; a++)
+			for (unsigned int j = 0; j < todo.auth_n[a]; j++) {
+				unsigned int i = todo.auth[a][j];
+				const struct dp_sa *sa = pkts[i].sa;
 
-			if (!dp_mb_equal(m->tag, m->icv, CBC_ICV)) {
-				pkts[cbc[j]].verdict = DP_DROP_ESP_AUTH;
-				continue;
+				if (icv_right(&meta[i], sa->icv_len))
+					todo_crypt(&todo, sa, i);
+				else
+					pkts[i].verdict = DP_DROP_ESP_AUTH;
 			}
-			dp_mb_cbc_set(mb, dec_n++, pkts[cbc[j]].sa->key.cbc.rk, m->text - 16, m->text, m->text,
-				      m->text_len);
-		}
-		if (dec_n > 0)
-			dp_mb_cbc_run(mb, dec_n, false);
+		crypt_run(mb, pkts, meta, &todo, false);
 	}
 	for (unsigned int i = 0; i < n; i++) {
 		if (pkts[i].verdict == DP_OK)

@@ -2,9 +2,11 @@
 #include "ipsec/sa.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "dp_esp.h"
 #include "ipsec/esp.h"
 #include "ipsec/iphdr.h"
 
@@ -69,25 +71,33 @@ static int sel_init(struct dp_sa_sel *sel, const struct dp_sockaddr *want, uint8
 
 static int check(const struct dp_sa_set *set)
 {
+	const struct dp_esp_suite *suite = dp_esp_suite(set->alg);
 	bool send = set->dir == DP_DIR_SEND;
-	size_t auth_len = set->alg == DP_ESP_AES_GCM_128 ? 4 : 20;
 
 	if (set->sa_id >= DP_SA_MAX || set->spi <= 255 || set->shard >= DP_SHARDS ||
 	    (set->gw_id >= DP_GW_MAX && set->gw_id != UINT32_MAX))
 		return -EBADMSG;
 	if ((set->dir != DP_DIR_RECV && !send) || set->esn > 1 || set->mode == 0 ||
-	    set->mode >= DP_ESP_MODE_MAX || set->alg == 0 || set->alg >= DP_ESP_ALG_MAX)
+	    set->mode >= DP_ESP_MODE_MAX || suite == NULL)
 		return -EBADMSG;
 	if (!addr_ok(&set->local) || !addr_ok(&set->remote) || set->local.family != set->remote.family ||
 	    (set->local.port > 0) != (set->remote.port > 0))
 		return -EBADMSG;
-	if (set->replay_window != 0 && (set->replay_window < 64 || set->replay_window > DP_REPLAY_WINDOW))
+	if (set->replay_window != 0 && (set->replay_window < DP_SA_WINDOW_MIN || set->replay_window > DP_SA_WINDOW_MAX))
 		return -EBADMSG;
 	if (set->seq_floor > seq_cap(set->esn))
 		return -EBADMSG;
-	if (!all_zero(set->key + 16, sizeof(set->key) - 16) ||
-	    !all_zero(set->auth + auth_len, sizeof(set->auth) - auth_len) ||
-	    !all_zero(set->zero, sizeof(set->zero)))
+	if ((set->hard_bytes != 0 && set->soft_bytes > set->hard_bytes) || (set->hard_s != 0 && set->soft_s > set->hard_s) ||
+	    (set->hard_pkts != 0 && set->soft_pkts > set->hard_pkts))
+		return -EBADMSG;
+	if (!all_zero(set->key + suite->key_len, sizeof(set->key) - suite->key_len) ||
+	    !all_zero(set->auth + suite->auth_len, sizeof(set->auth) - suite->auth_len) ||
+	    !all_zero(set->salt + suite->salt_len, sizeof(set->salt) - suite->salt_len) ||
+	    set->zero != 0)
+		return -EBADMSG;
+	if (set->tfc > DP_SA_TFC_MAX || (set->tfc != 0 && (!send || set->mode != DP_ESP_TUNNEL)))
+		return -EBADMSG;
+	if ((set->flags & ~DP_SA_F_ALL) != 0 || ((set->flags & DP_SA_F_KEEPALIVE) != 0 && (!send || set->local.port == 0)))
 		return -EBADMSG;
 	return 0;
 }
@@ -140,11 +150,134 @@ static void limit_set(struct dp_sa *sa, uint64_t from, uint64_t limit)
 	}
 }
 
+static void auth_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set, size_t len)
+{
+	size_t sched = sa->crypt == DP_SA_3DES ? DP_MB_DES3_KS : sa->crypt == DP_SA_NULL ? 0 : 16u * (dp_mb_aes_rounds(sa->key_len) + 1);
+	uint8_t *state;
+
+	sa->hmac_at = (uint16_t)((sched + 63) / 64 * 64);
+	state = sa->key.cbc.rk + sa->hmac_at;
+	if (sa->auth == DP_ESP_A_SHA1)
+		dp_mb_hmac_sha1_key(mb, set->auth, len, state);
+	else
+		dp_mb_sha2_key(mb, (enum dp_mb_sha2)(sa->auth - DP_ESP_A_SHA256), set->auth, len, state);
+}
+
+static int mask_init(struct dp_sa *sa)
+{
+	ssize_t got = getrandom(sa->iv_mask, sizeof(sa->iv_mask), 0);
+
+	return got == (ssize_t)sizeof(sa->iv_mask) ? 0 : got < 0 ? -errno : -EIO;
+}
+
+/* --- lifetimes --- */
+
+static void next_of(uint64_t soft, uint64_t hard, bool soft_over, uint64_t *ret)
+{
+	*ret = hard != 0 ? hard : UINT64_MAX;
+	if (soft != 0 && !soft_over && soft < *ret)
+		*ret = soft;
+}
+
+static void life_next(struct dp_sa *sa)
+{
+	next_of(sa->soft_bytes, sa->hard_bytes, (sa->soft & DP_SA_WHY_BYTES) != 0, &sa->next_bytes);
+	next_of(sa->soft_pkts, sa->hard_pkts, (sa->soft & DP_SA_WHY_PKTS) != 0, &sa->next_pkts);
+}
+
+static void soft_over(struct dp_sa *sa, uint8_t why)
+{
+	if (sa->soft & why)
+		return;
+	sa->soft |= why;
+	sa->events |= DP_SA_EV(DP_SA_SOFT_EXPIRED);
+	life_next(sa);
+}
+
+static void hard_over(struct dp_sa *sa, uint8_t why)
+{
+	sa->dead |= why;
+	sa->events |= DP_SA_EV(DP_SA_HARD_EXPIRED);
+}
+
+enum dp_drop dp_sa_life(struct dp_sa *sa, uint32_t len)
+{
+	uint64_t bytes = sa->bytes + len, pkts = sa->pkts + 1;
+
+	if (sa->hard_bytes != 0 && bytes > sa->hard_bytes) {
+		hard_over(sa, DP_SA_WHY_BYTES);
+		return DP_DROP_ESP_BYTES;
+	}
+	if (sa->hard_pkts != 0 && pkts > sa->hard_pkts) {
+		hard_over(sa, DP_SA_WHY_PKTS);
+		return DP_DROP_ESP_PKTS;
+	}
+	if (sa->soft_bytes != 0 && bytes > sa->soft_bytes)
+		soft_over(sa, DP_SA_WHY_BYTES);
+	if (sa->soft_pkts != 0 && pkts > sa->soft_pkts)
+		soft_over(sa, DP_SA_WHY_PKTS);
+	return DP_OK;
+}
+
+static int window_init(struct dp_sa *sa, const struct dp_sa_set *set)
+{
+	size_t bytes;
+
+	sa->window = (uint16_t)(set->replay_window == 0 ? DP_REPLAY_WINDOW : set->replay_window);
+	sa->win_words = (uint16_t)dp_replay_words(sa->window);
+	bytes = sa->win_words * sizeof(*sa->wide); /* a power of two, at least a cache line */
+	if (sa->win_words > DP_REPLAY_WORDS) {
+		sa->wide = aligned_alloc(64, bytes);
+		if (sa->wide == NULL)
+			return -ENOMEM;
+	}
+	/* Number 0 is never sent (RFC 4303 s2.2), so floor 0 is the fresh window too. */
+	dp_replay_restart_in(&sa->win.top, dp_sa_seen(sa), sa->win_words, set->seq_floor);
+	return 0;
+}
+
+static int keys_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set)
+{
+	static const uint8_t crypts[] = {[DP_ESP_C_GCM] = DP_SA_GCM, [DP_ESP_C_CBC] = DP_SA_CBC_128, [DP_ESP_C_CTR] = DP_SA_CTR,
+					 [DP_ESP_C_3DES] = DP_SA_3DES, [DP_ESP_C_NULL] = DP_SA_NULL};
+	const struct dp_esp_suite *suite = dp_esp_suite(set->alg);
+	uint8_t enc[DP_MB_AES_RK_MAX] __attribute__((aligned(16)));
+	uint8_t dec[DP_MB_AES_RK_MAX] __attribute__((aligned(16)));
+	bool cbc = suite->cipher == DP_ESP_C_CBC || suite->cipher == DP_ESP_C_3DES, send = set->dir == DP_DIR_SEND;
+
+	sa->iv_len = suite->iv_len;
+	sa->icv_len = suite->icv_len;
+	sa->align = suite->align;
+	sa->key_len = suite->key_len;
+	sa->auth = suite->auth;
+	sa->crypt = crypts[suite->cipher];
+	if (sa->crypt == DP_SA_CBC_128)
+		sa->crypt = (uint8_t)(sa->crypt + (suite->key_len - 16) / 8);
+	memcpy(sa->salt, set->salt, sizeof(sa->salt));
+	if (sa->crypt == DP_SA_GCM) {
+		dp_mb_gcm_key(mb, set->key, sa->key_len, &sa->key.gcm);
+		return 0;
+	}
+	auth_init(sa, mb, set, suite->auth_len);
+	memcpy(sa->key.cbc.raw, set->key, sizeof(sa->key.cbc.raw));
+	if (sa->crypt == DP_SA_3DES) {
+		if (sa->hard_bytes == 0 || sa->hard_bytes > DP_SA_3DES_BYTES)
+			sa->hard_bytes = DP_SA_3DES_BYTES;
+		if (sa->soft_bytes == 0 || sa->soft_bytes > sa->hard_bytes)
+			sa->soft_bytes = sa->hard_bytes / 8 * 7;
+		dp_mb_des3_key(mb, set->key, sa->key.cbc.rk);
+	} else if (sa->crypt != DP_SA_NULL) {
+		dp_mb_aes_expand(mb, set->key, sa->key_len, enc, dec);
+		memcpy(sa->key.cbc.rk, cbc && !send ? dec : enc, 16 * (dp_mb_aes_rounds(sa->key_len) + 1));
+		explicit_bzero(enc, sizeof(enc));
+		explicit_bzero(dec, sizeof(dec));
+	}
+	return cbc && send ? mask_init(sa) : 0;
+}
+
 int dp_sa_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set)
 {
 	const struct dp_sockaddr *src = &set->sel_local, *dst = &set->sel_remote;
-	uint8_t enc[DP_MB_AES128_RK] __attribute__((aligned(16)));
-	uint8_t dec[DP_MB_AES128_RK] __attribute__((aligned(16)));
 	bool send = set->dir == DP_DIR_SEND;
 	int rc;
 
@@ -178,61 +311,82 @@ int dp_sa_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set)
 	sa->gw_id = set->gw_id;
 	sa->shard = set->shard;
 	sa->hard_bytes = set->hard_bytes;
+	sa->soft_bytes = set->soft_bytes;
+	sa->hard_pkts = set->hard_pkts;
+	sa->soft_pkts = set->soft_pkts;
 	sa->hard_s = set->hard_s;
+	sa->soft_s = set->soft_s;
+	sa->age_s = set->age_s;
+	sa->tfc = set->tfc;
+	sa->keepalive = (set->flags & DP_SA_F_KEEPALIVE) != 0;
+	sa->quiet_seq = UINT64_MAX;
+	sa->last_dscp = DP_SPD_DSCP_COPY;
+	sa->local = set->local;
+	sa->remote = set->remote;
 	outer_init(sa, set);
 	if (send) {
 		sa->seq = set->seq_floor;
 		limit_set(sa, sa->seq, set->seq_limit);
 	} else {
-		sa->window = (uint16_t)(set->replay_window == 0 ? DP_REPLAY_WINDOW : set->replay_window);
-		dp_replay_init(&sa->win);
-		/* Number 0 is never sent (RFC 4303 s2.2), so floor 0 is the fresh window too. */
-		dp_replay_restart(&sa->win, set->seq_floor);
-	}
-
-	if (sa->alg == DP_ESP_AES_GCM_128) {
-		sa->iv_len = 8;
-		sa->icv_len = 16;
-		sa->align = 4;
-		memcpy(sa->salt, set->auth, 4);
-		dp_mb_gcm128_key(mb, set->key, &sa->key.gcm);
-		return 0;
-	}
-	sa->iv_len = 16;
-	sa->icv_len = 12;
-	sa->align = 16;
-	if (send) {
-		ssize_t got = getrandom(sa->iv_mask, sizeof(sa->iv_mask), 0);
-
-		if (got != (ssize_t)sizeof(sa->iv_mask)) {
-			rc = got < 0 ? -errno : -EIO;
-			dp_sa_wipe(sa);
+		rc = window_init(sa, set);
+		if (rc < 0)
 			return rc;
-		}
 	}
-	dp_mb_aes128_expand(mb, set->key, enc, dec);
-	memcpy(sa->key.cbc.rk, send ? enc : dec, DP_MB_AES128_RK);
-	memcpy(sa->key.cbc.kcv, enc, 16);
-	dp_mb_hmac_sha1_key(mb, set->auth, 20, sa->key.cbc.state);
-	explicit_bzero(enc, sizeof(enc));
-	explicit_bzero(dec, sizeof(dec));
-	return 0;
+
+	rc = keys_init(sa, mb, set);
+	if (rc < 0)
+		dp_sa_wipe(sa);
+	else
+		life_next(sa);
+	return rc;
 }
 
 void dp_sa_wipe(struct dp_sa *sa)
 {
+	free(sa->wide);
 	explicit_bzero(sa, sizeof(*sa));
+}
+
+/* GCM and CTR: the sequence is in the counter block, beside the salt, whatever authenticates and however long the ICV is. */
+static bool counts(const struct dp_sa *sa)
+{
+	return sa->crypt == DP_SA_GCM || sa->crypt == DP_SA_CTR;
+}
+
+static const uint8_t *key_of(const struct dp_sa *sa)
+{
+	return sa->crypt == DP_SA_GCM ? (const uint8_t *)sa->key.gcm.expanded_keys : sa->key.cbc.raw; /* schedules begin with the key */
 }
 
 static bool same_key(const struct dp_sa *a, const struct dp_sa *b)
 {
-	if (a->alg != b->alg || a->dir != b->dir || a->spi == 0 || b->spi == 0)
+	if (a->dir != b->dir || a->spi == 0 || b->spi == 0 || a->key_len != b->key_len ||
+	    !dp_mb_equal(key_of(a), key_of(b), a->key_len))
 		return false;
-	if (a->alg == DP_ESP_AES_GCM_128)
-		return dp_mb_equal(a->key.gcm.expanded_keys, b->key.gcm.expanded_keys, 16) &&
-		       dp_mb_equal(a->salt, b->salt, 4);
-	return dp_mb_equal(a->key.cbc.kcv, b->key.cbc.kcv, 16) &&
-	       dp_mb_equal(a->key.cbc.state, b->key.cbc.state, sizeof(a->key.cbc.state));
+	if (counts(a) && counts(b))
+		return dp_mb_equal(a->salt, b->salt, sizeof(a->salt));
+	return a->alg == b->alg && dp_mb_equal(dp_sa_hmac(a), dp_sa_hmac(b), DP_MB_SHA2_STATE);
+}
+
+/* The window goes on, also in one of another size: what lies outside the old one counts as seen. */
+static void window_inherit(struct dp_sa *sa, const struct dp_sa *old)
+{
+	const uint64_t *was = old->wide != NULL ? old->wide : old->win.seen;
+	uint64_t *seen = dp_sa_seen(sa), top = old->win.top;
+	uint32_t n = old->window < sa->window ? old->window : sa->window;
+
+	if (sa->win_words == old->win_words) {
+		sa->win.top = top;
+		memcpy(seen, was, sa->win_words * sizeof(*seen));
+		return;
+	}
+	dp_replay_restart_in(&sa->win.top, seen, sa->win_words, top);
+	for (uint64_t idx = top; top - idx < n; idx--) {
+		if (dp_replay_check_in(top, was, old->win_words, n, idx) == 0)
+			seen[(idx / 64) & (sa->win_words - 1u)] &= ~((uint64_t)1 << (idx % 64));
+		if (idx == 0)
+			break;
+	}
 }
 
 bool dp_sa_inherit(struct dp_sa *sa, const struct dp_sa *old)
@@ -255,18 +409,38 @@ bool dp_sa_inherit(struct dp_sa *sa, const struct dp_sa *old)
 			limit_set(sa, sa->seq, limit);
 		}
 	} else if (old->spi == sa->spi && old->esn == sa->esn && old->win.top >= sa->win.top) {
-		sa->win = old->win;
+		window_inherit(sa, old);
+	}
+	if (memcmp(&sa->remote, &old->remote, sizeof(sa->remote)) == 0) {
+		sa->pmtu = old->pmtu;
+		sa->pmtu_s = old->pmtu_s;
 	}
 	sa->pkts = old->pkts;
 	sa->bytes = old->bytes;
 	sa->auth_fail = old->auth_fail;
 	sa->replayed = old->replayed;
+	sa->dead_drop = old->dead_drop;
 	sa->born_s = old->born_s;
 	sa->ticked = old->ticked;
+	/* A lifetime that is another now may begin to bind, or not bind any more, with the next packet or tick. */
 	if (sa->hard_bytes == old->hard_bytes)
-		sa->dead |= old->dead & DP_SA_DEAD_BYTES;
+		sa->dead |= old->dead & DP_SA_WHY_BYTES;
+	if (sa->hard_pkts == old->hard_pkts)
+		sa->dead |= old->dead & DP_SA_WHY_PKTS;
 	if (sa->hard_s == old->hard_s)
-		sa->dead |= old->dead & DP_SA_DEAD_TIME;
+		sa->dead |= old->dead & DP_SA_WHY_TIME;
+	if (sa->soft_bytes == old->soft_bytes)
+		sa->soft |= old->soft & DP_SA_WHY_BYTES;
+	if (sa->soft_pkts == old->soft_pkts)
+		sa->soft |= old->soft & DP_SA_WHY_PKTS;
+	if (sa->soft_s == old->soft_s)
+		sa->soft |= old->soft & DP_SA_WHY_TIME;
+	life_next(sa);
+	/* Who sets it again may not know: another controlplane. */
+	if (sa->dead != 0)
+		sa->events |= DP_SA_EV(DP_SA_HARD_EXPIRED);
+	if (sa->soft != 0)
+		sa->events |= DP_SA_EV(DP_SA_SOFT_EXPIRED);
 	return true;
 }
 
@@ -283,14 +457,32 @@ bool dp_sa_tick(struct dp_sa *sa, uint64_t now_s)
 {
 	if (!sa->ticked) {
 		sa->ticked = true;
-		sa->born_s = now_s;
+		sa->born_s = now_s - sa->age_s;
 	}
+	if (sa->pmtu != 0 && (uint32_t)now_s - sa->pmtu_s >= DP_SA_PMTU_S)
+		sa->pmtu = 0;
 	if (sa->wanting)
 		sa->events |= DP_SA_EV(DP_SA_WANT_GRANT); /* the last one may have been lost on its way */
-	if (sa->hard_s == 0 || (sa->dead & DP_SA_DEAD_TIME) || now_s - sa->born_s < sa->hard_s)
+	if (sa->soft_s != 0 && now_s - sa->born_s >= sa->soft_s)
+		soft_over(sa, DP_SA_WHY_TIME);
+	if (sa->hard_s == 0 || (sa->dead & DP_SA_WHY_TIME) || now_s - sa->born_s < sa->hard_s)
 		return false;
-	sa->dead |= DP_SA_DEAD_TIME;
-	sa->events |= DP_SA_EV(DP_SA_HARD_EXPIRED);
+	hard_over(sa, DP_SA_WHY_TIME);
+	return true;
+}
+
+bool dp_sa_keepalive(struct dp_sa *sa, uint64_t now_s)
+{
+	if (!sa->keepalive || sa->dead != 0)
+		return false;
+	if (sa->seq != sa->quiet_seq) {
+		sa->quiet_seq = sa->seq;
+		sa->quiet_s = (uint32_t)now_s;
+		return false;
+	}
+	if ((uint32_t)now_s - sa->quiet_s < DP_SA_KEEPALIVE_S)
+		return false;
+	sa->quiet_s = (uint32_t)now_s;
 	return true;
 }
 
@@ -303,6 +495,15 @@ static bool in_range(const struct dp_sa_sel *sel, const uint8_t *ip, unsigned in
 	for (unsigned int i = 0; i < len; i++)
 		diff |= (uint8_t)((ip[i] & sel->mask[i]) ^ sel->ip[i]);
 	return diff == 0;
+}
+
+bool dp_sa_selects_udp(const struct dp_sa *sa, const struct dp_sockaddr *from, const struct dp_sockaddr *to)
+{
+	unsigned int len = from->family == 4 ? 4 : 16;
+
+	return from->family == sa->sel_src.family && in_range(&sa->sel_src, from->ip, len) && in_range(&sa->sel_dst, to->ip, len) &&
+	       (sa->sel_proto == 0 || sa->sel_proto == IPH_UDP) && (sa->sel_src.port == 0 || sa->sel_src.port == from->port) &&
+	       (sa->sel_dst.port == 0 || sa->sel_dst.port == to->port);
 }
 
 enum dp_drop dp_sa_select(const struct dp_sa *sa, const uint8_t *ip, const struct dp_iphdr *h)
