@@ -8,13 +8,18 @@
  * the first transmission and at each repeat. RFC 3435; the transactions are txn.h's, the messages
  * msg.h's and sdp.h's.
  *
- * Not carried, for want of a field in the channel's messages: Z: (which endpoint a wildcard
- * became), P: (statistics), what an audit answered, N: in the answer to RSIP (code 521), second
- * descriptions. Of L: only p: and a: are written: the token that announces SRTP there is not
- * public.
+ * Not carried: second descriptions, and those that an audit answers (they may hold keys). Of L: only
+ * p: and a: are written: the token that announces SRTP there is not public.
+ *
+ * A gateway with DP_GW_F_AUTO is answered as it speaks: version token, form of a=crypto, and our port that
+ * it speaks to are taken from its authenticated messages, kept, and told (dp_gw_heard).
  */
 #ifndef DP_DELIVER_H
 #define DP_DELIVER_H
+
+#define DP_MGCP_PIGGY_MAX 32   /* messages that are read of one datagram */
+#define DP_MGCP_PIGGY_OUT 8    /* that we put in one */
+#define DP_MGCP_PIGGY_LEN 1200 /* bytes of such a datagram */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,6 +59,12 @@ struct dp_deliver_ops {
 	/* With parts above 1 there are so many instances, of which this is number 'part': gateways
 	 * may go over from one to another, so each draws identifiers of its own. */
 	uint8_t part, parts;
+	/* These may be NULL: not told then. */
+	/* A piece of what an audit answered; negative: lost, its dp_mgcp_done shows that. */
+	int (*text)(void *ctx, const struct dp_mgcp_text *text);
+	/* Negative: not now, it is tried again. */
+	int (*heard)(void *ctx, const struct dp_gw_heard *heard);
+	uint64_t wall_us; /* microseconds since 1970, for dp_txn_wall(); 0: with a seed none, without one the system's */
 };
 
 struct dp_deliver_stats {    /* all since create; written by the worker */
@@ -65,6 +76,7 @@ struct dp_deliver_stats {    /* all since create; written by the worker */
 	uint64_t send_fail;  /* send said other than 0 and -ENOKEY */
 	uint64_t malformed;  /* datagrams, or the rest of one after a good message */
 	uint64_t unknown;    /* no such gateway, answers to no transaction */
+	uint64_t stale;      /* of these, the answers: late, said twice, replayed, or never asked for */
 	uint64_t source;     /* from another address than the gateway's */
 	uint64_t policy;     /* in clear where an SA is demanded; a key that came in clear */
 	uint64_t overload;   /* commands refused: too many wait for the gateway */
@@ -100,6 +112,9 @@ int dp_deliver_gw_del(struct dp_deliver *d, uint32_t gw_id);
  */
 int dp_deliver_cmd(struct dp_deliver *d, const struct dp_mgcp_cmd *cmd, uint64_t now_us);
 
+/** The same for a command without a description. -EBADMSG, -ENOTSUP: also what dp_mgcp_params_check() says. */
+int dp_deliver_ask(struct dp_deliver *d, const struct dp_mgcp_ask *ask, uint64_t now_us);
+
 /** Answer the gateway's command. -ENOENT: no such token (any more); -EBADMSG: code not 200..999. */
 int dp_deliver_ack(struct dp_deliver *d, const struct dp_mgcp_ack *ack, uint64_t now_us);
 
@@ -109,32 +124,49 @@ int dp_deliver_ack(struct dp_deliver *d, const struct dp_mgcp_ack *ack, uint64_t
  */
 void dp_deliver_forget_events(struct dp_deliver *d);
 
+/* How a datagram came. An SA without encryption says whose it is, and hides no key. */
+enum dp_deliver_way { DP_DELIVER_CLEAR, DP_DELIVER_SEALED, DP_DELIVER_READABLE };
+
 /**
- * One datagram for a (local address, port) that gateways use. 'in_sa': it came out of an inbound
+ * One datagram for a (local address, port) that gateways use. 'way' other than DP_DELIVER_CLEAR: it came out of an inbound
  * SA, whose dp_sa_set.gw_id is 'sa_gw_id' (UINT32_MAX: none, the gateway is found by address).
  * DP_DROP_CONSUMED, or the reason why nothing of it was used. 'payload' may hold a key: the caller
  * wipes it afterwards.
  */
 enum dp_drop dp_deliver_rx(struct dp_deliver *d, const uint8_t *payload, uint16_t len,
-                           const struct dp_sockaddr *from, const struct dp_sockaddr *to, bool in_sa,
+                           const struct dp_sockaddr *from, const struct dp_sockaddr *to, enum dp_deliver_way way,
                            uint32_t sa_gw_id, uint64_t now_us);
 
 /** Timers; at most 64 are handled a call, so call it every loop. Returns when the next is due
  * (UINT64_MAX: none). */
 uint64_t dp_deliver_tick(struct dp_deliver *d, uint64_t now_us);
 
+/**
+ * Ask the cache for what a command to a gateway, or a datagram of it, is going to need: first (step 0) where it is, then, some work
+ * later, itself (step 1). Any gw_id; changes nothing.
+ */
+void dp_deliver_ahead(const struct dp_deliver *d, uint32_t gw_id, unsigned step);
+
 /** True if (ip, port) of 'to' is a local MGCP address of some gateway: what core gives to
  * dp_deliver_rx. */
 bool dp_deliver_is_local(const struct dp_deliver *d, const struct dp_sockaddr *to);
+
+/* A command that has no result yet; which of the two: hdr.type. */
+union dp_deliver_cmd {
+	struct dp_mgcp_cmd cmd; /* may hold a key */
+	struct dp_mgcp_ask ask;
+};
 
 /* A piece of a gateway on its way from one instance to another: itself, then each of its transactions, then its end. */
 struct dp_deliver_piece {
 	enum { DP_DELIVER_NONE, DP_DELIVER_GW, DP_DELIVER_TXN, DP_DELIVER_END } kind;
 	uint32_t gw_id;
 	struct dp_gw_set gw;      /* GW */
+	bool heard, form_known, silent; /* GW */
+	uint64_t heard_us;        /* GW */
 	struct dp_txn_peer peer;  /* GW */
 	struct dp_txn_rec rec;    /* TXN */
-	struct dp_mgcp_cmd cmd;   /* TXN, outgoing: may hold a key */
+	union dp_deliver_cmd cmd; /* TXN, outgoing: may hold a key */
 };
 
 /**

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "msg.h"
 
+#include <emmintrin.h>
 #include <errno.h>
 #include <string.h>
 
@@ -69,26 +70,54 @@ static struct dp_mgcp_str trim(const char *s, size_t len)
 	return str(s, len);
 }
 
+static bool control(char c)
+{
+	return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+/* Of 16 bytes: a bit for each that is a control character other than TAB. */
+static unsigned controls(const char *s)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)s);
+	__m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+
+	low = _mm_andnot_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\t')), low);
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f))));
+}
+
+/* Where the first of them is from 'off' on; 'len': there is none. */
+static size_t control_next(const char *s, size_t len, size_t off)
+{
+	unsigned bits;
+
+	for (; len - off >= 16; off += 16) {
+		bits = controls(s + off);
+		if (bits != 0)
+			return off + (unsigned)__builtin_ctz(bits);
+	}
+	if (len >= 16 && off < len) { /* the last 16 bytes, without those that were seen */
+		bits = controls(s + len - 16) >> (16 - (len - off));
+		return bits != 0 ? off + (unsigned)__builtin_ctz(bits) : len;
+	}
+	while (off < len && !control(s[off]))
+		off++;
+	return off;
+}
+
 /*
  * The line at *off, without its EOL; *off moves behind that. False at the end, and for a line
  * without an end or with a control character in it.
  */
 static bool line_next(const char *buf, size_t len, size_t *off, struct dp_mgcp_str *ret_line)
 {
-	const char *s = buf + *off;
-	const char *nl = *off < len ? memchr(s, '\n', len - *off) : NULL;
-	size_t n;
+	size_t begin = *off, end = control_next(buf, len, begin), nl = end;
 
-	if (nl == NULL)
+	if (nl + 1 < len && buf[nl] == '\r')
+		nl++;
+	if (nl >= len || buf[nl] != '\n')
 		return false;
-	n = (size_t)(nl - s);
-	*off += n + 1;
-	if (n > 0 && s[n - 1] == '\r')
-		n--;
-	for (size_t i = 0; i < n; i++)
-		if (((unsigned char)s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7f)
-			return false;
-	*ret_line = str(s, n);
+	*off = nl + 1;
+	*ret_line = str(buf + begin, end - begin);
 	return true;
 }
 
@@ -127,12 +156,10 @@ static bool tid_parse(const struct dp_mgcp_str *s, uint32_t *ret_tid)
 
 bool dp_mgcp_str_is(const struct dp_mgcp_str *s, const char *word)
 {
-	uint16_t i;
-
-	for (i = 0; i < s->len && word[i] != '\0'; i++)
-		if (upper(s->s[i]) != upper(word[i]))
+	for (uint16_t i = 0; i < s->len; i++)
+		if (word[i] == '\0' || (s->s[i] != word[i] && upper(s->s[i]) != upper(word[i])))
 			return false;
-	return i == s->len && word[i] == '\0';
+	return word[s->len] == '\0';
 }
 
 static int command_line(const struct dp_mgcp_str *line, struct dp_mgcp_msg *m)
@@ -188,29 +215,38 @@ static int response_line(const struct dp_mgcp_str *line, struct dp_mgcp_msg *m)
 	return 0;
 }
 
+/* Of at least one character. */
 static uint8_t pname_id(const struct dp_mgcp_str *name)
 {
+	char first = upper(name->s[0]), second = name->len > 1 ? upper(name->s[1]) : '\0';
+
 	if (name->len > 2)
 		return DP_MGCP_P_OTHER;
 	for (uint8_t i = 1; i < sizeof(pnames) / sizeof(pnames[0]); i++)
-		if (dp_mgcp_str_is(name, pnames[i]))
+		if (pnames[i][0] == first && pnames[i][1] == second)
 			return i;
 	return DP_MGCP_P_OTHER;
 }
 
+int dp_mgcp_param_line(const char *s, size_t len, struct dp_mgcp_param *ret)
+{
+	size_t n = 0;
+
+	while (n < len && name_char(s[n]))
+		n++;
+	if (n == 0 || n == len || s[n] != ':')
+		return -EBADMSG;
+	ret->name = str(s, n);
+	ret->value = trim(s + n + 1, len - n - 1);
+	ret->id = pname_id(&ret->name);
+	return 0;
+}
+
 static int param_line(const struct dp_mgcp_str *line, struct dp_mgcp_msg *m)
 {
-	struct dp_mgcp_param *p;
-	uint16_t n = 0;
-
-	while (n < line->len && name_char(line->s[n]))
-		n++;
-	if (n == 0 || n == line->len || line->s[n] != ':' || m->param_cnt == DP_MGCP_PARAM_MAX)
+	if (m->param_cnt == DP_MGCP_PARAM_MAX || dp_mgcp_param_line(line->s, line->len, &m->param[m->param_cnt]) < 0)
 		return -EBADMSG;
-	p = &m->param[m->param_cnt++];
-	p->name = str(line->s, n);
-	p->value = trim(line->s + n + 1, line->len - n - 1u);
-	p->id = pname_id(&p->name);
+	m->param_cnt++;
 	return 0;
 }
 
@@ -337,6 +373,48 @@ const char *dp_mgcp_mode_name(uint8_t mode)
 	return mode < DP_MGCP_M_MAX ? mode_names[mode] : NULL;
 }
 
+enum dp_mgcp_class dp_mgcp_class(uint16_t code)
+{
+	static const uint8_t by_hundred[10] = {DP_MGCP_CLASS_ACK, DP_MGCP_CLASS_WAIT, DP_MGCP_CLASS_DONE, DP_MGCP_CLASS_PERMANENT,
+					       DP_MGCP_CLASS_LATER, DP_MGCP_CLASS_PERMANENT, DP_MGCP_CLASS_PERMANENT,
+					       DP_MGCP_CLASS_PERMANENT, DP_MGCP_CLASS_PACKAGE, DP_MGCP_CLASS_PERMANENT};
+
+	return code < 1000 ? by_hundred[code / 100] : DP_MGCP_CLASS_PERMANENT;
+}
+
+const char *dp_mgcp_code_text(uint16_t code)
+{
+	static const char *const text4[] = {
+		"transient error", "already off hook", "already on hook", "no resources", "insufficient bandwidth",
+		"endpoint restarting", "transaction timed out", "aborted by another command", NULL, "overload",
+		"no endpoint available"};
+	static const char *const text5[] = {
+		"unknown endpoint", "endpoint not ready", "no resources", "wildcard too complex", "unknown command",
+		"unsupported remote descriptor", "options and descriptor conflict", "unsupported functionality",
+		"quarantine not supported", "error in remote descriptor", "protocol error", "unrecognised extension",
+		"cannot detect an event", "cannot generate a signal", "cannot send announcement", "unknown connection",
+		"unknown call", "unsupported mode", "unsupported package", "no digit map", "restarting",
+		"go to another agent", "unknown event or signal", "unknown action", "local options inconsistent",
+		"unknown extension in local options", "insufficient bandwidth", "missing remote descriptor",
+		"incompatible version", "hardware failure", "CAS error", "trunk group failure",
+		"unsupported local option value", "response too big", "codec negotiation failed", "packetisation not supported",
+		"unknown restart method", "unknown digit map extension", "event or signal parameter error",
+		"invalid command parameter", "connection limit of the endpoint", "invalid local option"};
+	const char *text = NULL;
+
+	if (code == 0)
+		return "";
+	if (code / 100 == 1)
+		return code == 101 ? "queued" : "executing";
+	if (code / 100 == 2)
+		return code == 250 ? "deleted" : "OK";
+	if (code >= 400 && code - 400u < sizeof(text4) / sizeof(text4[0]))
+		text = text4[code - 400];
+	if (code >= 500 && code - 500u < sizeof(text5) / sizeof(text5[0]))
+		text = text5[code - 500];
+	return text != NULL ? text : dp_mgcp_class(code) == DP_MGCP_CLASS_PACKAGE ? "package error" : "error";
+}
+
 /* --- build --- */
 
 void dp_mgcp_buf_init(struct dp_mgcp_buf *b, uint8_t *data, uint16_t size)
@@ -344,40 +422,42 @@ void dp_mgcp_buf_init(struct dp_mgcp_buf *b, uint8_t *data, uint16_t size)
 	*b = (struct dp_mgcp_buf){.data = data, .size = size};
 }
 
-void dp_mgcp_putn(struct dp_mgcp_buf *b, const char *s, size_t len)
-{
-	if (b->bad || len > (size_t)(b->size - b->len)) {
-		b->bad = true;
-		return;
-	}
-	memcpy(b->data + b->len, s, len);
-	b->len = (uint16_t)(b->len + len);
-}
-
-void dp_mgcp_put(struct dp_mgcp_buf *b, const char *s)
-{
-	dp_mgcp_putn(b, s, strlen(s));
-}
-
 void dp_mgcp_put_u32(struct dp_mgcp_buf *b, uint32_t v)
 {
+	static const char pairs[] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+				    "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 	char digits[10];
 	size_t n = sizeof(digits);
 
-	do {
-		digits[--n] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v > 0);
+	while (v >= 10) {
+		n -= 2;
+		memcpy(digits + n, pairs + v % 100 * 2, 2);
+		v /= 100;
+	}
+	if (v > 0 || n == sizeof(digits))
+		digits[--n] = (char)('0' + v);
 	dp_mgcp_putn(b, digits + n, sizeof(digits) - n);
 }
 
-/* A word of a command line: no blank may be in it, or it would be two. */
-static void put_word(struct dp_mgcp_buf *b, const char *s)
+/* Text that must have nothing in it that the line ends with or is divided by: a control character, in a 'word' a blank either. */
+static void put_text(struct dp_mgcp_buf *b, const char *s, bool word)
 {
-	for (const char *p = s; *p != '\0'; p++)
-		if (*p <= 0x20 || *p >= 0x7f)
+	size_t room = (size_t)(b->size - b->len), n = 0;
+	uint8_t *to = b->data + b->len;
+
+	if (b->bad)
+		return;
+	for (; s[n] != '\0' && n < room; n++) {
+		if (word ? s[n] <= 0x20 || s[n] >= 0x7f : control(s[n])) {
 			b->bad = true;
-	dp_mgcp_put(b, s);
+			return;
+		}
+		to[n] = (uint8_t)s[n];
+	}
+	if (s[n] != '\0')
+		b->bad = true;
+	else
+		b->len = (uint16_t)(b->len + n);
 }
 
 void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, const char *local,
@@ -390,10 +470,10 @@ void dp_mgcp_put_command(struct dp_mgcp_buf *b, uint8_t verb, uint32_t tid, cons
 	dp_mgcp_put(b, " ");
 	dp_mgcp_put_u32(b, tid);
 	dp_mgcp_put(b, " ");
-	put_word(b, local);
+	put_text(b, local, true);
 	if (domain[0] != '\0') {
 		dp_mgcp_put(b, "@");
-		put_word(b, domain);
+		put_text(b, domain, true);
 	}
 	dp_mgcp_put(b, mgcp_01 ? " MGCP 0.1\r\n" : " MGCP 1.0\r\n");
 }
@@ -416,12 +496,9 @@ void dp_mgcp_put_response(struct dp_mgcp_buf *b, uint16_t code, uint32_t tid, co
 
 void dp_mgcp_put_param(struct dp_mgcp_buf *b, const char *name, const char *value)
 {
-	for (const char *p = value; *p != '\0'; p++)
-		if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f)
-			b->bad = true;
 	dp_mgcp_put(b, name);
-	dp_mgcp_put(b, value[0] != '\0' ? ": " : ":");
-	dp_mgcp_put(b, value);
+	dp_mgcp_putn(b, ": ", value[0] != '\0' ? 2 : 1);
+	put_text(b, value, false);
 	dp_mgcp_put(b, "\r\n");
 }
 

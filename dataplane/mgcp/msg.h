@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dp_msg.h"
 
@@ -102,6 +103,22 @@ int dp_mgcp_parse(const uint8_t *buf, size_t len, struct dp_mgcp_msg *ret_msg, s
 /** The first parameter of that name, borrowed from 'msg'; NULL: none. */
 const struct dp_mgcp_str *dp_mgcp_param_find(const struct dp_mgcp_msg *msg, enum dp_mgcp_pname id);
 
+/** One parameter line without its end, "R: L/hd(N)". -EBADMSG; views into 's'. */
+int dp_mgcp_param_line(const char *s, size_t len, struct dp_mgcp_param *ret);
+
+/* What a response code says of the transaction (RFC 3435 s2.4). */
+enum dp_mgcp_class {
+	DP_MGCP_CLASS_ACK,       /* 0xx: acknowledges a response */
+	DP_MGCP_CLASS_WAIT,      /* 1xx */
+	DP_MGCP_CLASS_DONE,      /* 2xx */
+	DP_MGCP_CLASS_LATER,     /* 4xx: the same may succeed later */
+	DP_MGCP_CLASS_PERMANENT, /* 5xx, and what the RFC leaves open */
+	DP_MGCP_CLASS_PACKAGE,   /* 8xx: a package says */
+};
+enum dp_mgcp_class dp_mgcp_class(uint16_t code);
+/** What a code means, in a few words: for response lines and for people. "" for 0, "error" and the like for one without a name. */
+const char *dp_mgcp_code_text(uint16_t code);
+
 /** K: "6234-6255, 6257". Returns the count; 0 for an empty value; -EBADMSG; ranges past 'max' are
  * left out. */
 int dp_mgcp_ranges_parse(const struct dp_mgcp_str *value, struct dp_mgcp_range *ret_range,
@@ -130,8 +147,23 @@ struct dp_mgcp_buf {
 };
 
 void dp_mgcp_buf_init(struct dp_mgcp_buf *b, uint8_t *data, uint16_t size);
-void dp_mgcp_put(struct dp_mgcp_buf *b, const char *s);
-void dp_mgcp_putn(struct dp_mgcp_buf *b, const char *s, size_t len);
+
+/* Inline: most of a message is put in as words whose length the compiler knows. */
+static inline void dp_mgcp_putn(struct dp_mgcp_buf *b, const char *s, size_t len)
+{
+	if (b->bad || len > (size_t)(b->size - b->len)) {
+		b->bad = true;
+		return;
+	}
+	memcpy(b->data + b->len, s, len);
+	b->len = (uint16_t)(b->len + len);
+}
+
+static inline void dp_mgcp_put(struct dp_mgcp_buf *b, const char *s)
+{
+	dp_mgcp_putn(b, s, strlen(s));
+}
+
 void dp_mgcp_put_u32(struct dp_mgcp_buf *b, uint32_t v);
 
 /** "CRCX 1204 aaln/1@rgw.example.net MGCP 1.0" EOL. 'local' empty is refused. */

@@ -2,6 +2,7 @@
 #include "sdp.h"
 
 #include <arpa/inet.h>
+#include <emmintrin.h>
 #include <errno.h>
 #include <string.h>
 
@@ -36,27 +37,50 @@ struct reader {
 	size_t len;
 };
 
-static bool take(struct reader *r, const char *word)
+#define WORD_INLINE static inline __attribute__((always_inline)) /* the compiler knows the word, and compares its bytes in place */
+
+WORD_INLINE bool begins(const struct reader *r, const char *word)
 {
 	size_t n = strlen(word);
 
-	if (r->len < n || memcmp(r->s, word, n) != 0)
+	return r->len >= n && memcmp(r->s, word, n) == 0;
+}
+
+WORD_INLINE bool take(struct reader *r, const char *word)
+{
+	size_t n = strlen(word);
+
+	if (!begins(r, word))
 		return false;
 	r->s += n;
 	r->len -= n;
 	return true;
 }
 
-/* Up to 'stop' or a blank or the end; the stop character stays. */
-static struct dp_mgcp_str take_until(struct reader *r, const char *stops)
+/* Up to one of 'stops' (four at most), a zero, or the end; the stop character stays. Compares only: a key may be what is read. */
+WORD_INLINE struct dp_mgcp_str take_until(struct reader *r, const char *stops)
 {
+	size_t k = strlen(stops), n = 0, len = r->len < UINT16_MAX ? r->len : UINT16_MAX;
+	char a = stops[0], b = stops[k > 1 ? 1 : 0], c = stops[k > 2 ? 2 : 0], d = stops[k > 3 ? 3 : 0];
 	struct dp_mgcp_str v = {r->s, 0};
 
-	while (r->len > 0 && strchr(stops, *r->s) == NULL && v.len < UINT16_MAX) {
-		r->s++;
-		r->len--;
-		v.len++;
+	for (; len - n >= 16; n += 16) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)(r->s + n));
+		__m128i ab = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(a)), _mm_cmpeq_epi8(x, _mm_set1_epi8(b)));
+		__m128i cd = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8(c)), _mm_cmpeq_epi8(x, _mm_set1_epi8(d)));
+		__m128i zero = _mm_cmpeq_epi8(x, _mm_setzero_si128());
+		unsigned bits = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(ab, cd), zero));
+
+		if (bits != 0) {
+			len = n += (unsigned)__builtin_ctz(bits);
+			break;
+		}
 	}
+	while (n < len && r->s[n] != a && r->s[n] != b && r->s[n] != c && r->s[n] != d && r->s[n] != '\0')
+		n++;
+	v.len = (uint16_t)n;
+	r->s += n;
+	r->len -= n;
 	return v;
 }
 
@@ -415,14 +439,6 @@ static int parse_m(struct reader r, struct parse *p)
 	return 0;
 }
 
-static bool begins(struct reader r, const char *const *words)
-{
-	for (; *words != NULL; words++)
-		if (take(&r, *words))
-			return true;
-	return false;
-}
-
 /* rtpmap:116 iLBC/8000. Names are the same in either case (RFC 4855 s3). */
 static int parse_rtpmap(struct reader r, struct parse *p)
 {
@@ -467,15 +483,13 @@ static int parse_fmtp(struct reader r, struct parse *p)
 
 static int parse_a(struct reader r, struct parse *p)
 {
-	static const char *const ice[] = {"ice-ufrag:", "ice-pwd:", "candidate:", "ice-lite", NULL};
-	static const char *const dtls[] = {"fingerprint:", "tls-id:", NULL};
 	uint32_t v;
 	int rc;
 	bool old;
 
 	if (!p->other) {
-		p->ice |= begins(r, ice);
-		p->dtls |= begins(r, dtls);
+		p->ice |= begins(&r, "ice-ufrag:") || begins(&r, "ice-pwd:") || begins(&r, "candidate:") || begins(&r, "ice-lite");
+		p->dtls |= begins(&r, "fingerprint:") || begins(&r, "tls-id:");
 	}
 	if (take(&r, "ptime:")) {
 		if (!take_u32(&r, 1000, &v))
@@ -580,7 +594,7 @@ static int conclude(struct parse *p)
 int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media, struct dp_sdp_no *ret_no)
 {
 	struct parse p = {0};
-	int rc = 0;
+	int rc = len > 0 && memchr(s, 0, len) != NULL ? -EBADMSG : 0; /* a NUL would cut strings further on */
 
 	for (size_t off = 0; off < len && rc == 0;) {
 		const char *nl = memchr(s + off, '\n', len - off);
@@ -593,9 +607,8 @@ int dp_sdp_parse(const char *s, size_t len, struct dp_mgcp_media *ret_media, str
 		n = (size_t)(nl - (s + off));
 		if (n > 0 && s[off + n - 1] == '\r')
 			n--;
-		/* type, '=', value; a NUL would cut strings further on */
-		if (n < 2 || s[off + 1] != '=' || s[off] < 'a' || s[off] > 'z' ||
-		    memchr(s + off, 0, n) != NULL || (off == 0 && s[0] != 'v'))
+		/* type, '=', value */
+		if (n < 2 || s[off + 1] != '=' || s[off] < 'a' || s[off] > 'z' || (off == 0 && s[0] != 'v'))
 			rc = -EBADMSG;
 		else
 			rc = parse_line(&p, s + off, n);
@@ -732,26 +745,41 @@ bool dp_sdp_audio_ok(const struct dp_mgcp_media *m)
 	return m->ilbc_ms == 0 || m->ilbc_ms == 20 || m->ilbc_ms == 30;
 }
 
-void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session, bool x_crypto)
+/* "IN IP4 192.0.2.1" */
+static void put_net(struct dp_mgcp_buf *b, const struct dp_sockaddr *a)
 {
 	char ip[INET6_ADDRSTRLEN] = "";
-	const char *net = m->addr.family == 6 ? "IN IP6 " : "IN IP4 ";
+
+	dp_mgcp_put(b, a->family == 6 ? "IN IP6 " : "IN IP4 ");
+	if (a->family == 6) {
+		dp_mgcp_put(b, inet_ntop(AF_INET6, a->ip, ip, sizeof(ip)) != NULL ? ip : "");
+		return;
+	}
+	for (unsigned i = 0; i < 4; i++) { /* inet_ntop() prints through stdio */
+		dp_mgcp_put(b, i > 0 ? "." : "");
+		dp_mgcp_put_u32(b, a->ip[i]);
+	}
+}
+
+void dp_sdp_build(struct dp_mgcp_buf *b, const struct dp_mgcp_media *m, uint32_t session, bool x_crypto)
+{
+	uint8_t text[sizeof("IN IP6 ") + INET6_ADDRSTRLEN];
+	struct dp_mgcp_buf net;
 
 	if ((m->addr.family != 4 && m->addr.family != 6) || m->addr.port == 0 || m->pt > 127 ||
 	    m->telephone_event > 127 || (m->suite != DP_SRTP_NONE && dp_suite(m->suite) == NULL) ||
-	    !dp_sdp_audio_ok(m) || m->mki_len > sizeof(m->mki) || m->kdr > 24 || m->lifetime > 48 ||
-	    inet_ntop(m->addr.family == 6 ? AF_INET6 : AF_INET, m->addr.ip, ip, sizeof(ip)) == NULL)
+	    !dp_sdp_audio_ok(m) || m->mki_len > sizeof(m->mki) || m->kdr > 24 || m->lifetime > 48)
 		b->bad = true;
 	if (b->bad)
 		return;
+	dp_mgcp_buf_init(&net, text, sizeof(text));
+	put_net(&net, &m->addr);
 	dp_mgcp_put(b, "v=0\r\no=- ");
 	dp_mgcp_put_u32(b, session);
 	dp_mgcp_put(b, " 1 ");
-	dp_mgcp_put(b, net);
-	dp_mgcp_put(b, ip);
+	dp_mgcp_putn(b, (const char *)text, net.len);
 	dp_mgcp_put(b, "\r\ns=-\r\nc=");
-	dp_mgcp_put(b, net);
-	dp_mgcp_put(b, ip);
+	dp_mgcp_putn(b, (const char *)text, net.len);
 	dp_mgcp_put(b, "\r\nt=0 0\r\nm=audio ");
 	dp_mgcp_put_u32(b, m->addr.port);
 	dp_mgcp_put(b, m->suite != DP_SRTP_NONE ? " RTP/SAVP" : " RTP/AVP");

@@ -19,7 +19,8 @@
  * Incoming: at most once. A repeated identifier is answered from the cache (T-HIST after the
  * answer), unexecuted; while its command executes a repeat gets 100, and the final answer then asks
  * for 000 and is repeated until that comes. Peers that speak MGCP 0.1 know no 000: they get nothing
- * meanwhile. A command that nobody answers is forgotten T-HIST after it came.
+ * meanwhile. A command that nobody answers is forgotten T-HIST after it came. When more than half of
+ * max_in is taken, a peer may have only its share of the rest.
  */
 #ifndef DP_TXN_H
 #define DP_TXN_H
@@ -45,8 +46,12 @@
 #define DP_TXN_WINDOW      32   /* per peer, on their way */
 #define DP_TXN_QUEUE       128  /* per peer, waiting */
 #define DP_TXN_IN_MAX      1024 /* per peer, remembered incoming */
+#define DP_TXN_IN_SHARE    16   /* of them a peer may have when there is little room, whatever the others have */
 #define DP_TXN_CONFIRM_MAX 8    /* identifiers confirmed by one K: */
 #define DP_TXN_TICK_MAX    64   /* timers handled per tick */
+#define DP_TXN_HOLD_MIN_US 500000u  /* nothing new to a peer that said 409 (overload), doubled each time ... */
+#define DP_TXN_HOLD_MAX_US 8000000u /* ... up to this; a success ends it */
+#define DP_TXN_TID_TURN_US 300000000u /* with a wall clock: identifiers go round in so long */
 #define DP_TXN_NONE        UINT32_MAX
 
 struct dp_txn;
@@ -148,6 +153,8 @@ struct dp_txn_peer {
 	uint32_t confirm_cnt;
 	uint32_t confirm[DP_TXN_CONFIRM_MAX];
 	bool no_confirm;
+	uint32_t hold_us; /* back-off of a peer that is overloaded; 0: it is not */
+	uint64_t hold_until_us;
 };
 
 /* A command on its way, waiting, or remembered. Of one struct, so that it can lie in a box. */
@@ -188,6 +195,14 @@ uint32_t dp_txn_token(const struct dp_txn *e, uint64_t token);
 /** Identifiers are drawn from [first, last] only. Before the first command. */
 void dp_txn_tids(struct dp_txn *e, uint32_t first, uint32_t last);
 
+/**
+ * Identifiers follow the wall clock, which shows 'wall_us' at the first tick: they go round once in DP_TXN_TID_TURN_US, wherever a
+ * process before this one had stopped. So none comes again within DP_TXN_REUSE_US of its end, over restarts too and without anything
+ * stored, as long as the clock is not set back meanwhile and no more than a range's size go out in that time (3.3 million a
+ * second of all engines together). After dp_txn_tids().
+ */
+void dp_txn_wall(struct dp_txn *e, uint64_t wall_us);
+
 /* --- both --- */
 
 /** End all of a peer's commands with -ECANCELED, forget all it sent and its round trip. */
@@ -196,6 +211,9 @@ void dp_txn_peer_reset(struct dp_txn *e, uint32_t peer);
 /** Handle at most DP_TXN_TICK_MAX timers that are due; returns when the next is (UINT64_MAX: none).
  */
 uint64_t dp_txn_tick(struct dp_txn *e, uint64_t now_us);
+
+/** Ask the cache for what is known of a peer, which a command to it or a message of it is going to need. */
+void dp_txn_ahead(const struct dp_txn *e, uint32_t peer);
 
 /** Taken outgoing slots; remembered incoming ones. */
 uint32_t dp_txn_out_cnt(const struct dp_txn *e);
