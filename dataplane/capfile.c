@@ -5,8 +5,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "privdir.h"
 
 #define BUF_BYTES 65536 /* a packet with its block is smaller */
 #define TAIL      56    /* bytes kept free for the statistics at the end */
@@ -117,24 +118,6 @@ static void head(struct dp_capfile *f, const struct dp_capfile_opts *o)
 
 /* --- the file --- */
 
-/* The directory, made if absent; nobody else may put something into it. */
-static int open_dir(const char *path)
-{
-	struct stat st;
-	int fd;
-
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
-		close(fd);
-		return -EACCES;
-	}
-	return fd;
-}
-
 int dp_capfile_open(const struct dp_capfile_opts *o, struct dp_capfile **ret)
 {
 	struct dp_capfile *f;
@@ -142,7 +125,7 @@ int dp_capfile_open(const struct dp_capfile_opts *o, struct dp_capfile **ret)
 
 	if (!dp_capfile_name_ok(o->name) || o->max_bytes < DP_CAPFILE_MIN)
 		return -EINVAL;
-	dir = open_dir(o->dir);
+	dir = cfg_privdir_open(o->dir);
 	if (dir < 0)
 		return dir;
 	f = calloc(1, sizeof(*f));

@@ -6,8 +6,12 @@
 #include <string.h>
 
 #include "chan.h"
+#include "dp_esp.h"
 #include "dp_suite.h"
+#include "ipsec/iphdr.h"
+#include "mgcp/pkg.h"
 #include "mgcp/sdp.h"
+#include "parse.h"
 
 uint16_t dp_chan_size(uint16_t type)
 {
@@ -280,7 +284,7 @@ static int obj(const struct dp_chan_lim *lim, const struct dp_obj *m)
 
 static int sa_set(const struct dp_sa_set *m)
 {
-	bool gcm = m->alg == DP_ESP_AES_GCM_128;
+	const struct dp_esp_suite *suite = dp_esp_suite(m->alg);
 
 	if (m->sa_id >= DP_SA_MAX)
 		REFUSE(dp_sa_set, sa_id);
@@ -290,7 +294,7 @@ static int sa_set(const struct dp_sa_set *m)
 		REFUSE(dp_sa_set, gw_id);
 	if (m->dir > DP_DIR_SEND)
 		REFUSE(dp_sa_set, dir);
-	if (m->alg == 0 || m->alg >= DP_ESP_ALG_MAX)
+	if (suite == NULL)
 		REFUSE(dp_sa_set, alg);
 	if (m->mode == 0 || m->mode >= DP_ESP_MODE_MAX)
 		REFUSE(dp_sa_set, mode);
@@ -315,14 +319,81 @@ static int sa_set(const struct dp_sa_set *m)
 		REFUSE(dp_sa_set, sel_remote_plen);
 	if (m->shard >= DP_SHARDS || (m->dir == DP_DIR_RECV && m->spi % DP_SHARDS != m->shard))
 		REFUSE(dp_sa_set, shard);
-	if (m->replay_window != 0 && (m->replay_window < 64 || m->replay_window > 192))
+	if (m->hard_bytes != 0 && m->soft_bytes > m->hard_bytes)
+		REFUSE(dp_sa_set, soft_bytes);
+	if (m->hard_s != 0 && m->soft_s > m->hard_s)
+		REFUSE(dp_sa_set, soft_s);
+	if (m->hard_pkts != 0 && m->soft_pkts > m->hard_pkts)
+		REFUSE(dp_sa_set, soft_pkts);
+	if (m->replay_window != 0 && (m->replay_window < DP_SA_WINDOW_MIN || m->replay_window > DP_SA_WINDOW_MAX))
 		REFUSE(dp_sa_set, replay_window);
-	if (!zero(m->key + 16, sizeof(m->key) - 16))
+	if (!zero(m->key + suite->key_len, sizeof(m->key) - suite->key_len))
 		REFUSE(dp_sa_set, key);
-	if (gcm && !zero(m->auth + 4, sizeof(m->auth) - 4))
+	if (!zero(m->auth + suite->auth_len, sizeof(m->auth) - suite->auth_len))
 		REFUSE(dp_sa_set, auth);
-	if (!zero(m->zero, sizeof(m->zero)))
+	if (!zero(m->salt + suite->salt_len, sizeof(m->salt) - suite->salt_len))
+		REFUSE(dp_sa_set, salt);
+	if (m->tfc > DP_SA_TFC_MAX || (m->tfc != 0 && (m->dir != DP_DIR_SEND || m->mode != DP_ESP_TUNNEL)))
+		REFUSE(dp_sa_set, tfc);
+	if ((m->flags & ~DP_SA_F_ALL) != 0 || ((m->flags & DP_SA_F_KEEPALIVE) != 0 && (m->dir != DP_DIR_SEND || m->local.port == 0)))
+		REFUSE(dp_sa_set, flags);
+	if (m->zero != 0)
 		REFUSE(dp_sa_set, zero);
+	return -1;
+}
+
+/* An address range; family 0: any, and all zero. */
+static bool prefix(const struct dp_sockaddr *a, uint8_t plen)
+{
+	uint8_t bits = a->family == 4 ? 32 : 128;
+
+	if (a->family == 0)
+		return zero(a, sizeof(*a)) && plen == 0;
+	if ((a->family != 4 && a->family != 6) || a->port != 0 || !zero(a->zero, sizeof(a->zero)) || plen > bits)
+		return false;
+	for (unsigned int i = plen; i < 128; i++)
+		if ((a->ip[i / 8] >> (7 - i % 8) & 1) != 0)
+			return false;
+	return true;
+}
+
+static int spd_set(const struct dp_spd_set *m)
+{
+	bool ports = dp_iphdr_has_ports(m->proto), icmp = m->proto == DP_PROTO_ICMP || m->proto == DP_PROTO_ICMP6;
+	bool protect = m->action == DP_SPD_PROTECT;
+
+	if (m->pos >= DP_SPD_MAX)
+		REFUSE(dp_spd_set, pos);
+	if (m->dirs == 0 || (m->dirs & ~(DP_SPD_IN | DP_SPD_OUT)) != 0)
+		REFUSE(dp_spd_set, dirs);
+	if (m->action == 0 || m->action >= DP_SPD_ACTION_MAX)
+		REFUSE(dp_spd_set, action);
+	if (m->df >= DP_SPD_DF_MAX || (m->df != 0 && !protect))
+		REFUSE(dp_spd_set, df);
+	if (protect ? m->dscp > 63 && m->dscp != DP_SPD_DSCP_COPY : m->dscp != 0)
+		REFUSE(dp_spd_set, dscp);
+	if (!prefix(&m->local, m->local_plen))
+		REFUSE(dp_spd_set, local);
+	if (!prefix(&m->remote, m->remote_plen) ||
+	    (m->local.family != 0 && m->remote.family != 0 && m->local.family != m->remote.family))
+		REFUSE(dp_spd_set, remote);
+	if (m->local_lo > m->local_hi || (!ports && (m->local_lo != 0 || m->local_hi != UINT16_MAX)))
+		REFUSE(dp_spd_set, local_lo);
+	if (m->remote_lo > m->remote_hi || (!ports && (m->remote_lo != 0 || m->remote_hi != UINT16_MAX)))
+		REFUSE(dp_spd_set, remote_lo);
+	if (m->icmp_lo > m->icmp_hi || (!icmp && (m->icmp_lo != 0 || m->icmp_hi != UINT8_MAX)))
+		REFUSE(dp_spd_set, icmp_lo);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_spd_set, zero);
+	return -1;
+}
+
+static int spd_commit(const struct dp_spd_commit *m)
+{
+	if (m->count > DP_SPD_MAX)
+		REFUSE(dp_spd_commit, count);
+	if (m->zero != 0)
+		REFUSE(dp_spd_commit, zero);
 	return -1;
 }
 
@@ -343,6 +414,10 @@ static int gw_set(const struct dp_gw_set *m)
 		REFUSE(dp_gw_set, shard);
 	if ((m->flags & ~DP_GW_F_ALL) != 0)
 		REFUSE(dp_gw_set, flags);
+	if (m->other_port != 0 && ((m->flags & DP_GW_F_AUTO) == 0 || m->other_port == m->local.port))
+		REFUSE(dp_gw_set, other_port);
+	if (!text(m->notified, sizeof(m->notified), true) || strchr(m->notified, ' ') != NULL)
+		REFUSE(dp_gw_set, notified);
 	if (!zero(m->zero, sizeof(m->zero)))
 		REFUSE(dp_gw_set, zero);
 	if (!addr(&m->remote, false, 1))
@@ -409,6 +484,33 @@ static int mgcp_cmd(const struct dp_mgcp_cmd *m)
 	return -1;
 }
 
+static int mgcp_ask(const struct dp_mgcp_ask *m)
+{
+	uint32_t pkgs;
+	size_t n = strnlen(m->params, sizeof(m->params));
+
+	if (m->gw_id >= DP_GW_MAX)
+		REFUSE(dp_mgcp_ask, gw_id);
+	if (!verb_out(m->verb) || m->verb == DP_MGCP_CRCX || m->verb == DP_MGCP_MDCX)
+		REFUSE(dp_mgcp_ask, verb);
+	if (!zero(m->zero, sizeof(m->zero)))
+		REFUSE(dp_mgcp_ask, zero);
+	if (!text(m->endpoint, sizeof(m->endpoint), false))
+		REFUSE(dp_mgcp_ask, endpoint);
+	if (!text(m->call_id, sizeof(m->call_id), true))
+		REFUSE(dp_mgcp_ask, call_id);
+	if (!text(m->conn_id, sizeof(m->conn_id), true))
+		REFUSE(dp_mgcp_ask, conn_id);
+	if (!text(m->request_id, sizeof(m->request_id), true))
+		REFUSE(dp_mgcp_ask, request_id);
+	if (n == sizeof(m->params) || !zero(m->params + n, sizeof(m->params) - n) ||
+	    dp_mgcp_params_check(m->verb, m->params, sizeof(m->params), &pkgs) < 0)
+		REFUSE(dp_mgcp_ask, params);
+	if (m->zero2 != 0)
+		REFUSE(dp_mgcp_ask, zero2);
+	return -1;
+}
+
 static int mgcp_ack(const struct dp_mgcp_ack *m)
 {
 	if (m->token == 0)
@@ -462,6 +564,12 @@ int dp_chan_check(const struct dp_chan_lim *lim, const void *msg, uint16_t len, 
 	case DP_MSG_LEG_MUSIC:
 		at = leg_music(lim, msg);
 		break;
+	case DP_MSG_SPD_SET:
+		at = spd_set(msg);
+		break;
+	case DP_MSG_SPD_COMMIT:
+		at = spd_commit(msg);
+		break;
 	case DP_MSG_LEG_DEL:
 	case DP_MSG_SA_DEL:
 	case DP_MSG_GW_DEL:
@@ -479,6 +587,9 @@ int dp_chan_check(const struct dp_chan_lim *lim, const void *msg, uint16_t len, 
 		break;
 	case DP_MSG_MGCP_CMD:
 		at = mgcp_cmd(msg);
+		break;
+	case DP_MSG_MGCP_ASK:
+		at = mgcp_ask(msg);
 		break;
 	case DP_MSG_MGCP_ACK:
 		at = mgcp_ack(msg);

@@ -4,6 +4,7 @@
  * free; nothing can fail here that the main lcore could have found out.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "ipsec/sa.h"
@@ -57,16 +58,31 @@ static void sa_set(struct dp_worker *w, struct dp_cmd *cmd)
 }
 
 /* A command that the MGCP stage refused still gets its one answer. */
-static void mgcp_refused(struct dp_worker *w, const struct dp_mgcp_cmd *cmd)
+static void mgcp_refused(struct dp_worker *w, uint64_t handle, uint32_t gw_id, uint8_t verb)
 {
 	struct dp_evt *evt = dp_worker_evt_result(w);
 
 	if (evt == NULL)
 		return;
 	evt->type = DP_EVT_MGCP_DONE;
-	evt->u.done = (struct dp_mgcp_done){.handle = cmd->handle, .gw_id = cmd->gw_id, .verb = cmd->verb,
+	evt->u.done = (struct dp_mgcp_done){.handle = handle, .gw_id = gw_id, .verb = verb,
 					    .result = DP_MGCP_CANCELED};
 	dp_worker_post(w, evt);
+}
+
+void dp_worker_cmd_ahead(const struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step)
+{
+	if (step == 0) { /* the main lcore wrote it last */
+		for (size_t at = 0; at < offsetof(struct dp_cmd, u) + sizeof(cmd->u.mgcp); at += 64)
+			__builtin_prefetch((const uint8_t *)cmd + at);
+		return;
+	}
+	if (step == 1 || cmd->op != DP_OP_MGCP_CMD)
+		return;
+	step -= 2;
+	dp_sad_ahead_out(w->sad, cmd->u.mgcp.gw_id, step);
+	if (step < 2)
+		dp_deliver_ahead(w->deliver, cmd->u.mgcp.gw_id, step);
 }
 
 void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
@@ -107,7 +123,11 @@ void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
 		break;
 	case DP_OP_MGCP_CMD:
 		if (dp_deliver_cmd(w->deliver, &cmd->u.mgcp, w->now_us) < 0)
-			mgcp_refused(w, &cmd->u.mgcp);
+			mgcp_refused(w, cmd->u.mgcp.handle, cmd->u.mgcp.gw_id, cmd->u.mgcp.verb);
+		break;
+	case DP_OP_MGCP_ASK:
+		if (dp_deliver_ask(w->deliver, &cmd->u.ask, w->now_us) < 0)
+			mgcp_refused(w, cmd->u.ask.handle, cmd->u.ask.gw_id, cmd->u.ask.verb);
 		break;
 	case DP_OP_MGCP_ACK:
 		(void)dp_deliver_ack(w->deliver, &cmd->u.ack, w->now_us);

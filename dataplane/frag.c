@@ -8,6 +8,7 @@
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 
+#include "mgcp/deliver.h"
 #include "worker.h"
 
 #define FRAG_HDR  8 /* IPv6 */
@@ -17,10 +18,11 @@
 struct dp_frag {
 	struct rte_ip_frag_tbl *tbl;
 	uint32_t held; /* pieces in it */
+	bool secret;   /* they came out of SAs: wiped before their buffers go back */
 	struct rte_ip_frag_death_row row;
 };
 
-struct dp_frag *dp_frag_create(uint32_t mbufs, uint64_t hz, int socket)
+struct dp_frag *dp_frag_create(uint32_t mbufs, uint64_t hz, int socket, bool secret)
 {
 	uint32_t n = mbufs / 64 < 16 ? 16 : mbufs / 64 > 1024 ? 1024 : mbufs / 64;
 	struct dp_frag *frag = rte_zmalloc_socket("frag", sizeof(*frag), 64, socket);
@@ -28,6 +30,7 @@ struct dp_frag *dp_frag_create(uint32_t mbufs, uint64_t hz, int socket)
 	if (frag == NULL)
 		return NULL;
 	frag->tbl = rte_ip_frag_table_create(n, BUCKET, n, hz / 1000 * DP_FRAG_MS, socket);
+	frag->secret = secret;
 	if (frag->tbl == NULL) {
 		rte_free(frag);
 		return NULL;
@@ -35,10 +38,25 @@ struct dp_frag *dp_frag_create(uint32_t mbufs, uint64_t hz, int socket)
 	return frag;
 }
 
+static void wipe(struct rte_mbuf *chain)
+{
+	for (struct rte_mbuf *s = chain; s != NULL; s = s->next)
+		explicit_bzero(rte_pktmbuf_mtod(s, void *), s->data_len);
+}
+
 void dp_frag_destroy(struct dp_frag *frag)
 {
 	if (frag == NULL)
 		return;
+	/* All that waits is too old at the end of time; the library gives up as many at once as the row has room for. */
+	while (frag->secret) {
+		rte_ip_frag_table_del_expired_entries(frag->tbl, &frag->row, UINT64_MAX);
+		if (frag->row.cnt == 0)
+			break;
+		for (uint32_t i = 0; i < frag->row.cnt; i++)
+			wipe(frag->row.row[i]);
+		rte_ip_frag_free_death_row(&frag->row, 0);
+	}
 	rte_ip_frag_table_destroy(frag->tbl);
 	rte_free(frag);
 }
@@ -70,13 +88,14 @@ bool dp_frag_ours(const struct dp_worker *w, const uint8_t *data, uint16_t len, 
 }
 
 /* What the library put aside is given up. */
-static void settle(struct dp_worker *w)
+static void settle(struct dp_worker *w, struct dp_frag *frag)
 {
-	struct dp_frag *frag = w->frag;
 	uint32_t n = frag->row.cnt;
 
 	if (n == 0)
 		return;
+	for (uint32_t i = 0; frag->secret && i < n; i++)
+		wipe(frag->row.row[i]);
 	w->cnt->drop[DP_DROP_FRAG_INCOMPLETE] += n;
 	w->cnt->in_flight -= n;
 	frag->held -= n;
@@ -84,7 +103,7 @@ static void settle(struct dp_worker *w)
 }
 
 /* A chain of pieces in one buffer of its own; frees the chain. NULL: too long for a buffer, or there is none. */
-static struct rte_mbuf *linear(struct dp_worker *w, struct rte_mbuf *chain)
+static struct rte_mbuf *linear(struct dp_worker *w, struct rte_mbuf *chain, bool secret)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->node->pool);
 	struct dp_mbuf_priv *priv;
@@ -92,6 +111,8 @@ static struct rte_mbuf *linear(struct dp_worker *w, struct rte_mbuf *chain)
 
 	if (m == NULL || chain->pkt_len > rte_pktmbuf_tailroom(m)) {
 		rte_pktmbuf_free(m);
+		if (secret)
+			wipe(chain);
 		dp_worker_drop(w, chain, DP_DROP_NO_ROOM);
 		return NULL;
 	}
@@ -103,11 +124,14 @@ static struct rte_mbuf *linear(struct dp_worker *w, struct rte_mbuf *chain)
 		memcpy(at, rte_pktmbuf_mtod(s, const char *), s->data_len);
 		at += s->data_len;
 	}
+	if (secret)
+		wipe(chain);
 	rte_pktmbuf_free(chain);
 	return m;
 }
 
-static struct rte_mbuf *put4(struct dp_frag *frag, struct rte_mbuf *m, uint8_t *ip, uint64_t now)
+/* 'l2': bytes in front of the IP header. */
+static struct rte_mbuf *put4(struct dp_frag *frag, struct rte_mbuf *m, uint8_t *ip, uint64_t now, uint16_t l2)
 {
 	uint16_t total = dp_get16(ip + 2), field = dp_get16(ip + 6), hlen = (uint16_t)((ip[0] & 15) * 4);
 	uint32_t off = (field & 0x1fffu) * 8, len = (uint32_t)total - hlen;
@@ -116,14 +140,14 @@ static struct rte_mbuf *put4(struct dp_frag *frag, struct rte_mbuf *m, uint8_t *
 	/* A first piece holds the ports, others begin and end where they can be joined, none goes beyond the end. */
 	if (len == 0 || (more && len % 8 != 0) || off + len + hlen > IP_LEN_MAX || (off == 0 && len < 8))
 		return m;
-	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - DP_ETH_LEN - total));
-	m->l2_len = DP_ETH_LEN;
+	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - l2 - total));
+	m->l2_len = l2 == 0 ? 0 : DP_ETH_LEN;
 	m->l3_len = hlen & 0x3f;
 	frag->held++;
 	return rte_ipv4_frag_reassemble_packet(frag->tbl, &frag->row, m, now, (struct rte_ipv4_hdr *)ip);
 }
 
-static struct rte_mbuf *put6(struct dp_frag *frag, struct rte_mbuf *m, uint8_t *ip, uint64_t now)
+static struct rte_mbuf *put6(struct dp_frag *frag, struct rte_mbuf *m, uint8_t *ip, uint64_t now, uint16_t l2)
 {
 	uint16_t total = (uint16_t)(40 + dp_get16(ip + 4)), field = dp_get16(ip + 42);
 	uint32_t off = field & 0xfff8u, len = (uint32_t)total - 40 - FRAG_HDR;
@@ -131,40 +155,26 @@ static struct rte_mbuf *put6(struct dp_frag *frag, struct rte_mbuf *m, uint8_t *
 
 	if (total <= 40 + FRAG_HDR || (more && len % 8 != 0) || off + len > IP_LEN_MAX || (off == 0 && len < 8))
 		return m;
-	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - DP_ETH_LEN - total));
-	m->l2_len = DP_ETH_LEN;
+	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - l2 - total));
+	m->l2_len = l2 == 0 ? 0 : DP_ETH_LEN;
 	m->l3_len = 40 + FRAG_HDR;
 	frag->held++;
 	return rte_ipv6_frag_reassemble_packet(frag->tbl, &frag->row, m, now, (struct rte_ipv6_hdr *)ip,
 					       (struct rte_ipv6_fragment_ext *)(ip + 40));
 }
 
-struct rte_mbuf *dp_frag_input(struct dp_worker *w, struct rte_mbuf *m)
+/* A packet that is whole now, in one buffer. 'v4': its checksum is made anew. */
+static struct rte_mbuf *finish(struct dp_worker *w, struct dp_frag *frag, struct rte_mbuf *whole, bool v4, uint16_t l2)
 {
-	struct dp_frag *frag = w->frag;
-	uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *), *ip = data + DP_ETH_LEN;
-	bool v4 = dp_get16(data + 12) == DP_ETYPE_IP4;
-	uint32_t held = frag->held, pieces;
-	struct rte_mbuf *whole;
+	uint16_t pieces = whole->nb_segs, sum;
+	uint8_t *ip;
 
-	whole = v4 ? put4(frag, m, ip, w->now_cyc) : put6(frag, m, ip, w->now_cyc);
-	if (frag->held == held) { /* not taken */
-		dp_worker_drop(w, m, DP_DROP_L3_MALFORMED);
-		return NULL;
-	}
-	w->cnt->in_flight++;
-	settle(w);
-	if (whole == NULL)
-		return NULL;
-	pieces = whole->nb_segs;
 	frag->held -= pieces;
 	w->cnt->in_flight -= pieces;
-	w->cnt->drop[DP_DROP_CONSUMED] += pieces - 1;
-	whole = linear(w, whole);
+	w->cnt->drop[DP_DROP_CONSUMED] += pieces - 1u;
+	whole = linear(w, whole, frag->secret);
 	if (whole != NULL && v4) {
-		uint16_t sum;
-
-		ip = rte_pktmbuf_mtod_offset(whole, uint8_t *, DP_ETH_LEN);
+		ip = rte_pktmbuf_mtod_offset(whole, uint8_t *, l2);
 		dp_put16(ip + 10, 0);
 		sum = dp_sum_fold(dp_sum(ip, (ip[0] & 15u) * 4u, 0));
 		dp_put16(ip + 10, sum);
@@ -172,10 +182,79 @@ struct rte_mbuf *dp_frag_input(struct dp_worker *w, struct rte_mbuf *m)
 	return whole;
 }
 
+struct rte_mbuf *dp_frag_input(struct dp_worker *w, struct rte_mbuf *m)
+{
+	struct dp_frag *frag = w->frag;
+	uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *), *ip = data + DP_ETH_LEN;
+	bool v4 = dp_get16(data + 12) == DP_ETYPE_IP4;
+	uint32_t held = frag->held;
+	struct rte_mbuf *whole;
+
+	whole = v4 ? put4(frag, m, ip, w->now_cyc, DP_ETH_LEN) : put6(frag, m, ip, w->now_cyc, DP_ETH_LEN);
+	if (frag->held == held) { /* not taken */
+		dp_worker_drop(w, m, DP_DROP_L3_MALFORMED);
+		return NULL;
+	}
+	w->cnt->in_flight++;
+	settle(w, frag);
+	return whole != NULL ? finish(w, frag, whole, v4, DP_ETH_LEN) : NULL;
+}
+
+struct rte_mbuf *dp_frag_inner(struct dp_worker *w, struct rte_mbuf *m, uint32_t gw_id, uint8_t way)
+{
+	struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
+	struct dp_frag *frag = w->frag_inner;
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	bool v4 = ip[0] >> 4 == 4;
+	uint32_t held = frag->held, strangers = 0;
+	struct rte_mbuf *whole = NULL;
+
+	priv->gw_id = gw_id;
+	priv->inner = way;
+	/* dp_iphdr_parse() has seen a whole IP header, and a fragment header somewhere behind an IPv6 one. */
+	if (v4)
+		whole = put4(frag, m, ip, w->now_cyc, 0);
+	else if (m->data_len >= 40 + FRAG_HDR && ip[6] == 44)
+		whole = put6(frag, m, ip, w->now_cyc, 0);
+	if (frag->held == held) {
+		wipe(m);
+		dp_worker_drop(w, m, DP_DROP_L3_MALFORMED);
+		return NULL;
+	}
+	w->cnt->in_flight++;
+	settle(w, frag);
+	if (whole == NULL)
+		return NULL;
+	/* Of one gateway, whatever addresses another one writes inside its SA; and what others could read of it they know. */
+	for (struct rte_mbuf *s = whole; s != NULL; s = s->next) {
+		const struct dp_mbuf_priv *its = rte_mbuf_to_priv(s);
+
+		strangers += its->gw_id != gw_id;
+		way = its->inner == DP_DELIVER_READABLE ? DP_DELIVER_READABLE : way;
+	}
+	whole = finish(w, frag, whole, v4, 0);
+	if (whole != NULL) {
+		priv = rte_mbuf_to_priv(whole);
+		priv->inner = way;
+	}
+	if (whole != NULL && strangers > 0) {
+		wipe(whole);
+		dp_worker_drop(w, whole, DP_DROP_POLICY);
+		return NULL;
+	}
+	return whole;
+}
+
+static void tick(struct dp_worker *w, struct dp_frag *frag)
+{
+	if (frag == NULL || frag->held == 0)
+		return;
+	rte_ip_frag_table_del_expired_entries(frag->tbl, &frag->row, w->now_cyc);
+	settle(w, frag);
+}
+
 void dp_frag_tick(struct dp_worker *w)
 {
-	if (w->frag == NULL || w->frag->held == 0)
-		return;
-	rte_ip_frag_table_del_expired_entries(w->frag->tbl, &w->frag->row, w->now_cyc);
-	settle(w);
+	tick(w, w->frag);
+	tick(w, w->frag_inner);
 }

@@ -10,9 +10,14 @@
 #include <rte_ring.h>
 
 #include "crypto/mb.h"
+#include "frag.h"
+#include "ipout.h"
 #include "ipsec/esp.h"
+#include "ipsec/iphdr.h"
+#include "ipsec/pmtu.h"
 #include "ipsec/sa.h"
 #include "mgcp/deliver.h"
+#include "policy.h"
 #include "sad.h"
 #include "worker.h"
 
@@ -137,18 +142,91 @@ static bool nd(struct dp_worker *w, struct dp_burst *b, uint16_t i, uint8_t pi)
 	return true;
 }
 
+/* A reply, whose addresses are those of the request turned round; the policies may not want it in clear. */
+static void echo_answer(struct dp_worker *w, struct dp_burst *b, uint16_t i, uint8_t port, uint16_t len)
+{
+	struct dp_frame f = b->f[i];
+	enum dp_drop why = DP_OK;
+
+	if (unlikely(w->spd != NULL)) {
+		memcpy(f.src, b->f[i].dst, sizeof(f.src));
+		memcpy(f.dst, b->f[i].src, sizeof(f.dst));
+		why = dp_policy_clear_out(w, b->data[i], &f);
+	}
+	if (why == DP_OK)
+		answer(w, b->m[i], port, len);
+	else
+		dp_worker_drop(w, b->m[i], why);
+}
+
+/*
+ * A router says that a packet of an SA was too long. True: it is used up. Which worker has an outbound SA its SPI does not
+ * say: it goes to those that may, each looks by SPI. Only that is budgeted: messages about nobody's SAs keep none away that are about
+ * somebody's.
+ */
+static bool too_big(struct dp_worker *w, struct dp_burst *b, uint16_t i)
+{
+	struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
+	const struct dp_frame *f = &b->f[i];
+	const uint8_t *icmp = b->data[i] + f->l4_off;
+	uint32_t pseudo = f->family == 4 ? 0 : dp_sum_pseudo(6, f->src, f->dst, DP_PROTO_ICMP6, f->l4_len);
+	struct dp_pmtu msg;
+	struct dp_sa *sa;
+
+	if (dp_pmtu_read(f->family, icmp, f->l4_len, &msg) != DP_OK)
+		return false;
+	if (dp_sum_fold(dp_sum(icmp, f->l4_len, pseudo)) != 0) {
+		w->cnt->pmtu_refused++;
+		dp_worker_drop(w, b->m[i], DP_DROP_L4_MALFORMED);
+		return true;
+	}
+	sa = dp_sad_out_spi(w->sad, msg.spi, msg.family, msg.dst);
+	for (uint16_t k = 1; sa == NULL && priv->hops + k < w->node->worker_cnt; k++) {
+		uint16_t to = (uint16_t)(w->id + k) % w->node->worker_cnt;
+
+		if (!dp_sad_out_maybe(w->node->worker[to]->sad, msg.spi))
+			continue;
+		if (w->pmtu_budget == 0) {
+			w->cnt->pmtu_refused++;
+			dp_worker_drop(w, b->m[i], DP_DROP_POLICED);
+			return true;
+		}
+		w->pmtu_budget--;
+		priv->hops = (uint8_t)(priv->hops + k);
+		dp_worker_handoff(w, to, b->m[i]);
+		return true;
+	}
+	if (sa != NULL && dp_pmtu_apply(sa, &msg, w->now_s))
+		w->cnt->pmtu_learnt++;
+	else
+		w->cnt->pmtu_refused++;
+	dp_worker_drop(w, b->m[i], DP_DROP_CONSUMED);
+	return true;
+}
+
 void dp_local_icmp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 {
-	uint8_t pi = ((struct dp_mbuf_priv *)rte_mbuf_to_priv(b->m[i]))->port;
+	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
+	uint8_t pi = priv->port;
 	enum dp_drop why = DP_DROP_L4_PROTO;
 	uint16_t len = 0;
 
 	if (b->f[i].family == 6 && nd(w, b, i, pi))
 		return;
+	if (b->local[i] != NULL && unlikely(w->spd != NULL) && priv->hops == 0) {
+		enum dp_drop no = dp_policy_clear_in(w, b->data[i], &b->f[i]);
+
+		if (no != DP_OK) {
+			dp_worker_drop(w, b->m[i], no);
+			return;
+		}
+	}
+	if (b->local[i] != NULL && too_big(w, b, i))
+		return;
 	if (b->local[i] != NULL) /* an echo to a group is not answered */
 		len = dp_neigh_echo_reply(b->data[i], &b->f[i], w->node->ports[pi].mac, &why);
 	if (len > 0)
-		answer(w, b->m[i], pi, len);
+		echo_answer(w, b, i, pi, len);
 	else if (b->local[i] == NULL) /* to a group: router discovery, listeners, ... */
 		dp_punt_frame(w, b->m[i], why);
 	else
@@ -172,14 +250,15 @@ void dp_local_solicit(struct dp_worker *w, const struct dp_cmd *cmd)
 
 /* --- MGCP in --- */
 
-static enum dp_drop deliver(struct dp_worker *w, uint8_t *data, const struct dp_frame *f, bool in_sa, uint32_t gw_id)
+static enum dp_drop deliver(struct dp_worker *w, uint8_t *data, const struct dp_frame *f, enum dp_deliver_way way,
+			    uint32_t gw_id)
 {
 	struct dp_sockaddr from = {.port = f->src_port, .family = f->family};
 	struct dp_sockaddr to = {.port = f->dst_port, .family = f->family};
 
 	memcpy(from.ip, f->src, 16);
 	memcpy(to.ip, f->dst, 16);
-	return dp_deliver_rx(w->deliver, data + f->payload_off, f->payload_len, &from, &to, in_sa, gw_id, w->now_us);
+	return dp_deliver_rx(w->deliver, data + f->payload_off, f->payload_len, &from, &to, way, gw_id, w->now_us);
 }
 
 /* A message may have held a key: nothing of it stays in a buffer that goes back to the pool. */
@@ -192,7 +271,7 @@ static void drop_wiped(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, u
 void dp_local_mgcp(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 {
 	struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
-	enum dp_drop why = deliver(w, b->data[i], &b->f[i], false, UINT32_MAX);
+	enum dp_drop why = deliver(w, b->data[i], &b->f[i], DP_DELIVER_CLEAR, UINT32_MAX);
 
 	/* In clear the gateway is known by its address, and that by its worker alone: it goes around. */
 	if (why == DP_DROP_MGCP_UNKNOWN && unlikely(w->move != NULL) && dp_move_clear(w, b->m[i]))
@@ -216,12 +295,18 @@ static bool mgcp_port(const struct dp_worker *w, const struct dp_frame *f)
 	return dp_deliver_is_local(w->deliver, &to);
 }
 
-/* An IP packet out of an SA: MGCP to our call agent, or nothing that we want. */
-static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16_t len, uint32_t gw_id)
+/*
+ * An IP packet out of an SA: MGCP to our call agent, or nothing that we want. 'fresh': it has just been decrypted here, so
+ * the policies are asked; by another worker it was, and they have been.
+ */
+static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16_t len, uint32_t gw_id, enum dp_deliver_way way,
+		  bool fresh)
 {
 	struct dp_frame f;
 	enum dp_drop why = dp_parse_ip(data, len, &f);
 
+	if (why == DP_OK && fresh && w->spd != NULL)
+		why = dp_policy_sealed_in(w, data, &f);
 	/* An SA carries the MGCP of the gateway that it was set up for, and of no other that an address inside claims. */
 	if (why == DP_OK && gw_id >= DP_GW_MAX)
 		why = DP_DROP_POLICY;
@@ -232,7 +317,7 @@ static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16
 			struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
 
 			set_frame(m, data, len);
-			priv->inner = 1;
+			priv->inner = (uint8_t)way;
 			priv->gw_id = gw_id;
 			dp_move_pass(w, shard, m);
 			return;
@@ -245,15 +330,48 @@ static void inner(struct dp_worker *w, struct rte_mbuf *m, uint8_t *data, uint16
 	if (why == DP_OK && !mgcp_port(w, &f))
 		why = DP_DROP_L4_PROTO;
 	if (why == DP_OK)
-		why = deliver(w, data, &f, true, gw_id);
+		why = deliver(w, data, &f, way, gw_id);
 	drop_wiped(w, m, data, len, why);
+}
+
+static enum dp_deliver_way way_of(const struct dp_sa *sa)
+{
+	return sa->crypt == DP_SA_NULL ? DP_DELIVER_READABLE : DP_DELIVER_SEALED;
+}
+
+/* A fragment out of an SA: when it has become a packet, that is what selectors and policies are asked about. */
+static void inner_piece(struct dp_worker *w, struct rte_mbuf *m, const struct dp_esp_pkt *e)
+{
+	uint32_t gw_id = e->sa->gw_id;
+	struct dp_iphdr h;
+	enum dp_drop why;
+	uint8_t *ip;
+
+	if (w->frag_inner == NULL) {
+		drop_wiped(w, m, e->data, e->len, DP_DROP_L3_FRAGMENT);
+		return;
+	}
+	set_frame(m, e->data, e->len);
+	m = dp_frag_inner(w, m, gw_id, (uint8_t)way_of(e->sa));
+	if (m == NULL)
+		return;
+	ip = rte_pktmbuf_mtod(m, uint8_t *);
+	why = dp_iphdr_parse(ip, m->data_len, &h);
+	if (why == DP_OK && h.fragment)
+		why = DP_DROP_L3_MALFORMED; /* a fragment made of fragments */
+	if (why == DP_OK)
+		why = dp_sa_select(e->sa, ip, &h);
+	if (why == DP_OK)
+		inner(w, m, ip, m->data_len, gw_id, ((const struct dp_mbuf_priv *)rte_mbuf_to_priv(m))->inner, true);
+	else
+		drop_wiped(w, m, ip, m->data_len, why);
 }
 
 void dp_local_inner(struct dp_worker *w, struct rte_mbuf *m)
 {
 	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
 
-	inner(w, m, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, priv->gw_id);
+	inner(w, m, rte_pktmbuf_mtod(m, uint8_t *), m->data_len, priv->gw_id, priv->inner, false);
 }
 
 /* --- ESP --- */
@@ -262,19 +380,23 @@ void dp_local_sa_events(struct dp_worker *w, struct dp_sa *sa)
 {
 	uint32_t ev = dp_sa_take_events(sa);
 
-	for (uint32_t kind = DP_SA_WANT_GRANT; ev != 0 && kind <= DP_SA_EXHAUSTED; kind++) {
+	for (uint32_t kind = DP_SA_WANT_GRANT; ev != 0 && kind < DP_SA_EVENT_MAX; kind++) {
 		struct dp_evt *evt;
 
 		if ((ev & DP_SA_EV(kind)) == 0)
 			continue;
 		evt = dp_worker_evt(w);
 		if (evt == NULL) {
-			sa->events |= DP_SA_EV(kind); /* again after the next packet */
+			sa->events |= DP_SA_EV(kind); /* again after the next packet or tick */
 			continue;
 		}
 		evt->type = DP_EVT_SA;
 		evt->u.sa = (struct dp_sa_event){.sa_id = sa->sa_id, .spi = sa->spi, .kind = kind,
 						 .seq = dp_sa_seq(sa)};
+		if (kind == DP_SA_HARD_EXPIRED)
+			evt->u.sa.why = sa->dead;
+		else if (kind == DP_SA_SOFT_EXPIRED)
+			evt->u.sa.why = sa->soft;
 		dp_worker_post(w, evt);
 	}
 }
@@ -283,7 +405,8 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 {
 	struct dp_esp_pkt e[DP_BURST];
 	struct rte_mbuf *m[DP_BURST];
-	uint16_t k = 0;
+	uint32_t spis[DP_BURST];
+	uint16_t k = 0, all;
 
 	for (uint16_t j = 0; j < n; j++) {
 		uint16_t i = idx[j];
@@ -291,7 +414,6 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 		uint8_t *ip = b->data[i] + f->l3_off;
 		enum dp_esp_kind kind = DP_ESP_KIND_NONE;
 		uint32_t spi = 0;
-		struct dp_sa *sa;
 		enum dp_drop why = dp_esp_peek(ip, f->l3_len, DP_ESP_UDP_PORT, &kind, &spi);
 
 		if (why == DP_OK && kind == DP_ESP_KIND_KEEPALIVE)
@@ -310,24 +432,44 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 			dp_move_pass(w, dp_shard_of_spi(spi), b->m[i]);
 			continue;
 		}
-		sa = dp_sad_in(w->sad, spi);
-		if (sa == NULL) {
-			dp_worker_drop(w, b->m[i], DP_DROP_ESP_NO_SA);
-			continue;
-		}
+		dp_sad_ahead_in(w->sad, spi, 0);
+		spis[k] = spi;
 		m[k] = b->m[i];
 		e[k++] = (struct dp_esp_pkt){.data = ip, .len = f->l3_len, .headroom = headroom(b->m[i], ip),
-					     .tailroom = tailroom(b->m[i], ip + f->l3_len), .sa = sa};
+					     .tailroom = tailroom(b->m[i], ip + f->l3_len)};
+	}
+	/* Among many SAs each step to one is a cache miss that the next one waits for: a pass for each lets those of all packets overlap. */
+	for (unsigned int step = 1; step <= 2; step++)
+		for (uint16_t j = 0; j < k; j++)
+			dp_sad_ahead_in(w->sad, spis[j], step);
+	all = k;
+	k = 0;
+	for (uint16_t j = 0; j < all; j++) {
+		struct dp_sa *sa = dp_sad_in(w->sad, spis[j]);
+
+		if (sa == NULL) {
+			dp_worker_drop(w, m[j], DP_DROP_ESP_NO_SA);
+			continue;
+		}
+		dp_deliver_ahead(w->deliver, sa->gw_id, 0);
+		m[k] = m[j];
+		e[k] = e[j];
+		e[k++].sa = sa;
 	}
 	if (k == 0)
 		return;
 	(void)dp_esp_decap_burst(w->mb, e, k);
+	for (uint16_t j = 0; j < k; j++)
+		dp_deliver_ahead(w->deliver, e[j].sa->gw_id, 1);
 	for (uint16_t j = 0; j < k; j++) {
 		if (unlikely(e[j].sa->events != 0))
 			dp_local_sa_events(w, e[j].sa);
-		if (e[j].verdict == DP_OK) {
+		if (e[j].verdict == DP_OK || (e[j].fragment && e[j].verdict == DP_DROP_L3_FRAGMENT)) {
 			w->cnt->esp_in++;
-			inner(w, m[j], e[j].data, e[j].len, e[j].sa->gw_id);
+			if (unlikely(e[j].fragment))
+				inner_piece(w, m[j], &e[j]);
+			else
+				inner(w, m[j], e[j].data, e[j].len, e[j].sa->gw_id, way_of(e[j].sa), true);
 		} else {
 			drop_wiped(w, m[j], e[j].data, e[j].len, e[j].verdict);
 		}
@@ -340,7 +482,10 @@ static bool op_sa_live(void *ctx, uint32_t gw_id)
 {
 	const struct dp_worker *w = ctx;
 
-	return dp_sad_out(w->sad, gw_id) != NULL;
+	const struct dp_sa *sa = dp_sad_out(w->sad, gw_id);
+
+	/* Without encryption it hides no key: it is used, and counts for nothing. */
+	return sa != NULL && sa->crypt != DP_SA_NULL;
 }
 
 static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to,
@@ -348,53 +493,65 @@ static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, co
 {
 	struct dp_worker *w = ctx;
 	const struct dp_local *l = dp_locals_find(&w->node->locals, from->family, from->ip);
-	struct dp_sa *sa = dp_sad_out(w->sad, gw_id);
+	struct dp_sa *sa = dp_sad_out_udp(w->sad, gw_id, from, to);
 	uint16_t hlen = dp_udp_hdr_len(from->family);
-	const uint8_t *mac;
+	const struct dp_spd_policy *policy = NULL;
+	enum dp_drop why = DP_OK;
 	struct rte_mbuf *m;
-	uint8_t dst[16] = {0}, family;
-	struct dp_esp_pkt e;
+	uint8_t *ip;
+	int rc;
 
-	if (sa == NULL && need_sa)
+	if (unlikely(w->spd != NULL)) {
+		struct dp_spd_flow flow = dp_policy_udp_out(from->family, from->ip, from->port, to->ip, to->port);
+
+		policy = dp_policy_find(w, &flow);
+	}
+	if (policy != NULL && policy->action == DP_SPD_DISCARD) {
+		w->cnt->made_pkts++;
+		w->cnt->drop[DP_DROP_POLICY_DISCARD]++;
+		return -EPERM;
+	}
+	/* What the list bypasses goes in clear, or, where the gateway's record or its keys demand an SA, not at all. */
+	if (policy != NULL && policy->action == DP_SPD_BYPASS)
+		sa = NULL;
+	if (sa == NULL && policy != NULL && policy->action == DP_SPD_PROTECT)
+		return -ENOKEY;
+	if (need_sa && (sa == NULL || sa->crypt == DP_SA_NULL))
 		return -ENOKEY;
 	if (l == NULL || from->family != to->family)
 		return -EADDRNOTAVAIL;
-	/* ESP adds no more than its head- and tailroom. */
-	if ((uint32_t)hlen + len + (sa != NULL ? DP_ESP_HEADROOM + DP_ESP_TAILROOM : 0) > w->node->ports[l->port].mtu)
-		return -EMSGSIZE;
 	m = rte_pktmbuf_alloc(w->node->pool);
 	if (m == NULL)
 		return -ENOBUFS;
+	ip = rte_pktmbuf_mtod(m, uint8_t *);
+	if ((uint32_t)hlen + len + DP_ESP_TAILROOM > rte_pktmbuf_tailroom(m)) { /* a packet is made in one buffer, and cut there */
+		rte_pktmbuf_free(m);
+		return -EMSGSIZE;
+	}
 	w->cnt->made_pkts++;
-	e = (struct dp_esp_pkt){.data = rte_pktmbuf_mtod(m, uint8_t *), .len = (uint16_t)(hlen + len),
-				.headroom = m->data_off, .sa = sa};
-	e.tailroom = tailroom(m, e.data + e.len);
-	memcpy(e.data + hlen, payload, len);
-	dp_build_udp(e.data, from->family, from->ip, from->port, to->ip, to->port, len, 0, true);
-	if (sa != NULL) {
-		(void)dp_esp_encap_burst(w->mb, &e, 1);
-		if (sa->events != 0)
-			dp_local_sa_events(w, sa);
-		if (e.verdict != DP_OK) {
-			drop_wiped(w, m, e.data, e.len, e.verdict);
-			return e.verdict == DP_DROP_ESP_EXPIRED && need_sa ? -ENOKEY : -EIO;
-		}
-		w->cnt->esp_out++;
-	}
-	family = e.data[0] >> 4;
-	memcpy(dst, e.data + (family == 4 ? 16 : 24), family == 4 ? 4 : 16);
-	mac = dp_worker_hop(w, l->port, family, dst, NULL);
-	if (mac == NULL) {
-		drop_wiped(w, m, e.data, e.len, DP_DROP_NO_NEIGH);
-		return -EAGAIN;
-	}
-	e.data -= DP_ETH_LEN;
-	memcpy(e.data, mac, 6);
-	memcpy(e.data + 6, w->node->ports[l->port].mac, 6);
-	dp_put16(e.data + 12, family == 4 ? DP_ETYPE_IP4 : DP_ETYPE_IP6);
-	set_frame(m, e.data, (uint16_t)(e.len + DP_ETH_LEN));
-	dp_worker_send(w, l->port, m);
-	return 0;
+	memcpy(ip + hlen, payload, len);
+	dp_build_udp(ip, from->family, from->ip, from->port, to->ip, to->port, len, 0, true);
+	if (sa == NULL)
+		return dp_ipout_clear(w, l->port, m, ip, (uint16_t)(hlen + len));
+	rc = dp_ipout_sealed(w, l->port, m, ip, (uint16_t)(hlen + len), sa, policy, &why);
+	return rc == -EIO && need_sa && (sa->dead != 0 || why == DP_DROP_ESP_SEQ) ? -ENOKEY : rc;
+}
+
+void dp_local_keepalive(struct dp_worker *w, const struct dp_sa *sa)
+{
+	const struct dp_local *l = dp_locals_find(&w->node->locals, sa->local.family, sa->local.ip);
+	uint16_t hlen = dp_udp_hdr_len(sa->local.family);
+	struct rte_mbuf *m = l != NULL ? rte_pktmbuf_alloc(w->node->pool) : NULL;
+	uint8_t *ip;
+
+	if (m == NULL)
+		return;
+	w->cnt->made_pkts++;
+	w->cnt->esp_keepalive++;
+	ip = rte_pktmbuf_mtod(m, uint8_t *);
+	ip[hlen] = 0xff;
+	dp_build_udp(ip, sa->local.family, sa->local.ip, sa->local.port, sa->remote.ip, sa->remote.port, 1, 0, true);
+	(void)dp_ipout_clear(w, l->port, m, ip, (uint16_t)(hlen + 1));
 }
 
 static void op_done(void *ctx, const struct dp_mgcp_done *done)
@@ -428,10 +585,44 @@ static int op_event(void *ctx, const struct dp_mgcp_event *event)
 	return 0;
 }
 
+/* An event that others come without: an audit is done again, a gateway's way of speaking told again. */
+static struct dp_evt *evt_spare(struct dp_worker *w, uint8_t type)
+{
+	struct dp_evt *evt = rte_ring_count(w->evt_free) < EVT_RESERVE ? NULL : dp_worker_evt(w);
+
+	if (evt != NULL)
+		evt->type = type;
+	return evt;
+}
+
+static int op_text(void *ctx, const struct dp_mgcp_text *text)
+{
+	struct dp_worker *w = ctx;
+	struct dp_evt *evt = evt_spare(w, DP_EVT_MGCP_TEXT);
+
+	if (evt == NULL)
+		return -EAGAIN;
+	evt->u.text = *text;
+	dp_worker_post(w, evt);
+	return 0;
+}
+
+static int op_heard(void *ctx, const struct dp_gw_heard *heard)
+{
+	struct dp_worker *w = ctx;
+	struct dp_evt *evt = evt_spare(w, DP_EVT_GW_HEARD);
+
+	if (evt == NULL)
+		return -EAGAIN;
+	evt->u.heard = *heard;
+	dp_worker_post(w, evt);
+	return 0;
+}
+
 struct dp_deliver *dp_local_deliver_create(struct dp_worker *w)
 {
 	const struct dp_deliver_ops ops = {.send = op_send, .sa_live = op_sa_live, .done = op_done,
-					   .event = op_event, .part = (uint8_t)w->id,
+					   .event = op_event, .text = op_text, .heard = op_heard, .part = (uint8_t)w->id,
 					   .parts = (uint8_t)w->node->worker_cnt};
 
 	return dp_deliver_create(&ops, w, w->node->cfg->dataplane.max_gateways, DP_MGCP_TXN_MAX);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "policy.h"
 #include "rtp.h"
 #include "srtp/stream.h"
 #include "stat.h"
@@ -431,6 +432,13 @@ static enum dp_drop rewrite(struct dp_worker *w, struct rte_mbuf *m, struct medi
 			return DP_DROP_NO_NEIGH;
 	}
 	sport = (uint16_t)(out->tx.local_port + (p->rtcp && !mux ? 1 : 0));
+	if (unlikely((w->spd_media & DP_SPD_OUT) != 0)) {
+		struct dp_spd_flow flow = dp_policy_udp_out(l->family, l->ip, sport, ip, dport);
+		enum dp_drop why = dp_policy_clear_flow(w, &flow);
+
+		if (why != DP_OK)
+			return why;
+	}
 	hdr = p->data - hlen;
 	frame = hdr - DP_ETH_LEN;
 	if (likely(l->family == 4)) {

@@ -19,6 +19,7 @@
 static void hold(struct dp_worker *w, struct dp_move *mv, struct rte_mbuf *m)
 {
 	if (mv->hold_n == DP_MOVE_HOLD) {
+		dp_mbuf_forget(m);
 		dp_worker_drop(w, m, DP_DROP_RING_FULL);
 		return;
 	}
@@ -38,8 +39,10 @@ void dp_move_pass(struct dp_worker *w, uint8_t shard, struct rte_mbuf *m)
 		dp_worker_handoff(w, to, m);
 	else if (likely(w->move != NULL))
 		hold(w, w->move, m);
-	else
-		dp_worker_drop(w, m, DP_DROP_RING_FULL); /* cannot be: what the map says is ours is ours, or on its way */
+	else { /* cannot be: what the map says is ours is ours, or on its way */
+		dp_mbuf_forget(m);
+		dp_worker_drop(w, m, DP_DROP_RING_FULL);
+	}
 }
 
 bool dp_move_clear(struct dp_worker *w, struct rte_mbuf *m)
@@ -222,7 +225,7 @@ static void sas(struct dp_worker *w, struct dp_move *mv)
 	for (uint32_t i = n; i-- > 0 && mv->cnt < DP_MOVE_SAS;) {
 		uint16_t id = ids[i];
 
-		if (dp_sad_find(w->sad, id)->shard == mv->shard)
+		if (dp_sad_shard(w->sad, id) == mv->shard)
 			mv->sa[mv->cnt++] = dp_sad_take(w->sad, id);
 	}
 }
@@ -288,7 +291,11 @@ void dp_move_fini(struct dp_move *mv)
 {
 	if (mv == NULL)
 		return;
-	for (; mv->hold_n > 0; mv->hold_n--, mv->hold_at++)
-		rte_pktmbuf_free(mv->hold[mv->hold_at % DP_MOVE_HOLD]);
+	for (; mv->hold_n > 0; mv->hold_n--, mv->hold_at++) {
+		struct rte_mbuf *m = mv->hold[mv->hold_at % DP_MOVE_HOLD];
+
+		dp_mbuf_forget(m);
+		rte_pktmbuf_free(m);
+	}
 	explicit_bzero(mv->piece, sizeof(mv->piece));
 }

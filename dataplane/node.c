@@ -114,6 +114,7 @@ int dp_node_init(struct dp_node *node, const struct cfg *cfg, uint16_t worker_cn
 	node->page->tsc_hz = node->hz;
 	node->page->mbufs_total = dc->mbufs;
 	node->page->leg_bytes = dp_node_leg_bytes();
+	node->page->sa_bytes = DP_OBJS_SA_STRIDE;
 	rc = dp_shard_init(&node->shard, worker_cnt);
 	if (rc < 0)
 		return rc;
@@ -285,6 +286,15 @@ void dp_node_publish(struct dp_node *node, struct dp_nh_snap *snap)
 	free(old);
 }
 
+void dp_node_publish_spd(struct dp_node *node, struct dp_spd *spd)
+{
+	struct dp_spd *old = node->spd;
+
+	__atomic_store_n(&node->spd, spd, __ATOMIC_RELEASE);
+	rte_rcu_qsbr_synchronize(node->qs, RTE_QSBR_THRID_INVALID);
+	free(old);
+}
+
 uint32_t dp_node_fini(struct dp_node *node)
 {
 	uint32_t lost = 0;
@@ -322,6 +332,7 @@ uint32_t dp_node_fini(struct dp_node *node)
 	free(node->gw_shard);
 	rte_free(node->qs);
 	free(node->nh);
+	free(node->spd);
 	if (node->page != NULL)
 		munmap(node->page, node->page_size);
 	if (node->page_fd >= 0)

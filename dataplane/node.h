@@ -29,6 +29,9 @@ uint32_t dp_node_fini(struct dp_node *node);
 /** Exchange the next-hop snapshot; the old one is freed once every worker has passed a quiescent state (waits for it). */
 void dp_node_publish(struct dp_node *node, struct dp_nh_snap *snap);
 
+/** The same for the list of policies; NULL: none. */
+void dp_node_publish_spd(struct dp_node *node, struct dp_spd *spd);
+
 /** Bytes per leg with an AES-CM suite: record, two keys, shares of the tables. */
 uint32_t dp_node_leg_bytes(void);
 

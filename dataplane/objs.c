@@ -92,6 +92,7 @@ void dp_objs_sa_give(struct dp_objs *o, struct dp_sa *sa)
 {
 	if (sa == NULL)
 		return;
+	o->node->page->sa_window_bytes -= dp_sa_window_bytes(sa);
 	dp_sa_wipe(sa);
 	memcpy((void *)sa, &o->sa_free, sizeof(o->sa_free));
 	o->sa_free = (void *)sa;
@@ -250,6 +251,8 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 		return dp_objs_gw_del(o, obj->id);
 	case DP_MSG_MGCP_CMD:
 		return dp_objs_mgcp_cmd(o, (const struct dp_mgcp_cmd *)msg);
+	case DP_MSG_MGCP_ASK:
+		return dp_objs_mgcp_ask(o, (const struct dp_mgcp_ask *)msg);
 	case DP_MSG_MGCP_ACK:
 		return dp_objs_mgcp_ack(o, (const struct dp_mgcp_ack *)msg, ret_detail);
 	case DP_MSG_ADOPT:
@@ -267,6 +270,10 @@ int dp_objs_msg(struct dp_objs *o, const struct dp_msg_hdr *msg, uint32_t *ret_d
 		return dp_objs_music_set(o, (const struct dp_music_set *)msg);
 	case DP_MSG_LEG_MUSIC:
 		return dp_objs_leg_music(o, (const struct dp_leg_music *)msg);
+	case DP_MSG_SPD_SET:
+		return dp_objs_spd_set(o, (const struct dp_spd_set *)msg, ret_detail);
+	case DP_MSG_SPD_COMMIT:
+		return dp_objs_spd_commit(o, (const struct dp_spd_commit *)msg, ret_detail);
 	default:
 		return -EBADMSG;
 	}
@@ -307,6 +314,7 @@ int dp_objs_hello(struct dp_objs *o, uint64_t epoch, struct dp_hello_reply *ret)
 		o->epoch = epoch;
 		o->sweeping = false; /* the new one adopts first */
 		dp_see_forget(o->see);
+		dp_objs_spd_forget(o); /* the list in force stays until this one says its own */
 		node->page->epoch = epoch;
 	}
 	ret->version = DP_MSG_VERSION;
@@ -437,6 +445,7 @@ void dp_objs_destroy(struct dp_objs *o)
 		if (o->key_mem[k].suite != DP_SRTP_NONE)
 			dp_srtp_key_wipe(&o->key_mem[k]);
 	dp_objs_music_free(o);
+	dp_objs_spd_forget(o);
 	dp_see_destroy(o->see);
 	dp_neigh_destroy(o->neigh);
 	dp_mb_destroy(o->mb);

@@ -21,7 +21,7 @@ struct dp_objs;
 #define DP_OBJS_LEG_BYTES 4    /* of ours per leg: record number and epoch */
 #define DP_OBJS_SA_SPARE  64   /* SA records beyond max_sas, for replacement */
 #define DP_OBJS_KEY_SPARE 256  /* keys beyond two per leg and those of a 16th of the legs, for the same */
-#define DP_OBJS_SA_STRIDE 1536 /* bytes from one SA record to the next */
+#define DP_OBJS_SA_STRIDE 1600 /* bytes from one SA record to the next: an odd number of cache lines, which spreads them over the sets */
 
 /* Where events go. */
 struct dp_objs_sink {

@@ -61,6 +61,14 @@ static bool pass_on(struct dp_objs *o, struct dp_evt *evt)
 		hdr = &evt->u.event.hdr;
 		*hdr = (struct dp_msg_hdr){.type = DP_MSG_MGCP_EVENT, .len = sizeof(evt->u.event)};
 		break;
+	case DP_EVT_MGCP_TEXT:
+		hdr = &evt->u.text.hdr;
+		*hdr = (struct dp_msg_hdr){.type = DP_MSG_MGCP_TEXT, .len = sizeof(evt->u.text)};
+		break;
+	case DP_EVT_GW_HEARD:
+		hdr = &evt->u.heard.hdr;
+		*hdr = (struct dp_msg_hdr){.type = DP_MSG_GW_HEARD, .len = sizeof(evt->u.heard)};
+		break;
 	case DP_EVT_SA:
 		hdr = &evt->u.sa.hdr;
 		*hdr = (struct dp_msg_hdr){.type = DP_MSG_SA_EVENT, .len = sizeof(evt->u.sa)};
@@ -209,5 +217,7 @@ void dp_objs_sas(struct dp_objs *o)
 		ps[i].bytes = sa->bytes;
 		ps[i].auth_fail = sa->auth_fail;
 		ps[i].replayed = sa->replayed;
+		ps[i].expired = sa->dead | (uint64_t)sa->soft << 8 | (uint64_t)sa->pmtu << 16;
+		ps[i].dead_drop = sa->dead_drop;
 	}
 }

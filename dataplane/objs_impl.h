@@ -85,6 +85,8 @@ struct dp_objs {
 	uint32_t sa_fresh, sa_max;
 	uint8_t owner[DP_SHARDS]; /* worker whose ring takes commands for the shard */
 	struct dp_objs_move move;
+	struct dp_spd *spd_next; /* a list of policies that has not been committed; NULL: none */
+	uint32_t spd_gen;
 	struct sa_rec sa[DP_SA_MAX];
 	uint8_t gw[DP_GW_MAX]; /* epoch's number; 0: none */
 	struct per_worker w[];
@@ -136,6 +138,7 @@ int dp_objs_sa_del(struct dp_objs *o, uint32_t id);
 int dp_objs_gw_set(struct dp_objs *o, const struct dp_gw_set *m, uint32_t *ret_detail);
 int dp_objs_gw_del(struct dp_objs *o, uint32_t id);
 int dp_objs_mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m);
+int dp_objs_mgcp_ask(struct dp_objs *o, const struct dp_mgcp_ask *m);
 int dp_objs_mgcp_ack(struct dp_objs *o, const struct dp_mgcp_ack *m, uint32_t *ret_detail);
 int dp_objs_adopt(struct dp_objs *o, const struct dp_obj *m);
 
@@ -154,6 +157,13 @@ void dp_objs_key_ends(struct dp_objs *o, uint64_t ms);
 
 /** Delete a leg with a command taken for its worker 'wi'. */
 void dp_objs_leg_del_with(struct dp_objs *o, uint32_t id, uint16_t wi, struct dp_cmd *cmd);
+
+/* objs_spd.c */
+int dp_objs_spd_set(struct dp_objs *o, const struct dp_spd_set *m, uint32_t *ret_detail);
+int dp_objs_spd_commit(struct dp_objs *o, const struct dp_spd_commit *m, uint32_t *ret_detail);
+
+/** What was set and not committed: it was another controlplane's, or the end is here. */
+void dp_objs_spd_forget(struct dp_objs *o);
 
 /* --- moves. objs_move.c --- */
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dp_esp.h"
 #include "due.h"
 #include "ipsec/sa.h"
 #include "log.h"
@@ -192,6 +193,10 @@ int dp_objs_sa_set(struct dp_objs *o, const struct dp_sa_set *m, uint32_t *ret_d
 		*ret_detail = DP_OBJS_DETAIL(dp_sa_set, local);
 		return -EBADMSG;
 	}
+	if (dp_esp_suite(m->alg)->old && !o->node->cfg->ipsec.old_algorithms) {
+		*ret_detail = DP_OBJS_DETAIL(dp_sa_set, alg);
+		return -EPERM;
+	}
 	/* Sequence and window would stay behind in the other worker. */
 	if (r->gen != 0 && (dp_objs_worker_of(o, r->shard) != wi || r->dir != m->dir))
 		return -EPROTO;
@@ -201,11 +206,17 @@ int dp_objs_sa_set(struct dp_objs *o, const struct dp_sa_set *m, uint32_t *ret_d
 	if (cmd == NULL)
 		return -EAGAIN;
 	sa = dp_objs_sa_take(o);
+	if (sa == NULL) { /* all replaced ones may be back, and only not looked at: after a controlplane's start they come in one burst */
+		for (uint16_t i = 0; i < o->node->worker_cnt; i++)
+			dp_objs_drain_done(o, i);
+		sa = dp_objs_sa_take(o);
+	}
 	if (sa == NULL) {
 		dp_objs_cmd_give(o, wi, cmd);
 		return -EAGAIN;
 	}
 	rc = dp_sa_init(sa, o->mb, m);
+	o->node->page->sa_window_bytes += dp_sa_window_bytes(sa);
 	if (rc < 0) {
 		dp_objs_sa_give(o, sa);
 		dp_objs_cmd_give(o, wi, cmd);
@@ -318,22 +329,47 @@ int dp_objs_gw_set(struct dp_objs *o, const struct dp_gw_set *m, uint32_t *ret_d
 	return 0;
 }
 
+/* A command for the gateway's worker, and room for its result. */
+static int mgcp_take(struct dp_objs *o, uint32_t gw_id, enum dp_op op, uint16_t *ret_wi, struct dp_cmd **ret_cmd)
+{
+	uint16_t wi;
+
+	if (o->gw[gw_id] == 0)
+		return -ENOENT;
+	wi = dp_objs_worker_of(o, o->node->gw_shard[gw_id]);
+	if (!dp_objs_mgcp_room(o, wi))
+		return -EAGAIN;
+	*ret_cmd = dp_objs_cmd_take(o, wi, op);
+	if (*ret_cmd == NULL)
+		return -EAGAIN;
+	o->w[wi].mgcp_open++;
+	(*ret_cmd)->id = gw_id;
+	*ret_wi = wi;
+	return 0;
+}
+
 int dp_objs_mgcp_cmd(struct dp_objs *o, const struct dp_mgcp_cmd *m)
 {
 	struct dp_cmd *cmd;
 	uint16_t wi;
+	int rc = mgcp_take(o, m->gw_id, DP_OP_MGCP_CMD, &wi, &cmd);
 
-	if (o->gw[m->gw_id] == 0)
-		return -ENOENT;
-	wi = dp_objs_worker_of(o, o->node->gw_shard[m->gw_id]);
-	if (!dp_objs_mgcp_room(o, wi))
-		return -EAGAIN;
-	cmd = dp_objs_cmd_take(o, wi, DP_OP_MGCP_CMD);
-	if (cmd == NULL)
-		return -EAGAIN;
-	o->w[wi].mgcp_open++;
-	cmd->id = m->gw_id;
+	if (rc < 0)
+		return rc;
 	cmd->u.mgcp = *m;
+	dp_objs_submit(o, wi, cmd);
+	return 0;
+}
+
+int dp_objs_mgcp_ask(struct dp_objs *o, const struct dp_mgcp_ask *m)
+{
+	struct dp_cmd *cmd;
+	uint16_t wi;
+	int rc = mgcp_take(o, m->gw_id, DP_OP_MGCP_ASK, &wi, &cmd);
+
+	if (rc < 0)
+		return rc;
+	cmd->u.ask = *m;
 	dp_objs_submit(o, wi, cmd);
 	return 0;
 }

@@ -28,6 +28,7 @@
 #define DP_PROTO_ICMP  1
 #define DP_PROTO_UDP   17
 #define DP_PROTO_ESP   50
+#define DP_PROTO_AH    51
 #define DP_PROTO_ICMP6 58
 
 /* What a frame is; offsets are bytes from its start. */

@@ -9,6 +9,8 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "worker.h"
+
 int dp_shard_init(struct dp_shard *sh, uint16_t worker_cnt)
 {
 	memset(sh, 0, sizeof(*sh));
@@ -44,8 +46,10 @@ void dp_shard_fini(struct dp_shard *sh)
 		for (unsigned int b = 0; b < DP_WORKER_MAX; b++) {
 			void *m;
 
-			while (sh->ring[a][b] != NULL && rte_ring_dequeue(sh->ring[a][b], &m) == 0)
+			while (sh->ring[a][b] != NULL && rte_ring_dequeue(sh->ring[a][b], &m) == 0) {
+				dp_mbuf_forget(m);
 				rte_pktmbuf_free(m);
+			}
 			rte_ring_free(sh->ring[a][b]);
 			sh->ring[a][b] = NULL;
 		}

@@ -14,14 +14,18 @@
 #include <rte_mbuf.h>
 #include <rte_pause.h>
 #include <rte_prefetch.h>
+#include <rte_random.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
 #include "crypto/mb.h"
 #include "frag.h"
+#include "ipout.h"
 #include "ipsec/esp.h"
 #include "ipsec/sa.h"
+#include "ipsec/spd.h"
 #include "mgcp/deliver.h"
+#include "policy.h"
 #include "sad.h"
 #include "capring.h"
 #include "trace.h"
@@ -36,6 +40,14 @@ void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why)
 	if (unlikely(w->watch != NULL))
 		dp_trace_drop(w, m, why);
 	rte_pktmbuf_free(m);
+}
+
+void dp_mbuf_forget(struct rte_mbuf *m)
+{
+	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
+
+	if (priv->inner)
+		explicit_bzero(rte_pktmbuf_mtod(m, void *), m->data_len);
 }
 
 void dp_worker_flush(struct dp_worker *w, uint16_t p)
@@ -88,6 +100,7 @@ static void flush_handoff(struct dp_worker *w, uint16_t to)
 	for (unsigned int i = done; i < n; i++) {
 		w->cnt->handoff_out--;
 		w->cnt->in_flight--;
+		dp_mbuf_forget(w->handoff[to].m[i]);
 		dp_worker_drop(w, w->handoff[to].m[i], DP_DROP_RING_FULL);
 	}
 }
@@ -282,6 +295,9 @@ static enum class classify(struct dp_worker *w, struct dp_burst *b, uint16_t i)
 		break;
 	case DP_PROTO_ESP:
 		return CL_ESP;
+	case DP_PROTO_AH: /* not for the kernel either: who sends it is to be told, not half understood */
+		b->verdict[i] = DP_DROP_AH;
+		return CL_DROP;
 	case DP_PROTO_ICMP:
 		cl = f->family == 4 ? CL_ICMP : CL_DROP;
 		break;
@@ -326,6 +342,21 @@ static uint8_t shard_of_media(const struct dp_worker *w, const struct dp_frame *
 	return (uint8_t)((uint16_t)(f->dst_port - w->node->base_port) / DP_PORTS_PER_SHARD);
 }
 
+/* What the policies say of a packet in clear, once: where its worker is another, there. */
+static enum class policed(struct dp_worker *w, struct dp_burst *b, uint16_t i, enum class cl)
+{
+	const struct dp_mbuf_priv *priv = rte_mbuf_to_priv(b->m[i]);
+
+	if (cl == CL_MEDIA && (w->spd_media & DP_SPD_IN) == 0)
+		return cl;
+	if (cl == CL_MGCP && priv->hops != 0)
+		return cl;
+	if (cl == CL_MEDIA && !dp_worker_owns(w, shard_of_media(w, &b->f[i])))
+		return cl;
+	b->verdict[i] = (uint8_t)dp_policy_clear_in(w, b->data[i], &b->f[i]);
+	return b->verdict[i] == DP_OK ? cl : CL_DROP;
+}
+
 /*
  * 'from': the port that the packets came in on; only those that are not quick_media() get their priv then, whose line is one
  * of memory that nobody else needs. DP_PORT_NONE: they have one.
@@ -336,6 +367,7 @@ static void input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n, uint8_t 
 	uint16_t media[DP_BURST], esp[DP_BURST], media_n = 0, esp_n = 0, whole_n = 0;
 	struct rte_mbuf *whole[DP_BURST];
 	uint64_t t0 = rte_rdtsc(), t1;
+	bool look = w->watch != NULL || (w->spd_media & DP_SPD_IN) != 0;
 
 	b->n = n;
 	for (uint16_t i = 0; i < n; i++) {
@@ -352,7 +384,7 @@ static void input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n, uint8_t 
 		quick = tagless && quick_media(w, b, i, p);
 		if (likely(quick)) {
 			shard = shard_of_media(w, &b->f[i]);
-			if (likely(dp_worker_owns(w, shard) && w->watch == NULL)) {
+			if (likely(dp_worker_owns(w, shard) && !look)) {
 				media[media_n++] = i;
 				continue;
 			}
@@ -360,6 +392,8 @@ static void input(struct dp_worker *w, struct rte_mbuf **m, uint16_t n, uint8_t 
 		if (from != DP_PORT_NONE)
 			*priv = (struct dp_mbuf_priv){.port = from};
 		cl = quick ? CL_MEDIA : classify(w, b, i);
+		if (unlikely(w->spd != NULL) && (cl == CL_MEDIA || cl == CL_MGCP))
+			cl = policed(w, b, i, cl);
 		if (unlikely(w->watch != NULL))
 			dp_trace_begin(w, b, i, cl == CL_MEDIA);
 		switch (cl) {
@@ -496,6 +530,8 @@ static unsigned int receive(struct dp_worker *w)
 	return total;
 }
 
+#define CMD_STEPS 5 /* of dp_worker_cmd_ahead() */
+
 static unsigned int commands(struct dp_worker *w)
 {
 	void *cmd[32];
@@ -504,13 +540,39 @@ static unsigned int commands(struct dp_worker *w)
 	if (unlikely(w->cmd_wait)) /* what they are for is on its way here; what is older than that has been executed */
 		return 0;
 	n = rte_ring_sc_dequeue_burst(w->cmd, cmd, 32, NULL);
-	for (unsigned int i = 0; i < n; i++)
-		dp_worker_cmd(w, cmd[i]);
+	for (unsigned int i = 0; n > 0 && i < n + CMD_STEPS; i++) {
+		/* Each step to a gateway is a miss that the next one waits for: so they are taken for several commands at a time. */
+		for (unsigned int step = 0; step < CMD_STEPS; step++)
+			if (i >= step && i - step < n)
+				dp_worker_cmd_ahead(w, cmd[i - step], step);
+		if (i >= CMD_STEPS)
+			dp_worker_cmd(w, cmd[i - CMD_STEPS]);
+	}
 	if (n > 0) {
 		(void)rte_ring_sp_enqueue_bulk(w->done, cmd, n, NULL); /* as large as the pool */
 		w->cnt->cmds += n;
 	}
 	return n;
+}
+
+/* All SAs once a second, a 512th of them each millisecond: tens of thousands at once would keep packets waiting. */
+static void sa_ticks(struct dp_worker *w)
+{
+	const uint16_t *ids;
+	uint32_t n = dp_sad_list(w->sad, &ids);
+
+	/* From above: one that is taken out meanwhile has its place taken by the last. */
+	if (w->sa_left > n)
+		w->sa_left = n;
+	for (uint32_t k = n / 512 + 1; k > 0 && w->sa_left > 0; k--) {
+		struct dp_sa *sa = dp_sad_find(w->sad, ids[--w->sa_left]);
+
+		(void)dp_sa_tick(sa, w->now_s);
+		if (sa->events != 0)
+			dp_local_sa_events(w, sa);
+		if (dp_sa_keepalive(sa, w->now_s))
+			dp_local_keepalive(w, sa);
+	}
 }
 
 static void timers(struct dp_worker *w)
@@ -521,7 +583,9 @@ static void timers(struct dp_worker *w)
 		return;
 	w->tick_us = w->now_us;
 	w->neigh_budget = DP_NEIGH_PER_MS;
+	w->pmtu_budget = DP_PMTU_PER_MS;
 	dp_frag_tick(w);
+	dp_ipout_dummies(w);
 	if (likely(w->give.state != DP_GIVE_BOXES))
 		(void)dp_deliver_tick(w->deliver, w->now_us);
 	s = dp_deliver_stats(w->deliver);
@@ -531,17 +595,11 @@ static void timers(struct dp_worker *w)
 	w->cnt->mgcp_timeout = s->timeout;
 	w->cnt->mgcp_no_sa = s->no_sa;
 	if (w->now_us - w->second_us >= 1000000) {
-		const uint16_t *ids;
-		uint32_t n = dp_sad_list(w->sad, &ids);
-
 		w->second_us = w->now_us;
-		for (uint32_t i = 0; i < n; i++) {
-			struct dp_sa *sa = dp_sad_find(w->sad, ids[i]);
-
-			if (dp_sa_tick(sa, w->now_s))
-				dp_local_sa_events(w, sa);
-		}
+		w->sa_left = UINT32_MAX;
 	}
+	if (w->sa_left > 0)
+		sa_ticks(w);
 }
 
 unsigned int dp_worker_round(struct dp_worker *w)
@@ -553,6 +611,9 @@ unsigned int dp_worker_round(struct dp_worker *w)
 	w->now_us = (uint64_t)(((u128)(w->now_cyc - w->node->start_cyc) * w->us_mult) >> 32);
 	w->nh = __atomic_load_n(&w->node->nh, __ATOMIC_ACQUIRE);
 	w->watch = __atomic_load_n(&w->node->watch, __ATOMIC_ACQUIRE);
+	w->spd = __atomic_load_n(&w->node->spd, __ATOMIC_ACQUIRE);
+	if (unlikely((w->spd != NULL ? w->spd->gen : 0) != w->spd_gen))
+		dp_policy_changed(w);
 	while (w->now_us >= (uint64_t)(w->now_s + 1) * 1000000)
 		w->now_s++;
 	cmds = commands(w);
@@ -614,6 +675,7 @@ int dp_worker_main(void *arg)
 	}
 	/* What is in the queues is not read any more; what is in our hands goes out. */
 	w->watch = NULL;
+	w->spd = __atomic_load_n(&w->node->spd, __ATOMIC_ACQUIRE); /* the one of the last round may be gone */
 	(void)commands(w);
 	for (uint16_t p = 0; p < w->node->port_cnt; p++)
 		dp_worker_flush(w, p);
@@ -658,11 +720,17 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	for (uint16_t p = 0; p < node->port_cnt; p++)
 		w->may_nap = w->may_nap && node->ports[p].kernel;
 	w->neigh_budget = DP_NEIGH_PER_MS;
+	w->frag_id = (uint32_t)rte_rand();
 	dp_wheel_init(&w->wheel, 0);
-	if (node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE)
-		w->frag = dp_frag_create(node->cfg->dataplane.mbufs / node->worker_cnt, node->hz,
-					 (int)rte_lcore_to_socket_id(lcore));
+	if (node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE) {
+		uint32_t mbufs = node->cfg->dataplane.mbufs / node->worker_cnt;
+		int socket = (int)rte_lcore_to_socket_id(lcore);
+
+		w->frag = dp_frag_create(mbufs, node->hz, socket, false);
+		w->frag_inner = dp_frag_create(mbufs / 4, node->hz, socket, true);
+	}
 	w->police = own_zmalloc("police", sizeof(*w->police), lcore);
+	w->spd_cache = own_zmalloc("spd-cache", sizeof(*w->spd_cache), lcore);
 	w->mb = dp_mb_create();
 	w->sad = dp_sad_create();
 	w->deliver = dp_local_deliver_create(w);
@@ -673,8 +741,8 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->evt = ring(w, "evt", DP_EVT_DEPTH);
 	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
 	w->evt_mem = own_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), lcore);
-	if ((node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE && w->frag == NULL) || w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
-	    w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL ||
+	if ((node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE && (w->frag == NULL || w->frag_inner == NULL)) || w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
+	    w->spd_cache == NULL || w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL ||
 	    w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
 	    w->evt == NULL || w->evt_free == NULL) {
 		dp_worker_destroy(w);
@@ -693,15 +761,20 @@ void dp_worker_destroy(struct dp_worker *w)
 		return;
 	for (uint16_t p = 0; p < DP_PORT_MAX; p++)
 		rte_pktmbuf_free_bulk(w->tx[p].m, w->tx[p].n);
-	for (uint16_t to = 0; to < DP_WORKER_MAX; to++)
+	for (uint16_t to = 0; to < DP_WORKER_MAX; to++) {
+		for (uint16_t i = 0; i < w->handoff[to].n; i++)
+			dp_mbuf_forget(w->handoff[to].m[i]);
 		rte_pktmbuf_free_bulk(w->handoff[to].m, w->handoff[to].n);
+	}
 	dp_deliver_destroy(w->deliver);
 	dp_sad_destroy(w->sad);
 	dp_mb_destroy(w->mb);
 	dp_tracer_destroy(w->tracer);
 	dp_capring_destroy(w->cap_ring);
 	rte_free(w->police);
+	rte_free(w->spd_cache);
 	dp_frag_destroy(w->frag);
+	dp_frag_destroy(w->frag_inner);
 	rte_ring_free(w->cmd);
 	rte_ring_free(w->done);
 	rte_ring_free(w->evt);

@@ -37,6 +37,7 @@
 #define DP_EVT_DEPTH   8192 /* events to the main lcore that are under way; results have DP_MGCP_TXN_MAX of them kept */
 #define DP_NAP_POLLS   256
 #define DP_NAP_US      50
+#define DP_PMTU_PER_MS  16  /* messages about packets that were too long, handed on by one worker in a millisecond */
 #define DP_NEIGH_PER_MS 16  /* neighbour events that one worker may send up in a millisecond */
 #define DP_MGCP_TXN_MAX 4096 /* MGCP commands of one worker that have no result yet, in its ring or running */
 
@@ -54,6 +55,8 @@ struct rte_mempool;
 struct rte_rcu_qsbr;
 struct rte_ring;
 struct dp_see;
+struct dp_spd;
+struct dp_spd_cache;
 struct dp_steer;
 struct dp_tracer;
 struct dp_watch;
@@ -71,6 +74,7 @@ enum dp_op {
 	DP_OP_GW_SET,
 	DP_OP_GW_DEL,
 	DP_OP_MGCP_CMD,
+	DP_OP_MGCP_ASK,
 	DP_OP_MGCP_ACK,
 	DP_OP_FORGET,  /* MGCP events that nobody will acknowledge */
 	DP_OP_SOLICIT, /* send an ARP request or NS */
@@ -103,6 +107,7 @@ struct dp_cmd {
 		struct dp_sa_grant grant;
 		struct dp_gw_set gw;
 		struct dp_mgcp_cmd mgcp; /* may hold a key: the main lcore wipes it */
+		struct dp_mgcp_ask ask;
 		struct dp_mgcp_ack ack;
 		struct {
 			struct dp_nh nh;
@@ -114,6 +119,8 @@ struct dp_cmd {
 enum dp_evt_type {
 	DP_EVT_MGCP_DONE,
 	DP_EVT_MGCP_EVENT,
+	DP_EVT_MGCP_TEXT,
+	DP_EVT_GW_HEARD,
 	DP_EVT_SA,
 	DP_EVT_LEG,
 	DP_EVT_NEIGH_HEARD, /* nh: address, MAC and port of somebody who spoke */
@@ -126,6 +133,8 @@ struct dp_evt {
 	union {
 		struct dp_mgcp_done done; /* may hold a key: the main lcore wipes it */
 		struct dp_mgcp_event event;
+		struct dp_mgcp_text text;
+		struct dp_gw_heard heard;
 		struct dp_sa_event sa;
 		struct dp_trace_pkt trace;
 		struct dp_leg_event leg;
@@ -135,7 +144,7 @@ struct dp_evt {
 
 /* Behind each mbuf: what a handed-over packet is. */
 struct dp_mbuf_priv {
-	uint8_t inner;  /* 1: an IP packet that came out of an SA, without Ethernet header */
+	uint8_t inner;  /* not 0: an IP packet that came out of an SA, without Ethernet header: enum dp_deliver_way */
 	uint8_t hops;   /* MGCP in clear: workers that did not know its gateway */
 	uint8_t port;   /* index of the port it came in on; of its device's first one until 'known' */
 	uint8_t known;  /* 1: the VLAN was looked at, the tag is off */
@@ -181,8 +190,13 @@ struct dp_worker {
 	struct dp_leg_tab *legs;
 	struct dp_police *police; /* of sources that are not known */
 	struct dp_frag *frag;     /* NULL: fragments are dropped */
+	struct dp_frag *frag_inner; /* of packets out of SAs; there with frag */
 	const struct dp_nh_snap *nh; /* of this round */
 	const struct dp_watch *watch; /* of this round; NULL: nobody looks (watch.h) */
+	const struct dp_spd *spd;     /* of this round; NULL: no policies (policy.h) */
+	uint32_t spd_gen;             /* of that list; 0: none */
+	uint8_t spd_media;            /* DP_SPD_IN, DP_SPD_OUT: policies may refuse media */
+	struct dp_spd_cache *spd_cache;
 	struct rte_ring *cmd, *done, *evt, *evt_free;
 	struct dp_evt *evt_mem;   /* DP_EVT_DEPTH - 1 */
 	uint64_t us_mult; /* microseconds per cycle, 2^-32 */
@@ -195,8 +209,13 @@ struct dp_worker {
 	struct dp_give give;
 	/* time of this round */
 	uint64_t now_cyc, now_us, tick_us, second_us;
+	uint32_t sa_left; /* SAs that this second's look at them has not come to yet */
 	uint32_t now_s;
 	uint32_t neigh_budget;
+	uint32_t pmtu_budget; /* ICMP about SAs' packets that is handed on in this millisecond */
+	uint32_t frag_id;     /* of the last IPv4 packet that was cut */
+	uint32_t dummy_at;    /* dp_ipout_dummies() */
+	uint64_t dummy_ms, dummy_due;
 	uint32_t idle_polls;
 	struct dp_punt_rate punt_rate;
 	struct dp_wheel wheel; /* packets of music (music.h) */
@@ -236,6 +255,7 @@ struct dp_node {
 	uint8_t *gw_shard;             /* by gw_id; main writes, workers read */
 	struct dp_nh_snap *nh;         /* current snapshot: atomic pointer */
 	struct dp_watch *watch;        /* what workers look at, or NULL: atomic pointer */
+	struct dp_spd *spd;            /* the list of policies, or NULL: atomic pointer */
 	struct rte_rcu_qsbr *qs;       /* reader i is worker i */
 	uint16_t worker_cnt;
 	struct dp_worker *worker[DP_WORKER_MAX];
@@ -290,9 +310,14 @@ void dp_local_solicit(struct dp_worker *w, const struct dp_cmd *cmd);
 /** Events of an SA after it was used. local.c */
 void dp_local_sa_events(struct dp_worker *w, struct dp_sa *sa);
 
+/** Send a NAT keepalive: one byte FF in UDP between the SA's outer addresses (RFC 3948 s2.3). Lost where there is no way now. */
+void dp_local_keepalive(struct dp_worker *w, const struct dp_sa *sa);
+
 /** What the worker gives the MGCP stage. local.c */
 struct dp_deliver *dp_local_deliver_create(struct dp_worker *w);
 
+/** Ask the cache for what a command is going to need; steps 0 to 4, with other commands' in between. */
+void dp_worker_cmd_ahead(const struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step);
 /** Execute one command. cmd.c; the caller gives it back on 'done'. */
 void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd);
 
@@ -304,6 +329,9 @@ void dp_keys_serve(struct dp_worker *w, struct dp_leg *leg, uint8_t dir);
 
 /** Count a packet under its reason and free it. */
 void dp_worker_drop(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why);
+
+/** For a buffer that was to be handed over and goes back to the pool: what came out of an SA may be a key, and does not stay in it. */
+void dp_mbuf_forget(struct rte_mbuf *m);
 
 /** Put a port's VLAN tag on a frame. False: no room, the packet is gone and counted. dp_worker_send() does it. */
 bool dp_worker_tag(struct dp_worker *w, struct rte_mbuf *m, uint16_t vlan);

@@ -7,7 +7,7 @@
  * seq 0. Integers are in host order (both ends are on one machine), addresses in network order.
  *
  * Errors in replies are negative errno values: -EBADMSG malformed field, -ENOENT no such object, -EPROTO
- * wrong state (no HELLO yet), -ENOSPC table full, -EAGAIN ring full: try again.
+ * wrong state (no HELLO yet), -EPERM the configuration does not allow it, -ENOSPC table full, -EAGAIN ring full: try again.
  */
 #ifndef DP_MSG_H
 #define DP_MSG_H
@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define DP_MSG_VERSION      4
+#define DP_MSG_VERSION      9
 #define DP_MSG_DATAGRAM_MAX 32768 /* bytes */
 
 #define DP_SHARDS          64
@@ -56,6 +56,9 @@ enum dp_msg_type {
 	DP_MSG_TRACE,      /* dp_trace       DP_MSG_TRACE_PKT for each packet, the last one says so */
 	DP_MSG_MUSIC_SET,  /* dp_music_set   loads a source of music, or its files anew; or unloads it */
 	DP_MSG_LEG_MUSIC,  /* dp_leg_music   idempotent: what plays goes on */
+	DP_MSG_SPD_SET = 24, /* dp_spd_set   the next policy of a new list; nothing changes before SPD_COMMIT */
+	DP_MSG_SPD_COMMIT, /* dp_spd_commit  the new list takes the place of the old one, at once */
+	DP_MSG_MGCP_ASK = 28, /* dp_mgcp_ask  accepted: one DP_MSG_MGCP_DONE will follow, an audit's DP_MSG_MGCP_TEXT before it */
 	/* replies */
 	DP_MSG_REPLY = 64,   /* dp_reply */
 	DP_MSG_HELLO_REPLY,  /* dp_hello_reply */
@@ -68,6 +71,8 @@ enum dp_msg_type {
 	DP_MSG_SHARD_MOVED,   /* dp_shard_moved */
 	DP_MSG_CAPTURE_DONE,  /* dp_capture_done */
 	DP_MSG_TRACE_PKT,     /* dp_trace_pkt */
+	DP_MSG_MGCP_TEXT = 124, /* dp_mgcp_text */
+	DP_MSG_GW_HEARD = 125,  /* dp_gw_heard */
 };
 
 struct dp_msg_hdr {
@@ -405,12 +410,30 @@ static_assert(sizeof(struct dp_trace_pkt) == 112, "wire format");
 
 /* --- IPsec --- */
 
-#define DP_SA_MAX 4096
+#define DP_SA_MAX 32768 /* 10,000 gateways have 20,000, and more while they re-key */
+/* What they are: api/dp_esp.h. The numbers are in stored records and stay what they are. */
 enum dp_esp_alg {
-	DP_ESP_AES_GCM_128 = 1,        /* RFC 4106, 16-byte ICV; key 16, salt 4 */
-	DP_ESP_AES_CBC_128_SHA1_96,    /* RFC 3602, RFC 2404; cipher key 16, authentication key 20 */
+	DP_ESP_AES_GCM_128 = 1,
+	DP_ESP_AES_CBC_128_SHA1_96, DP_ESP_AES_CBC_128_SHA256_128, DP_ESP_AES_CBC_128_SHA384_192, DP_ESP_AES_CBC_128_SHA512_256,
+	DP_ESP_AES_CBC_192_SHA1_96, DP_ESP_AES_CBC_192_SHA256_128, DP_ESP_AES_CBC_192_SHA384_192, DP_ESP_AES_CBC_192_SHA512_256,
+	DP_ESP_AES_CBC_256_SHA1_96, DP_ESP_AES_CBC_256_SHA256_128, DP_ESP_AES_CBC_256_SHA384_192, DP_ESP_AES_CBC_256_SHA512_256,
+	DP_ESP_AES_CTR_128_SHA1_96, DP_ESP_AES_CTR_128_SHA256_128, DP_ESP_AES_CTR_128_SHA384_192, DP_ESP_AES_CTR_128_SHA512_256,
+	DP_ESP_AES_CTR_192_SHA1_96, DP_ESP_AES_CTR_192_SHA256_128, DP_ESP_AES_CTR_192_SHA384_192, DP_ESP_AES_CTR_192_SHA512_256,
+	DP_ESP_AES_CTR_256_SHA1_96, DP_ESP_AES_CTR_256_SHA256_128, DP_ESP_AES_CTR_256_SHA384_192, DP_ESP_AES_CTR_256_SHA512_256,
+	DP_ESP_AES_GCM_192, DP_ESP_AES_GCM_256,
+	DP_ESP_AES_GCM_128_12, DP_ESP_AES_GCM_192_12, DP_ESP_AES_GCM_256_12,
+	DP_ESP_AES_GCM_128_8, DP_ESP_AES_GCM_192_8, DP_ESP_AES_GCM_256_8,
+	DP_ESP_3DES_CBC_SHA1_96, DP_ESP_3DES_CBC_SHA256_128, DP_ESP_3DES_CBC_SHA384_192, DP_ESP_3DES_CBC_SHA512_256,
+	DP_ESP_NULL_SHA1_96, DP_ESP_NULL_SHA256_128, DP_ESP_NULL_SHA384_192, DP_ESP_NULL_SHA512_256,
 	DP_ESP_ALG_MAX
 };
+#define DP_ESP_KEY_MAX  32
+#define DP_SA_TFC_MAX   1400
+enum { DP_SA_F_KEEPALIVE = 1 << 0, DP_SA_F_ALL = 1 }; /* outbound in UDP: NAT keepalives while silent (RFC 3948 s4) */
+#define DP_SA_WINDOW_MIN 64
+#define DP_SA_WINDOW_MAX 4096
+#define DP_ESP_AUTH_MAX 64
+#define DP_ESP_SALT_LEN 4
 enum dp_esp_mode { DP_ESP_TUNNEL = 1, DP_ESP_TRANSPORT, DP_ESP_MODE_MAX };
 
 struct dp_sa_set {
@@ -429,15 +452,21 @@ struct dp_sa_set {
 	uint8_t sel_local_plen, sel_remote_plen; /* prefix lengths */
 	uint8_t sel_proto;   /* inner protocol; 0 any */
 	uint8_t shard;       /* below DP_SHARDS: whose worker owns it */
-	uint32_t replay_window; /* inbound: packets, 64 to 192; 0: 192 */
+	uint32_t replay_window; /* inbound: packets, DP_SA_WINDOW_MIN to _MAX; 0: 192 */
 	uint64_t seq_floor;  /* outbound: last number that may have been used; inbound: highest accepted */
 	uint64_t seq_limit;  /* outbound: highest number that may be used until SA_GRANT raises it */
-	uint64_t hard_bytes, hard_s; /* lifetime, 0: none */
-	uint8_t key[32];     /* cipher key, zero-filled */
-	uint8_t auth[20];    /* authentication key; GCM: salt in the first 4 */
-	uint8_t zero[4];
+	/* Lifetimes, each 0: none. Bytes are of ciphertext. Soft: an event, and it goes on; hard: it passes nothing more. */
+	uint64_t hard_bytes, hard_s, hard_pkts;
+	uint64_t soft_bytes, soft_s, soft_pkts; /* at most the hard one */
+	uint64_t age_s;      /* how old it is already: counts for an SA that the dataplane does not have yet */
+	uint8_t key[DP_ESP_KEY_MAX];   /* cipher key, zero-filled */
+	uint8_t auth[DP_ESP_AUTH_MAX]; /* authentication key, zero-filled */
+	uint8_t salt[DP_ESP_SALT_LEN]; /* GCM: salt; CTR: nonce; else zero */
+	uint16_t tfc;        /* outbound, tunnel mode: inner packets are padded to so many bytes (RFC 4303 s2.7), at most DP_SA_TFC_MAX */
+	uint8_t flags;       /* DP_SA_F_* */
+	uint8_t zero;
 };
-static_assert(sizeof(struct dp_sa_set) == 216, "wire format");
+static_assert(sizeof(struct dp_sa_set) == 304, "wire format");
 
 struct dp_sa_grant {
 	struct dp_msg_hdr hdr;
@@ -446,14 +475,51 @@ struct dp_sa_grant {
 	uint64_t seq_limit;
 };
 
-enum dp_sa_event_kind { DP_SA_WANT_GRANT = 1, DP_SA_HARD_EXPIRED, DP_SA_EXHAUSTED };
+enum dp_sa_event_kind { DP_SA_WANT_GRANT = 1, DP_SA_HARD_EXPIRED, DP_SA_EXHAUSTED, DP_SA_SOFT_EXPIRED, DP_SA_EVENT_MAX };
+enum { /* which lifetime: dp_sa_event.why, dp_page_sa */
+	DP_SA_WHY_BYTES = 1 << 0,
+	DP_SA_WHY_TIME = 1 << 1,
+	DP_SA_WHY_PKTS = 1 << 2,
+};
 struct dp_sa_event {
 	struct dp_msg_hdr hdr;
 	uint32_t sa_id;
 	uint32_t spi;
 	uint32_t kind; /* enum dp_sa_event_kind */
-	uint32_t zero;
+	uint32_t why;  /* *_EXPIRED: DP_SA_WHY_* */
 	uint64_t seq;  /* last used */
+};
+
+/* --- IPsec policies (RFC 4301 s4.4.1) --- */
+
+#define DP_SPD_MAX 64 /* policies; their order decides: the first that fits */
+
+enum dp_spd_action { DP_SPD_BYPASS = 1, DP_SPD_PROTECT, DP_SPD_DISCARD, DP_SPD_ACTION_MAX };
+enum { DP_SPD_IN = 1 << 0, DP_SPD_OUT = 1 << 1 }; /* dp_spd_set.dirs */
+enum dp_spd_df { DP_SPD_DF_COPY, DP_SPD_DF_SET, DP_SPD_DF_CLEAR, DP_SPD_DF_MAX };
+#define DP_SPD_DSCP_COPY 255
+
+struct dp_spd_set {
+	struct dp_msg_hdr hdr;
+	uint8_t pos;         /* 0 begins a new list; else how many it has already */
+	uint8_t dirs;        /* DP_SPD_IN, DP_SPD_OUT, or both */
+	uint8_t action;      /* enum dp_spd_action */
+	uint8_t proto;       /* 0: any */
+	uint8_t df;          /* enum dp_spd_df: the outer header's in tunnel mode over IPv4. PROTECT only, else 0 */
+	uint8_t dscp;        /* of the outer header in tunnel mode: 0..63, or DP_SPD_DSCP_COPY. PROTECT only, else 0 */
+	uint8_t local_plen, remote_plen;
+	struct dp_sockaddr local, remote; /* family 0: any address of both; port 0 */
+	uint16_t local_lo, local_hi;      /* ports; 0 and 65535: any, and the only choice for a protocol that has none */
+	uint16_t remote_lo, remote_hi;
+	uint8_t icmp_lo, icmp_hi;         /* message types; 0 and 255: any, and the only choice but for ICMP and ICMPv6 */
+	uint8_t zero[6];
+};
+static_assert(sizeof(struct dp_spd_set) == 80, "wire format");
+
+struct dp_spd_commit {
+	struct dp_msg_hdr hdr;
+	uint32_t count; /* policies of the new list: as many as were set; 0: none */
+	uint32_t zero;
 };
 
 /* --- MGCP --- */
@@ -469,7 +535,9 @@ enum {
 	DP_GW_F_CLEAR = 1 << 1,      /* commands without keys may go in clear when no SA covers the gateway */
 	DP_GW_F_X_CRYPTO = 1 << 2,   /* write a=X-crypto (old form) instead of a=crypto */
 	DP_GW_F_MGCP_01 = 1 << 3,    /* "MGCP 0.1" instead of "MGCP 1.0" */
-	DP_GW_F_ALL = (1 << 4) - 1,
+	DP_GW_F_AUTO = 1 << 4,       /* X_CRYPTO, MGCP_01 and our port follow what the gateway is heard to speak: dp_gw_heard */
+	DP_GW_F_PIGGYBACK = 1 << 5,  /* messages without keys that are made at once go in one datagram (RFC 3435 s3.5.5) */
+	DP_GW_F_ALL = (1 << 6) - 1,
 };
 
 struct dp_gw_set {
@@ -477,11 +545,15 @@ struct dp_gw_set {
 	uint32_t gw_id;           /* below DP_GW_MAX */
 	uint8_t shard;            /* below DP_SHARDS */
 	uint8_t flags;            /* DP_GW_F_* */
-	uint8_t zero[2];
+	uint16_t other_port;      /* AUTO: of ours, where it may speak to instead of local.port; 0: none */
 	struct dp_sockaddr remote; /* the gateway's MGCP address */
 	struct dp_sockaddr local;  /* ours: a dataplane address */
 	char domain[DP_MGCP_NAME_MAX]; /* endpoint names are local@domain */
+	char notified[DP_MGCP_NAME_MAX]; /* N: of an answer 521, the agent to go to: [name@]host[:port]; "": none */
+	uint8_t keepalive_s;      /* a bare NTFY is expected each so many seconds: dp_gw_heard says when three are missing; 0: no */
+	uint8_t zero[7];
 };
+static_assert(sizeof(struct dp_gw_set) == 200, "wire format");
 
 enum dp_mgcp_verb {
 	DP_MGCP_EPCF = 1,
@@ -567,6 +639,30 @@ struct dp_mgcp_cmd {
 };
 static_assert(sizeof(struct dp_mgcp_cmd) == 480, "wire format");
 
+/* A command without a description: what takes lists, maps and wanted parameters. RFC 3435 s2.3 */
+#define DP_MGCP_PARAMS_MAX 324
+struct dp_mgcp_ask {
+	struct dp_msg_hdr hdr;
+	uint64_t handle;     /* as in dp_mgcp_cmd; they share one number space */
+	uint32_t gw_id;
+	uint8_t verb;        /* EPCF, RQNT, DLCX, AUEP, AUCX */
+	uint8_t zero[3];
+	char endpoint[DP_MGCP_NAME_MAX];
+	char call_id[DP_MGCP_ID_MAX];
+	char conn_id[DP_MGCP_ID_MAX];
+	char request_id[DP_MGCP_ID_MAX];
+	char params[DP_MGCP_PARAMS_MAX]; /* lines "D: (0T|xxxx)", each ended by LF: EPCF B; RQNT and DLCX R S D Q T N; AUEP and AUCX F */
+	uint8_t zero2;
+};
+static_assert(sizeof(struct dp_mgcp_ask) == 512, "wire format");
+
+/* P: of a connection, from the gateway's side. */
+enum { DP_MGCP_PS, DP_MGCP_OS, DP_MGCP_PR, DP_MGCP_OR, DP_MGCP_PL, DP_MGCP_JI, DP_MGCP_LA, DP_MGCP_STAT_CNT };
+struct dp_mgcp_stat {
+	uint32_t have; /* bit i: value[i] was said */
+	uint32_t value[DP_MGCP_STAT_CNT]; /* packets and octets sent, received, packets lost, jitter and latency in ms; too large: UINT32_MAX */
+};
+
 enum dp_mgcp_result { /* when no final answer came */
 	DP_MGCP_ANSWERED = 0,
 	DP_MGCP_NO_SA,      /* keys held back: no live SA covers the gateway */
@@ -589,8 +685,38 @@ struct dp_mgcp_done {
 	char conn_id[DP_MGCP_ID_MAX];
 	char comment[63];                /* of the response line, printable; BAD_ANSWER: what is wrong with its description */
 	char endpoint[DP_MGCP_NAME_MAX]; /* local part of Z: which one an "any of" became (RFC 3435 s3.2.1.4); "": not said, or not asked */
+	struct dp_mgcp_stat stat; /* DLCX, AUCX */
+	uint16_t text_len;        /* audits: bytes of dp_mgcp_text that belong to it; if fewer came, some were lost */
+	uint8_t zero[6];
 };
-static_assert(sizeof(struct dp_mgcp_done) == 288, "wire format");
+static_assert(sizeof(struct dp_mgcp_done) == 328, "wire format");
+
+/* What an audit answered: its parameter lines, each ended by LF, piece after piece, ahead of its dp_mgcp_done. No descriptions:
+ * they may hold keys. */
+#define DP_MGCP_TEXT_MAX 488
+struct dp_mgcp_text {
+	struct dp_msg_hdr hdr;
+	uint64_t handle;
+	uint32_t gw_id;
+	uint16_t off, len;
+	char text[DP_MGCP_TEXT_MAX]; /* printable ASCII and LF; zero-filled */
+};
+static_assert(sizeof(struct dp_mgcp_text) == 512, "wire format");
+
+enum dp_gw_heard_kind {
+	DP_GW_HEARD_DIALECT = 1, /* AUTO: it speaks otherwise than it was set */
+	DP_GW_HEARD_SILENT,      /* three of its keep-alives are missing */
+	DP_GW_HEARD_BACK,        /* it speaks again */
+	DP_GW_HEARD_MAX
+};
+struct dp_gw_heard {
+	struct dp_msg_hdr hdr;
+	uint32_t gw_id;
+	uint8_t kind;  /* enum dp_gw_heard_kind */
+	uint8_t flags; /* DP_GW_F_X_CRYPTO, DP_GW_F_MGCP_01: what it speaks now */
+	uint16_t port; /* of ours, that it speaks to */
+};
+static_assert(sizeof(struct dp_gw_heard) == 16, "wire format");
 
 struct dp_mgcp_event { /* RSIP, NTFY, DLCX from the gateway, and verbs we do not know */
 	struct dp_msg_hdr hdr;
@@ -605,19 +731,22 @@ struct dp_mgcp_event { /* RSIP, NTFY, DLCX from the gateway, and verbs we do not
 	char restart_method[13];
 	char observed[DP_MGCP_OBS_MAX];  /* O: */
 	char reason[48];                 /* E: */
+	uint32_t tid;         /* the gateway's: it says the same again until it is answered */
+	uint32_t delay_s;     /* RD: */
+	struct dp_mgcp_stat stat; /* P: of a DLCX */
 };
-static_assert(sizeof(struct dp_mgcp_event) == 376, "wire format");
+static_assert(sizeof(struct dp_mgcp_event) == 416, "wire format");
 
 struct dp_mgcp_ack {
 	struct dp_msg_hdr hdr;
 	uint64_t token;
-	uint16_t code; /* what to answer: 200, 250, 4xx, 5xx */
+	uint16_t code; /* what to answer: 200, 250, 4xx, 5xx; 521 with the gateway's dp_gw_set.notified */
 	uint8_t zero[6];
 };
 
 /* The largest command and event: for receive buffers. */
 #define DP_MSG_MAX 512
-static_assert(sizeof(struct dp_mgcp_cmd) <= DP_MSG_MAX, "DP_MSG_MAX");
+static_assert(sizeof(struct dp_mgcp_cmd) <= DP_MSG_MAX && sizeof(struct dp_mgcp_ask) <= DP_MSG_MAX, "DP_MSG_MAX");
 
 /** Bytes of a type's struct; 0: no such type. */
 static inline uint16_t dp_msg_size(uint16_t type)
@@ -644,6 +773,8 @@ static inline uint16_t dp_msg_size(uint16_t type)
 		return sizeof(struct dp_mgcp_cmd);
 	case DP_MSG_MGCP_ACK:
 		return sizeof(struct dp_mgcp_ack);
+	case DP_MSG_MGCP_ASK:
+		return sizeof(struct dp_mgcp_ask);
 	case DP_MSG_SWEEP:
 		return sizeof(struct dp_sweep);
 	case DP_MSG_KEY_DEL:
@@ -658,6 +789,10 @@ static inline uint16_t dp_msg_size(uint16_t type)
 		return sizeof(struct dp_music_set);
 	case DP_MSG_LEG_MUSIC:
 		return sizeof(struct dp_leg_music);
+	case DP_MSG_SPD_SET:
+		return sizeof(struct dp_spd_set);
+	case DP_MSG_SPD_COMMIT:
+		return sizeof(struct dp_spd_commit);
 	case DP_MSG_REPLY:
 		return sizeof(struct dp_reply);
 	case DP_MSG_HELLO_REPLY:
@@ -668,6 +803,10 @@ static inline uint16_t dp_msg_size(uint16_t type)
 		return sizeof(struct dp_mgcp_done);
 	case DP_MSG_MGCP_EVENT:
 		return sizeof(struct dp_mgcp_event);
+	case DP_MSG_MGCP_TEXT:
+		return sizeof(struct dp_mgcp_text);
+	case DP_MSG_GW_HEARD:
+		return sizeof(struct dp_gw_heard);
 	case DP_MSG_SA_EVENT:
 		return sizeof(struct dp_sa_event);
 	case DP_MSG_LEG_EVENT:

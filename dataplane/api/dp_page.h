@@ -13,7 +13,7 @@
 #include "dp_msg.h"
 
 #define DP_PAGE_MAGIC   0x52564c4e50414745ull /* "RVLNPAGE" */
-#define DP_PAGE_VERSION 2
+#define DP_PAGE_VERSION 4
 
 /* Why a packet did not leave. DP_OK is no drop; names are in dp_drop_name() and in counters output. */
 enum dp_drop {
@@ -44,9 +44,17 @@ enum dp_drop {
 	DP_DROP_ESP_AUTH,        /* ICV wrong */
 	DP_DROP_ESP_REPLAY,      /* sequence seen before */
 	DP_DROP_ESP_STALE,       /* sequence left of the window */
-	DP_DROP_ESP_EXPIRED,     /* SA past its hard lifetime or sequence grant */
+	DP_DROP_ESP_EXPIRED,     /* SA past its hard lifetime in seconds */
+	DP_DROP_ESP_BYTES,       /* in bytes */
+	DP_DROP_ESP_PKTS,        /* in packets */
+	DP_DROP_ESP_SEQ,         /* no sequence number left under its key, or none granted yet */
 	DP_DROP_ESP_SELECTOR,    /* inner packet outside the SA's selectors */
-	DP_DROP_POLICY,          /* arrived in clear where an SA is demanded */
+	DP_DROP_AH,              /* IPsec's authentication header, which is not spoken here */
+	DP_DROP_ESP_ECN,         /* a congestion mark on a packet that was sent as not ECN-capable (RFC 6040 s4.2) */
+	DP_DROP_ESP_DUMMY,       /* not lost: dummy packet (RFC 4303 s2.6) */
+	DP_DROP_POLICY,          /* in clear where an SA is demanded */
+	DP_DROP_POLICY_DISCARD,  /* a policy says discard */
+	DP_DROP_POLICY_SEALED,   /* came out of an SA where a policy says bypass */
 	DP_DROP_MGCP_MALFORMED,  /* not MGCP */
 	DP_DROP_MGCP_UNKNOWN,    /* no such gateway, or answer to no transaction */
 	DP_DROP_NO_NEIGH,        /* next hop has no link-layer address (yet) */
@@ -91,8 +99,16 @@ static inline const char *dp_drop_name(unsigned int why)
 		[DP_DROP_ESP_REPLAY] = "esp_replay",
 		[DP_DROP_ESP_STALE] = "esp_stale",
 		[DP_DROP_ESP_EXPIRED] = "esp_expired",
+		[DP_DROP_ESP_BYTES] = "esp_bytes",
+		[DP_DROP_ESP_PKTS] = "esp_packets",
+		[DP_DROP_ESP_SEQ] = "esp_sequence",
 		[DP_DROP_ESP_SELECTOR] = "esp_selector",
+		[DP_DROP_AH] = "ah_not_spoken",
+		[DP_DROP_ESP_ECN] = "esp_ecn",
+		[DP_DROP_ESP_DUMMY] = "esp_dummy",
 		[DP_DROP_POLICY] = "policy",
+		[DP_DROP_POLICY_DISCARD] = "policy_discard",
+		[DP_DROP_POLICY_SEALED] = "policy_sealed",
 		[DP_DROP_MGCP_MALFORMED] = "mgcp_malformed",
 		[DP_DROP_MGCP_UNKNOWN] = "mgcp_unknown",
 		[DP_DROP_NO_NEIGH] = "no_neigh",
@@ -138,6 +154,12 @@ struct dp_page_worker {
 	uint64_t held;         /* packets that waited for a shard that was on its way here */
 	uint64_t music_pkts;   /* made of sources of music */
 	uint64_t music_late;   /* left out, because their time was long over */
+	uint64_t esp_keepalive; /* NAT keepalives made */
+	uint64_t esp_dummy;    /* dummy packets made */
+	uint64_t frag_made;    /* fragments made of packets too long for their path, inside or outside of ESP */
+	uint64_t pmtu_learnt;  /* path MTUs of SAs that were lowered by ICMP */
+	uint64_t pmtu_refused; /* ICMP about SAs' packets that were not believed, or came too fast */
+	uint64_t spd_hit[DP_SPD_MAX]; /* packets and messages that a policy decided about */
 } __attribute__((aligned(64)));
 
 /*
@@ -200,8 +222,10 @@ struct dp_page_sa {
 	uint64_t spi;            /* 0: free */
 	uint64_t seq;            /* outbound: last used; inbound: highest accepted */
 	uint64_t pkts, bytes, auth_fail, replayed;
-	uint64_t pad[2];
+	uint64_t expired;        /* DP_SA_WHY_* of hard lifetimes that are over; of soft ones 8 bits further up; from bit 16 on the learnt path MTU */
+	uint64_t dead_drop;      /* packets refused because it may not be used any more, or has no number */
 } __attribute__((aligned(64)));
+static_assert(sizeof(struct dp_page_sa) == 64, "a cache line");
 
 struct dp_page {
 	uint64_t magic, version, size;
@@ -218,6 +242,8 @@ struct dp_page {
 	uint64_t shard_worker[DP_SHARDS]; /* whose shard it is */
 	uint64_t leg_bytes;      /* memory per leg with an AES-CM suite, both directions, RTP and RTCP */
 	uint64_t now_s;          /* seconds since the start, about: what *_s of legs are to be compared with */
+	uint64_t sa_bytes;       /* memory per SA, a window of more than 192 packets apart */
+	uint64_t sa_window_bytes; /* of all those windows together */
 } __attribute__((aligned(64)));
 
 #endif
