@@ -2,7 +2,6 @@
 #include "scep.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <openssl/objects.h>
 #include <openssl/x509v3.h>
 
+#include "refuse.h"
 #include "x509.h"
 
 #define OID_TYPE      "2.16.840.1.113733.1.9.2"
@@ -33,19 +33,6 @@ ASN1_SEQUENCE(SCEP_ISSUER_AND_SUBJECT) = {
 	ASN1_SIMPLE(SCEP_ISSUER_AND_SUBJECT, issuer, X509_NAME),
 	ASN1_SIMPLE(SCEP_ISSUER_AND_SUBJECT, subject, X509_NAME),
 } static_ASN1_SEQUENCE_END(SCEP_ISSUER_AND_SUBJECT)
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	ERR_clear_error();
-	return rc;
-}
 
 unsigned pki_scep_caps(const uint8_t *text, size_t len)
 {
@@ -161,18 +148,18 @@ int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], co
 	int rc = take_certs(NULL, data, len, &ca.certs);
 
 	if (rc < 0)
-		return no(why, size, rc, "what GetCACert answers are no certificates");
+		return pki_refuse(why, size, rc, "what GetCACert answers are no certificates");
 	for (int i = 0; i < sk_X509_num(ca.certs) && ca.ca == NULL; i++)
 		if (pki_fingerprint(sk_X509_value(ca.certs, i), fp) == 0 && memcmp(fp, pin, 32) == 0)
 			ca.ca = sk_X509_value(ca.certs, i);
 	if (ca.ca == NULL)
-		rc = no(why, size, -EACCES, "GetCACert has no certificate with the SHA-256 of enrol.scep.ca_sha256");
+		rc = pki_refuse(why, size, -EACCES, "GetCACert has no certificate with the SHA-256 of enrol.scep.ca_sha256");
 	else if (X509_check_ca(ca.ca) != 1)
-		rc = no(why, size, -EACCES, "the pinned certificate is no CA's");
+		rc = pki_refuse(why, size, -EACCES, "the pinned certificate is no CA's");
 	else if (!valid_at(ca.ca, now))
-		rc = no(why, size, -EACCES, "the CA's certificate is not valid now");
+		rc = pki_refuse(why, size, -EACCES, "the CA's certificate is not valid now");
 	else if ((ca.signers = sk_X509_new_null()) == NULL || sk_X509_push(ca.signers, ca.ca) <= 0)
-		rc = no(why, size, -ENOMEM, "no memory");
+		rc = pki_refuse(why, size, -ENOMEM, "no memory");
 	for (int i = 0; rc == 0 && i < sk_X509_num(ca.certs); i++) {
 		X509 *cert = sk_X509_value(ca.certs, i);
 		uint32_t ku;
@@ -182,16 +169,17 @@ int pki_scep_ca_parse(const uint8_t *data, size_t len, const uint8_t pin[32], co
 		found++;
 		ku = X509_get_key_usage(cert); /* all bits where there is no such extension */
 		if ((ku & KU_DIGITAL_SIGNATURE) != 0 && sk_X509_push(ca.signers, cert) <= 0)
-			rc = no(why, size, -ENOMEM, "no memory");
+			rc = pki_refuse(why, size, -ENOMEM, "no memory");
 		if ((ku & KU_KEY_ENCIPHERMENT) != 0 && is_rsa(cert) && ca.to == NULL)
 			ca.to = cert;
 	}
 	if (rc == 0 && ra_cnt > 0 && found == 0)
-		rc = no(why, size, -EACCES, "GetCACert has no valid certificate of the CA, and no phone's, with a SHA-256 of enrol.scep.ra_sha256");
+		rc = pki_refuse(why, size, -EACCES, "GetCACert has no valid certificate of the CA, and no phone's, with a SHA-256 of "
+						       "enrol.scep.ra_sha256");
 	if (rc == 0 && ca.to == NULL)
 		ca.to = ca.ca;
 	if (rc == 0 && !is_rsa(ca.to))
-		rc = no(why, size, -EACCES, "the CA has no RSA key, and SCEP encrypts to RSA keys only");
+		rc = pki_refuse(why, size, -EACCES, "the CA has no RSA key, and SCEP encrypts to RSA keys only");
 	if (rc < 0)
 		pki_scep_ca_fini(&ca);
 	else
@@ -324,8 +312,8 @@ int pki_scep_build(const struct pki_scep_ca *ca, EVP_PKEY *key, X509 *cert, cons
 	int len, rc = -EIO;
 
 	if (cipher == NULL || md == NULL) {
-		rc = no(why, size, -EACCES, "the CA says that it knows no %s: enrol.scep.old_crypto would allow what it knows",
-			cipher == NULL ? "AES" : "SHA-256");
+		rc = pki_refuse(why, size, -EACCES, "the CA says that it knows no %s: enrol.scep.old_crypto would allow what it knows",
+				cipher == NULL ? "AES" : "SHA-256");
 		goto out;
 	}
 	snprintf(type, sizeof(type), "%d", (int)m->type);
@@ -347,7 +335,7 @@ int pki_scep_build(const struct pki_scep_ca *ca, EVP_PKEY *key, X509 *cert, cons
 	rc = 0;
 out:
 	if (rc == -EIO)
-		no(why, size, rc, "no message could be made");
+		pki_refuse(why, size, rc, "no message could be made");
 	CMS_ContentInfo_free(env);
 	CMS_ContentInfo_free(cms);
 	sk_X509_free(to);
@@ -483,7 +471,7 @@ static int open_envelope(EVP_PKEY *key, X509 *cert, bool old, OSSL_LIB_CTX *lib,
 
 	if (env == NULL || out == NULL || d2i_CMS_ContentInfo(&env, &p, (long)len) == NULL || p != data + len ||
 	    OBJ_obj2nid(CMS_get0_type(env)) != NID_pkcs7_enveloped) {
-		rc = no(why, size, -EBADMSG, "what is in the CA's answer is not encrypted to anybody");
+		rc = pki_refuse(why, size, -EBADMSG, "what is in the CA's answer is not encrypted to anybody");
 		goto out;
 	}
 	der_len = i2d_CMS_ContentInfo(env, &der);
@@ -491,19 +479,19 @@ static int open_envelope(EVP_PKEY *key, X509 *cert, bool old, OSSL_LIB_CTX *lib,
 	if (!cipher_allowed(nid, old)) {
 		const char *name = nid != NID_undef ? OBJ_nid2sn(nid) : NULL;
 
-		rc = no(why, size, -EACCES, "the CA's answer is encrypted with %s%s", name != NULL ? name : "something unknown",
-			nid == NID_des_cbc || nid == NID_des_ede3_cbc ? ": enrol.scep.old_crypto would allow that" : "");
+		rc = pki_refuse(why, size, -EACCES, "the CA's answer is encrypted with %s%s", name != NULL ? name : "something unknown",
+				nid == NID_des_cbc || nid == NID_des_ede3_cbc ? ": enrol.scep.old_crypto would allow that" : "");
 		goto out;
 	}
 	if (CMS_decrypt(env, key, cert, NULL, out, CMS_BINARY | CMS_DEBUG_DECRYPT) != 1) {
-		rc = no(why, size, -EACCES, "the CA's answer is not encrypted to us%s",
-			nid == NID_des_cbc ? ", or its DES is not to be had here" : "");
+		rc = pki_refuse(why, size, -EACCES, "the CA's answer is not encrypted to us%s",
+				nid == NID_des_cbc ? ", or its DES is not to be had here" : "");
 		goto out;
 	}
 	n = BIO_get_mem_data(out, &plain);
 	rc = n > 0 ? take_certs(lib, (const uint8_t *)plain, (size_t)n, ret) : -EBADMSG;
 	if (rc < 0)
-		no(why, size, rc, "there is no certificate in the CA's answer");
+		pki_refuse(why, size, rc, "there is no certificate in the CA's answer");
 out:
 	OPENSSL_free(der);
 	CMS_ContentInfo_free(env);
@@ -538,17 +526,17 @@ int pki_scep_open(const struct pki_scep_ca *ca, EVP_PKEY *key, X509 *cert, const
 	int rc;
 
 	if (cms == NULL || out == NULL) {
-		rc = no(why, size, -ENOMEM, "no memory");
+		rc = pki_refuse(why, size, -ENOMEM, "no memory");
 		goto out;
 	}
 	if (len == 0 || len > PKI_SCEP_MSG_MAX || d2i_CMS_ContentInfo(&cms, &p, (long)len) == NULL || p != data + len ||
 	    OBJ_obj2nid(CMS_get0_type(cms)) != NID_pkcs7_signed || sk_CMS_SignerInfo_num(CMS_get0_SignerInfos(cms)) != 1) {
-		rc = no(why, size, -EBADMSG, "what the CA answers is no SCEP message");
+		rc = pki_refuse(why, size, -EBADMSG, "what the CA answers is no SCEP message");
 		goto out;
 	}
 	si = sk_CMS_SignerInfo_value(CMS_get0_SignerInfos(cms), 0);
 	if (!digest_allowed(si, sent->old)) {
-		rc = no(why, size, -EACCES, "the CA signs its answers with an old hash: enrol.scep.old_crypto would allow SHA-1");
+		rc = pki_refuse(why, size, -EACCES, "the CA signs its answers with an old hash: enrol.scep.old_crypto would allow SHA-1");
 		goto out;
 	}
 	content = CMS_get0_content(cms);
@@ -556,15 +544,15 @@ int pki_scep_open(const struct pki_scep_ca *ca, EVP_PKEY *key, X509 *cert, const
 		empty = BIO_new_mem_buf("", 0);
 	/* Certificates in the message count for nothing: who may sign is known. */
 	if (CMS_verify(cms, ca->signers, NULL, empty, out, CMS_NO_SIGNER_CERT_VERIFY | CMS_NOINTERN | CMS_BINARY) != 1) {
-		rc = no(why, size, -EACCES, "the answer's signature is not the CA's");
+		rc = pki_refuse(why, size, -EACCES, "the answer's signature is not the CA's");
 		goto out;
 	}
 	if (number(get_attr(si, OID_TYPE, V_ASN1_PRINTABLESTRING)) != PKI_SCEP_CERTREP)
-		rc = no(why, size, -EACCES, "the CA's message is no answer");
+		rc = pki_refuse(why, size, -EACCES, "the CA's message is no answer");
 	else if (!is_bytes(get_attr(si, OID_TID, V_ASN1_PRINTABLESTRING), sent->tid, strlen(sent->tid)))
-		rc = no(why, size, -EACCES, "the CA answers another transaction");
+		rc = pki_refuse(why, size, -EACCES, "the CA answers another transaction");
 	else if (!is_bytes(get_attr(si, OID_RECIPIENT, V_ASN1_OCTET_STRING), sent->nonce, PKI_SCEP_NONCE))
-		rc = no(why, size, -EACCES, "the CA answers another message: the nonce is not ours");
+		rc = pki_refuse(why, size, -EACCES, "the CA answers another message: the nonce is not ours");
 	else
 		rc = 0;
 	if (rc < 0)
@@ -574,7 +562,7 @@ int pki_scep_open(const struct pki_scep_ca *ca, EVP_PKEY *key, X509 *cert, const
 		a.status = PKI_SCEP_SUCCESS;
 		n = BIO_get_mem_data(out, &inner);
 		rc = n > 0 ? open_envelope(key, cert, sent->old, lib, (const uint8_t *)inner, (size_t)n, &a.certs, why, size) :
-			     no(why, size, -EBADMSG, "the CA says success and sends no certificate");
+			     pki_refuse(why, size, -EBADMSG, "the CA says success and sends no certificate");
 		break;
 	case PKI_SCEP_FAILURE:
 		a.status = PKI_SCEP_FAILURE;
@@ -585,7 +573,7 @@ int pki_scep_open(const struct pki_scep_ca *ca, EVP_PKEY *key, X509 *cert, const
 		a.status = PKI_SCEP_PENDING;
 		break;
 	default:
-		rc = no(why, size, -EBADMSG, "the CA's answer says neither success nor failure");
+		rc = pki_refuse(why, size, -EBADMSG, "the CA's answer says neither success nor failure");
 	}
 out:
 	if (rc == 0)

@@ -40,14 +40,6 @@ static const char *fields(const struct pki_signer_msg *m)
 	return m->reply ? types[m->type].reply : types[m->type].request;
 }
 
-static bool printable(const uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (p[i] < 0x20 || p[i] > 0x7e)
-			return false;
-	return true;
-}
-
 static void read_field(struct pki_rd *rd, char f, struct pki_signer_msg *m)
 {
 	struct pki_blob *blob = f == 'a' ? &m->a : f == 'b' ? &m->b : &m->c;
@@ -61,7 +53,7 @@ static void read_field(struct pki_rd *rd, char f, struct pki_signer_msg *m)
 	} else if (f == 'n') {
 		n = pki_rd_u8(rd);
 		p = pki_rd_bytes(rd, n);
-		if (p == NULL || n >= sizeof(m->name) || !printable(p, n)) {
+		if (p == NULL || n >= sizeof(m->name) || !pki_printable(p, n)) {
 			rd->bad = true;
 			return;
 		}
@@ -124,7 +116,7 @@ int pki_signer_build(const struct pki_signer_msg *m, uint8_t *buf, size_t room)
 		} else if (*f == 'v') {
 			pki_wr_u32(&wr, m->num2);
 		} else if (*f == 'n') {
-			if (!printable((const uint8_t *)m->name, n))
+			if (!pki_printable((const uint8_t *)m->name, n))
 				return -EINVAL;
 			pki_wr_u8(&wr, (uint8_t)n);
 			pki_wr_bytes(&wr, m->name, n);

@@ -128,4 +128,13 @@ static inline void pki_wr_u64(struct pki_wr *wr, uint64_t v)
 	pki_wr_uint(wr, v, 8);
 }
 
+/** ASCII that can stand in a log line: no control characters. */
+static inline bool pki_printable(const uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] < 0x20 || p[i] > 0x7e)
+			return false;
+	return true;
+}
+
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,18 +8,7 @@
 
 #include "change.h"
 #include "log.h"
-
-static int __attribute__((format(printf, 4, 5)))
-refuse(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	ERR_clear_error();
-	return rc;
-}
+#include "refuse.h"
 
 static int copy_pair(const struct pki_pair *from, struct pki_pair *to)
 {
@@ -57,7 +45,7 @@ static int find(struct pki_state *st, const char *name, enum pki_ident_id *ret_w
 	const struct pki_ident *id = pki_state_find(st, name, NULL);
 
 	if (id == NULL)
-		return refuse(why, why_size, -ENOENT, "no such identity");
+		return pki_refuse(why, why_size, -ENOENT, "no such identity");
 	*ret_which = (enum pki_ident_id)(id - st->ident);
 	return 0;
 }
@@ -68,16 +56,16 @@ static int token_key(struct pki_state *st, const struct pki_ident_def *def, cons
 	int rc;
 
 	if (def->server)
-		return refuse(why, why_size, -EACCES, "it is handed to the controlplane: its key cannot be in a token");
+		return pki_refuse(why, why_size, -EACCES, "it is handed to the controlplane: its key cannot be in a token");
 	if (strstr(uri, "pin-value") != NULL)
-		return refuse(why, why_size, -EACCES, "a PIN does not belong in a URI: use signer.pkcs11_pin");
+		return pki_refuse(why, why_size, -EACCES, "a PIN does not belong in a URI: use signer.pkcs11_pin");
 	if (st->token == NULL)
-		return refuse(why, why_size, -ENOKEY, "no token is configured");
+		return pki_refuse(why, why_size, -ENOKEY, "no token is configured");
 	rc = pki_token_key(st->token, uri, &ret->key, why, why_size);
 	if (rc < 0)
 		return rc;
 	if (!pki_key_acceptable(ret->key) || ((def->use == PKI_USE_SIGN || def->use == PKI_USE_RA) && EVP_PKEY_get_base_id(ret->key) != EVP_PKEY_RSA))
-		rc = refuse(why, why_size, -EACCES, "this key is of a kind that it cannot have");
+		rc = pki_refuse(why, why_size, -EACCES, "this key is of a kind that it cannot have");
 	else if ((ret->uri = OPENSSL_strdup(uri)) == NULL)
 		rc = -ENOMEM;
 	if (rc < 0)
@@ -94,19 +82,19 @@ static int new_key(struct pki_state *st, const struct pki_ident *id, enum pki_id
 	int rc;
 
 	if (spec[0] == '\0' && id->cur.uri != NULL)
-		return refuse(why, why_size, -EINVAL, "its key is in a token: make the new one there and name its URI");
+		return pki_refuse(why, why_size, -EINVAL, "its key is in a token: make the new one there and name its URI");
 	if (strncmp(spec, "pkcs11:", 7) == 0)
 		return token_key(st, def, spec, ret, why, why_size);
 	if (pki_key_parse(spec[0] != '\0' ? spec : pki_key_name(id->cur.key), &type) < 0)
-		return refuse(why, why_size, -EINVAL, "no such kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
+		return pki_refuse(why, why_size, -EINVAL, "no such kind of key: rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384");
 	if (def->use == PKI_USE_SIGN && type != PKI_RSA_2048 && type != PKI_RSA_4096)
-		return refuse(why, why_size, -EACCES, "lists and files are signed by RSA of 2048 or 4096 bits only");
+		return pki_refuse(why, why_size, -EACCES, "lists and files are signed by RSA of 2048 or 4096 bits only");
 	if (which == PKI_IDENT_RA && type != PKI_RSA_2048 && type != PKI_RSA_3072 && type != PKI_RSA_4096)
-		return refuse(why, why_size, -EACCES, "SCEP encrypts to RSA keys only");
+		return pki_refuse(why, why_size, -EACCES, "SCEP encrypts to RSA keys only");
 	if (which == PKI_IDENT_TFTP_EC && type != PKI_EC_P256 && type != PKI_EC_P384)
-		return refuse(why, why_size, -EACCES, "this is the file server's EC certificate");
+		return pki_refuse(why, why_size, -EACCES, "this is the file server's EC certificate");
 	rc = pki_key_create(type, &ret->key);
-	return rc < 0 ? refuse(why, why_size, rc, "no key: %s", strerror(-rc)) : 0;
+	return rc < 0 ? pki_refuse(why, why_size, rc, "no key: %s", strerror(-rc)) : 0;
 }
 
 static void log_change(const char *event, const struct pki_ident *id)
@@ -129,7 +117,7 @@ static int commit(struct pki_state *st, struct pki_ident *id, const char *event,
 
 	if (rc < 0) {
 		pki_ident_fini(id);
-		return refuse(why, why_size, rc, "not written: %s", strerror(-rc));
+		return pki_refuse(why, why_size, rc, "not written: %s", strerror(-rc));
 	}
 	log_change(event, pki_state_find(st, name, NULL));
 	return 0;
@@ -148,11 +136,11 @@ int pki_change_regen(struct pki_state *st, const char *name, const char *spec, i
 		return rc;
 	rc = pki_state_certify(st, which, &pair, now);
 	if (rc < 0)
-		refuse(why, why_size, rc, rc == -EACCES ? "its issuer has expired"
+		pki_refuse(why, why_size, rc, rc == -EACCES ? "its issuer has expired"
 					  : rc == -ENOKEY ? "its issuer's token is not there"
 							  : "no certificate");
 	else if ((rc = copy(&st->ident[which], &id)) < 0)
-		refuse(why, why_size, rc, "out of memory");
+		pki_refuse(why, why_size, rc, "out of memory");
 	if (rc < 0) {
 		pki_pair_fini(&pair);
 		return rc;
@@ -182,9 +170,9 @@ int pki_change_csr(struct pki_state *st, const char *name, const char *spec, con
 	n = pki_state_names(st, which, cn, names);
 	rc = pki_own_request(pair.key, pki_ident_defs[which].use, cn, st->cluster, names, n, challenge, &req);
 	if (rc < 0)
-		refuse(why, why_size, rc, "no request");
+		pki_refuse(why, why_size, rc, "no request");
 	else if ((rc = copy(&st->ident[which], &id)) < 0)
-		refuse(why, why_size, rc, "out of memory");
+		pki_refuse(why, why_size, rc, "out of memory");
 	if (rc < 0) {
 		pki_pair_fini(&pair);
 		X509_REQ_free(req);
@@ -230,17 +218,17 @@ int pki_change_import(struct pki_state *st, const char *name, STACK_OF(X509) *ch
 		return rc;
 	cur = &st->ident[which];
 	if (leaf != NULL && cur->cur.cert != NULL && X509_cmp(leaf, cur->cur.cert) == 0)
-		return refuse(why, why_size, -EEXIST, "this certificate is in use already");
+		return pki_refuse(why, why_size, -EEXIST, "this certificate is in use already");
 	waiting = leaf != NULL && cur->next.key != NULL && X509_check_private_key(leaf, cur->next.key) == 1;
 	ERR_clear_error();
 	if (!waiting && cur->cur.key == NULL)
-		return refuse(why, why_size, -ENOKEY, "its token is not there");
+		return pki_refuse(why, why_size, -ENOKEY, "its token is not there");
 	rc = pki_own_check(chain, waiting ? cur->next.key : cur->cur.key, pki_ident_defs[which].use, now, why, why_size);
 	if (rc < 0)
 		return rc;
 	rc = copy(cur, &id);
 	if (rc < 0)
-		return refuse(why, why_size, rc, "out of memory");
+		return pki_refuse(why, why_size, rc, "out of memory");
 	/* With the same key, issuer and serial number change, and those are what phones look for: the old pair is kept too. */
 	pki_pair_fini(&id.prev);
 	id.prev = id.cur;
@@ -255,7 +243,7 @@ int pki_change_import(struct pki_state *st, const char *name, STACK_OF(X509) *ch
 		rc = take_chain(&id.cur, chain);
 	if (rc < 0) {
 		pki_ident_fini(&id);
-		return refuse(why, why_size, rc, "out of memory");
+		return pki_refuse(why, why_size, rc, "out of memory");
 	}
 	return commit(st, &id, "identity-imported", why, why_size);
 }
@@ -269,10 +257,10 @@ int pki_change_retire(struct pki_state *st, const char *name, char *why, size_t 
 	if (rc < 0)
 		return rc;
 	if (!pki_pair_is(&st->ident[which].prev))
-		return refuse(why, why_size, -ENOENT, "nothing is kept of what it was before");
+		return pki_refuse(why, why_size, -ENOENT, "nothing is kept of what it was before");
 	rc = copy(&st->ident[which], &id);
 	if (rc < 0)
-		return refuse(why, why_size, rc, "out of memory");
+		return pki_refuse(why, why_size, rc, "out of memory");
 	pki_pair_fini(&id.prev);
 	return commit(st, &id, "identity-retired", why, why_size);
 }

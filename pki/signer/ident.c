@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include <openssl/pem.h>
 
 #include "ident.h"
+#include "refuse.h"
 #include "signer.h"
 
 #define URI_MAX 1024
@@ -31,18 +31,6 @@ const struct pki_ident_def pki_ident_defs[PKI_IDENT_MAX] = {
 	[PKI_IDENT_IPSEC] = {"IPsec", "IPsec-%s", PKI_USE_IPSEC, true, 0},
 	[PKI_IDENT_RA] = {"CAPF-RA", "CAPF-RA-%s", PKI_USE_RA, false, 0},
 };
-
-static int __attribute__((format(printf, 4, 5)))
-refuse(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	ERR_clear_error();
-	return rc;
-}
 
 void pki_pair_fini(struct pki_pair *p)
 {
@@ -140,10 +128,10 @@ static int parse_pair(struct pki_pair *p, const struct pki_kek *kek, const char 
 	int rc;
 
 	if (len > INT32_MAX)
-		return refuse(why, why_size, -EBADMSG, "too long");
+		return pki_refuse(why, why_size, -EBADMSG, "too long");
 	if (len > 4 && memcmp(text, "uri ", 4) == 0) {
 		if (eol == NULL || eol - text - 4 > URI_MAX)
-			return refuse(why, why_size, -EBADMSG, "a URI that is too long");
+			return pki_refuse(why, why_size, -EBADMSG, "a URI that is too long");
 		p->uri = OPENSSL_strndup(text + 4, (size_t)(eol - text) - 4);
 		if (p->uri == NULL)
 			return -ENOMEM;
@@ -158,12 +146,12 @@ static int parse_pair(struct pki_pair *p, const struct pki_kek *kek, const char 
 		BIO_free(bio);
 		ERR_clear_error();
 		if (p->key == NULL)
-			return refuse(why, why_size, -EACCES, "another KEK sealed it, or it was changed");
+			return pki_refuse(why, why_size, -EACCES, "another KEK sealed it, or it was changed");
 	}
 	if (memmem(text, len, "-----BEGIN CERTIFICATE", 22) == NULL)
 		return 0;
 	if (pki_pem_certs((const uint8_t *)text, len, &certs) < 0)
-		return refuse(why, why_size, -EBADMSG, "a certificate in it is broken");
+		return pki_refuse(why, why_size, -EBADMSG, "a certificate in it is broken");
 	p->cert = sk_X509_shift(certs);
 	if (sk_X509_num(certs) > 0)
 		p->chain = certs;
@@ -190,11 +178,11 @@ int pki_ident_parse(struct pki_ident *id, const struct pki_kek *kek, const char 
 		if (p == NULL)
 			continue;
 		if (p != text && p[-1] != '\n')
-			return refuse(why, why_size, -EBADMSG, "not a file of an identity");
+			return pki_refuse(why, why_size, -EBADMSG, "not a file of an identity");
 		at[i] = last = p;
 	}
 	if (at[0] != text)
-		return refuse(why, why_size, -EBADMSG, "not a file of an identity");
+		return pki_refuse(why, why_size, -EBADMSG, "not a file of an identity");
 	for (int i = 0; i < 3 && rc == 0; i++) {
 		const char *from, *to = end;
 
@@ -206,7 +194,7 @@ int pki_ident_parse(struct pki_ident *id, const struct pki_kek *kek, const char 
 		from = at[i] + strlen(names[i]);
 		rc = parse_pair(pairs[i], kek, from, (size_t)(to - from), token, ctx, ret_absent, why, why_size);
 		if (rc == 0 && i < 2 && pairs[i]->cert == NULL)
-			rc = refuse(why, why_size, -EBADMSG, "a key without its certificate");
+			rc = pki_refuse(why, why_size, -EBADMSG, "a key without its certificate");
 	}
 	if (rc < 0)
 		pki_ident_fini(id);
@@ -219,15 +207,15 @@ int pki_pair_check(const struct pki_pair *p, char *why, size_t why_size)
 	int n = p->chain != NULL ? sk_X509_num(p->chain) : 0;
 
 	if (p->key != NULL && X509_check_private_key(cert, p->key) != 1)
-		return refuse(why, why_size, -EACCES, "the certificate does not belong to the private key");
+		return pki_refuse(why, why_size, -EACCES, "the certificate does not belong to the private key");
 	for (int i = 0; i < n; i++) {
 		X509 *issuer = sk_X509_value(p->chain, i);
 
 		if (X509_verify(cert, X509_get0_pubkey(issuer)) != 1)
-			return refuse(why, why_size, -EACCES, "not issued by the next certificate of its chain");
+			return pki_refuse(why, why_size, -EACCES, "not issued by the next certificate of its chain");
 		cert = issuer;
 	}
 	if (n == 0 && X509_verify(cert, X509_get0_pubkey(cert)) != 1)
-		return refuse(why, why_size, -EACCES, "not issued by itself, and its issuer's certificate is not there");
+		return pki_refuse(why, why_size, -EACCES, "not issued by itself, and its issuer's certificate is not there");
 	return 0;
 }

@@ -2,7 +2,6 @@
 #include "scepra.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,21 +14,9 @@
 #include "config.h"
 #include "file.h"
 #include "log.h"
+#include "refuse.h"
 #include "state.h"
 #include "x509.h"
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	ERR_clear_error();
-	return rc;
-}
 
 /* DES is in OpenSSL's legacy provider, which nothing else in this process is to see. NULL: it is not there, or not allowed. */
 static OSSL_LIB_CTX *lib;
@@ -68,8 +55,8 @@ static int read_challenge(const struct cfg_scep *cfg, char *ret, size_t size, ch
 		return 0;
 	rc = pki_file_secret(cfg->challenge, ret, size);
 	return rc == 0 ? 0 :
-			 no(why, why_size, rc == -EPERM ? -EACCES : rc, "enrol.scep.challenge: %s",
-			    rc == -EPERM ? "must be a file that only we can read, mode 0400" : strerror(-rc));
+			 pki_refuse(why, why_size, rc == -EPERM ? -EACCES : rc, "enrol.scep.challenge: %s",
+				    rc == -EPERM ? "must be a file that only we can read, mode 0400" : strerror(-rc));
 }
 
 /* What is asked for: a phone's key, or an identity's. */
@@ -87,13 +74,13 @@ static int take_subject(struct pki_state *st, const struct pki_signer_msg *m, st
 	*ret = (struct subject){.old = st->cfg != NULL && st->cfg->enrol.old_keys};
 	if (m->a.len == 0) {
 		ret->id = pki_state_find(st, m->name, &prev);
-		return ret->id != NULL && !prev ? 0 : no(why, size, -ENOENT, "no such identity");
+		return ret->id != NULL && !prev ? 0 : pki_refuse(why, size, -ENOENT, "no such identity");
 	}
 	if (!pki_device_valid(m->name))
-		return no(why, size, -EBADMSG, "not a device name");
+		return pki_refuse(why, size, -EBADMSG, "not a device name");
 	ret->pub = m->a.len <= PKI_DER_MAX ? d2i_PUBKEY(NULL, &p, (long)m->a.len) : NULL;
 	if (ret->pub == NULL || p != m->a.p + m->a.len)
-		return no(why, size, -EBADMSG, "not a public key");
+		return pki_refuse(why, size, -EBADMSG, "not a public key");
 	return 0;
 }
 
@@ -109,23 +96,23 @@ static int make_request(struct pki_state *st, const struct pki_signer_msg *m, st
 
 	if (s->id == NULL) {
 		rc = pki_scep_request(ra->key, m->name, st->cluster, s->pub, s->old, challenge, ret);
-		return rc == 0 ? 0 : no(why, size, rc, rc == -EACCES ? "key not acceptable" : "no request could be made");
+		return rc == 0 ? 0 : pki_refuse(why, size, rc, rc == -EACCES ? "key not acceptable" : "no request could be made");
 	}
 	if (fresh) {
 		rc = pki_change_csr(st, s->id->name, "", challenge, ret, why, size);
 	} else if (s->id->next.key == NULL) {
-		rc = no(why, size, -ENOENT, "no request of it waits");
+		rc = pki_refuse(why, size, -ENOENT, "no request of it waits");
 	} else {
 		enum pki_ident_id which = (enum pki_ident_id)(s->id - st->ident);
 
 		n = pki_state_names(st, which, cn, names);
 		rc = pki_own_request(s->id->next.key, pki_ident_defs[which].use, cn, st->cluster, names, n, challenge, ret);
 		if (rc < 0)
-			no(why, size, rc, "no request could be made");
+			pki_refuse(why, size, rc, "no request could be made");
 	}
 	if (rc == 0) {
 		s->pub = X509_REQ_get_pubkey(*ret);
-		rc = s->pub != NULL ? 0 : no(why, size, -EIO, "no request could be made");
+		rc = s->pub != NULL ? 0 : pki_refuse(why, size, -EIO, "no request could be made");
 	}
 	return rc;
 }
@@ -158,7 +145,7 @@ static int ask(struct pki_state *st, const struct pki_signer_msg *m, struct subj
 		rc = make_request(st, m, s, challenge[0] != '\0' ? challenge : NULL, m->num == PKI_RA_ENROL, &req, why, size);
 	OPENSSL_cleanse(challenge, sizeof(challenge));
 	if (rc == 0 && (pki_scep_tid(s->pub, tid) < 0 || RAND_bytes(ret->nonce, sizeof(ret->nonce)) != 1))
-		rc = no(why, size, -EIO, "no transaction");
+		rc = pki_refuse(why, size, -EIO, "no transaction");
 	/* A certificate of ours that this CA made vouches for its successor; else the password does. */
 	if (rc == 0 && s->id == &st->ident[PKI_IDENT_RA] && m->num == PKI_RA_ENROL && (m->num2 & PKI_SCEP_CAP_RENEWAL) != 0 &&
 	    X509_check_issued(ca->ca, ra->cert) == X509_V_OK)
@@ -186,11 +173,11 @@ static int opened(struct pki_state *st, const struct pki_signer_msg *m, struct s
 	int rc;
 
 	if (pub == NULL)
-		return no(why, size, -ENOENT, "no request of it waits");
+		return pki_refuse(why, size, -ENOENT, "no request of it waits");
 	if (m->c.len <= PKI_SCEP_NONCE)
-		return no(why, size, -EBADMSG, "no answer");
+		return pki_refuse(why, size, -EBADMSG, "no answer");
 	if (pki_scep_tid(pub, tid) < 0)
-		return no(why, size, -EIO, "no transaction");
+		return pki_refuse(why, size, -EIO, "no transaction");
 	rc = pki_scep_open(ca, ra->key, ra->cert, &sent, old_lib(cfg), m->c.p + PKI_SCEP_NONCE, m->c.len - PKI_SCEP_NONCE, &a, why, size);
 	if (rc < 0)
 		return rc;
@@ -200,12 +187,12 @@ static int opened(struct pki_state *st, const struct pki_signer_msg *m, struct s
 	if (a.status == PKI_SCEP_SUCCESS) {
 		cert = pki_scep_find(a.certs, pub);
 		if (cert == NULL)
-			rc = no(why, size, -EACCES, "the certificate that the CA sent is for another key");
+			rc = pki_refuse(why, size, -EACCES, "the certificate that the CA sent is for another key");
 		else if (X509_verify(cert, X509_get0_pubkey(ca->ca)) != 1)
-			rc = no(why, size, -EACCES, "the certificate that the CA sent is not signed by the CA");
+			rc = pki_refuse(why, size, -EACCES, "the certificate that the CA sent is not signed by the CA");
 		else if ((ret->certs = sk_X509_new_null()) == NULL || X509_up_ref(cert) != 1 || sk_X509_push(ret->certs, cert) <= 0 ||
 			 X509_up_ref(ca->ca) != 1 || sk_X509_push(ret->certs, ca->ca) <= 0)
-			rc = no(why, size, -ENOMEM, "no memory");
+			rc = pki_refuse(why, size, -ENOMEM, "no memory");
 	}
 	pki_scep_answer_fini(&a);
 	ERR_clear_error();
@@ -221,21 +208,21 @@ int pki_ra(struct pki_state *st, const struct pki_signer_msg *m, int64_t now, st
 
 	ret->fail = -1;
 	if (rc == 0 && st->ident[PKI_IDENT_RA].cur.key == NULL)
-		rc = no(why, why_size, -ENOKEY, "the token of CAPF-RA is not there");
+		rc = pki_refuse(why, why_size, -ENOKEY, "the token of CAPF-RA is not there");
 	if (rc < 0)
 		goto out;
 	if (m->num == PKI_RA_REQUEST && s.id == NULL) {
 		rc = make_request(st, m, &s, NULL, true, &req, why, why_size);
 		if (rc == 0 && (rc = give_request(req, ret)) < 0)
-			no(why, why_size, rc, "no request could be made");
+			pki_refuse(why, why_size, rc, "no request could be made");
 		if (rc == 0)
 			cfg_log(CFG_LOG_NOTICE, "lsc-request", "device=%s", m->name);
 		goto out;
 	}
 	if (m->num < PKI_RA_ENROL || m->num > PKI_RA_OPEN)
-		rc = no(why, why_size, -EBADMSG, "no such operation");
+		rc = pki_refuse(why, why_size, -EBADMSG, "no such operation");
 	else if (st->cfg == NULL || st->cfg->enrol.scep.url == NULL)
-		rc = no(why, why_size, -EINVAL, "enrol.scep is not configured");
+		rc = pki_refuse(why, why_size, -EINVAL, "enrol.scep is not configured");
 	else
 		rc = pki_scep_ca_parse(m->b.p, m->b.len, st->cfg->enrol.scep.ca_sha256, st->cfg->enrol.scep.ra_sha256, st->cfg->enrol.scep.ra_cnt, now, &ca,
 				       why, why_size);

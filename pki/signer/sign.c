@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,17 +9,7 @@
 #include "sgn.h"
 #include "sign.h"
 #include "trustlist.h"
-
-static int __attribute__((format(printf, 4, 5)))
-refuse(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
+#include "why.h"
 
 const char *pki_sign_kind_name(uint32_t kind)
 {
@@ -63,9 +52,9 @@ static int check_list(const struct pki_tl *tl, uint32_t kind, enum pki_ident_id 
 	enum pki_tl_kind is;
 
 	if (pki_tl_kind_of(tl, &is) < 0 || is != (kind == PKI_SIGN_CTL ? PKI_TL_CTL : PKI_TL_ITL))
-		return refuse(why, why_size, -EACCES, "the list is not the kind it is said to be");
+		return cfg_no(why, why_size, -EACCES, "the list is not the kind it is said to be");
 	if (!names_signer(tl->signer, tl->issuer, tl->serial, tl->serial_len, cert))
-		return refuse(why, why_size, -EACCES, "the list names another signer");
+		return cfg_no(why, why_size, -EACCES, "the list names another signer");
 	for (unsigned i = 0; i < tl->rec_cnt; i++) {
 		const struct pki_tl_rec *r = &tl->rec[i];
 
@@ -82,20 +71,20 @@ static int check_list(const struct pki_tl *tl, uint32_t kind, enum pki_ident_id 
 	if (certs == 0)
 		return 0;
 	if (pki_tl_find(tl, cert, PKI_TL_SAST) == NULL)
-		return refuse(why, why_size, -EACCES, "the signer is no SAST of the list");
+		return cfg_no(why, why_size, -EACCES, "the signer is no SAST of the list");
 	if (kind == PKI_SIGN_CTL && (which == PKI_IDENT_SAST1 || which == PKI_IDENT_SAST2) && sasts < 2)
-		return refuse(why, why_size, -EACCES, "a CTL needs two SASTs at least");
+		return cfg_no(why, why_size, -EACCES, "a CTL needs two SASTs at least");
 	return 0;
 }
 
 static int check_file(const struct pki_sgn *f, uint32_t kind, const X509 *cert, char *why, size_t why_size)
 {
 	if (f->encrypted != (kind == PKI_SIGN_ENC))
-		return refuse(why, why_size, -EACCES, "the file is not the kind it is said to be");
+		return cfg_no(why, why_size, -EACCES, "the file is not the kind it is said to be");
 	if (f->filename == NULL || f->filename[0] == '\0')
-		return refuse(why, why_size, -EACCES, "the file has no name");
+		return cfg_no(why, why_size, -EACCES, "the file has no name");
 	if (!names_signer(f->signer, f->issuer, f->serial, f->serial_len, cert))
-		return refuse(why, why_size, -EACCES, "the file names another signer");
+		return cfg_no(why, why_size, -EACCES, "the file names another signer");
 	return 0;
 }
 
@@ -129,18 +118,18 @@ int pki_sign(struct pki_state *st, const char *name, uint32_t kind, struct pki_b
 
 	what[0] = '\0';
 	if (id == NULL)
-		return refuse(why, why_size, -ENOENT, "no such identity");
+		return cfg_no(why, why_size, -ENOENT, "no such identity");
 	which = (enum pki_ident_id)(id - st->ident);
 	pair = prev ? &id->prev : &id->cur;
 	if (kind < PKI_SIGN_CTL || kind > PKI_SIGN_ENC)
-		return refuse(why, why_size, -EBADMSG, "no such kind");
+		return cfg_no(why, why_size, -EBADMSG, "no such kind");
 	if ((pki_ident_defs[which].kinds & 1U << kind) == 0)
-		return refuse(why, why_size, -EACCES, "this identity may not sign that");
+		return cfg_no(why, why_size, -EACCES, "this identity may not sign that");
 	if (list) {
 		static struct pki_tl tl; /* 16 KiB; one thread */
 
 		if (body.len != 0)
-			return refuse(why, why_size, -EBADMSG, "a list has no body");
+			return cfg_no(why, why_size, -EBADMSG, "a list has no body");
 		rc = pki_tl_parse_tbs(head.p, head.len, &tl, why, why_size);
 		if (rc == 0)
 			rc = check_list(&tl, kind, which, pair->cert, why, why_size);
@@ -152,7 +141,7 @@ int pki_sign(struct pki_state *st, const char *name, uint32_t kind, struct pki_b
 		struct pki_sgn f;
 
 		if (body.len > PKI_SGN_BODY_MAX)
-			return refuse(why, why_size, -EMSGSIZE, "the file is too large");
+			return cfg_no(why, why_size, -EMSGSIZE, "the file is too large");
 		rc = pki_sgn_parse_tbs(head.p, head.len, &f, why, why_size);
 		if (rc == 0)
 			rc = check_file(&f, kind, pair->cert, why, why_size);
@@ -163,11 +152,11 @@ int pki_sign(struct pki_state *st, const char *name, uint32_t kind, struct pki_b
 	}
 	md = pki_digest_md(digest);
 	if (md == NULL)
-		return refuse(why, why_size, -ENOTSUP, "digest %u is not known", digest);
+		return cfg_no(why, why_size, -ENOTSUP, "digest %u is not known", digest);
 	if (EVP_PKEY_get_base_id(X509_get0_pubkey(pair->cert)) != EVP_PKEY_RSA)
-		return refuse(why, why_size, -EACCES, "phones verify lists and files by RSA only");
+		return cfg_no(why, why_size, -EACCES, "phones verify lists and files by RSA only");
 	if (pair->key == NULL)
-		return refuse(why, why_size, -ENOKEY, "its token is not there");
+		return cfg_no(why, why_size, -ENOKEY, "its token is not there");
 	rc = make(pair->key, md, head, body, sig, ret_len);
-	return rc < 0 ? refuse(why, why_size, rc, "the key did not sign") : 0;
+	return rc < 0 ? cfg_no(why, why_size, rc, "the key did not sign") : 0;
 }

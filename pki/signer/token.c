@@ -3,7 +3,6 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 
 #include "file.h"
 #include "log.h"
+#include "refuse.h"
 #include "token.h"
 
 #define PIN_MAX 256
@@ -37,18 +37,6 @@ struct pki_token {
 	bool refused;   /* by this process, with the PIN whose hash is in the file */
 	bool locked;
 };
-
-static int __attribute__((format(printf, 4, 5)))
-fail(char *err, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, size, fmt, ap);
-	va_end(ap);
-	ERR_clear_error();
-	return rc;
-}
 
 struct pki_token *pki_token_create(const char *module, const char *pin, const char *dir, const struct pki_kek *kek)
 {
@@ -136,10 +124,10 @@ static int load_engine(struct pki_token *t, char *err, size_t err_size)
 	ENGINE_load_dynamic();
 	e = ENGINE_by_id("pkcs11");
 	if (e == NULL)
-		return fail(err, err_size, -ENOSYS, "OpenSSL has no engine pkcs11: package libengine-pkcs11-openssl");
+		return pki_refuse(err, err_size, -ENOSYS, "OpenSSL has no engine pkcs11: package libengine-pkcs11-openssl");
 	if ((t->module != NULL && ENGINE_ctrl_cmd_string(e, "MODULE_PATH", t->module, 0) != 1) || ENGINE_init(e) != 1) {
 		ENGINE_free(e);
-		return fail(err, err_size, -ENOKEY, "PKCS#11 module %s cannot be used", t->module != NULL ? t->module : "(default)");
+		return pki_refuse(err, err_size, -ENOKEY, "PKCS#11 module %s cannot be used", t->module != NULL ? t->module : "(default)");
 	}
 	t->engine = e;
 	return 0;
@@ -154,17 +142,17 @@ int pki_token_key(void *token, const char *uri, EVP_PKEY **ret_key, char *err, s
 	int rc;
 
 	if (t->locked)
-		return fail(err, err_size, -EOWNERDEAD, "the token has locked itself: its administrator must unlock it");
+		return pki_refuse(err, err_size, -EOWNERDEAD, "the token has locked itself: its administrator must unlock it");
 	if (t->pin == NULL)
-		return fail(err, err_size, -EACCES, "signer.pkcs11_pin is not set");
+		return pki_refuse(err, err_size, -EACCES, "signer.pkcs11_pin is not set");
 	rc = pki_file_secret(t->pin, pin, sizeof(pin));
 	if (rc == 0 && refused_before(t, pin)) {
 		OPENSSL_cleanse(pin, sizeof(pin));
-		return fail(err, err_size, -EACCES, "%s: the token refused this PIN before: it is not tried again", t->pin);
+		return pki_refuse(err, err_size, -EACCES, "%s: the token refused this PIN before: it is not tried again", t->pin);
 	}
 	if (rc < 0)
-		return fail(err, err_size, -EACCES, "%s: %s", t->pin,
-			    rc == -EPERM ? "must be a file that only we can read, mode 0400" : strerror(-rc));
+		return pki_refuse(err, err_size, -EACCES, "%s: %s", t->pin,
+				  rc == -EPERM ? "must be a file that only we can read, mode 0400" : strerror(-rc));
 	rc = load_engine(t, err, err_size);
 	if (rc < 0) {
 		OPENSSL_cleanse(pin, sizeof(pin));
@@ -190,11 +178,11 @@ int pki_token_key(void *token, const char *uri, EVP_PKEY **ret_key, char *err, s
 	if (why == CKR_PIN_LOCKED) {
 		t->locked = true;
 		cfg_log(CFG_LOG_ERR, "token-locked", "uri=%s", cfg_q(uri));
-		return fail(err, err_size, -EOWNERDEAD, "the token has locked itself: its administrator must unlock it");
+		return pki_refuse(err, err_size, -EOWNERDEAD, "the token has locked itself: its administrator must unlock it");
 	}
 	if (why != 0) {
 		cfg_log(CFG_LOG_ERR, "pin-refused", "uri=%s file=%s", cfg_q(uri), cfg_q(t->pin));
-		return fail(err, err_size, -EACCES, "%s: the token refuses this PIN", t->pin);
+		return pki_refuse(err, err_size, -EACCES, "%s: the token refuses this PIN", t->pin);
 	}
-	return fail(err, err_size, -ENOKEY, "%s: no such token or key", uri);
+	return pki_refuse(err, err_size, -ENOKEY, "%s: no such token or key", uri);
 }
