@@ -2,27 +2,15 @@
 /* What makes a record valid by itself: see records.h. */
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/dp_suite.h"
+#include "ike/ikerec.h"
 #include "log.h"
 #include "phonecfg.h"
 #include "records.h"
-
-static int bad(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int bad(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (why != NULL && size > 0)
-		vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
+#include "why.h"
 
 bool cp_device_name_ok(const char *name)
 {
@@ -173,52 +161,52 @@ bool cp_device_suite_ok(uint8_t suite)
 int cp_device_check(const struct cp_device *dev, char *why, size_t size)
 {
 	if (!cp_device_name_ok(dev->name) && !cp_vm_port_name_ok(dev->name))
-		return bad(why, size, "name %s is not SEP and 12 upper-case hex digits, nor a voice-mail port's", cfg_q(dev->name));
+		return cfg_invalid(why, size, "name %s is not SEP and 12 upper-case hex digits, nor a voice-mail port's", cfg_q(dev->name));
 	if (dev->mode < CP_DEVICE_NONSECURE || dev->mode > CP_DEVICE_ENCRYPTED)
-		return bad(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
+		return cfg_invalid(why, size, "%s: unknown mode %d", dev->name, (int)dev->mode);
 	if (!cp_device_suite_ok(dev->suite))
-		return bad(why, size, "%s: unknown suite %d", dev->name, (int)dev->suite);
+		return cfg_invalid(why, size, "%s: unknown suite %d", dev->name, (int)dev->suite);
 	if (!cp_text_ok(dev->description) || !cp_text_ok(dev->model))
-		return bad(why, size, "%s: description or model is not printable UTF-8 below %d bytes", dev->name,
-			   CP_TEXT_MAX);
+		return cfg_invalid(why, size, "%s: description or model is not printable UTF-8 below %d bytes", dev->name,
+				   CP_TEXT_MAX);
 	if (!cp_text_ok(dev->region) || dev->region[0] == '\0')
-		return bad(why, size, "%s: region is empty or not printable", dev->name);
+		return cfg_invalid(why, size, "%s: region is empty or not printable", dev->name);
 	if (dev->line_cnt > CP_DEVICE_LINES_MAX)
-		return bad(why, size, "%s: %u lines, at most %d", dev->name, dev->line_cnt, CP_DEVICE_LINES_MAX);
+		return cfg_invalid(why, size, "%s: %u lines, at most %d", dev->name, dev->line_cnt, CP_DEVICE_LINES_MAX);
 	if ((dev->profile[0] != '\0' && !cp_conf_name_ok(dev->profile)) ||
 	    (dev->srst[0] != '\0' && !cp_conf_name_ok(dev->srst)))
-		return bad(why, size, "%s: profile or SRST reference has a name that none can have", dev->name);
+		return cfg_invalid(why, size, "%s: profile or SRST reference has a name that none can have", dev->name);
 	if (dev->protocol > CP_PROTOCOL_SIP)
-		return bad(why, size, "%s: unknown protocol %d", dev->name, (int)dev->protocol);
+		return cfg_invalid(why, size, "%s: unknown protocol %d", dev->name, (int)dev->protocol);
 	if (!cp_load_ok(dev->load) || !cp_locale_ok(dev->user_locale) || !cp_locale_ok(dev->network_locale))
-		return bad(why, size, "%s: load or locale is no file name", dev->name);
+		return cfg_invalid(why, size, "%s: load or locale is no file name", dev->name);
 	if (!cp_text_ok(dev->digest_user))
-		return bad(why, size, "%s: digest user is not printable UTF-8 below %d bytes", dev->name, CP_TEXT_MAX);
+		return cfg_invalid(why, size, "%s: digest user is not printable UTF-8 below %d bytes", dev->name, CP_TEXT_MAX);
 	if (dev->digest_secret.len > 0 && dev->digest_user[0] == '\0')
-		return bad(why, size, "%s: a digest secret without a digest user", dev->name);
+		return cfg_invalid(why, size, "%s: a digest secret without a digest user", dev->name);
 	if (dev->digest_secret.len > 1024 || dev->config_key.len > 1024)
-		return bad(why, size, "%s: a sealed secret is over 1024 bytes", dev->name);
+		return cfg_invalid(why, size, "%s: a sealed secret is over 1024 bytes", dev->name);
 	if (cp_harden_check(&dev->harden, why, size) < 0)
 		return -EINVAL;
 	if (dev->css[0] != '\0' && !cp_part_name_ok(dev->css))
-		return bad(why, size, "%s: calling search space %s is not letters, digits and . _ -", dev->name, cfg_q(dev->css));
+		return cfg_invalid(why, size, "%s: calling search space %s is not letters, digits and . _ -", dev->name, cfg_q(dev->css));
 	for (unsigned i = 0; i < dev->line_cnt; i++) {
 		if (!cp_number_ok(dev->lines[i].number))
-			return bad(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", dev->name,
-				   cfg_q(dev->lines[i].number));
+			return cfg_invalid(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", dev->name,
+					   cfg_q(dev->lines[i].number));
 		if (dev->lines[i].partition[0] != '\0' && !cp_part_name_ok(dev->lines[i].partition))
-			return bad(why, size, "%s: partition %s of line %u is not letters, digits and . _ -", dev->name,
-				   cfg_q(dev->lines[i].partition), i + 1);
+			return cfg_invalid(why, size, "%s: partition %s of line %u is not letters, digits and . _ -", dev->name,
+					   cfg_q(dev->lines[i].partition), i + 1);
 		if (dev->lines[i].css[0] != '\0' && !cp_part_name_ok(dev->lines[i].css))
-			return bad(why, size, "%s: calling search space %s of line %u is not letters, digits and . _ -", dev->name,
-				   cfg_q(dev->lines[i].css), i + 1);
+			return cfg_invalid(why, size, "%s: calling search space %s of line %u is not letters, digits and . _ -", dev->name,
+					   cfg_q(dev->lines[i].css), i + 1);
 		if (dev->lines[i].pickup[0] != '\0' && !cp_number_ok(dev->lines[i].pickup))
-			return bad(why, size, "%s: pickup group of line %u is no number", dev->name, i + 1);
+			return cfg_invalid(why, size, "%s: pickup group of line %u is no number", dev->name, i + 1);
 		if (!cp_text_ok(dev->lines[i].label))
-			return bad(why, size, "%s: label of line %u is not printable", dev->name, i + 1);
+			return cfg_invalid(why, size, "%s: label of line %u is not printable", dev->name, i + 1);
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(dev->lines[i].number, dev->lines[j].number) == 0)
-				return bad(why, size, "%s: number %s twice", dev->name, dev->lines[i].number);
+				return cfg_invalid(why, size, "%s: number %s twice", dev->name, dev->lines[i].number);
 	}
 	return 0;
 }
@@ -246,69 +234,98 @@ static bool any_of(const struct cp_gateway *gw, const char *name)
 static int bridge_check(const struct cp_gateway *gw, char *why, size_t size)
 {
 	if ((gw->flags & CP_GW_CONFERENCE) == 0)
-		return gw->ports == 0 && gw->conference_max == 0 ? 0 : bad(why, size, "%s: ports of what is no conference bridge", gw->name);
+		return gw->ports == 0 && gw->conference_max == 0 ? 0 : cfg_invalid(why, size, "%s: ports of what is no conference bridge", gw->name);
 	if (gw->ports < 3 || gw->ports > 4096)
-		return bad(why, size, "%s: %d ports are not 3 to 4096", gw->name, (int)gw->ports);
+		return cfg_invalid(why, size, "%s: %d ports are not 3 to 4096", gw->name, (int)gw->ports);
 	if (gw->conference_max < 3 || gw->conference_max > CP_CONFERENCE_MAX || gw->conference_max > gw->ports)
-		return bad(why, size, "%s: conferences of %d are not 3 to %d, and to its ports", gw->name, (int)gw->conference_max,
-			   CP_CONFERENCE_MAX);
+		return cfg_invalid(why, size, "%s: conferences of %d are not 3 to %d, and to its ports", gw->name, (int)gw->conference_max,
+				   CP_CONFERENCE_MAX);
 	if (gw->endpoint_cnt == 0)
-		return bad(why, size, "%s: a conference bridge without endpoints", gw->name);
+		return cfg_invalid(why, size, "%s: a conference bridge without endpoints", gw->name);
 	if (gw->number_cnt != 0)
-		return bad(why, size, "%s: a conference bridge has no numbers", gw->name);
+		return cfg_invalid(why, size, "%s: a conference bridge has no numbers", gw->name);
+	return 0;
+}
+
+static int farm_check(const struct cp_gateway *gw, char *why, size_t size)
+{
+	if (gw->group[0] != '\0' && !cp_gw_name_ok(gw->group))
+		return cfg_invalid(why, size, "%s: group %s is not letters, digits and . - _", gw->name, cfg_q(gw->group));
+	if (gw->group[0] != '\0' && (gw->flags & CP_GW_CONFERENCE) != 0)
+		return cfg_invalid(why, size, "%s: a conference bridge is in no group", gw->name);
+	if (gw->priority > CP_GW_PRIORITIES)
+		return cfg_invalid(why, size, "%s: priority %d is not 1 to %d", gw->name, (int)gw->priority, CP_GW_PRIORITIES);
+	if (gw->weight > CP_GW_WEIGHT_MAX)
+		return cfg_invalid(why, size, "%s: weight %d is not 1 to %d", gw->name, (int)gw->weight, CP_GW_WEIGHT_MAX);
+	if (gw->admin >= CP_ADMIN_MAX || gw->line >= CP_LINE_MAX)
+		return cfg_invalid(why, size, "%s: unknown state %d or line %d", gw->name, (int)gw->admin, (int)gw->line);
+	if (gw->incoming[0] != '\0' && !cp_number_ok(gw->incoming))
+		return cfg_invalid(why, size, "%s: incoming %s is not 1 to 32 of 0-9 * # (and a leading +)", gw->name, cfg_q(gw->incoming));
+	if (strspn(gw->agent, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_@:[]") != strlen(gw->agent))
+		return cfg_invalid(why, size, "%s: agent %s is not [NAME@]HOST[:PORT]", gw->name, cfg_q(gw->agent));
+	if (gw->css[0] != '\0' && !cp_part_name_ok(gw->css))
+		return cfg_invalid(why, size, "%s: css %s is no name of one", gw->name, cfg_q(gw->css));
 	return 0;
 }
 
 int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
 {
 	if (!cp_gw_name_ok(gw->name))
-		return bad(why, size, "name %s is not a domain name", cfg_q(gw->name));
+		return cfg_invalid(why, size, "name %s is not a domain name", cfg_q(gw->name));
 	if (gw->address.family == 0)
-		return bad(why, size, "%s: no address", gw->name);
+		return cfg_invalid(why, size, "%s: no address", gw->name);
 	if (gw->address.plen != (gw->address.family == 4 ? 32 : 128))
-		return bad(why, size, "%s: address is a network", gw->name);
+		return cfg_invalid(why, size, "%s: address is a network", gw->name);
 	if (gw->address.port == 0)
-		return bad(why, size, "%s: port 0", gw->name);
+		return cfg_invalid(why, size, "%s: port 0", gw->name);
 	if (gw->gw_id >= DP_GW_MAX)
-		return bad(why, size, "%s: gw_id %u is not below %d", gw->name, gw->gw_id, DP_GW_MAX);
+		return cfg_invalid(why, size, "%s: gw_id %u is not below %d", gw->name, gw->gw_id, DP_GW_MAX);
 	if (!cp_text_ok(gw->region) || gw->region[0] == '\0')
-		return bad(why, size, "%s: region is empty or not printable", gw->name);
+		return cfg_invalid(why, size, "%s: region is empty or not printable", gw->name);
 	if ((gw->flags & ~(uint32_t)CP_GW_FLAGS_ALL) != 0)
-		return bad(why, size, "%s: unknown flags %x", gw->name, gw->flags);
+		return cfg_invalid(why, size, "%s: unknown flags %x", gw->name, gw->flags);
+	if (gw->dialect >= CP_GW_DIALECT_CNT)
+		return cfg_invalid(why, size, "%s: unknown dialect %d", gw->name, (int)gw->dialect);
+	if ((gw->heard & ~(CP_GW_HEARD | CP_GW_HEARD_01 | CP_GW_HEARD_X)) != 0)
+		return cfg_invalid(why, size, "%s: unknown dialect %x was heard", gw->name, gw->heard);
 	if (!cp_text_ok(gw->type))
-		return bad(why, size, "%s: type is not printable UTF-8 below %d bytes", gw->name, CP_TEXT_MAX);
+		return cfg_invalid(why, size, "%s: type is not printable UTF-8 below %d bytes", gw->name, CP_TEXT_MAX);
 	if (gw->suite != 0 && (dp_suite(gw->suite) == NULL || dp_suite(gw->suite)->null_cipher))
-		return bad(why, size, "%s: unknown suite %d", gw->name, (int)gw->suite);
+		return cfg_invalid(why, size, "%s: unknown suite %d", gw->name, (int)gw->suite);
 	if (gw->mki_len > 8)
-		return bad(why, size, "%s: an MKI of %d bytes, at most 8", gw->name, (int)gw->mki_len);
+		return cfg_invalid(why, size, "%s: an MKI of %d bytes, at most 8", gw->name, (int)gw->mki_len);
 	if (gw->lifetime != 0 && (gw->lifetime < 16 || gw->lifetime > 48))
-		return bad(why, size, "%s: lifetime 2^%d is not 2^16 to 2^48", gw->name, (int)gw->lifetime);
+		return cfg_invalid(why, size, "%s: lifetime 2^%d is not 2^16 to 2^48", gw->name, (int)gw->lifetime);
 	if (gw->endpoint_cnt > CP_GW_ENDPOINTS_MAX || gw->number_cnt > CP_GW_NUMBERS_MAX)
-		return bad(why, size, "%s: more than %d endpoints or %d numbers", gw->name, CP_GW_ENDPOINTS_MAX,
-			   CP_GW_NUMBERS_MAX);
-	if (bridge_check(gw, why, size) < 0)
+		return cfg_invalid(why, size, "%s: more than %d endpoints or %d numbers", gw->name, CP_GW_ENDPOINTS_MAX,
+				   CP_GW_NUMBERS_MAX);
+	if (bridge_check(gw, why, size) < 0 || farm_check(gw, why, size) < 0 ||
+	    cp_ike_check(gw, why, size) < 0)
 		return -EINVAL;
 	for (unsigned i = 0; i < gw->endpoint_cnt; i++) {
 		if (!cp_endpoint_name_ok(gw->endpoints[i].name) && !any_of(gw, gw->endpoints[i].name))
-			return bad(why, size, "%s: endpoint %s is not a local endpoint name", gw->name,
-				   cfg_q(gw->endpoints[i].name));
+			return cfg_invalid(why, size, "%s: endpoint %s is not a local endpoint name", gw->name,
+					   cfg_q(gw->endpoints[i].name));
+		if (gw->endpoints[i].line >= CP_LINE_MAX)
+			return cfg_invalid(why, size, "%s: endpoint %s: unknown line %d", gw->name, gw->endpoints[i].name,
+					   (int)gw->endpoints[i].line);
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(gw->endpoints[i].name, gw->endpoints[j].name) == 0)
-				return bad(why, size, "%s: endpoint %s twice", gw->name, gw->endpoints[i].name);
+				return cfg_invalid(why, size, "%s: endpoint %s twice", gw->name, gw->endpoints[i].name);
 	}
 	for (unsigned i = 0; i < gw->number_cnt; i++) {
 		const struct cp_gw_number *n = &gw->numbers[i];
 
 		if (!cp_number_ok(n->number))
-			return bad(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", gw->name,
-				   cfg_q(n->number));
+			return cfg_invalid(why, size, "%s: number %s is not 1 to 32 of 0-9 * # (and a leading +)", gw->name,
+					   cfg_q(n->number));
 		if (n->endpoint[0] != '\0' && !has_endpoint(gw, n->endpoint))
-			return bad(why, size, "%s: number %s: endpoint %s is not of this gateway", gw->name,
-				   n->number, cfg_q(n->endpoint));
+			return cfg_invalid(why, size, "%s: number %s: endpoint %s is not of this gateway", gw->name,
+					   n->number, cfg_q(n->endpoint));
 		for (unsigned j = 0; j < i; j++)
 			if (n->prefix == gw->numbers[j].prefix && strcmp(n->number, gw->numbers[j].number) == 0)
-				return bad(why, size, "%s: number %s%s twice", gw->name, n->number,
-					   n->prefix ? "*" : "");
+				return cfg_invalid(why, size, "%s: number %s%s twice", gw->name, n->number,
+						   n->prefix ? "*" : "");
 	}
 	return 0;
 }
@@ -316,22 +333,31 @@ int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)
 int cp_sa_check(const struct cp_sa *sa, char *why, size_t size)
 {
 	if (!made_of(sa->name, CP_NAME_MAX, ".-_:/"))
-		return bad(why, size, "name %s is not letters, digits and . - _ : /", cfg_q(sa->name));
+		return cfg_invalid(why, size, "name %s is not letters, digits and . - _ : /", cfg_q(sa->name));
 	if (sa->gateway[0] != '\0' && !cp_gw_name_ok(sa->gateway))
-		return bad(why, size, "%s: gateway %s is not a domain name", sa->name, cfg_q(sa->gateway));
+		return cfg_invalid(why, size, "%s: gateway %s is not a domain name", sa->name, cfg_q(sa->gateway));
 	if (sa->sa_id >= DP_SA_MAX)
-		return bad(why, size, "%s: sa_id %u is not below %d", sa->name, sa->sa_id, DP_SA_MAX);
+		return cfg_invalid(why, size, "%s: sa_id %u is not below %d", sa->name, sa->sa_id, DP_SA_MAX);
 	if (sa->spi < 256)
-		return bad(why, size, "%s: SPI %u is not above 255", sa->name, sa->spi);
+		return cfg_invalid(why, size, "%s: SPI %u is not above 255", sa->name, sa->spi);
 	if (sa->dir != DP_DIR_RECV && sa->dir != DP_DIR_SEND)
-		return bad(why, size, "%s: unknown direction %u", sa->name, sa->dir);
+		return cfg_invalid(why, size, "%s: unknown direction %u", sa->name, sa->dir);
 	if (sa->alg == 0 || sa->alg >= DP_ESP_ALG_MAX)
-		return bad(why, size, "%s: unknown algorithm %u", sa->name, sa->alg);
+		return cfg_invalid(why, size, "%s: unknown algorithm %u", sa->name, sa->alg);
 	if (sa->mode == 0 || sa->mode >= DP_ESP_MODE_MAX)
-		return bad(why, size, "%s: unknown mode %u", sa->name, sa->mode);
+		return cfg_invalid(why, size, "%s: unknown mode %u", sa->name, sa->mode);
 	if (sa->local.family == 0 || sa->local.family != sa->remote.family)
-		return bad(why, size, "%s: local and remote address must be of one family", sa->name);
+		return cfg_invalid(why, size, "%s: local and remote address must be of one family", sa->name);
 	if (sa->sealed.len == 0)
-		return bad(why, size, "%s: no sealed key", sa->name);
+		return cfg_invalid(why, size, "%s: no sealed key", sa->name);
+	if (sa->tfc != 0 && (sa->tfc > DP_SA_TFC_MAX || sa->dir != DP_DIR_SEND || sa->mode != DP_ESP_TUNNEL))
+		return cfg_invalid(why, size, "%s: packets are padded to at most %d bytes, in tunnel mode, to the gateway", sa->name, DP_SA_TFC_MAX);
+	if (sa->keepalive && (sa->dir != DP_DIR_SEND || sa->local.port == 0))
+		return cfg_invalid(why, size, "%s: keepalives are for ESP in UDP, to the gateway", sa->name);
+	if ((sa->hard_s != 0 && sa->soft_s > sa->hard_s) || (sa->hard_bytes != 0 && sa->soft_bytes > sa->hard_bytes) ||
+	    (sa->hard_pkts != 0 && sa->soft_pkts > sa->hard_pkts))
+		return cfg_invalid(why, size, "%s: a soft lifetime is longer than the hard one", sa->name);
+	if (sa->window != 0 && (sa->window < DP_SA_WINDOW_MIN || sa->window > DP_SA_WINDOW_MAX))
+		return cfg_invalid(why, size, "%s: window %u is not %d to %d", sa->name, sa->window, DP_SA_WINDOW_MIN, DP_SA_WINDOW_MAX);
 	return 0;
 }

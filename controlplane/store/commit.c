@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "internal.h"
 #include "log.h"
 
@@ -14,14 +15,6 @@
 #define KEEP_MS    60000 /* ages are looked at that often */
 
 static const uint8_t probe_key[] = "probe";
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* Hand a list back to the loop with one outcome. */
 static void complete(struct cp_store *s, struct cp_batch *list, int rc)
@@ -108,7 +101,7 @@ static int recover(struct cp_store *s)
 {
 	const struct cp_ops *lists[2];
 	struct cp_ops probe;
-	uint64_t stamp = now_us();
+	uint64_t stamp = cp_mono_us();
 	char err[256] = "";
 	int rc = 0;
 
@@ -175,25 +168,17 @@ static bool trim_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_
 	return t->rc == 0 && t->ops.cnt < KEEP_SLACK;
 }
 
-static uint64_t wall_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Keep the newest, and none that is too old. Not synced: an old record that comes back does no harm, it goes again. */
 static void trim(struct cp_store *s, struct cp_keep *k)
 {
 	const struct cp_ops *lists[1];
 	struct trim t = {.keep = k};
-	uint64_t now_ms = now_us() / 1000;
+	uint64_t now_ms = cp_mono_ms();
 
 	if (k->max != 0 && k->cnt > k->max + KEEP_SLACK)
 		t.most = k->cnt - k->max;
 	if (k->us != 0 && now_ms >= k->look_at_ms) {
-		uint64_t now = wall_us();
+		uint64_t now = (uint64_t)cp_wall_us();
 
 		t.before = now > k->us ? now - k->us : 0; /* a clock that was not set yet must not make all of them old */
 	}
@@ -228,7 +213,7 @@ static bool count_one(void *ctx, const uint8_t *key, size_t key_len, const uint8
 static int write_group(struct cp_store *s, struct cp_batch *list, size_t n)
 {
 	const struct cp_ops *lists[GROUP_MAX];
-	uint64_t start = now_us();
+	uint64_t start = cp_mono_us();
 	char err[256] = "";
 	size_t i = 0;
 	int rc;
@@ -244,7 +229,7 @@ static int write_group(struct cp_store *s, struct cp_batch *list, size_t n)
 	if (rc == 0) {
 		pthread_mutex_lock(&s->lock);
 		s->stats.writes++;
-		s->stats.last_write_us = now_us() - start;
+		s->stats.last_write_us = cp_mono_us() - start;
 		pthread_mutex_unlock(&s->lock);
 		return 0;
 	}
@@ -265,7 +250,7 @@ static void linger(struct cp_store *s)
 
 	if (s->group < 2 || s->stop || s->stats.failing || s->stats.queued >= s->group)
 		return;
-	until = now_us() + (most < LINGER_MAX_US ? most : LINGER_MAX_US);
+	until = cp_mono_us() + (most < LINGER_MAX_US ? most : LINGER_MAX_US);
 	ts.tv_sec = (time_t)(until / 1000000);
 	ts.tv_nsec = (long)(until % 1000000) * 1000;
 	s->wake_at = s->group;
@@ -294,7 +279,7 @@ static struct cp_batch *gather(struct cp_store *s, size_t *ret_n, bool *ret_stop
 				break;
 		} else if (s->cdr.us != 0) { /* records grow old while nothing is written */
 			struct timespec ts;
-			uint64_t at = now_us() / 1000 + KEEP_MS;
+			uint64_t at = cp_mono_ms() + KEEP_MS;
 
 			ts = (struct timespec){(time_t)(at / 1000), (long)(at % 1000) * 1000000};
 			if (pthread_cond_timedwait(&s->work, &s->lock, &ts) == ETIMEDOUT)
@@ -340,7 +325,7 @@ void *cp_store_thread(void *arg)
 		if (failing == 0 && list != NULL) {
 			failing = write_group(s, list, n);
 			if (failing != 0) {
-				s->retry_at_ms = now_us() / 1000 + CP_STORE_RETRY_MS;
+				s->retry_at_ms = cp_mono_ms() + CP_STORE_RETRY_MS;
 				set_failing(s, failing);
 			}
 		}
@@ -350,12 +335,12 @@ void *cp_store_thread(void *arg)
 			pthread_mutex_unlock(&s->lock);
 			complete(s, list, failing);
 		}
-		if (failing != 0 && (stop || now_us() / 1000 >= s->retry_at_ms)) {
+		if (failing != 0 && (stop || cp_mono_ms() >= s->retry_at_ms)) {
 			if (recover(s) == 0) {
 				failing = 0;
 				set_failing(s, 0);
 			}
-			s->retry_at_ms = now_us() / 1000 + CP_STORE_RETRY_MS;
+			s->retry_at_ms = cp_mono_ms() + CP_STORE_RETRY_MS;
 		}
 		if (failing == 0) {
 			trim(s, &s->audit);

@@ -1,35 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Changes of the dial plan's records (dialrec.h): what they name is there, and what is used stays. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "changeint.h"
+#include "clock.h"
 #include "log.h"
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (why != NULL && size > 0)
-		vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
-
-static int64_t wall_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
+#include "why.h"
 
 /* As the change has it, else as the view has it. */
 static bool there(const struct cp_change *c, const char *key)
@@ -57,8 +36,8 @@ static int named(const struct cp_change *c, const char *whose, const char *folde
 		return 0;
 	cp_dial_key(key, folder, name);
 	if (pending(c, key)) /* first: what the view still has may be on its way out */
-		return no(why, size, -EBUSY, "%s %s is being changed", what, name);
-	return there(c, key) ? 0 : no(why, size, -EINVAL, "%s: no %s %s", whose, what, name);
+		return cfg_no(why, size, -EBUSY, "%s %s is being changed", what, name);
+	return there(c, key) ? 0 : cfg_no(why, size, -EINVAL, "%s: no %s %s", whose, what, name);
 }
 
 static int named_partition(const struct cp_change *c, const char *whose, const char *name, char *why, size_t size)
@@ -75,15 +54,15 @@ static int named_css(const struct cp_change *c, const char *whose, const char *n
 static int may_put(const struct cp_change *c, const char *key, bool replace, char *why, size_t size)
 {
 	if (pending(c, key))
-		return no(why, size, -EBUSY, "%s is being changed", key);
-	return there(c, key) && !replace ? no(why, size, -EEXIST, "%s exists", key) : 0;
+		return cfg_no(why, size, -EBUSY, "%s is being changed", key);
+	return there(c, key) && !replace ? cfg_no(why, size, -EEXIST, "%s exists", key) : 0;
 }
 
 static int may_del(const struct cp_change *c, const char *key, char *why, size_t size)
 {
 	if (pending(c, key))
-		return no(why, size, -EBUSY, "%s is being changed", key);
-	return there(c, key) ? 0 : no(why, size, -ENOENT, "no %s", cfg_q(key));
+		return cfg_no(why, size, -EBUSY, "%s is being changed", key);
+	return there(c, key) ? 0 : cfg_no(why, size, -ENOENT, "no %s", cfg_q(key));
 }
 
 static int put(struct cp_change *c, const char *key, int rc, struct cp_buf *val)
@@ -110,7 +89,7 @@ int cp_change_partition_put(struct cp_change *c, const struct cp_partition *rec,
 	cp_dial_key(key, "partition/", rec->name);
 	if (rc == 0)
 		rc = may_put(c, key, replace, why, size);
-	with.changed_us = wall_us();
+	with.changed_us = cp_wall_us();
 	return put(c, key, rc < 0 ? rc : cp_partition_build(&with, &val), &val);
 }
 
@@ -126,7 +105,7 @@ int cp_change_css_put(struct cp_change *c, const struct cp_css *rec, bool replac
 		rc = may_put(c, key, replace, why, size);
 	for (unsigned i = 0; i < rec->partition_cnt && rc == 0; i++)
 		rc = named_partition(c, rec->name, rec->partitions[i].partition, why, size);
-	with.changed_us = wall_us();
+	with.changed_us = cp_wall_us();
 	return put(c, key, rc < 0 ? rc : cp_css_build(&with, &val), &val);
 }
 
@@ -136,13 +115,15 @@ static int gateway_there(const struct cp_change *c, const char *whose, const str
 	const struct cp_gateway *gw = e != NULL ? e->obj : cp_dir_gateway(c->store, to->gateway);
 	bool found = to->endpoint[0] == '\0';
 
+	if (to->gateway[0] == '@') /* whoever is in it when a call comes: perhaps nobody */
+		return 0;
 	if (e == NULL && cp_store_pending(c->store, CP_CF_GATEWAY, to->gateway, strlen(to->gateway)))
-		return no(why, size, -EBUSY, "gateway %s is being changed", to->gateway);
+		return cfg_no(why, size, -EBUSY, "gateway %s is being changed", to->gateway);
 	if (gw == NULL)
-		return no(why, size, -EINVAL, "%s: no gateway %s", whose, to->gateway);
+		return cfg_no(why, size, -EINVAL, "%s: no gateway %s", whose, to->gateway);
 	for (unsigned i = 0; i < gw->endpoint_cnt && !found; i++)
 		found = strcmp(gw->endpoints[i].name, to->endpoint) == 0;
-	return found ? 0 : no(why, size, -EINVAL, "%s: gateway %s has no endpoint %s", whose, to->gateway, to->endpoint);
+	return found ? 0 : cfg_no(why, size, -EINVAL, "%s: gateway %s has no endpoint %s", whose, to->gateway, to->endpoint);
 }
 
 /* A pattern without sets that is a number somebody has in that partition. */
@@ -158,8 +139,10 @@ static int number_taken(const struct cp_change *c, const struct cp_pattern *rec,
 	if (!cp_number_ok(number))
 		return 0;
 	n = cp_dir_number_key(key, number, rec->partition, false);
+	if (cp_store_pending(c->store, CP_CF_LINE, key, n))
+		return cfg_no(why, size, -EBUSY, "number %s is being changed", number);
 	cp_change_owner(c, key, n, &taken);
-	return taken ? no(why, size, -EEXIST, "pattern %s is a number of that partition, which has an owner", rec->pattern) : 0;
+	return taken ? cfg_no(why, size, -EEXIST, "pattern %s is a number of that partition, which has an owner", rec->pattern) : 0;
 }
 
 int cp_change_pattern_put(struct cp_change *c, const struct cp_pattern *rec, bool replace, char *why, size_t size)
@@ -181,7 +164,7 @@ int cp_change_pattern_put(struct cp_change *c, const struct cp_pattern *rec, boo
 		rc = gateway_there(c, rec->pattern, &rec->targets[i], why, size);
 	if (rc == 0)
 		rc = number_taken(c, rec, why, size);
-	with.changed_us = wall_us();
+	with.changed_us = cp_wall_us();
 	return put(c, key, rc < 0 ? rc : cp_pattern_build(&with, &val), &val);
 }
 
@@ -198,16 +181,18 @@ int cp_change_forward_put(struct cp_change *c, const struct cp_forward *rec, cha
 	if (rc < 0)
 		return rc;
 	n = cp_dir_number_key(number, rec->number, rec->partition, false);
+	if (cp_store_pending(c->store, CP_CF_LINE, number, n)) /* perhaps it goes, and this would be its next owner's */
+		return cfg_no(why, size, -EBUSY, "number %s is being changed", rec->number);
 	owner = cp_change_owner(c, number, n, &taken);
 	cp_forward_key(key, rec->number, rec->partition);
 	if (owner == NULL || owner->kind != CP_DIR_LINE)
-		return no(why, size, -ENOENT, "no line %s%s%s", rec->number, rec->partition[0] != '\0' ? " in partition " : "", rec->partition);
+		return cfg_no(why, size, -ENOENT, "no line %s%s%s", rec->number, rec->partition[0] != '\0' ? " in partition " : "", rec->partition);
 	rc = may_put(c, key, true, why, size);
 	if (rc == 0)
 		rc = named_css(c, rec->number, rec->css, why, size);
 	if (rc == 0 && cp_forward_empty(rec))
 		return there(c, key) ? del(c, key) : 0;
-	with.changed_us = wall_us();
+	with.changed_us = cp_wall_us();
 	return put(c, key, rc < 0 ? rc : cp_forward_build(&with, &val), &val);
 }
 
@@ -215,6 +200,7 @@ int cp_change_forward_put(struct cp_change *c, const struct cp_forward *rec, cha
 
 struct use {
 	const char *partition, *css, *gateway; /* one of them */
+	const char *endpoint;                  /* of the gateway; NULL: any, or none */
 	char by[200];
 };
 
@@ -234,7 +220,8 @@ static bool use_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_t
 	} else if (key_len > 8 && memcmp(key, "pattern/", 8) == 0 && cp_pattern_parse(val, len, &p) == 0) {
 		used = (u->partition != NULL && strcmp(p.partition, u->partition) == 0) || (u->css != NULL && strcmp(p.css, u->css) == 0);
 		for (unsigned i = 0; u->gateway != NULL && i < p.target_cnt; i++)
-			used |= strcmp(p.targets[i].gateway, u->gateway) == 0;
+			used |= strcmp(p.targets[i].gateway, u->gateway) == 0 &&
+				(u->endpoint == NULL || strcmp(p.targets[i].endpoint, u->endpoint) == 0);
 		cp_pattern_free(&p);
 	} else if (key_len > 8 && memcmp(key, "forward/", 8) == 0 && cp_forward_parse(val, len, &f) == 0) {
 		used = u->css != NULL && strcmp(f.css, u->css) == 0;
@@ -257,28 +244,18 @@ static void use_device(void *ctx, const struct cp_device *dev)
 		snprintf(u->by, sizeof(u->by), "device %s", dev->name);
 }
 
-/* Anything of the plan on its way: who uses what is not known for sure. */
-static bool plan_pending(const struct cp_store *s)
-{
-	for (size_t i = 0; i < cp_tab_buckets(&s->pending); i++)
-		for (const struct cp_ent *e = s->pending.bucket[i]; e != NULL; e = e->next)
-			if (e->key_len > 0 && e->key[0] == CP_CF_DIAL)
-				return true;
-	return false;
-}
-
 static int del_unused(struct cp_change *c, const char *key, struct use *u, char *why, size_t size)
 {
 	int rc = may_del(c, key, why, size);
 
 	if (rc < 0)
 		return rc;
-	if (plan_pending(c->store) || cp_change_devices_pending(c->store))
-		return no(why, size, -EBUSY, "the dial plan, or devices, are being changed");
+	if (cp_change_any_pending(c->store, CP_CF_DIAL) || cp_change_any_pending(c->store, CP_CF_DEVICE))
+		return cfg_no(why, size, -EBUSY, "the dial plan, or devices, are being changed");
 	cp_store_each(c->store, CP_CF_DIAL, use_one, u);
 	if (u->by[0] == '\0')
 		cp_dir_each_device(c->store, use_device, u);
-	return u->by[0] != '\0' ? no(why, size, -EPROTO, "%s is used by %s", key, u->by) : del(c, key);
+	return u->by[0] != '\0' ? cfg_no(why, size, -EPROTO, "%s is used by %s", key, u->by) : del(c, key);
 }
 
 int cp_change_partition_del(struct cp_change *c, const char *name, char *why, size_t size)
@@ -303,13 +280,13 @@ int cp_change_pattern_del(struct cp_change *c, const char *partition, const char
 	int rc;
 
 	if (cp_pat_normal(pattern, normal, text, sizeof(text)) < 0)
-		return no(why, size, -EINVAL, "pattern %s: %s", cfg_q(pattern), text);
+		return cfg_no(why, size, -EINVAL, "pattern %s: %s", cfg_q(pattern), text);
 	cp_pattern_key(key, partition, normal);
 	rc = may_del(c, key, why, size);
 	return rc < 0 ? rc : del(c, key);
 }
 
-/* --- for change.c --- */
+/* --- for the other files of a change --- */
 
 int cp_change_fit_dial(const struct cp_change *c, const struct cp_device *dev, char *why, size_t size)
 {
@@ -324,7 +301,7 @@ int cp_change_fit_dial(const struct cp_change *c, const struct cp_device *dev, c
 			rc = named_css(c, dev->name, l->css, why, size);
 		cp_pattern_key(key, l->partition, l->number);
 		if (rc == 0 && (there(c, key) || pending(c, key)))
-			rc = no(why, size, pending(c, key) ? -EBUSY : -EEXIST, "number %s is a pattern of that partition", l->number);
+			rc = cfg_no(why, size, pending(c, key) ? -EBUSY : -EEXIST, "number %s is a pattern of that partition", l->number);
 	}
 	return rc;
 }
@@ -333,24 +310,41 @@ int cp_change_gateway_used(const struct cp_change *c, const char *gateway, char 
 {
 	struct use u = {.gateway = gateway};
 
-	if (plan_pending(c->store))
-		return no(why, size, -EBUSY, "the dial plan is being changed");
+	if (cp_change_any_pending(c->store, CP_CF_DIAL))
+		return cfg_no(why, size, -EBUSY, "the dial plan is being changed");
 	cp_store_each(c->store, CP_CF_DIAL, use_one, &u);
-	return u.by[0] != '\0' ? no(why, size, -EPROTO, "%s leads to gateway %s: delete it first", u.by, gateway) : 0;
+	return u.by[0] != '\0' ? cfg_no(why, size, -EPROTO, "%s leads to gateway %s: delete it first", u.by, gateway) : 0;
 }
 
-int cp_change_add_dials(const struct cp_change *c, struct cp_batch *b)
+static bool has_endpoint(const struct cp_gateway *gw, const char *name)
 {
-	int rc = 0;
+	for (unsigned i = 0; i < gw->endpoint_cnt; i++)
+		if (strcmp(gw->endpoints[i].name, name) == 0)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < cp_tab_buckets(&c->dials); i++)
-		for (const struct cp_ent *e = c->dials.bucket[i]; e != NULL && rc == 0; e = e->next) {
-			const struct cp_buf *v = e->obj;
+int cp_change_fit_gateway(const struct cp_change *c, const struct cp_gateway *gw, const struct cp_gateway *old, char *why, size_t size)
+{
+	for (unsigned i = 0; i < gw->number_cnt; i++) {
+		char key[CP_DIAL_KEY_MAX];
 
-			rc = v == NULL ? cp_batch_del(b, CP_CF_DIAL, e->key, e->key_len)
-				       : cp_batch_put(b, CP_CF_DIAL, e->key, e->key_len, v->data, v->len);
-		}
-	return rc;
+		cp_pattern_key(key, "", gw->numbers[i].number);
+		if (!gw->numbers[i].prefix && (pending(c, key) || there(c, key)))
+			return cfg_no(why, size, pending(c, key) ? -EBUSY : -EEXIST, "number %s is a pattern", gw->numbers[i].number);
+	}
+	for (unsigned i = 0; old != NULL && i < old->endpoint_cnt; i++) {
+		struct use u = {.gateway = gw->name, .endpoint = old->endpoints[i].name};
+
+		if (has_endpoint(gw, u.endpoint))
+			continue;
+		if (cp_change_any_pending(c->store, CP_CF_DIAL))
+			return cfg_no(why, size, -EBUSY, "the dial plan is being changed");
+		cp_store_each(c->store, CP_CF_DIAL, use_one, &u);
+		if (u.by[0] != '\0')
+			return cfg_no(why, size, -EPROTO, "%s leads to endpoint %s of gateway %s: change it first", u.by, u.endpoint, gw->name);
+	}
+	return 0;
 }
 
 /* Whoever gets the number next begins without it. */
@@ -360,5 +354,5 @@ int cp_change_drop_forward(const struct cp_change *c, struct cp_batch *b, const 
 	size_t n = (size_t)snprintf(key, sizeof(key), "forward/%.*s%s", (int)len - 1, (const char *)number_key + 1,
 				    memchr(number_key, '@', len) == NULL ? "@" : "");
 
-	return number_key[0] == 'E' && there(c, key) ? cp_batch_del(b, CP_CF_DIAL, key, n) : 0;
+	return number_key[0] == 'E' && (there(c, key) || pending(c, key)) ? cp_batch_del(b, CP_CF_DIAL, key, n) : 0;
 }

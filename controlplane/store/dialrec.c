@@ -2,7 +2,6 @@
 #include "dialrec.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +9,7 @@
 #include "fieldtab.h"
 #include "log.h"
 #include "store.h"
-
-static int bad(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int bad(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (why != NULL && size > 0)
-		vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
+#include "why.h"
 
 static const struct cp_field partition_fields[] = {
 	F(1, CP_F_STR, cp_partition, name),
@@ -91,7 +78,8 @@ RECORD(cp_forward, CP_KIND_FORWARD, forward_fields, cp_forward_check)
 
 static int check_name(const char *what, const char *name, char *why, size_t size)
 {
-	return cp_part_name_ok(name) ? 0 : bad(why, size, "%s %s is not 1 to %d of letters, digits and . _ -", what, cfg_q(name), CP_PART_MAX - 1);
+	return cp_part_name_ok(name) ? 0 : cfg_invalid(why, size, "%s %s is not 1 to %d of letters, digits and . _ -", what, cfg_q(name),
+							   CP_PART_MAX - 1);
 }
 
 int cp_partition_check(const struct cp_partition *p, char *why, size_t size)
@@ -99,7 +87,7 @@ int cp_partition_check(const struct cp_partition *p, char *why, size_t size)
 	int rc = check_name("partition", p->name, why, size);
 
 	if (rc == 0 && !cp_text_ok(p->description))
-		rc = bad(why, size, "description is no text");
+		rc = cfg_invalid(why, size, "description is no text");
 	return rc;
 }
 
@@ -108,14 +96,14 @@ int cp_css_check(const struct cp_css *css, char *why, size_t size)
 	int rc = check_name("calling search space", css->name, why, size);
 
 	if (rc == 0 && !cp_text_ok(css->description))
-		rc = bad(why, size, "description is no text");
+		rc = cfg_invalid(why, size, "description is no text");
 	if (rc == 0 && css->partition_cnt > CP_CSS_PARTITIONS_MAX)
-		rc = bad(why, size, "it has more than %d partitions", CP_CSS_PARTITIONS_MAX);
+		rc = cfg_invalid(why, size, "it has more than %d partitions", CP_CSS_PARTITIONS_MAX);
 	for (unsigned i = 0; i < css->partition_cnt && rc == 0; i++) {
 		rc = check_name("partition", css->partitions[i].partition, why, size);
 		for (unsigned k = 0; k < i && rc == 0; k++)
 			if (strcmp(css->partitions[i].partition, css->partitions[k].partition) == 0)
-				rc = bad(why, size, "partition %s is named twice", css->partitions[i].partition);
+				rc = cfg_invalid(why, size, "partition %s is named twice", css->partitions[i].partition);
 	}
 	return rc;
 }
@@ -124,7 +112,7 @@ static int check_number(const char *what, const char *number, char *why, size_t 
 {
 	if (number[0] == '\0' || cp_number_ok(number))
 		return 0;
-	return bad(why, size, "%s %s is not 1 to 32 of 0-9 * # (and a leading +)", what, cfg_q(number));
+	return cfg_invalid(why, size, "%s %s is not 1 to 32 of 0-9 * # (and a leading +)", what, cfg_q(number));
 }
 
 static int check_xforms(const struct cp_pattern *p, char *why, size_t size)
@@ -132,14 +120,14 @@ static int check_xforms(const struct cp_pattern *p, char *why, size_t size)
 	struct cp_pat pat;
 
 	if (p->discard >= CP_DISCARD_MAX)
-		return bad(why, size, "discard is not none, predot, trailing-#, predot-trailing-# or all");
+		return cfg_invalid(why, size, "discard is not none, predot, trailing-#, predot-trailing-# or all");
 	if (!cp_mask_ok(p->mask))
-		return bad(why, size, "mask %s is not up to 32 of 0-9 * # X (and a leading +)", cfg_q(p->mask));
+		return cfg_invalid(why, size, "mask %s is not up to 32 of 0-9 * # X (and a leading +)", cfg_q(p->mask));
 	if (!cp_mask_ok(p->calling_mask))
-		return bad(why, size, "calling_mask %s is not up to 32 of 0-9 * # X (and a leading +)", cfg_q(p->calling_mask));
+		return cfg_invalid(why, size, "calling_mask %s is not up to 32 of 0-9 * # X (and a leading +)", cfg_q(p->calling_mask));
 	if (cp_pat_parse(p->pattern, strlen(p->pattern), &pat, why, size) == 0 && pat.dot < 0 &&
 	    (p->discard == CP_DISCARD_PREDOT || p->discard == CP_DISCARD_PREDOT_POUND))
-		return bad(why, size, "discard %s needs a '.' in the pattern", cp_discard_name((enum cp_discard)p->discard));
+		return cfg_invalid(why, size, "discard %s needs a '.' in the pattern", cp_discard_name((enum cp_discard)p->discard));
 	if (check_number("prefix", p->prefix, why, size) < 0 || check_number("calling_prefix", p->calling_prefix, why, size) < 0)
 		return -EINVAL;
 	return 0;
@@ -148,16 +136,18 @@ static int check_xforms(const struct cp_pattern *p, char *why, size_t size)
 static int check_targets(const struct cp_pattern *p, char *why, size_t size)
 {
 	if ((p->kind == CP_PATTERN_ROUTE) != (p->target_cnt > 0))
-		return bad(why, size, p->kind == CP_PATTERN_ROUTE ? "a route needs a gateway" : "only a route has gateways");
+		return cfg_invalid(why, size, p->kind == CP_PATTERN_ROUTE ? "a route needs a gateway" : "only a route has gateways");
 	if (p->target_cnt > CP_PATTERN_TARGETS_MAX)
-		return bad(why, size, "it has more than %d gateways", CP_PATTERN_TARGETS_MAX);
+		return cfg_invalid(why, size, "it has more than %d gateways", CP_PATTERN_TARGETS_MAX);
 	for (unsigned i = 0; i < p->target_cnt; i++) {
 		const struct cp_pattern_target *t = &p->targets[i];
 
-		if (!cp_gw_name_ok(t->gateway))
-			return bad(why, size, "gateway %s is not a domain name", cfg_q(t->gateway));
+		if (!cp_gw_name_ok(t->gateway[0] == '@' ? t->gateway + 1 : t->gateway))
+			return cfg_invalid(why, size, "gateway %s is neither a domain name nor @ and a group", cfg_q(t->gateway));
+		if (t->gateway[0] == '@' && t->endpoint[0] != '\0')
+			return cfg_invalid(why, size, "%s is a group: it has no endpoints of its own", cfg_q(t->gateway));
 		if (t->endpoint[0] != '\0' && !cp_endpoint_name_ok(t->endpoint))
-			return bad(why, size, "endpoint %s is not letters, digits and / . - _ #", cfg_q(t->endpoint));
+			return cfg_invalid(why, size, "endpoint %s is not letters, digits and / . - _ #", cfg_q(t->endpoint));
 	}
 	return 0;
 }
@@ -168,21 +158,21 @@ int cp_pattern_check(const struct cp_pattern *p, char *why, size_t size)
 	int rc;
 
 	if (cp_pat_normal(p->pattern, normal, text, sizeof(text)) < 0)
-		return bad(why, size, "pattern %s: %s", cfg_q(p->pattern), text);
+		return cfg_invalid(why, size, "pattern %s: %s", cfg_q(p->pattern), text);
 	if (strcmp(normal, p->pattern) != 0)
-		return bad(why, size, "pattern %s is spelled %s", cfg_q(p->pattern), normal);
+		return cfg_invalid(why, size, "pattern %s is spelled %s", cfg_q(p->pattern), normal);
 	if (p->partition[0] != '\0' && check_name("partition", p->partition, why, size) < 0)
 		return -EINVAL;
 	if (p->kind < CP_PATTERN_ROUTE || p->kind >= CP_PATTERN_KINDS)
-		return bad(why, size, "kind is not route, translate or block");
+		return cfg_invalid(why, size, "kind is not route, translate or block");
 	if (!cp_text_ok(p->description) || !cp_text_ok(p->reason))
-		return bad(why, size, "description or reason is no text");
+		return cfg_invalid(why, size, "description or reason is no text");
 	if (p->kind != CP_PATTERN_TRANSLATE && p->css[0] != '\0')
-		return bad(why, size, "only a translation has a calling search space");
+		return cfg_invalid(why, size, "only a translation has a calling search space");
 	if (p->css[0] != '\0' && check_name("calling search space", p->css, why, size) < 0)
 		return -EINVAL;
 	if (p->kind != CP_PATTERN_BLOCK && (p->reason[0] != '\0' || p->busy_tone))
-		return bad(why, size, "only a block has a reason and a tone");
+		return cfg_invalid(why, size, "only a block has a reason and a tone");
 	rc = check_xforms(p, why, size);
 	return rc < 0 ? rc : check_targets(p, why, size);
 }
@@ -190,13 +180,13 @@ int cp_pattern_check(const struct cp_pattern *p, char *why, size_t size)
 int cp_forward_check(const struct cp_forward *f, char *why, size_t size)
 {
 	if (!cp_number_ok(f->number))
-		return bad(why, size, "number %s is not 1 to 32 of 0-9 * # (and a leading +)", cfg_q(f->number));
+		return cfg_invalid(why, size, "number %s is not 1 to 32 of 0-9 * # (and a leading +)", cfg_q(f->number));
 	if (f->partition[0] != '\0' && check_name("partition", f->partition, why, size) < 0)
 		return -EINVAL;
 	if (f->css[0] != '\0' && check_name("calling search space", f->css, why, size) < 0)
 		return -EINVAL;
 	if (f->ring_s > 300)
-		return bad(why, size, "ring_s is not 0 to 300");
+		return cfg_invalid(why, size, "ring_s is not 0 to 300");
 	if (check_number("all", f->all, why, size) < 0 || check_number("busy", f->busy, why, size) < 0 ||
 	    check_number("no_answer", f->no_answer, why, size) < 0 || check_number("unregistered", f->unregistered, why, size) < 0)
 		return -EINVAL;

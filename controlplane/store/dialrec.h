@@ -41,8 +41,8 @@ enum cp_pattern_kind {
 };
 
 struct cp_pattern_target {
-	char gateway[CP_NAME_MAX];
-	char endpoint[CP_NAME_MAX]; /* empty: any free one */
+	char gateway[CP_NAME_MAX + 1]; /* or "@" and a group of them */
+	char endpoint[CP_NAME_MAX];    /* empty: any free one */
 };
 
 struct cp_pattern {

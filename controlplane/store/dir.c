@@ -407,31 +407,3 @@ int cp_store_del_sa(struct cp_store *s, const char *name, const char *audit, cp_
 	return put_one(s, CP_CF_SA, name, strlen(name), NULL, audit, fn, ctx);
 }
 
-struct sa_ids {
-	uint8_t used[DP_SA_MAX];
-};
-
-static void sa_used(void *ctx, const struct cp_sa *sa)
-{
-	struct sa_ids *ids = ctx;
-
-	ids->used[sa->sa_id] = 1;
-}
-
-uint32_t cp_store_free_sa_id(struct cp_store *s, uint32_t max)
-{
-	struct sa_ids ids = {0};
-
-	if (max > DP_SA_MAX)
-		max = DP_SA_MAX;
-	cp_store_each_sa(s, sa_used, &ids);
-	for (uint32_t i = 0; i < max; i++) {
-		uint32_t id = (s->sa_next + i) % max;
-
-		if (!ids.used[id]) {
-			s->sa_next = id + 1; /* goes round: one just given out is not given again while on its way */
-			return id;
-		}
-	}
-	return UINT32_MAX;
-}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What store.c (submission, delivery), view.c, commit.c (the store thread), dir.c and change.c (the directory) share.
+ * What store.c (submission, delivery), view.c, commit.c (the store thread), dir.c and change.c with its parts (the directory) share.
  * Fields are marked with who may touch them: main (the event loop's thread), thread (the store thread), lock
  * (either, holding 'lock').
  */
@@ -78,7 +78,7 @@ struct cp_store {
 	struct cp_tab pending; /* cf byte and key of what is on its way; n: how often */
 	struct trie trie;
 	const struct cp_gateway *gw_by_id[DP_GW_MAX];
-	uint32_t gw_next, sa_next;
+	uint32_t gw_next;
 	struct watch watch[WATCH_MAX];
 	unsigned watch_cnt;
 	struct batch_list ready; /* taken from 'finished', not yet delivered */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <openssl/x509.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "fieldtab.h"
 #include "log.h"
 #include "store.h"
+#include "why.h"
 
 /* Tags are forever. */
 static const struct cp_field profile_fields[] = {
@@ -116,19 +116,6 @@ const char *cp_set_name(enum cp_set set)
 	return (unsigned)set < CP_SET_MAX ? names[set] : "unknown";
 }
 
-static int bad(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int bad(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (why != NULL && size > 0)
-		vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 int cp_harden_parse(struct cp_harden *h, const char *name, const char *value, char *why, size_t size)
 {
 	for (unsigned i = 0; i < CP_HARDEN_CNT; i++) {
@@ -140,18 +127,18 @@ int cp_harden_parse(struct cp_harden *h, const char *name, const char *value, ch
 				h->v[i] = (uint8_t)s;
 				return 0;
 			}
-		return bad(why, size, "%s cannot be %s: default, %s%s%s", name, cfg_q(value), "on",
-			   cp_harden_rows[i].value[CP_SET_OFF] != NULL ? ", off" : "",
-			   cp_harden_rows[i].value[CP_SET_RESTRICTED] != NULL ? ", restricted" : "");
+		return cfg_invalid(why, size, "%s cannot be %s: default, %s%s%s", name, cfg_q(value), "on",
+				   cp_harden_rows[i].value[CP_SET_OFF] != NULL ? ", off" : "",
+				   cp_harden_rows[i].value[CP_SET_RESTRICTED] != NULL ? ", restricted" : "");
 	}
-	return bad(why, size, "no hardening setting %s", cfg_q(name));
+	return cfg_invalid(why, size, "no hardening setting %s", cfg_q(name));
 }
 
 static int harden_check(const struct cp_harden *h, char *why, size_t size)
 {
 	for (unsigned i = 0; i < CP_HARDEN_CNT; i++)
 		if (h->v[i] >= CP_SET_MAX || (h->v[i] != CP_SET_DEFAULT && cp_harden_rows[i].value[h->v[i]] == NULL))
-			return bad(why, size, "%s: unknown setting %u", cp_harden_rows[i].name, h->v[i]);
+			return cfg_invalid(why, size, "%s: unknown setting %u", cp_harden_rows[i].name, h->v[i]);
 	return 0;
 }
 
@@ -183,45 +170,45 @@ int cp_profile_check(const struct cp_profile *p, char *why, size_t size)
 	bool secure = p->mode != CP_DEVICE_NONSECURE;
 
 	if (!cp_conf_name_ok(p->name))
-		return bad(why, size, "name %s is not 1 to %d of letters, digits and . _ -", cfg_q(p->name), CP_NAME_MAX - 1);
+		return cfg_invalid(why, size, "name %s is not 1 to %d of letters, digits and . _ -", cfg_q(p->name), CP_NAME_MAX - 1);
 	if (!cp_text_ok(p->description))
-		return bad(why, size, "%s: description is not printable UTF-8 below %d bytes", p->name, CP_TEXT_MAX);
+		return cfg_invalid(why, size, "%s: description is not printable UTF-8 below %d bytes", p->name, CP_TEXT_MAX);
 	if (p->protocol > CP_PROTOCOL_SIP || p->transport > CP_TRANSPORT_TLS || p->capf_auth > CP_CAPF_MIC ||
 	    p->mode < CP_DEVICE_NONSECURE || p->mode > CP_DEVICE_ENCRYPTED)
-		return bad(why, size, "%s: unknown protocol, mode, transport or CAPF authentication", p->name);
+		return cfg_invalid(why, size, "%s: unknown protocol, mode, transport or CAPF authentication", p->name);
 	if (!key_ok(p->capf_key))
-		return bad(why, size, "%s: CAPF key %s is not rsa-512 to rsa-4096, ec-p256, ec-p384 or ec-p521", p->name,
-			   cfg_q(p->capf_key));
+		return cfg_invalid(why, size, "%s: CAPF key %s is not rsa-512 to rsa-4096, ec-p256, ec-p384 or ec-p521", p->name,
+				   cfg_q(p->capf_key));
 	if (p->capf_backup[0] != '\0' &&
 	    (!key_ok(p->capf_backup) || strncmp(p->capf_backup, "rsa-", 4) != 0 || strncmp(p->capf_key, "ec-", 3) != 0))
-		return bad(why, size, "%s: CAPF backup is an RSA key, for a CAPF key that is an EC key", p->name);
+		return cfg_invalid(why, size, "%s: CAPF backup is an RSA key, for a CAPF key that is an EC key", p->name);
 	if (p->nonce_s > 86400)
-		return bad(why, size, "%s: a nonce is valid for 86400 s at most", p->name);
+		return cfg_invalid(why, size, "%s: a nonce is valid for 86400 s at most", p->name);
 	if (p->oauth && p->digest)
-		return bad(why, size, "%s: OAuth and digest authentication exclude each other", p->name);
+		return cfg_invalid(why, size, "%s: OAuth and digest authentication exclude each other", p->name);
 	if (p->oauth && p->encrypted_config)
-		return bad(why, size, "%s: OAuth and encrypted configuration exclude each other", p->name);
+		return cfg_invalid(why, size, "%s: OAuth and encrypted configuration exclude each other", p->name);
 	if (p->oauth && (p->mode != CP_DEVICE_ENCRYPTED || p->transport != CP_TRANSPORT_TLS))
-		return bad(why, size, "%s: OAuth needs mode encrypted and transport tls", p->name);
+		return cfg_invalid(why, size, "%s: OAuth needs mode encrypted and transport tls", p->name);
 	if (p->protocol != CP_PROTOCOL_SIP &&
 	    (p->digest || p->digest_exclude || p->oauth || p->port != 0 || p->transport != CP_TRANSPORT_MODE))
-		return bad(why, size, "%s: digest, OAuth, port and transport are for protocol sip", p->name);
+		return cfg_invalid(why, size, "%s: digest, OAuth, port and transport are for protocol sip", p->name);
 	if (p->protocol == CP_PROTOCOL_SIP && secure &&
 	    p->transport != CP_TRANSPORT_TLS && p->transport != CP_TRANSPORT_MODE)
-		return bad(why, size, "%s: mode %s needs transport tls", p->name, cp_device_mode_name(p->mode));
+		return cfg_invalid(why, size, "%s: mode %s needs transport tls", p->name, cp_device_mode_name(p->mode));
 	if (p->transport == CP_TRANSPORT_TLS && !secure)
-		return bad(why, size, "%s: transport tls needs mode authenticated or encrypted", p->name);
+		return cfg_invalid(why, size, "%s: transport tls needs mode authenticated or encrypted", p->name);
 	if (p->capf_auth == CP_CAPF_STRING && secure)
-		return bad(why, size, "%s: CAPF by authentication string needs mode nonsecure: a secure phone does not connect",
-			   p->name);
+		return cfg_invalid(why, size, "%s: CAPF by authentication string needs mode nonsecure: a secure phone does not connect",
+				   p->name);
 	if (p->encrypted_config && strncmp(p->capf_key, "ec-", 3) == 0)
-		return bad(why, size, "%s: encrypted configuration needs an RSA key: an EC key cannot unwrap", p->name);
+		return cfg_invalid(why, size, "%s: encrypted configuration needs an RSA key: an EC key cannot unwrap", p->name);
 	if (p->srst[0] != '\0' && !cp_conf_name_ok(p->srst))
-		return bad(why, size, "%s: no SRST reference can be named %s", p->name, cfg_q(p->srst));
+		return cfg_invalid(why, size, "%s: no SRST reference can be named %s", p->name, cfg_q(p->srst));
 	if (!cp_load_ok(p->load) || !cp_locale_ok(p->user_locale) || !cp_locale_ok(p->network_locale))
-		return bad(why, size, "%s: load or locale is no file name", p->name);
+		return cfg_invalid(why, size, "%s: load or locale is no file name", p->name);
 	if (strspn(p->ciphers_off, "0123456789,") != strlen(p->ciphers_off))
-		return bad(why, size, "%s: ciphers are numbers with commas between", p->name);
+		return cfg_invalid(why, size, "%s: ciphers are numbers with commas between", p->name);
 	return harden_check(&p->harden, why, size);
 }
 
@@ -238,16 +225,16 @@ static bool cert_ok(const struct cp_buf *der)
 int cp_srst_check(const struct cp_srst *s, char *why, size_t size)
 {
 	if (!cp_conf_name_ok(s->name))
-		return bad(why, size, "name %s is not 1 to %d of letters, digits and . _ -", cfg_q(s->name), CP_NAME_MAX - 1);
+		return cfg_invalid(why, size, "name %s is not 1 to %d of letters, digits and . _ -", cfg_q(s->name), CP_NAME_MAX - 1);
 	if (s->addr_cnt == 0 || s->addr_cnt > CP_SRST_ADDRS_MAX)
-		return bad(why, size, "%s: 1 to %d addresses are needed", s->name, CP_SRST_ADDRS_MAX);
+		return cfg_invalid(why, size, "%s: 1 to %d addresses are needed", s->name, CP_SRST_ADDRS_MAX);
 	for (unsigned i = 0; i < s->addr_cnt; i++)
 		if (s->addrs[i].sccp.family == 0 && s->addrs[i].sip.family == 0)
-			return bad(why, size, "%s: address %u is empty", s->name, i + 1);
+			return cfg_invalid(why, size, "%s: address %u is empty", s->name, i + 1);
 	if (s->cert_port != 0 && (s->cert_port < CP_SRST_CERT_PORT_MIN || s->cert_port > CP_SRST_CERT_PORT_MAX)) /* 004c: section 2 */
-		return bad(why, size, "%s: port of the certificate provider is not 1024 to 49151", s->name);
+		return cfg_invalid(why, size, "%s: port of the certificate provider is not 1024 to 49151", s->name);
 	if (s->cert.len > 0 && !cert_ok(&s->cert))
-		return bad(why, size, "%s: its certificate is not X.509 in DER", s->name);
+		return cfg_invalid(why, size, "%s: its certificate is not X.509 in DER", s->name);
 	return 0;
 }
 
@@ -255,25 +242,25 @@ int cp_cluster_check(const struct cp_cluster *c, char *why, size_t size)
 {
 	if (!cp_text_ok(c->realm) || !cp_text_ok(c->time_zone) || !cp_load_ok(c->load) || !cp_locale_ok(c->user_locale) ||
 	    !cp_locale_ok(c->network_locale))
-		return bad(why, size, "realm, time zone, load or locale is not printable, or no file name");
+		return cfg_invalid(why, size, "realm, time zone, load or locale is not printable, or no file name");
 	for (unsigned i = 0; i < sizeof(c->date_template) && c->date_template[i] != '\0'; i++)
 		if (c->date_template[i] < 0x20 || c->date_template[i] > 0x7e)
-			return bad(why, size, "date template is not printable");
+			return cfg_invalid(why, size, "date template is not printable");
 	if (c->srst[0] != '\0' && !cp_conf_name_ok(c->srst))
-		return bad(why, size, "no SRST reference can be named %s", cfg_q(c->srst));
+		return cfg_invalid(why, size, "no SRST reference can be named %s", cfg_q(c->srst));
 	for (unsigned i = 0; i < CP_URL_CNT; i++)
 		for (const char *p = c->url[i]; *p != '\0'; p++)
 			if (*p <= 0x20 || *p > 0x7e)
-				return bad(why, size, "URL %s has characters that no URL has", cfg_q(c->url[i]));
+				return cfg_invalid(why, size, "URL %s has characters that no URL has", cfg_q(c->url[i]));
 	if (c->resumption_s > 604800 || c->monitor_s > 86400)
-		return bad(why, size, "TLS resumption is 604800 s at most, the connection monitor 86400 s");
+		return cfg_invalid(why, size, "TLS resumption is 604800 s at most, the connection monitor 86400 s");
 	return harden_check(&c->harden, why, size);
 }
 
 static int phone_cert_check(const struct cp_phone_cert *c, char *why, size_t size)
 {
 	if (!cp_device_name_ok(c->device) || !cert_ok(&c->cert))
-		return bad(why, size, "no device, or no certificate");
+		return cfg_invalid(why, size, "no device, or no certificate");
 	return 0;
 }
 

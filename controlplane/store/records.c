@@ -47,6 +47,7 @@ static const struct cp_field device_fields[] = {
 
 static const struct cp_field endpoint_fields[] = {
 	F(1, CP_F_STR, cp_endpoint, name),
+	F(30, CP_F_UINT, cp_endpoint, line),
 	END,
 };
 static const struct cp_list endpoint_list = {sizeof(struct cp_endpoint), CP_GW_ENDPOINTS_MAX,
@@ -73,6 +74,34 @@ static const struct cp_field gateway_fields[] = {
 	F(11, CP_F_UINT, cp_gateway, lifetime),
 	F(12, CP_F_UINT, cp_gateway, ports),
 	F(13, CP_F_UINT, cp_gateway, conference_max),
+	F(14, CP_F_UINT, cp_gateway, ike.version),
+	F(15, CP_F_UINT, cp_gateway, ike.flags),
+	F(16, CP_F_ADDR, cp_gateway, ike.local),
+	F(17, CP_F_ADDR, cp_gateway, ike.remote),
+	F(18, CP_F_STR, cp_gateway, ike.local_id),
+	F(19, CP_F_STR, cp_gateway, ike.remote_id),
+	F(20, CP_F_BUF, cp_gateway, ike.psk),
+	F(21, CP_F_STR, cp_gateway, ike.proposals),
+	F(22, CP_F_STR, cp_gateway, ike.esp),
+	F(23, CP_F_STR, cp_gateway, ike.local_ts),
+	F(24, CP_F_STR, cp_gateway, ike.remote_ts),
+	F(25, CP_F_UINT, cp_gateway, ike.dpd_s),
+	F(26, CP_F_UINT, cp_gateway, ike.rekey_s),
+	F(27, CP_F_UINT, cp_gateway, ike.reauth_s),
+	F(28, CP_F_UINT, cp_gateway, ike.child_s),
+	F(30, CP_F_STR, cp_gateway, group),
+	F(31, CP_F_UINT, cp_gateway, priority),
+	F(32, CP_F_UINT, cp_gateway, weight),
+	F(33, CP_F_UINT, cp_gateway, capacity),
+	F(34, CP_F_UINT, cp_gateway, admin),
+	F(35, CP_F_UINT, cp_gateway, line),
+	F(36, CP_F_STR, cp_gateway, incoming),
+	F(37, CP_F_STR, cp_gateway, css),
+	F(38, CP_F_STR, cp_gateway, agent),
+	F(46, CP_F_UINT, cp_gateway, dialect),
+	F(47, CP_F_UINT, cp_gateway, heard),
+	F(48, CP_F_UINT, cp_gateway, heard_port),
+	F(49, CP_F_BOOL, cp_gateway, piggyback),
 	F(54, CP_F_STR, cp_gateway, type),
 	END,
 };
@@ -93,6 +122,16 @@ static const struct cp_field sa_fields[] = {
 	F(13, CP_F_UINT, cp_sa, seq_reserved),
 	F(14, CP_F_BUF, cp_sa, sealed),
 	F(15, CP_F_UINT, cp_sa, changed_us),
+	F(16, CP_F_UINT, cp_sa, window),
+	F(17, CP_F_UINT, cp_sa, hard_s),
+	F(18, CP_F_UINT, cp_sa, hard_bytes),
+	F(19, CP_F_UINT, cp_sa, hard_pkts),
+	F(20, CP_F_UINT, cp_sa, soft_s),
+	F(21, CP_F_UINT, cp_sa, soft_bytes),
+	F(22, CP_F_UINT, cp_sa, soft_pkts),
+	F(23, CP_F_UINT, cp_sa, added_s),
+	F(24, CP_F_UINT, cp_sa, tfc),
+	F(25, CP_F_BOOL, cp_sa, keepalive),
 	END,
 };
 
@@ -210,9 +249,11 @@ int cp_gateway_copy(const struct cp_gateway *gw, struct cp_gateway *ret)
 
 	g.endpoints = NULL;
 	g.numbers = NULL;
+	g.ike.psk.data = NULL;
 	g.unknown = (struct cp_buf){NULL, gw->unknown.len};
 	if (!dup(gw->endpoints, gw->endpoint_cnt, sizeof(*gw->endpoints), &g.endpoints) ||
 	    !dup(gw->numbers, gw->number_cnt, sizeof(*gw->numbers), &g.numbers) ||
+	    !dup(gw->ike.psk.data, gw->ike.psk.len, 1, &g.ike.psk.data) ||
 	    !dup(gw->unknown.data, gw->unknown.len, 1, &g.unknown.data)) {
 		cp_gateway_free(&g);
 		return -ENOMEM;

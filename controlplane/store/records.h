@@ -115,14 +115,71 @@ enum { /* struct cp_gateway.flags */
 	CP_GW_FLAGS_ALL = (1 << 6) - 1,
 };
 
+enum cp_gw_line { /* what is at an endpoint, as far as calls from it go */
+	CP_LINE_DEFAULT, /* as its gateway's record says; there: nothing, calls from it are not taken */
+	CP_LINE_NONE,
+	CP_LINE_FXS,     /* an analog phone: off hook it hears dial tone, and dials (RFC 3660, package L) */
+	CP_LINE_FXO,     /* a line of the telephone network: it rings, and is led to 'incoming' (package H) */
+	CP_LINE_MAX
+};
+
+enum cp_gw_admin { /* what an operator wants of it */
+	CP_ADMIN_IN_SERVICE,
+	CP_ADMIN_DRAIN, /* gets no new call */
+	CP_ADMIN_OUT,   /* and those it has end */
+	CP_ADMIN_MAX
+};
+
+#define CP_GW_PRIORITIES   16  /* 1: first */
+#define CP_GW_WEIGHT_MAX   1000
+#define CP_GW_WEIGHT       100 /* unless said */
+
 struct cp_endpoint {
 	char name[CP_NAME_MAX]; /* local part, without @domain */
+	uint8_t line;           /* enum cp_gw_line */
 };
 
 struct cp_gw_number {
 	char number[CP_NUMBER_MAX]; /* without the '*' of a prefix */
 	bool prefix;                /* every number that begins so */
 	char endpoint[CP_NAME_MAX]; /* empty: any free endpoint of the gateway */
+};
+
+#define CP_IKE_ID_MAX   128
+#define CP_IKE_LIST_MAX 160
+#define CP_IKE_TS_MAX   64
+
+enum { /* struct cp_gw_ike.flags */
+	CP_IKE_CERT = 1 << 0,   /* certificates: ours is the signer's "IPsec", theirs is found in IPsec-trust; else a pre-shared key */
+	CP_IKE_TUNNEL = 1 << 1, /* else transport mode */
+	CP_IKE_ENCAP = 1 << 2,  /* ESP in UDP, NAT or not */
+	CP_IKE_ESN = 1 << 3,
+	CP_IKE_WAIT = 1 << 4,   /* the gateway begins */
+	CP_IKE_TRAP = 1 << 5,   /* a packet begins */
+	CP_IKE_FLAGS_ALL = (1 << 6) - 1,
+};
+
+struct cp_gw_ike { /* what charon is told of a gateway (ike/); empty strings and 0: as ike/ikerec.h has it */
+	uint8_t version; /* 0: no IKE; 1: main mode; 2 */
+	uint32_t flags;  /* CP_IKE_* */
+	struct cfg_addr local, remote; /* family 0: mgcp.local, and the gateway's address */
+	char local_id[CP_IKE_ID_MAX], remote_id[CP_IKE_ID_MAX]; /* "": the address; of us with certificates: its subject */
+	struct cp_buf psk; /* sealed by the signer, bound to "ike-psk/" and the gateway's name */
+	char proposals[CP_IKE_LIST_MAX], esp[CP_IKE_LIST_MAX]; /* parted by commas */
+	char local_ts[CP_IKE_TS_MAX], remote_ts[CP_IKE_TS_MAX]; /* "": MGCP between the two */
+	uint32_t dpd_s, rekey_s, reauth_s, child_s; /* reauth_s 0: none */
+};
+
+enum cp_gw_dialect {
+	CP_GW_RFC3435, /* version and a=crypto as the flags have them, our port is mgcp.local's */
+	CP_GW_CISCO,   /* our port is 2427, too, and it sends a keep-alive each 15 s */
+	CP_GW_AUTO,    /* as it is heard to speak; before that as the flags have it */
+	CP_GW_DIALECT_CNT
+};
+enum { /* struct cp_gateway.heard */
+	CP_GW_HEARD = 1 << 0, /* something was */
+	CP_GW_HEARD_01 = 1 << 1,
+	CP_GW_HEARD_X = 1 << 2,
 };
 
 struct cp_gateway { /* key: name */
@@ -136,11 +193,27 @@ struct cp_gateway { /* key: name */
 	uint8_t mki_len;         /* bytes of the MKI of keys that it is sent, 0 to 8; 0: none */
 	uint8_t lifetime;        /* 2^lifetime packets for each of them, 16 to 48; 0: not said */
 	uint16_t ports;          /* conference bridge: connections at a time, 3 to 4096; else 0 */
+	uint8_t dialect;         /* enum cp_gw_dialect */
+	uint8_t heard;           /* AUTO: CP_GW_HEARD_*, what it spoke last */
+	uint16_t heard_port;     /* AUTO: and to which port of ours; 0: not heard */
+	bool piggyback;          /* messages without keys may share a datagram */
 	uint8_t conference_max;  /* conference bridge: of them in one conference, 3 to CP_CONFERENCE_MAX; else 0 */
+	/* as one of a farm */
+	char group[CP_NAME_MAX]; /* routes lead to "@group"; "": it is in none */
+	uint8_t priority;        /* 1 to CP_GW_PRIORITIES, lower first; 0: 1 */
+	uint16_t weight;         /* of its load among those of its priority, 1 to CP_GW_WEIGHT_MAX; 0: CP_GW_WEIGHT */
+	uint16_t capacity;       /* calls at most; 0: as many as it has endpoints */
+	uint8_t admin;           /* enum cp_gw_admin */
+	/* calls from it */
+	uint8_t line;            /* enum cp_gw_line of endpoints that do not say it themselves */
+	char incoming[CP_NUMBER_MAX]; /* FXO: where what rings is led to; "": it is not taken */
+	char css[CP_PART_MAX];   /* calling search space of who calls from it */
+	char agent[CP_NAME_MAX]; /* [name@]host[:port] of the call agent that it is sent to while it is not in service here; "": none */
 	unsigned endpoint_cnt;
 	struct cp_endpoint *endpoints;
 	unsigned number_cnt;
 	struct cp_gw_number *numbers;
+	struct cp_gw_ike ike;
 	int64_t changed_us;
 	struct cp_buf unknown;
 };
@@ -154,6 +227,12 @@ struct cp_sa { /* key: name. A manual SA; the key only as sealed bytes */
 	uint8_t alg;     /* enum dp_esp_alg */
 	uint8_t mode;    /* enum dp_esp_mode */
 	bool esn;
+	uint16_t window; /* inbound: anti-replay, packets; 0: 192 */
+	uint64_t hard_s, hard_bytes, hard_pkts; /* lifetimes, 0: none; of its key, not of a run of ours */
+	uint64_t soft_s, soft_bytes, soft_pkts;
+	uint16_t tfc;    /* outbound tunnel: inner packets are padded to so many bytes; 0: not */
+	bool keepalive;  /* outbound in UDP: NAT keepalives */
+	int64_t added_s; /* wall clock: when the lifetime in seconds began; 0: with each start of the dataplane */
 	struct cfg_addr local, remote;         /* outer; ports: UDP encapsulation */
 	struct cfg_addr sel_local, sel_remote; /* family 0: as outer */
 	uint64_t seq_reserved; /* outbound: highest number granted to the dataplane; inbound: highest known accepted */
@@ -162,7 +241,7 @@ struct cp_sa { /* key: name. A manual SA; the key only as sealed bytes */
 	struct cp_buf unknown;
 };
 
-enum { CP_LEG_KNOWN = 1, CP_LEG_AUTH = 2, CP_LEG_ENC = 4 };   /* struct cp_call_leg.proven */
+enum { CP_LEG_KNOWN = 1, CP_LEG_AUTH = 2, CP_LEG_ENC = 4, CP_LEG_INBOUND = 8 /* gateway: the call began there */ }; /* struct cp_call_leg.proven */
 enum { CP_CONF_MEETME = 1, CP_CONF_SHARED = 2, CP_CONF_FLAGS_ALL = 3 }; /* .conf_flags: dialled by a number; made by cBarge */
 
 struct cp_call_leg {
@@ -190,7 +269,7 @@ struct cp_call_leg {
 	uint8_t best, worst;       /* enum cp_security of the party while it was connected; 0: it was not */
 	uint64_t cdr_leg;          /* its number in call detail records */
 	uint8_t parked;            /* 1: nobody; 'number' is a park number, to which line 'line' of device 'party' put the other one */
-	uint8_t proven;            /* CP_LEG_*: what its signalling was when the call was made; 0: only the call's status says */
+	uint8_t proven;            /* CP_LEG_*: what its signalling was when the call was made, and who began it; 0: only the call's status says */
 	uint32_t conf;             /* gateway party that is a port of a conference: its number; else 0 */
 	uint8_t conf_flags;        /* CP_CONF_*, and in the upper four bits the least security that members must have */
 	char conf_owner[CP_DEVICE_NAME_MAX]; /* who controls it: device; may be "" */

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "change.h"
+#include "clock.h"
 #include "fieldtab.h"
 #include "log.h"
 #include "store.h"
@@ -118,13 +118,11 @@ int cp_region_put(struct cp_change *c, const struct cp_region *r, bool replace, 
 	char key[KEY_SIZE], what[KEY_SIZE + 32];
 	struct cp_region with = *r;
 	struct cp_buf out;
-	struct timespec ts;
 	int rc = cp_region_check(r, why, size);
 
 	if (rc < 0)
 		return rc;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	with.changed_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	with.changed_us = cp_wall_us();
 	key_of(key, r->a, r->b);
 	what_of(what, sizeof(what), r);
 	rc = cp_region_build(&with, &out);

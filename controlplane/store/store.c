@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "alarm.h"
+#include "clock.h"
 #include "internal.h"
 #include "log.h"
 
@@ -37,14 +37,6 @@ void cp_store_kick(struct cp_store *s)
 	/* full (EAGAIN) means that the loop is to wake anyway */
 	if (s->efd >= 0 && write(s->efd, &one, sizeof(one)) < 0)
 		return;
-}
-
-static int64_t wall_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 /* --- batches --- */
@@ -90,6 +82,27 @@ int cp_batch_audit(struct cp_batch *b, const char *json)
 {
 	/* the key is set on submission, when the order is known */
 	return batch_add(b, CP_CF_AUDIT, false, "00000000", 8, json, strlen(json));
+}
+
+int cp_batch_audit_json(struct cp_batch *b, json_t *record)
+{
+	char *text = record != NULL ? json_dumps(record, JSON_COMPACT) : NULL;
+	int rc = b == NULL || text == NULL ? -ENOMEM : cp_batch_audit(b, text);
+
+	free(text);
+	json_decref(record);
+	return rc;
+}
+
+int cp_store_audit_add(struct cp_store *s, json_t *record, cp_store_fn fn, void *ctx)
+{
+	struct cp_batch *b = cp_batch_create();
+	int rc = cp_batch_audit_json(b, record);
+
+	if (rc == 0)
+		return cp_store_submit(s, b, fn, ctx);
+	cp_batch_destroy(b);
+	return rc;
 }
 
 static bool last_audit(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
@@ -163,7 +176,7 @@ static int pending_take(struct cp_store *s, const struct cp_batch *b)
 static void stamp_audit(struct cp_store *s, struct cp_batch *b)
 {
 	for (struct cp_op *op = b->ops.first; op != NULL; op = op->next) {
-		int64_t t = wall_us();
+		int64_t t = cp_wall_us();
 
 		if (op->cf != CP_CF_AUDIT || op->del)
 			continue;

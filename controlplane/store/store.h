@@ -18,6 +18,7 @@
 #ifndef CP_STORE_H
 #define CP_STORE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -88,6 +89,8 @@ int cp_batch_put(struct cp_batch *batch, enum cp_cf cf, const void *key, size_t 
 int cp_batch_del(struct cp_batch *batch, enum cp_cf cf, const void *key, size_t key_len);
 /** Add an audit record: a JSON text, time is added by the store. */
 int cp_batch_audit(struct cp_batch *batch, const char *json);
+/** The same of an object, which is stolen. NULL as either: -ENOMEM. */
+int cp_batch_audit_json(struct cp_batch *batch, json_t *record);
 
 /**
  * Submit: the batch is the store's from here, also on error. 'fn' (may be NULL) is called later, never from
@@ -95,6 +98,8 @@ int cp_batch_audit(struct cp_batch *batch, const char *json);
  * (records a failed put, or no base).
  */
 int cp_store_submit(struct cp_store *store, struct cp_batch *batch, cp_store_fn fn, void *ctx);
+/** An audit record alone, stolen; as cp_store_submit(). */
+int cp_store_audit_add(struct cp_store *store, json_t *record, cp_store_fn fn, void *ctx);
 
 /**
  * The same from any thread, for batches without devices, lines, gateways, SAs and audit records (-EINVAL). 'fn' is
@@ -121,9 +126,6 @@ int cp_store_calls(struct cp_store *store, const struct cp_call_change *change, 
 int cp_store_del_call(struct cp_store *store, uint64_t call_id, cp_store_fn fn, void *ctx);
 int cp_store_put_sa(struct cp_store *store, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx);
 int cp_store_del_sa(struct cp_store *store, const char *name, const char *audit, cp_store_fn fn, void *ctx);
-
-/** An sa_id below 'max' that no record has and that was not given out lately. UINT32_MAX: none free. */
-uint32_t cp_store_free_sa_id(struct cp_store *store, uint32_t max);
 
 /* --- reading: the synced view; borrowed until the loop runs again --- */
 
@@ -199,6 +201,7 @@ struct cp_dir_hit {
 	unsigned line;                  /* LINE: from 1 */
 	const struct cp_gateway *gateway; /* GATEWAY */
 	const char *endpoint;             /* GATEWAY: "" any endpoint */
+	const char *group;                /* GATEWAY: any of these, and 'gateway' is NULL; else NULL */
 	bool prefix;                      /* matched by a prefix of prefix_len digits */
 	unsigned prefix_len;
 };

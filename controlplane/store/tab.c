@@ -16,9 +16,9 @@
 		v2 += v1, v1 = ROTL(v1, 17), v1 ^= v2, v2 = ROTL(v2, 32);                          \
 	} while (0)
 
-/* SipHash-1-3: keyed, so that chosen names cannot fill one bucket. */
-static uint64_t hash(const uint64_t seed[2], const uint8_t *p, size_t len)
+uint64_t cp_tab_hash(const uint64_t seed[2], const void *key, size_t len)
 {
+	const uint8_t *p = key;
 	uint64_t v0 = seed[0] ^ UINT64_C(0x736f6d6570736575), v1 = seed[1] ^ UINT64_C(0x646f72616e646f6d);
 	uint64_t v2 = seed[0] ^ UINT64_C(0x6c7967656e657261), v3 = seed[1] ^ UINT64_C(0x7465646279746573);
 	uint64_t last = (uint64_t)len << 56, m;
@@ -102,7 +102,7 @@ static struct cp_ent **place(const struct cp_tab *tab, uint64_t h, const void *k
 
 struct cp_ent *cp_tab_find(const struct cp_tab *tab, const void *key, size_t key_len)
 {
-	return *place(tab, hash(tab->seed, key, key_len), key, key_len);
+	return *place(tab, cp_tab_hash(tab->seed, key, key_len), key, key_len);
 }
 
 /* One bucket more, from the entries of one other: growing never takes long. False: no memory, and longer chains. */
@@ -164,7 +164,7 @@ struct cp_ent *cp_tab_add(struct cp_tab *tab, const void *key, size_t key_len, c
 	if (e == NULL)
 		return NULL;
 	memset(e, 0, sizeof(*e));
-	link_ent(tab, e, hash(tab->seed, key, key_len), key, key_len);
+	link_ent(tab, e, cp_tab_hash(tab->seed, key, key_len), key, key_len);
 	e->val = e->key + key_len;
 	e->val_len = (uint32_t)val_len;
 	if (val_len > 0)
@@ -174,7 +174,7 @@ struct cp_ent *cp_tab_add(struct cp_tab *tab, const void *key, size_t key_len, c
 
 struct cp_ent *cp_tab_put(struct cp_tab *tab, const void *key, size_t key_len)
 {
-	uint64_t h = hash(tab->seed, key, key_len);
+	uint64_t h = cp_tab_hash(tab->seed, key, key_len);
 	struct cp_ent *e = *place(tab, h, key, key_len);
 
 	if (e != NULL)
@@ -190,7 +190,7 @@ struct cp_ent *cp_tab_put(struct cp_tab *tab, const void *key, size_t key_len)
 
 bool cp_tab_del(struct cp_tab *tab, const void *key, size_t key_len)
 {
-	struct cp_ent **at = place(tab, hash(tab->seed, key, key_len), key, key_len), *e = *at;
+	struct cp_ent **at = place(tab, cp_tab_hash(tab->seed, key, key_len), key, key_len), *e = *at;
 
 	if (e == NULL)
 		return false;

@@ -37,6 +37,9 @@ static inline size_t cp_tab_buckets(const struct cp_tab *tab)
 	return tab->size + tab->split;
 }
 
+/** SipHash-1-3 of bytes: keyed, so that chosen names cannot fill one bucket. Any thread. */
+uint64_t cp_tab_hash(const uint64_t seed[2], const void *key, size_t len);
+
 int cp_tab_init(struct cp_tab *tab, void (*free_obj)(void *obj));
 void cp_tab_fini(struct cp_tab *tab);
 struct cp_ent *cp_tab_find(const struct cp_tab *tab, const void *key, size_t key_len);

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "changeint.h"
+#include "clock.h"
 #include "fieldtab.h"
 #include "log.h"
 #include "store.h"
@@ -75,13 +75,11 @@ int cp_typerec_put(struct cp_change *c, const struct cp_typerec *t, bool replace
 	char key[CP_TEXT_MAX + 16], what[CP_TEXT_MAX + 16];
 	struct cp_typerec with = *t;
 	struct cp_buf out;
-	struct timespec ts;
 	int rc = cp_typerec_check(t, why, size);
 
 	if (rc < 0)
 		return rc;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	with.changed_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	with.changed_us = cp_wall_us();
 	cp_typerec_key(key, t->name);
 	snprintf(what, sizeof(what), "device type %s", t->name);
 	rc = cp_typerec_build(&with, &out);
@@ -108,7 +106,7 @@ int cp_typerec_del(struct cp_store *store, struct cp_change *c, const char *name
 
 	if (!cp_typerec_name_ok(name))
 		return no(why, size, name, "none can have this name");
-	if (cp_change_devices_pending(store)) {
+	if (cp_change_any_pending(store, CP_CF_DEVICE)) {
 		snprintf(why, size, "devices are being changed");
 		return -EBUSY;
 	}
