@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What ike.c (states and events), ikeload.c (what charon is told) and ikeshow.c (commands) share. */
+#ifndef CP_IKEINT_H
+#define CP_IKEINT_H
+
+#include "ike.h"
+#include "ikeconf.h"
+#include "viciclient.h"
+
+#define IKE_ERROR_MAX 200
+
+struct cp_admin_req;
+struct load_job;
+
+enum ike_state {
+	IKE_DOWN,
+	IKE_CONNECTING,
+	IKE_NO_CHILD, /* authenticated, but nothing that ESP could use */
+	IKE_UP,
+};
+
+struct ike { /* one gateway's */
+	struct ike *next; /* of the same hash */
+	struct cp_ikes *ikes;
+	struct cp_gateway rec; /* copy, without endpoints and numbers */
+	enum ike_state state;
+	bool loaded;      /* charon has it as it is now */
+	bool wanted;      /* to be loaded */
+	bool loading;
+	bool anew;        /* its SAs are of what the record said before: to be ended once it is loaded */
+	bool stopped;     /* by an operator */
+	bool alarmed;
+	int64_t since_us; /* wall clock: in this state */
+	uint64_t down_ms; /* monotonic: not up since, 0: up */
+	uint64_t next_ms; /* not begun again before */
+	uint64_t begun_ms; /* begun last */
+	unsigned tries;   /* since it was up */
+	char error[IKE_ERROR_MAX]; /* last one since it was up; "" none */
+	uint64_t error_ms;
+	char error_sa[24];         /* charon's number of the attempt that it was of */
+	json_t *sa;       /* as charon told last, or NULL */
+	unsigned sweep;   /* in which it told so */
+	uint64_t ups, rekeys, child_rekeys;
+};
+
+struct waiter { /* somebody who waits for 'ike up' */
+	struct waiter *next;
+	struct cp_admin_req *req;
+	char name[CP_NAME_MAX];
+	uint64_t until_ms;
+};
+
+struct shower {
+	struct shower *next;
+	struct cp_admin_req *req;
+};
+
+#define IKE_HASH 4096
+
+struct cp_ikes {
+	struct cp_ikes_env env;
+	struct cp_vici *vici;
+	struct ike *by_name[IKE_HASH];
+	unsigned cnt, loading; /* gateways; of them being loaded */
+	struct event *ev_tick, *ev_sweep;
+	unsigned sweep;
+	bool sweeping, sweep_again, swept; /* swept: whole since charon was found, so that who is not there is down */
+	bool have_identity, identity_busy; /* certificates are with charon */
+	unsigned epoch;        /* of loading everything: what was begun before does not count */
+	X509 *own;
+	struct waiter *waiters;
+	struct shower *showers;
+	bool stopping, lost; /* lost: alarm ike-daemon stands */
+	char version[64];
+};
+
+struct ike *ike_find(struct cp_ikes *ikes, const char *name);
+void ike_each(struct cp_ikes *ikes, void (*fn)(void *ctx, struct ike *ike), void *ctx);
+/* ikeload.c */
+void ike_load_all(struct cp_ikes *ikes);
+void ike_load_some(struct cp_ikes *ikes); /* what is wanted, as many at once as may be */
+void ike_ask_identity(struct cp_ikes *ikes); /* our certificate, their trust; what is loaded waits for it */
+void ike_unload(struct cp_ikes *ikes, const char *name);
+/* ike.c */
+void ike_sweep_soon(struct cp_ikes *ikes, unsigned ms);
+void ike_failed(struct ike *ike, const char *sa, const char *why);
+int ike_begin(struct ike *ike);
+int ike_end(struct ike *ike);
+/* ikeshow.c */
+void ike_waiters(struct cp_ikes *ikes, bool all);
+void ike_shown(struct cp_ikes *ikes);
+const char *ike_state_name(const struct ike *ike);
+
+#endif

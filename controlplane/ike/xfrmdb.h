@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What charon has installed, as the kernel would keep it: SPIs promised, SAs, policies. From here they go to the dataplane
+ * (gateway/sasource.h), with the gateway that the addresses tell. Both feeds, the socket and the kernel's, drive this. One event loop.
+ *
+ * An outbound SA waits until a policy sends with it: charon installs both directions at once, but lets the outbound policy name the new
+ * SPI only when the peer has the SA, too (initiator: at once; responder: when the initiator deletes the old one). So no packet is lost.
+ */
+#ifndef CP_IKE_XFRMDB_H
+#define CP_IKE_XFRMDB_H
+
+#include <jansson.h>
+
+#include "ike/xfrm.h"
+
+struct cfg;
+struct cp_gws;
+struct cp_sas;
+struct cp_xfrmdb;
+struct event_base;
+
+#define CP_XFRMDB_LARVAL_MAX 32768 /* SPIs that are promised at one time */
+
+struct cp_xfrmdb_env {
+	struct event_base *base;
+	const struct cfg *cfg;
+	struct cp_sas *sas;
+	struct cp_gws *gws;
+	/* A lifetime of one is over; not hard: charon is to renew it. */
+	void (*expire)(void *ctx, const struct cp_xfrm_sa *sa, bool hard);
+	void *ctx;
+	bool shared; /* the kernel has the SAs, too, and might have sent a packet before it is kept from it */
+};
+
+struct cp_xfrmdb *cp_xfrmdb_create(const struct cp_xfrmdb_env *env);
+void cp_xfrmdb_destroy(struct cp_xfrmdb *db);
+
+/** An SPI for charon's peer, in the gateway's shard; kept for it for 165 s. 'ret' is what ALLOCSPI answers. -EADDRNOTAVAIL, -ENOSPC. */
+int cp_xfrmdb_alloc(struct cp_xfrmdb *db, const struct cp_xfrm_msg *msg, struct cp_xfrm_sa *ret);
+
+/**
+ * NEWSA, UPDSA. 'replay': charon has had it since before us; what the dataplane does not have any more is kept as stale, and
+ * cp_xfrmdb_replayed() asks charon to renew it. 'sa' with its key is the caller's. 0 or negative errno with 'why': -EADDRNOTAVAIL (neither
+ * end is the dataplane's), as cp_sas_ike_set().
+ */
+int cp_xfrmdb_set(struct cp_xfrmdb *db, const struct cp_xfrm_sa *sa, bool replay, char *why, size_t why_size);
+int cp_xfrmdb_del(struct cp_xfrmdb *db, const struct cp_xfrm_id *id); /* -ESRCH */
+/** With the dataplane's counters and its key in it, which the caller wipes. -ESRCH. */
+int cp_xfrmdb_get(struct cp_xfrmdb *db, const struct cp_xfrm_id *id, struct cp_xfrm_sa *ret);
+void cp_xfrmdb_flush(struct cp_xfrmdb *db, uint8_t proto);
+
+/** A replay begins; it was all: what was not in it charon has deleted meanwhile ('whole'), and what is stale it hears now. */
+void cp_xfrmdb_replay(struct cp_xfrmdb *db);
+void cp_xfrmdb_replayed(struct cp_xfrmdb *db, bool whole);
+
+/** NEWPOLICY (-EEXIST if it is there), UPDPOLICY. -EOPNOTSUPP with 'why': a second pair of selectors of one SA. */
+int cp_xfrmdb_policy(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, bool update, char *why, size_t why_size);
+int cp_xfrmdb_policy_del(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p); /* -ENOENT */
+int cp_xfrmdb_policy_get(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, struct cp_xfrm_policy *ret);
+void cp_xfrmdb_policy_flush(struct cp_xfrmdb *db);
+
+/** Is there an SA of this reqid? */
+bool cp_xfrmdb_has_reqid(struct cp_xfrmdb *db, uint32_t reqid);
+
+/** A gateway's record came, changed or went: within a second SAs are whose address, and port, it is now. */
+void cp_xfrmdb_gateway_changed(struct cp_xfrmdb *db);
+
+/** How many policies of each direction, SAs. */
+void cp_xfrmdb_count(const struct cp_xfrmdb *db, uint32_t policies[3], uint32_t *sas);
+
+#endif
