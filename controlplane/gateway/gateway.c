@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "gateway.h"
-
+/* Gateways: their records asserted in the dataplane, their states, and what they say by themselves. */
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/crypto.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,65 +12,16 @@
 
 #include "alarm.h"
 #include "call/media.h"
+#include "clock.h"
 #include "dpclient.h"
+#include "gwint.h"
 #include "log.h"
-#include "sccp/devtype.h"
-#include "store/records.h"
 #include "store/store.h"
 
-#define TXN_MAX     16384 /* commands without an answer, all gateways */
-#define BACKLOG_MAX 256   /* DLCX kept per gateway while it cannot be told */
 #define NAME_HASH   8192
-#define AUDIT_S     30    /* AUEP to a gateway that is not up */
-#define FIRST_S     1     /* the first one to a gateway whose SAs are still being set */
-
-struct backlog {
-	struct backlog *next;
-	struct dp_mgcp_cmd cmd; /* DLCX: no keys in it */
-};
-
-struct txn {
-	uint64_t handle; /* 0: free; low bits are the index */
-	struct cp_gws *gws;
-	uint32_t gw_id;
-	cp_gw_fn fn;
-	void *ctx;
-	struct cp_gw_tag tag;
-	struct backlog *del; /* a DLCX, kept until the gateway has answered it; else NULL */
-};
-
-struct cp_gw {
-	struct cp_gws *gws;
-	struct cp_gw *next; /* of the same hash */
-	struct cp_gateway rec; /* copy of the record */
-	bool asserted;
-	enum cp_gw_state state;
-	bool sa_live;
-	uint64_t cmds, answers, timeouts, no_sa, events, restarts, media_refused;
-	uint32_t rtt_us;
-	uint32_t audits;
-	struct backlog *backlog;
-	unsigned backlog_cnt;
-};
-
-struct cp_gws {
-	struct event_base *base;
-	struct cp_dp *dp;
-	struct cp_store *store;
-	struct cp_alarms *alarms;
-	struct cfg_addr agent;
-	const struct cp_gw_ops *ops;
-	void *ctx;
-	struct cp_gw **gw;     /* by gw_id */
-	struct cp_gw **by_name; /* hash chains */
-	struct txn *txn;
-	uint32_t txn_next, txn_used;
-	uint64_t generation;
-	struct event *ev_audit, *ev_first;
-};
-
-static void audit(struct cp_gw *gw);
-static void replay_backlog(struct cp_gw *gw);
+#define AGAIN_MS    20   /* after a full ring of the dataplane */
+#define AGAIN_CNT   512  /* gateways set again at a time */
+#define FIRST_S     1     /* the first question to a gateway whose SAs are still being set */
 
 static struct cp_gw **chain(struct cp_gws *gws, const char *name)
 {
@@ -81,18 +32,44 @@ static struct cp_gw **chain(struct cp_gws *gws, const char *name)
 	return &gws->by_name[h % NAME_HASH];
 }
 
-static bool needs_sa(const struct cp_gw *gw)
+static struct cp_gw **host_chain(struct cp_gws *gws, const struct cfg_addr *a)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < sizeof(a->ip); i++)
+		h = (h ^ a->ip[i]) * 16777619u;
+	return &gws->by_host[h % NAME_HASH];
+}
+
+static void unlink_host(struct cp_gw *gw)
+{
+	for (struct cp_gw **at = host_chain(gw->gws, &gw->rec.address); *at != NULL; at = &(*at)->next_host) {
+		if (*at == gw) {
+			*at = gw->next_host;
+			break;
+		}
+	}
+}
+
+bool gw_needs_sa(const struct cp_gw *gw)
 {
 	return (gw->rec.flags & CP_GW_CLEAR) == 0;
 }
 
-/* False: every command would come back with DP_MGCP_NO_SA. */
-static bool reachable(const struct cp_gw *gw)
+bool gw_reachable(const struct cp_gw *gw)
 {
-	return gw->sa_live || !needs_sa(gw);
+	return gw->sa_live || !gw_needs_sa(gw);
 }
 
-static void set_state(struct cp_gw *gw, enum cp_gw_state state)
+static void closed(struct cp_gw *gw)
+{
+	if (!cp_health_answered(&gw->health, (int64_t)cp_mono_ms()))
+		return;
+	cfg_log(CFG_LOG_NOTICE, "gateway-breaker-closed", "gateway=%s", gw->rec.name);
+	cp_alarm_clear(gw->gws->alarms, "gateway-breaker", gw->rec.name);
+}
+
+void gw_state(struct cp_gw *gw, enum cp_gw_state state)
 {
 	static const char *const names[] = {"unknown", "up", "down", "no-sa"};
 
@@ -101,177 +78,73 @@ static void set_state(struct cp_gw *gw, enum cp_gw_state state)
 	gw->state = state;
 	cfg_log(state == CP_GW_UP ? CFG_LOG_NOTICE : CFG_LOG_WARN, "gateway-state", "gateway=%s state=%s",
 		gw->rec.name, names[state]);
+	if (state == CP_GW_UP) /* it speaks: what was closed to it for its silence is open */
+		closed(gw);
+	gw_able(gw);
 	if (state == CP_GW_UP) {
 		cp_alarm_clear(gw->gws->alarms, "gateway-down", gw->rec.name);
 		cp_alarm_clear(gw->gws->alarms, "gateway-no-sa", gw->rec.name);
-		replay_backlog(gw);
+		gw_replay_backlog(gw);
+		audit_now(gw);
 	} else if (state == CP_GW_DOWN) {
 		cp_alarm_raise(gw->gws->alarms, "gateway-down", CP_ALARM_MAJOR, gw->rec.name,
 			       "gateway does not answer MGCP");
+		audit_later(gw, 1);
 	} else if (state == CP_GW_NO_SA) {
 		cp_alarm_raise(gw->gws->alarms, "gateway-no-sa", CP_ALARM_CRITICAL, gw->rec.name,
 			       "no live SA covers the gateway: media keys are held back");
+		if (gw->sa_live) /* a worker does not have it: nobody will say that it came */
+			audit_later(gw, AGAIN_S);
 	}
 }
 
-static struct txn *txn_new(struct cp_gws *gws)
+bool cp_gw_able(const struct cp_gw *gw)
 {
-	if (gws->txn_used == TXN_MAX)
-		return NULL;
-	for (;;) {
-		uint32_t i = gws->txn_next++ % TXN_MAX;
-
-		if (gws->txn[i].handle == 0) {
-			gws->txn[i].handle = ++gws->generation * TXN_MAX + i;
-			gws->txn_used++;
-			return &gws->txn[i];
-		}
-	}
+	return gw->rec.admin == CP_ADMIN_IN_SERVICE && gw->state != CP_GW_DOWN && gw->state != CP_GW_NO_SA &&
+	       gw->health.state == CP_HEALTH_CLOSED && !gw->sweeping && (gw->eps.cnt == 0 || gw->eps.in_service > 0);
 }
 
-static void keep(struct cp_gw *gw, struct backlog *b)
+static unsigned capacity(const struct cp_gw *gw)
 {
-	if (gw->backlog_cnt >= BACKLOG_MAX) {
-		cfg_log_limited(CFG_LOG_WARN, "connection-left-open", "gateway=%s endpoint=%s call=%s connection=%s",
-				gw->rec.name, cfg_q(b->cmd.endpoint), cfg_q(b->cmd.call_id), cfg_q(b->cmd.conn_id));
-		free(b);
+	unsigned most = gw->eps.in_service - gw->eps.off_hook;
+
+	if ((gw->rec.flags & CP_GW_CONFERENCE) != 0)
+		return gw->rec.ports;
+	return gw->rec.capacity != 0 && gw->rec.capacity < most ? gw->rec.capacity : most;
+}
+
+/* Of its group nobody is left who could take a call, but for being full: an alarm that one of them has, by the group's name. */
+static void group_alarm(struct cp_gw *gw)
+{
+	unsigned members, able;
+
+	cp_farm_count(&gw->farm, &members, &able);
+	if (members == 0)
 		return;
-	}
-	b->next = gw->backlog;
-	gw->backlog = b;
-	gw->backlog_cnt++;
+	if (able > 0)
+		cp_alarm_clear(gw->gws->alarms, "gateway-group-out", gw->rec.group);
+	else
+		cp_alarm_raise(gw->gws->alarms, "gateway-group-out", CP_ALARM_CRITICAL, gw->rec.group, "no gateway of the group can take calls");
 }
 
-static void txn_end(struct cp_gws *gws, struct txn *t, const struct dp_mgcp_done *done)
+void gw_able(struct cp_gw *gw)
 {
-	struct txn copy = *t;
-
-	t->handle = 0;
-	t->del = NULL;
-	gws->txn_used--;
-	if (copy.del != NULL) {
-		/* Whatever the gateway said, it was told. Without an answer it is told again when it can be. */
-		if (done->result == DP_MGCP_ANSWERED || done->result == DP_MGCP_BAD_ANSWER ||
-		    copy.gw_id >= DP_GW_MAX || gws->gw[copy.gw_id] == NULL)
-			free(copy.del);
-		else
-			keep(gws->gw[copy.gw_id], copy.del);
-	}
-	if (copy.fn != NULL && copy.gw_id < DP_GW_MAX && gws->gw[copy.gw_id] != NULL)
-		copy.fn(copy.ctx, gws->gw[copy.gw_id], &copy.tag, done);
+	cp_farm_capacity(&gw->farm, capacity(gw));
+	cp_farm_able(&gw->farm, cp_gw_able(gw));
+	cp_farm_no_sa(&gw->farm, gw->state == CP_GW_NO_SA && gw->rec.admin == CP_ADMIN_IN_SERVICE);
+	group_alarm(gw);
 }
 
-static struct backlog *copy_dlcx(const struct dp_mgcp_cmd *cmd)
-{
-	struct backlog *b = cmd->verb == DP_MGCP_DLCX ? malloc(sizeof(*b)) : NULL;
-
-	if (b != NULL)
-		b->cmd = *cmd;
-	return b;
-}
-
-/* Only refusals matter here: an accepted command ends with its DONE. */
-static void cmd_reply(void *ctx, int rc)
-{
-	struct txn *t = ctx;
-	struct dp_mgcp_done done = {.result = rc == -EAGAIN || rc == -ENOSPC ? DP_MGCP_OVERLOAD : DP_MGCP_CANCELED};
-
-	if (rc >= 0 || t->handle == 0)
-		return;
-	done.handle = t->handle;
-	done.gw_id = t->gw_id;
-	txn_end(t->gws, t, &done);
-}
-
-int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx)
-{
-	struct cp_gws *gws = gw->gws;
-	struct dp_mgcp_cmd msg = *cmd;
-	struct backlog *del = copy_dlcx(cmd);
-	struct txn *t;
-	int rc;
-
-	/* Without its SA a DLCX would be refused: it waits for it instead. */
-	if (!gw->asserted || !cp_dp_up(gws->dp) || (del != NULL && !reachable(gw))) {
-		if (del != NULL)
-			keep(gw, del);
-		OPENSSL_cleanse(&msg, sizeof(msg));
-		return -ENOTCONN;
-	}
-	t = txn_new(gws);
-	if (t == NULL) {
-		if (del != NULL)
-			keep(gw, del);
-		OPENSSL_cleanse(&msg, sizeof(msg));
-		return -EAGAIN;
-	}
-	t->gws = gws;
-	t->del = del;
-	t->gw_id = gw->rec.gw_id;
-	t->fn = fn;
-	t->ctx = ctx;
-	t->tag = *tag;
-	memcpy(t->tag.conn_id, cmd->conn_id, sizeof(t->tag.conn_id));
-	memcpy(t->tag.endpoint, cmd->endpoint, sizeof(t->tag.endpoint));
-	msg.gw_id = gw->rec.gw_id;
-	msg.handle = t->handle;
-	rc = cp_dp_send(gws->dp, DP_MSG_MGCP_CMD, &msg, cmd_reply, t);
-	OPENSSL_cleanse(&msg, sizeof(msg));
-	if (rc < 0) {
-		t->handle = 0;
-		t->del = NULL;
-		gws->txn_used--;
-		if (del != NULL)
-			keep(gw, del);
-		return rc;
-	}
-	gw->cmds++;
-	return 0;
-}
-
-static void audit_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done)
-{
-	(void)ctx;
-	(void)tag;
-	(void)done; /* cp_gws_mgcp_done() has drawn the state from it */
-	if (gw->audits > 0)
-		gw->audits--;
-}
-
-/* Ask the first endpoint how it is: the answer, whatever it says, shows that the gateway is there. */
-static void audit(struct cp_gw *gw)
-{
-	struct dp_mgcp_cmd cmd = {.verb = DP_MGCP_AUEP};
-	struct cp_gw_tag tag = {0};
-
-	if (gw->audits > 0 || gw->rec.endpoint_cnt == 0)
-		return;
-	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", gw->rec.endpoints[0].name);
-	if (strchr(cmd.endpoint, '$') != NULL) /* "any of" is for CRCX (RFC 3435 s2.3.5): all of them are asked */
-		*strchr(cmd.endpoint, '$') = '*';
-	if (cp_gw_cmd(gw, &cmd, &tag, audit_done, NULL) == 0)
-		gw->audits++;
-}
-
-static void on_audit(evutil_socket_t fd, short what, void *arg)
-{
-	struct cp_gws *gws = arg;
-
-	(void)fd;
-	(void)what;
-	for (uint32_t i = 0; i < DP_GW_MAX; i++)
-		if (gws->gw[i] == NULL || !gws->gw[i]->asserted)
-			continue;
-		else if (gws->gw[i]->state != CP_GW_UP)
-			audit(gws->gw[i]);
-		else /* what found the dataplane too busy */
-			replay_backlog(gws->gw[i]);
-}
-
+/* 'ctx' is the gateway's place in gws->gw: it may be another's, or nobody's, by now. */
 static void gw_set_done(void *ctx, int rc)
 {
-	(void)ctx;
-	if (rc < 0 && rc != -ENOTCONN)
+	struct cp_gw *const *place = ctx;
+	struct timeval tv = {0, AGAIN_MS * 1000};
+
+	if (rc == -EAGAIN && *place != NULL) { /* its ring is full: in a moment it is not */
+		(*place)->set_again = true;
+		event_add((*place)->gws->ev_again, &tv);
+	} else if (rc < 0 && rc != -ENOTCONN)
 		cfg_log_limited(CFG_LOG_ERR, "gateway-not-asserted", "rc=%d", rc);
 }
 
@@ -289,36 +162,41 @@ static void assert_gw(struct cp_gw *gw)
 	}
 	if ((gw->rec.flags & CP_GW_CLEAR) != 0)
 		msg.flags |= DP_GW_F_CLEAR;
-	if ((gw->rec.flags & CP_GW_X_CRYPTO) != 0)
-		msg.flags |= DP_GW_F_X_CRYPTO;
-	if ((gw->rec.flags & CP_GW_MGCP_01) != 0)
-		msg.flags |= DP_GW_F_MGCP_01;
 	cp_to_dp_addr(&msg.remote, &remote);
 	cp_to_dp_addr(&msg.local, &gw->gws->agent);
 	snprintf(msg.domain, sizeof(msg.domain), "%s", gw->rec.name);
-	gw->asserted = cp_dp_send(gw->gws->dp, DP_MSG_GW_SET, &msg, gw_set_done, gw) == 0;
+	snprintf(msg.notified, sizeof(msg.notified), "%s", gw->rec.agent);
+	gw_speak(gw, &msg);
+	gw->asserted = cp_dp_send(gw->gws->dp, DP_MSG_GW_SET, &msg, gw_set_done, &gw->gws->gw[gw->rec.gw_id]) == 0;
 }
 
-static void replay_backlog(struct cp_gw *gw)
+static void on_again(evutil_socket_t fd, short what, void *arg)
 {
-	struct backlog *b = gw->backlog;
-	struct cp_gw_tag tag = {0};
+	struct timeval tv = {0, AGAIN_MS * 1000};
+	struct cp_gws *gws = arg;
+	unsigned left = AGAIN_CNT;
 
-	gw->backlog = NULL;
-	gw->backlog_cnt = 0;
-	while (b != NULL) {
-		struct backlog *next = b->next;
+	(void)fd;
+	(void)what;
+	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
+		struct cp_gw *gw = gws->gw[i];
 
-		cp_gw_cmd(gw, &b->cmd, &tag, NULL, NULL);
-		free(b);
-		b = next;
+		if (gw == NULL || !gw->set_again)
+			continue;
+		if (left == 0) {
+			event_add(gws->ev_again, &tv);
+			break;
+		}
+		gw->set_again = false;
+		if (cp_dp_up(gws->dp)) { /* else its return asserts all */
+			left--;
+			assert_gw(gw);
+		}
 	}
 }
 
 void cp_gws_up(struct cp_gws *gws, bool fresh)
 {
-	struct timeval tv = {FIRST_S, 0};
-
 	(void)fresh; /* GW_SET is idempotent */
 	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
 		struct cp_gw *gw = gws->gw[i];
@@ -326,29 +204,25 @@ void cp_gws_up(struct cp_gws *gws, bool fresh)
 		if (gw == NULL)
 			continue;
 		assert_gw(gw);
-		gw->audits = 0;
-		if (!reachable(gw))
-			continue; /* its SAs follow; if they do not, the first audit finds out */
-		replay_backlog(gw);
-		audit(gw);
+		audit_stop(gw);
+		if (!gw_reachable(gw)) {
+			audit_later(gw, FIRST_S); /* its SAs follow; if they do not, that finds out */
+			continue;
+		}
+		gw_replay_backlog(gw);
+		audit_now(gw);
 	}
-	event_add(gws->ev_first, &tv);
 }
 
 void cp_gws_down(struct cp_gws *gws)
 {
-	struct dp_mgcp_done done = {.result = DP_MGCP_CANCELED};
-
-	for (uint32_t i = 0; i < DP_GW_MAX; i++)
-		if (gws->gw[i] != NULL)
-			gws->gw[i]->asserted = false;
-	for (uint32_t i = 0; i < TXN_MAX; i++) {
-		if (gws->txn[i].handle != 0) {
-			done.handle = gws->txn[i].handle;
-			done.gw_id = gws->txn[i].gw_id;
-			txn_end(gws, &gws->txn[i], &done);
-		}
+	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
+		if (gws->gw[i] == NULL)
+			continue;
+		gws->gw[i]->asserted = false;
+		audit_stop(gws->gw[i]);
 	}
+	gw_txns_cancel(gws);
 }
 
 static void gw_free(struct cp_gw *gw)
@@ -359,8 +233,63 @@ static void gw_free(struct cp_gw *gw)
 		gw->backlog = b->next;
 		free(b);
 	}
+	if (gw->ev_audit != NULL)
+		event_free(gw->ev_audit);
+	eps_free(&gw->eps);
 	cp_gateway_free(&gw->rec);
 	free(gw);
+}
+
+/* A new record for it, with what is known of what stays. 'copy' is taken, also with -ENOMEM: then it has its old one. */
+static int take_record(struct cp_gw *gw, struct cp_gateway *copy)
+{
+	struct eps eps;
+
+	if (eps_build(&eps, copy, gw->eps.cnt > 0 ? &gw->eps : NULL, &gw->rec) < 0) {
+		cp_gateway_free(copy);
+		return -ENOMEM;
+	}
+	if (gw->farm.group != NULL) { /* the last one of a group takes its alarm along */
+		unsigned members, able;
+
+		cp_farm_count(&gw->farm, &members, &able);
+		if (members == 1)
+			cp_alarm_clear(gw->gws->alarms, "gateway-group-out", gw->rec.group);
+	}
+	gw_keep_heard(gw, copy);
+	eps_free(&gw->eps);
+	unlink_host(gw);
+	cp_gateway_free(&gw->rec);
+	gw->eps = eps;
+	gw->rec = *copy;
+	gw->next_host = *host_chain(gw->gws, &gw->rec.address);
+	*host_chain(gw->gws, &gw->rec.address) = gw;
+	gw->at = 0;
+	if (cp_farm_join(gw->gws->farm, &gw->farm, copy->group, copy->priority, copy->weight != 0 ? copy->weight : CP_GW_WEIGHT, capacity(gw)) < 0)
+		cfg_log(CFG_LOG_ERR, "gateway-in-no-group", "gateway=%s group=%s reason=memory", copy->name, copy->group);
+	gw_able(gw);
+	return 0;
+}
+
+/* Its place among the others is nobody's any more. */
+static void unlink_gw(struct cp_gws *gws, struct cp_gw *gw)
+{
+	unsigned members, able;
+
+	for (struct cp_gw **at = chain(gws, gw->rec.name); *at != NULL; at = &(*at)->next) {
+		if (*at == gw) {
+			*at = gw->next;
+			break;
+		}
+	}
+	gws->gw[gw->rec.gw_id] = NULL;
+	cp_farm_count(&gw->farm, &members, &able);
+	if (members == 1)
+		cp_alarm_clear(gws->alarms, "gateway-group-out", gw->rec.group);
+	cp_farm_able(&gw->farm, false);
+	if (members > 1)
+		group_alarm(gw);
+	cp_farm_join(gws->farm, &gw->farm, "", 1, 1, 1);
 }
 
 void cp_gws_changed(struct cp_gws *gws, const char *name)
@@ -368,6 +297,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 	const struct cp_gateway *rec = cp_dir_gateway(gws->store, name);
 	struct cp_gw *gw = cp_gws_find(gws, name);
 	struct cp_gateway copy;
+	uint8_t was;
 
 	if (rec == NULL) {
 		struct dp_obj del = {.kind = DP_OBJ_GW};
@@ -375,20 +305,14 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 		if (gw == NULL)
 			return;
 		gws->ops->lost(gws->ctx, gw, "*", "");
-		for (uint32_t i = 0; i < TXN_MAX; i++)
-			if (gws->txn[i].handle != 0 && gws->txn[i].gw_id == gw->rec.gw_id)
-				gws->txn[i].fn = NULL;
+		gw_txns_forget(gws, gw->rec.gw_id);
 		cp_alarm_clear(gws->alarms, "gateway-down", gw->rec.name);
 		cp_alarm_clear(gws->alarms, "gateway-no-sa", gw->rec.name);
-		for (struct cp_gw **at = chain(gws, name); *at != NULL; at = &(*at)->next) {
-			if (*at == gw) {
-				*at = gw->next;
-				break;
-			}
-		}
+		cp_alarm_clear(gws->alarms, "gateway-breaker", gw->rec.name);
 		del.id = gw->rec.gw_id;
 		cp_dp_send(gws->dp, DP_MSG_GW_DEL, &del, NULL, NULL);
-		gws->gw[gw->rec.gw_id] = NULL;
+		unlink_host(gw);
+		unlink_gw(gws, gw);
 		gw_free(gw);
 		return;
 	}
@@ -405,17 +329,32 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 			return;
 		}
 		gw->gws = gws;
+		if (audit_init(gw) < 0 || take_record(gw, &copy) < 0) {
+			gw_free(gw);
+			return;
+		}
 		gws->gw[rec->gw_id] = gw;
 		gw->next = *chain(gws, name);
 		*chain(gws, name) = gw;
+		was = CP_ADMIN_IN_SERVICE;
+	} else {
+		was = gw->rec.admin;
+		if (take_record(gw, &copy) < 0)
+			return; /* the old one goes on to serve */
+		gw_save_heard(gw);
 	}
-	cp_gateway_free(&gw->rec);
-	gw->rec = copy;
+	if (gw->rec.admin != was)
+		cfg_log(CFG_LOG_NOTICE, "gateway-service", "gateway=%s service=%u calls=%u", gw->rec.name, gw->rec.admin, gw->farm.calls);
+	if (gw->rec.admin == CP_ADMIN_OUT && gw->farm.calls > 0 && gws->ops->stopped != NULL)
+		gws->ops->stopped(gws->ctx, gw);
+	audit_all(gw, EP_ARM);
 	if (cp_dp_up(gws->dp)) {
 		assert_gw(gw);
-		if (reachable(gw)) {
-			replay_backlog(gw);
-			audit(gw);
+		if (gw_reachable(gw)) {
+			gw_replay_backlog(gw);
+			audit_now(gw);
+		} else {
+			audit_later(gw, FIRST_S);
 		}
 	}
 }
@@ -430,7 +369,6 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 			     void *ctx)
 {
 	struct cp_gws *gws = calloc(1, sizeof(*gws));
-	struct timeval tv = {AUDIT_S, 0};
 
 	if (gws == NULL)
 		return NULL;
@@ -443,14 +381,14 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 	}
 	gws->gw = calloc(DP_GW_MAX, sizeof(struct cp_gw *));
 	gws->by_name = calloc(NAME_HASH, sizeof(struct cp_gw *));
+	gws->by_host = calloc(NAME_HASH, sizeof(struct cp_gw *));
 	gws->txn = calloc(TXN_MAX, sizeof(*gws->txn));
-	gws->ev_audit = event_new(base, -1, EV_PERSIST, on_audit, gws);
-	gws->ev_first = event_new(base, -1, 0, on_audit, gws);
-	if (gws->gw == NULL || gws->by_name == NULL || gws->txn == NULL || gws->ev_audit == NULL || gws->ev_first == NULL) {
+	gws->farm = cp_farm_create();
+	gws->ev_again = evtimer_new(base, on_again, gws);
+	if (gws->ev_again == NULL || gws->gw == NULL || gws->by_name == NULL || gws->by_host == NULL || gws->txn == NULL || gws->farm == NULL) {
 		cp_gws_destroy(gws);
 		return NULL;
 	}
-	event_add(gws->ev_audit, &tv);
 	cp_dir_each_gateway(store, on_record, gws);
 	return gws;
 }
@@ -460,16 +398,20 @@ void cp_gws_destroy(struct cp_gws *gws)
 	if (gws == NULL)
 		return;
 	for (uint32_t i = 0; gws->gw != NULL && i < DP_GW_MAX; i++)
-		if (gws->gw[i] != NULL)
+		if (gws->gw[i] != NULL) {
+			cp_farm_join(gws->farm, &gws->gw[i]->farm, "", 1, 1, 1);
 			gw_free(gws->gw[i]);
-	for (uint32_t i = 0; gws->txn != NULL && i < TXN_MAX; i++)
+		}
+	for (uint32_t i = 0; gws->txn != NULL && i < TXN_MAX; i++) {
 		free(gws->txn[i].del);
-	if (gws->ev_audit != NULL)
-		event_free(gws->ev_audit);
-	if (gws->ev_first != NULL)
-		event_free(gws->ev_first);
+		free(gws->txn[i].text);
+	}
+	cp_farm_destroy(gws->farm);
+	if (gws->ev_again != NULL)
+		event_free(gws->ev_again);
 	free(gws->gw);
 	free(gws->by_name);
+	free(gws->by_host);
 	free(gws->txn);
 	free(gws);
 }
@@ -481,6 +423,37 @@ struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name)
 	while (gw != NULL && strcmp(gw->rec.name, name) != 0)
 		gw = gw->next;
 	return gw;
+}
+
+struct cp_gw *cp_gws_by_host(struct cp_gws *gws, const struct cfg_addr *host)
+{
+	struct cp_gw *first = NULL;
+
+	for (struct cp_gw *gw = *host_chain(gws, host); gw != NULL; gw = gw->next_host) {
+		if (gw->rec.address.family != host->family || memcmp(gw->rec.address.ip, host->ip, sizeof(host->ip)) != 0)
+			continue;
+		if (host->port != 0 && gw->rec.address.port == host->port)
+			return gw;
+		if (first == NULL)
+			first = gw;
+	}
+	return first;
+}
+
+static bool in_net(const struct cfg_addr *a, const struct cfg_addr *net)
+{
+	unsigned whole = net->plen / 8, rest = net->plen % 8;
+
+	return a->family == net->family && memcmp(a->ip, net->ip, whole) == 0 &&
+	       (rest == 0 || (a->ip[whole] ^ net->ip[whole]) >> (8 - rest) == 0);
+}
+
+struct cp_gw *cp_gws_in_net(struct cp_gws *gws, const struct cfg_addr *net)
+{
+	for (uint32_t i = 0; i < DP_GW_MAX; i++)
+		if (gws->gw[i] != NULL && in_net(&gws->gw[i]->rec.address, net))
+			return gws->gw[i];
+	return NULL;
 }
 
 const char *cp_gw_name(const struct cp_gw *gw)
@@ -528,42 +501,146 @@ void cp_gws_sa_changed(struct cp_gws *gws, uint32_t gw_id, bool live)
 	if (live)
 		cp_alarm_clear(gws->alarms, "gateway-no-sa", gw->rec.name);
 	if (live && gw->state == CP_GW_NO_SA)
-		set_state(gw, CP_GW_UNKNOWN);
-	if (!live && needs_sa(gw))
-		set_state(gw, CP_GW_NO_SA);
+		gw_state(gw, CP_GW_UNKNOWN);
+	if (!live && gw_needs_sa(gw))
+		gw_state(gw, CP_GW_NO_SA);
 	if (live && gw->asserted) {
-		gw->audits = 0;
-		replay_backlog(gw);
-		audit(gw);
+		gw_replay_backlog(gw);
+		audit_now(gw);
 	}
+}
+
+bool cp_gw_works(const struct cp_gw *gw)
+{
+	return gw->health.state == CP_HEALTH_CLOSED;
+}
+
+unsigned cp_gw_calls(const struct cp_gw *gw)
+{
+	return gw->farm.calls;
+}
+
+struct cp_gw *cp_gws_pick(struct cp_gws *gws, const char *group, const uint32_t *but, unsigned n, bool *ret_no_sa)
+{
+	struct cp_farm_member *skip[CP_FARM_TRIES] = {NULL}, *m;
+
+	for (unsigned i = 0; i < n && i < CP_FARM_TRIES; i++)
+		skip[i] = but[i] < DP_GW_MAX && gws->gw[but[i]] != NULL ? &gws->gw[but[i]]->farm : NULL;
+	m = cp_farm_pick(gws->farm, group, skip, n < CP_FARM_TRIES ? n : CP_FARM_TRIES, NULL);
+	*ret_no_sa = m == NULL && cp_farm_keyless(gws->farm, group);
+	return m != NULL ? (struct cp_gw *)(void *)((char *)m - offsetof(struct cp_gw, farm)) : NULL;
+}
+
+/* RFC 3435 s2.4. 401, 402: what a phone's hook is. 505, 509, 517, 534, 535: what was described, whoever gets it. */
+bool cp_gw_elsewhere(const struct dp_mgcp_done *done)
+{
+	if (done->result != DP_MGCP_ANSWERED)
+		return true;
+	switch (done->code) {
+	case 505:
+	case 509:
+	case 517:
+	case 534:
+	case 535:
+		return false;
+	default:
+		return done->code >= 400 && done->code < 600;
+	}
+}
+
+static void failed(struct cp_gw *gw, bool dead)
+{
+	gw->failures++;
+	if (!cp_health_failed(&gw->health, dead, (int64_t)cp_mono_ms()))
+		return;
+	cfg_log(CFG_LOG_WARN, "gateway-breaker-open", "gateway=%s probe_ms=%u", gw->rec.name, gw->health.wait_ms);
+	cp_alarm_raise(gw->gws->alarms, "gateway-breaker", CP_ALARM_MAJOR, gw->rec.name, "commands to the gateway fail: it gets no calls");
+	gw_able(gw);
+	audit_later(gw, gw->health.wait_ms / 1000 * 5 / 4 + 1);
+}
+
+void gw_probe_done(struct cp_gw *gw, const struct dp_mgcp_done *done)
+{
+	if (done->result != DP_MGCP_ANSWERED && done->result != DP_MGCP_BAD_ANSWER) {
+		if (gw->health.state == CP_HEALTH_HALF)
+			cp_health_failed(&gw->health, true, (int64_t)cp_mono_ms());
+		return;
+	}
+	closed(gw);
+	gw_able(gw);
+}
+
+/*
+ * That a CRCX failed for what is the gateway's own. Not: a full queue of ours to it, what it was sent or said that cannot be used, that
+ * it asks for a pause (409), what a phone's hook is (401, 402).
+ */
+static bool its_fault(const struct dp_mgcp_done *ev)
+{
+	return ev->result == DP_MGCP_TIMEOUT ||
+	       (ev->result == DP_MGCP_ANSWERED && cp_gw_elsewhere(ev) && ev->code != 401 && ev->code != 402 && ev->code != 409);
+}
+
+/* What the answer to a CRCX says of the gateway, and of the endpoint. */
+static void judge(struct cp_gw *gw, const struct dp_mgcp_done *ev, const struct txn *t, bool dead)
+{
+	int i;
+
+	if (dead) {
+		failed(gw, true);
+		return;
+	}
+	if (ev->verb != DP_MGCP_CRCX)
+		return;
+	if (ev->result == DP_MGCP_ANSWERED && ev->code >= 200 && ev->code < 300)
+		cp_health_worked(&gw->health);
+	if (!its_fault(ev))
+		return;
+	failed(gw, false);
+	if (t->handle != ev->handle || ev->result != DP_MGCP_ANSWERED || (ev->code != 500 && ev->code != 501))
+		return;
+	/* Unknown, or not ready: nobody else is led there before it says otherwise. */
+	i = eps_find(&gw->eps, &gw->rec, t->tag.endpoint);
+	if (i < 0)
+		return;
+	cfg_log_limited(CFG_LOG_WARN, "endpoint-out", "gateway=%s endpoint=%s code=%u", gw->rec.name, t->tag.endpoint, ev->code);
+	eps_set(&gw->eps, (unsigned)i, CP_EP_OUT);
+	eps_todo(&gw->eps, (unsigned)i, EP_CHECK, 0);
+	gw_able(gw);
+	audit_later(gw, 1);
 }
 
 void cp_gws_mgcp_done(struct cp_gws *gws, struct dp_mgcp_done *ev)
 {
-	struct txn *t = &gws->txn[ev->handle % TXN_MAX];
 	struct cp_gw *gw = ev->gw_id < DP_GW_MAX ? gws->gw[ev->gw_id] : NULL;
+	const struct txn *t = &gws->txn[ev->handle % TXN_MAX];
+	bool dead = ev->result == DP_MGCP_TIMEOUT;
 
+	/* Who has spoken since is there: it may have come while the last repeat was gone already. AUCX: some never answer it, osmo-mgw among them. */
+	if (dead && gw != NULL && (ev->verb == DP_MGCP_AUCX || (t->handle == ev->handle && gw->heard_ms > t->began_ms)))
+		dead = false;
 	if (gw != NULL) {
 		switch (ev->result) {
 		case DP_MGCP_ANSWERED:
 		case DP_MGCP_BAD_ANSWER:
 			gw->answers++;
+			gw->heard_ms = (int64_t)cp_mono_ms();
 			gw->rtt_us = ev->rtt_us;
 			if (ev->result == DP_MGCP_BAD_ANSWER && ev->comment[0] != '\0') {
 				gw->media_refused++;
 				cfg_log_limited(CFG_LOG_WARN, "gateway-media-refused", "gateway=%s code=%u reason=%s",
 						gw->rec.name, ev->code, cfg_q(ev->comment));
 			}
-			set_state(gw, CP_GW_UP);
+			gw_state(gw, CP_GW_UP);
 			break;
 		case DP_MGCP_TIMEOUT:
 			gw->timeouts++;
-			set_state(gw, CP_GW_DOWN);
+			if (dead)
+				gw_state(gw, CP_GW_DOWN);
 			break;
 		case DP_MGCP_NO_SA:
 			gw->no_sa++;
-			if (needs_sa(gw))
-				set_state(gw, CP_GW_NO_SA);
+			if (gw_needs_sa(gw))
+				gw_state(gw, CP_GW_NO_SA);
 			else
 				cp_alarm_raise(gws->alarms, "gateway-no-sa", CP_ALARM_CRITICAL, gw->rec.name,
 					       "media keys held back: no live SA covers the gateway");
@@ -571,106 +648,8 @@ void cp_gws_mgcp_done(struct cp_gws *gws, struct dp_mgcp_done *ev)
 		default:
 			break;
 		}
+		judge(gw, ev, t, dead);
 	}
-	if (t->handle == ev->handle && ev->handle != 0)
-		txn_end(gws, t, ev);
+	gw_txn_done(gws, ev);
 	OPENSSL_cleanse(&ev->media, sizeof(ev->media));
-}
-
-bool cp_gw_endpoint_match(const char *pattern, const char *endpoint)
-{
-	for (;;) {
-		size_t pl = strcspn(pattern, "/"), el = strcspn(endpoint, "/");
-		bool any = pl == 1 && pattern[0] == '*', each = el == 1 && endpoint[0] == '$';
-
-		if (any && pattern[1] == '\0')
-			return true;
-		if (!any && !each && (pl != el || strncasecmp(pattern, endpoint, pl) != 0))
-			return false;
-		if (pattern[pl] == '\0' || endpoint[el] == '\0')
-			return pattern[pl] == endpoint[el];
-		pattern += pl + 1;
-		endpoint += el + 1;
-	}
-}
-
-static bool endpoint_known(const struct cp_gw *gw, const char *endpoint)
-{
-	for (unsigned i = 0; i < gw->rec.endpoint_cnt; i++)
-		if (cp_gw_endpoint_match(endpoint, gw->rec.endpoints[i].name))
-			return true;
-	return false;
-}
-
-void cp_gws_mgcp_event(struct cp_gws *gws, const struct dp_mgcp_event *ev)
-{
-	struct cp_gw *gw = ev->gw_id < DP_GW_MAX ? gws->gw[ev->gw_id] : NULL;
-	struct dp_mgcp_ack ack = {.token = ev->token, .code = 200};
-	bool all = strcmp(ev->endpoint, "*") == 0; /* also of a gateway without endpoints */
-
-	if (gw == NULL) {
-		ack.code = 500;
-		cp_dp_send(gws->dp, DP_MSG_MGCP_ACK, &ack, NULL, NULL);
-		return;
-	}
-	gw->events++;
-	if (!all && !endpoint_known(gw, ev->endpoint)) {
-		cfg_log_limited(CFG_LOG_WARN, "mgcp-unknown-endpoint", "gateway=%s endpoint=%s", gw->rec.name,
-				cfg_q(ev->endpoint));
-		ack.code = 500;
-	} else if (ev->verb == DP_MGCP_DLCX) {
-		ack.code = 250;
-	} else if (ev->verb != DP_MGCP_NTFY && ev->verb != DP_MGCP_RSIP) {
-		ack.code = 504;
-	}
-	/* Accepted now: the repeat of what was lost is the gateway's as long as this is not sent. */
-	cp_dp_send(gws->dp, DP_MSG_MGCP_ACK, &ack, NULL, NULL);
-	if (ack.code != 200 && ack.code != 250)
-		return;
-	if (gw->state != CP_GW_UP)
-		set_state(gw, CP_GW_UP);
-	switch (ev->verb) {
-	case DP_MGCP_NTFY:
-		gws->ops->notified(gws->ctx, gw, ev->endpoint, ev->request_id, ev->observed);
-		break;
-	case DP_MGCP_DLCX:
-		gws->ops->lost(gws->ctx, gw, ev->endpoint, ev->conn_id);
-		break;
-	case DP_MGCP_RSIP:
-		gw->restarts++;
-		cfg_log(CFG_LOG_NOTICE, "gateway-restart", "gateway=%s endpoint=%s method=%s", gw->rec.name,
-			cfg_q(ev->endpoint), cfg_q(ev->restart_method));
-		/* restart and forced: its connections are gone. graceful, disconnected: they are not. */
-		if (strcasecmp(ev->restart_method, "restart") == 0 || strcasecmp(ev->restart_method, "forced") == 0)
-			gws->ops->lost(gws->ctx, gw, ev->endpoint, "");
-		break;
-	default:
-		break;
-	}
-}
-
-json_t *cp_gws_show(struct cp_gws *gws)
-{
-	static const char *const names[] = {"unknown", "up", "down", "no-sa"};
-	json_t *list = json_array();
-	char buf[80];
-
-	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
-		const struct cp_gw *gw = gws->gw[i];
-
-		if (gw == NULL)
-			continue;
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "name",
-					gw->rec.name, "type", gw->rec.type, "trust",
-					cp_devtype_trust_text(cp_devtype_gateway(gw->rec.type)), "id", (int)gw->rec.gw_id, "address",
-					cfg_addr_print(&gw->rec.address, buf, sizeof(buf)), "region", gw->rec.region,
-					"state", names[gw->state], "sa", gw->sa_live, "keys_without_ipsec",
-					(gw->rec.flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0, "endpoints",
-					(int)gw->rec.endpoint_cnt, "commands", (json_int_t)gw->cmds, "answers",
-					(json_int_t)gw->answers, "timeouts", (json_int_t)gw->timeouts, "no_sa",
-					(json_int_t)gw->no_sa, "media_refused", (json_int_t)gw->media_refused, "events", (json_int_t)gw->events, "rtt_us",
-					(int)gw->rtt_us));
-	}
-	return list;
 }

@@ -1,77 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "sa.h"
+#include "gateway/saint.h"
 
-#include <errno.h>
-#include <event2/event.h>
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include "alarm.h"
 #include "call/media.h"
-#include "dpclient.h"
-#include "gateway.h"
-#include "log.h"
-#include "store/store.h"
+#include "why.h"
 
-/* Numbers granted at a time: small enough for 65,000 restarts within 32 bits, large enough to be rare. */
-#define GRANT      (1u << 16)
-#define CBC_AUTH   20
 #define RETRY_MS   1000 /* after a store failure: the SA waits, so does its gateway */
-
-struct secret {
-	uint8_t key[32];
-	uint8_t auth[20];
-};
-static_assert(sizeof(struct secret) == CP_SA_SECRET_LEN, "sealed form");
-
-struct sa {
-	bool used;
-	bool config;       /* from the file: not in the store */
-	bool asserted;     /* the dataplane has taken it */
-	bool dead;         /* expired or exhausted */
-	bool granting;     /* a grant is on its way to the disk */
-	bool retry;        /* could not be asserted for want of the store */
-	bool deleting;     /* the store is asked to forget it */
-	struct cp_sa rec;  /* without 'sealed' and 'unknown' */
-	uint64_t limit;    /* highest number that the store says is spent */
-	uint64_t in_top;   /* inbound: highest accepted that is known */
-};
-
-struct cp_sas {
-	struct cp_sas_env env;
-	struct sa *sa;          /* by sa_id */
-	struct secret *secret;  /* same index; locked, not dumped */
-	uint32_t max;
-	struct event *ev_retry;
-};
-
-/* Carries an SA through a callback that may outlive it. */
-struct later {
-	struct cp_sas *sas;
-	uint32_t sa_id, spi;
-	uint64_t floor, limit;
-	cp_sa_fn fn;
-	void *ctx;
-};
+#define AGAIN_MS   20   /* after a full ring of the dataplane */
+#define AGAIN_CNT  512  /* SAs set again at a time: its ring takes 2,048 commands, not all of a farm's at once */
 
 int cp_sa_alg_parse(const char *name, uint8_t *ret)
 {
-	if (name != NULL && strcmp(name, "aes-gcm-128") == 0)
-		*ret = DP_ESP_AES_GCM_128;
-	else if (name != NULL && strcmp(name, "aes-cbc-128-sha1-96") == 0)
-		*ret = DP_ESP_AES_CBC_128_SHA1_96;
-	else
+	uint8_t alg = dp_esp_find(name);
+
+	if (alg == 0)
 		return -EINVAL;
+	*ret = alg;
 	return 0;
 }
 
 const char *cp_sa_alg_name(uint8_t alg)
 {
-	return alg == DP_ESP_AES_GCM_128 ? "aes-gcm-128" : alg == DP_ESP_AES_CBC_128_SHA1_96 ? "aes-cbc-128-sha1-96" : "?";
+	const struct dp_esp_suite *suite = dp_esp_suite(alg);
+
+	return suite != NULL ? suite->name : "?";
 }
 
 int cp_sa_mode_parse(const char *name, uint8_t *ret)
@@ -86,10 +39,12 @@ int cp_sa_mode_parse(const char *name, uint8_t *ret)
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg);
+static void on_gone(evutil_socket_t fd, short what, void *arg);
 
 struct cp_sas *cp_sas_create(const struct cp_sas_env *env)
 {
 	struct cp_sas *s = calloc(1, sizeof(*s));
+	struct timeval minute = {60, 0};
 	size_t bytes;
 	void *mem;
 
@@ -107,10 +62,14 @@ struct cp_sas *cp_sas_create(const struct cp_sas_env *env)
 	}
 	s->secret = mem;
 	s->ev_retry = evtimer_new(env->base, on_retry, s);
-	if (s->ev_retry == NULL) {
+	s->ev_orphans = evtimer_new(env->base, sa_on_orphans, s);
+	s->ev_gone = event_new(env->base, -1, EV_PERSIST, on_gone, s);
+	if (s->ev_retry == NULL || s->ev_orphans == NULL || s->ev_gone == NULL || sa_index_init(s) < 0 ||
+	    cp_tab_init(&s->orphans, NULL) < 0 || cp_tab_init(&s->gone[0], NULL) < 0 || cp_tab_init(&s->gone[1], NULL) < 0) {
 		cp_sas_destroy(s);
 		return NULL;
 	}
+	event_add(s->ev_gone, &minute);
 	madvise(mem, bytes, MADV_DONTDUMP);
 	if (mlock(mem, bytes) < 0)
 		cfg_log(CFG_LOG_WARN, "sa-keys-not-locked", "reason=\"mlock refused: raise LimitMEMLOCK\"");
@@ -125,104 +84,186 @@ void cp_sas_destroy(struct cp_sas *sas)
 	munmap(sas->secret, (sas->max + 1) * sizeof(*sas->secret));
 	if (sas->ev_retry != NULL)
 		event_free(sas->ev_retry);
+	if (sas->ev_orphans != NULL)
+		event_free(sas->ev_orphans);
+	if (sas->ev_gone != NULL)
+		event_free(sas->ev_gone);
+	if (sas->orphans.bucket != NULL)
+		cp_tab_fini(&sas->orphans);
+	for (int i = 0; i < 2; i++)
+		if (sas->gone[i].bucket != NULL)
+			cp_tab_fini(&sas->gone[i]);
+	sa_index_fini(sas);
 	free(sas->sa);
 	free(sas);
 }
 
-static struct sa *sa_by_id(struct cp_sas *sas, uint32_t sa_id, uint32_t spi)
+static struct sa *by_id(struct cp_sas *sas, uint32_t sa_id, uint32_t spi)
 {
 	struct sa *sa = sa_id < sas->max ? &sas->sa[sa_id] : NULL;
 
 	return sa != NULL && sa->used && sa->rec.spi == spi ? sa : NULL;
 }
 
-/* A gateway is covered when both directions stand. */
-static void tell_gateway(struct cp_sas *sas, const char *gateway)
+struct sa *sa_of(const struct later *l)
+{
+	struct sa *sa = &l->sas->sa[l->sa_id];
+
+	return sa->used && sa->gen == l->gen ? sa : NULL;
+}
+
+/* A gateway is covered when both directions stand; what hides nothing covers nothing. */
+void sa_tell(struct cp_sas *sas, const char *gateway)
 {
 	struct cp_gw *gw = cp_gws_find(sas->env.gws, gateway);
-	bool dir[2] = {false, false};
+	const struct sa_gateway *g = sa_find_gateway(sas, gateway);
 
-	if (gw == NULL)
-		return;
-	for (uint32_t i = 0; i < sas->max; i++) {
-		const struct sa *sa = &sas->sa[i];
-
-		if (sa->used && sa->asserted && !sa->dead && strcmp(sa->rec.gateway, gateway) == 0)
-			dir[sa->rec.dir == DP_DIR_SEND] = true;
-	}
-	cp_gws_sa_changed(sas->env.gws, cp_gw_id(gw), dir[0] && dir[1]);
+	if (gw != NULL)
+		cp_gws_sa_changed(sas->env.gws, cp_gw_id(gw), g != NULL && g->cover[DP_DIR_RECV] > 0 && g->cover[DP_DIR_SEND] > 0);
 }
 
-/* --- granted sequence numbers, kept in the store beside the record: the configuration's SAs have none there --- */
+static void count_cover(struct cp_sas *sas, struct sa *sa)
+{
+	bool covers = sa->asserted && !sa->dead && dp_esp_suite(sa->rec.alg)->cipher != DP_ESP_C_NULL;
+
+	if (covers && !sa->covers)
+		sas->ix.gw[sa->gw].cover[sa->rec.dir]++;
+	else if (!covers && sa->covers)
+		sas->ix.gw[sa->gw].cover[sa->rec.dir]--;
+	sa->covers = covers;
+}
+
+void sa_cover(struct cp_sas *sas, struct sa *sa)
+{
+	count_cover(sas, sa);
+	sa_tell(sas, sa->rec.gateway);
+}
+
+static void retry_in(struct cp_sas *sas, unsigned ms)
+{
+	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	event_add(sas->ev_retry, &tv);
+}
+
+void sa_retry(struct cp_sas *sas, struct sa *sa, int rc)
+{
+	sa->retry = true;
+	retry_in(sas, rc == -EAGAIN ? AGAIN_MS : RETRY_MS);
+}
+
+/* The store could not keep the block, so nothing was granted; or the dataplane has no room just now. Asked again until it can. */
+static void assert_later(struct cp_sas *sas, struct sa *sa, int rc)
+{
+	if (rc != -EAGAIN)
+		cfg_log_limited(CFG_LOG_ERR, "sa-not-asserted", "sa=%s rc=%d", cfg_q(sa->rec.name), rc);
+	sa_retry(sas, sa, rc);
+}
+
+/* Of several outbound ones that was set last which sends: what comes after it has to follow it again. */
+static void assert_again(struct cp_sas *sas, uint32_t sa_id)
+{
+	struct sa *sa = &sas->sa[sa_id];
+
+	sa_assert_now(sas, sa_id);
+	for (uint32_t i = sa->next[SA_OF_GATEWAY]; sa->rec.dir == DP_DIR_SEND && i != SA_NONE; i = sas->sa[i].next[SA_OF_GATEWAY])
+		if (sas->sa[i].rec.dir == DP_DIR_SEND && !sas->sa[i].dead && !sas->sa[i].held && !sas->sa[i].retry)
+			sa_assert_now(sas, i);
+}
+
+static void on_cleared(void *ctx, int rc)
+{
+	struct later *l = ctx;
+	struct sa *sa = sa_of(l);
+
+	if (sa != NULL && (rc == 0 || rc == -ENOENT)) {
+		sa->cleared = true;
+		assert_again(l->sas, l->sa_id);
+	} else if (sa != NULL && rc != -ENOTCONN) {
+		assert_later(l->sas, sa, rc);
+	}
+	free(l);
+}
 
 /*
- * Outbound by the key itself, whatever the SA is called and whatever its SPI: neither is in the GCM nonce, so a key
- * that comes back under another name goes on where it was. SHA-256 of a 160-bit random key tells nothing of it.
+ * Under its id stands what an SA_SET cannot change: one of another direction or of another worker's shard. Of a configuration that was
+ * another, or this one while its gateway was not known. It goes, and with a fresh block this one comes; inbound above what it accepted.
  */
-static size_t seq_key(const struct cp_sas *sas, const struct cp_sa *rec, char *key, size_t size)
+static int clear_id(struct cp_sas *sas, struct sa *sa)
 {
-	uint8_t md[SHA256_DIGEST_LENGTH];
-	int n;
+	const struct dp_page_sa *pg = cp_dp_page_sa(sas->env.dp, sa->rec.sa_id);
+	struct dp_obj msg = {.id = sa->rec.sa_id, .kind = DP_OBJ_SA};
+	struct later *l = calloc(1, sizeof(*l));
+	int rc;
 
-	if (rec->dir == DP_DIR_RECV)
-		return (size_t)snprintf(key, size, "sa-seq:in:%08x:%s", rec->spi, rec->name);
-	SHA256((const uint8_t *)&sas->secret[rec->sa_id], sizeof(struct secret), md);
-	n = snprintf(key, size, "sa-seq:out:");
-	for (unsigned i = 0; i < sizeof(md); i++)
-		n += snprintf(key + n, size - (size_t)n, "%02x", md[i]);
-	return (size_t)n;
-}
-
-static uint64_t seq_load(struct cp_sas *sas, const struct cp_sa *rec)
-{
-	char key[CP_STORE_KEY_MAX];
-	const uint8_t *val;
-	uint64_t seq = 0;
-	size_t len;
-
-	if (cp_store_get(sas->env.store, CP_CF_META, key, seq_key(sas, rec, key, sizeof(key)), &val, &len) < 0 || len != 8)
-		return 0;
-	for (int i = 0; i < 8; i++)
-		seq = seq << 8 | val[i];
-	return seq;
-}
-
-static int seq_save(struct cp_sas *sas, const struct cp_sa *rec, uint64_t seq, cp_store_fn fn, void *ctx)
-{
-	struct cp_batch *b = cp_batch_create();
-	char key[CP_STORE_KEY_MAX];
-	uint8_t val[8];
-
-	if (b == NULL)
+	if (l == NULL)
 		return -ENOMEM;
-	for (int i = 0; i < 8; i++)
-		val[i] = (uint8_t)(seq >> (56 - 8 * i));
-	cp_batch_put(b, CP_CF_META, key, seq_key(sas, rec, key, sizeof(key)), val, sizeof(val));
-	return cp_store_submit(sas->env.store, b, fn, ctx);
-}
-
-static uint64_t seq_last(const struct cp_sa *rec)
-{
-	return rec->esn ? UINT64_MAX >> 1 : UINT32_MAX;
+	if (sa->rec.dir == DP_DIR_RECV && pg != NULL && pg->spi == sa->rec.spi && pg->seq > sa->in_top)
+		sa->in_top = pg->seq;
+	*l = (struct later){.sas = sas, .sa_id = sa->rec.sa_id, .gen = sa->gen};
+	rc = cp_dp_send(sas->env.dp, DP_MSG_SA_DEL, &msg, on_cleared, l);
+	if (rc < 0)
+		free(l);
+	return rc;
 }
 
 static void on_set(void *ctx, int rc)
 {
 	struct later *l = ctx;
-	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+	struct sa *sa = sa_of(l);
 
-	if (sa != NULL) {
+	if (sa != NULL && rc == -EPROTO && !sa->cleared)
+		rc = clear_id(l->sas, sa) == 0 ? -EINPROGRESS : -EAGAIN;
+	if (sa != NULL && rc == -EINPROGRESS) {
+		sa->asserted = false;
+		sa_cover(l->sas, sa);
+	} else if (sa != NULL && rc == -EAGAIN) {
+		assert_later(l->sas, sa, rc); /* what it has of it already stays */
+	} else if (sa != NULL) {
+		sa->cleared = false;
 		sa->asserted = rc == 0;
+		sa->refused = rc < 0 && rc != -ENOTCONN;
 		if (rc < 0 && rc != -ENOTCONN)
 			cp_alarm_raise(l->sas->env.alarms, "sa-refused", CP_ALARM_MAJOR, sa->rec.name,
 				       "the dataplane refused the SA: %s", strerror(-rc));
 		else if (rc == 0)
 			cp_alarm_clear(l->sas->env.alarms, "sa-refused", sa->rec.name);
-		tell_gateway(l->sas, sa->rec.gateway);
+		sa_cover(l->sas, sa);
+		if (sa->origin == SA_IKE && sa->rec.dir == DP_DIR_SEND) {
+			char gateway[CP_NAME_MAX];
+
+			snprintf(gateway, sizeof(gateway), "%s", sa->rec.gateway);
+			sa_settle(l->sas, gateway);
+		}
 	}
 	if (l->fn != NULL)
 		l->fn(l->ctx, rc);
 	free(l);
+}
+
+void cp_sa_soften(struct cp_sa *rec)
+{
+	if (rec->soft_s == 0)
+		rec->soft_s = rec->hard_s - rec->hard_s / 10;
+	if (rec->soft_bytes == 0)
+		rec->soft_bytes = rec->hard_bytes - rec->hard_bytes / 10;
+	if (rec->soft_pkts == 0)
+		rec->soft_pkts = rec->hard_pkts - rec->hard_pkts / 10;
+}
+
+static uint64_t age_s(const struct cp_sa *rec)
+{
+	int64_t now = cp_wall_us() / 1000000;
+
+	return rec->added_s > 0 && now > rec->added_s ? (uint64_t)(now - rec->added_s) : 0;
+}
+
+const char *sa_why_text(uint32_t why, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s%s%s%s%s", why & DP_SA_WHY_TIME ? "seconds" : "",
+		 (why & DP_SA_WHY_TIME) && (why & ~(uint32_t)DP_SA_WHY_TIME) ? ", " : "", why & DP_SA_WHY_BYTES ? "bytes" : "",
+		 (why & DP_SA_WHY_BYTES) && (why & DP_SA_WHY_PKTS) ? ", " : "", why & DP_SA_WHY_PKTS ? "packets" : "");
+	return buf;
 }
 
 static int send_set(struct later *l, struct sa *sa)
@@ -238,10 +279,21 @@ static int send_set(struct later *l, struct sa *sa)
 		.alg = sa->rec.alg,
 		.mode = sa->rec.mode,
 		.esn = sa->rec.esn,
+		.replay_window = sa->rec.dir == DP_DIR_RECV ? sa->rec.window : 0,
 		.sel_local_plen = sa->rec.sel_local.plen,
 		.sel_remote_plen = sa->rec.sel_remote.plen,
+		.sel_proto = sa->sel_proto,
 		.seq_floor = l->floor,
 		.seq_limit = l->limit,
+		.hard_s = sa->rec.hard_s,
+		.hard_bytes = sa->rec.hard_bytes,
+		.hard_pkts = sa->rec.hard_pkts,
+		.soft_s = sa->rec.soft_s,
+		.soft_bytes = sa->rec.soft_bytes,
+		.soft_pkts = sa->rec.soft_pkts,
+		.age_s = age_s(&sa->rec),
+		.tfc = sa->rec.tfc,
+		.flags = sa->rec.keepalive ? DP_SA_F_KEEPALIVE : 0,
 	};
 	int rc;
 
@@ -253,27 +305,19 @@ static int send_set(struct later *l, struct sa *sa)
 	cp_to_dp_addr(&msg.sel_remote, &sa->rec.sel_remote);
 	memcpy(msg.key, key->key, sizeof(msg.key));
 	memcpy(msg.auth, key->auth, sizeof(msg.auth));
+	memcpy(msg.salt, key->salt, sizeof(msg.salt));
 	rc = cp_dp_send(sas->env.dp, DP_MSG_SA_SET, &msg, on_set, l);
+	sa->sent |= rc == 0;
 	OPENSSL_cleanse(&msg, sizeof(msg));
 	return rc;
 }
 
 static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx);
 
-/* The store could not keep the block: nothing was granted. Asked again until it can. */
-static void assert_later(struct cp_sas *sas, struct sa *sa, int rc)
-{
-	struct timeval tv = {RETRY_MS / 1000, (RETRY_MS % 1000) * 1000};
-
-	cfg_log_limited(CFG_LOG_ERR, "sa-not-asserted", "sa=%s rc=%d", cfg_q(sa->rec.name), rc);
-	sa->retry = true;
-	event_add(sas->ev_retry, &tv);
-}
-
 static void on_spent(void *ctx, int rc)
 {
 	struct later *l = ctx;
-	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+	struct sa *sa = sa_of(l);
 
 	if (sa == NULL)
 		rc = -ENOENT;
@@ -306,19 +350,20 @@ static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx)
 
 	if (l == NULL)
 		return -ENOMEM;
-	*l = (struct later){sas, sa_id, sa->rec.spi, 0, 0, fn, ctx};
+	*l = (struct later){sas, sa_id, sa->gen, 0, 0, fn, ctx};
 	if (sa->rec.dir == DP_DIR_RECV) {
 		l->floor = sa->in_top;
 		rc = send_set(l, sa);
-	} else if (sa->limit >= seq_last(&sa->rec)) {
+	} else if (sa->limit >= sa_seq_last(&sa->rec)) {
 		sa->dead = true;
+		sa_cover(sas, sa);
 		cp_alarm_raise(sas->env.alarms, "sa-exhausted", CP_ALARM_CRITICAL, sa->rec.name,
 			       "all sequence numbers are spent: replace the key");
 		rc = -ENOSPC;
 	} else {
 		l->floor = sa->limit;
-		l->limit = sa->limit + GRANT < seq_last(&sa->rec) ? sa->limit + GRANT : seq_last(&sa->rec);
-		rc = seq_save(sas, &sa->rec, l->limit, on_spent, l);
+		l->limit = sa->limit + SA_GRANT < sa_seq_last(&sa->rec) ? sa->limit + SA_GRANT : sa_seq_last(&sa->rec);
+		rc = sa_seq_save(sas, &sa->rec, l->limit, on_spent, l);
 	}
 	if (rc < 0)
 		free(l);
@@ -326,7 +371,7 @@ static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx)
 }
 
 /* With nobody who waits for the outcome. */
-static void assert_now(struct cp_sas *sas, uint32_t sa_id)
+void sa_assert_now(struct cp_sas *sas, uint32_t sa_id)
 {
 	struct sa *sa = &sas->sa[sa_id];
 	int rc = assert_sa(sas, sa_id, NULL, NULL);
@@ -338,33 +383,57 @@ static void assert_now(struct cp_sas *sas, uint32_t sa_id)
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct cp_sas *sas = arg;
+	uint32_t left = AGAIN_CNT;
 
 	(void)fd;
 	(void)what;
 	for (uint32_t i = 0; i < sas->max; i++) {
 		struct sa *sa = &sas->sa[i];
-		bool again = sa->used && sa->retry && !sa->dead;
+		bool again = sa->retry && (sa->leaving || (sa->used && !sa->dead)) && cp_dp_up(sas->env.dp); /* when it is not: its return asserts all */
 
+		if (again && left == 0) {
+			retry_in(sas, AGAIN_MS);
+			break;
+		}
 		sa->retry = false;
-		if (again && cp_dp_up(sas->env.dp)) /* when it is not: its return asserts all */
-			assert_now(sas, i);
+		if (again) {
+			left--;
+			if (sa->leaving)
+				sa_leave(sas, i);
+			else
+				assert_again(sas, i);
+		}
 	}
+}
+
+static void on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	sa_seqs_gone(arg);
 }
 
 void cp_sas_up(struct cp_sas *sas)
 {
+	/* What was to go when the channel went: this run of ours, so the sweep does not end it. */
 	for (uint32_t i = 0; i < sas->max; i++)
-		if (sas->sa[i].used && !sas->sa[i].dead)
-			assert_now(sas, i);
+		if (sas->sa[i].leaving)
+			sa_leave(sas, i);
+	/* Gateway by gateway, the newest last: of several outbound ones that was set last which sends. */
+	for (uint32_t i = 0; i < sas->max; i++)
+		if (sas->sa[i].used && sas->sa[i].prev[SA_OF_GATEWAY] == SA_NONE)
+			cp_sas_gateway_changed(sas, sas->sa[i].rec.gateway);
 }
 
 void cp_sas_gateway_changed(struct cp_sas *sas, const char *gateway)
 {
-	if (!cp_dp_up(sas->env.dp))
+	const struct sa_gateway *g = sa_find_gateway(sas, gateway);
+
+	if (g == NULL || !cp_dp_up(sas->env.dp))
 		return;
-	for (uint32_t i = 0; i < sas->max; i++)
-		if (sas->sa[i].used && !sas->sa[i].dead && strcmp(sas->sa[i].rec.gateway, gateway) == 0)
-			assert_now(sas, i);
+	for (uint32_t i = g->first; i != SA_NONE; i = sas->sa[i].next[SA_OF_GATEWAY])
+		if (!sas->sa[i].dead && !sas->sa[i].held)
+			sa_assert_now(sas, i);
 }
 
 void cp_sas_adopt(struct cp_sas *sas)
@@ -372,9 +441,12 @@ void cp_sas_adopt(struct cp_sas *sas)
 	for (uint32_t i = 0; i < sas->max; i++) {
 		struct dp_obj msg = {.id = i, .kind = DP_OBJ_SA};
 
-		if (sas->sa[i].used) /* -ENOENT: a new one, set anew soon */
-			cp_dp_send(sas->env.dp, DP_MSG_ADOPT, &msg, NULL, NULL);
+		if (!sas->sa[i].used)
+			continue;
+		/* -ENOENT: a new one, set anew soon */
+		sas->sa[i].sent |= cp_dp_send(sas->env.dp, DP_MSG_ADOPT, &msg, NULL, NULL) == 0;
 	}
+	sa_orphans_adopt(sas);
 }
 
 void cp_sas_down(struct cp_sas *sas, bool stopping)
@@ -385,26 +457,33 @@ void cp_sas_down(struct cp_sas *sas, bool stopping)
 
 		if (!sa->used)
 			continue;
+		if (sa->ending) {
+			sa_seq_forget(sas, &sa->rec);
+			sa_end(sas, i);
+			continue;
+		}
 		sa->asserted = sa->granting = false;
 		if (sa->rec.dir == DP_DIR_RECV && pg != NULL && pg->spi == sa->rec.spi && pg->seq > sa->in_top) {
 			sa->in_top = pg->seq;
-			seq_save(sas, &sa->rec, sa->in_top, NULL, NULL);
+			if (sa->origin != SA_IKE)
+				sa_seq_save(sas, &sa->rec, sa->in_top, NULL, NULL);
 		}
+		count_cover(sas, sa);
 		if (!stopping)
-			tell_gateway(sas, sa->rec.gateway);
+			sa_tell(sas, sa->rec.gateway);
 	}
 }
 
 static void on_granted(void *ctx, int rc)
 {
 	struct later *l = ctx;
-	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
+	struct sa *sa = sa_of(l);
 
 	if (sa != NULL) {
 		sa->granting = false;
 		/* Not above what stands: a whole block was granted with SA_SET meanwhile. */
 		if (rc == 0 && l->limit > sa->limit) {
-			struct dp_sa_grant msg = {.sa_id = l->sa_id, .spi = l->spi, .seq_limit = l->limit};
+			struct dp_sa_grant msg = {.sa_id = l->sa_id, .spi = sa->rec.spi, .seq_limit = l->limit};
 
 			sa->limit = l->limit;
 			cp_dp_send(l->sas->env.dp, DP_MSG_SA_GRANT, &msg, NULL, NULL);
@@ -413,337 +492,72 @@ static void on_granted(void *ctx, int rc)
 	free(l);
 }
 
+/* True: IKE's, which sees to a new one by itself. */
+static bool tell_source(struct cp_sas *sas, struct sa *sa, bool hard)
+{
+	struct cp_sa_ref ref;
+
+	if (sa->origin != SA_IKE)
+		return false;
+	cfg_log(CFG_LOG_INFO, hard ? "sa-expired" : "sa-expiring", "sa=%s", sa->rec.name);
+	if (hard)
+		sa_cover(sas, sa);
+	sa_ref(&sa->rec, &ref);
+	if (sas->source != NULL)
+		sas->source->expired(sas->source_ctx, &ref, hard);
+	return true;
+}
+
 void cp_sas_event(struct cp_sas *sas, const struct dp_sa_event *ev)
 {
-	struct sa *sa = sa_by_id(sas, ev->sa_id, ev->spi);
+	struct sa *sa = by_id(sas, ev->sa_id, ev->spi);
 	struct later *l;
+	char why[40];
 
 	if (sa == NULL)
 		return;
 	switch (ev->kind) {
 	case DP_SA_WANT_GRANT:
-		if (sa->granting || sa->limit >= seq_last(&sa->rec))
+		if (sa->granting || sa->limit >= sa_seq_last(&sa->rec))
 			return;
 		l = calloc(1, sizeof(*l));
 		if (l == NULL)
 			return;
-		*l = (struct later){.sas = sas, .sa_id = ev->sa_id, .spi = ev->spi};
-		l->limit = sa->limit + GRANT < seq_last(&sa->rec) ? sa->limit + GRANT : seq_last(&sa->rec);
+		*l = (struct later){.sas = sas, .sa_id = ev->sa_id, .gen = sa->gen};
+		l->limit = sa->limit + SA_GRANT < sa_seq_last(&sa->rec) ? sa->limit + SA_GRANT : sa_seq_last(&sa->rec);
 		sa->granting = true;
-		if (seq_save(sas, &sa->rec, l->limit, on_granted, l) < 0) {
+		if (sa_seq_save(sas, &sa->rec, l->limit, on_granted, l) < 0) {
 			sa->granting = false;
 			free(l);
 		}
 		return;
+	case DP_SA_SOFT_EXPIRED:
+		sa->soft |= (uint8_t)ev->why;
+		if (tell_source(sas, sa, false))
+			return;
+		cp_alarm_raise(sas->env.alarms, "sa-expiring", CP_ALARM_MAJOR, sa->rec.name,
+			       "gateway %s: the SA's lifetime in %s is nearly over: replace it", sa->rec.gateway,
+			       sa_why_text(sa->soft, why, sizeof(why)));
+		return;
 	case DP_SA_HARD_EXPIRED:
+		sa->dead = true;
+		sa->hard |= (uint8_t)ev->why;
+		if (tell_source(sas, sa, true))
+			return;
+		cp_alarm_raise(sas->env.alarms, "sa-expired", CP_ALARM_CRITICAL, sa->rec.name,
+			       "gateway %s: the SA's lifetime in %s is over: it passes nothing any more", sa->rec.gateway,
+			       sa_why_text(sa->hard, why, sizeof(why)));
+		sa_cover(sas, sa);
+		return;
 	case DP_SA_EXHAUSTED:
 		sa->dead = true;
-		cp_alarm_raise(sas->env.alarms, ev->kind == DP_SA_EXHAUSTED ? "sa-exhausted" : "sa-expired",
-			       CP_ALARM_CRITICAL, sa->rec.name, "gateway %s: the SA may not be used any more",
-			       sa->rec.gateway);
-		tell_gateway(sas, sa->rec.gateway);
+		if (tell_source(sas, sa, true))
+			return;
+		cp_alarm_raise(sas->env.alarms, "sa-exhausted", CP_ALARM_CRITICAL, sa->rec.name,
+			       "gateway %s: the SA may not be used any more", sa->rec.gateway);
+		sa_cover(sas, sa);
 		return;
 	default:
 		return;
 	}
-}
-
-/* --- adding --- */
-
-int cp_sa_secret(uint8_t alg, const uint8_t *key, size_t key_len, uint8_t out[CP_SA_SECRET_LEN])
-{
-	size_t auth_len = alg == DP_ESP_AES_GCM_128 ? 4 : CBC_AUTH; /* GCM: the salt */
-
-	if (key_len != 16 + auth_len)
-		return -EINVAL;
-	memset(out, 0, CP_SA_SECRET_LEN);
-	memcpy(out, key, 16);
-	memcpy(out + 32, key + 16, auth_len);
-	return 0;
-}
-
-static void install(struct cp_sas *sas, uint32_t sa_id, const struct cp_sa *rec, const void *secret, bool config)
-{
-	struct sa *sa = &sas->sa[sa_id];
-
-	memset(sa, 0, sizeof(*sa));
-	sa->rec = *rec;
-	sa->rec.sealed = sa->rec.unknown = (struct cp_buf){NULL, 0};
-	sa->rec.sa_id = sa_id;
-	sa->used = true;
-	sa->config = config;
-	memcpy(&sas->secret[sa_id], secret, sizeof(struct secret));
-	if (rec->dir == DP_DIR_RECV)
-		sa->in_top = seq_load(sas, &sa->rec);
-	else
-		sa->limit = seq_load(sas, &sa->rec);
-}
-
-static void forget(struct cp_sas *sas, uint32_t sa_id)
-{
-	OPENSSL_cleanse(&sas->secret[sa_id], sizeof(struct secret));
-	memset(&sas->sa[sa_id], 0, sizeof(sas->sa[0]));
-}
-
-static uint32_t free_id(const struct cp_sas *sas)
-{
-	for (uint32_t i = sas->max; i-- > 0;) /* from above: the store gives numbers from below */
-		if (!sas->sa[i].used)
-			return i;
-	return UINT32_MAX;
-}
-
-static bool spi_taken(const struct cp_sas *sas, const struct cp_sa *rec)
-{
-	for (uint32_t i = 0; i < sas->max; i++) {
-		const struct sa *sa = &sas->sa[i];
-
-		if (!sa->used)
-			continue;
-		if (strcmp(sa->rec.name, rec->name) == 0)
-			return true;
-		/* inbound the SPI alone finds the SA; outbound it is the peer's number */
-		if (sa->rec.dir == rec->dir && sa->rec.spi == rec->spi &&
-		    (rec->dir == DP_DIR_RECV ||
-		     memcmp(sa->rec.remote.ip, rec->remote.ip, sizeof(rec->remote.ip)) == 0))
-			return true;
-	}
-	return false;
-}
-
-/* Two outbound SAs with one key would count alike under it: every GCM nonce twice. */
-static int key_taken(const struct cp_sas *sas, const struct cp_sa *rec, const void *secret)
-{
-	for (uint32_t i = 0; rec->dir == DP_DIR_SEND && i < sas->max; i++)
-		if (sas->sa[i].used && sas->sa[i].rec.dir == DP_DIR_SEND &&
-		    CRYPTO_memcmp(&sas->secret[i], secret, sizeof(struct secret)) == 0)
-			return -EEXIST;
-	return 0;
-}
-
-static int load_config(struct cp_sas *sas, const struct cfg_sa *c)
-{
-	struct cp_sa rec = {.spi = c->spi, .esn = c->esn};
-	uint8_t key[16 + CBC_AUTH], secret[CP_SA_SECRET_LEN] = {0};
-	uint32_t id = free_id(sas);
-	int rc = -EINVAL;
-
-	if (cp_sa_alg_parse(c->algorithm, &rec.alg) < 0 || cp_sa_mode_parse(c->mode, &rec.mode) < 0 ||
-	    cfg_addr_parse(c->local, &rec.local) < 0 || cfg_addr_parse(c->remote, &rec.remote) < 0)
-		return -EINVAL;
-	rec.dir = strcmp(c->direction, "out") == 0 ? DP_DIR_SEND : DP_DIR_RECV;
-	snprintf(rec.name, sizeof(rec.name), "config-%s-%u", c->direction, c->spi);
-	snprintf(rec.gateway, sizeof(rec.gateway), "%s", c->gateway);
-	if (id == UINT32_MAX)
-		return -ENOSPC;
-	if (spi_taken(sas, &rec))
-		return -EEXIST;
-	if (rec.alg == DP_ESP_AES_GCM_128)
-		rc = cfg_hex_parse(c->key, key, 20);
-	else if (cfg_hex_parse(c->key, key, 16) == 0)
-		rc = cfg_hex_parse(c->auth_key, key + 16, CBC_AUTH);
-	if (rc == 0)
-		rc = cp_sa_secret(rec.alg, key, rec.alg == DP_ESP_AES_GCM_128 ? 20 : 16 + CBC_AUTH, secret);
-	if (rc == 0)
-		rc = key_taken(sas, &rec, secret);
-	if (rc == 0)
-		install(sas, id, &rec, secret, true);
-	OPENSSL_cleanse(key, sizeof(key));
-	OPENSSL_cleanse(secret, sizeof(secret));
-	return rc;
-}
-
-struct load {
-	struct cp_sas *sas;
-	unsigned bad;
-};
-
-static void load_stored(void *ctx, const struct cp_sa *rec)
-{
-	struct load *l = ctx;
-	struct cp_sas *sas = l->sas;
-	struct cp_buf plain = {NULL, 0};
-	int rc = rec->sa_id < sas->max && !sas->sa[rec->sa_id].used ? 0 : -EEXIST;
-
-	if (rc == 0)
-		rc = sas->env.unseal(sas->env.unseal_ctx, rec->sealed.data, rec->sealed.len, rec->name, &plain);
-	if (rc == 0 && plain.len != sizeof(struct secret))
-		rc = -EBADMSG;
-	if (rc == 0)
-		rc = key_taken(sas, rec, plain.data);
-	if (rc == 0) {
-		install(sas, rec->sa_id, rec, plain.data, false);
-		cp_alarm_clear(sas->env.alarms, "sa-unusable", rec->name);
-	} else {
-		l->bad++;
-		cp_alarm_raise(sas->env.alarms, "sa-unusable", CP_ALARM_MAJOR, rec->name,
-			       "the stored SA cannot be used: %s", strerror(-rc));
-	}
-	if (plain.data != NULL)
-		OPENSSL_cleanse(plain.data, plain.len);
-	free(plain.data);
-}
-
-unsigned cp_sas_load(struct cp_sas *sas)
-{
-	struct load l = {sas, 0};
-
-	cp_store_each_sa(sas->env.store, load_stored, &l);
-	for (unsigned i = 0; i < sas->env.cfg->sas_count; i++) {
-		int rc = load_config(sas, &sas->env.cfg->sas[i]);
-
-		if (rc < 0) {
-			cfg_log(CFG_LOG_ERR, "sa-unusable", "index=%u spi=%u reason=%s", i, sas->env.cfg->sas[i].spi,
-				cfg_q(strerror(-rc)));
-			cp_alarm_raise(sas->env.alarms, "sa-unusable", CP_ALARM_MAJOR, sas->env.cfg->sas[i].gateway,
-				       "SA %u of the configuration cannot be used: %s", i, strerror(-rc));
-			l.bad++;
-		}
-	}
-	return l.bad;
-}
-
-static void on_stored(void *ctx, int rc)
-{
-	struct later *l = ctx;
-	struct sa *sa = sa_by_id(l->sas, l->sa_id, l->spi);
-
-	if (rc < 0 && sa != NULL) {
-		struct dp_obj msg = {.id = l->sa_id, .kind = DP_OBJ_SA};
-
-		/* The channel may have come up meanwhile, and with it this SA. */
-		cp_dp_send(l->sas->env.dp, DP_MSG_SA_DEL, &msg, NULL, NULL);
-		forget(l->sas, l->sa_id);
-	}
-	/* Kept is done: the dataplane gets it now, or when it is there. */
-	if (rc == 0 && sa != NULL && cp_dp_up(l->sas->env.dp))
-		assert_now(l->sas, l->sa_id);
-	l->fn(l->ctx, rc);
-	free(l);
-}
-
-int cp_sas_add(struct cp_sas *sas, const struct cp_sa *rec, const uint8_t secret[CP_SA_SECRET_LEN], const char *who,
-	       cp_sa_fn fn, void *ctx, char *why, size_t why_size)
-{
-	struct cp_sa r = *rec;
-	char audit[256];
-	struct later *l;
-	int rc;
-
-	snprintf(why, why_size, "%s", "");
-	if (cp_dir_gateway(sas->env.store, r.gateway) == NULL) {
-		snprintf(why, why_size, "no such gateway");
-		return -ENOENT;
-	}
-	if (spi_taken(sas, &r)) {
-		snprintf(why, why_size, "name or SPI is in use");
-		return -EEXIST;
-	}
-	r.sa_id = cp_store_free_sa_id(sas->env.store, sas->max);
-	if (r.sa_id == UINT32_MAX || sas->sa[r.sa_id].used)
-		return -ENOSPC;
-	if (cp_sa_check(&r, why, why_size) < 0)
-		return -EINVAL;
-	if (key_taken(sas, &r, secret) < 0) {
-		snprintf(why, why_size, "another SA sends with this key");
-		return -EEXIST;
-	}
-	l = calloc(1, sizeof(*l));
-	if (l == NULL)
-		return -ENOMEM;
-	*l = (struct later){sas, r.sa_id, r.spi, 0, 0, fn, ctx};
-	install(sas, r.sa_id, &r, secret, false);
-	snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.add\",\"name\":\"%s\"}", who, r.name);
-	rc = cp_store_put_sa(sas->env.store, &r, audit, on_stored, l);
-	if (rc < 0) {
-		forget(sas, r.sa_id);
-		free(l);
-	}
-	return rc;
-}
-
-/* Gone from the disk: now, and not before, it ends. Had the store refused, it would be back with the next start. */
-static void on_removed(void *ctx, int rc)
-{
-	struct later *l = ctx;
-	struct cp_sas *sas = l->sas;
-	struct sa *sa = sa_by_id(sas, l->sa_id, l->spi);
-
-	if (sa != NULL && rc < 0) {
-		sa->deleting = false;
-	} else if (sa != NULL) {
-		static const char *const alarms[] = {"sa-refused", "sa-exhausted", "sa-expired"};
-		struct dp_obj msg = {.id = l->sa_id, .kind = DP_OBJ_SA};
-		struct cp_sa old = sa->rec;
-
-		/* Its granted numbers stay on record: the same key, added again, must not repeat them. */
-		cp_dp_send(sas->env.dp, DP_MSG_SA_DEL, &msg, NULL, NULL);
-		for (size_t i = 0; i < sizeof(alarms) / sizeof(alarms[0]); i++)
-			cp_alarm_clear(sas->env.alarms, alarms[i], old.name);
-		forget(sas, l->sa_id);
-		tell_gateway(sas, old.gateway);
-	}
-	l->fn(l->ctx, rc);
-	free(l);
-}
-
-int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn fn, void *ctx)
-{
-	char audit[256];
-
-	for (uint32_t i = 0; i < sas->max; i++) {
-		struct sa *sa = &sas->sa[i];
-		struct later *l;
-		int rc;
-
-		if (!sa->used || strcmp(sa->rec.name, name) != 0)
-			continue;
-		if (sa->config)
-			return -EACCES; /* the file would bring it back */
-		if (sa->deleting)
-			return -EBUSY;
-		l = calloc(1, sizeof(*l));
-		if (l == NULL)
-			return -ENOMEM;
-		*l = (struct later){sas, i, sa->rec.spi, 0, 0, fn, ctx};
-		snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.del\",\"name\":\"%s\"}", who, sa->rec.name);
-		rc = cp_store_del_sa(sas->env.store, name, audit, on_removed, l);
-		if (rc < 0)
-			free(l);
-		else
-			sa->deleting = true;
-		return rc;
-	}
-	return -ENOENT;
-}
-
-json_t *cp_sas_show(struct cp_sas *sas)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < sas->max; i++) {
-		const struct sa *sa = &sas->sa[i];
-		const struct dp_page_sa *pg = cp_dp_page_sa(sas->env.dp, i);
-		static const struct dp_page_sa none;
-		char la[64], ra[64], spi[16];
-
-		if (!sa->used)
-			continue;
-		if (pg == NULL || pg->spi != sa->rec.spi)
-			pg = &none;
-		snprintf(spi, sizeof(spi), "0x%08x", sa->rec.spi);
-		json_array_append_new(
-			list,
-			json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I}",
-				  "name", sa->rec.name, "id", (int)i, "gateway", sa->rec.gateway, "direction",
-				  sa->rec.dir == DP_DIR_SEND ? "out" : "in", "spi", spi, "mode",
-				  sa->rec.mode == DP_ESP_TUNNEL ? "tunnel" : "transport", "algorithm",
-				  cp_sa_alg_name(sa->rec.alg), "local", cfg_addr_print(&sa->rec.local, la, sizeof(la)),
-				  "remote", cfg_addr_print(&sa->rec.remote, ra, sizeof(ra)), "esn", sa->rec.esn, "state",
-				  sa->dead ? "dead" : sa->asserted ? "live" : "waiting", "sequence",
-				  (json_int_t)pg->seq, "granted", (json_int_t)sa->limit, "packets", (json_int_t)pg->pkts,
-				  "bytes", (json_int_t)pg->bytes, "auth_failed", (json_int_t)pg->auth_fail, "replayed",
-				  (json_int_t)pg->replayed));
-	}
-	return list;
 }

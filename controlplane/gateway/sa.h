@@ -54,13 +54,23 @@ void cp_sas_adopt(struct cp_sas *sas);
 void cp_sas_down(struct cp_sas *sas, bool stopping);
 void cp_sas_event(struct cp_sas *sas, const struct dp_sa_event *ev);
 
-#define CP_SA_SECRET_LEN 52
+#define CP_SA_SECRET_LEN 100
+#define CP_SA_KEY_MAX    100 /* bytes of key material */
 
 /**
- * The form in which a key is sealed: from the cipher key (for GCM with its 4-byte salt behind it, for CBC with
- * the 20-byte HMAC key behind it). -EINVAL: wrong length. The caller wipes 'out'.
+ * The form in which a key is sealed: from key material, which is the cipher's key, behind it GCM's and CTR's salt of 4 bytes,
+ * behind that the HMAC's key. -EINVAL: another length than the algorithm's. The caller wipes 'out'.
  */
 int cp_sa_secret(uint8_t alg, const uint8_t *key, size_t key_len, uint8_t out[CP_SA_SECRET_LEN]);
+
+/** How long key material of an algorithm is, and what it is made of: "20 bytes: 16 of key, 4 of salt". Writes to 'buf', returns it. */
+const char *cp_sa_key_hint(uint8_t alg, char *buf, size_t size);
+
+/** May an SA have this algorithm? 0; -EPERM with 'why': it is old, and the configuration does not allow those. */
+int cp_sa_alg_allowed(const struct cfg *cfg, uint8_t alg, char *why, size_t why_size);
+
+/** The configuration's SAs: algorithms and lengths of keys. 0, -EINVAL with 'err'. */
+int cp_sas_config(const struct cfg *cfg, char *err, size_t err_size);
 
 /**
  * Add one: checked, synced, then fn(0); the dataplane gets it at once or when it is there. rec->sealed is
@@ -77,6 +87,9 @@ int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn f
 int cp_sa_alg_parse(const char *name, uint8_t *ret);
 int cp_sa_mode_parse(const char *name, uint8_t *ret);
 const char *cp_sa_alg_name(uint8_t alg);
+
+/** Soft lifetimes that were not said: nine tenths of the hard ones. */
+void cp_sa_soften(struct cp_sa *rec);
 
 /** Array of objects for 'show sas'. */
 json_t *cp_sas_show(struct cp_sas *sas);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Inside of the gateways, shared by the files of this folder. */
+#ifndef CP_GWINT_H
+#define CP_GWINT_H
+
+#include <event2/event.h>
+
+#include "farm.h"
+#include "gateway.h"
+#include "health.h"
+#include "mgcp/pkg.h"
+#include "store/records.h"
+
+#define TXN_MAX     16384 /* commands without an answer, all gateways */
+#define BACKLOG_MAX 256   /* DLCX kept per gateway while it cannot be told */
+#define AGAIN_S     30    /* until the next question to a gateway that is not up, of an endpoint that is not in service */
+#define GW_SEEN     16    /* commands of a gateway remembered, so that none is executed twice */
+#define TEXT_MAX    4096  /* what an audit answers: a datagram has 4,000 */
+
+struct backlog {
+	struct backlog *next;
+	struct dp_mgcp_cmd cmd; /* DLCX: no keys in it */
+};
+
+struct txn {
+	uint64_t handle; /* 0: free; low bits are the index */
+	struct cp_gws *gws;
+	uint32_t gw_id;
+	cp_gw_fn fn;
+	cp_gw_text_fn tfn; /* of an audit, instead of fn */
+	void *ctx;
+	char *text;        /* what has come of its answer */
+	size_t text_len;
+	struct cp_gw_tag tag;
+	int64_t began_ms;
+	struct backlog *del; /* a DLCX, kept until the gateway has answered it; else NULL */
+};
+
+/* What is still to be asked of an endpoint: bits. */
+enum { EP_CHECK = 1, EP_ARM = 2, EP_SWEEP = 4, EP_CALL = 8, EP_AGAIN = 16 /* EP_CHECK, but later */, EP_REARM = 32 /* EP_ARM, the same */ };
+
+/* A gateway's endpoints beside its record, of which they have the numbers: five bytes and a bit each. */
+struct eps {
+	unsigned cnt;
+	unsigned in_service, off_hook, work; /* how many are (off_hook: of these, left off their hook), or have something left to be asked */
+	uint16_t *order;           /* numbers by name, without case */
+	uint8_t *state;            /* enum cp_ep_state */
+	uint8_t *uses;             /* calls there, up to 255 */
+	uint8_t *todo;             /* EP_* */
+	uint64_t *ready;           /* bit: in service, and no call is there */
+};
+
+struct cp_gw {
+	struct cp_gws *gws;
+	struct cp_gw *next, *next_host; /* of the same hash */
+	struct cp_gateway rec; /* copy of the record */
+	bool asserted;
+	bool set_again;  /* the dataplane had no room for it */
+	enum cp_gw_state state;
+	bool sa_live;
+	uint64_t cmds, answers, timeouts, no_sa, events, restarts, media_refused, failures;
+	uint32_t rtt_us;
+	int64_t heard_ms; /* it said something last */
+	struct backlog *backlog;
+	unsigned backlog_cnt;
+	struct cp_farm_member farm;
+	struct cp_health health;
+	struct eps eps;
+	/* audit.c */
+	struct event *ev_audit;
+	bool asking;    /* one question is out */
+	bool sweep;     /* what it has from before us has not been deleted yet */
+	bool sweeping;  /* the question is that */
+	bool slot;      /* the next time that its timer fires is its turn */
+	int64_t again_ms; /* when EP_AGAIN and EP_REARM are due; 0: no endpoint has one */
+	unsigned at;    /* endpoint that is looked at next */
+	bool suspect;   /* to be asked whether it is there, whatever its state is */
+	/* speech.c */
+	bool unsaved;   /* what it was heard to speak is not in its record yet */
+	bool silent;    /* its keep-alives are missing */
+	bool caps_asked;
+	struct dp_mgcp_caps caps;
+	struct {
+		uint64_t at_ms;
+		uint32_t tid;
+		uint16_t code;
+		uint8_t verb;
+	} seen[GW_SEEN];
+	unsigned seen_at;
+	uint64_t repeats;
+};
+
+struct cp_gws {
+	struct event_base *base;
+	struct cp_dp *dp;
+	struct cp_store *store;
+	struct cp_alarms *alarms;
+	struct cfg_addr agent;
+	const struct cp_gw_ops *ops;
+	void *ctx;
+	struct cp_gw **gw;     /* by gw_id */
+	struct cp_gw **by_name, **by_host; /* hash chains */
+	struct cp_farm *farm;
+	struct txn *txn;
+	uint32_t txn_next, txn_used;
+	uint64_t generation;
+	int64_t next_us; /* when the next question may be asked, in all (audit.c) */
+	uint64_t asked;
+	struct event *ev_again; /* gateways are set that the dataplane had no room for */
+};
+
+/* gateway.c */
+bool gw_needs_sa(const struct cp_gw *gw);
+bool gw_reachable(const struct cp_gw *gw); /* false: every command would come back with DP_MGCP_NO_SA */
+void gw_state(struct cp_gw *gw, enum cp_gw_state state);
+void gw_able(struct cp_gw *gw); /* something changed of what decides whether it gets calls */
+void gw_probe_done(struct cp_gw *gw, const struct dp_mgcp_done *done);
+
+/* gwcmd.c */
+void gw_replay_backlog(struct cp_gw *gw);
+void gw_txns_cancel(struct cp_gws *gws);
+void gw_txns_forget(struct cp_gws *gws, uint32_t gw_id); /* their callbacks are not called any more */
+void gw_txn_done(struct cp_gws *gws, const struct dp_mgcp_done *done);
+
+/* endpoint.c. 'old' (may be NULL) with 'old_rec': what is known of endpoints that stay. 0, -ENOMEM. */
+int eps_build(struct eps *ret, const struct cp_gateway *rec, const struct eps *old, const struct cp_gateway *old_rec);
+void eps_free(struct eps *eps);
+int eps_find(const struct eps *eps, const struct cp_gateway *rec, const char *name); /* -1: none of that name */
+int eps_ready(const struct eps *eps);                                               /* the first one that may get a call; -1 */
+void eps_use(struct eps *eps, unsigned i, int more);
+void eps_set(struct eps *eps, unsigned i, enum cp_ep_state state);
+void eps_todo(struct eps *eps, unsigned i, uint8_t set, uint8_t clear);
+uint8_t eps_line(const struct cp_gateway *rec, unsigned i); /* enum cp_gw_line, never DEFAULT */
+
+/* audit.c */
+int audit_init(struct cp_gw *gw);
+void audit_now(struct cp_gw *gw);              /* there is something to ask: in its turn */
+void audit_later(struct cp_gw *gw, unsigned s); /* the same, in about so many seconds */
+void audit_stop(struct cp_gw *gw);             /* nothing can be asked now */
+void audit_all(struct cp_gw *gw, uint8_t todo); /* of every endpoint of it */
+void audit_answered(struct cp_gw *gw, const struct dp_mgcp_done *done); /* a question that another file asked in its turn */
+
+/* speech.c */
+void gw_speak(const struct cp_gw *gw, struct dp_gw_set *msg); /* msg->local is our own address */
+void gw_save_heard(struct cp_gw *gw);
+void gw_keep_heard(struct cp_gw *gw, struct cp_gateway *rec); /* its new record, which was written without knowing */
+bool gw_wants_caps(const struct cp_gw *gw);
+bool gw_ask_caps(struct cp_gw *gw); /* what it can (RFC 3435 s2.3.10), if that is not known; true: one question is out */
+/* A gateway that lists its packages is not asked for events and signals of others: the whole command would be refused (518). */
+void gw_fit_list(const struct cp_gw *gw, char *list, bool signals);
+bool gw_seen_before(struct cp_gw *gw, const struct dp_mgcp_event *ev, uint16_t *ret_code);
+void gw_remember(struct cp_gw *gw, const struct dp_mgcp_event *ev, uint16_t code);
+void gw_show_speech(const struct cp_gw *gw, json_t *o);
+
+#endif
