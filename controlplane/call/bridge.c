@@ -77,19 +77,15 @@ static void refuse_with_tone(struct agent *a, uint32_t line, enum cp_barge_resul
 		  busy ? "Barge: not encrypted" : "Barge: failed");
 }
 
-static int allowed(const struct party *target, const struct agent *a, uint32_t line, const char **why)
+int barge_allowed(const struct party *target, const struct agent *a, uint32_t line, const char **why)
 {
 	const struct cp_call *call = target->call;
-	const struct cp_phone *phone = party_phone(target);
 
 	*why = "it is not connected";
-	if (target->shown != REMOTE_IN_USE || call->state != CALL_CONNECTED || target->held || phone == NULL)
+	if (target->shown != REMOTE_IN_USE || call->state != CALL_CONNECTED || target->held || party_phone(target) == NULL)
 		return -EPROTO;
 	*why = "it is parked";
 	if (call->park[0] != '\0')
-		return -EPROTO;
-	*why = "it is a conference";
-	if (call_conf(call) != NULL)
 		return -EPROTO;
 	*why = "it is just being changed";
 	if (call_busy(call))
@@ -97,17 +93,27 @@ static int allowed(const struct party *target, const struct agent *a, uint32_t l
 	*why = "the phone is the other party";
 	if (call->p[1 - party_side(call, target)].agent == a)
 		return -EPROTO;
+	*why = "too many calls on this line";
+	if (!agent_line_room(a, line))
+		return -ENOSPC;
+	*why = "the dataplane is not there";
+	return cp_dp_up(call->calls->env.dp) ? 0 : -ENOTCONN;
+}
+
+int barge_may(const struct party *target, const struct agent *a, uint32_t line, const char **why)
+{
+	int rc = barge_allowed(target, a, line, why);
+
+	if (rc < 0)
+		return rc;
+	*why = "it is a conference";
+	if (call_conf(target->call) != NULL)
+		return -EPROTO;
 	*why = "somebody has barged in already";
 	if (barge_at(target) != NULL)
 		return -EBUSY;
 	*why = "the built-in bridge is off, or the phone has none";
-	if (!bridge_on(call->calls, phone))
-		return -EPROTO;
-	*why = "too many calls on this line";
-	if (agent_line_calls(a, line) >= call->calls->env.cfg->calls.max_per_line)
-		return -ENOSPC;
-	*why = "the dataplane is not there";
-	return cp_dp_up(call->calls->env.dp) ? 0 : -ENOTCONN;
+	return bridge_on(target->call->calls, party_phone(target)) ? 0 : -EPROTO;
 }
 
 /* The new call's two: who barges in, and the target's bridge. */
@@ -131,7 +137,7 @@ int barge_begin(struct party *target, struct agent *a, uint32_t line, const char
 	struct cp_barge_ask ask;
 	struct cp_barge d;
 	struct cp_call *call;
-	int rc = allowed(target, a, line, why);
+	int rc = barge_may(target, a, line, why);
 
 	if (rc < 0)
 		return rc;

@@ -24,6 +24,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	rekey_tick(calls);
 	cdrs_tick(calls->cdrs);
 	ui_tick(calls);
+	legs_tick(calls);
 }
 
 struct cp_calls *cp_calls_create(const struct cp_calls_env *env)
@@ -95,6 +96,7 @@ void cp_calls_destroy(struct cp_calls *calls)
 {
 	if (calls == NULL)
 		return;
+	calls->gws = NULL; /* they are gone, or go with us */
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
 		if (calls->slot[i] == NULL)
 			continue;
@@ -103,6 +105,7 @@ void cp_calls_destroy(struct cp_calls *calls)
 		call_free(calls->slot[i]);
 	}
 	conf_destroy_all(calls);
+	legs_forget_gone(calls);
 	for (uint32_t i = 0; i < AGENT_HASH; i++) {
 		while (calls->agents[i] != NULL) {
 			struct agent *a = calls->agents[i];
@@ -269,7 +272,7 @@ void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 		cfg_q(call->p[0].number), cfg_q(call->digits), cfg_q(text));
 	call->calls->failed++;
 	call_cause(call, state == CP_SCCP_BUSY ? CP_Q850_BUSY : state == CP_SCCP_INVALID_NUMBER ? CP_Q850_UNALLOCATED : CP_Q850_CONGESTION);
-	if (party_phone(&call->p[0]) == NULL || call->p[0].media_on) {
+	if ((party_phone(&call->p[0]) == NULL && !call->p[0].inbound) || call->p[0].media_on) {
 		call_end(call, text);
 		return;
 	}
@@ -283,8 +286,14 @@ void call_fail(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone
 	call->stored = false;
 	party_clear(call, 1);
 	call->state = CALL_FAILED;
-	ui_failed(call, state, tone, text);
+	call->reserving = false;
 	call_timer(call, FAILED_MS);
+	if (call->p[0].inbound && call->p[0].conn_id[0] != '\0')
+		trunk_close(call, 0);
+	if (call->p[0].inbound)
+		inbound_fails(call, state, tone);
+	else
+		ui_failed(call, state, tone, text);
 }
 
 void cp_calls_stop(struct cp_calls *calls)
@@ -305,6 +314,8 @@ void call_answered(struct cp_call *call)
 	struct party *p = &call->p[0];
 
 	park_answered(call);
+	if (inbound_reserve(call))
+		return;
 	if (call->secure && p->kind == PARTY_PHONE && party_phone(p) == NULL) {
 		call_end(call_cause(call, CP_Q850_OUT_OF_ORDER), "phone lost");
 		return;
@@ -350,6 +361,10 @@ void call_connect(struct cp_call *call)
 			}
 		}
 	}
+	/* Whose stream goes on hears and is heard by somebody else soon: what the call is worth then is told before. */
+	for (unsigned s = 0; call->media_started && s < 2; s++)
+		if (party_up(&call->p[s]))
+			ui_callinfo(call, s);
 	legs_start(call);
 }
 
@@ -381,7 +396,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (park_expired(call))
+	if (park_expired(call) || inbound_left(call))
 		return;
 	switch (call->state) {
 	case CALL_DIALING:

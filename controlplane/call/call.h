@@ -96,6 +96,12 @@ void cp_calls_music_load(struct cp_calls *calls, const char *name, cp_session_fn
 /** Sources of music, whether they are loaded, how many hear them: a new array. */
 json_t *cp_calls_show_music(const struct cp_calls *calls);
 
+/**
+ * An object: "conferences", of each its members from the oldest on, and "bridges", of each how many ports it has and how many are free
+ * (docs/signalling.md, Conferences).
+ */
+json_t *cp_calls_show_conferences(struct cp_calls *calls);
+
 /** A phone of this name has a call. */
 bool cp_calls_busy(const struct cp_calls *calls, const char *device);
 

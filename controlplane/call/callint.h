@@ -12,6 +12,7 @@
 #include "call/rule.h"
 #include "call/security.h"
 #include "dpclient.h"
+#include "gateway/farm.h"
 #include "gateway/gateway.h"
 #include "log.h"
 #include "sccp/phone.h"
@@ -109,6 +110,7 @@ struct party {
 	char request_id[DP_MGCP_ID_MAX];
 	uint8_t offer;                 /* which of its suites was offered last: policy_suite() */
 	uint8_t tag;                   /* of the crypto line that was offered last */
+	bool inbound;                  /* it called from there: it dials, and hears tones (inbound.c) */
 	/* for its call detail record (cdr.c) */
 	uint64_t cdr_leg;
 	uint8_t best, worst;           /* enum cp_security, while it was connected */
@@ -132,6 +134,7 @@ struct cp_call {
 	bool secure;        /* SRTP was agreed */
 	bool is_static;     /* operator's session */
 	bool barge;         /* p[0] is in the call that the phone of p[1] is in (bridge.c) */
+	bool cbarge;        /* p[0] comes into a conference by cBarge */
 	uint8_t cap;        /* barge: enum cp_security: no better is the call that it joined */
 	bool direct;        /* media goes between the parties: no legs */
 	struct cp_media_rule rule; /* of the regions of its parties */
@@ -139,6 +142,9 @@ struct cp_call {
 	struct cp_call *joined; /* became a part of this one: gone with the next record; NULL: none */
 	uint8_t pending;    /* answers outstanding before media may start */
 	bool media_started;
+	bool reserving;     /* it was answered, and the gateway that calls is asked for its connection */
+	uint8_t again;      /* the dataplane has not taken its legs yet: 1, they are asserted again; 2, with their keys */
+	bool untold;        /* a leg is another one than the dataplane, which was away, knows */
 	int64_t since_s;    /* connected, wall clock */
 	/* for its call detail record (cdr.c) */
 	uint64_t global_id;
@@ -162,6 +168,10 @@ struct cp_call {
 	char list_pattern[CP_PATTERN_MAX], list_partition[CP_PART_MAX]; /* the route whose gateways are tried; empty: none */
 	char list_number[CP_NUMBER_MAX];
 	unsigned list_next;
+	char farm[CP_NAME_MAX];      /* the group of gateways that it is led to; empty: none */
+	uint32_t farm_tried[CP_FARM_TRIES]; /* their numbers */
+	unsigned farm_tries;
+	bool farm_stop;              /* what failed would fail anywhere */
 	char recall_number[CP_NUMBER_MAX], recall_partition[CP_PART_MAX]; /* of who transferred it unanswered; empty: nobody */
 	struct forwarded *fwd; /* NULL: it was not */
 	struct event *timer;
@@ -185,6 +195,8 @@ struct cp_calls {
 	struct agent *agents[AGENT_HASH];
 	struct party *endpoints[AGENT_HASH]; /* by gateway and endpoint */
 	struct conf *confs;
+	struct leg_gone *legs_gone; /* the dataplane may still have them (legs.c) */
+	uint32_t assert_left;       /* slots that are still to be looked at for calls to be asserted again */
 	struct beep { /* tones that say no, and end by themselves */
 		char name[32]; /* device; "": none */
 		uint32_t line, ref;
@@ -203,7 +215,7 @@ struct cp_calls {
 	struct event *tick;
 };
 
-enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX, GW_OP_REKEY, GW_OP_REOPEN };
+enum gw_op { GW_OP_CRCX, GW_OP_RQNT, GW_OP_MDCX, GW_OP_DLCX, GW_OP_REKEY, GW_OP_REOPEN, GW_OP_AUCX, GW_OP_ASK };
 
 #define EVENT_PT 101 /* of RFC 2833 events, as we declare it to every party */
 
@@ -220,6 +232,7 @@ void call_media_ready(struct cp_call *call);
 enum cp_security call_security(const struct cp_call *call);
 struct cp_party_security party_security(const struct cp_call *call, const struct party *p);
 void call_show(struct cp_call *call); /* its status may be another one: every phone of it is told, and of its conference */
+const char *call_state_name(const struct cp_call *call);
 bool party_up(const struct party *p); /* nothing need be done for its media */
 unsigned party_side(const struct cp_call *call, const struct party *party);
 
@@ -233,8 +246,10 @@ struct party *agent_active(const struct agent *agent);           /* that it dial
 struct party *agent_ringing(const struct agent *agent, uint32_t line); /* line 0: any */
 struct party *agent_held(const struct agent *agent, uint32_t line);
 unsigned agent_line_calls(const struct agent *agent, uint32_t line);
+bool agent_line_room(const struct agent *agent, uint32_t line);  /* for one more, which what it is only dialling makes way for */
 void endpoint_enter(struct cp_call *call, unsigned side);        /* once name and endpoint are set */
 void endpoint_rename(struct cp_call *call, unsigned side, const char *endpoint); /* which one "any of" became */
+struct party *endpoint_party(struct cp_calls *calls, const char *gateway, const char *endpoint, const char *conn_id); /* "": any; or NULL */
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side);
 void party_clear(struct cp_call *call, unsigned side);           /* nobody is on this side any more */
 void party_move(struct cp_call *to, unsigned to_side, struct cp_call *from, unsigned from_side);
@@ -258,6 +273,7 @@ enum route_no route_agree(struct cp_call *call); /* between the call's two, with
 void route_refuse(struct cp_call *call, enum route_no no); /* the caller is told */
 struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line); /* off hook, and listening to digits */
 void route_digits(struct cp_call *call);
+void call_digit(struct cp_call *call, char digit); /* the caller dials it: the number may be whole with it */
 struct cp_dialled;
 /* cp_dial() of what the call's caller dials. */
 bool route_look(const struct cp_call *call, const char *digits, bool no_prefix, struct cp_dialled *ret);
@@ -313,10 +329,12 @@ void shared_registered(struct agent *a); /* the phone is shown what goes on at i
 enum remote_state shared_lamp(const struct agent *a, uint32_t line);
 struct party *shared_find(const struct agent *a, uint32_t ref, uint32_t *ret_line); /* the place that the phone is shown */
 int shared_resume(struct party *held, struct agent *a, uint32_t line, const char **why); /* it goes on at another phone */
+int shared_may_resume(struct party *held, struct agent *a, uint32_t line, struct route_terms *ret, const char **why); /* nothing is done */
 
 void route_to(struct cp_call *call, const char *digits, const char *css); /* css NULL: the caller's */
 void route_line(struct cp_call *call, const struct cp_dialled *to);
 bool route_next(struct cp_call *call); /* the next gateway of its route. False: there is none */
+bool route_farm_next(struct cp_call *call); /* the same, of the group that it is at: it has left the last one then */
 
 /* forward.c: where it goes instead */
 struct forwarded;
@@ -337,6 +355,8 @@ void cfa_watch(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, boo
 /* bridge.c: barge. A target is the place that a phone has in the call that is joined. */
 #define BARGE_PARTIES_MAX 6
 int barge_begin(struct party *target, struct agent *a, uint32_t line, const char **why); /* 0 also: it hears why not */
+int barge_may(const struct party *target, const struct agent *a, uint32_t line, const char **why); /* it would not be -errno: nothing is done */
+int barge_allowed(const struct party *target, const struct agent *a, uint32_t line, const char **why); /* whatever bridge it is done with */
 struct party *barge_target(const struct cp_call *barge); /* NULL: it is no barge, or that call has ended */
 struct party *barge_at(const struct party *target);      /* its second place; NULL: nobody has barged in there */
 void barge_drop(const struct party *target);             /* the target leaves its call, or holds it */
@@ -348,6 +368,7 @@ unsigned barge_parties(const struct cp_call *call, struct cp_party_security s[BA
 /* conf.c, conftask.c, confkey.c: conferences. Each member is an ordinary call of its party with a port of an external bridge */
 struct conf *call_conf(const struct cp_call *call);     /* NULL: it is a call of two */
 struct party *party_other(const struct party *p);       /* across its call */
+bool conf_has(const struct conf *conf, const struct agent *a); /* as a member; conf NULL: no */
 void conf_enter(struct conf *conf, struct party *port);
 void conf_leave(struct party *port);                    /* the last one takes the conference along */
 void conf_moved(struct party *from, struct party *to);  /* party_move() of a port */
@@ -364,11 +385,12 @@ bool conf_takes(const struct party *a, const struct party *b); /* these two may 
 void conf_codecs(struct cp_media_rule *rule);           /* it is with a port: G.711, which is what a bridge mixes */
 void conf_destroy_all(struct cp_calls *calls);
 /**
- * cBarge: 'call' is of the barger's phone at place 0, dialling, nobody at place 1; 'target' is connected. Both parties of 'target' and
- * the phone become a conference, whose status is not secure (001:P1-127), or the phone a member of the target's. 0: under way;
- * should it fail later, the barger's call fails with text and tone and the target's stays as it is. -errno: nothing was changed.
+ * cBarge: a phone that is shown the place 'target' of its line's becomes a member of that call's conference; if it is a call of two, those
+ * and the phone become one. Its status is not secure from then on (001:P1-127). 0: under way, or the phone hears and reads why not, in a
+ * call of its own, and the target's stays as it is. -errno: nothing was changed.
  */
-int conf_barge(struct cp_call *call, struct cp_call *target, const char **why);
+int conf_barge(struct party *target, struct agent *a, uint32_t line, const char **why);
+int conf_may_barge(const struct party *target, const struct agent *a, uint32_t line, const char **why); /* it would not be -errno: nothing is done */
 
 /* transfer.c: parties of one call become those of another */
 void party_unplug(struct party *p); /* its media is stopped; leg and keys are gone */
@@ -385,6 +407,7 @@ int transfer_join(struct party *held, struct party *talks, const char **why);
 /* hold.c */
 int hold_begin(struct cp_call *call, unsigned side, const char **why);
 int hold_end(struct cp_call *call, unsigned side, const char **why);
+int hold_may_end(const struct cp_call *call, unsigned side, const char **why); /* nothing is done */
 void hold_over(struct cp_call *call, unsigned side, bool resumed); /* the media is back, or cannot come */
 
 /*
@@ -408,6 +431,8 @@ int legs_key(struct cp_call *call, unsigned side, uint8_t dir, uint8_t flags, ui
 	     void *ctx); /* ctx is the caller's: its own on -errno too */
 void legs_start(struct cp_call *call);
 void legs_drop(struct cp_call *call);
+void legs_tick(struct cp_calls *calls);        /* what the dataplane could not be told to delete */
+void legs_forget_gone(struct cp_calls *calls); /* the process ends */
 int record_write(struct cp_call *call, cp_store_fn fn, void *ctx);
 void record_end(struct cp_call *call); /* delete it, and that of who became a part of it; with what is kept of both */
 int record_join(struct cp_call *call, struct cp_call *gone, cp_store_fn fn, void *ctx); /* write one, delete one: both or none */
@@ -488,14 +513,28 @@ void rekey_leg_gone(struct cp_call *call, unsigned side);  /* what its leg raise
 void rekey_tick(struct cp_calls *calls);
 int64_t rekey_now(void); /* monotonic seconds */
 
+/* inbound.c: calls that begin at a gateway */
+enum inbound_tone { INBOUND_SILENCE, INBOUND_RINGBACK, INBOUND_BUSY, INBOUND_REORDER, INBOUND_CONGESTION };
+void inbound_begins(struct cp_calls *calls, struct cp_gw *gw, const char *endpoint, const char *request_id, const char *observed); /* no call is there */
+void inbound_notified(struct party *p, const char *observed); /* who called from there: the call may end under it */
+void inbound_hears(struct cp_call *call, enum inbound_tone tone);
+void inbound_fails(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone); /* the call may end under it */
+bool inbound_left(struct cp_call *call);    /* true: it had failed, its phone is off its hook still, and it has ended */
+void inbound_secure(struct cp_call *call);  /* as its signalling is now: before its call is led anywhere */
+bool inbound_reserve(struct cp_call *call); /* true: the caller's gateway is asked for a connection, call_answered() goes on behind it */
+const char *inbound_events(const struct party *p); /* watched for while it talks */
+const char *inbound_takes(const struct party *p);  /* signal that takes the call, "" none */
+const char *inbound_leaves(const struct party *p); /* the same for its end */
+
 /* trunk.c: the gateway's side of a call */
 int trunk_offer(struct cp_call *call, unsigned side); /* CRCX with the next suite; -ENOENT: none is left */
 int trunk_rekey(struct cp_call *call, unsigned side); /* MDCX with 'next_tx' */
 int trunk_take_key(struct cp_call *call, struct party *p, const struct dp_mgcp_media *m, const struct cp_keyset *offered,
 		   struct cp_keyset **ret); /* checked; -EACCES with a log line */
-int trunk_open(struct cp_call *call);
+int trunk_open(struct cp_call *call, unsigned side);
 void trunk_ring(struct cp_call *call);
-void trunk_connect(struct cp_call *call);
+void trunk_request(struct party *p, const char *events, const char *signals); /* RQNT under its request_id */
+void trunk_connect(struct cp_call *call, unsigned side);
 void trunk_reopen(struct cp_call *call, unsigned side); /* MDCX: another leg, another key */
 void trunk_close(struct cp_call *call, unsigned side);
 

@@ -9,6 +9,7 @@
 
 #include "callint.h"
 #include "dial/plan.h"
+#include "store/change.h"
 
 struct setting {
 	struct cp_calls *calls;
@@ -92,40 +93,17 @@ static void on_written(void *ctx, int rc)
 	free(s);
 }
 
-/* Batch of the whole record; an empty one is deleted. */
-static struct cp_batch *batch_of(const struct setting *s)
-{
-	struct cp_batch *b = cp_batch_create();
-	char key[CP_DIAL_KEY_MAX], audit[256];
-	struct cp_buf val = {0};
-	size_t n = cp_forward_key(key, s->rec.number, s->rec.partition);
-	int rc = b == NULL ? -ENOMEM : 0;
-
-	if (rc == 0 && cp_forward_empty(&s->rec))
-		rc = cp_batch_del(b, CP_CF_DIAL, key, n);
-	else if (rc == 0 && (rc = cp_forward_build(&s->rec, &val)) == 0)
-		rc = cp_batch_put(b, CP_CF_DIAL, key, n, val.data, val.len);
-	snprintf(audit, sizeof(audit), "{\"event\":\"forward.all\",\"who\":\"phone %s\",\"number\":\"%s\",\"all\":\"%s\"}", s->device, s->rec.number,
-		 s->rec.all);
-	if (rc == 0)
-		rc = cp_batch_audit(b, audit);
-	free(val.data);
-	if (rc < 0) {
-		cp_batch_destroy(b);
-		return NULL;
-	}
-	return b;
-}
-
 /* 'number' empty: off. 0: written later, and the phone is told then. */
 static int set(struct cp_calls *calls, struct cp_phone *phone, uint32_t line, const char *number, uint32_t ref)
 {
 	struct setting *s = calloc(1, sizeof(*s));
+	char who[CP_DEVICE_NAME_MAX + 8], why[200];
+	struct cp_change *c = cp_change_create(calls->env.store);
 	struct cp_dir_hit hit;
-	struct cp_batch *b;
 	int rc;
 
-	if (s == NULL || !line_of(phone, line, &hit)) {
+	if (s == NULL || c == NULL || !line_of(phone, line, &hit)) {
+		cp_change_destroy(c);
 		free(s);
 		return -ENOENT;
 	}
@@ -135,8 +113,14 @@ static int set(struct cp_calls *calls, struct cp_phone *phone, uint32_t line, co
 	snprintf(s->device, sizeof(s->device), "%s", cp_phone_name(phone));
 	cp_forward_get(calls->env.store, hit.device->lines[hit.line - 1].number, hit.device->lines[hit.line - 1].partition, &s->rec);
 	snprintf(s->rec.all, sizeof(s->rec.all), "%s", number);
-	b = batch_of(s);
-	rc = b == NULL ? -ENOMEM : cp_store_submit(calls->env.store, b, on_written, s);
+	rc = cp_change_forward_put(c, &s->rec, why, sizeof(why));
+	if (rc == 0) {
+		snprintf(who, sizeof(who), "phone %s", s->device);
+		rc = cp_change_submit(c, "forward.all", who, json_pack("{s:s,s:s}", "number", s->rec.number, "all", s->rec.all), on_written, s);
+	} else {
+		cfg_log_limited(CFG_LOG_NOTICE, "forward-refused", "device=%s reason=%s", cfg_q(s->device), cfg_q(why));
+		cp_change_destroy(c);
+	}
 	if (rc < 0)
 		free(s);
 	return rc;

@@ -134,7 +134,8 @@ static void choose(void *ctx, const struct cp_gateway *gw)
 	struct cp_gw *there = (gw->flags & CP_GW_CONFERENCE) != 0 ? cp_gws_find(c->calls->gws, gw->name) : NULL;
 	unsigned used, room;
 
-	if (there == NULL || cp_gw_state(there) == CP_GW_DOWN || cp_gw_state(there) == CP_GW_NO_SA || gw->conference_max < c->n ||
+	if (there == NULL || gw->admin != CP_ADMIN_IN_SERVICE || !cp_gw_works(there) || cp_gw_state(there) == CP_GW_DOWN ||
+	    cp_gw_state(there) == CP_GW_NO_SA || gw->conference_max < c->n ||
 	    endpoint_for(c->calls, gw) == NULL)
 		return;
 	used = ports_used(c->calls, gw->name);
@@ -213,6 +214,14 @@ void conf_leave(struct party *port)
 	unmake(conf);
 }
 
+bool conf_has(const struct conf *conf, const struct agent *a)
+{
+	for (const struct party *port = conf != NULL ? conf->ports : NULL; port != NULL; port = port->cf_next)
+		if (party_other(port)->agent == a)
+			return true;
+	return false;
+}
+
 /* 'p' is to be across from 'port', and no phone is a member twice: the two that are left would be one. */
 static bool takes(const struct party *port, const struct party *p)
 {
@@ -265,10 +274,11 @@ void conf_load(struct party *port, const struct cp_call_leg *l)
 		conf = make(calls, l->conf, l->party);
 	if (conf == NULL)
 		return; /* its status is then that of a call with a gateway, which is all that we know */
-	snprintf(conf->endpoint, sizeof(conf->endpoint), "%s", strchr(l->endpoint, '$') == NULL ? l->endpoint : "");
+	if (strchr(l->endpoint, '$') == NULL) /* else a port that was not answered for */
+		snprintf(conf->endpoint, sizeof(conf->endpoint), "%s", l->endpoint);
 	snprintf(conf->owner, sizeof(conf->owner), "%s", l->conf_owner);
 	conf->meetme = (l->conf_flags & CP_CONF_MEETME) != 0;
-	conf->shared = (l->conf_flags & CP_CONF_SHARED) != 0;
+	conf->shared |= (l->conf_flags & CP_CONF_SHARED) != 0;
 	conf->min = (enum cp_security)(l->conf_flags >> 4 & CP_SEC_ENCRYPTED);
 	snprintf(port->label, sizeof(port->label), "Conference");
 	if (conf->meetme)
@@ -437,16 +447,23 @@ static void unbridge(struct conf *conf)
 static void on_review(evutil_socket_t fd, short what, void *arg)
 {
 	struct conf *conf = arg;
+	struct cp_calls *calls = conf->calls;
+	uint32_t id = conf->id;
 	const char *why;
 	unsigned n;
 
 	(void)fd;
 	(void)what;
 	if (conf->task != NULL) {
+		conf_show(conf); /* who has left is not waited for */
 		conf_task_step(conf);
 		return;
 	}
-	if (conf->calls->stopping)
+	if (calls->stopping)
+		return;
+	conf_ask(conf); /* who waited for an answer that another one's port does not wait for any more */
+	conf = by_id(calls, id);
+	if (conf == NULL)
 		return;
 	why = drops(conf);
 	n = conf_members(conf);
@@ -459,7 +476,8 @@ static void on_review(evutil_socket_t fd, short what, void *arg)
 	conf_show(conf);
 	if (n != 2 || conf->meetme)
 		return;
-	if (settled(conf))
+	/* Without a dataplane their own call cannot be made, and the conference that they have goes on. */
+	if (cp_dp_up(calls->env.dp) && settled(conf))
 		unbridge(conf);
 	else
 		conf_review_soon(conf, AGAIN_MS);

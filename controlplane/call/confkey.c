@@ -57,6 +57,25 @@ static void reorder(struct cp_call *call, const char *text)
 	call_fail(call, CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, text);
 }
 
+/* conf_port() has failed: what is displayed, and the cause that the call is recorded with. */
+static const char *no_port(struct cp_call *call, int rc)
+{
+	switch (rc) {
+	case -EPROTO:
+		call_cause(call, CP_Q850_INCOMPATIBLE);
+		return "No common codec";
+	case -EACCES:
+		call_cause(call, CP_Q850_NO_BEARER);
+		return "Cannot be encrypted";
+	case -ENOSPC:
+		call_cause(call, CP_Q850_NO_RESOURCE);
+		return "No media port";
+	default:
+		call_cause(call, CP_Q850_NO_RESOURCE);
+		return "No conference bridge";
+	}
+}
+
 /* The caller becomes a member of 'conf'. A conference that was made for it goes with its port. */
 static void dial_in(struct cp_call *call, struct conf *conf)
 {
@@ -67,7 +86,7 @@ static void dial_in(struct cp_call *call, struct conf *conf)
 	rc = conf_port(conf, call, p);
 	if (rc < 0) {
 		conf_drop(call->calls, conf->id);
-		reorder(call, rc == -EPROTO ? "No common codec" : "No conference bridge");
+		reorder(call, no_port(call, rc));
 		return;
 	}
 	conf_ask(conf);
@@ -87,6 +106,14 @@ static struct conf *start(struct cp_call *call, const struct cfg_meetme *m)
 	return conf;
 }
 
+static bool is_member(const struct conf *conf, const struct agent *a)
+{
+	for (const struct party *port = conf->ports; port != NULL; port = port->cf_next)
+		if (party_other(port)->agent == a)
+			return true;
+	return false;
+}
+
 bool conf_route(struct cp_call *call)
 {
 	struct cp_calls *calls = call->calls;
@@ -102,6 +129,8 @@ bool conf_route(struct cp_call *call)
 		busy(call, "Conference is in use");
 	else if (!call->meetme && conf == NULL) /* nobody has started it: as a line that is taken */
 		busy(call, "Conference not started");
+	else if (conf != NULL && is_member(conf, call->p[0].agent)) /* on hold: it resumes that */
+		busy(call, "Already in this conference");
 	else if (conf_level(&call->p[0]) < (conf != NULL ? conf->min : level_of(m->security)))
 		reorder(call, "Not secure enough");
 	else if (conf != NULL && !conf_room(conf, 1))
@@ -327,10 +356,13 @@ static int barge_new(struct conf *conf, struct cp_call *call, struct cp_call *ta
 	struct conf_task *t = calloc(1, sizeof(*t));
 	int rc = t != NULL ? 0 : -ENOMEM;
 
+	conf->shared = true;
 	for (unsigned s = 0; rc == 0 && s < 2; s++)
 		rc = conf_want(t, conf, &target->p[s], why);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = conf_port(conf, call, &call->p[0]);
+		*why = rc < 0 ? no_port(call, rc) : *why;
+	}
 	if (rc < 0) {
 		free(t);
 		return rc;
@@ -339,31 +371,77 @@ static int barge_new(struct conf *conf, struct cp_call *call, struct cp_call *ta
 	return conf_task_start(conf, t, why);
 }
 
-int conf_barge(struct cp_call *call, struct cp_call *target, const char **why)
+static int barge_more(struct conf *conf, struct cp_call *call, const char **why)
 {
-	struct cp_calls *calls = call->calls;
-	struct conf *conf = call_conf(target);
-	bool fresh = conf == NULL;
-	const struct cp_gateway *bridge;
-	uint32_t id;
 	int rc;
 
-	*why = "Cannot barge now";
-	if (target->state != CALL_CONNECTED || party_phone(&call->p[0]) == NULL || (conf != NULL && conf->task != NULL))
-		return -EBUSY;
-	*why = "No conference bridge";
-	bridge = fresh ? conf_bridge(calls, 3) : NULL;
-	if (fresh ? bridge == NULL || (conf = conf_new(calls, bridge)) == NULL : !conf_room(conf, 1))
+	*why = "Conference is full";
+	if (!conf_room(conf, 1))
 		return -ENOSPC;
-	id = conf->id;
-	rc = fresh ? barge_new(conf, call, target, why) : conf_port(conf, call, &call->p[0]);
+	rc = conf_port(conf, call, &call->p[0]);
+	if (rc < 0)
+		*why = no_port(call, rc);
+	else
+		conf_ask(conf); /* the call may have failed in it */
+	return rc;
+}
+
+/* A conference that asks something of its members is not made one that is not secure. */
+int conf_may_barge(const struct party *target, const struct agent *a, uint32_t line, const char **why)
+{
+	const struct conf *conf = call_conf(target->call);
+	int rc = barge_allowed(target, a, line, why);
+
+	if (rc < 0)
+		return rc;
+	*why = "members are being added";
+	if (conf != NULL && conf->task != NULL)
+		return -EBUSY;
+	*why = "its media goes to a gateway directly";
+	if (target->call->direct && party_other(target)->kind == PARTY_GATEWAY)
+		return -EPROTO;
+	*why = "the conference must be secure";
+	if ((conf != NULL ? conf->min : level_of(a->calls->env.cfg->conference.security)) != CP_SEC_UNKNOWN)
+		return -EACCES;
+	*why = "the phone is a member already";
+	return conf_has(conf, a) ? -EEXIST : 0;
+}
+
+int conf_barge(struct party *target, struct agent *a, uint32_t line, const char **why)
+{
+	struct cp_calls *calls = a->calls;
+	struct conf *conf = call_conf(target->call);
+	bool fresh = conf == NULL;
+	const struct cp_gateway *bridge;
+	struct cp_call *call;
+	uint32_t id = 0;
+	int rc = conf_may_barge(target, a, line, why);
+
+	if (rc < 0)
+		return rc;
+	*why = "too many calls";
+	call = call_new(calls);
+	if (call == NULL)
+		return -ENOSPC;
+	call->cbarge = true;
+	snprintf(call->digits, sizeof(call->digits), "%s", target->number);
+	call->digit_cnt = 1;
+	route_fill(call, 0, a, line);
+	cdr_restart(call, CP_CDR_BARGE, target->number);
+	cfg_log(CFG_LOG_INFO, "cbarge", "call=%u device=%s target=%s of=%u", call->ref, cfg_q(a->name), cfg_q(target->name), target->call->ref);
+	cp_phone_call_state(a->phone, CP_SCCP_OFFHOOK, line, call->ref);
+	cp_phone_planes(a->phone, line);
+	cp_phone_softkeys(a->phone, CP_SCCP_KEYS_DIGITS, line, call->ref);
+	ui_proceeding(call);
+	bridge = fresh ? conf_bridge(calls, 3) : NULL;
+	if (bridge != NULL && (conf = conf_new(calls, bridge)) != NULL)
+		id = conf->id;
+	*why = "No conference bridge";
+	rc = conf == NULL ? -ENOSPC : fresh ? barge_new(conf, call, target->call, why) : barge_more(conf, call, why);
 	if (rc < 0) {
 		unport(call);
 		conf_drop(calls, id);
-		return rc;
+		reorder(call, *why);
 	}
-	conf->shared = true;
-	if (!fresh)
-		conf_ask(conf);
 	return 0;
 }

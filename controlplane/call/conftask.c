@@ -122,6 +122,17 @@ void conf_ask(struct conf *conf)
 	}
 }
 
+/* Every record of it says so: whichever is read first after a restart. */
+static void share(struct conf *conf)
+{
+	if (conf->shared)
+		return;
+	conf->shared = true;
+	for (struct party *p = conf->ports; p != NULL; p = p->cf_next)
+		if (p->call->state == CALL_CONNECTED && record_write(p->call, NULL, NULL) < 0)
+			cfg_log_limited(CFG_LOG_WARN, "call-record-not-written", "call=%u", p->call->ref);
+}
+
 static bool in_task(const struct conf *conf, const struct cp_call *call)
 {
 	for (unsigned i = 0; conf->task != NULL && i < conf->task->want_cnt; i++)
@@ -152,10 +163,13 @@ void conf_answered(struct cp_call *call, unsigned side, const char *endpoint)
 	conf_ask(conf);
 	if (call_find(calls, ref) != call || in_task(conf, call))
 		return;
-	if (conf->min == CP_SEC_ENCRYPTED && !call->secure)
+	if (conf->min == CP_SEC_ENCRYPTED && !call->secure) {
 		refuse_port(call, "Not secure enough");
-	else
-		call_answered(call);
+		return;
+	}
+	if (call->cbarge)
+		share(conf);
+	call_answered(call);
 }
 
 /* --- tasks --- */
@@ -185,6 +199,9 @@ int conf_want(struct conf_task *task, const struct conf *conf, const struct part
 		return -ENOTCONN;
 	*why = "one of them cannot be a member";
 	if (p->conf != NULL || p->call->barge || (p->kind != PARTY_PHONE && p->kind != PARTY_GATEWAY))
+		return -EPROTO;
+	*why = "a gateway's media is direct"; /* it may keep the key that a phone knows who does not remain */
+	if (p->kind == PARTY_GATEWAY && p->call->direct)
 		return -EPROTO;
 	*why = "one of them is not secure enough";
 	if (!conf_allows(conf, p))
@@ -310,7 +327,7 @@ static int gather(struct conf *conf, struct moves *m, const char **why)
 {
 	struct conf_task *t = conf->task;
 	struct agent *a = t->agent[0] != '\0' ? agent_find(conf->calls, t->agent, false) : NULL;
-	bool busy = false;
+	bool busy = !cp_dp_up(conf->calls->env.dp);
 
 	*why = "Call has ended";
 	for (unsigned i = 0; i < t->want_cnt; i++) {
@@ -372,10 +389,22 @@ static bool idle_beside(const struct agent *a, const struct conf_task *t, const 
 	return false;
 }
 
+/* The last port that gets a party of this one's call. Records are written in the ports' order: the call that these parties were in goes
+ * with the last of them, so that a kill between two leaves it to be ended at its gateways, rather than a party that no record names. */
+static struct cp_call *last_of(const struct conf_task *t, const struct moves *m, unsigned i)
+{
+	unsigned last = i;
+
+	for (unsigned k = i + 1; k < t->want_cnt; k++)
+		if (m->who[k] != NULL && m->who[k]->call == m->who[i]->call)
+			last = k;
+	return m->port[last];
+}
+
 static void commit(struct conf *conf, struct moves *m)
 {
 	struct conf_task *t = conf->task;
-	struct cp_call *from[CONF_PLACES + 2] = {NULL};
+	struct cp_call *from[CONF_PLACES + 2] = {NULL}, *last[CONF_PLACES + 2] = {NULL};
 	struct cp_calls *calls = conf->calls;
 	uint32_t keep = t->keep;
 	struct agent *a = m->keep != NULL ? m->keep->agent : NULL;
@@ -389,25 +418,23 @@ static void commit(struct conf *conf, struct moves *m)
 		conf->endpoint, conf_members(conf), t->want_cnt, cfg_q(t->agent));
 	if (m->keep != NULL && goes(t, m, m->keep, false) && idle_beside(a, t, m))
 		m->keep->held = false;
+	for (unsigned i = 0; i < t->want_cnt; i++)
+		if (m->who[i] != NULL)
+			last[i] = last_of(t, m, i);
 	for (unsigned i = 0; i < t->want_cnt; i++) {
 		if (m->who[i] == NULL)
 			continue;
 		from[i] = m->who[i]->call;
 		if (!from[i]->billed) /* what it was until now; its parties go on as others */
-			cdr_split(from[i], m->port[i], m->port[i]);
+			cdr_split(from[i], last[i], last[i]);
 		move_in(m->port[i], m->who[i]);
 		cdr_restart(m->port[i], CP_CDR_CONFERENCE, by);
 	}
 	for (unsigned i = 0; i < t->drop_cnt; i++)
 		party_leave(m->drop[i]);
-	/* A call that nobody is in any more goes with the record of one that its party is in now. */
-	for (unsigned i = 0; i < t->want_cnt; i++) {
-		for (unsigned k = 0; from[i] != NULL && k < i; k++)
-			if (from[k] == from[i])
-				from[i] = NULL;
-		if (from[i] != NULL)
-			m->port[i]->joined = from[i];
-	}
+	for (unsigned i = 0; i < t->want_cnt; i++)
+		if (last[i] != NULL)
+			last[i]->joined = from[i];
 	for (unsigned i = 0; i < t->want_cnt; i++) {
 		if (m->who[i] != NULL)
 			call_connect(m->port[i]);

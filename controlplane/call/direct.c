@@ -54,7 +54,7 @@ int direct_confirmed(struct cp_call *call, unsigned side)
 	struct party *other = &call->p[1 - side];
 
 	if (other->kind == PARTY_GATEWAY) {
-		trunk_connect(call);
+		trunk_connect(call, 1);
 		return 0;
 	}
 	if (!other->ready)

@@ -198,7 +198,7 @@ bool forward_instead(struct cp_call *call, bool busy)
 	const struct party *p = &call->p[0];
 	bool early = call->state == CALL_DIALING || call->state == CALL_ROUTING || call->state == CALL_ALERTING;
 
-	if (call->calls->stopping || !early || party_phone(p) == NULL || p->media_on || !cp_dp_up(call->calls->env.dp))
+	if (call->calls->stopping || !early || (party_phone(p) == NULL && !p->inbound) || p->media_on || !cp_dp_up(call->calls->env.dp))
 		return false;
 	return route_next(call) || forward_failed(call, busy) || recall(call, busy);
 }

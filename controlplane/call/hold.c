@@ -83,25 +83,32 @@ static int direct_again(struct cp_call *call)
 	return ui_media_receive(call, 0) < 0 || ui_media_receive(call, 1) < 0 ? -ENOTCONN : 0;
 }
 
-int hold_end(struct cp_call *call, unsigned side, const char **why)
+int hold_may_end(const struct cp_call *call, unsigned side, const char **why)
 {
-	struct party *p = &call->p[side], *other = &call->p[1 - side];
-	struct cp_calls *calls = call->calls;
-	uint32_t ref = call->ref;
-	int rc;
+	const struct party *p = &call->p[side];
 
 	*why = "it is not on hold";
 	if (!p->held)
 		return -EALREADY;
 	*why = "the call is just being set up";
-	if (call->state != CALL_CONNECTED || other->resuming)
+	if (call->state != CALL_CONNECTED || call->p[1 - side].resuming)
 		return -EBUSY;
 	*why = "the phone is not registered";
 	if (party_phone(p) == NULL)
 		return -ENOTCONN;
 	*why = "the dataplane is not there";
-	if (!call->direct && !cp_dp_up(call->calls->env.dp))
-		return -ENOTCONN;
+	return call->direct || cp_dp_up(call->calls->env.dp) ? 0 : -ENOTCONN;
+}
+
+int hold_end(struct cp_call *call, unsigned side, const char **why)
+{
+	struct party *p = &call->p[side], *other = &call->p[1 - side];
+	struct cp_calls *calls = call->calls;
+	uint32_t ref = call->ref;
+	int rc = hold_may_end(call, side, why);
+
+	if (rc < 0)
+		return rc;
 	p->held = false;
 	other->music = MUSIC_NONE;
 	ui_resumed(call, side);

@@ -127,10 +127,29 @@ unsigned agent_line_calls(const struct agent *a, uint32_t line)
 	return n;
 }
 
+bool agent_line_room(const struct agent *a, uint32_t line)
+{
+	const struct party *p = agent_active(a);
+	unsigned n = agent_line_calls(a, line);
+
+	if (p != NULL && p->line == line && p->bridges == 0 && (p->call->barge || (p->call->state != CALL_CONNECTED && p->call->state != CALL_CONNECTING)))
+		n--;
+	return n < a->calls->env.cfg->calls.max_per_line;
+}
+
 /* Endpoint names are compared without case (RFC 3435 s2.1.1). */
 static struct party **endpoint_head(struct cp_calls *calls, const char *gateway, const char *endpoint)
 {
 	return &calls->endpoints[hash(hash(FNV_BASIS, gateway) ^ 0x5a, endpoint) % AGENT_HASH];
+}
+
+/* A gateway's load is the calls that are here. */
+static void count(const struct party *p, int more)
+{
+	struct cp_gw *gw = p->call->calls->gws != NULL ? cp_gws_find(p->call->calls->gws, p->name) : NULL;
+
+	if (gw != NULL)
+		cp_gw_ep_use(gw, p->endpoint, more);
 }
 
 void endpoint_enter(struct cp_call *call, unsigned side)
@@ -140,6 +159,7 @@ void endpoint_enter(struct cp_call *call, unsigned side)
 	p->in_index = true;
 	p->ep_next = *head;
 	*head = p;
+	count(p, 1);
 }
 
 static void endpoint_leave(struct party *p)
@@ -152,6 +172,7 @@ static void endpoint_leave(struct party *p)
 		at = &(*at)->ep_next;
 	*at = p->ep_next;
 	p->in_index = false;
+	count(p, -1);
 }
 
 void endpoint_rename(struct cp_call *call, unsigned side, const char *endpoint)
@@ -163,15 +184,24 @@ void endpoint_rename(struct cp_call *call, unsigned side, const char *endpoint)
 	endpoint_enter(call, side);
 }
 
+struct party *endpoint_party(struct cp_calls *calls, const char *gateway, const char *endpoint, const char *conn_id)
+{
+	struct party *p = *endpoint_head(calls, gateway, endpoint);
+
+	while (p != NULL && (strcmp(p->name, gateway) != 0 || strcasecmp(p->endpoint, endpoint) != 0 ||
+			     (conn_id[0] != '\0' && strcasecmp(p->conn_id, conn_id) != 0)))
+		p = p->ep_next;
+	return p;
+}
+
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side)
 {
-	for (struct party *p = *endpoint_head(calls, gateway, endpoint); p != NULL; p = p->ep_next) {
-		if (strcmp(p->name, gateway) == 0 && strcasecmp(p->endpoint, endpoint) == 0) {
-			*side = party_side(p->call, p);
-			return p->call;
-		}
-	}
-	return NULL;
+	struct party *p = endpoint_party(calls, gateway, endpoint, "");
+
+	if (p == NULL)
+		return NULL;
+	*side = party_side(p->call, p);
+	return p->call;
 }
 
 /* The place on the new side must be clear. The old one is afterwards. */
@@ -242,7 +272,7 @@ void party_clear(struct cp_call *call, unsigned side)
 	p->music = MUSIC_NONE;
 	p->plays = 0;
 	p->consult = p->bridges = 0;
-	p->guest = false;
+	p->guest = p->inbound = false;
 	p->cdr_leg = 0;
 	p->best = p->worst = 0;
 	agent_release(call->calls, a);

@@ -40,10 +40,67 @@ int legs_take_beside(struct cp_call *call, unsigned side)
 	return rc;
 }
 
+/* Calls are asserted while fewer answers are outstanding: half of what the channel has places for is left to others. */
+#define ASSERT_WINDOW 32768
+
+enum { AGAIN_LEGS = 1, AGAIN_KEYS };
+
+/*
+ * A leg that the dataplane may still have, for want of somebody to tell: a sweep leaves what is of our own epoch. Its number is
+ * nobody else's before it is known to be gone: who got it would begin with this one's keys.
+ */
+struct leg_gone {
+	struct leg_gone *next;
+	struct cp_calls *calls;
+	uint32_t leg_id;
+};
+
+static void leg_forget(struct leg_gone *g)
+{
+	cp_ports_put(g->calls->ports, g->leg_id);
+	free(g);
+}
+
+static void on_deleted(void *ctx, int rc)
+{
+	struct leg_gone *g = ctx;
+
+	if (rc != -ENOTCONN && rc != -EAGAIN) {
+		leg_forget(g);
+		return;
+	}
+	g->next = g->calls->legs_gone;
+	g->calls->legs_gone = g;
+}
+
+static void leg_delete(struct leg_gone *g)
+{
+	struct dp_obj msg = {.id = g->leg_id, .kind = DP_OBJ_LEG};
+	int rc = cp_dp_send(g->calls->env.dp, DP_MSG_LEG_DEL, &msg, on_deleted, g);
+
+	if (rc < 0)
+		on_deleted(g, rc == -ENOTCONN ? rc : -EAGAIN);
+}
+
+static void legs_gone(struct cp_calls *calls, void (*fn)(struct leg_gone *g))
+{
+	struct leg_gone *g = calls->legs_gone, *next;
+
+	for (calls->legs_gone = NULL; g != NULL; g = next) {
+		next = g->next;
+		fn(g);
+	}
+}
+
+void legs_forget_gone(struct cp_calls *calls)
+{
+	legs_gone(calls, leg_forget);
+}
+
 void legs_put(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side];
-	struct dp_obj msg = {.id = p->leg_id, .kind = DP_OBJ_LEG};
+	struct leg_gone *g;
 
 	cp_keys_put(call->calls->keys, p->rx);
 	cp_keys_put(call->calls->keys, p->tx);
@@ -53,9 +110,13 @@ void legs_put(struct cp_call *call, unsigned side)
 	rekey_leg_gone(call, side);
 	if (p->leg_id == NO_LEG)
 		return;
-	/* When the channel is down the sweep after its return removes the leg. */
-	cp_dp_send(call->calls->env.dp, DP_MSG_LEG_DEL, &msg, NULL, NULL);
-	cp_ports_put(call->calls->ports, p->leg_id);
+	g = malloc(sizeof(*g));
+	if (g != NULL) {
+		*g = (struct leg_gone){.calls = call->calls, .leg_id = p->leg_id};
+		leg_delete(g);
+	} else { /* it is silent from here on, and ages */
+		cp_ports_put(call->calls->ports, p->leg_id);
+	}
 	p->leg_id = NO_LEG;
 }
 
@@ -184,6 +245,15 @@ static void map_pt(struct dp_leg_set *msg, uint8_t ours, uint8_t its)
 	msg->pt_map[msg->pt_map_cnt++].to = its;
 }
 
+/*
+ * Who comes into a call that stands hears nothing of it until who was there has been told: it may have no keys that its media would
+ * wait for. Its leg is asserted once more when its own media is confirmed.
+ */
+static bool not_yet(const struct cp_call *call, const struct party *p)
+{
+	return call->media_started && call->pending > 0 && !party_up(p);
+}
+
 static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_reply_fn fn)
 {
 	struct party *p = &call->p[side];
@@ -197,7 +267,7 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 		.rx_suite = p->suite,
 		.tx_suite = p->suite,
 		.latch = latch_of(call, p),
-		.flags = (p->held ? 0 : DP_LEG_F_RECV | DP_LEG_F_SEND) | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
+		.flags = (p->held ? 0 : not_yet(call, p) ? DP_LEG_F_RECV : DP_LEG_F_RECV | DP_LEG_F_SEND) | (cfg->rtcp_mux ? DP_LEG_F_RTCP_MUX : 0),
 		.dscp = cfg->dscp,
 		.codec = codec != NULL ? codec->dp : DP_CODEC_OTHER,
 		.ptime_ms = p->kind == PARTY_GATEWAY ? p->ptime_ms : p->packet_ms,
@@ -225,20 +295,88 @@ static int send_leg(struct cp_call *call, unsigned side, bool with_keys, cp_dp_r
 	return rc == 0 ? music_assert(call, side) : rc;
 }
 
-/* A leg that the dataplane does not take again carries nothing: its parties would wait for ever. */
-static void on_reasserted(void *ctx, int rc)
+static void again(struct cp_call *call, bool with_keys)
 {
-	struct cp_call *call = later_call(ctx);
+	uint8_t what = with_keys ? AGAIN_KEYS : AGAIN_LEGS;
 
+	if (call->again < what)
+		call->again = what;
+}
+
+/* A leg that the dataplane does not take again carries nothing: its parties would wait for ever. */
+static void reasserted(struct cp_call *call, int rc, bool with_keys)
+{
+	if (call != NULL && rc == -ENOTCONN)
+		call->untold = true;
 	if (call == NULL || rc == 0 || rc == -ENOTCONN)
 		return;
+	if (rc == -EAGAIN || (with_keys && rc == -ENOENT)) { /* no room now; and the keys of a leg that there was none for */
+		again(call, with_keys);
+		return;
+	}
 	cfg_log(CFG_LOG_ERR, "leg-not-asserted", "call=%u rc=%d", call->ref, rc);
 	call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane refused a leg");
 }
 
+static void assert_more(struct cp_calls *calls);
+
+static void on_reasserted(void *ctx, int rc)
+{
+	reasserted(later_call(ctx), rc, false);
+}
+
+static void on_reasserted_keys(void *ctx, int rc)
+{
+	struct cp_calls *calls = ((struct later *)ctx)->calls;
+
+	reasserted(later_call(ctx), rc, true);
+	assert_more(calls);
+}
+
 int legs_assert(struct cp_call *call, unsigned side, bool with_keys)
 {
-	return call->p[side].leg_id == NO_LEG ? 0 : send_leg(call, side, with_keys, on_reasserted); /* a park number has none */
+	int rc;
+
+	if (call->p[side].leg_id == NO_LEG) /* a park number */
+		return 0;
+	rc = send_leg(call, side, with_keys, with_keys ? on_reasserted_keys : on_reasserted);
+	call->untold |= rc == -ENOTCONN;
+	if (rc != -EAGAIN)
+		return rc;
+	again(call, with_keys);
+	return 0;
+}
+
+static void assert_again(struct cp_call *call)
+{
+	bool with_keys = call->again == AGAIN_KEYS;
+	int rc = 0;
+
+	call->again = 0;
+	for (unsigned s = 0; rc == 0 && s < 2; s++)
+		rc = legs_assert(call, s, with_keys);
+	if (rc < 0 && rc != -ENOTCONN) /* that one asserts all when it is back */
+		call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");
+}
+
+/* As many as the channel takes now. Each answer makes room for more. */
+static void assert_more(struct cp_calls *calls)
+{
+	while (calls->assert_left > 0 && cp_dp_up(calls->env.dp) && cp_dp_waiting(calls->env.dp) < ASSERT_WINDOW) {
+		struct cp_call *call = calls->slot[CALL_SLOTS - calls->assert_left--];
+
+		if (call != NULL && call->again != 0 && call->pending == 0)
+			assert_again(call);
+	}
+}
+
+void legs_tick(struct cp_calls *calls)
+{
+	if (!cp_dp_up(calls->env.dp))
+		return;
+	legs_gone(calls, leg_delete);
+	calls->assert_left = CALL_SLOTS;
+	assert_more(calls);
 }
 
 static void session_answer(struct cp_call *call)
@@ -272,6 +410,7 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 	call->media_started = true;
 	if (call_conf(call) != NULL) /* it counts from now on, and what it makes of the others is told before it hears them */
 		conf_show(call_conf(call));
+	barge_changed(barge_target(call)); /* the same, for those whom it has barged in to */
 	if (call->is_static) {
 		call->state = CALL_CONNECTED;
 		call->since_s = time(NULL);
@@ -297,7 +436,7 @@ static void one_answer(struct cp_call *call, int rc, const char *what)
 		if (call->p[s].reopen)
 			trunk_reopen(call, s);
 		else if (call->p[s].kind == PARTY_GATEWAY && !call->p[s].ready)
-			trunk_connect(call);
+			trunk_connect(call, s);
 	}
 	if (call_find(calls, ref) == call)
 		call_media_ready(call); /* it may be that there was nothing to do */
@@ -408,7 +547,7 @@ static void record_fill(const struct cp_call *call, struct cp_call_rec *ret)
 		l->untrusted = p->untrusted;
 		l->bridges = p->bridges;
 		l->guest = p->guest;
-		l->proven = (uint8_t)(CP_LEG_KNOWN | (p->signal_auth ? CP_LEG_AUTH : 0) | (p->signal_enc ? CP_LEG_ENC : 0));
+		l->proven = (uint8_t)(CP_LEG_KNOWN | (p->signal_auth ? CP_LEG_AUTH : 0) | (p->signal_enc ? CP_LEG_ENC : 0) | (p->inbound ? CP_LEG_INBOUND : 0));
 		conf_fill(p, l);
 		l->stream = (uint8_t)(p->stream + 1);
 		l->rx_suite = l->tx_suite = p->suite;
@@ -462,6 +601,15 @@ static enum party_kind kind_of(const struct cp_call_rec *rec, unsigned side)
 	return l->party[0] != '\0' ? PARTY_PHONE : PARTY_STATIC;
 }
 
+/* As it is configured now: where its next leg gets an address, and which rules are for it. */
+static void find_region(const struct cp_calls *calls, struct party *p)
+{
+	const struct cp_device *dev = p->kind == PARTY_PHONE ? cp_dir_device(calls->env.store, p->name) : NULL;
+	const struct cp_gateway *gw = p->kind == PARTY_GATEWAY ? cp_dir_gateway(calls->env.store, p->name) : NULL;
+
+	snprintf(p->region, sizeof(p->region), "%s", dev != NULL ? dev->region : gw != NULL ? gw->region : "default");
+}
+
 struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *rec)
 {
 	uint32_t ref = (uint32_t)rec->call_id;
@@ -496,6 +644,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 
 		p->kind = kind_of(rec, s);
 		snprintf(p->name, sizeof(p->name), "%s", l->party);
+		find_region(calls, p);
 		snprintf(p->endpoint, sizeof(p->endpoint), "%s", l->endpoint);
 		snprintf(p->conn_id, sizeof(p->conn_id), "%s", l->conn_id);
 		snprintf(p->number, sizeof(p->number), "%.*s", DIGITS_MAX, l->number);
@@ -524,6 +673,7 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 		/* As it was proven, or as it was shown to the parties: the record is the proof that it was so. */
 		p->signal_auth = l->proven != 0 ? (l->proven & CP_LEG_AUTH) != 0 : rec->security >= CP_SEC_AUTHENTICATED;
 		p->signal_enc = l->proven != 0 ? (l->proven & CP_LEG_ENC) != 0 : rec->security >= CP_SEC_ENCRYPTED;
+		p->inbound = p->kind == PARTY_GATEWAY && (l->proven & CP_LEG_INBOUND) != 0;
 		p->untrusted = l->untrusted != 0;
 		p->bridges = l->bridges;
 		p->guest = l->guest != 0;
@@ -549,6 +699,9 @@ struct cp_call *record_load(struct cp_calls *calls, const struct cp_call_rec *re
 				agent_enter(a, p);
 		}
 	}
+	cp_rule_find(calls->env.store, &calls->env.cfg->media, call->p[0].region, call->p[1].region, &call->rule, NULL);
+	if (call_conf(call) != NULL)
+		conf_codecs(&call->rule);
 	park_loaded(call);
 	return call;
 }
@@ -568,10 +721,14 @@ static void on_adopted(void *ctx, int rc)
 
 void cp_calls_up(struct cp_calls *calls, bool fresh)
 {
+	legs_gone(calls, fresh ? leg_forget : leg_delete);
 	music_up(calls); /* legs name them */
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
 		struct cp_call *call = calls->slot[i];
+		bool untold = call != NULL && call->untold;
 
+		if (call != NULL)
+			call->untold = false;
 		for (unsigned s = 0; call != NULL && s < 2; s++) {
 			struct party *p = &call->p[s];
 			struct dp_obj adopt = {.id = p->leg_id, .kind = DP_OBJ_LEG};
@@ -580,18 +737,19 @@ void cp_calls_up(struct cp_calls *calls, bool fresh)
 			if (p->leg_id == NO_LEG || call->pending > 0)
 				continue;
 			if (call->media_started && !call->adopted) {
-				if (legs_assert(call, s, true) < 0)
-					call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");
-			} else if (call->adopted) {
+				again(call, true);
+			} else if (call->adopted) { /* all of them now: the sweep is behind them in the channel */
 				l = later_new(call);
 				if (l != NULL && cp_dp_send(calls->env.dp, DP_MSG_ADOPT, &adopt, on_adopted, l) < 0)
 					free(l);
+				if (untold && legs_assert(call, s, false) < 0) /* what changed meanwhile; it has its keys */
+					call->untold = true;
 				(void)music_assert(call, s); /* a source may have gone from the configuration */
 			}
-			call = calls->slot[i]; /* NULL if it just ended */
 		}
 	}
-	(void)fresh;
+	calls->assert_left = CALL_SLOTS;
+	assert_more(calls);
 }
 
 /*
@@ -616,9 +774,14 @@ void cp_calls_down(struct cp_calls *calls)
 	}
 }
 
-static void load_one(void *ctx, const struct cp_call_rec *rec)
+/* Its parties were all told. */
+static bool stands(const struct cp_call_rec *rec)
 {
-	struct cp_calls *calls = ctx;
+	return rec->state == CALL_CONNECTED || kind_of(rec, 0) == PARTY_STATIC || kind_of(rec, 1) == PARTY_STATIC;
+}
+
+static void load_one(struct cp_calls *calls, const struct cp_call_rec *rec)
+{
 	struct cp_call *call = record_load(calls, rec);
 
 	if (call == NULL) {
@@ -627,16 +790,29 @@ static void load_one(void *ctx, const struct cp_call_rec *rec)
 	}
 	cfg_log(CFG_LOG_NOTICE, "call-taken-over", "call=%u from=%s to=%s state=%u", call->ref,
 		cfg_q(call->p[0].number), cfg_q(call->p[1].number), rec->state);
-	/* Its parties were not all told: nobody would ever hear anything in it. */
-	if (!call->is_static && rec->state != CALL_CONNECTED)
+	if (!stands(rec)) /* nobody would ever hear anything in it */
 		call_end(call_cause(call, CP_Q850_TEMPORARY), "interrupted while it was set up");
 	else if (call->park[0] == '\0')
 		direct_watch(call);
 }
 
+static void load_standing(void *ctx, const struct cp_call_rec *rec)
+{
+	if (stands(rec))
+		load_one(ctx, rec);
+}
+
+static void load_interrupted(void *ctx, const struct cp_call_rec *rec)
+{
+	if (!stands(rec))
+		load_one(ctx, rec);
+}
+
 void cp_calls_load(struct cp_calls *calls)
 {
-	cp_store_each_call(calls->env.store, load_one, calls);
+	/* A leg that both name is not deleted under the call that stands. */
+	cp_store_each_call(calls->env.store, load_standing, calls);
+	cp_store_each_call(calls->env.store, load_interrupted, calls);
 	for (uint32_t i = 0; i < CALL_SLOTS; i++)
 		if (calls->slot[i] != NULL && calls->slot[i]->barge && barge_target(calls->slot[i]) == NULL)
 			call_end(calls->slot[i], "the call that it had joined has ended");

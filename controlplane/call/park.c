@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Park: a phone puts a call on a number of calls.park, and whoever dials that number has it. The party that waits keeps its leg, which
- * neither takes nor sends anything meanwhile; its place beside it is the number's (PARTY_PARK), and goes to the phone that
+ * Park: a phone puts a call on a number of calls.park, and whoever dials that number has it. The party that waits keeps its leg, over
+ * which it hears the network's music meanwhile; the place beside it is the number's (PARTY_PARK), and goes to the phone that
  * retrieves, with a leg in the same shard and keys that were never used. After calls.park_reversion_s the phone that parked rings, again and
  * again. The call's record says all of it: a parked call is there after a restart as a held one is.
  */
@@ -134,6 +134,7 @@ int park(struct party *p, const char **why)
 	fill_slot(call, side);
 	cdr_restart(call, CP_CDR_PARK, by);
 	cdr_connected(call);
+	(void)music_set(call, 1 - side, MUSIC_NETWORK);
 	*why = "the dataplane refused";
 	if (!call->direct && legs_assert(call, 1 - side, false) < 0 && cp_dp_up(calls->env.dp)) {
 		call_end(call_cause(call, CP_Q850_TEMPORARY), "dataplane not reachable");

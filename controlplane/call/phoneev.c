@@ -145,6 +145,13 @@ static bool put_aside(struct agent *a)
 	return true;
 }
 
+/* The same, for a feature: 'why' is what it reads if neither can be, or if what it turns to is not there any more then. */
+static bool turn(struct agent *a, const char **why)
+{
+	*why = "another call is being set up";
+	return put_aside(a);
+}
+
 struct cp_call *call_dial(struct cp_calls *calls, struct cp_phone *phone, uint32_t line)
 {
 	struct agent *a = agent_find(calls, cp_phone_name(phone), false);
@@ -199,9 +206,10 @@ static void resume(struct party *p)
 {
 	struct cp_phone *phone = p->agent->phone;
 	uint32_t line = p->line, ref = p->ref;
-	const char *why = p->held ? "another call is being set up" : "it is not on hold";
+	const char *why;
 
-	if (!p->held || !put_aside(p->agent) || hold_end(p->call, side_of(p), &why) < 0)
+	/* What the phone is in does not wait, or end, for what is refused. */
+	if (hold_may_end(p->call, side_of(p), &why) < 0 || !turn(p->agent, &why) || hold_end(p->call, side_of(p), &why) < 0)
 		refuse(phone, line, ref, "Cannot resume now", why);
 }
 
@@ -239,9 +247,11 @@ static void transfer(struct party *p)
 static void resume_elsewhere(struct agent *a, struct party *held, uint32_t line)
 {
 	uint32_t ref = held->ref;
-	const char *why = "another call is being set up";
+	struct route_terms terms;
+	const char *why;
 
-	if (!put_aside(a) || (held = shared_find(a, ref, &line)) == NULL || shared_resume(held, a, line, &why) < 0)
+	if (shared_may_resume(held, a, line, &terms, &why) < 0 || !turn(a, &why) || (held = shared_find(a, ref, &line)) == NULL ||
+	    shared_resume(held, a, line, &why) < 0)
 		refuse(a->phone, line, ref, "Cannot resume now", why);
 }
 
@@ -293,7 +303,7 @@ static bool pound_ends(const struct cp_call *call)
 	return !route_look(call, digits, true, &to) && !to.longer;
 }
 
-static void take_digit(struct cp_call *call, char digit)
+void call_digit(struct cp_call *call, char digit)
 {
 	struct party *p = &call->p[0];
 	struct cp_phone *phone = party_phone(p);
@@ -315,9 +325,11 @@ static void take_digit(struct cp_call *call, char digit)
 	}
 	call->digits[call->digit_cnt++] = digit;
 	found = route_look(call, call->digits, false, &to);
-	found |= conf_number(call->calls, call->digits, &more);
+	more = false;
+	if (p->kind == PARTY_PHONE) /* conferences and park numbers are phones' */
+		found |= conf_number(call->calls, call->digits, &more);
 	to.longer |= more;
-	special = special_number(call, call->digits);
+	special = p->kind == PARTY_PHONE ? special_number(call, call->digits) : SPECIAL_NO;
 	found |= special == SPECIAL_WHOLE;
 	to.longer |= special == SPECIAL_BEGINS;
 	if (call->group_pickup) /* the groups are not listed anywhere: it ends with #, or in time */
@@ -336,7 +348,7 @@ static void on_digit(void *ctx, struct cp_phone *phone, char digit, uint32_t lin
 
 	(void)line;
 	if (p != NULL && p->call->state == CALL_DIALING && p == &p->call->p[0])
-		take_digit(p->call, digit);
+		call_digit(p->call, digit);
 }
 
 static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uint32_t line)
@@ -356,12 +368,17 @@ static void on_enbloc(void *ctx, struct cp_phone *phone, const char *number, uin
 	route_digits(call);
 }
 
-static void barge(struct agent *a, struct party *target, uint32_t line)
+static void barge(struct agent *a, struct party *target, uint32_t line, bool shared)
 {
 	uint32_t ref = target->ref;
-	const char *why = "another call is being set up";
+	const char *why;
 
-	if (!put_aside(a) || (target = shared_find(a, ref, &line)) == NULL || barge_begin(target, a, line, &why) < 0)
+	if (conf_has(call_conf(target->call), a)) {
+		refuse(a->phone, line, ref, "Cannot barge", "the phone is a member already");
+		return;
+	}
+	if ((shared ? conf_may_barge : barge_may)(target, a, line, &why) < 0 || !turn(a, &why) ||
+	    (target = shared_find(a, ref, &line)) == NULL || (shared ? conf_barge : barge_begin)(target, a, line, &why) < 0)
 		refuse(a->phone, line, ref, "Cannot barge", why);
 }
 
@@ -374,8 +391,8 @@ static void remote_key(struct cp_calls *calls, struct cp_phone *phone, uint32_t 
 
 	if (p != NULL && event == CP_SCCP_KEY_RESUME)
 		resume_elsewhere(a, p, line);
-	else if (p != NULL && event == CP_SCCP_KEY_BARGE)
-		barge(a, p, line);
+	else if (p != NULL && (event == CP_SCCP_KEY_BARGE || event == CP_SCCP_KEY_CBARGE))
+		barge(a, p, line, event == CP_SCCP_KEY_CBARGE);
 }
 
 static void pickup(struct cp_calls *calls, struct cp_phone *phone, uint32_t event, uint32_t line)
@@ -408,6 +425,9 @@ static void meetme(struct cp_calls *calls, struct cp_phone *phone, uint32_t line
 		call = call_dial(calls, phone, line);
 	if (call == NULL)
 		return;
+	if (call->sets_cfa) /* it is a call after all */
+		call->sets_cfa = call->billed = false;
+	call->group_pickup = false;
 	call->meetme = true;
 	cp_phone_prompt(phone, "Conference number", 0, call->p[0].line, call->p[0].ref);
 }
@@ -484,6 +504,7 @@ static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const
 	struct party *p = stream(ctx, phone, party);
 	struct cp_call *call = p != NULL ? p->call : NULL;
 	unsigned side = p != NULL ? side_of(p) : 0;
+	int rc;
 
 	(void)callref;
 	if (p == NULL || !p->media_on)
@@ -499,7 +520,10 @@ static void on_orc_ack(void *ctx, struct cp_phone *phone, uint32_t status, const
 		return; /* told already: the other party sends there */
 	p->remote = *media;
 	p->ready = true;
-	if (call->direct ? direct_confirmed(call, side) < 0 : legs_assert(call, side, false) < 0) {
+	rc = call->direct ? direct_confirmed(call, side) : legs_assert(call, side, false);
+	if (rc == -ENOTCONN && !call->direct && call->media_started) /* asserted when the dataplane returns */
+		rc = 0;
+	if (rc < 0) {
 		call_end(call_cause(call, CP_Q850_TEMPORARY), call->direct ? "phone lost" : "dataplane not reachable");
 		return;
 	}

@@ -118,8 +118,10 @@ void ui_ringout(struct cp_call *call)
 	struct party *p = &call->p[0];
 	struct cp_phone *phone = party_phone(p);
 
-	if (phone == NULL)
+	if (phone == NULL) {
+		inbound_hears(call, INBOUND_RINGBACK);
 		return;
+	}
 	cp_phone_call_state(phone, CP_SCCP_RINGOUT, p->line, p->ref);
 	cp_phone_softkeys(phone, CP_SCCP_KEYS_RINGOUT, p->line, p->ref);
 	cp_phone_prompt(phone, "Ring Out", 0, p->line, p->ref);

@@ -152,6 +152,14 @@ void policy_speak(struct party *a, struct party *b, const struct cp_codec_choice
 	speak(b, choice->codec, choice->number[1], choice->packet_ms);
 }
 
+/* A gateway that has been told a codec speaks that one. */
+static void other_side(const struct party *p, struct cp_codec_side *ret)
+{
+	policy_side(p, ret);
+	if (p->kind == PARTY_GATEWAY && p->conn_id[0] != '\0' && !p->reopen)
+		ret->only = p->codec;
+}
+
 /* All that both could speak, best first; a gateway takes one. An iLBC that it does not have to take has the frames of our packets. */
 void policy_offer(const struct cp_call *call, const struct party *gateway, struct dp_mgcp_media *m)
 {
@@ -160,7 +168,7 @@ void policy_offer(const struct cp_call *call, const struct party *gateway, struc
 	struct cp_codec_side sa, sb;
 	unsigned n = 0;
 
-	policy_side(other, &sa);
+	other_side(other, &sa);
 	policy_side(gateway, &sb);
 	for (unsigned i = 0; i < CP_CODEC_MAX && n < DP_AUDIO_LIST && rule->list[i] != CP_CODEC_NONE; i++)
 		if (cp_codec_fits((enum cp_codec)rule->list[i], &sa, &sb, rule, call->secure) == CP_CODEC_OK)
@@ -187,7 +195,7 @@ int policy_answer(struct cp_call *call, struct party *gateway, const struct dp_m
 	struct cp_codec_choice choice;
 	struct cp_codec_side sa, sb;
 
-	policy_side(other, &sa);
+	other_side(other, &sa);
 	policy_side(gateway, &sb);
 	if (one.list[0] == CP_CODEC_NONE || memchr(call->rule.codec.list, one.list[0], CP_CODEC_MAX) == NULL)
 		return -EINVAL;

@@ -43,13 +43,13 @@ bool route_srtp(const struct party *p, const struct cp_media_rule *rule)
 
 	if (p->kind == PARTY_PHONE)
 		return phone != NULL && cp_phone_srtp(phone) && policy_phone_suite(rule, phone) != DP_SRTP_NONE;
-	return p->suite != DP_SRTP_NONE && (!rule->suites_said || memchr(rule->suites, p->suite, sizeof(rule->suites)) != NULL);
+	return p->suite != DP_SRTP_NONE && (p->inbound /* it is offered the rule's */ || !rule->suites_said || memchr(rule->suites, p->suite, sizeof(rule->suites)) != NULL);
 }
 
 /* RFC 2833 events, if both can: a gateway says in its answer whether it does. */
 static void events_between(struct party *a, struct party *b)
 {
-	bool both = cp_phone_has_codec(party_phone(a), CP_SCCP_RFC2833) &&
+	bool both = (a->kind == PARTY_GATEWAY || cp_phone_has_codec(party_phone(a), CP_SCCP_RFC2833)) &&
 		    (b->kind == PARTY_GATEWAY || cp_phone_has_codec(party_phone(b), CP_SCCP_RFC2833));
 
 	a->event_pt = both ? EVENT_PT : 0;
@@ -94,7 +94,7 @@ enum route_no route_agree(struct cp_call *call)
 	call->rule = terms.rule;
 	call->secure = terms.secure;
 	call->direct = terms.direct;
-	if (party_phone(pa) != NULL)
+	if (party_phone(pa) != NULL || pa->inbound)
 		events_between(pa, pb);
 	return terms.direct || legs_take(call) == 0 ? ROUTE_OK : ROUTE_NO_PORT;
 }
@@ -138,36 +138,21 @@ static void route_phone(struct cp_call *call, const struct cp_dialled *to)
 		route_refuse(call, worst);
 }
 
-static bool endpoint_used(struct cp_calls *calls, const char *gateway, const char *endpoint)
-{
-	unsigned side;
-
-	return endpoint_call(calls, gateway, endpoint, &side) != NULL;
-}
-
-/* The route's endpoint, or the gateway's first one that no call uses. NULL: all busy. */
-static const char *free_endpoint(struct cp_calls *calls, const struct cp_dir_hit *to)
-{
-	const struct cp_gateway *gw = to->gateway;
-
-	if (to->endpoint[0] != '\0')
-		return endpoint_used(calls, gw->name, to->endpoint) ? NULL : to->endpoint;
-	for (unsigned e = 0; e < gw->endpoint_cnt; e++)
-		if (!endpoint_used(calls, gw->name, gw->endpoints[e].name))
-			return gw->endpoints[e].name;
-	return NULL;
-}
-
-static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, const char *number)
+static void route_at(struct cp_call *call, const struct cp_dir_hit *to, const char *number)
 {
 	struct cp_calls *calls = call->calls;
 	struct party *pa = &call->p[0], *pb = &call->p[1];
 	struct cp_gw *gw = calls->gws != NULL && to->gateway != NULL ? cp_gws_find(calls->gws, to->gateway->name) : NULL;
-	const char *endpoint = to->gateway != NULL ? free_endpoint(calls, to) : NULL;
+	const char *endpoint = gw != NULL ? cp_gw_free_endpoint(gw, to->endpoint) : NULL;
+	const struct cp_phone *a = party_phone(pa);
 	struct cp_codec_choice choice;
 
 	if (gw == NULL || endpoint == NULL) {
 		call_fail(call, CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, gw == NULL ? "No gateway" : "All lines busy");
+		return;
+	}
+	if (!cp_gw_works(gw)) {
+		call_fail(call_cause(call, CP_Q850_NETWORK), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
 		return;
 	}
 	pb->kind = PARTY_GATEWAY;
@@ -195,9 +180,11 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, con
 	}
 	policy_speak(pa, pb, &choice);
 	events_between(pa, pb);
-	pb->suite = policy_direct_suite(call, pa->agent->phone, cp_gw_rec(gw));
-	call->direct = call->rule.direct && cp_phone_peer(pa->agent->phone)->family == cp_gw_rec(gw)->address.family &&
-		       (!call->secure || pb->suite != DP_SRTP_NONE);
+	call->direct = call->rule.direct && a != NULL && cp_phone_peer(a)->family == cp_gw_rec(gw)->address.family;
+	if (call->direct) {
+		pb->suite = policy_direct_suite(call, a, cp_gw_rec(gw));
+		call->direct = !call->secure || pb->suite != DP_SRTP_NONE;
+	}
 	if (!call->direct && legs_take(call) < 0) {
 		party_clear(call, 1);
 		call_fail(call_cause(call, CP_Q850_NO_RESOURCE), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media port");
@@ -215,11 +202,82 @@ static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, con
 		cfg_log_limited(CFG_LOG_WARN, "call-record-not-written", "call=%u", call->ref);
 }
 
+bool route_farm_next(struct cp_call *call)
+{
+	struct cp_gws *gws = call->calls->gws;
+	struct cp_dir_hit hit = {.kind = CP_DIR_GATEWAY, .endpoint = ""};
+	char number[CP_NUMBER_MAX];
+	bool no_sa;
+
+	/* Who has heard it ring is told nothing else. */
+	if (gws == NULL || call->farm[0] == '\0' || call->farm_stop || call->state == CALL_ALERTING)
+		return false;
+	memcpy(number, call->list_number, sizeof(number));
+	while (call->farm_tries < CP_FARM_TRIES) {
+		struct cp_gw *gw = cp_gws_pick(gws, call->farm, call->farm_tried, call->farm_tries, &no_sa);
+
+		if (gw == NULL)
+			return false;
+		call->farm_tried[call->farm_tries++] = cp_gw_id(gw);
+		if (cp_gw_free_endpoint(gw, "") == NULL)
+			continue;
+		if (call->farm_tries > 1)
+			cfg_log(CFG_LOG_NOTICE, "route-retried", "call=%u group=%s gateway=%s try=%u", call->ref, call->farm, cp_gw_name(gw),
+				call->farm_tries);
+		hit.gateway = cp_gw_rec(gw);
+		forward_unroute(call);
+		route_at(call, &hit, number);
+		return true;
+	}
+	return false;
+}
+
+/* A group's best gateway. Why there is none is said once, and how many more it may be offered to is counted anew. */
+static void route_farm(struct cp_call *call, const char *group)
+{
+	struct cp_gws *gws = call->calls->gws;
+	bool no_sa = false;
+
+	snprintf(call->farm, sizeof(call->farm), "%s", group);
+	call->farm_tries = 0;
+	call->farm_stop = false;
+	if (route_farm_next(call))
+		return;
+	if (gws != NULL && cp_gws_pick(gws, group, NULL, 0, &no_sa) != NULL)
+		no_sa = false;
+	cfg_log_limited(CFG_LOG_WARN, "group-takes-no-call", "call=%u group=%s reason=%s", call->ref, group, no_sa ? "no-sa" : "full-or-down");
+	call->farm[0] = '\0';
+	if (no_sa)
+		call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No secure path");
+	else
+		call_fail(call_cause(call, CP_Q850_NETWORK), CP_SCCP_BUSY, CP_SCCP_TONE_BUSY, "All lines busy");
+}
+
+static void route_gateway(struct cp_call *call, const struct cp_dir_hit *to, const char *number)
+{
+	call->farm[0] = '\0';
+	if (number != call->list_number)
+		snprintf(call->list_number, sizeof(call->list_number), "%s", number);
+	if (to->group != NULL)
+		route_farm(call, to->group);
+	else
+		route_at(call, to, call->list_number);
+}
+
+/* What the caller may dial: by its line, or by its gateway's record. */
+static const char *caller_css(const struct party *p)
+{
+	const struct cp_gw *gw = p->inbound ? cp_gws_find(p->call->calls->gws, p->name) : NULL;
+
+	if (gw != NULL)
+		return cp_gw_rec(gw)->css;
+	return cp_dial_css(party_phone(p) != NULL ? cp_phone_device(party_phone(p)) : NULL, p->line);
+}
+
 bool route_look(const struct cp_call *call, const char *digits, bool no_prefix, struct cp_dialled *ret)
 {
 	const struct party *p = &call->p[0];
-	const struct cp_device *dev = party_phone(p) != NULL ? cp_phone_device(party_phone(p)) : NULL;
-	struct cp_dial_from from = {.css = cp_dial_css(dev, p->line), .number = p->number, .no_prefix = no_prefix};
+	struct cp_dial_from from = {.css = caller_css(p), .number = p->number, .no_prefix = no_prefix};
 
 	return cp_dial(call->calls->plan, &from, digits, ret);
 }
@@ -238,7 +296,7 @@ void route_device(struct cp_call *call, const char *device, const char *number)
 {
 	enum route_no no = ring_add(call, device, number);
 
-	call->line_number[0] = call->list_pattern[0] = '\0';
+	call->line_number[0] = call->list_pattern[0] = call->farm[0] = '\0';
 	if (no == ROUTE_OK)
 		no = ring_begin(call);
 	if (call->state != CALL_ALERTING)
@@ -249,7 +307,7 @@ void route_line(struct cp_call *call, const struct cp_dialled *to)
 {
 	memcpy(call->line_number, to->number, sizeof(call->line_number));
 	memcpy(call->line_partition, to->partition, sizeof(call->line_partition));
-	call->list_pattern[0] = '\0';
+	call->list_pattern[0] = call->farm[0] = '\0'; /* it is not offered to another gateway any more */
 	if (!forward_all(call))
 		route_phone(call, to);
 }
@@ -260,13 +318,15 @@ bool route_next(struct cp_call *call)
 					       cp_plan_pattern(call->calls->plan, call->list_partition, call->list_pattern) : NULL;
 	struct cp_dir_hit hit;
 
+	if (route_farm_next(call))
+		return true;
 	while (rec != NULL && call->list_next < rec->target_cnt) {
 		if (cp_dial_target(call->calls->plan, rec, call->list_next++, &hit)) {
 			char number[CP_NUMBER_MAX];
 
 			memcpy(number, call->list_number, sizeof(number));
 			cfg_log(CFG_LOG_INFO, "route-next", "call=%u pattern=%s gateway=%s endpoint=%s", call->ref, rec->pattern,
-				hit.gateway->name, cfg_q(hit.endpoint));
+				hit.group != NULL ? hit.group : hit.gateway->name, cfg_q(hit.endpoint));
 			forward_unroute(call);
 			route_gateway(call, &hit, number);
 			return true;
@@ -294,8 +354,7 @@ static void route_trunk(struct cp_call *call, const struct cp_dialled *to)
 
 void route_to(struct cp_call *call, const char *digits, const char *css)
 {
-	const struct cp_device *dev = party_phone(&call->p[0]) != NULL ? cp_phone_device(party_phone(&call->p[0])) : NULL;
-	struct cp_dial_from from = {.css = css != NULL ? css : cp_dial_css(dev, call->p[0].line), .number = call->p[0].number};
+	struct cp_dial_from from = {.css = css != NULL ? css : caller_css(&call->p[0]), .number = call->p[0].number};
 	struct cp_dialled to;
 
 	if (vm_route(call, digits))
@@ -334,7 +393,10 @@ void route_digits(struct cp_call *call)
 		call_fail(call_cause(call, CP_Q850_TEMPORARY), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No media service");
 		return;
 	}
-	if (call->group_pickup)
+	inbound_secure(call);
+	if (call->p[0].inbound)
+		route_to(call, call->digits, NULL);
+	else if (call->group_pickup)
 		pickup_route(call);
 	else if (!conf_route(call) && !special_route(call))
 		route_to(call, call->digits, NULL);

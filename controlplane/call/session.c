@@ -203,9 +203,15 @@ json_t *cp_calls_show_counters(const struct cp_calls *calls)
 			 "lost_with_keys", (json_int_t)calls->dropped_adopt, "active", active, "completed", completed, "detail_records", cdrs_show(calls->cdrs));
 }
 
-json_t *cp_calls_show(struct cp_calls *calls)
+const char *call_state_name(const struct cp_call *call)
 {
 	static const char *const states[] = {"dialing", "routing", "alerting", "connecting", "connected", "failed"};
+
+	return states[call->state];
+}
+
+json_t *cp_calls_show(struct cp_calls *calls)
+{
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
@@ -215,7 +221,7 @@ json_t *cp_calls_show(struct cp_calls *calls)
 			continue;
 		json_array_append_new(
 			list, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:o, s:o}", "id", (json_int_t)c->ref,
-					"state", states[c->state], "from", c->p[0].number, "to",
+					"state", call_state_name(c), "from", c->p[0].number, "to",
 					c->p[1].kind != PARTY_NONE ? c->p[1].number : c->digits, "security",
 					c->is_static ? (c->secure ? "srtp" : "rtp") : cp_security_name(call_security(c)),
 					"media", c->direct ? "direct" : "relay", "session", c->is_static, "adopted", c->adopted, "since", (json_int_t)c->since_s,

@@ -164,14 +164,12 @@ static void replace(struct cp_call *call, unsigned side, struct agent *a, uint32
 	p->ref = ref;
 }
 
-int shared_resume(struct party *held, struct agent *a, uint32_t line, const char **why)
+int shared_may_resume(struct party *held, struct agent *a, uint32_t line, struct route_terms *ret, const char **why)
 {
 	struct cp_call *call = held->call;
-	unsigned side = party_side(call, held);
-	struct party *other = &call->p[1 - side];
+	struct party *other = party_other(held);
 	struct party here = {.kind = PARTY_PHONE, .call = call, .agent = a}; /* as it will be */
 	const struct cp_device *dev = cp_phone_device(a->phone);
-	struct route_terms terms;
 	int rc;
 
 	*why = "it is not on hold";
@@ -187,17 +185,27 @@ int shared_resume(struct party *held, struct agent *a, uint32_t line, const char
 	if (other->agent == a)
 		return -EPROTO;
 	*why = "too many calls on this line";
-	if (agent_line_calls(a, line) >= call->calls->env.cfg->calls.max_per_line)
+	if (!agent_line_room(a, line))
 		return -ENOSPC;
 	snprintf(here.region, sizeof(here.region), "%s", dev != NULL ? dev->region : "default");
 	party_learn(&here);
 	route_security(&here, a->phone);
-	rc = party_terms(other, &here, &terms, why);
+	rc = party_terms(other, &here, ret, why);
 	if (rc < 0)
 		return rc;
 	*why = "the dataplane is not there";
-	if (!cp_dp_up(call->calls->env.dp))
-		return -ENOTCONN;
+	return cp_dp_up(call->calls->env.dp) ? 0 : -ENOTCONN;
+}
+
+int shared_resume(struct party *held, struct agent *a, uint32_t line, const char **why)
+{
+	struct cp_call *call = held->call;
+	unsigned side = party_side(call, held);
+	struct route_terms terms;
+	int rc = shared_may_resume(held, a, line, &terms, why);
+
+	if (rc < 0)
+		return rc;
 	cdr_split(call, NULL, call);
 	party_unplug(held);
 	replace(call, side, a, line);

@@ -190,13 +190,20 @@ int transfer_join(struct party *held, struct party *talks, const char **why)
 	struct route_terms terms;
 	enum cp_cdr_origin origin = talks->conf != NULL ? CP_CDR_CONFERENCE : CP_CDR_TRANSFER;
 	char by[DIGITS_MAX + 1];
-	int rc = party_terms(stays, moves, &terms, why);
+	int rc;
 
+	*why = "the dataplane is not there";
+	if (!cp_dp_up(call->calls->env.dp)) /* both calls live on */
+		return -ENOTCONN;
+	rc = party_terms(stays, moves, &terms, why);
 	if (rc < 0)
 		return rc;
 	*why = "one of the two is not registered";
 	if (moves->kind == PARTY_PHONE && party_phone(moves) == NULL)
 		return -ENOTCONN;
+	*why = "its media goes to a gateway directly"; /* which may keep the key that a phone of the old call knows */
+	if ((call->direct && stays->kind == PARTY_GATEWAY) || (other->direct && moves->kind == PARTY_GATEWAY))
+		return -EPROTO;
 	/* Nobody who is not a member hears a conference: its status knows of members only. */
 	if (moves->conf != NULL)
 		barge_drop(stays);

@@ -184,7 +184,7 @@ int trunk_offer(struct cp_call *call, unsigned side)
 		if (p->tx == NULL)
 			return -ENOSPC;
 	}
-	return trunk_open(call);
+	return trunk_open(call, side);
 }
 
 /* The description was refused, or cannot be used: the next suite; directly there is one, then through us. */
@@ -219,30 +219,43 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	int rc;
 
 	bool gone = call == NULL || call->p[tag->side].kind != PARTY_GATEWAY;
-	/* No answer, or one without a name for the connection: there may be one. */
+	/* No answer, or one without a name for the connection: there may be one. So where the SA was gone for a repeat. */
 	bool unsure = ok ? done->conn_id[0] == '\0' : done->result == DP_MGCP_TIMEOUT ||
 							done->result == DP_MGCP_CANCELED ||
-							done->result == DP_MGCP_BAD_ANSWER;
+							done->result == DP_MGCP_BAD_ANSWER ||
+							(done->result == DP_MGCP_NO_SA && done->tries > 1);
 
 	if (tag->op == GW_OP_CRCX && (unsure || (ok && gone)))
 		orphan_dlcx(gw, tag, done->endpoint, done->conn_id);
 	if (gone)
 		return;
 	p = &call->p[tag->side];
+	if (tag->op == GW_OP_AUCX) {
+		if (done->result == DP_MGCP_ANSWERED && (done->code == 500 || done->code == 515) && strcmp(p->conn_id, tag->conn_id) == 0) {
+			p->conn_id[0] = '\0';
+			call_end(call_cause(call, CP_Q850_NETWORK), "gateway has the connection no more");
+		}
+		return;
+	}
 	if (!ok)
 		cfg_log(CFG_LOG_WARN, "mgcp-refused", "gateway=%s call=%u verb=%u result=%u code=%u comment=%s", p->name,
 			call->ref, done->verb, done->result, done->code, cfg_q(done->comment));
 	switch (tag->op) {
 	case GW_OP_CRCX:
-		if (call->state != CALL_ROUTING)
+		if (tag->side == 0 ? !call->reserving : call->state != CALL_ROUTING)
 			break;
 		snprintf(p->conn_id, sizeof(p->conn_id), "%s", ok ? done->conn_id : "");
 		if (done->result == DP_MGCP_NO_SA) {
+			cfg_log(CFG_LOG_WARN, "keys-held-back", "gateway=%s call=%u reason=no-sa", p->name, call->ref);
+			if (tag->side == 1 && route_farm_next(call)) /* one that has an SA; not for the caller's own port */
+				break;
 			/* Keys were held back. Without them the call may go on only as policy says. */
 			if (p->suite != DP_SRTP_NONE && calls->env.cfg->media.fallback == CFG_FALLBACK_RTP) {
 				call->secure = false;
 				cp_keys_put(calls->keys, p->tx);
 				p->tx = NULL;
+				p->signal_auth = p->signal_enc = false; /* from here on its signalling is in clear, too */
+				call_show(call);
 				if (trunk_offer(call, tag->side) == 0)
 					break;
 			}
@@ -258,6 +271,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 				break;
 		}
 		if (rc < 0) {
+			call->farm_stop = ok || !cp_gw_elsewhere(done); /* what it said cannot be used: nor could another's */
 			call_fail(call_cause(call, done->code == 401 || done->code == 403 ? CP_Q850_BUSY : CP_Q850_REJECTED), CP_SCCP_CONGESTION,
 				  CP_SCCP_TONE_REORDER,
 				  p->conf != NULL			 ? "No conference bridge" :
@@ -265,10 +279,19 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 									   "Gateway refused");
 			break;
 		}
-		if (p->conf != NULL)
+		if (p->conf != NULL) {
 			conf_answered(call, tag->side, done->endpoint);
-		else
+		} else if (tag->side == 0) {
+			call->reserving = false;
+			call_answered(call);
+		} else
 			trunk_ring(call);
+		break;
+	case GW_OP_ASK:
+		if (done->result == DP_MGCP_ANSWERED && done->code == 402) /* on hook meanwhile */
+			call_end(call_by(p), "gateway hung up");
+		else if (!ok && call->state == CALL_DIALING)
+			call_end(call_cause(call, CP_Q850_NETWORK), "gateway refused to watch who calls");
 		break;
 	case GW_OP_RQNT:
 		if (call->state == CALL_ROUTING || call->state == CALL_ALERTING) {
@@ -321,9 +344,9 @@ static int send_cmd(struct cp_call *call, struct party *p, struct dp_mgcp_cmd *c
 	return rc;
 }
 
-int trunk_open(struct cp_call *call)
+int trunk_open(struct cp_call *call, unsigned side)
 {
-	struct party *p = &call->p[1];
+	struct party *p = &call->p[side];
 	struct dp_mgcp_cmd cmd;
 
 	command(p, DP_MGCP_CRCX, &cmd);
@@ -359,23 +382,32 @@ void trunk_ring(struct cp_call *call)
 		call_fail(call_cause(call, CP_Q850_NETWORK), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "Gateway not reachable");
 }
 
+void trunk_request(struct party *p, const char *events, const char *signals)
+{
+	struct dp_mgcp_cmd cmd;
+
+	command(p, DP_MGCP_RQNT, &cmd);
+	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
+	snprintf(cmd.events, sizeof(cmd.events), "%s", events);
+	snprintf(cmd.signals, sizeof(cmd.signals), "%s", signals);
+	send_cmd(p->call, p, &cmd, GW_OP_ASK);
+}
+
 /* A bridge mixes what comes in on connections of this mode to all the others of its endpoint (RFC 3435 s3.2.2.6). */
 static uint8_t open_mode(const struct party *p)
 {
 	return p->conf != NULL ? DP_MGCP_M_CONFRNCE : DP_MGCP_M_SENDRECV;
 }
 
-void trunk_connect(struct cp_call *call)
+void trunk_connect(struct cp_call *call, unsigned side)
 {
-	struct party *p = &call->p[1];
+	struct party *p = &call->p[side];
 	struct dp_mgcp_cmd cmd;
 
+	secured_still(call, p);
 	if (p->conf == NULL) { /* Events go on being watched; the ring ends. A bridge has neither. */
-		command(p, DP_MGCP_RQNT, &cmd);
 		snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
-		snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
-		snprintf(cmd.events, sizeof(cmd.events), "L/hu(N)");
-		send_cmd(call, p, &cmd, GW_OP_RQNT);
+		trunk_request(p, p->inbound ? inbound_events(p) : "L/hu(N)", p->inbound ? inbound_takes(p) : "");
 	}
 	command(p, DP_MGCP_MDCX, &cmd);
 	cmd.mode = open_mode(p);
@@ -484,6 +516,8 @@ void trunk_close(struct cp_call *call, unsigned side)
 	if (p->request_id[0] != '\0') { /* stop ringing and watching */
 		command(p, DP_MGCP_RQNT, &cmd);
 		snprintf(cmd.request_id, sizeof(cmd.request_id), "%08X2", p->ref);
+		if (p->inbound && call->media_started)
+			snprintf(cmd.signals, sizeof(cmd.signals), "%s", inbound_leaves(p));
 		send_cmd(call, p, &cmd, GW_OP_DLCX); /* its answer says nothing about who is called next */
 	}
 	/* Taken over before it was answered: its connection is not known by name, but by the call's. */
@@ -530,22 +564,37 @@ static void on_notified(void *ctx, struct cp_gw *gw, const char *endpoint, const
 	struct cp_call *call = endpoint_call(ctx, cp_gw_name(gw), endpoint, &side);
 
 	if (call == NULL) {
-		cfg_log(CFG_LOG_INFO, "mgcp-notify-without-call", "gateway=%s endpoint=%s observed=%s", cp_gw_name(gw),
-			cfg_q(endpoint), cfg_q(observed));
+		inbound_begins(ctx, gw, endpoint, request_id, observed);
 		return;
 	}
 	if (!asked(&call->p[side], request_id))
 		return;
-	if (observed_has(observed, "hu"))
+	if (call->p[side].inbound)
+		inbound_notified(&call->p[side], observed);
+	else if (observed_has(observed, "hu"))
 		call_end(call_by(&call->p[side]), "gateway hung up");
 	else if (observed_has(observed, "hd") && side == 1 && (call->state == CALL_ALERTING || call->state == CALL_ROUTING))
 		call_answered(call); /* routing: the notification came before the answer to our request */
 }
 
-static void on_lost(void *ctx, struct cp_gw *gw, const char *endpoint, const char *conn_id)
+static void lose(struct party *p)
 {
-	struct cp_calls *calls = ctx;
-	for (uint32_t i = 0; i < CALL_SLOTS; i++) {
+	p->conn_id[0] = '\0'; /* nothing left there to delete */
+	call_end(call_cause(p->call, CP_Q850_NETWORK), "gateway lost the connection");
+}
+
+static void lose_at(struct cp_calls *calls, struct cp_gw *gw, const char *endpoint, const char *conn_id)
+{
+	struct party *p;
+
+	while ((p = endpoint_party(calls, cp_gw_name(gw), endpoint, conn_id)) != NULL)
+		lose(p);
+}
+
+/* Wherever its calls are: a bridge may not have said yet at which endpoint; a record may have endpoints of calls no more. */
+static void lose_anywhere(struct cp_calls *calls, struct cp_gw *gw, const char *endpoint, const char *conn_id)
+{
+	for (uint32_t i = 0; cp_gw_calls(gw) > 0 && i < CALL_SLOTS; i++) {
 		struct cp_call *c = calls->slot[i];
 
 		for (unsigned s = 0; c != NULL && s < 2; s++) {
@@ -555,11 +604,56 @@ static void on_lost(void *ctx, struct cp_gw *gw, const char *endpoint, const cha
 			    !cp_gw_endpoint_match(endpoint, p->endpoint) ||
 			    (conn_id[0] != '\0' && strcasecmp(p->conn_id, conn_id) != 0))
 				continue;
-			p->conn_id[0] = '\0'; /* nothing left there to delete */
-			call_end(call_cause(c, CP_Q850_NETWORK), "gateway lost the connection");
+			lose(p);
 			break;
 		}
 	}
 }
 
-const struct cp_gw_ops cp_calls_gateway_ops = {.notified = on_notified, .lost = on_lost};
+/* A farm that restarts says so thousand times: calls are found by their endpoints' names, not looked for among all. */
+static void on_lost(void *ctx, struct cp_gw *gw, const char *endpoint, const char *conn_id)
+{
+	const struct cp_gateway *rec = cp_gw_rec(gw);
+
+	if (cp_gw_calls(gw) == 0)
+		return;
+	if ((rec->flags & CP_GW_CONFERENCE) != 0) {
+		lose_anywhere(ctx, gw, endpoint, conn_id);
+		return;
+	}
+	if (strchr(endpoint, '*') == NULL) {
+		lose_at(ctx, gw, endpoint, conn_id);
+		return;
+	}
+	for (unsigned i = 0; cp_gw_calls(gw) > 0 && i < rec->endpoint_cnt; i++)
+		if (cp_gw_endpoint_match(endpoint, rec->endpoints[i].name))
+			lose_at(ctx, gw, rec->endpoints[i].name, conn_id);
+	if (cp_gw_strays(gw) > 0)
+		lose_anywhere(ctx, gw, endpoint, conn_id);
+}
+
+static void on_stopped(void *ctx, struct cp_gw *gw)
+{
+	struct cp_calls *calls = ctx;
+
+	for (uint32_t i = 0; i < CALL_SLOTS; i++)
+		for (unsigned s = 0; calls->slot[i] != NULL && s < 2; s++)
+			if (calls->slot[i]->p[s].kind == PARTY_GATEWAY && strcmp(calls->slot[i]->p[s].name, cp_gw_name(gw)) == 0)
+				call_end(call_cause(calls->slot[i], CP_Q850_TEMPORARY), "gateway out of service");
+}
+
+/* Whether the connection of the call at an endpoint is still there; its answer says it (GW_OP_AUCX). */
+static void on_check(void *ctx, struct cp_gw *gw, const char *endpoint)
+{
+	struct dp_mgcp_cmd cmd;
+	unsigned side;
+	struct cp_call *call = endpoint_call(ctx, cp_gw_name(gw), endpoint, &side);
+
+	if (call == NULL || call->p[side].conn_id[0] == '\0' || call->state != CALL_CONNECTED)
+		return;
+	command(&call->p[side], DP_MGCP_AUCX, &cmd);
+	memset(cmd.call_id, 0, sizeof(cmd.call_id)); /* it has none (RFC 3435 s2.3.11) */
+	send_cmd(call, &call->p[side], &cmd, GW_OP_AUCX);
+}
+
+const struct cp_gw_ops cp_calls_gateway_ops = {.notified = on_notified, .lost = on_lost, .check = on_check, .stopped = on_stopped};

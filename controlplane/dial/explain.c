@@ -56,6 +56,8 @@ json_t *cp_dial_explain_json(const struct cp_plan *plan, const struct cp_device 
 		      "waits_for_more", (int)to.longer, "candidates", seen);
 	if (o != NULL && to.kind == CP_DIAL_LINE)
 		json_object_set_new(o, "device", json_string(to.hit.device->name));
+	if (o != NULL && to.kind == CP_DIAL_GATEWAY && to.hit.group != NULL)
+		json_object_set_new(o, "group", json_string(to.hit.group));
 	if (o != NULL && to.kind == CP_DIAL_GATEWAY && to.hit.gateway != NULL)
 		json_object_set_new(o, "gateway", json_string(to.hit.gateway->name));
 	if (o != NULL && to.kind == CP_DIAL_BLOCK)

@@ -499,9 +499,12 @@ bool cp_dial_target(const struct cp_plan *plan, const struct cp_pattern *rec, un
 	if (rec == NULL || n >= rec->target_cnt)
 		return false;
 	ret->kind = CP_DIR_GATEWAY;
-	ret->gateway = cp_dir_gateway(plan->store, rec->targets[n].gateway);
 	ret->endpoint = rec->targets[n].endpoint;
-	return ret->gateway != NULL;
+	if (rec->targets[n].gateway[0] == '@')
+		ret->group = rec->targets[n].gateway + 1;
+	else
+		ret->gateway = cp_dir_gateway(plan->store, rec->targets[n].gateway);
+	return ret->gateway != NULL || ret->group != NULL;
 }
 
 /* What the best one is for the caller. True: it was a translation, and 'ret->number' is to be looked up. */

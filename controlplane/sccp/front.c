@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -20,6 +21,9 @@
 
 #define HELD_AT  16384 /* bytes of one phone that call control has not read yet: it has to wait */
 #define GO_ON_AT 4096
+#define ALONE_MS 100   /* between two keep-alives of a phone that its loop answers alone */
+#define STALL_MS 3000  /* call control did nothing for so long */
+#define LAST_WORDS_US 200000 /* of a loop that stops: those who talk on must not keep it */
 #define TURN     128 /* letters that call control reads before others have their turn */
 
 enum kind {
@@ -48,7 +52,7 @@ struct loop {
 	struct cp_fronts *fronts;
 	struct event_base *base;
 	struct cp_net *net;
-	struct event *mail_ev, *stop_ev;
+	struct event *mail_ev, *stop_ev, *publish_ev;
 	struct cp_mbox mbox; /* what call control wants */
 	struct cp_thread thread;
 	bool stop;
@@ -71,6 +75,8 @@ struct seat {
 	/* both */
 	atomic_size_t waiting; /* bytes of frames on their way to call control */
 	atomic_bool held;
+	atomic_bool here; /* registered: its KeepAlive messages are answered by the loop */
+	atomic_uint_fast64_t heard_ms; /* when the last one of these was; 0: none */
 	/* letters that must not fail for want of memory */
 	struct mail closed, close, authed_mail, free;
 };
@@ -79,7 +85,8 @@ struct cp_fronts {
 	struct cp_sccp *sccp;
 	struct cp_room *room;
 	struct cp_mbox mbox; /* what loops tell */
-	struct event *mail_ev;
+	struct event *mail_ev, *alive_ev;
+	atomic_uint_fast64_t alive_ms; /* when call control's loop last had a turn */
 	unsigned n;
 	struct loop loops[];
 };
@@ -155,12 +162,49 @@ static bool go_on(struct seat *s)
 	return atomic_load(&s->waiting) < GO_ON_AT && atomic_exchange(&s->held, false);
 }
 
+static uint64_t mono_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/*
+ * A KeepAlive of a registered phone, which is most of what phones say: no letters, and nobody else is woken. Not while something that it
+ * said before waits for call control: nothing is overtaken, and who says too much has to wait, who says nothing but this, too. Not if it
+ * has a body, or while somebody captures: that is call control's. Not while call control stands still: a phone that cannot call must notice.
+ * Call control asks when it was heard when it wants to know, seat_quiet_ms().
+ */
+static bool keep_alive(struct seat *s, const uint8_t *frame, size_t len)
+{
+	const struct cp_fronts *f = s->loop->fronts;
+	uint64_t now, heard, alive;
+	uint8_t ack[CP_SCCP_BUILD_MAX];
+	struct cp_sccp_frame msg;
+
+	if (len != CP_SCCP_HDR || !atomic_load(&s->here) || atomic_load(&s->waiting) > 0 || atomic_load(&f->sccp->tapped) ||
+	    cp_sccp_frame_parse(frame, len, &msg) != 0 || msg.id != CP_SCCP_KEEPALIVE)
+		return false;
+	now = mono_ms();
+	heard = atomic_load(&s->heard_ms);
+	alive = atomic_load(&f->alive_ms);
+	if ((heard != 0 && now < heard + ALONE_MS) || now > alive + STALL_MS)
+		return false;
+	atomic_store(&s->heard_ms, now);
+	cp_conn_send_at_once(s->conn, ack, cp_sccp_build_empty(ack, 0, CP_SCCP_KEEPALIVE_ACK)); /* if it cannot be sent it is closing */
+	return true;
+}
+
 static void front_frame(void *user, const uint8_t *frame, size_t len)
 {
 	struct seat *s = user;
-	struct mail *m = mail_new(s, MAIL_FRAME, frame, len);
+	struct mail *m;
 	size_t all;
 
+	if (keep_alive(s, frame, len))
+		return;
+	m = mail_new(s, MAIL_FRAME, frame, len);
 	if (m == NULL) {
 		cp_conn_close(s->conn);
 		return;
@@ -278,21 +322,36 @@ static void on_loop_stop(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	l->stop = true;
+	event_base_loopbreak(l->base); /* also while there is always something to read */
+}
+
+static void publish(struct loop *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->stats = *cp_net_stats(l->net);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static void on_publish(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	publish(arg);
 }
 
 static void *loop_run(void *arg)
 {
+	static const struct timeval last_words = {0, LAST_WORDS_US};
 	struct loop *l = arg;
 
-	while (!l->stop && event_base_loop(l->base, EVLOOP_ONCE) == 0) {
-		pthread_mutex_lock(&l->lock);
-		l->stats = *cp_net_stats(l->net);
-		pthread_mutex_unlock(&l->lock);
-	}
+	while (!l->stop && event_base_loop(l->base, EVLOOP_ONCE) == 0)
+		publish(l);
 	/* What call control sent before it stopped is still written: as much as the sockets take. */
 	on_loop_mail(-1, 0, l);
+	event_base_loopexit(l->base, &last_words);
 	event_base_loop(l->base, EVLOOP_NONBLOCK);
 	cp_net_destroy(l->net);
+	event_base_loop(l->base, EVLOOP_NONBLOCK); /* connections' last events: then libevent frees them */
 	l->net = NULL;
 	return NULL;
 }
@@ -331,13 +390,29 @@ static void seat_authed(void *io)
 {
 	struct seat *s = io;
 
+	atomic_store(&s->here, true);
 	if (s->known || s->dead)
 		return;
 	s->known = true;
 	order(s, &s->authed_mail);
 }
 
-static const struct cp_sccp_link seat_link = {seat_send, seat_close, seat_authed};
+static void seat_left(void *io)
+{
+	struct seat *s = io;
+
+	atomic_store(&s->here, false);
+}
+
+static uint64_t seat_quiet_ms(void *io)
+{
+	const struct seat *s = io;
+	uint64_t heard = atomic_load(&s->heard_ms), now = mono_ms();
+
+	return heard == 0 ? UINT64_MAX : now > heard ? now - heard : 0;
+}
+
+static const struct cp_sccp_link seat_link = {seat_send, seat_close, seat_authed, seat_left, seat_quiet_ms};
 
 static void on_frame(struct cp_fronts *f, struct mail *m)
 {
@@ -420,10 +495,20 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 		cp_mbox_again(&f->mbox);
 }
 
+static void on_alive(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_fronts *f = arg;
+
+	(void)fd;
+	(void)what;
+	atomic_store(&f->alive_ms, mono_ms());
+}
+
 /* --- starting and stopping --- */
 
 static int loop_start(struct cp_fronts *f, struct loop *l, const struct cp_net_opts *opts)
 {
+	static const struct timeval second = {1, 0};
 	struct cp_net_opts net = *opts;
 	int rc;
 
@@ -437,7 +522,9 @@ static int loop_start(struct cp_fronts *f, struct loop *l, const struct cp_net_o
 		return rc;
 	l->mail_ev = event_new(l->base, l->mbox.fd, EV_READ | EV_PERSIST, on_loop_mail, l);
 	l->stop_ev = event_new(l->base, l->thread.stop, EV_READ, on_loop_stop, l);
-	if (l->mail_ev == NULL || l->stop_ev == NULL || event_add(l->mail_ev, NULL) != 0 || event_add(l->stop_ev, NULL) != 0)
+	l->publish_ev = event_new(l->base, -1, EV_PERSIST, on_publish, l);
+	if (l->mail_ev == NULL || l->stop_ev == NULL || l->publish_ev == NULL || event_add(l->mail_ev, NULL) != 0 ||
+	    event_add(l->stop_ev, NULL) != 0 || event_add(l->publish_ev, &second) != 0)
 		return -ENOMEM;
 	return cp_thread_start(&l->thread, loop_run, l, "sccp");
 }
@@ -457,6 +544,8 @@ static void loop_fini(struct loop *l)
 		event_free(l->mail_ev);
 	if (l->stop_ev != NULL)
 		event_free(l->stop_ev);
+	if (l->publish_ev != NULL)
+		event_free(l->publish_ev);
 	if (l->base != NULL)
 		event_base_free(l->base);
 	cp_mbox_fini(&l->mbox);
@@ -466,6 +555,7 @@ static void loop_fini(struct loop *l)
 
 int cp_fronts_create(const struct cp_fronts_opts *opts, struct cp_fronts **ret_fronts)
 {
+	const struct timeval second = {1, 0};
 	const struct cp_room_limits max = {opts->net.max_conns, opts->net.max_preauth, opts->net.max_source};
 	struct cp_fronts *f = calloc(1, sizeof(*f) + opts->loops * sizeof(f->loops[0]));
 	int rc;
@@ -485,7 +575,10 @@ int cp_fronts_create(const struct cp_fronts_opts *opts, struct cp_fronts **ret_f
 		rc = cp_mbox_init(&f->mbox);
 	if (rc == 0) {
 		f->mail_ev = event_new(opts->base, f->mbox.fd, EV_READ | EV_PERSIST, on_mail, f);
-		rc = f->mail_ev != NULL && event_add(f->mail_ev, NULL) == 0 ? 0 : -ENOMEM;
+		f->alive_ev = event_new(opts->base, -1, EV_PERSIST, on_alive, f);
+		rc = f->mail_ev != NULL && event_add(f->mail_ev, NULL) == 0 && f->alive_ev != NULL && event_add(f->alive_ev, &second) == 0
+			     ? 0 : -ENOMEM;
+		on_alive(-1, 0, f);
 	}
 	for (unsigned i = 0; i < f->n && rc == 0; i++)
 		rc = loop_start(f, &f->loops[i], &opts->net);
@@ -509,6 +602,8 @@ void cp_fronts_destroy(struct cp_fronts *f)
 		loop_fini(&f->loops[i]);
 	if (f->mail_ev != NULL)
 		event_free(f->mail_ev);
+	if (f->alive_ev != NULL)
+		event_free(f->alive_ev);
 	cp_mbox_fini(&f->mbox);
 	cp_room_destroy(f->room);
 	free(f);

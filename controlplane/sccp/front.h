@@ -4,6 +4,9 @@
  * loop of call control, where sessions live. Between them go letters (net/mbox.h). So a storm of handshakes takes processors, but
  * never the loop that answers registered phones; what registered phones say overtakes in it what strangers say.
  *
+ * What registered phones say most, KeepAlive, their loop answers without a letter, and keeps the time for call control's look at who is
+ * silent. Not while signalling is captured: then it is a message as others are.
+ *
  * All loops wait at the same listening sockets: who has time accepts, and a connection stays where it was accepted. Nothing about a
  * device is kept there, so it does not matter which loop has it. The limits of net.h hold for all loops together, and a
  * stranger keeps his place until call control has read what he said, though he has gone: so that what waits for it is bounded, too.

@@ -9,7 +9,8 @@
 
 /*
  * Soft keys that call control acts upon. A label 0x80 nn is text nn of the phone's own language; up to 18 nn
- * equals the event; 0: no such text, its name is given. Sets name keys by their place in this table, counted from 1.
+ * equals the event; 0: none that is certain (two public tables have Barge as 67 and cBarge as 81, no phone was asked), its name is given.
+ * A phone answers with the event that it was given here, so 21 and 33 need be no vendor's. Sets name keys by their place in this table, counted from 1.
  */
 static const struct {
 	uint8_t event, label;
@@ -18,11 +19,11 @@ static const struct {
 	{CP_SCCP_KEY_RESUME, 10},   {CP_SCCP_KEY_TRANSFER, 4},  {CP_SCCP_KEY_CONFRN, 13}, {CP_SCCP_KEY_JOIN, 15},
 	{CP_SCCP_KEY_MEETME, 16},   {CP_SCCP_KEY_RMLSTC, 57},   {CP_SCCP_KEY_CONFLIST, 79}, {CP_SCCP_KEY_BARGE, 0},
 	{CP_SCCP_KEY_CFWDALL, 5},   {CP_SCCP_KEY_PARK, 14},     {CP_SCCP_KEY_PICKUP, 17}, {CP_SCCP_KEY_GPICKUP, 18},
-	{CP_SCCP_KEY_OPICKUP, 0},
+	{CP_SCCP_KEY_OPICKUP, 0}, {CP_SCCP_KEY_CBARGE, 0},
 };
 enum {
 	K_NEWCALL = 1, K_ENDCALL, K_ANSWER, K_HOLD, K_RESUME, K_TRANSFER, K_CONFRN, K_JOIN, K_MEETME, K_RMLSTC, K_CONFLIST, K_BARGE, K_CFWDALL, K_PARK,
-	K_PICKUP, K_GPICKUP, K_OPICKUP
+	K_PICKUP, K_GPICKUP, K_OPICKUP, K_CBARGE
 };
 #define KEYS ((uint32_t)(sizeof(softkeys) / sizeof(softkeys[0])))
 
@@ -36,7 +37,7 @@ static const uint8_t softkey_sets[][16] = {
 	[CP_SCCP_KEYS_DIGITS] = {K_ENDCALL},
 	[CP_SCCP_KEYS_CONFERENCE] = {K_HOLD, K_ENDCALL, K_CONFRN, K_JOIN, K_CONFLIST, K_RMLSTC, K_TRANSFER},
 	[CP_SCCP_KEYS_RINGOUT] = {K_ENDCALL, K_TRANSFER},
-	[CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_NEWCALL},
+	[CP_SCCP_KEYS_REMOTE] = {K_BARGE, K_CBARGE, K_NEWCALL},
 };
 #define SETS ((uint32_t)(sizeof(softkey_sets) / sizeof(softkey_sets[0])))
 
@@ -106,6 +107,11 @@ size_t cp_sccp_build_button_template(uint8_t *buf, unsigned ver, const struct cp
 	return cp_sccp_end(&w);
 }
 
+static const char *key_name(uint8_t event)
+{
+	return event == CP_SCCP_KEY_BARGE ? "Barge" : event == CP_SCCP_KEY_CBARGE ? "cBarge" : "OPickUp";
+}
+
 size_t cp_sccp_build_softkey_template(uint8_t *buf, unsigned ver)
 {
 	struct cp_sccp_w w = cp_sccp_begin(buf, ver, CP_SCCP_SOFTKEY_TEMPLATE);
@@ -115,7 +121,7 @@ size_t cp_sccp_build_softkey_template(uint8_t *buf, unsigned ver)
 	cp_w_u32(&w, KEYS);
 	for (size_t i = 0; i < KEYS; i++) {
 		if (softkeys[i].label == 0) {
-			cp_w_fixed(&w, softkeys[i].event == CP_SCCP_KEY_BARGE ? "Barge" : "OPickUp", 16);
+			cp_w_fixed(&w, key_name(softkeys[i].event), 16);
 		} else {
 			cp_w_u8(&w, 0x80);
 			cp_w_u8(&w, softkeys[i].label);

@@ -267,6 +267,11 @@ void cp_session_tick(struct cp_sccp *s)
 		if (p->hold_why != CP_HOLD_PROBE || (p->hold_until_ms > now && cp_sccp_find(s, p->reg->name) != NULL))
 			continue;
 		first = cp_sccp_find(s, p->reg->name);
+		if (first != NULL && first->probed && cp_session_answered(first) + PROBE_MS >= p->hold_until_ms) { /* not passed on to us */
+			cp_session_alive(first);
+			next = TAILQ_FIRST(&s->held); /* who waited for the same is there no more */
+			continue;
+		}
 		/* Not probed: it has just come in place of the one that was silent, and is asked in its turn. */
 		resume(p, first != NULL && !first->probed ? AGAIN : EVICT);
 	}
@@ -355,6 +360,7 @@ static void done(struct cp_phone *p, const struct cp_sccp_register *reg, const s
 		s->o.seen(s->o.ctx, p->name, &p->peer.addr, p->peer.cert, true);
 	send_register_ack(p);
 	s->o.call->registered(s->o.call_ctx, p);
+	cp_resetq_back(s, p);
 }
 
 /*

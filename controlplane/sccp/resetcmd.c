@@ -2,11 +2,13 @@
 #include "resetcmd.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/admin.h"
 #include "log.h"
+#include "resetkeep.h"
 #include "resets.h"
 #include "sccp.h"
 #include "store/phonecfg.h"
@@ -17,6 +19,23 @@
 struct cp_resetcmd {
 	struct cp_sccp *sccp; /* NULL: stopped */
 	struct cp_store *store;
+	struct cp_resetkeep *keep;
+};
+
+/* Phones that are to be told once it is synced that they are. */
+struct job {
+	struct cp_resetcmd *cmd;
+	uint8_t type;
+	unsigned per_second;
+	char (*names)[CP_DEVICE_NAME_MAX];
+	size_t cnt, size;
+	int rc; /* -ENOMEM: names are missing */
+	/* of a command */
+	struct cp_admin_req *req;
+	json_t *away;
+	/* of a change */
+	cp_admin_told_fn told;
+	void *told_ctx;
 };
 
 /* --- which phones --- */
@@ -61,104 +80,155 @@ static bool of_srst(void *ctx, const struct cp_device *dev)
 	return own[0] != '\0' ? strcmp(own, w->srst) == 0 : w->srst_of_cluster;
 }
 
-static unsigned reset_srst(const struct cp_resetcmd *c, uint8_t type, const char *name, unsigned per_second)
+static void add(void *ctx, const char *name)
 {
-	struct who w = {.store = c->store, .srst = name};
+	struct job *j = ctx;
+
+	if (j->cnt == j->size) {
+		size_t size = j->size > 0 ? 2 * j->size : 64;
+		char (*grown)[CP_DEVICE_NAME_MAX] = realloc(j->names, size * sizeof(*grown));
+
+		if (grown == NULL) {
+			j->rc = -ENOMEM;
+			return;
+		}
+		j->names = grown;
+		j->size = size;
+	}
+	snprintf(j->names[j->cnt++], CP_DEVICE_NAME_MAX, "%s", name);
+}
+
+static void add_srst(struct job *j, const char *name)
+{
+	struct who w = {.store = j->cmd->store, .srst = name};
 	struct cp_cluster cl;
 
-	cp_store_cluster(c->store, &cl);
+	cp_store_cluster(j->cmd->store, &cl);
 	w.srst_of_cluster = strcmp(cl.srst, name) == 0;
 	cp_cluster_free(&cl);
-	return cp_sccp_reset(c->sccp, type, of_srst, &w, per_second);
+	cp_sccp_each(j->cmd->sccp, of_srst, &w, add, j);
 }
 
-static unsigned reset_profile(const struct cp_resetcmd *c, uint8_t type, const char *name, unsigned per_second)
+static void add_profile(struct job *j, const char *name)
 {
-	struct who w = {.store = c->store, .profile = name};
+	struct who w = {.store = j->cmd->store, .profile = name};
 
-	return cp_sccp_reset(c->sccp, type, of_profile, &w, per_second);
+	cp_sccp_each(j->cmd->sccp, of_profile, &w, add, j);
 }
 
-unsigned cp_resetcmd_after(void *ctx, const json_t *say, const char *subject)
+static bool add_one(struct job *j, const char *name)
+{
+	bool here = cp_sccp_registered_ms(j->cmd->sccp, name) >= 0;
+
+	if (here)
+		add(j, name);
+	return here;
+}
+
+static void free_job(struct job *j)
+{
+	json_decref(j->away);
+	free(j->names);
+	free(j);
+}
+
+/* All of it in one write, with the audit record, which is stolen (NULL: none). 0: 'fn' will be called. */
+static int keep(struct job *j, json_t *audit, cp_store_fn fn)
+{
+	struct cp_batch *b = cp_batch_create();
+	int rc = b == NULL ? -ENOMEM : j->rc;
+
+	for (size_t i = 0; i < j->cnt && rc == 0; i++)
+		rc = cp_resetkeep_put(b, j->names[i], j->type, j->per_second);
+	if (rc == 0 && audit != NULL)
+		rc = cp_batch_audit_json(b, audit);
+	else
+		json_decref(audit);
+	if (rc < 0) {
+		cp_batch_destroy(b);
+		return rc;
+	}
+	cp_resetkeep_flush(j->cmd->keep); /* what is said of the same phones before comes before */
+	return cp_store_submit(j->cmd->store, b, fn, j);
+}
+
+static void kept(void *ctx, int rc)
+{
+	struct job *j = ctx;
+	unsigned n = rc < 0 || j->cmd->sccp == NULL ? 0 : cp_sccp_reset(j->cmd->sccp, j->type, (const char (*)[CP_DEVICE_NAME_MAX])j->names, j->cnt, 0);
+
+	if (rc < 0)
+		cfg_log(CFG_LOG_WARN, "phones-not-told", "phones=%zu rc=%d", j->cnt, rc);
+	j->told(j->told_ctx, n);
+	free_job(j);
+}
+
+void cp_resetcmd_after(void *ctx, const json_t *say, const char *subject, cp_admin_told_fn told, void *told_ctx)
 {
 	struct cp_resetcmd *c = ctx;
 	const char *phones = json_string_value(json_object_get(say, "phones"));
 	const char *scope = json_string_value(json_object_get(say, "scope"));
-	uint8_t type;
+	struct job *j;
+	int rc;
 
-	if (c->sccp == NULL || phones == NULL || scope == NULL || strcmp(phones, "none") == 0 || json_is_true(json_object_get(say, "by_itself")))
-		return 0;
-	type = strcmp(phones, "reset") == 0 ? CP_SCCP_RESET_RESET : CP_SCCP_RESET_RESTART;
+	if (c->sccp == NULL || phones == NULL || scope == NULL || strcmp(phones, "none") == 0 || json_is_true(json_object_get(say, "by_itself")) ||
+	    (j = calloc(1, sizeof(*j))) == NULL) {
+		told(told_ctx, 0);
+		return;
+	}
+	*j = (struct job){.cmd = c, .type = strcmp(phones, "reset") == 0 ? CP_SCCP_RESET_RESET : CP_SCCP_RESET_RESTART, .told = told, .told_ctx = told_ctx};
 	if (strcmp(scope, "all") == 0)
-		return cp_sccp_reset(c->sccp, type, NULL, NULL, 0);
-	if (strcmp(scope, "profile") == 0)
-		return reset_profile(c, type, subject, 0);
-	if (strcmp(scope, "srst") == 0)
-		return reset_srst(c, type, subject, 0);
-	return strcmp(scope, "device") == 0 && cp_sccp_reset_one(c->sccp, subject, type) ? 1 : 0;
+		cp_sccp_each(c->sccp, NULL, NULL, add, j);
+	else if (strcmp(scope, "profile") == 0)
+		add_profile(j, subject);
+	else if (strcmp(scope, "srst") == 0)
+		add_srst(j, subject);
+	else if (strcmp(scope, "device") == 0)
+		add_one(j, subject);
+	rc = j->cnt > 0 || j->rc < 0 ? keep(j, NULL, kept) : 0;
+	if (rc < 0 || (j->cnt == 0 && j->rc == 0)) {
+		if (rc < 0)
+			cfg_log(CFG_LOG_WARN, "phones-not-told", "phones=%zu rc=%d", j->cnt, rc);
+		told(told_ctx, 0);
+		free_job(j);
+	}
 }
 
 /* --- the commands --- */
 
-struct job {
-	struct cp_resetcmd *cmd;
-	struct cp_admin_req *req;
-	const json_t *args; /* the request's, borrowed until it is answered */
-	uint8_t type;
-	unsigned per_second;
-};
-
-static void tell(struct job *j)
+static void find_phones(struct job *j, const json_t *args)
 {
-	const char *profile = json_string_value(json_object_get(j->args, "profile"));
-	const char *srst = json_string_value(json_object_get(j->args, "srst"));
-	const json_t *names = json_object_get(j->args, "devices"), *v;
-	json_t *away = json_array();
-	unsigned n = 0;
+	const char *profile = json_string_value(json_object_get(args, "profile"));
+	const char *srst = json_string_value(json_object_get(args, "srst"));
+	const json_t *names = json_object_get(args, "devices"), *v;
 	size_t i;
 
-	json_array_foreach(names, i, v) {
-		if (cp_sccp_reset_one(j->cmd->sccp, json_string_value(v), j->type))
-			n++;
-		else
-			json_array_append_new(away, json_string(json_string_value(v)));
-	}
+	json_array_foreach(names, i, v)
+		if (!add_one(j, json_string_value(v)))
+			json_array_append_new(j->away, json_string(json_string_value(v)));
 	if (profile != NULL)
-		n = reset_profile(j->cmd, j->type, profile, j->per_second);
+		add_profile(j, profile);
 	else if (srst != NULL)
-		n = reset_srst(j->cmd, j->type, srst, j->per_second);
+		add_srst(j, srst);
 	else if (names == NULL)
-		n = cp_sccp_reset(j->cmd->sccp, j->type, NULL, NULL, j->per_second);
-	cp_admin_reply(j->req, json_pack("{s:i,s:i,s:o}", "phones", (int)n, "waiting", (int)cp_sccp_resets_waiting(j->cmd->sccp),
-					 "not_registered", away));
+		cp_sccp_each(j->cmd->sccp, NULL, NULL, add, j);
 }
 
-static void audited(void *ctx, int rc)
+static void asked(void *ctx, int rc)
 {
 	struct job *j = ctx;
+	struct cp_sccp *s = j->cmd->sccp;
+	unsigned n;
 
-	if (rc < 0) /* who told them must be on record */
-		cp_admin_fail_rc(j->req, rc, "the audit cannot be written: no phone was told");
-	else if (j->cmd->sccp == NULL)
-		cp_admin_fail_rc(j->req, -ECANCELED, "the appliance stops");
-	else
-		tell(j);
-	free(j);
-}
-
-static int audit(struct job *j, const char *event, cp_store_fn fn)
-{
-	json_t *o = json_pack("{s:s,s:s,s:O}", "event", event, "who", cp_admin_who(j->req), "which", j->args);
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	struct cp_batch *b = cp_batch_create();
-	int rc = text == NULL || b == NULL ? -ENOMEM : cp_batch_audit(b, text);
-
-	json_decref(o);
-	free(text);
-	if (rc == 0)
-		return cp_store_submit(j->cmd->store, b, fn, j); /* takes the batch */
-	cp_batch_destroy(b);
-	return rc;
+	if (rc < 0) { /* who told them must be on record */
+		cp_admin_fail_rc(j->req, rc, "it cannot be written who asked, and which phones: no phone was told");
+	} else if (s == NULL) {
+		cp_admin_fail_rc(j->req, -ECANCELED, "the appliance stops; it goes on with it when it starts");
+	} else {
+		n = cp_sccp_reset(s, j->type, (const char (*)[CP_DEVICE_NAME_MAX])j->names, j->cnt, j->per_second);
+		cp_admin_reply(j->req, json_pack("{s:i,s:i,s:O}", "phones", (int)n, "waiting", (int)cp_sccp_resets_waiting(s), "not_registered", j->away));
+	}
+	free_job(j);
 }
 
 /* Answered if not: exactly one of devices, profile, srst, all, and it is there. */
@@ -220,16 +290,19 @@ static void run(struct cp_resetcmd *c, struct cp_admin_req *req, const json_t *a
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_int(req, args, "per_second", false, 1, 10000, &per_second) < 0 ||
 	    !which_ok(c, req, args))
 		return;
-	j = calloc(1, sizeof(*j));
+	j = c->sccp != NULL ? calloc(1, sizeof(*j)) : NULL;
 	if (j == NULL) {
-		cp_admin_fail_rc(req, -ENOMEM, NULL);
+		cp_admin_fail_rc(req, c->sccp != NULL ? -ENOMEM : -ECANCELED, NULL);
 		return;
 	}
-	*j = (struct job){.cmd = c, .req = req, .args = args, .type = type, .per_second = (unsigned)per_second};
-	rc = audit(j, type == CP_SCCP_RESET_RESET ? "phone.reset" : "phone.restart", audited);
+	*j = (struct job){.cmd = c, .req = req, .type = type, .per_second = (unsigned)per_second, .away = json_array()};
+	find_phones(j, args);
+	rc = keep(j,
+		  json_pack("{s:s,s:s,s:O}", "event", type == CP_SCCP_RESET_RESET ? "phone.reset" : "phone.restart", "who", cp_admin_who(req), "which", args),
+		  asked);
 	if (rc < 0) {
-		cp_admin_fail_rc(req, rc, "the audit cannot be written: no phone was told");
-		free(j);
+		cp_admin_fail_rc(req, rc, "it cannot be written who asked, and which phones: no phone was told");
+		free_job(j);
 	}
 }
 
@@ -252,7 +325,7 @@ static void show_resets(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_reply(req, cp_reset_table());
 }
 
-struct cp_resetcmd *cp_resetcmd_create(struct cp_sccp *sccp, struct cp_store *store, struct cp_admin *admin)
+struct cp_resetcmd *cp_resetcmd_create(struct cp_sccp *sccp, struct cp_store *store, struct cp_resetkeep *keep, struct cp_admin *admin)
 {
 	struct cp_resetcmd *c = calloc(1, sizeof(*c));
 
@@ -260,6 +333,7 @@ struct cp_resetcmd *cp_resetcmd_create(struct cp_sccp *sccp, struct cp_store *st
 		return NULL;
 	c->sccp = sccp;
 	c->store = store;
+	c->keep = keep;
 	if (cp_admin_register(admin, "phone.reset", phone_reset, c) < 0 || cp_admin_register(admin, "phone.restart", phone_restart, c) < 0 ||
 	    cp_admin_register(admin, "show.resets", show_resets, c) < 0) {
 		free(c);

@@ -5,13 +5,15 @@
 
 #include <jansson.h>
 
-struct cp_admin;
+#include "admin/admin.h"
+
 struct cp_resetcmd;
+struct cp_resetkeep;
 struct cp_sccp;
 struct cp_store;
 
-/** Registers phone.reset, phone.restart, show.resets; all three are borrowed. NULL: no memory. */
-struct cp_resetcmd *cp_resetcmd_create(struct cp_sccp *sccp, struct cp_store *store, struct cp_admin *admin);
+/** Registers phone.reset, phone.restart, show.resets; all are borrowed. NULL: no memory. */
+struct cp_resetcmd *cp_resetcmd_create(struct cp_sccp *sccp, struct cp_store *store, struct cp_resetkeep *keep, struct cp_admin *admin);
 /** The service goes: what waits for the audit is answered "cancelled". Before cp_sccp_destroy(). NULL is allowed. */
 void cp_resetcmd_stop(struct cp_resetcmd *cmd);
 /** After the store and the dispatcher are closed. NULL is allowed. */
@@ -19,8 +21,8 @@ void cp_resetcmd_destroy(struct cp_resetcmd *cmd);
 
 /**
  * A change was synced whose answer says 'say' (cp_reset_say()), and who asked for it wants the phones to be told now: they are, as
- * phone.reset does. Returns how many are registered.
+ * phone.reset does. 'told' is called once, perhaps from inside, with how many are registered, when it is synced that they are to be told.
  */
-unsigned cp_resetcmd_after(void *cmd, const json_t *say, const char *subject);
+void cp_resetcmd_after(void *cmd, const json_t *say, const char *subject, cp_admin_told_fn told, void *told_ctx);
 
 #endif

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Phones that are to be told to reset or restart, so many a second: a cluster that all comes back at once would keep itself out. */
+/*
+ * Phones that are to be told to reset or restart, so many a second: a cluster that all comes back at once would keep itself out. Who waits is
+ * in the store, too (resetkeep.h), until it has been told or has left.
+ */
 #include "log.h"
 #include "session.h"
 
 #define SECOND_MS 1000
+
+static void keep(const struct cp_sccp *s, const char *name, uint8_t type)
+{
+	if (s->o.reset_keep != NULL)
+		s->o.reset_keep(s->o.reset_ctx, name, type, s->due_rate != s->o.reset_rate ? s->due_rate : 0);
+}
 
 void cp_resetq_del(struct cp_sccp *s, struct cp_phone *p)
 {
@@ -12,6 +21,7 @@ void cp_resetq_del(struct cp_sccp *s, struct cp_phone *p)
 	TAILQ_REMOVE(&s->due, p, due);
 	p->reset_due = 0;
 	s->due_cnt--;
+	keep(s, p->name, 0);
 	if (s->due_cnt == 0)
 		s->due_rate = s->o.reset_rate; /* another rate was of those who asked for it */
 }
@@ -40,49 +50,74 @@ void cp_resetq_run(struct cp_sccp *s)
 	}
 }
 
-static void queue(struct cp_sccp *s, struct cp_phone *p, uint8_t type)
+/* 'kept': this wish is in the store already. */
+static void queue(struct cp_sccp *s, struct cp_phone *p, uint8_t type, bool kept)
 {
 	if (p->reset_due == 0) {
 		TAILQ_INSERT_TAIL(&s->due, p, due);
 		s->due_cnt++;
 		p->reset_due = type;
+		if (!kept)
+			keep(s, p->name, type);
 	} else if (type < p->reset_due) {
 		p->reset_due = type;
+		if (!kept)
+			keep(s, p->name, type);
+	} else if (kept && type > p->reset_due) { /* the heavier one counts, there too */
+		keep(s, p->name, p->reset_due);
 	}
 }
 
 void cp_resetq_add(struct cp_sccp *s, struct cp_phone *p, uint8_t type)
 {
-	queue(s, p, type);
+	queue(s, p, type, false);
 	cp_resetq_run(s);
 }
 
-unsigned cp_sccp_reset(struct cp_sccp *s, uint8_t type, bool (*fits)(void *ctx, const struct cp_device *dev), void *ctx, unsigned per_second)
+void cp_resetq_back(struct cp_sccp *s, struct cp_phone *p)
+{
+	unsigned per_second = 0;
+	uint8_t type = 0;
+
+	if (s->o.reset_left == NULL || !s->o.reset_left(s->o.reset_ctx, p->name, &type, &per_second))
+		return;
+	queue(s, p, type, true);
+	if (per_second > 0)
+		s->due_rate = per_second;
+	cp_resetq_run(s);
+}
+
+void cp_sccp_each(const struct cp_sccp *s, bool (*fits)(void *ctx, const struct cp_device *dev), void *ctx,
+		  void (*fn)(void *fn_ctx, const char *name), void *fn_ctx)
 {
 	struct cp_phone *p;
-	unsigned n = 0;
 
-	TAILQ_FOREACH (p, &s->lru, lru) {
+	TAILQ_FOREACH (p, &s->all, all) {
 		const struct cp_device *dev = fits != NULL ? cp_phone_device(p) : NULL;
 
-		if (fits != NULL && (dev == NULL || !fits(ctx, dev)))
+		if (fits == NULL || (dev != NULL && fits(ctx, dev)))
+			fn(fn_ctx, p->name);
+	}
+}
+
+unsigned cp_sccp_reset(struct cp_sccp *s, uint8_t type, const char (*names)[CP_DEVICE_NAME_MAX], size_t cnt, unsigned per_second)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < cnt; i++) {
+		struct cp_phone *p = cp_sccp_find(s, names[i]);
+
+		if (p == NULL) {
+			keep(s, names[i], 0);
 			continue;
-		queue(s, p, type);
+		}
+		queue(s, p, type, true);
 		n++;
 	}
 	if (n > 0 && per_second > 0)
 		s->due_rate = per_second;
 	cp_resetq_run(s);
 	return n;
-}
-
-bool cp_sccp_reset_one(struct cp_sccp *s, const char *name, uint8_t type)
-{
-	struct cp_phone *p = cp_sccp_find(s, name);
-
-	if (p != NULL)
-		cp_resetq_add(s, p, type);
-	return p != NULL;
 }
 
 unsigned cp_sccp_resets_waiting(const struct cp_sccp *s)

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/event.h>
 
+#include "clock.h"
 #include "devtype.h"
 #include "log.h"
 #include "net/show.h"
@@ -20,20 +20,14 @@
 
 static uint64_t mono_ms(void *ctx)
 {
-	struct timespec ts;
-
 	(void)ctx;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return cp_mono_ms();
 }
 
 static int64_t real_ms(void *ctx)
 {
-	struct timespec ts;
-
 	(void)ctx;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return cp_wall_us() / 1000;
 }
 
 uint64_t cp_sccp_now(const struct cp_sccp *s)
@@ -179,13 +173,25 @@ int64_t cp_sccp_registered_ms(const struct cp_sccp *s, const char *name)
 	return p == NULL ? -1 : (int64_t)(cp_sccp_now(s) - p->registered_ms);
 }
 
+/* A phone silent for so long is gone. */
+static uint64_t limit_ms(const struct cp_sccp *s)
+{
+	return ((uint64_t)s->o.keepalive_s + s->o.grace_s) * 1000;
+}
+
+static void look_at(struct cp_phone *p, uint64_t when_ms)
+{
+	LIST_INSERT_HEAD(&p->sccp->look[when_ms / 1000 % CP_SCCP_LOOKS], p, look);
+}
+
 void cp_sccp_index_add(struct cp_sccp *s, struct cp_phone *p)
 {
 	uint32_t b = bucket(p->name);
 
 	p->next = s->buckets[b];
 	s->buckets[b] = p;
-	TAILQ_INSERT_TAIL(&s->lru, p, lru);
+	TAILQ_INSERT_TAIL(&s->all, p, all);
+	look_at(p, cp_session_heard(p) + limit_ms(s));
 }
 
 void cp_sccp_index_del(struct cp_sccp *s, struct cp_phone *p)
@@ -195,22 +201,48 @@ void cp_sccp_index_del(struct cp_sccp *s, struct cp_phone *p)
 	for (at = &s->buckets[bucket(p->name)]; *at != p; at = &(*at)->next)
 		;
 	*at = p->next;
-	TAILQ_REMOVE(&s->lru, p, lru);
+	TAILQ_REMOVE(&s->all, p, all);
+	LIST_REMOVE(p, look);
 }
 
 /* --- life --- */
 
-void cp_sccp_tick(struct cp_sccp *s)
+/*
+ * Who has been silent for too long. A phone that speaks moves nowhere: it is only looked at when what was last known of it is that old,
+ * and then goes to where it is to be looked at next.
+ */
+static void drop_silent(struct cp_sccp *s)
 {
-	uint64_t limit_ms = ((uint64_t)s->o.keepalive_s + s->o.grace_s) * 1000, now = cp_sccp_now(s);
+	uint64_t now = cp_sccp_now(s);
 	struct cp_phone *p;
 
-	while ((p = TAILQ_FIRST(&s->lru)) != NULL && p->last_rx_ms + limit_ms <= now) {
-		s->stats.timeouts++;
-		cfg_log_limited(CFG_LOG_WARN, "phone-silent", "device=%s silent_ms=%llu",
-		                cfg_q(p->name), (unsigned long long)(now - p->last_rx_ms));
-		cp_session_gone(p, CP_GONE_TIMEOUT);
+	for (unsigned i = 0; i < CP_SCCP_LOOKS && s->looked_s <= now / 1000; i++, s->looked_s++) {
+		struct cp_looks *slot = &s->look[s->looked_s % CP_SCCP_LOOKS], due;
+
+		due = *slot; /* apart: some come back into the same slot */
+		LIST_INIT(slot);
+		if (LIST_FIRST(&due) != NULL)
+			LIST_FIRST(&due)->look.le_prev = &LIST_FIRST(&due);
+		while ((p = LIST_FIRST(&due)) != NULL) {
+			uint64_t heard = cp_session_heard(p); /* asked once: its loop may answer it meanwhile */
+
+			if (heard + limit_ms(s) > now) {
+				LIST_REMOVE(p, look);
+				look_at(p, heard + limit_ms(s));
+				continue;
+			}
+			s->stats.timeouts++;
+			cfg_log_limited(CFG_LOG_WARN, "phone-silent", "device=%s silent_ms=%llu", cfg_q(p->name),
+					(unsigned long long)(now - heard));
+			cp_session_gone(p, CP_GONE_TIMEOUT);
+		}
 	}
+	s->looked_s = now / 1000; /* not over yet */
+}
+
+void cp_sccp_tick(struct cp_sccp *s)
+{
+	drop_silent(s);
 	cp_session_tick(s);
 	cp_resetq_run(s);
 }
@@ -234,7 +266,10 @@ int cp_sccp_create(const struct cp_sccp_opts *opts, struct cp_sccp **ret_sccp)
 		s->o.now_ms = mono_ms;
 	if (s->o.wall_ms == NULL)
 		s->o.wall_ms = real_ms;
-	TAILQ_INIT(&s->lru);
+	TAILQ_INIT(&s->all);
+	for (unsigned i = 0; i < CP_SCCP_LOOKS; i++)
+		LIST_INIT(&s->look[i]);
+	s->looked_s = cp_sccp_now(s) / 1000;
 	TAILQ_INIT(&s->due);
 	TAILQ_INIT(&s->held);
 	if (s->o.reset_rate == 0)
@@ -257,7 +292,7 @@ void cp_sccp_destroy(struct cp_sccp *s)
 
 	if (s == NULL)
 		return;
-	while ((p = TAILQ_FIRST(&s->lru)) != NULL)
+	while ((p = TAILQ_FIRST(&s->all)) != NULL)
 		cp_session_gone(p, CP_GONE_REMOVED);
 	if (s->tick != NULL)
 		event_free(s->tick);
@@ -286,11 +321,11 @@ unsigned cp_sccp_mode_changed(struct cp_sccp *s)
 	struct cp_phone *p, *next;
 	unsigned n = 0;
 
-	for (p = TAILQ_FIRST(&s->lru); p != NULL; p = next) {
+	for (p = TAILQ_FIRST(&s->all); p != NULL; p = next) {
 		const struct cp_device *dev = s->o.find_device(s->o.ctx, p->name);
 		enum cp_phone_sec sec;
 
-		next = TAILQ_NEXT(p, lru);
+		next = TAILQ_NEXT(p, all);
 		if (dev != NULL && cp_session_admit(p, dev, &sec) == 0)
 			continue;
 		if (dev != NULL && cp_phone_reset(p, CP_SCCP_RESET_RESET) == 0) /* its file says how to come back */
@@ -366,10 +401,10 @@ static json_t *outside(const char *s)
 json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 {
 	json_t *list = json_array();
-	uint64_t now = cp_sccp_now(s);
+	uint64_t now = cp_sccp_now(s), heard;
 	struct cp_phone *p;
 
-	TAILQ_FOREACH (p, &s->lru, lru) {
+	TAILQ_FOREACH (p, &s->all, all) {
 		json_t *o = json_object(), *lines = json_array(), *codecs = json_array();
 		const struct cp_device *dev = s->o.find_device(s->o.ctx, p->name);
 		char addr[64];
@@ -398,8 +433,8 @@ json_t *cp_sccp_show_registrations(const struct cp_sccp *s)
 		json_object_set_new(o, "codecs", codecs);
 		json_object_set_new(o, "registered_s",
 		                    json_integer((json_int_t)((now - p->registered_ms) / 1000)));
-		json_object_set_new(o, "heard_s",
-		                    json_integer((json_int_t)((now - p->last_rx_ms) / 1000)));
+		heard = cp_session_heard(p); /* its loop may have answered it after 'now' */
+		json_object_set_new(o, "heard_s", json_integer(heard < now ? (json_int_t)((now - heard) / 1000) : 0));
 		json_array_append_new(list, o);
 	}
 	return list;

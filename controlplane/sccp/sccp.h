@@ -113,6 +113,13 @@ struct cp_sccp_opts {
 	const char *server_name;   /* shown to phones that ask */
 	bool no_alt_calling; /* leave the alternate calling number out of dynamic CallInfo: sources
 	                        differ */
+	/*
+	 * A phone waits to be told to reset (CP_SCCP_RESET_*), or does not any more (0): told, or gone. To be kept, so that a process after this
+	 * one goes on with it, which asks for what was left when a phone registers, once for each. Both may be NULL.
+	 */
+	void (*reset_keep)(void *ctx, const char *name, uint8_t type, unsigned per_second);
+	bool (*reset_left)(void *ctx, const char *name, uint8_t *ret_type, unsigned *ret_per_second);
+	void *reset_ctx;
 	uint64_t (*now_ms)(void *ctx); /* monotonic; NULL: the system's */
 	int64_t (*wall_ms)(void *ctx); /* Unix time; NULL: the system's */
 	void *now_ctx;
@@ -156,14 +163,16 @@ unsigned cp_sccp_mode_changed(struct cp_sccp *sccp);
 /** Certificates of 'name' were revoked: a phone that registered with one is closed. True: it was. */
 bool cp_sccp_certs_changed(struct cp_sccp *sccp, const char *name);
 
+/** The name of each registered phone whose record 'fits' (NULL: of all of them). */
+void cp_sccp_each(const struct cp_sccp *sccp, bool (*fits)(void *ctx, const struct cp_device *dev), void *ctx,
+		  void (*fn)(void *fn_ctx, const char *name), void *fn_ctx);
+
 /**
- * Tell registered phones to reset (type CP_SCCP_RESET_*): all whose record 'fits' (NULL: all of them), at most per_second of them each
- * second (0: as configured), behind those that wait already. Returns how many there are. A phone that leaves while it waits is not told.
+ * Tell these phones to reset (type CP_SCCP_RESET_*), at most per_second of them each second (0: as configured), behind those that wait
+ * already. What opts.reset_keep() would be told is in the store already. Returns how many are registered. A phone that leaves while it waits
+ * is not told.
  */
-unsigned cp_sccp_reset(struct cp_sccp *sccp, uint8_t type, bool (*fits)(void *ctx, const struct cp_device *dev), void *ctx,
-                       unsigned per_second);
-/** One phone, as the rate allows. False: it is not registered. */
-bool cp_sccp_reset_one(struct cp_sccp *sccp, const char *name, uint8_t type);
+unsigned cp_sccp_reset(struct cp_sccp *sccp, uint8_t type, const char (*names)[CP_DEVICE_NAME_MAX], size_t cnt, unsigned per_second);
 /** Phones that wait to be told. */
 unsigned cp_sccp_resets_waiting(const struct cp_sccp *sccp);
 

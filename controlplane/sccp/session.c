@@ -37,6 +37,8 @@ void cp_session_leave(struct cp_phone *p, enum cp_phone_gone why)
 	struct cp_sccp *s = p->sccp;
 	uint32_t skipped = 0;
 
+	if (p->link->left != NULL)
+		p->link->left(p->io);
 	cp_sccp_index_del(s, p);
 	cp_resetq_del(s, p);
 	s->stats.registered[p->sec]--;
@@ -68,6 +70,20 @@ void cp_session_closed(struct cp_phone *p, enum cp_phone_gone why)
 	free(p->lines);
 	free(p->said);
 	free(p);
+}
+
+uint64_t cp_session_answered(const struct cp_phone *p)
+{
+	uint64_t quiet = p->link->quiet_ms != NULL ? p->link->quiet_ms(p->io) : UINT64_MAX, now = cp_sccp_now(p->sccp);
+
+	return quiet <= now ? now - quiet : 0;
+}
+
+uint64_t cp_session_heard(const struct cp_phone *p)
+{
+	uint64_t answered = cp_session_answered(p);
+
+	return answered > p->last_rx_ms ? answered : p->last_rx_ms;
 }
 
 int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n)
@@ -303,8 +319,6 @@ void cp_session_frame(struct cp_phone *p, const uint8_t *frame, size_t len)
 	cp_session_tap_in(p, &f, frame, len);
 	if (p->state == CP_SESSION_REGISTERED) {
 		p->last_rx_ms = cp_sccp_now(p->sccp);
-		TAILQ_REMOVE(&p->sccp->lru, p, lru);
-		TAILQ_INSERT_TAIL(&p->sccp->lru, p, lru);
 		if (p->probed)
 			cp_session_alive(p);
 	} else if (++p->early > CP_SCCP_EARLY_MAX) {

@@ -6,6 +6,7 @@
 #ifndef CP_SCCP_SESSION_H
 #define CP_SCCP_SESSION_H
 
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "msg.h"
@@ -13,6 +14,7 @@
 #include "tap.h"
 
 #define CP_SCCP_BUCKETS   4096
+#define CP_SCCP_LOOKS     256  /* seconds; who may be silent for longer is looked at once in so many */
 #define CP_SCCP_STRANGERS 64 /* addresses that alarms may stand for */
 #define CP_SCCP_LOG_BURST 1000 /* lines of phones that come, and of those that go: at once, and a second */
 #define CP_SCCP_LOG_RATE  50
@@ -20,11 +22,17 @@
 #define CP_SCCP_AGAIN_MS  60000
 #define CP_SCCP_EARLY_MAX 64 /* frames before registration; a phone needs about five */
 
-/* How a session reaches its peer. send: 0 or -ENOTCONN. close: never frees at once. */
+/* How a session reaches its peer. */
 struct cp_sccp_link {
-	int (*send)(void *io, const uint8_t *frame, size_t len, bool secret);
-	void (*close)(void *io);
-	void (*authed)(void *io);
+	int (*send)(void *io, const uint8_t *frame, size_t len, bool secret); /* 0 or -ENOTCONN */
+	void (*close)(void *io); /* never frees at once */
+	void (*authed)(void *io); /* it is registered, each time */
+	/*
+	 * Of a link that answers KeepAlive messages of who is registered itself, while nobody taps; both NULL: it passes all of them on.
+	 * left: it is registered no longer. quiet_ms: since it answered one; UINT64_MAX: it did not.
+	 */
+	void (*left)(void *io);
+	uint64_t (*quiet_ms)(void *io);
 };
 
 /* What the connection proved before the first frame. */
@@ -44,12 +52,13 @@ struct cp_phone {
 	const struct cp_sccp_link *link;
 	void *io;
 	void *user;
-	TAILQ_ENTRY(cp_phone) lru; /* registered: by last_rx_ms, oldest first */
+	TAILQ_ENTRY(cp_phone) all; /* registered: in the order in which they came */
+	LIST_ENTRY(cp_phone) look; /* registered: to be looked at in the second in which it may have been silent for too long */
 	TAILQ_ENTRY(cp_phone) due; /* reset_due not 0: in the order of the askers */
 	TAILQ_ENTRY(cp_phone) hold; /* HELD */
 	struct cp_sccp_register *reg; /* HELD: what it asked for */
 	struct cp_phone *next;     /* registered: hash chain */
-	uint64_t last_rx_ms, registered_ms;
+	uint64_t last_rx_ms, registered_ms; /* last_rx: of what was not answered by the link, cp_session_heard() */
 	uint64_t hold_until_ms, again_ms;
 	struct cp_sccp_peer peer;
 	struct cp_line *lines;
@@ -81,7 +90,9 @@ struct cp_sccp {
 	struct cp_sccp_opts o;
 	struct event *tick;
 	struct cp_phone *buckets[CP_SCCP_BUCKETS];
-	TAILQ_HEAD(, cp_phone) lru;
+	TAILQ_HEAD(, cp_phone) all;
+	LIST_HEAD(cp_looks, cp_phone) look[CP_SCCP_LOOKS]; /* by the second, modulo */
+	uint64_t looked_s; /* seconds before it are done */
 	TAILQ_HEAD(, cp_phone) due; /* to be reset, resetq.c */
 	unsigned due_cnt, due_rate, due_sent; /* sent: in the second that began at due_ms */
 	uint64_t due_ms;
@@ -92,6 +103,7 @@ struct cp_sccp {
 	                                                 is full */
 	unsigned stranger_at;
 	const struct cp_sccp_tap_ops *tap; /* NULL: nobody watches */
+	atomic_bool tapped; /* the same, for other threads */
 	void *tap_ctx;
 	struct cp_sccp_stats stats;
 };
@@ -117,6 +129,11 @@ void cp_session_alive(struct cp_phone *p);
 void cp_session_unhold(struct cp_phone *p);
 /** Those who have waited long enough; the end of a storm. */
 void cp_session_tick(struct cp_sccp *sccp);
+
+/** When its link answered it last; 0: never. */
+uint64_t cp_session_answered(const struct cp_phone *p);
+/** When it was heard last, with that. Registered ones. */
+uint64_t cp_session_heard(const struct cp_phone *p);
 
 /** Send a built frame; n 0 is -EINVAL. */
 int cp_session_send(struct cp_phone *p, const uint8_t *frame, size_t n);
@@ -149,6 +166,7 @@ int cp_session_admit(const struct cp_phone *p, const struct cp_device *dev,
 /** resetq.c: tell it as soon as the rate allows. A heavier type replaces a lighter one. */
 void cp_resetq_add(struct cp_sccp *sccp, struct cp_phone *p, uint8_t type);
 void cp_resetq_del(struct cp_sccp *sccp, struct cp_phone *p);
+void cp_resetq_back(struct cp_sccp *sccp, struct cp_phone *p); /* it has registered: was something left to tell it? */
 void cp_resetq_run(struct cp_sccp *sccp);
 
 void cp_sccp_index_add(struct cp_sccp *sccp, struct cp_phone *p);

@@ -9,6 +9,7 @@ void cp_sccp_set_tap(struct cp_sccp *s, const struct cp_sccp_tap_ops *ops, void 
 {
 	s->tap = ops;
 	s->tap_ctx = ctx;
+	atomic_store(&s->tapped, ops != NULL); /* from now on links pass KeepAlive messages on */
 }
 
 /* Until it is registered it is who it says it is. */
