@@ -41,7 +41,7 @@ struct ctl_pos {
 };
 
 enum ctl_special { CTL_PLAIN, CTL_IMPORT, CTL_CERT, CTL_SA_KEY, CTL_DOCTOR, CTL_LEGS, CTL_TRACE, CTL_CERT_FILE, CTL_CERT_OUT, CTL_FILE,
-		   CTL_SECRETS, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV, CTL_WAVE,
+		   CTL_SECRETS, CTL_IKE_PSK, CTL_BACKUP, CTL_BUNDLE, CTL_CTLOP, CTL_IMPORT_PHONES, CTL_EXPORT_PHONES, CTL_CSV, CTL_WAVE,
 		   CTL_APP_ISSUE, CTL_CAPF_REQUESTS, CTL_CAPF_CERTS, CTL_CDR_LIST, CTL_CDR_EXPORT };
 
 struct ctl_cmd {
@@ -53,7 +53,8 @@ struct ctl_cmd {
 	const char *help;
 };
 
-extern const struct ctl_cmd ctl_commands[]; /* ends with words NULL */
+/** Command i of the table, from 0; NULL: there are no more. */
+const struct ctl_cmd *ctl_command(unsigned i);
 
 struct ctl_request {
 	const struct ctl_cmd *cmd;

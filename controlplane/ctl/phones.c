@@ -112,17 +112,17 @@ static void put_field(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-static void put_table(FILE *out, const json_t *columns, const json_t *rows)
+static void put_table(FILE *out, const json_t *columns, const json_t *line_columns, const json_t *rows)
 {
-	size_t fixed = json_array_size(columns), most = fixed, i, k;
+	size_t fixed = json_array_size(columns), each = json_array_size(line_columns), most = fixed, i, k;
 	json_t *row, *field;
 
 	json_array_foreach(rows, i, row)
 		most = json_array_size(row) > most ? json_array_size(row) : most;
 	json_array_foreach(columns, k, field)
 		fprintf(out, "%s%s", k > 0 ? "," : "", json_string_value(field));
-	for (k = fixed; k < most; k += 2)
-		fprintf(out, ",line%zu,label%zu", (k - fixed) / 2 + 1, (k - fixed) / 2 + 1);
+	for (k = fixed; k < most; k++)
+		fprintf(out, ",%s%zu", json_string_value(json_array_get(line_columns, (k - fixed) % each)), (k - fixed) / each + 1);
 	fputc('\n', out);
 	json_array_foreach(rows, i, row) {
 		json_array_foreach(row, k, field) {
@@ -138,7 +138,8 @@ static void put_table(FILE *out, const json_t *columns, const json_t *rows)
 
 int ctl_export_phones(ctl_ask_fn ask, void *ctx, FILE *out, json_t **ret, char *why, size_t size)
 {
-	json_t *rows = json_array(), *columns = NULL, *next = json_string("");
+	json_t *rows = json_array(), *columns = NULL, *line_columns = NULL, *next = json_string("");
+	int rc = 0;
 
 	*ret = NULL;
 	why[0] = '\0';
@@ -150,21 +151,30 @@ int ctl_export_phones(ctl_ask_fn ask, void *ctx, FILE *out, json_t **ret, char *
 		if (r == NULL) {
 			json_decref(rows);
 			json_decref(columns);
+			json_decref(line_columns);
 			return -EIO;
 		}
 		json_array_extend(rows, json_object_get(r, "rows"));
 		json_decref(columns);
+		json_decref(line_columns);
 		columns = json_incref(json_object_get(r, "columns"));
+		line_columns = json_incref(json_object_get(r, "line_columns"));
 		next = json_incref(json_object_get(r, "next"));
 		json_decref(r);
 	}
 	json_decref(next);
-	put_table(out, columns, rows);
+	if (json_array_size(columns) == 0 || json_array_size(line_columns) == 0) {
+		snprintf(why, size, "the controlplane is of another version: it does not say which columns lines have");
+		rc = -EPROTO;
+	} else {
+		put_table(out, columns, line_columns, rows);
+	}
 	json_decref(rows);
 	json_decref(columns);
-	if (fflush(out) != 0 || ferror(out)) {
+	json_decref(line_columns);
+	if (rc == 0 && (fflush(out) != 0 || ferror(out))) {
 		snprintf(why, size, "cannot write: %s", strerror(errno));
-		return -EIO;
+		rc = -EIO;
 	}
-	return 0;
+	return rc;
 }
