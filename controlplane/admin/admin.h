@@ -103,20 +103,27 @@ typedef int (*cp_admin_cert_fn)(void *ctx, const char *device, char **ret_key_pe
 /** Adds members to the object of "status" ("dataplane", "signer", "phones", "calls", ...). */
 typedef void (*cp_admin_status_fn)(void *ctx, json_t *status);
 
+/** Told how many phones are to reset, when that is synced. */
+typedef void (*cp_admin_told_fn)(void *ctx, unsigned phones);
+
 struct cp_admin_backend {
 	struct cp_store *store;
 	struct cp_alarms *alarms;
 	/* Seal a device's secret, bound to 'aad'; with cert_ctx, on a thread of its own. *ret is malloc'ed. NULL: no signer. */
 	int (*seal)(void *ctx, const uint8_t *clear, size_t len, const char *aad, struct cp_buf *ret);
-	/* Tell the phones that a change's answer names ('say', of sccp/resets.h) to reset: how many were. NULL: nobody is told. */
-	unsigned (*reset)(void *ctx, const json_t *say, const char *subject);
+	/*
+	 * Tell the phones that a change's answer names ('say', of sccp/resets.h) to reset; 'told' is called once, perhaps from inside: how many
+	 * there are. NULL: nobody is told.
+	 */
+	void (*reset)(void *ctx, const json_t *say, const char *subject, cp_admin_told_fn told, void *told_ctx);
 	void *reset_ctx;
 	cp_admin_cert_fn cert_issue; /* NULL: cert.issue answers "unavailable" */
 	void *cert_ctx;
+	bool old_algorithms; /* ipsec.old_algorithms: allow */
 	const char *version;
 };
 
-/** Register status, device.*, line.*, gateway.add/del/show, import, import.phones.*, export.phones, show.devices, show.lines, show.alarms, show.audit,
+/** Register status, device.*, line.*, gateway.add/change/del/show, import, import.phones.*, export.phones, show.devices, show.lines, show.alarms, show.audit,
  * alarm.clear, cert.issue. 'backend' is copied. */
 int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *backend);
 

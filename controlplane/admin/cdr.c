@@ -14,6 +14,7 @@
 #include "call/keys.h"
 #include "call/security.h"
 #include "cdr.h"
+#include "clock.h"
 #include "internal.h"
 #include "log.h"
 #include "store/cdrrec.h"
@@ -39,16 +40,9 @@ struct page {
 
 static json_t *when(int64_t us)
 {
-	time_t s = (time_t)(us / 1000000);
-	struct tm tm;
-	char day[32], buf[48];
+	char buf[CP_UTC_LEN];
 
-	if (us == 0)
-		return json_null();
-	gmtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, sizeof(buf), "%s.%03dZ", day, (int)(us / 1000 % 1000));
-	return json_string(buf);
+	return us != 0 ? json_string(cp_utc_us(us, buf)) : json_null();
 }
 
 static json_t *id(uint64_t v)

@@ -11,6 +11,7 @@
 
 #include "alarm.h"
 #include "cdr.h"
+#include "ike/ikerec.h"
 #include "internal.h"
 #include "log.h"
 #include "loopwatch.h"
@@ -59,26 +60,58 @@ struct cp_srsts *cmds_srsts(const struct cmds *c)
 
 /* --- changes --- */
 
-static void end_change(struct pending_change *p, int rc, const char *why)
+static void free_change(struct pending_change *p)
 {
-	if (rc == 0) {
-		const json_t *say = json_object_get(p->result, "reset");
-		const struct cp_admin_backend *be = &p->cmds->be;
-		json_t *warnings;
-
-		if (p->reset && be->reset != NULL)
-			json_object_set_new(p->result, "told",
-					    json_integer(be->reset(be->reset_ctx, say, json_string_value(json_object_get(p->result, "name")))));
-		if (p->warn != CP_WARN_NONE && (warnings = cp_warnings(cmds_store(p->cmds), p->warn, p->warn_name)) != NULL)
-			json_object_set_new(p->result, "warnings", warnings);
-		cp_admin_reply(p->req, p->result);
-		json_decref(p->more);
-	} else {
-		admin_fail_more(p->req, cp_admin_code(rc), why != NULL && why[0] != '\0' ? why : strerror(-rc), p->more);
-		json_decref(p->result);
-	}
 	json_decref(p->own_args);
 	free(p);
+}
+
+static void answer_change(struct pending_change *p)
+{
+	json_t *warnings;
+
+	if (p->warn != CP_WARN_NONE && (warnings = cp_warnings(cmds_store(p->cmds), p->warn, p->warn_name)) != NULL)
+		json_object_set_new(p->result, "warnings", warnings);
+	cp_admin_reply(p->req, p->result);
+	json_decref(p->more);
+	free_change(p);
+}
+
+/* One is not on its way any more. */
+static void landed(struct cmds *c)
+{
+	c->in_flight--;
+	if (c->admin == NULL && c->in_flight == 0)
+		free(c);
+	else if (c->waiting != NULL && c->retry != NULL)
+		event_active(c->retry, EV_TIMEOUT, 0); /* perhaps this was in the way */
+}
+
+static void on_told(void *ctx, unsigned phones)
+{
+	struct pending_change *p = ctx;
+	struct cmds *c = p->cmds;
+
+	json_object_set_new(p->result, "told", json_integer(phones));
+	answer_change(p);
+	landed(c);
+}
+
+/* Written, or refused. The phones that are to be told are on their way as the change was. */
+static void end_change(struct pending_change *p, int rc, const char *why)
+{
+	const struct cp_admin_backend *be = &p->cmds->be;
+
+	if (rc < 0) {
+		admin_fail_more(p->req, cp_admin_code(rc), why != NULL && why[0] != '\0' ? why : strerror(-rc), p->more);
+		json_decref(p->result);
+		free_change(p);
+	} else if (p->reset && be->reset != NULL) {
+		p->cmds->in_flight++;
+		be->reset(be->reset_ctx, json_object_get(p->result, "reset"), json_string_value(json_object_get(p->result, "name")), on_told, p);
+	} else {
+		answer_change(p);
+	}
 }
 
 static void try_change(struct pending_change *p)
@@ -127,17 +160,11 @@ void change_written(void *ctx, int rc)
 	struct pending_change *p = ctx;
 	struct cmds *c = p->cmds;
 
-	c->in_flight--;
 	end_change(p, rc,
 		   rc == -ENOSPC ? "the store has no space: nothing was changed"
 		   : rc < 0	 ? "the store cannot write: nothing was changed"
 				 : NULL);
-	if (c->admin == NULL && c->in_flight == 0) {
-		free(c);
-		return;
-	}
-	if (c->waiting != NULL && c->retry != NULL)
-		event_active(c->retry, EV_TIMEOUT, 0); /* perhaps this was in the way */
+	landed(c);
 }
 
 void change_says(struct pending_change *p, int ev, const char *subject)
@@ -232,24 +259,61 @@ static int attempt_line_add(struct pending_change *p, char *why, size_t size)
 	return 0;
 }
 
-static int attempt_gateway_add(struct pending_change *p, char *why, size_t size)
+/* 'args' as gateway.add takes them. */
+static int gateway_put(struct pending_change *p, const json_t *args, bool replace, char *why, size_t size)
 {
 	struct cp_dir_ctx x = dir_ctx(p, why, size);
 	struct cp_endpoint *eps = malloc(CP_GW_ENDPOINTS_MAX * sizeof(*eps));
 	struct cp_gw_number *nums = malloc(CP_GW_NUMBERS_MAX * sizeof(*nums));
-	struct cp_gateway gw;
-	bool replace = false;
+	struct cp_gateway gw = {0};
 	int rc = eps == NULL || nums == NULL ? -ENOMEM : 0;
 
 	if (rc == 0)
-		rc = json_to_gateway(p->args, &gw, eps, nums, &replace, why, size);
+		rc = json_to_gateway(args, &gw, eps, nums, &replace, why, size);
+	if (rc == 0)
+		rc = cp_ike_allowed(&gw.ike, p->cmds->be.old_algorithms, why, size);
 	if (rc == 0)
 		rc = cp_dir_gateway_put(cmds_store(p->cmds), &gw, replace, &x);
 	if (rc == 0)
 		p->result = json_pack("{s:s}", "name", gw.name);
+	free(gw.ike.psk.data);
 	free(eps);
 	free(nums);
 	return rc;
+}
+
+int attempt_gateway_add(struct pending_change *p, char *why, size_t size)
+{
+	return gateway_put(p, p->args, false, why, size);
+}
+
+/* The record as it is, with these members instead of its own. */
+static int gateway_with(struct pending_change *p, const char *name, const json_t *members, char *why, size_t size)
+{
+	const struct cp_gateway *gw = cp_dir_gateway(cmds_store(p->cmds), name);
+	json_t *args;
+	int rc;
+
+	if (gw == NULL) {
+		snprintf(why, size, "no gateway %s", cfg_q(name));
+		return -ENOENT;
+	}
+	args = gateway_to_args(gw);
+	json_ike_under(args, members);
+	rc = args == NULL || json_object_update(args, (json_t *)(uintptr_t)members) < 0 ? -ENOMEM : gateway_put(p, args, true, why, size);
+	json_decref(args);
+	return rc;
+}
+
+int attempt_gateway_change(struct pending_change *p, char *why, size_t size)
+{
+	const json_t *name = json_object_get(p->args, "name");
+
+	if (!json_is_string(name) || json_object_get(p->args, "replace") != NULL || json_object_get(p->args, "service") != NULL) {
+		snprintf(why, size, json_is_string(name) ? "replace and service are not gateway.change's" : "name is missing or not a string");
+		return -EINVAL;
+	}
+	return gateway_with(p, json_string_value(name), p->args, why, size);
 }
 
 static const char *only_string(const struct pending_change *p, const char *name, char *why, size_t size)
@@ -263,6 +327,31 @@ static const char *only_string(const struct pending_change *p, const char *name,
 	return json_string_value(v);
 }
 
+static int gateway_service(struct pending_change *p, const char *service, char *why, size_t size)
+{
+	const char *name = only_string(p, "name", why, size);
+	json_t *members = json_pack("{s:s}", "service", service);
+	int rc = name == NULL ? -EINVAL : members == NULL ? -ENOMEM : gateway_with(p, name, members, why, size);
+
+	json_decref(members);
+	return rc;
+}
+
+static int attempt_gateway_drain(struct pending_change *p, char *why, size_t size)
+{
+	return gateway_service(p, "drain", why, size);
+}
+
+static int attempt_gateway_restore(struct pending_change *p, char *why, size_t size)
+{
+	return gateway_service(p, "in-service", why, size);
+}
+
+static int attempt_gateway_disable(struct pending_change *p, char *why, size_t size)
+{
+	return gateway_service(p, "out-of-service", why, size);
+}
+
 static int attempt_device_del(struct pending_change *p, char *why, size_t size)
 {
 	struct cp_dir_ctx x = dir_ctx(p, why, size);
@@ -274,14 +363,18 @@ static int attempt_device_del(struct pending_change *p, char *why, size_t size)
 static int attempt_line_del(struct pending_change *p, char *why, size_t size)
 {
 	struct cp_dir_ctx x = dir_ctx(p, why, size);
-	const json_t *device = json_object_get(p->args, "device");
+	const json_t *device = json_object_get(p->args, "device"), *partition = json_object_get(p->args, "partition");
 	const json_t *number = json_object_get(p->args, "number");
+	char name[CP_NUMBER_MAX + CP_PART_MAX + 8]; /* longer than what is right, so that what is cut is wrong still */
 
-	if (!json_is_string(number) || (device != NULL && !json_is_string(device)) || json_object_size(p->args) != 1 + (device != NULL)) {
-		snprintf(why, size, "needed are the string number and, where several devices have it, the string device");
+	if (!json_is_string(number) || (device != NULL && !json_is_string(device)) || (partition != NULL && !json_is_string(partition)) ||
+	    json_object_size(p->args) != 1u + (device != NULL) + (partition != NULL)) {
+		snprintf(why, size, "needed are the string number and perhaps the strings partition and, where several devices have it, device");
 		return -EINVAL;
 	}
-	return cp_dir_line_del(cmds_store(p->cmds), json_string_value(number), json_string_value(device), &x);
+	snprintf(name, sizeof(name), "%s%s%s", json_string_value(number), partition != NULL && json_string_length(partition) > 0 ? "@" : "",
+		 partition != NULL ? json_string_value(partition) : "");
+	return cp_dir_line_del(cmds_store(p->cmds), name, json_string_value(device), &x);
 }
 
 static int attempt_gateway_del(struct pending_change *p, char *why, size_t size)
@@ -296,7 +389,9 @@ CMDS_CHANGE(device_add)
 CMDS_CHANGE(device_del)
 CMDS_CHANGE(line_add)
 CMDS_CHANGE(line_del)
-CMDS_CHANGE(gateway_add)
+CMDS_CHANGE(gateway_drain)
+CMDS_CHANGE(gateway_restore)
+CMDS_CHANGE(gateway_disable)
 CMDS_CHANGE(gateway_del)
 CMDS_CHANGE(import)
 
@@ -482,7 +577,9 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		{"device.del", device_del},
 		{"line.add", line_add},
 		{"line.del", line_del},
-		{"gateway.add", gateway_add},
+		{"gateway.drain", gateway_drain},
+		{"gateway.restore", gateway_restore},
+		{"gateway.disable", gateway_disable},
 		{"gateway.del", gateway_del},
 		{"import", import},
 		{"cert.issue", cert_issue},
@@ -517,6 +614,8 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		rc = cmds_vm(c, admin);
 	if (rc == 0)
 		rc = cmds_dial(c, admin);
+	if (rc == 0)
+		rc = cmds_gateway(c, admin);
 	if (rc == 0)
 		rc = cmds_cdr(c, admin);
 	admin->stop = stop;

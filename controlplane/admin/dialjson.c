@@ -4,7 +4,6 @@
  * Lists: "partitions" of a calling search space, names; "to" of a pattern, GATEWAY or GATEWAY/ENDPOINT.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "dialjson.h"
 #include "internal.h"
 #include "log.h"
+#include "why.h"
 
 enum type { T_STR, T_BOOL, T_UINT, T_KIND, T_DISCARD, T_TIME };
 
@@ -66,39 +66,28 @@ static const struct member forward_members[] = {
 	END,
 };
 
-static int no(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int no(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 static int take_text(const struct member *m, const json_t *v, char *out, char *why, size_t size)
 {
 	uint8_t kind;
 	enum cp_discard discard;
 
 	if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
-		return no(why, size, "%s is not a string", m->name);
+		return cfg_invalid(why, size, "%s is not a string", m->name);
 	if (m->type == T_KIND) {
 		if (cp_pattern_kind_parse(json_string_value(v), &kind) < 0)
-			return no(why, size, "kind %s is not route, translate or block", cfg_q(json_string_value(v)));
+			return cfg_invalid(why, size, "kind %s is not route, translate or block", cfg_q(json_string_value(v)));
 		*(uint8_t *)out = kind;
 		return 0;
 	}
 	if (m->type == T_DISCARD) {
 		if (cp_discard_parse(json_string_value(v), &discard) < 0)
-			return no(why, size, "discard %s is not none, predot, trailing-#, predot-trailing-# or all", cfg_q(json_string_value(v)));
+			return cfg_invalid(why, size, "discard %s is not none, predot, trailing-#, predot-trailing-# or all",
+					   cfg_q(json_string_value(v)));
 		*(uint8_t *)out = (uint8_t)discard;
 		return 0;
 	}
 	if (json_string_length(v) >= m->size)
-		return no(why, size, "%s is longer than %zu bytes", m->name, m->size - 1);
+		return cfg_invalid(why, size, "%s is longer than %zu bytes", m->name, m->size - 1);
 	memcpy(out, json_string_value(v), json_string_length(v) + 1);
 	return 0;
 }
@@ -113,12 +102,12 @@ static int take(const struct member *m, const json_t *v, void *rec, char *why, s
 		return 0; /* the store's own */
 	case T_BOOL:
 		if (!json_is_boolean(v))
-			return no(why, size, "%s is not true or false", m->name);
+			return cfg_invalid(why, size, "%s is not true or false", m->name);
 		*(bool *)out = json_is_true(v);
 		return 0;
 	case T_UINT:
 		if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT32_MAX)
-			return no(why, size, "%s is not a whole number", m->name);
+			return cfg_invalid(why, size, "%s is not a whole number", m->name);
 		n = (uint32_t)json_integer_value(v);
 		memcpy(out, &n, sizeof(n));
 		return 0;
@@ -131,7 +120,7 @@ static int take(const struct member *m, const json_t *v, void *rec, char *why, s
 static int take_all(const struct member *members, const char *list, const json_t *o, void *rec, char *why, size_t size)
 {
 	json_t *obj = (json_t *)(uintptr_t)o; /* jansson's iterators take no const; nothing is changed */
-	int rc = json_is_object(o) ? 0 : no(why, size, "it is no object");
+	int rc = json_is_object(o) ? 0 : cfg_invalid(why, size, "it is no object");
 
 	for (void *it = rc == 0 ? json_object_iter(obj) : NULL; it != NULL && rc == 0; it = json_object_iter_next(obj, it)) {
 		const char *name = json_object_iter_key(it);
@@ -142,7 +131,7 @@ static int take_all(const struct member *members, const char *list, const json_t
 		if (m->name != NULL)
 			rc = take(m, json_object_iter_value(it), rec, why, size);
 		else if (strcmp(name, "replace") != 0 && (list == NULL || strcmp(name, list) != 0))
-			rc = no(why, size, "unknown member %s", cfg_q(name));
+			rc = cfg_invalid(why, size, "unknown member %s", cfg_q(name));
 	}
 	return rc;
 }
@@ -192,10 +181,10 @@ static int strings(const json_t *o, const char *name, size_t max, json_t **ret, 
 	if (list == NULL)
 		return 0;
 	if (!json_is_array(list) || json_array_size(list) > max)
-		return no(why, size, "%s is not an array of at most %zu", name, max);
+		return cfg_invalid(why, size, "%s is not an array of at most %zu", name, max);
 	json_array_foreach(list, i, v)
 		if (!json_is_string(v))
-			return no(why, size, "an item of %s is not a string", name);
+			return cfg_invalid(why, size, "an item of %s is not a string", name);
 	return 0;
 }
 
@@ -226,7 +215,7 @@ int json_change_css(struct cp_change *c, const json_t *o, bool replace, char *wh
 		rc = strings(o, "partitions", CP_CSS_PARTITIONS_MAX, &list, why, size);
 	json_array_foreach(rc == 0 ? list : NULL, i, v) {
 		if (json_string_length(v) >= sizeof(items[0].partition))
-			return no(why, size, "a partition's name is longer than %d bytes", CP_PART_MAX - 1);
+			return cfg_invalid(why, size, "a partition's name is longer than %d bytes", CP_PART_MAX - 1);
 		strcpy(items[rec.partition_cnt++].partition, json_string_value(v));
 	}
 	return rc < 0 ? rc : cp_change_css_put(c, &rec, replaces(o, replace), why, size);
@@ -238,7 +227,7 @@ static int target(const char *text, struct cp_pattern_target *ret, char *why, si
 	size_t n = slash != NULL ? (size_t)(slash - text) : strlen(text);
 
 	if (n >= sizeof(ret->gateway) || (slash != NULL && strlen(slash + 1) >= sizeof(ret->endpoint)))
-		return no(why, size, "%s is not GATEWAY or GATEWAY/ENDPOINT", cfg_q(text));
+		return cfg_invalid(why, size, "%s is not GATEWAY or GATEWAY/ENDPOINT", cfg_q(text));
 	memcpy(ret->gateway, text, n);
 	if (slash != NULL)
 		strcpy(ret->endpoint, slash + 1);
@@ -264,7 +253,7 @@ int json_change_pattern(struct cp_change *c, const json_t *o, bool replace, char
 	if (rc < 0)
 		return rc;
 	if (cp_pat_normal(rec.pattern, normal, text, sizeof(text)) < 0)
-		return no(why, size, "pattern %s: %s", cfg_q(rec.pattern), text);
+		return cfg_invalid(why, size, "pattern %s: %s", cfg_q(rec.pattern), text);
 	memcpy(rec.pattern, normal, sizeof(rec.pattern));
 	return cp_change_pattern_put(c, &rec, replaces(o, replace), why, size);
 }
@@ -277,7 +266,7 @@ int json_change_forward(struct cp_change *c, struct cp_store *store, const json_
 	int rc;
 
 	if (number == NULL || strlen(number) >= CP_NUMBER_MAX || (part != NULL && strlen(part) >= CP_PART_MAX))
-		return no(why, size, "number is missing, or not one of 1 to 32 digits");
+		return cfg_invalid(why, size, "number is missing, or not one of 1 to 32 digits");
 	cp_forward_get(store, number, part != NULL ? part : "", &rec);
 	rc = take_all(forward_members, NULL, o, &rec, why, size);
 	return rc < 0 ? rc : cp_change_forward_put(c, &rec, why, size);

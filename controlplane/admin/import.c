@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dialjson.h"
+#include "ike/ikerec.h"
 #include "internal.h"
 #include "sccp/resets.h"
 #include "store/change.h"
@@ -26,14 +27,14 @@ struct import {
 	struct cp_line *lines;
 	struct cp_endpoint *eps;
 	struct cp_gw_number *nums;
-	bool replace;
+	bool replace, old_algorithms;
 };
 
 static int one(struct import *im, int what, const json_t *item, char *why, size_t size)
 {
 	bool replace = im->replace;
 	const char *device = NULL;
-	struct cp_gateway gw;
+	struct cp_gateway gw = {0};
 	struct cp_device dev;
 	struct cp_line line;
 	int rc;
@@ -60,7 +61,12 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 		return rc;
 	case GATEWAYS:
 		rc = json_to_gateway(item, &gw, im->eps, im->nums, &replace, why, size);
-		return rc < 0 ? rc : cp_change_gateway_put(im->change, &gw, replace, why, size);
+		if (rc == 0)
+			rc = cp_ike_allowed(&gw.ike, im->old_algorithms, why, size);
+		if (rc == 0)
+			rc = cp_change_gateway_put(im->change, &gw, replace, why, size);
+		free(gw.ike.psk.data);
+		return rc;
 	case PATTERNS:
 		return json_change_pattern(im->change, item, im->replace, why, size);
 	case FORWARDS:
@@ -152,6 +158,7 @@ int attempt_import(struct pending_change *p, char *why, size_t size)
 		return -EINVAL;
 	}
 	im.store = cmds_store(p->cmds);
+	im.old_algorithms = cmds_backend(p->cmds)->old_algorithms;
 	im.change = cp_change_create(im.store);
 	im.errors = json_array();
 	im.lines = malloc(CP_DEVICE_LINES_MAX * sizeof(*im.lines));

@@ -55,7 +55,7 @@ void cp_server_destroy(struct cp_server *server);
 
 /*
  * json.c: records from and to JSON. from: 0, or -EINVAL with the member and what is wrong in 'why'. The arrays of
- * the device and gateway are the caller's, of the maximum sizes.
+ * the device and gateway are the caller's, of the maximum sizes; so is ret->ike.psk.data of a gateway, to free in any case.
  */
 int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[CP_DEVICE_LINES_MAX], bool *ret_replace,
 		   char *why, size_t why_size);
@@ -64,6 +64,8 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 		    struct cp_gw_number nums[CP_GW_NUMBERS_MAX], bool *ret_replace, char *why, size_t why_size);
 json_t *device_to_json(const struct cp_device *dev);
 json_t *gateway_to_json(const struct cp_gateway *gw);
+/* Without what gateway.add does not take: what is only shown, and a conference's limits where it is none. */
+json_t *gateway_to_args(const struct cp_gateway *gw);
 
 /*
  * commands.c: a change of the store that a request asked for. attempt() checks and submits with change_written() and
@@ -106,6 +108,22 @@ void change_written(void *ctx, int rc);
 		cmds_run(ctx, req, args, NULL, attempt_##name);                            \
 	}
 
+/*
+ * seal.c: a change with secrets. The signer seals each under AAD/NAME; what was in clear leaves the arguments, what was sealed enters them,
+ * as base64, and attempt() follows. create: NULL: answered already. add: at least one byte; copied. run takes it, and leads to an answer.
+ */
+#define CMDS_SECRETS 2
+struct cmds_secret {
+	const char *clear, *sealed; /* members */
+	const char *aad;
+};
+struct cmds_seal;
+struct cmds_seal *cmds_seal_create(struct cmds *cmds, struct cp_admin_req *req, const json_t *args, const char *name,
+				   const struct cmds_secret *secrets, int (*attempt)(struct pending_change *p, char *why, size_t why_size));
+void cmds_seal_add(struct cmds_seal *j, unsigned i, const void *clear, size_t len);
+void cmds_seal_run(struct cmds_seal *j);
+void cmds_seal_destroy(struct cmds_seal *j);
+
 /* bulk.h, with the commands' store and threads. */
 void cmds_bulk(struct cmds *cmds, struct cp_admin_req *req, cp_bulk_fn make);
 
@@ -144,6 +162,19 @@ int cmds_devtype(struct cmds *cmds, struct cp_admin *admin);
 /* dial.c: the dial plan's commands; its members of an export */
 int cmds_dial(struct cmds *cmds, struct cp_admin *admin);
 void bulk_dialplan(struct cp_bulk *b);
+
+/*
+ * ikejson.c: what a gateway's record says of IKE, members "ike" and "ike_...". json_ike: ret->psk becomes the caller's to free, on
+ * success and else. gatewaycmd.c: the commands.
+ */
+int json_ike(const json_t *o, struct cp_gw_ike *ret, char *why, size_t why_size);
+void json_ike_print(json_t *o, const struct cp_gw_ike *ike);
+bool json_ike_member(const char *name);
+int cmds_gateway(struct cmds *cmds, struct cp_admin *admin);
+int attempt_gateway_add(struct pending_change *p, char *why, size_t why_size); /* commands.c, the next one too */
+int attempt_gateway_change(struct pending_change *p, char *why, size_t why_size);
+/* Takes from a record's members what those that will be laid over it put an end to. */
+void json_ike_under(json_t *record, const json_t *members);
 
 /* import.c */
 int attempt_import(struct pending_change *p, char *why, size_t why_size);

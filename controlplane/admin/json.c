@@ -33,7 +33,8 @@ static int no(struct from *f, const char *fmt, ...)
 	return f->rc;
 }
 
-static struct from begin(const json_t *o, const char *const *known, char *why, size_t size)
+/* 'also' (may be NULL) knows further members. */
+static struct from begin(const json_t *o, const char *const *known, bool (*also)(const char *name), char *why, size_t size)
 {
 	/* jansson's iterators take no const; nothing is changed */
 	struct from f = {(json_t *)(uintptr_t)o, why, size, 0};
@@ -47,7 +48,7 @@ static struct from begin(const json_t *o, const char *const *known, char *why, s
 
 		while (*n != NULL && strcmp(*n, json_object_iter_key(it)) != 0)
 			n++;
-		if (*n == NULL)
+		if (*n == NULL && !(also != NULL && also(json_object_iter_key(it))))
 			no(&f, "unknown member %s", cfg_q(json_object_iter_key(it)));
 	}
 	return f;
@@ -94,6 +95,20 @@ static int64_t number(struct from *f, const char *name, int64_t min, int64_t max
 	return json_integer_value(v);
 }
 
+/* Which of the names it is; the first one where it is not said. */
+static unsigned one_of(struct from *f, const char *name, const char *const *names, unsigned n)
+{
+	const json_t *v = json_object_get(f->o, name);
+
+	if (v == NULL)
+		return 0;
+	for (unsigned i = 0; json_is_string(v) && i < n; i++)
+		if (strcmp(json_string_value(v), names[i]) == 0)
+			return i;
+	no(f, "%s is not one of %s, %s, ...", name, names[0], names[1]);
+	return 0;
+}
+
 static json_t *array(struct from *f, const char *name, size_t max)
 {
 	json_t *v = json_object_get(f->o, name);
@@ -131,7 +146,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 					    "digest_user", "digest_secret", "config_key", "built_in_bridge", "harden", "css", "changed_us", "replace",
 					    NULL};
 	static const char *const line_known[] = {"number", "label", "partition", "css", "pickup", NULL};
-	struct from f = begin(o, known, why, size);
+	struct from f = begin(o, known, NULL, why, size);
 	char mode[32] = "encrypted", suite[64] = "";
 	json_t *list, *v;
 	size_t i;
@@ -163,7 +178,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 		struct cp_line *l = &lines[ret->line_cnt++];
 
 		if (!item_text(&f, "lines", v, l->number, sizeof(l->number))) {
-			struct from lf = begin(v, line_known, why, size);
+			struct from lf = begin(v, line_known, NULL, why, size);
 
 			text(&lf, "number", true, l->number, sizeof(l->number));
 			text(&lf, "label", false, l->label, sizeof(l->label));
@@ -182,7 +197,7 @@ int json_to_device(const json_t *o, struct cp_device *ret, struct cp_line lines[
 int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, char *why, size_t size)
 {
 	static const char *const known[] = {"number", "device", "label", "partition", "css", "pickup", NULL};
-	struct from f = begin(o, known, why, size);
+	struct from f = begin(o, known, NULL, why, size);
 	const json_t *dev = json_object_get(o, "device");
 
 	memset(ret, 0, sizeof(*ret));
@@ -202,6 +217,9 @@ int json_to_line(const json_t *o, struct cp_line *ret, const char **ret_device, 
 	return f.rc;
 }
 
+static const char *const admins[CP_ADMIN_MAX] = {"in-service", "drain", "out-of-service"};
+static const char *const lines_at[CP_LINE_MAX] = {"default", "none", "fxs", "fxo"};
+
 static void gateway_numbers(struct from *f, struct cp_gateway *ret, struct cp_gw_number *nums)
 {
 	static const char *const known[] = {"number", "prefix", "endpoint", NULL};
@@ -219,7 +237,7 @@ static void gateway_numbers(struct from *f, struct cp_gateway *ret, struct cp_gw
 			if (n->prefix)
 				number[len - 1] = '\0';
 		} else {
-			struct from nf = begin(v, known, f->why, f->size);
+			struct from nf = begin(v, known, NULL, f->why, f->size);
 
 			text(&nf, "number", true, number, CP_NUMBER_MAX);
 			n->prefix = flag(&nf, "prefix", false);
@@ -235,14 +253,18 @@ static void gateway_numbers(struct from *f, struct cp_gateway *ret, struct cp_gw
 	ret->numbers = nums;
 }
 
+static const char *const dialect_names[CP_GW_DIALECT_CNT] = {"rfc3435", "cisco", "auto"};
+
 int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint eps[CP_GW_ENDPOINTS_MAX],
 		    struct cp_gw_number nums[CP_GW_NUMBERS_MAX], bool *ret_replace, char *why, size_t size)
 {
 	static const char *const known[] = {"name", "type", "address", "region", "endpoints", "numbers", "version", "crypto",
 					    "keys_without_ipsec", "clear", "suite", "mki", "lifetime", "srtcp_clear",
-					    "conference", "ports", "conference_max", "replace", NULL};
-	struct from f = begin(o, known, why, size);
-	char address[80] = "", version[16] = "1.0", form[16] = "rfc", suite[64] = "";
+					    "conference", "ports", "conference_max", "group", "priority", "weight", "capacity",
+					    "service", "line", "incoming", "css", "agent", "dialect", "piggyback", "replace", NULL};
+	static const char *const ep_known[] = {"name", "line", NULL};
+	struct from f = begin(o, known, json_ike_member, why, size);
+	char address[80] = "", version[16] = "", form[16] = "", suite[64] = "", dialect[16] = "rfc3435";
 	json_t *list, *v;
 	size_t i;
 
@@ -258,6 +280,17 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 	text(&f, "region", false, ret->region, sizeof(ret->region));
 	text(&f, "version", false, version, sizeof(version));
 	text(&f, "crypto", false, form, sizeof(form));
+	text(&f, "dialect", false, dialect, sizeof(dialect));
+	ret->piggyback = flag(&f, "piggyback", false);
+	while (ret->dialect < CP_GW_DIALECT_CNT && strcmp(dialect, dialect_names[ret->dialect]) != 0)
+		ret->dialect++;
+	if (ret->dialect == CP_GW_DIALECT_CNT)
+		no(&f, "dialect %s is not rfc3435, cisco or auto", cfg_q(dialect));
+	/* The dialect says what is usual, the two others what is so. */
+	if (version[0] == '\0')
+		strcpy(version, ret->dialect == CP_GW_CISCO ? "0.1" : "1.0");
+	if (form[0] == '\0')
+		strcpy(form, ret->dialect == CP_GW_CISCO ? "x" : "rfc");
 	if (f.rc == 0 && cfg_addr_parse(address, &ret->address) < 0)
 		no(&f, "address %s is not ADDRESS or ADDRESS:PORT", cfg_q(address));
 	if (ret->address.port == 0)
@@ -291,18 +324,34 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 		ret->ports = (uint16_t)number(&f, "ports", 3, 4096);
 	if (json_object_get(o, "conference_max") != NULL)
 		ret->conference_max = (uint8_t)number(&f, "conference_max", 3, CP_CONFERENCE_MAX);
+	text(&f, "group", false, ret->group, sizeof(ret->group));
+	ret->priority = (uint8_t)number(&f, "priority", 0, CP_GW_PRIORITIES);
+	ret->weight = (uint16_t)number(&f, "weight", 0, CP_GW_WEIGHT_MAX);
+	ret->capacity = (uint16_t)number(&f, "capacity", 0, UINT16_MAX);
+	ret->admin = (uint8_t)one_of(&f, "service", admins, CP_ADMIN_MAX);
+	ret->line = (uint8_t)one_of(&f, "line", lines_at, CP_LINE_MAX);
+	text(&f, "incoming", false, ret->incoming, sizeof(ret->incoming));
+	text(&f, "css", false, ret->css, sizeof(ret->css));
+	text(&f, "agent", false, ret->agent, sizeof(ret->agent));
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	list = array(&f, "endpoints", CP_GW_ENDPOINTS_MAX);
 	json_array_foreach(list, i, v) {
 		struct cp_endpoint *e = &eps[ret->endpoint_cnt++];
 
-		if (!item_text(&f, "endpoints", v, e->name, sizeof(e->name)))
-			no(&f, "an item of endpoints is not a string");
+		if (!item_text(&f, "endpoints", v, e->name, sizeof(e->name))) {
+			struct from ef = begin(v, ep_known, NULL, why, size);
+
+			text(&ef, "name", true, e->name, sizeof(e->name));
+			e->line = (uint8_t)one_of(&ef, "line", lines_at, CP_LINE_MAX);
+			f.rc = f.rc < 0 ? f.rc : ef.rc;
+		}
+		if (f.rc < 0)
+			return f.rc;
 	}
 	ret->endpoints = eps;
 	if (f.rc == 0)
 		gateway_numbers(&f, ret, nums);
-	return f.rc;
+	return f.rc < 0 ? f.rc : json_ike(o, &ret->ike, why, size);
 }
 
 json_t *device_to_json(const struct cp_device *dev)
@@ -323,17 +372,53 @@ json_t *device_to_json(const struct cp_device *dev)
 	return o;
 }
 
+/* What it is in a farm, and what comes from it: only what was said. */
+static void gateway_farm(const struct cp_gateway *gw, json_t *o)
+{
+	const struct {
+		const char *name;
+		unsigned value;
+	} numbers[] = {{"priority", gw->priority}, {"weight", gw->weight}, {"capacity", gw->capacity}};
+	const char *const texts[][2] = {{"group", gw->group}, {"incoming", gw->incoming}, {"css", gw->css}};
+
+	if (o == NULL)
+		return;
+	json_object_set_new(o, "service", json_string(admins[gw->admin]));
+	if (gw->agent[0] != '\0')
+		json_object_set_new(o, "agent", json_string(gw->agent));
+	for (unsigned i = 0; i < 3; i++) {
+		if (numbers[i].value != 0)
+			json_object_set_new(o, numbers[i].name, json_integer(numbers[i].value));
+		if (texts[i][1][0] != '\0')
+			json_object_set_new(o, texts[i][0], json_string(texts[i][1]));
+	}
+	if (gw->line != CP_LINE_DEFAULT)
+		json_object_set_new(o, "line", json_string(lines_at[gw->line]));
+}
+
+static void gateway_speech(const struct cp_gateway *gw, json_t *o)
+{
+	json_object_set_new(o, "dialect", json_string(dialect_names[gw->dialect < CP_GW_DIALECT_CNT ? gw->dialect : 0]));
+	json_object_set_new(o, "piggyback", json_boolean(gw->piggyback));
+	if ((gw->heard & CP_GW_HEARD) != 0)
+		json_object_set_new(o, "heard", json_pack("{s:s,s:s,s:i}", "version", (gw->heard & CP_GW_HEARD_01) != 0 ? "0.1" : "1.0",
+							  "crypto", (gw->heard & CP_GW_HEARD_X) != 0 ? "x" : "rfc", "port",
+							  (int)gw->heard_port));
+}
+
 json_t *gateway_to_json(const struct cp_gateway *gw)
 {
-	json_t *eps = json_array(), *nums = json_array();
+	json_t *eps = json_array(), *nums = json_array(), *o;
 	char address[80];
 
 	for (unsigned i = 0; i < gw->endpoint_cnt; i++)
-		json_array_append_new(eps, json_string(gw->endpoints[i].name));
+		json_array_append_new(eps, gw->endpoints[i].line == CP_LINE_DEFAULT ? json_string(gw->endpoints[i].name) :
+										     json_pack("{s:s,s:s}", "name", gw->endpoints[i].name, "line",
+											       lines_at[gw->endpoints[i].line]));
 	for (unsigned i = 0; i < gw->number_cnt; i++)
 		json_array_append_new(nums, json_pack("{s:s,s:b,s:s}", "number", gw->numbers[i].number, "prefix",
 						      (int)gw->numbers[i].prefix, "endpoint", gw->numbers[i].endpoint));
-	return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:b,s:i,s:i,s:I}", "name", gw->name, "type", gw->type, "trust",
+	o = json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:o,s:s,s:s,s:b,s:b,s:s*,s:i,s:i,s:b,s:b,s:i,s:i,s:I}", "name", gw->name, "type", gw->type, "trust",
 			 cp_devtype_trust_text(cp_devtype_gateway(gw->type)), "gw_id", (int)gw->gw_id,
 			 "address", cfg_addr_print(&gw->address, address, sizeof(address)), "region", gw->region,
 			 "endpoints", eps, "numbers", nums, "version",
@@ -343,4 +428,22 @@ json_t *gateway_to_json(const struct cp_gateway *gw)
 			 "suite", gw->suite != 0 ? cp_suite_name(gw->suite) : NULL, "mki", (int)gw->mki_len, "lifetime",
 			 (int)gw->lifetime, "srtcp_clear", (gw->flags & CP_GW_SRTCP_CLEAR) != 0, "conference",
 			 (gw->flags & CP_GW_CONFERENCE) != 0, "ports", (int)gw->ports, "conference_max", (int)gw->conference_max, "changed_us", (json_int_t)gw->changed_us);
+	gateway_farm(gw, o);
+	gateway_speech(gw, o);
+	if (o != NULL)
+		json_ike_print(o, &gw->ike);
+	return o;
+}
+
+json_t *gateway_to_args(const struct cp_gateway *gw)
+{
+	static const char *const shown[] = {"trust", "gw_id", "changed_us", "heard"}, *const limits[] = {"ports", "conference_max"};
+	json_t *o = gateway_to_json(gw);
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		json_object_del(o, shown[i]);
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (json_integer_value(json_object_get(o, limits[i])) == 0)
+			json_object_del(o, limits[i]);
+	return o;
 }

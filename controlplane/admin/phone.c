@@ -243,60 +243,7 @@ CMDS_CHANGE(cluster_set)
 
 /* --- secrets of a device: sealed by the signer first, away from the loop --- */
 
-struct seal_job {
-	struct cmds *cmds;
-	struct cp_admin_req *req;
-	json_t *args;     /* a copy, without what was in clear */
-	char device[CP_DEVICE_NAME_MAX];
-	uint8_t *clear[2];
-	size_t clear_len[2];
-	struct cp_buf sealed[2];
-	int rc;
-};
-
-static const char *const secret_clear[2] = {"digest_password", "config_key_hex"};
-static const char *const secret_member[2] = {"digest_secret", "config_key"};
-static const char *const secret_aad[2] = {"digest", "config-key"};
-
-static void seal_work(void *arg)
-{
-	struct seal_job *j = arg;
-	const struct cp_admin_backend *be = cmds_backend(j->cmds);
-
-	for (unsigned i = 0; i < 2 && j->rc == 0; i++) {
-		char aad[48];
-
-		if (j->clear[i] == NULL)
-			continue;
-		snprintf(aad, sizeof(aad), "%s/%s", secret_aad[i], j->device);
-		j->rc = be->seal(be->cert_ctx, j->clear[i], j->clear_len[i], aad, &j->sealed[i]);
-	}
-}
-
-static void seal_free(struct seal_job *j)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		OPENSSL_clear_free(j->clear[i], j->clear_len[i] + 1);
-		free(j->sealed[i].data);
-	}
-	json_decref(j->args);
-	free(j);
-}
-
-static void seal_done(void *arg)
-{
-	struct seal_job *j = arg;
-
-	if (j->rc < 0) {
-		cp_admin_fail_rc(j->req, -ENOTCONN, "the signer does not seal: %s", strerror(-j->rc));
-	} else {
-		for (unsigned i = 0; i < 2; i++)
-			if (j->sealed[i].len > 0)
-				json_object_set_new(j->args, secret_member[i], json_base64(&j->sealed[i]));
-		cmds_run(j->cmds, j->req, j->args, json_incref(j->args), attempt_device_set);
-	}
-	seal_free(j);
-}
+static const struct cmds_secret secrets[2] = {{"digest_password", "digest_secret", "digest"}, {"config_key_hex", "config_key", "config-key"}};
 
 static int hex_key(const char *text, uint8_t *ret)
 {
@@ -305,13 +252,12 @@ static int hex_key(const char *text, uint8_t *ret)
 
 static void device_set(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
-	struct seal_job *j;
 	const char *name = NULL, *text[2] = {NULL, NULL};
-	int rc;
+	struct cmds_seal *j;
 
 	if (cp_admin_arg_str(req, args, "name", true, &name) < 0 ||
-	    cp_admin_arg_str(req, args, secret_clear[0], false, &text[0]) < 0 ||
-	    cp_admin_arg_str(req, args, secret_clear[1], false, &text[1]) < 0)
+	    cp_admin_arg_str(req, args, secrets[0].clear, false, &text[0]) < 0 ||
+	    cp_admin_arg_str(req, args, secrets[1].clear, false, &text[1]) < 0)
 		return;
 	if (text[0] == NULL && text[1] == NULL) {
 		cmds_run(ctx, req, args, NULL, attempt_device_set);
@@ -325,40 +271,23 @@ static void device_set(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_fail(req, "invalid", "a digest password is 1 to 128 bytes of printable UTF-8");
 		return;
 	}
-	if (cmds_backend(ctx)->seal == NULL) {
-		cp_admin_fail(req, "unavailable", "no signer");
+	j = cmds_seal_create(ctx, req, args, name, secrets, attempt_device_set);
+	if (j == NULL)
 		return;
-	}
-	j = calloc(1, sizeof(*j));
-	if (j == NULL) {
-		cp_admin_fail_rc(req, -ENOMEM, NULL);
-		return;
-	}
-	j->cmds = ctx;
-	j->req = req;
-	memcpy(j->device, name, strlen(name) + 1);
-	j->args = json_copy((json_t *)(uintptr_t)args);
-	for (unsigned i = 0; i < 2; i++) {
-		size_t n = text[i] == NULL ? 0 : i == 0 ? strlen(text[i]) : 16;
+	if (text[0] != NULL)
+		cmds_seal_add(j, 0, text[0], strlen(text[0]));
+	if (text[1] != NULL) {
+		uint8_t key[16];
 
-		json_object_del(j->args, secret_clear[i]);
-		if (n == 0)
-			continue;
-		j->clear[i] = OPENSSL_zalloc(n + 1);
-		j->clear_len[i] = n;
-		if (j->clear[i] == NULL || (i == 1 && hex_key(text[1], j->clear[1]) < 0)) {
+		if (hex_key(text[1], key) < 0) {
 			cp_admin_fail(req, "invalid", "a configuration key is 32 hex digits");
-			seal_free(j);
+			cmds_seal_destroy(j);
 			return;
 		}
-		if (i == 0)
-			memcpy(j->clear[0], text[0], n);
+		cmds_seal_add(j, 1, key, sizeof(key));
+		OPENSSL_cleanse(key, sizeof(key));
 	}
-	rc = cp_offload_run(cmds_offload(ctx), seal_work, seal_done, j);
-	if (rc < 0) {
-		cp_admin_fail_rc(req, rc, "too many secrets are being sealed");
-		seal_free(j);
-	}
+	cmds_seal_run(j);
 }
 
 int cmds_phone(struct cmds *c, struct cp_admin *admin)

@@ -8,7 +8,7 @@
  * lines of a piece are one write, synced before it is answered: after a power cut each piece is there whole or not at all.
  * A dry run checks the same, conflicts between lines included, and changes nothing. With "replace" a line changes what
  * its table has columns for in a device that exists, and leaves the rest of it. One import at a time.
- *     export.phones {"after":"SEP...","max":250} -> {"columns":[...],"rows":[[...]],"next":"SEP..."|null}
+ *     export.phones {"after":"SEP...","max":250} -> {"columns":[...],"line_columns":[...],"rows":[[...]],"next":"SEP..."|null}
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -479,6 +479,15 @@ static bool export_one(void *ctx, const uint8_t *key, size_t key_len, const uint
 	return true;
 }
 
+static json_t *names(const char *const *list)
+{
+	json_t *all = json_array();
+
+	for (; *list != NULL; list++)
+		json_array_append_new(all, json_string(*list));
+	return all;
+}
+
 static void export(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"after", "max", NULL};
@@ -487,7 +496,6 @@ static void export(void *ctx, struct cp_admin_req *req, const json_t *args)
 	char from[CP_DEVICE_NAME_MAX + 1];
 	const char *after = "";
 	int64_t max = EXPORT_MAX;
-	json_t *columns;
 	int rc;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "after", false, &after) < 0 ||
@@ -506,10 +514,8 @@ static void export(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_fail_rc(req, rc, NULL);
 		return;
 	}
-	columns = json_array();
-	for (const char *const *c = cp_phonetab_export_columns; *c != NULL; c++)
-		json_array_append_new(columns, json_string(*c));
-	cp_admin_reply(req, json_pack("{s:o,s:o,s:s?}", "columns", columns, "rows", x.rows, "next", x.more ? x.last : NULL));
+	cp_admin_reply(req, json_pack("{s:o,s:o,s:o,s:s?}", "columns", names(cp_phonetab_export_columns), "line_columns",
+				      names(cp_phonetab_line_columns), "rows", x.rows, "next", x.more ? x.last : NULL));
 }
 
 int cp_phones_create(struct cmds *cmds, struct cp_admin *admin, struct cp_phones **ret)

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "phonejson.h"
 #include "store/change.h"
+#include "why.h"
 #include "x509.h"
 
 enum type { T_STR, T_BOOL, T_UINT, T_ENUM, T_MODE, T_HARDEN, T_BASE64, T_TIME };
@@ -121,18 +122,6 @@ static const struct member cluster_members[] = {
 	END,
 };
 
-static int no(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int no(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
-
 /* --- JSON --- */
 
 int json_take_base64(const char *text, size_t len, struct cp_buf *ret)
@@ -158,7 +147,7 @@ static int take_harden(const json_t *v, struct cp_harden *h, char *why, size_t s
 
 	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
 		const char *value = json_string_value(json_object_iter_value(it));
-		int rc = value == NULL ? no(why, size, "harden: %s is not a string", cfg_q(json_object_iter_key(it)))
+		int rc = value == NULL ? cfg_invalid(why, size, "harden: %s is not a string", cfg_q(json_object_iter_key(it)))
 				       : cp_harden_parse(h, json_object_iter_key(it), value, why, size);
 
 		if (rc < 0)
@@ -172,7 +161,7 @@ static int take_number(uint8_t *at, const struct member *m, const json_t *v, cha
 	json_int_t n = json_integer_value(v);
 
 	if (!json_is_integer(v) || n < 0 || (uint64_t)n > m->max)
-		return no(why, size, "%s is not a whole number from 0 to %llu", m->name, (unsigned long long)m->max);
+		return cfg_invalid(why, size, "%s is not a whole number from 0 to %llu", m->name, (unsigned long long)m->max);
 	if (m->size == 2)
 		memcpy(at, &(uint16_t){(uint16_t)n}, 2);
 	else
@@ -189,14 +178,14 @@ static int take(const struct member *m, void *rec, const json_t *v, char *why, s
 	switch (m->type) {
 	case T_BOOL:
 		if (!json_is_boolean(v))
-			return no(why, size, "%s is not true or false", m->name);
+			return cfg_invalid(why, size, "%s is not true or false", m->name);
 		memcpy(at, &(bool){json_is_true(v)}, sizeof(bool));
 		return 0;
 	case T_UINT:
 		return take_number(at, m, v, why, size);
 	case T_HARDEN:
 		if (!json_is_object(v))
-			return no(why, size, "%s is not an object", m->name);
+			return cfg_invalid(why, size, "%s is not an object", m->name);
 		return take_harden(v, (struct cp_harden *)(void *)at, why, size);
 	case T_TIME:
 		return 0; /* said by us: what an export holds of it is passed over */
@@ -204,25 +193,25 @@ static int take(const struct member *m, void *rec, const json_t *v, char *why, s
 		break;
 	}
 	if (text == NULL || strlen(text) != len)
-		return no(why, size, "%s is not a string", m->name);
+		return cfg_invalid(why, size, "%s is not a string", m->name);
 	if (m->type == T_STR) {
 		if (len >= m->size)
-			return no(why, size, "%s is longer than %d bytes", m->name, m->size - 1);
+			return cfg_invalid(why, size, "%s is longer than %d bytes", m->name, m->size - 1);
 		memset(at, 0, m->size);
 		memcpy(at, text, len);
 		return 0;
 	}
 	if (m->type == T_BASE64)
-		return json_take_base64(text, len, (struct cp_buf *)(void *)at) < 0 ? no(why, size, "%s is not base64", m->name) : 0;
+		return json_take_base64(text, len, (struct cp_buf *)(void *)at) < 0 ? cfg_invalid(why, size, "%s is not base64", m->name) : 0;
 	if (m->type == T_MODE) {
 		enum cp_device_mode mode;
 
 		if (cp_device_mode_parse(text, &mode) < 0)
-			return no(why, size, "mode %s is not nonsecure, authenticated or encrypted", cfg_q(text));
+			return cfg_invalid(why, size, "mode %s is not nonsecure, authenticated or encrypted", cfg_q(text));
 		memcpy(at, &mode, sizeof(mode));
 		return 0;
 	}
-	return m->parse(text, at) < 0 ? no(why, size, "%s cannot be %s", m->name, cfg_q(text)) : 0;
+	return m->parse(text, at) < 0 ? cfg_invalid(why, size, "%s cannot be %s", m->name, cfg_q(text)) : 0;
 }
 
 static const struct member *find_member(const struct member *tab, const char *name)
@@ -240,7 +229,7 @@ static int apply(const json_t *args, const struct member *tab, const struct memb
 	json_t *o = (json_t *)(uintptr_t)args;
 
 	if (!json_is_object(o))
-		return no(why, size, "it is no object");
+		return cfg_invalid(why, size, "it is no object");
 	for (void *it = json_object_iter(o); it != NULL; it = json_object_iter_next(o, it)) {
 		const char *name = json_object_iter_key(it);
 		const struct member *m = find_member(tab, name);
@@ -253,7 +242,7 @@ static int apply(const json_t *args, const struct member *tab, const struct memb
 			while (a != NULL && *a != NULL && strcmp(*a, name) != 0)
 				a++;
 			if (also != NULL && *a == NULL)
-				return no(why, size, "unknown member %s", cfg_q(name));
+				return cfg_invalid(why, size, "unknown member %s", cfg_q(name));
 			continue;
 		}
 		rc = take(m, rec, json_object_iter_value(it), why, size);
@@ -361,7 +350,7 @@ static int take_addr(const char *text, struct cfg_addr *ret, char *why, size_t s
 {
 	return text[0] == '\0' || cfg_addr_parse(text, ret) == 0
 		       ? 0
-		       : no(why, size, "address %s is not ADDRESS or ADDRESS:PORT", cfg_q(text));
+		       : cfg_invalid(why, size, "address %s is not ADDRESS or ADDRESS:PORT", cfg_q(text));
 }
 
 /* "addresses": ["A[:PORT]", or "A[:PORT]/A[:PORT]" where SIP has another] */
@@ -371,7 +360,7 @@ static int take_addrs(const json_t *list, struct cp_srst *s, char *why, size_t s
 	size_t i;
 
 	if (!json_is_array(list) || json_array_size(list) == 0 || json_array_size(list) > CP_SRST_ADDRS_MAX)
-		return no(why, size, "addresses are 1 to %d", CP_SRST_ADDRS_MAX);
+		return cfg_invalid(why, size, "addresses are 1 to %d", CP_SRST_ADDRS_MAX);
 	free(s->addrs);
 	s->addr_cnt = 0;
 	s->addrs = calloc(json_array_size(list), sizeof(*s->addrs));
@@ -384,7 +373,7 @@ static int take_addrs(const json_t *list, struct cp_srst *s, char *why, size_t s
 		int rc;
 
 		if (!json_is_string(v) || json_string_length(v) >= sizeof(text))
-			return no(why, size, "an address is not a string");
+			return cfg_invalid(why, size, "an address is not a string");
 		memcpy(text, json_string_value(v), json_string_length(v) + 1);
 		slash = strchr(text, '/');
 		if (slash != NULL)
@@ -412,11 +401,11 @@ static int take_cert_port(const json_t *v, struct cp_srst *s, char *why, size_t 
 	if (v == NULL)
 		return 0;
 	if (text != NULL ? text[0] == '\0' || text[strspn(text, "0123456789")] != '\0' : !json_is_integer(v) || port < 0)
-		return no(why, size, "Port Numbers can only contain digits.");
+		return cfg_invalid(why, size, "Port Numbers can only contain digits.");
 	if (text != NULL)
 		port = strlen(text) <= 5 ? atoi(text) : 99999;
 	if (port != 0 && (port < CP_SRST_CERT_PORT_MIN || port > CP_SRST_CERT_PORT_MAX))
-		return no(why, size, "port of the certificate provider is not %d to %d", CP_SRST_CERT_PORT_MIN, CP_SRST_CERT_PORT_MAX);
+		return cfg_invalid(why, size, "port of the certificate provider is not %d to %d", CP_SRST_CERT_PORT_MIN, CP_SRST_CERT_PORT_MAX);
 	s->cert_port = (uint16_t)port;
 	return 0;
 }
@@ -431,7 +420,7 @@ static int cert_in_time(const struct cp_srst *s, char *why, size_t size)
 	if (s->cert.len == 0 || pki_cert_parse(s->cert.data, s->cert.len, &cert) < 0)
 		return 0; /* what is none is refused where it is stored */
 	if (X509_cmp_time(X509_get0_notAfter(cert), &now) <= 0)
-		rc = no(why, size, "the certificate of %s has expired: srst fetch", cfg_q(s->name));
+		rc = cfg_invalid(why, size, "the certificate of %s has expired: srst fetch", cfg_q(s->name));
 	X509_free(cert);
 	return rc;
 }

@@ -7,7 +7,10 @@
  *     profile, srst   names of a security profile, which must be there and whose mode the device has, and an SRST reference
  *     protocol        sccp, sip or any (default)
  *     srtp            yes (default) or no
- *     line1, label1, line2, label2, ... line42, label42: numbers in button order, and what is shown beside them
+ *     css             calling search space of lines that have none of their own
+ *     protected       yes or no (default): it plays the secure or non-secure tone
+ *     line1, label1, partition1, css1, pickup1, ... line42 ...: numbers in button order, what is shown beside them, their partitions (empty: that
+ *                     which all see), calling search spaces and pickup groups; only lineN is needed
  * Also known are the names that the bulk administration tool of CallManager gives these columns when it exports "all
  * details": MAC ADDRESS, DEVICE NAME, DESCRIPTION, DEVICE TYPE, DEVICE PROTOCOL, PHONE LOAD NAME, DIRECTORY NUMBER 1, LINE TEXT LABEL 1, DISPLAY 1,
  * DEVICE SECURITY PROFILE (whose name says the mode: ... Non-Secure, Authenticated, Encrypted or Secure Profile). In such
@@ -26,6 +29,7 @@ struct cp_phonetab_columns {
 	bool bat;   /* it has the other tool's names */
 	unsigned cnt;
 	json_t *ignored; /* names of columns that are not used; owned */
+	bool labels[CP_DEVICE_LINES_MAX]; /* there is a column of what is shown beside the number */
 	struct {
 		unsigned char kind; /* phones.c's */
 		unsigned char line; /* from 0 */
@@ -45,7 +49,7 @@ void cp_phonetab_defaults(struct cp_device *dev);
 
 /**
  * One row: sets in 'dev' what the table has columns for. 'lines' are the caller's; dev->lines points to them if there is a
- * column of a line. 0, or -EINVAL with what is wrong in 'why' and *ret_col, the number of the column it is in.
+ * column of a line. What a line of the same number had before and the table has no column for stays. 0, or -EINVAL with what is wrong in 'why' and *ret_col, the number of the column it is in.
  */
 int cp_phonetab_row(const struct cp_phonetab_columns *cols, const struct cp_csv_row *row, struct cp_device *dev,
 		 struct cp_line lines[CP_DEVICE_LINES_MAX], unsigned *ret_col, char *why, size_t why_size);
@@ -58,8 +62,9 @@ unsigned cp_phonetab_column_of(const struct cp_phonetab_columns *cols, const cha
 /** Does the row say a mode? It has the header's fields. */
 bool cp_phonetab_says_mode(const struct cp_phonetab_columns *cols, const struct cp_csv_row *row);
 
-/** A device as an array of strings: the columns before line1 in the order of cp_phonetab_export_columns, then numbers and labels. */
+/** A device as an array of strings: the columns before line1 in the order of cp_phonetab_export_columns, then those of each line. */
 json_t *cp_phonetab_export(const struct cp_device *dev);
 extern const char *const cp_phonetab_export_columns[]; /* ends with NULL */
+extern const char *const cp_phonetab_line_columns[];   /* without their number; ends with NULL */
 
 #endif

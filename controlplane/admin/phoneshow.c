@@ -118,6 +118,18 @@ static void export_profile(struct cp_bulk *b, const uint8_t *key, size_t key_len
 	cp_profile_free(&p);
 }
 
+static void export_gateway(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+{
+	struct cp_gateway gw;
+
+	(void)key;
+	(void)key_len;
+	if (cp_gateway_parse(val, len, &gw) < 0)
+		return;
+	cp_bulk_item(b, gateway_to_args(&gw));
+	cp_gateway_free(&gw);
+}
+
 static void make_export(struct cp_bulk *b)
 {
 	struct cp_cluster c = {0};
@@ -138,6 +150,9 @@ static void make_export(struct cp_bulk *b)
 	cp_bulk_text(b, "],\"devices\":");
 	cp_bulk_array(b);
 	cp_bulk_each(b, CP_CF_DEVICE, NULL, bulk_device);
+	cp_bulk_text(b, "],\"gateways\":");
+	cp_bulk_array(b);
+	cp_bulk_each(b, CP_CF_GATEWAY, NULL, export_gateway);
 	cp_bulk_text(b, "],\"cluster\":");
 	if (cp_bulk_get(b, CP_CF_PROFILE, "cluster", 7, &val) == 0) {
 		if (cp_cluster_parse(val.data, val.len, &c) < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Rules of the region table (store/region.h), from and to JSON: their commands, items of an import, and what is exported. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,24 +10,13 @@
 #include "log.h"
 #include "store/change.h"
 #include "store/region.h"
+#include "why.h"
 
 /* A rule whose lists are here. */
 struct rule {
 	struct cp_region r;
 	struct cp_region_item codecs[CP_REGION_LIST], suites[CP_REGION_LIST];
 };
-
-static int no(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int no(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
 
 static bool codec_known(const char *name)
 {
@@ -51,13 +39,13 @@ static int take_list(const json_t *v, const char *what, bool (*known)(const char
 	size_t i;
 
 	if (!json_is_array(v) || json_array_size(v) > CP_REGION_LIST)
-		return no(why, size, "%s is not a list of at most %d", what, CP_REGION_LIST);
+		return cfg_invalid(why, size, "%s is not a list of at most %d", what, CP_REGION_LIST);
 	*cnt = 0;
 	if (json_array_size(v) == 1 && json_is_string(first) && strcmp(json_string_value(first), "default") == 0)
 		return 0;
 	json_array_foreach((json_t *)(uintptr_t)v, i, item) {
 		if (!json_is_string(item) || json_string_length(item) >= sizeof(items->name) || !known(json_string_value(item)))
-			return no(why, size, "%s: %s is not known", what, json_is_string(item) ? cfg_q(json_string_value(item)) : "one");
+			return cfg_invalid(why, size, "%s: %s is not known", what, json_is_string(item) ? cfg_q(json_string_value(item)) : "one");
 		snprintf(items[(*cnt)++].name, sizeof(items->name), "%s", json_string_value(item));
 	}
 	return 0;
@@ -74,7 +62,7 @@ static int take(struct rule *u, const char *key, const json_t *v, char *why, siz
 		return take_list(v, key, suite_known, u->suites, &u->r.suite_cnt, why, size);
 	if (strcmp(key, "max_kbps") == 0) {
 		if (!json_is_integer(v) || n < 0 || n > CP_REGION_KBPS)
-			return no(why, size, "max_kbps is not a whole number from 0 (not said) to %d", CP_REGION_KBPS);
+			return cfg_invalid(why, size, "max_kbps is not a whole number from 0 (not said) to %d", CP_REGION_KBPS);
 		u->r.max_kbps = (uint32_t)n;
 		return 0;
 	}
@@ -86,11 +74,11 @@ static int take(struct rule *u, const char *key, const json_t *v, char *why, siz
 				u->r.media = (uint8_t)m;
 				return 0;
 			}
-		return no(why, size, "media is not relay, direct or default");
+		return cfg_invalid(why, size, "media is not relay, direct or default");
 	}
 	if (strcmp(key, "a") == 0 || strcmp(key, "b") == 0 || strcmp(key, "changed_us") == 0)
 		return 0;
-	return no(why, size, "unknown member %s", cfg_q(key));
+	return cfg_invalid(why, size, "unknown member %s", cfg_q(key));
 }
 
 static int pair_of(const json_t *o, struct cp_region *r, char *why, size_t size)
@@ -98,7 +86,7 @@ static int pair_of(const json_t *o, struct cp_region *r, char *why, size_t size)
 	const char *a = json_string_value(json_object_get(o, "a")), *b = json_string_value(json_object_get(o, "b"));
 
 	if (a == NULL || b == NULL)
-		return no(why, size, "a and b are two regions: names, * for any other, = for within");
+		return cfg_invalid(why, size, "a and b are two regions: names, * for any other, = for within");
 	return cp_region_pair(r, a, b, why, size);
 }
 
@@ -121,7 +109,7 @@ static int apply(const json_t *o, struct rule *u, char *why, size_t size)
 int json_change_region(struct cp_change *c, const json_t *o, bool replace, char *why, size_t size)
 {
 	struct rule u = {0};
-	int rc = json_is_object(o) ? pair_of(o, &u.r, why, size) : no(why, size, "it is no object");
+	int rc = json_is_object(o) ? pair_of(o, &u.r, why, size) : cfg_invalid(why, size, "it is no object");
 
 	if (rc == 0)
 		rc = apply(o, &u, why, size);
@@ -214,7 +202,8 @@ static int attempt_region_del(struct pending_change *p, char *why, size_t size)
 {
 	struct cp_change *c = cp_change_create(cmds_store(p->cmds));
 	struct cp_region r = {0};
-	int rc = c == NULL ? -ENOMEM : json_object_size(p->args) != 2 ? no(why, size, "exactly a and b are needed") : pair_of(p->args, &r, why, size);
+	int rc = c == NULL ? -ENOMEM : json_object_size(p->args) != 2 ? cfg_invalid(why, size, "exactly a and b are needed") :
+									  pair_of(p->args, &r, why, size);
 
 	if (rc == 0)
 		rc = cp_region_del(c, &r, why, size);

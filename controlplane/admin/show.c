@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "alarm.h"
+#include "clock.h"
 #include "internal.h"
 #include "log.h"
 
@@ -39,14 +40,19 @@ static void gateway_show(void *ctx, struct cp_admin_req *req, const json_t *args
 {
 	const struct cp_gateway *gw;
 	const char *name = NULL;
+	json_t *o;
 
 	if (cp_admin_arg_known(req, args, cmds_name_arg) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0)
 		return;
 	gw = cp_dir_gateway(cmds_store(ctx), name);
-	if (gw == NULL)
+	if (gw == NULL) {
 		cp_admin_fail(req, "not-found", "no gateway %s", cfg_q(name));
-	else
-		cp_admin_reply(req, gateway_to_json(gw));
+		return;
+	}
+	o = gateway_to_json(gw);
+	if (json_object_del(o, "ike_psk_sealed") == 0) /* an export has it */
+		json_object_set_new(o, "ike_psk", json_string("sealed"));
+	cp_admin_reply(req, o);
 }
 
 void bulk_device(struct cp_bulk *b, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
@@ -119,14 +125,9 @@ static void show_lines(void *ctx, struct cp_admin_req *req, const json_t *args)
 
 static json_t *time_text(int64_t us)
 {
-	time_t s = (time_t)(us / 1000000);
-	struct tm tm;
-	char day[32], buf[48];
+	char buf[CP_UTC_LEN];
 
-	gmtime_r(&s, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, sizeof(buf), "%s.%03dZ", day, (int)(us / 1000 % 1000));
-	return json_string(buf);
+	return json_string(cp_utc_us(us, buf));
 }
 
 static void add_alarm(void *ctx, const struct cp_alarm *a)

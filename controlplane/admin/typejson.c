@@ -2,27 +2,15 @@
 #include "typejson.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
 #include "log.h"
 #include "store/change.h"
+#include "why.h"
 
 #define PACKAGE_VERSION 1
-
-static int no(char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int no(char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return -EINVAL;
-}
 
 /* A table for each object of a package: texts and switches. */
 struct member {
@@ -42,12 +30,12 @@ static int take(const struct member *m, const json_t *v, struct cp_typerec *t, c
 
 	if (m->size == 0) {
 		if (!json_is_boolean(v))
-			return no(why, size, "%s is not true or false", m->name);
+			return cfg_invalid(why, size, "%s is not true or false", m->name);
 		memcpy(at, &(bool){json_is_true(v)}, sizeof(bool));
 		return 0;
 	}
 	if (!json_is_string(v) || json_string_length(v) >= m->size || strlen(json_string_value(v)) != json_string_length(v))
-		return no(why, size, "%s is not a text below %zu bytes", m->name, m->size);
+		return cfg_invalid(why, size, "%s is not a text below %zu bytes", m->name, m->size);
 	memcpy(at, json_string_value(v), json_string_length(v) + 1);
 	return 0;
 }
@@ -65,10 +53,10 @@ static int switches(const char *what, const json_t *o, const struct member *tab,
 	json_t *v = (json_t *)(uintptr_t)o; /* jansson's iterators take no const; nothing is changed */
 
 	if (!json_is_object(o))
-		return no(why, size, "%s is no object", what);
+		return cfg_invalid(why, size, "%s is no object", what);
 	for (void *it = json_object_iter(v); it != NULL; it = json_object_iter_next(v, it)) {
 		const struct member *m = find(tab, json_object_iter_key(it));
-		int rc = m == NULL ? no(why, size, "%s: unknown member %s", what, cfg_q(json_object_iter_key(it)))
+		int rc = m == NULL ? cfg_invalid(why, size, "%s: unknown member %s", what, cfg_q(json_object_iter_key(it)))
 				   : take(m, json_object_iter_value(it), t, why, size);
 
 		if (rc < 0)
@@ -88,16 +76,17 @@ static int member(const char *key, const json_t *v, struct cp_typerec *t, char *
 	if (strcmp(key, "features") == 0)
 		return switches(key, v, features, t, why, size);
 	if (strcmp(key, "devtype") == 0)
-		return json_is_integer(v) && json_integer_value(v) == PACKAGE_VERSION ? 0 : no(why, size, "devtype is not %d: another form of package", PACKAGE_VERSION);
+		return json_is_integer(v) && json_integer_value(v) == PACKAGE_VERSION ?
+			       0 : cfg_invalid(why, size, "devtype is not %d: another form of package", PACKAGE_VERSION);
 	if (strcmp(key, "sccp_type") == 0) {
 		if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > UINT32_MAX)
-			return no(why, size, "sccp_type is not a number of 32 bits");
+			return cfg_invalid(why, size, "sccp_type is not a number of 32 bits");
 		t->sccp_type = (uint32_t)json_integer_value(v);
 		return 0;
 	}
 	if (strcmp(key, "trusted") == 0) /* 000:P0-14 */
-		return no(why, size, "no package can say whether its type is trusted");
-	return strcmp(key, "changed_us") == 0 || strcmp(key, "replace") == 0 ? 0 : no(why, size, "unknown member %s", cfg_q(key));
+		return cfg_invalid(why, size, "no package can say whether its type is trusted");
+	return strcmp(key, "changed_us") == 0 || strcmp(key, "replace") == 0 ? 0 : cfg_invalid(why, size, "unknown member %s", cfg_q(key));
 }
 
 int json_to_typerec(const json_t *o, struct cp_typerec *ret, char *why, size_t size)
@@ -106,7 +95,7 @@ int json_to_typerec(const json_t *o, struct cp_typerec *ret, char *why, size_t s
 
 	memset(ret, 0, sizeof(*ret));
 	if (!json_is_object(o))
-		return no(why, size, "a package is an object");
+		return cfg_invalid(why, size, "a package is an object");
 	for (void *it = json_object_iter(v); it != NULL; it = json_object_iter_next(v, it)) {
 		int rc = member(json_object_iter_key(it), json_object_iter_value(it), ret, why, size);
 
@@ -114,9 +103,9 @@ int json_to_typerec(const json_t *o, struct cp_typerec *ret, char *why, size_t s
 			return rc;
 	}
 	if (json_object_get(o, "devtype") == NULL)
-		return no(why, size, "it is no package of a device type: \"devtype\": %d is missing", PACKAGE_VERSION);
+		return cfg_invalid(why, size, "it is no package of a device type: \"devtype\": %d is missing", PACKAGE_VERSION);
 	if (json_object_get(o, "security") == NULL)
-		return no(why, size, "the package does not say its security: authentication, encryption, media");
+		return cfg_invalid(why, size, "the package does not say its security: authentication, encryption, media");
 	return cp_typerec_check(ret, why, size);
 }
 
@@ -173,7 +162,8 @@ static int attempt_devtype_del(struct pending_change *p, char *why, size_t size)
 {
 	const char *name = json_string_value(json_object_get(p->args, "name"));
 	struct cp_change *c = cp_change_create(cmds_store(p->cmds));
-	int rc = c == NULL ? -ENOMEM : name == NULL ? no(why, size, "name is missing") : cp_typerec_del(cmds_store(p->cmds), c, name, why, size);
+	int rc = c == NULL ? -ENOMEM : name == NULL ? cfg_invalid(why, size, "name is missing") :
+							 cp_typerec_del(cmds_store(p->cmds), c, name, why, size);
 
 	return submit(p, c, rc, "devtype.del", rc == 0 ? name : "");
 }
