@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 
 struct cp_alarms {
@@ -16,14 +16,6 @@ struct cp_alarms {
 	cp_alarm_fn fn;
 	void *ctx;
 };
-
-static int64_t wall_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 const char *cp_alarm_severity_name(enum cp_alarm_severity severity)
 {
@@ -122,12 +114,12 @@ void cp_alarm_raise(struct cp_alarms *a, const char *id, enum cp_alarm_severity 
 			a->size = size;
 		}
 		al = &a->list[a->cnt++];
-		*al = (struct cp_alarm){.since_us = wall_us()};
+		*al = (struct cp_alarm){.since_us = cp_wall_us()};
 		snprintf(al->id, sizeof(al->id), "%s", id);
 		memcpy(al->subject, subject, sizeof(al->subject));
 	}
 	memcpy(al->text, text, sizeof(al->text));
-	al->last_us = wall_us();
+	al->last_us = cp_wall_us();
 	al->count++;
 	al->severity = severity;
 	if (!news)

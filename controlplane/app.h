@@ -21,6 +21,7 @@ struct cp_files;
 struct cp_fronts;
 struct cp_gws;
 struct cp_http;
+struct cp_ikes;
 struct cp_enrol;
 struct cp_ledger;
 struct cp_lists;
@@ -28,10 +29,13 @@ struct cp_lscs;
 struct cp_oauth;
 struct cp_offload;
 struct cp_resetcmd;
+struct cp_resetkeep;
 struct cp_sas;
+struct cp_sasource;
 struct cp_sccp;
 struct cp_shards;
 struct cp_sigcaps;
+struct cp_spd;
 struct cp_signer;
 struct cp_store;
 struct cp_tftp;
@@ -56,8 +60,12 @@ struct cp_app {
 	struct cp_shards *shards;
 	struct cp_gws *gws;
 	struct cp_sas *sas;
+	struct cp_ikes *ikes;       /* NULL: no charon */
+	struct cp_spd *spd;         /* IPsec policies */
+	struct cp_sasource *sasource; /* IKE's; NULL: none */
 	struct cp_sccp *sccp;
 	struct cp_resetcmd *resets;
+	struct cp_resetkeep *resetkeep;
 	struct cp_autoreg *autoreg;
 	struct cp_fronts *fronts;   /* where phones connect */
 	struct cp_tls *tls;

@@ -10,6 +10,7 @@
 #include "admin/admin.h"
 #include "alarm.h"
 #include "call/legview.h"
+#include "clock.h"
 #include "config.h"
 #include "dpclient.h"
 #include "sigcap/sigcap.h"
@@ -116,12 +117,9 @@ static struct cap *place(struct cp_captures *c)
 
 static int audit(struct cp_captures *c, const char *event, const struct cap *p, const char *who, cp_store_fn fn, void *ctx)
 {
-	struct cp_batch *b = cp_batch_create();
 	json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "event", event, "who", who, "id", (json_int_t)p->id,
 			      "leg", (json_int_t)p->leg_id, "call", (json_int_t)p->call, "party", p->party, "side",
 			      side_name(p->side), "file", p->file);
-	char *text;
-	int rc = -ENOMEM;
 
 	if (o != NULL && p->state == C_ENDED) {
 		json_object_set_new(o, "end", json_string(p->end));
@@ -129,16 +127,7 @@ static int audit(struct cp_captures *c, const char *event, const struct cap *p, 
 		json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
 		json_object_set_new(o, "lost", json_integer((json_int_t)p->lost));
 	}
-	text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	if (b != NULL && text != NULL)
-		rc = cp_batch_audit(b, text);
-	if (rc == 0)
-		rc = cp_store_submit(c->env.store, b, fn, ctx);
-	else
-		cp_batch_destroy(b);
-	free(text);
-	json_decref(o);
-	return rc;
+	return cp_store_audit_add(c->env.store, o, fn, ctx);
 }
 
 /* --- ends --- */
@@ -236,14 +225,9 @@ void cp_captures_trace(struct cp_captures *c, const struct dp_trace_pkt *ev)
 
 static json_t *time_text(time_t t)
 {
-	struct tm tm;
-	char buf[32];
+	char buf[CP_UTC_LEN];
 
-	if (t == 0)
-		return json_null();
-	gmtime_r(&t, &tm);
-	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(buf);
+	return t != 0 ? json_string(cp_utc(t, buf)) : json_null();
 }
 
 static json_t *to_json(const struct cp_captures *c, const struct cap *p)
@@ -370,8 +354,7 @@ static void capture_start(void *ctx, struct cp_admin_req *req, const json_t *arg
 	struct cap *p;
 	uint32_t call;
 	uint8_t side;
-	struct tm tm;
-	char when[32];
+	char when[CP_UTC_LEN];
 	time_t now;
 	int rc;
 
@@ -408,9 +391,7 @@ static void capture_start(void *ctx, struct cp_admin_req *req, const json_t *arg
 			  .max_mb = (uint32_t)mb, .max_s = (uint32_t)s, .snap_len = (uint32_t)snap, .since = now};
 	snprintf(p->party, sizeof(p->party), "%s", party);
 	snprintf(p->who, sizeof(p->who), "%s", cp_admin_who(req));
-	gmtime_r(&now, &tm);
-	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	snprintf(p->file, sizeof(p->file), "leg%u-%s-%s-%u.pcapng", p->leg_id, side_name(side), when, p->id);
+	snprintf(p->file, sizeof(p->file), "leg%u-%s-%s-%u.pcapng", p->leg_id, side_name(side), cp_utc_name(now, when), p->id);
 	rc = audit(c, "capture.start", p, p->who, on_audited, j);
 	if (rc < 0)
 		on_audited(j, rc);

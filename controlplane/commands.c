@@ -17,6 +17,8 @@
 #include "dpclient.h"
 #include "gateway/gateway.h"
 #include "gateway/sa.h"
+#include "ike/sasource.h"
+#include "gateway/spd.h"
 #include "offload.h"
 #include "sccp/front.h"
 #include "dial/explain.h"
@@ -129,6 +131,14 @@ static void show_sas(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_reply(req, cp_sas_show(app->sas));
 }
 
+static void show_policies(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_spd_show(app->spd));
+}
+
 static void show_gateways(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	struct cp_app *app = ctx;
@@ -154,7 +164,7 @@ static json_t *worker_counters(const struct dp_page_worker *w, uint32_t i)
 #define F(n) {#n, offsetof(struct dp_page_worker, n)}
 		F(rx_pkts), F(rx_bytes), F(tx_pkts), F(tx_bytes), F(made_pkts), F(in_flight), F(handoff_in),
 		F(handoff_out), F(polls), F(busy_polls), F(busy_cyc), F(cmds), F(events_lost), F(esp_in), F(esp_out),
-		F(held), F(mgcp_tx), F(mgcp_retx), F(mgcp_rx), F(mgcp_timeout), F(mgcp_no_sa),
+		F(held), F(esp_keepalive), F(esp_dummy), F(frag_made), F(pmtu_learnt), F(pmtu_refused), F(mgcp_tx), F(mgcp_retx), F(mgcp_rx), F(mgcp_timeout), F(mgcp_no_sa),
 #undef F
 	};
 	json_t *o = json_object(), *drops = json_object();
@@ -191,13 +201,16 @@ static void show_counters(void *ctx, struct cp_admin_req *req, const json_t *arg
 	json_object_set_new(o, "workers", workers);
 	if (pg != NULL)
 		json_object_set_new(o, "dataplane",
-				    json_pack("{s:I, s:I, s:I, s:I, s:I}", "channel_refused", (json_int_t)pg->chan_bad,
+				    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "channel_refused", (json_int_t)pg->chan_bad,
 					      "events_dropped", (json_int_t)pg->events_dropped, "mbufs_total",
 					      (json_int_t)pg->mbufs_total, "mbufs_used", (json_int_t)pg->mbufs_used,
-					      "leg_bytes", (json_int_t)pg->leg_bytes));
+					      "leg_bytes", (json_int_t)pg->leg_bytes, "sa_bytes", (json_int_t)pg->sa_bytes,
+					      "sa_window_bytes", (json_int_t)pg->sa_window_bytes));
 	cp_fronts_stats(app->fronts, &net);
 	json_object_set_new(o, "sccp", cp_sccp_show_counters(app->sccp, &net));
 	json_object_set_new(o, "calls", cp_calls_show_counters(app->calls));
+	if (app->sasource != NULL)
+		json_object_set_new(o, "ike_source", cp_sasource_show(app->sasource));
 	cp_store_stats(app->store, &st);
 	json_object_set_new(o, "store",
 			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "batches", (json_int_t)st.batches, "ops",
@@ -348,6 +361,14 @@ static void show_music(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_reply(req, cp_calls_show_music(app->calls));
 }
 
+static void show_conferences(void *ctx, struct cp_admin_req *req, const json_t *args)
+{
+	struct cp_app *app = ctx;
+
+	if (cp_admin_arg_known(req, args, no_args) == 0)
+		cp_admin_reply(req, cp_calls_show_conferences(app->calls));
+}
+
 static void music_load(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"source", NULL};
@@ -437,13 +458,15 @@ static int addr_arg(struct cp_admin_req *req, const json_t *args, const char *na
 static void sa_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const known[] = {"name", "gateway", "direction", "spi", "mode", "algorithm", "local",
-					    "remote", "key", "esn", NULL};
+					    "remote", "key", "esn", "window", "hard_s", "hard_bytes", "hard_packets",
+					    "soft_s", "soft_bytes", "soft_packets", "tfc", "keepalive", NULL};
 	struct cp_app *app = ctx;
 	const char *name = NULL, *gateway = NULL, *dir = NULL, *mode = "transport", *alg = NULL, *hex = NULL;
-	uint8_t key[36];
+	uint8_t key[CP_SA_KEY_MAX];
+	char hint[80];
 	struct sa_job *j;
-	int64_t spi = 0;
-	bool esn = false;
+	int64_t spi = 0, window = 0, tfc = 0, hard[3] = {0}, soft[3] = {0};
+	bool esn = false, keepalive = false;
 	size_t len;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0 ||
@@ -452,7 +475,16 @@ static void sa_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 	    cp_admin_arg_int(req, args, "spi", true, 256, UINT32_MAX, &spi) < 0 ||
 	    cp_admin_arg_str(req, args, "mode", false, &mode) < 0 ||
 	    cp_admin_arg_str(req, args, "algorithm", true, &alg) < 0 ||
-	    cp_admin_arg_str(req, args, "key", true, &hex) < 0 || cp_admin_arg_bool(req, args, "esn", &esn) < 0)
+	    cp_admin_arg_str(req, args, "key", true, &hex) < 0 || cp_admin_arg_bool(req, args, "esn", &esn) < 0 ||
+	    cp_admin_arg_int(req, args, "window", false, DP_SA_WINDOW_MIN, DP_SA_WINDOW_MAX, &window) < 0 ||
+	    cp_admin_arg_int(req, args, "tfc", false, 1, DP_SA_TFC_MAX, &tfc) < 0 ||
+	    cp_admin_arg_bool(req, args, "keepalive", &keepalive) < 0 ||
+	    cp_admin_arg_int(req, args, "hard_s", false, 1, INT64_MAX, &hard[0]) < 0 ||
+	    cp_admin_arg_int(req, args, "hard_bytes", false, 1, INT64_MAX, &hard[1]) < 0 ||
+	    cp_admin_arg_int(req, args, "hard_packets", false, 1, INT64_MAX, &hard[2]) < 0 ||
+	    cp_admin_arg_int(req, args, "soft_s", false, 1, INT64_MAX, &soft[0]) < 0 ||
+	    cp_admin_arg_int(req, args, "soft_bytes", false, 1, INT64_MAX, &soft[1]) < 0 ||
+	    cp_admin_arg_int(req, args, "soft_packets", false, 1, INT64_MAX, &soft[2]) < 0)
 		return;
 	j = calloc(1, sizeof(*j));
 	if (j == NULL) {
@@ -463,6 +495,15 @@ static void sa_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 	j->req = req;
 	j->rec.spi = (uint32_t)spi;
 	j->rec.esn = esn;
+	j->rec.window = (uint16_t)window;
+	j->rec.tfc = (uint16_t)tfc;
+	j->rec.keepalive = keepalive;
+	j->rec.hard_s = (uint64_t)hard[0];
+	j->rec.hard_bytes = (uint64_t)hard[1];
+	j->rec.hard_pkts = (uint64_t)hard[2];
+	j->rec.soft_s = (uint64_t)soft[0];
+	j->rec.soft_bytes = (uint64_t)soft[1];
+	j->rec.soft_pkts = (uint64_t)soft[2];
 	if (addr_arg(req, args, "local", &j->rec.local) < 0 || addr_arg(req, args, "remote", &j->rec.remote) < 0) {
 		free(j);
 		return;
@@ -475,11 +516,13 @@ static void sa_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 	} else if (cp_sa_mode_parse(mode, &j->rec.mode) < 0) {
 		cp_admin_fail(req, "invalid", "mode must be transport or tunnel");
 	} else if (cp_sa_alg_parse(alg, &j->rec.alg) < 0) {
-		cp_admin_fail(req, "invalid", "algorithm must be aes-gcm-128 or aes-cbc-128-sha1-96");
+		cp_admin_fail(req, "invalid",
+			      "algorithm must be aes-gcm-N, aes-gcm-N-12, aes-gcm-N-8, aes-cbc-N-HASH, aes-ctr-N-HASH, 3des-cbc-HASH or "
+			      "null-HASH, N 128, 192 or 256, HASH sha1, sha256, sha384 or sha512");
 	} else if (len > sizeof(key) || cfg_hex_parse(hex, key, len) < 0 ||
 		   cp_sa_secret(j->rec.alg, key, len, j->secret) < 0) {
-		cp_admin_fail(req, "invalid",
-			      "key must be hex: 16 bytes and 4 of salt for aes-gcm-128, 16 and 20 for aes-cbc-128-sha1-96");
+		cp_admin_fail(req, "invalid", "key must be hex, for %s %s", cp_sa_alg_name(j->rec.alg),
+			      cp_sa_key_hint(j->rec.alg, hint, sizeof(hint)));
 	} else {
 		int rc;
 
@@ -548,6 +591,7 @@ int cp_app_commands(struct cp_app *app)
 		{"show.mwi", show_mwi},
 		{"line.mwi", line_mwi},
 		{"show.sas", show_sas},
+		{"show.policies", show_policies},
 		{"show.gateways", show_gateways},
 		{"show.registrations", show_registrations},
 		{"show.counters", show_counters},
@@ -557,6 +601,7 @@ int cp_app_commands(struct cp_app *app)
 		{"call.hangup", call_hangup},
 		{"call.rekey", call_rekey},
 		{"show.music", show_music},
+		{"show.conferences", show_conferences},
 		{"music.load", music_load},
 		{"session.add", session_add},
 		{"session.del", call_hangup},

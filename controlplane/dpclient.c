@@ -200,6 +200,8 @@ union cp_dp_any {
 	struct dp_shard_moved shard_moved;
 	struct dp_capture_done capture;
 	struct dp_trace_pkt trace;
+	struct dp_mgcp_text text;
+	struct dp_gw_heard heard;
 	uint8_t bytes[DP_MSG_MAX];
 };
 
@@ -244,6 +246,18 @@ static int input_one(struct cp_dp *dp, union cp_dp_any *m, int fd)
 		    !name_ok(m->event.reason, sizeof(m->event.reason)))
 			return -EBADMSG;
 		dp->ops->mgcp_event(dp->ctx, &m->event);
+		return 0;
+	case DP_MSG_MGCP_TEXT:
+		if (m->text.len == 0 || m->text.len > sizeof(m->text.text))
+			return -EBADMSG;
+		if (dp->ops->mgcp_text != NULL)
+			dp->ops->mgcp_text(dp->ctx, &m->text);
+		return 0;
+	case DP_MSG_GW_HEARD:
+		if (m->heard.kind == 0 || m->heard.kind >= DP_GW_HEARD_MAX)
+			return -EBADMSG;
+		if (dp->ops->gw_heard != NULL)
+			dp->ops->gw_heard(dp->ctx, &m->heard);
 		return 0;
 	case DP_MSG_SHARD_MOVED:
 		if (dp->ops->shard_moved != NULL)
@@ -518,6 +532,11 @@ void cp_dp_destroy(struct cp_dp *dp)
 bool cp_dp_up(const struct cp_dp *dp)
 {
 	return dp->up;
+}
+
+uint32_t cp_dp_waiting(const struct cp_dp *dp)
+{
+	return dp->pending_cnt;
 }
 
 const struct dp_page *cp_dp_page(const struct cp_dp *dp)

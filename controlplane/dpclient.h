@@ -35,6 +35,8 @@ struct cp_dp_ops {
 	/* these may be NULL */
 	void (*capture_done)(void *ctx, const struct dp_capture_done *ev);
 	void (*trace_pkt)(void *ctx, const struct dp_trace_pkt *ev);
+	void (*mgcp_text)(void *ctx, const struct dp_mgcp_text *ev);
+	void (*gw_heard)(void *ctx, const struct dp_gw_heard *ev);
 };
 
 /** Make the client and begin to connect. 'epoch' names this run of the controlplane. NULL on no memory. */
@@ -61,6 +63,9 @@ int cp_dp_send(struct cp_dp *dp, enum dp_msg_type type, const void *msg, cp_dp_r
 int cp_dp_sweep(struct cp_dp *dp);
 
 bool cp_dp_up(const struct cp_dp *dp);
+
+/** Commands that were not answered yet: cp_dp_send() takes no more than 65536. */
+uint32_t cp_dp_waiting(const struct cp_dp *dp);
 
 /** The mapped page and its parts, NULL while the channel is down. Borrowed until 'down'. */
 const struct dp_page *cp_dp_page(const struct cp_dp *dp);

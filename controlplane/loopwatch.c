@@ -3,8 +3,8 @@
 
 #include <event2/event.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define LOG_US    250000 /* a stall that is worth a line */
@@ -18,26 +18,18 @@ struct cp_loopwatch {
 	uint64_t minute_ends_us;
 };
 
-static uint64_t clock_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void arm(struct cp_loopwatch *w)
 {
 	struct timeval tv = {0, CP_LOOPWATCH_MS * 1000};
 
-	w->due_us = clock_us() + CP_LOOPWATCH_MS * 1000;
+	w->due_us = cp_mono_us() + CP_LOOPWATCH_MS * 1000;
 	evtimer_add(w->ev, &tv);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	struct cp_loopwatch *w = ctx;
-	uint64_t now = clock_us(), late = now > w->due_us ? now - w->due_us : 0;
+	uint64_t now = cp_mono_us(), late = now > w->due_us ? now - w->due_us : 0;
 
 	(void)fd;
 	(void)what;
@@ -67,7 +59,7 @@ struct cp_loopwatch *cp_loopwatch_create(struct event_base *base)
 		free(w);
 		return NULL;
 	}
-	w->minute_ends_us = clock_us() + MINUTE_US;
+	w->minute_ends_us = cp_mono_us() + MINUTE_US;
 	arm(w);
 	return w;
 }

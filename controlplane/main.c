@@ -34,6 +34,9 @@
 #include "enrol/tvsapp.h"
 #include "gateway/gateway.h"
 #include "gateway/sa.h"
+#include "ike/ike.h"
+#include "gateway/spd.h"
+#include "ike/sasource.h"
 #include "net/net.h"
 #include "net/tls.h"
 #include "nodump.h"
@@ -43,7 +46,9 @@
 #include "sccp/autoreg.h"
 #include "sccp/front.h"
 #include "sccp/resetcmd.h"
+#include "sccp/resetkeep.h"
 #include "sccp/sccp.h"
+#include "secheap.h"
 #include "shards.h"
 #include "sigcap/sigcap.h"
 #include "signerc/signerc.h"
@@ -54,6 +59,7 @@
 #include "trust/turn.h"
 #include "x509.h"
 
+#define FD_SPARE          1024 /* descriptors of what has no limit of its own: the store, administrators */
 #define SIGNER_TIMEOUT_MS 5000
 #define LOOPS_DEFAULT     8 /* of phones' connections, at most */
 
@@ -73,6 +79,7 @@ static void dp_up(void *ctx, bool fresh)
 
 	cp_alarm_clear(app->alarms, "dataplane-down", "dataplane");
 	cp_shards_up(app->shards, app->dp, fresh);
+	cp_spd_up(app->spd); /* before anything that they are about */
 	cp_gws_up(app->gws, fresh); /* before the SAs, which name their gateway */
 	cp_sas_up(app->sas);
 	cp_calls_up(app->calls, fresh);
@@ -81,6 +88,8 @@ static void dp_up(void *ctx, bool fresh)
 	 * numbers are on disk: they are adopted first, so that the sweep spares a living one. */
 	cp_sas_adopt(app->sas);
 	cp_dp_sweep(app->dp);
+	if (app->sasource != NULL)
+		cp_sasource_up(app->sasource);
 }
 
 static void dp_down(void *ctx)
@@ -132,6 +141,20 @@ static void dp_mgcp_event(void *ctx, const struct dp_mgcp_event *ev)
 	cp_gws_mgcp_event(app->gws, ev);
 }
 
+static void dp_mgcp_text(void *ctx, const struct dp_mgcp_text *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_gws_mgcp_text(app->gws, ev);
+}
+
+static void dp_gw_heard(void *ctx, const struct dp_gw_heard *ev)
+{
+	struct cp_app *app = ctx;
+
+	cp_gws_heard(app->gws, ev);
+}
+
 static void dp_sa_event(void *ctx, const struct dp_sa_event *ev)
 {
 	struct cp_app *app = ctx;
@@ -161,6 +184,8 @@ static const struct cp_dp_ops dp_ops = {
 	.shard_moved = dp_shard_moved,
 	.mgcp_done = dp_mgcp_done,
 	.mgcp_event = dp_mgcp_event,
+	.mgcp_text = dp_mgcp_text,
+	.gw_heard = dp_gw_heard,
 	.sa_event = dp_sa_event,
 	.capture_done = dp_capture_done,
 	.trace_pkt = dp_trace_pkt,
@@ -310,6 +335,9 @@ static void record_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t 
 	} else {
 		cp_gws_changed(app->gws, name);
 		cp_sas_gateway_changed(app->sas, name);
+		cp_ikes_changed(app->ikes, name);
+		if (app->sasource != NULL)
+			cp_sasource_gateway_changed(app->sasource);
 	}
 }
 
@@ -356,25 +384,14 @@ static bool signer_away(int rc)
 	return rc == -ETIMEDOUT || rc == -EPIPE || rc == -ECONNRESET || rc == -ECONNREFUSED || rc == -ENOENT || rc == -EAGAIN;
 }
 
-/*
- * Keys of stored SAs, at start and never on the running loop. A signer that is busy with a long answer to somebody else, or that
- * starts anew, is waited for as signer_wait() does: an SA that is living in the dataplane must not be given up for it.
- */
-static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
+/* One try; it waits for the signer's answer. */
+static int unseal_once(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
 {
 	struct cp_app *app = ctx;
 	uint8_t *plain = NULL;
 	size_t plain_len = 0;
-	int rc;
+	int rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
 
-	for (unsigned tries = 0;; tries++) {
-		rc = cp_signer_unseal(app->signer, sealed, len, aad, strlen(aad), &plain, &plain_len);
-		if (!signer_away(rc) || stop_early)
-			break;
-		if (tries % 50 == 0)
-			cfg_log(CFG_LOG_NOTICE, "waiting-for-signer", "reason=%s sa=%s", cfg_q(cp_signer_error(app->signer)), cfg_q(aad));
-		nanosleep(&(struct timespec){0, 100000000}, NULL);
-	}
 	if (rc < 0)
 		return rc;
 	ret->data = malloc(plain_len);
@@ -384,6 +401,33 @@ static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad,
 	}
 	OPENSSL_clear_free(plain, plain_len);
 	return ret->data != NULL ? 0 : -ENOMEM;
+}
+
+/*
+ * Keys of stored SAs, at start and never on the running loop. A signer that is busy with a long answer to somebody else, or that
+ * starts anew, is waited for as signer_wait() does: an SA that is living in the dataplane must not be given up for it.
+ */
+static int unseal(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret)
+{
+	struct cp_app *app = ctx;
+
+	for (unsigned tries = 0;; tries++) {
+		int rc = unseal_once(ctx, sealed, len, aad, ret);
+
+		if (!signer_away(rc) || stop_early)
+			return rc;
+		if (tries % 50 == 0)
+			cfg_log(CFG_LOG_NOTICE, "waiting-for-signer", "reason=%s sa=%s", cfg_q(cp_signer_error(app->signer)), cfg_q(aad));
+		nanosleep(&(struct timespec){0, 100000000}, NULL);
+	}
+}
+
+/* What charon shows gateways, for threads that may wait. */
+static int ike_identity(void *ctx, EVP_PKEY **ret_key, X509 **ret_cert, STACK_OF(X509) **ret_chain)
+{
+	struct cp_app *app = ctx;
+
+	return cp_signer_server_identity(app->signer, "IPsec", ret_key, ret_cert, ret_chain);
 }
 
 /* For tests and simulators: runs where the admin service lets it block. */
@@ -516,6 +560,26 @@ static int start_store(struct cp_app *app)
 	return rc;
 }
 
+static int start_ike(struct cp_app *app)
+{
+	const struct cp_ikes_env env = {
+		.base = app->base,
+		.vici = app->cfg->ike.vici,
+		.agent = app->cfg->mgcp_local,
+		.old_algorithms = app->cfg->ipsec.old_algorithms,
+		.store = app->store,
+		.alarms = app->alarms,
+		.offload = app->offload,
+		.certs = app->certs,
+		.unseal = unseal_once,
+		.identity = ike_identity,
+		.ctx = app,
+	};
+	int rc = app->cfg->ike.enable ? cp_ikes_create(&env, &app->ikes) : 0;
+
+	return rc < 0 ? rc : cp_ikes_commands(app->ikes, app->admin);
+}
+
 static int start_fronts(struct cp_app *app)
 {
 	const struct cfg_sccp *cfg = &app->cfg->sccp;
@@ -532,6 +596,39 @@ static int start_fronts(struct cp_app *app)
 	};
 
 	return cp_fronts_create(&opts, &app->fronts);
+}
+
+/* TLS keys come from the signer into locked memory that no core dump holds. */
+static void lock_keys(const struct cfg *cfg)
+{
+	const struct cfg_provision *p = &cfg->provision;
+	uint32_t conns = 0, room = 0;
+
+	conns += cfg->sccp.tls_port != 0 ? cfg->sccp.max_connections : 0;
+	conns += p->https_port != 0 || p->token_port != 0 ? p->max_connections : 0;
+	conns += cfg->enrol.capf_port != 0 ? cfg->enrol.max_connections : 0;
+	conns += cfg->enrol.tvs_port != 0 ? cfg->enrol.max_connections : 0;
+	if (cp_secheap_init(conns, &room) < 0)
+		cfg_log(CFG_LOG_WARN, "keys-not-locked", "reason=\"no secure heap: raise LimitMEMLOCK\"");
+	else if (room < conns)
+		cfg_log(CFG_LOG_WARN, "keys-room", "tls_connections=%u wanted=%u reason=%s", room, conns,
+			cfg_q("no more memory for their keys may be locked: raise LimitMEMLOCK, or lower max_connections"));
+}
+
+/* Descriptors for all connections that may be. There are fewer: it works, and refuses the last of them. */
+static void files_room(const struct cfg *cfg)
+{
+	const struct cfg_provision *p = &cfg->provision;
+	uint32_t want = cfg->sccp.max_connections + FD_SPARE, room = 0;
+
+	want += p->tftp_port != 0 ? p->max_transfers : 0;
+	want += p->http_port != 0 || p->https_port != 0 || p->token_port != 0 ? p->max_connections : 0;
+	want += cfg->enrol.capf_port != 0 ? cfg->enrol.max_connections : 0;
+	want += cfg->enrol.tvs_port != 0 ? cfg->enrol.max_connections : 0;
+	if (cp_net_fd_room(want, &room) < 0)
+		cfg_log(CFG_LOG_WARN, "files-limit", "allowed=%u wanted=%u sccp=%u remedy=%s", room + CP_NET_FD_SPARE, want + CP_NET_FD_SPARE,
+			cfg->sccp.max_connections,
+			cfg_q("a higher limit of open files (LimitNOFILE= of the service, ulimit -Hn), or lower max_connections and max_transfers"));
 }
 
 static int start(struct cp_app *app)
@@ -570,6 +667,7 @@ static int start(struct cp_app *app)
 	struct cp_captures_env captures = {.base = app->base, .cfg = cfg};
 	struct cp_sigcaps_env sigcaps = {.base = app->base, .cfg = cfg, .next_id = cp_captures_next_id};
 	struct cp_sas_env sas = {.base = app->base, .cfg = cfg, .unseal = unseal, .unseal_ctx = app};
+	struct cp_sasource_env sasource = {.base = app->base, .cfg = cfg};
 	char err[128];
 	unsigned bad;
 
@@ -610,6 +708,15 @@ static int start(struct cp_app *app)
 	app->sas = cp_sas_create(&sas);
 	if (app->sas == NULL)
 		return -ENOMEM;
+	app->spd = cp_spd_create(cfg, app->dp, app->gws, app->alarms);
+	if (app->spd == NULL)
+		return -ENOMEM;
+	sasource.alarms = app->alarms;
+	sasource.sas = app->sas;
+	sasource.gws = app->gws;
+	app->sasource = cfg->ike.enable ? cp_sasource_create(&sasource) : NULL;
+	if (cfg->ike.enable && app->sasource == NULL)
+		return -ENOMEM;
 	bad = cp_sas_load(app->sas);
 	if (bad > 0)
 		cfg_log(CFG_LOG_ERR, "sas-unusable", "count=%u", bad);
@@ -621,7 +728,13 @@ static int start(struct cp_app *app)
 	if (app->autoreg == NULL)
 		return -ENOMEM;
 	sccp.call_ctx = app->calls;
-	cp_net_fd_room(cfg->sccp.max_connections + 256);
+	app->resetkeep = cp_resetkeep_create(app->base, app->store);
+	if (app->resetkeep == NULL)
+		return -ENOMEM;
+	sccp.reset_keep = cp_resetkeep_set;
+	sccp.reset_left = cp_resetkeep_left;
+	sccp.reset_ctx = app->resetkeep;
+	files_room(cfg);
 	if (cp_tls_create(cfg->sccp.legacy_tls ? CP_TLS_LEGACY_79XX : CP_TLS_MODERN, cfg->sccp.legacy_tls, &app->tls) < 0 ||
 	    cp_certs_create(app, &app->certs) < 0 ||
 	    cp_certs_serve(app->certs, app->tls, "CallManager", 1u << CP_TS_CALLMANAGER, true) < 0 ||
@@ -632,7 +745,7 @@ static int start(struct cp_app *app)
 	    listen_on(app, cfg->sccp.port, NULL) < 0)
 		return -EIO;
 	cp_certs_allow(app->certs, certs_allow, app);
-	app->resets = cp_resetcmd_create(app->sccp, app->store, app->admin);
+	app->resets = cp_resetcmd_create(app->sccp, app->store, app->resetkeep, app->admin);
 	sigcaps.store = app->store;
 	sigcaps.alarms = app->alarms;
 	sigcaps.offload = app->offload;
@@ -649,6 +762,7 @@ static int start(struct cp_app *app)
 		.cert_issue = cert_issue,
 		.cert_ctx = app,
 		.reset = cp_resetcmd_after,
+		.old_algorithms = cfg->ipsec.old_algorithms,
 		.version = RAVELIN_VERSION,
 	};
 	backend.reset_ctx = app->resets;
@@ -660,7 +774,7 @@ static int start(struct cp_app *app)
 	    cp_files_open(app) < 0 ||
 	    cp_due_create(app, &app->due) < 0 || cp_backup_commands(app) < 0 ||
 	    cp_store_watch(app->store, CP_CF_DEVICE, record_changed, app) < 0 ||
-	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0)
+	    cp_store_watch(app->store, CP_CF_GATEWAY, record_changed, app) < 0 || start_ike(app) < 0)
 		return -ENOMEM;
 	if (cp_serve_open(app) < 0 || cp_enrol_open(app) < 0 || cp_tvs_open(app) < 0)
 		return -EIO;
@@ -680,14 +794,18 @@ static void stop(struct cp_app *app)
 	cp_serve_close(app);
 	cp_enrol_stop(app);
 	cp_tvs_close(app);
+	cp_resetkeep_stop(app->resetkeep); /* phones that go now are to be told still */
 	cp_fronts_destroy(app->fronts);
 	cp_resetcmd_stop(app->resets);
 	cp_autoreg_stop(app->autoreg);
 	cp_sigcaps_stop(app->sigcaps);
 	cp_sccp_destroy(app->sccp);
 	cp_ctlprov_stop(app->ctlprov);
+	cp_ikes_stop(app->ikes);
 	cp_lists_stop(app->lists);
 	cp_offload_destroy(app->offload);
+	cp_ikes_destroy(app->ikes);
+	app->ikes = NULL;
 	/* The dataplane goes on with the calls: only our end of the channel closes. */
 	cp_dp_close(app->dp);
 	cp_files_stop(app->files);
@@ -697,6 +815,7 @@ static void stop(struct cp_app *app)
 	cp_store_close(app->store);
 	cp_admin_destroy(app->admin);
 	cp_resetcmd_destroy(app->resets);
+	cp_resetkeep_destroy(app->resetkeep);
 	cp_autoreg_destroy(app->autoreg);
 	cp_files_destroy(app->files);
 	cp_ledger_destroy(app->ledger);
@@ -713,10 +832,12 @@ static void stop(struct cp_app *app)
 	cp_sigcaps_destroy(app->sigcaps);
 	cp_captures_destroy(app->captures);
 	cp_shards_destroy(app->shards);
+	cp_sasource_destroy(app->sasource);
 	cp_sas_destroy(app->sas);
 	cp_gws_destroy(app->gws);
 	cp_calls_destroy(app->calls);
-	cp_dp_destroy(app->dp);
+	cp_dp_destroy(app->dp); /* what it owes is answered here */
+	cp_spd_destroy(app->spd);
 	cp_alarms_destroy(app->alarms);
 	cp_signer_close(app->signer);
 }
@@ -798,7 +919,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s: %s\n", path, err);
 		return 2;
 	}
-	if (cp_calls_config(&app.cfg->media, err, sizeof(err)) < 0) {
+	if (cp_calls_config(&app.cfg->media, err, sizeof(err)) < 0 || cp_sas_config(app.cfg, err, sizeof(err)) < 0) {
 		fprintf(stderr, "%s: %s\n", path, err);
 		return 2;
 	}
@@ -816,9 +937,7 @@ int main(int argc, char **argv)
 	cfg_log_init("controlplane", app.cfg->log.format, app.cfg->log.level);
 	if (cfg_no_dump() < 0)
 		cfg_log(CFG_LOG_WARN, "harden", "hint=\"a core dump might hold keys\"");
-	/* TLS keys come from the signer into locked memory that no core dump holds */
-	if (CRYPTO_secure_malloc_init(1 << 20, 64) != 1)
-		cfg_log(CFG_LOG_WARN, "keys-not-locked", "reason=\"no secure heap: raise LimitMEMLOCK\"");
+	lock_keys(app.cfg);
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);

@@ -13,6 +13,7 @@
 #include "admin/admin.h"
 #include "api/dp_page.h"
 #include "capture.h"
+#include "clock.h"
 #include "config.h"
 #include "dpclient.h"
 
@@ -34,14 +35,6 @@ struct cp_trace {
 	uint32_t n, at;  /* packets that came, that were fetched */
 	struct dp_trace_pkt *pkt; /* COUNT_MAX */
 };
-
-static time_t now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 static void stop(struct cp_trace *t, const char *why)
 {
@@ -115,7 +108,7 @@ static void answer(struct cp_trace *t)
 	for (unsigned k = 0; k < CP_TRACE_PAGE && t->at < t->n; k++)
 		json_array_append_new(list, to_json(t, &t->pkt[t->at++]));
 	t->next_req = NULL;
-	t->fetched = now_s();
+	t->fetched = cp_mono_s();
 	event_del(t->wait);
 	cp_admin_reply(req, json_pack("{s:I, s:o, s:b, s:o}", "id", (json_int_t)t->id, "packets", list, "done",
 				      !t->runs && t->at == t->n, "end",
@@ -138,7 +131,7 @@ static void on_quiet(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	if (!t->runs)
 		return;
-	if (t->next_req == NULL && now_s() - t->fetched > CP_TRACE_QUIET_S)
+	if (t->next_req == NULL && cp_mono_s() - t->fetched > CP_TRACE_QUIET_S)
 		stop(t, "nobody fetched its packets");
 	else
 		event_add(t->quiet, &tv);
@@ -186,7 +179,7 @@ static void on_started(void *ctx, int rc)
 		cp_admin_fail_rc(req, rc, "%s", rc == -ENOTCONN ? "the dataplane is not there" : strerror(-rc));
 		return;
 	}
-	t->fetched = now_s();
+	t->fetched = cp_mono_s();
 	event_add(t->quiet, &tv);
 	cp_admin_reply(req, json_pack("{s:I}", "id", (json_int_t)t->id));
 }

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "enrol/capffile.h"
 #include "log.h"
 #include "net/net.h"
@@ -19,22 +19,12 @@
 
 int64_t cp_capf_now_us(const struct cp_capf *f)
 {
-	struct timespec ts;
-
-	if (f->env.now_us != NULL)
-		return f->env.now_us(f->env.ctx);
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return f->env.now_us != NULL ? f->env.now_us(f->env.ctx) : cp_wall_us();
 }
 
 static uint64_t now_ms(const struct cp_capf *f)
 {
-	struct timespec ts;
-
-	if (f->env.now_ms != NULL)
-		return f->env.now_ms(f->env.ctx);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return f->env.now_ms != NULL ? f->env.now_ms(f->env.ctx) : cp_mono_ms();
 }
 
 /* --- jobs on threads --- */

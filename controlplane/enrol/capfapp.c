@@ -17,6 +17,7 @@
 #include "admin/bulk.h"
 #include "app.h"
 #include "base64.h"
+#include "clock.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
 #include "enrol/lscs.h"
@@ -25,6 +26,7 @@
 #include "signerc/signerc.h"
 #include "store/phonecfg.h"
 #include "store/store.h"
+#include "trust/upload.h"
 #include "x509.h"
 
 #define CSR_MAX 65536 /* bytes of a file */
@@ -236,7 +238,7 @@ static void put(struct cp_capfapps *c, struct cp_admin_req *req, const json_t *a
 		j->rec.by = by;
 		j->rec.wrong = 0;
 		j->rec.locked_us = 0;
-		j->rec.set_us = cp_capfcmd_now_us();
+		j->rec.set_us = cp_wall_us();
 		if (key != NULL)
 			snprintf(j->rec.key, sizeof(j->rec.key), "%s", key);
 		rc = generate ? cp_capf_string_make(j->string) : 0;
@@ -266,19 +268,6 @@ static void set(void *ctx, struct cp_admin_req *req, const json_t *args)
 
 /* --- issue --- */
 
-static json_t *pem_of(X509 *cert)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	json_t *text = NULL;
-	char *p;
-	long n;
-
-	if (bio != NULL && PEM_write_bio_X509(bio, cert) == 1 && (n = BIO_get_mem_data(bio, &p)) > 0)
-		text = json_stringn(p, (size_t)n);
-	BIO_free(bio);
-	return text;
-}
-
 static void issue_written(void *ctx, int rc)
 {
 	struct job *j = ctx;
@@ -288,7 +277,7 @@ static void issue_written(void *ctx, int rc)
 	else if (j->wrong)
 		cp_admin_fail(j->req, "denied", "%s", cp_capf_outcome_text(j->rec.locked_us > 0 ? CP_CAPF_OUT_LOCKED : CP_CAPF_OUT_WRONG_STRING));
 	else
-		cp_admin_reply(j->req, json_pack("{s:s,s:s,s:o}", "profile", j->rec.name, "lsc", j->rec.serial, "pem", pem_of(j->cert)));
+		cp_admin_reply(j->req, json_pack("{s:s,s:s,s:o}", "profile", j->rec.name, "lsc", j->rec.serial, "pem", cp_upload_pem(j->cert)));
 	job_free(j);
 }
 
@@ -324,7 +313,7 @@ static void issue_done(void *arg)
 {
 	struct job *j = arg;
 	struct cp_app *app = j->c->app;
-	int64_t now = cp_capfcmd_now_us();
+	int64_t now = cp_wall_us();
 	struct cp_batch *b = NULL;
 	struct cp_capf_app cur;
 	int rc = j->rc;
@@ -464,7 +453,7 @@ static void issue(void *ctx, struct cp_admin_req *req, const json_t *args)
 	} else if (j->rec.status != CP_CAPF_ST_PENDING) {
 		code = "invalid";
 		why = "no operation is pending: capf profile set begins one";
-	} else if (j->rec.locked_us > cp_capfcmd_now_us()) {
+	} else if (j->rec.locked_us > cp_wall_us()) {
 		code = "denied";
 		why = "wrong authentication strings came too often: wait ten minutes, or set a new one";
 	} else if ((j->rec.by == CP_CAPF_STRING) != (string != NULL)) {
@@ -533,7 +522,7 @@ static void revoke(void *ctx, struct cp_admin_req *req, const json_t *args)
 	r = calloc(1, sizeof(*r));
 	b = cp_batch_create();
 	rc = r == NULL || b == NULL ? -ENOMEM
-				    : cp_lscs_change_all(c->app->lscs, b, name, CP_LSC_LIVE, NULL, CP_LSC_REVOKED, CP_CRL_LOST, cp_capfcmd_now_us());
+				    : cp_lscs_change_all(c->app->lscs, b, name, CP_LSC_LIVE, NULL, CP_LSC_REVOKED, CP_CRL_LOST, cp_wall_us());
 	if (rc >= 0) {
 		r->req = req;
 		memcpy(r->name, name, sizeof(r->name));

@@ -11,24 +11,19 @@
 
 #include "admin/admin.h"
 #include "app.h"
+#include "clock.h"
 #include "config.h"
 #include "enrol/capfop.h"
 #include "enrol/enrol.h"
 #include "enrol/lscs.h"
 #include "log.h"
+#include "sccp/devtype.h"
 #include "signerc/signerc.h"
 #include "store/phonecfg.h"
 #include "store/store.h"
+#include "store/typerec.h"
 #include "trust/certs.h"
 #include "trust/lists.h"
-
-int64_t cp_capfcmd_now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 const char *cp_capfcmd_iso(int64_t us, char buf[32])
 {
@@ -43,13 +38,7 @@ const char *cp_capfcmd_iso(int64_t us, char buf[32])
 
 void cp_capfcmd_audit(struct cp_batch *b, const char *event, const char *who, const char *device, const char *text)
 {
-	json_t *a = json_pack("{s:s,s:s,s:s,s:s}", "event", event, "who", who, "device", device, "text", text);
-	char *line = a != NULL ? json_dumps(a, JSON_COMPACT) : NULL;
-
-	if (line != NULL)
-		cp_batch_audit(b, line);
-	free(line);
-	json_decref(a);
+	(void)cp_batch_audit_json(b, json_pack("{s:s,s:s,s:s,s:s}", "event", event, "who", who, "device", device, "text", text));
 }
 
 int cp_capfcmd_load(struct cp_app *app, const char *device, struct cp_capf_oprec *rec)
@@ -62,7 +51,7 @@ int cp_capfcmd_load(struct cp_app *app, const char *device, struct cp_capf_oprec
 		return 0;
 	}
 	if (rc == 0)
-		(void)cp_capf_op_expire(rec, cp_capfcmd_now_us()); /* the sweep writes it down */
+		(void)cp_capf_op_expire(rec, cp_wall_us()); /* the sweep writes it down */
 	return rc;
 }
 
@@ -126,6 +115,7 @@ int cp_capfcmd_new_op(struct cp_app *app, const struct cp_device *dev, const str
 	int rc;
 
 	s.mode = cp_capfcmd_mode_of(app, dev);
+	s.foreign = !(cp_store_devtype(app->store, dev->model, 0).flags & CP_DT_TRUSTED);
 	s.has_lsc = cp_lscs_of(app->lscs, dev->name, CP_LSC_LIVE, serial);
 	s.has_mic = cp_capfcmd_has_mic(app, dev->name, rec);
 	if (want->by == CP_CAPF_NONE && want->fit && (s.has_lsc || s.has_mic))

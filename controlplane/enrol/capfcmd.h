@@ -18,7 +18,6 @@ struct cp_app;
 struct cp_batch;
 struct cp_signer;
 
-int64_t cp_capfcmd_now_us(void);
 /** Local time with its zone, "" for 0. Returns 'buf'. Any thread. */
 const char *cp_capfcmd_iso(int64_t us, char buf[32]);
 void cp_capfcmd_audit(struct cp_batch *b, const char *event, const char *who, const char *device, const char *text);

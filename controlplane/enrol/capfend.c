@@ -13,17 +13,12 @@
 void cp_capf_audit(struct cp_batch *b, const char *event, const char *device, const char *who, const char *serial, const char *text)
 {
 	json_t *a = json_pack("{s:s,s:s,s:s}", "event", event, "who", who, "device", device);
-	char *line;
 
 	if (serial != NULL && serial[0] != '\0')
 		json_object_set_new(a, "serial", json_string(serial));
 	if (text != NULL && text[0] != '\0')
 		json_object_set_new(a, "text", json_string(text)); /* NULL, not set, if it is no UTF-8 */
-	line = json_dumps(a, JSON_COMPACT);
-	if (line != NULL)
-		cp_batch_audit(b, line);
-	free(line);
-	json_decref(a);
+	(void)cp_batch_audit_json(b, a);
 }
 
 enum holds { HOLDS_SAME, HOLDS_THIS, HOLDS_NONE };

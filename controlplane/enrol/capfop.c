@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "enrol/capfop.h"
 #include "log.h"
 #include "store/phonecfg.h"
+#include "why.h"
 
 /* A session's modes are the record's. */
 _Static_assert((int)CP_CAPF_BY_STRING == (int)CP_CAPF_STRING && (int)CP_CAPF_BY_NULL == (int)CP_CAPF_NULL &&
@@ -22,18 +22,6 @@ _Static_assert((int)CP_CAPF_BY_STRING == (int)CP_CAPF_STRING && (int)CP_CAPF_BY_
 
 static const char *const op_names[] = {"none", "install", "delete", "troubleshoot"};
 static const char *const op_texts[] = {"No Pending Operation", "Install/Upgrade", "Delete", "Troubleshoot"};
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(char *why, size_t size, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
 
 const char *cp_capf_op_name(unsigned op)
 {
@@ -77,10 +65,10 @@ int cp_capf_string_check(const char *string, char *why, size_t size)
 	size_t n = strlen(string);
 
 	if (strspn(string, "0123456789") != n)
-		return no(why, size, -EINVAL,
-			  "Authentication String contains one or more invalid characters.Valid characters for Authentication String are numbers.");
+		return cfg_no(why, size, -EINVAL,
+			      "Authentication String contains one or more invalid characters.Valid characters for Authentication String are numbers.");
 	if (n < CP_CAPF_DIGITS_MIN || n > CP_CAPF_DIGITS_MAX)
-		return no(why, size, -EINVAL, "CAPF Authentication String length should be between 4 and 10.");
+		return cfg_no(why, size, -EINVAL, "CAPF Authentication String length should be between 4 and 10.");
 	return 0;
 }
 
@@ -113,34 +101,34 @@ int cp_capf_deadline_parse(const char *text, int64_t now_us, int64_t *ret_us, ch
 		for (; isdigit((unsigned char)*p) && digits < 4; p++, digits++)
 			v[n] = v[n] * 10 + (*p - '0');
 		if (digits == 0)
-			return no(why, size, -EINVAL,
-				  "Operation Completes By contains one or more invalid characters.Valid characters for Operation Completes By are numbers.");
+			return cfg_no(why, size, -EINVAL,
+				      "Operation Completes By contains one or more invalid characters.Valid characters for Operation Completes By are numbers.");
 		if (*p == '\0')
 			break;
 		if (n == 4 || (*p != sep[style][n] && !(style == 1 && n == 2 && *p == 'T')))
-			return no(why, size, -EINVAL,
-				  "Operation Completes By contains one or more invalid characters.Valid characters for Operation Completes By are numbers.");
+			return cfg_no(why, size, -EINVAL,
+				      "Operation Completes By contains one or more invalid characters.Valid characters for Operation Completes By are numbers.");
 		p++;
 	}
 	if (n < 3) /* year, month, day, hour */
-		return no(why, size, -EINVAL, "Operation Completes By is YYYY:MM:DD:HH or \"YYYY-MM-DD HH:MM\".");
+		return cfg_no(why, size, -EINVAL, "Operation Completes By is YYYY:MM:DD:HH or \"YYYY-MM-DD HH:MM\".");
 	localtime_r(&now, &here);
 	if (v[0] < here.tm_year + 1900 || v[0] > 9999)
-		return no(why, size, -EINVAL, "Invalid Year.Please enter a value equal to or greater than the current year.");
+		return cfg_no(why, size, -EINVAL, "Invalid Year.Please enter a value equal to or greater than the current year.");
 	if (v[1] < 1 || v[1] > 12)
-		return no(why, size, -EINVAL, "Invalid Month.Please adjust your entry to continue.");
+		return cfg_no(why, size, -EINVAL, "Invalid Month.Please adjust your entry to continue.");
 	if (v[3] > 23 || v[4] > 59)
-		return no(why, size, -EINVAL, "Invalid Time.Please adjust your entry to continue.");
+		return cfg_no(why, size, -EINVAL, "Invalid Time.Please adjust your entry to continue.");
 	tm = (struct tm){.tm_year = v[0] - 1900, .tm_mon = v[1] - 1, .tm_mday = v[2], .tm_hour = v[3], .tm_min = v[4], .tm_isdst = -1};
 	t = mktime(&tm);
 	/* mktime() makes March of 31 February; an hour that the clock skips in spring is one later, on the same day */
 	if (v[2] < 1 || t == (time_t)-1 || tm.tm_mon != v[1] - 1 || tm.tm_mday != v[2])
-		return no(why, size, -EINVAL, "Invalid Date.Please adjust your entry to continue.");
+		return cfg_no(why, size, -EINVAL, "Invalid Date.Please adjust your entry to continue.");
 	if (v[0] == here.tm_year + 1900 && (v[1] < here.tm_mon + 1 || (v[1] == here.tm_mon + 1 && v[2] < here.tm_mday)))
-		return no(why, size, -EINVAL, "Invalid Date.Please enter a value equal to or greater than the current date.");
+		return cfg_no(why, size, -EINVAL, "Invalid Date.Please enter a value equal to or greater than the current date.");
 	/* "hours": the hour that runs is not over yet, unless minutes were said */
 	if (t + (n == 3 ? 3600 : 0) <= now)
-		return no(why, size, -EINVAL, "Invalid Time.Please enter a value equal to or greater than current time (hours).");
+		return cfg_no(why, size, -EINVAL, "Invalid Time.Please enter a value equal to or greater than current time (hours).");
 	*ret_us = (int64_t)(n == 3 && t <= now ? t + 3599 : t) * 1000000;
 	return 0;
 }
@@ -153,37 +141,40 @@ int cp_capf_op_set(struct cp_capf_oprec *rec, const struct cp_capf_set *s, int64
 	uint16_t bits;
 
 	if (s->op == CP_CAPF_OP_NONE || s->op > CP_CAPF_OP_FETCH)
-		return no(why, size, -EINVAL, "an operation is install, delete or troubleshoot");
+		return cfg_no(why, size, -EINVAL, "an operation is install, delete or troubleshoot");
+	if (s->foreign)
+		return cfg_no(why, size, -EINVAL, "%s is another vendor's model: it has no CAPF; its certificate is uploaded to CallManager-trust",
+			      s->device);
 	if (s->by == CP_CAPF_NONE || s->by > CP_CAPF_MIC)
-		return no(why, size, -EINVAL, "%s has no CAPF authentication: give --auth string, null, lsc or mic, or a profile that has one",
-			  s->device);
+		return cfg_no(why, size, -EINVAL, "%s has no CAPF authentication: give --auth string, null, lsc or mic, or a profile that has one",
+			      s->device);
 	if (s->by == CP_CAPF_STRING && secure)
-		return no(why, size, -EINVAL,
-			  "%s is %s: such a phone does not ask its user for a string; use --auth null, lsc or mic, or make it nonsecure first",
-			  s->device, cp_device_mode_name(s->mode));
+		return cfg_no(why, size, -EINVAL,
+			      "%s is %s: such a phone does not ask its user for a string; use --auth null, lsc or mic, or make it nonsecure first",
+			      s->device, cp_device_mode_name(s->mode));
 	if (s->by == CP_CAPF_STRING && !s->has_string)
-		return no(why, size, -EINVAL, "authentication by string needs --string or --generate");
+		return cfg_no(why, size, -EINVAL, "authentication by string needs --string or --generate");
 	if (s->by != CP_CAPF_STRING && s->has_string)
-		return no(why, size, -EINVAL, "a string is for --auth string");
+		return cfg_no(why, size, -EINVAL, "a string is for --auth string");
 	if (cp_capf_key_parse(key, &kind, &curve, &bits) < 0)
-		return no(why, size, -EINVAL, "key %s is not rsa-512, rsa-1024, rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384 or ec-p521",
-			  cfg_q(key));
+		return cfg_no(why, size, -EINVAL, "key %s is not rsa-512, rsa-1024, rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384 or ec-p521",
+			      cfg_q(key));
 	if (kind == CP_CAPF_RSA && s->backup_bits != 0)
-		return no(why, size, -EINVAL, "a backup is for an EC key");
+		return cfg_no(why, size, -EINVAL, "a backup is for an EC key");
 	if (s->backup_bits != 0 && s->backup_bits != 512 && s->backup_bits != 1024 && s->backup_bits != 2048 && s->backup_bits != 3072 &&
 	    s->backup_bits != 4096)
-		return no(why, size, -EINVAL, "no phone makes an RSA key of %u bits", s->backup_bits);
+		return cfg_no(why, size, -EINVAL, "no phone makes an RSA key of %u bits", s->backup_bits);
 	if (((kind == CP_CAPF_RSA && bits < 2048) || (s->backup_bits != 0 && s->backup_bits < 2048)) && !s->old_keys)
-		return no(why, size, -EINVAL, "RSA keys below 2048 bits are for old phones and have to be enabled: enrol.old_keys");
+		return cfg_no(why, size, -EINVAL, "RSA keys below 2048 bits are for old phones and have to be enabled: enrol.old_keys");
 	if (s->op == CP_CAPF_OP_DELETE && !s->has_lsc && !s->force) /* 004b:CAPF-17 */
-		return no(why, size, -EINVAL, "no LSC of %s is on record: there is nothing to delete; --force asks the phone all the same",
-			  s->device);
+		return cfg_no(why, size, -EINVAL, "no LSC of %s is on record: there is nothing to delete; --force asks the phone all the same",
+			      s->device);
 	if (s->op == CP_CAPF_OP_DELETE && secure && !s->has_mic && !s->force) /* 004b:CAPF-26 */
-		return no(why, size, -EINVAL,
-			  "%s is %s and has shown no MIC: without its LSC it could not register; make it nonsecure first, or say --force",
-			  s->device, cp_device_mode_name(s->mode));
+		return cfg_no(why, size, -EINVAL,
+			      "%s is %s and has shown no MIC: without its LSC it could not register; make it nonsecure first, or say --force",
+			      s->device, cp_device_mode_name(s->mode));
 	if (s->deadline_us <= now_us)
-		return no(why, size, -EINVAL, "the operation would be over before it begins");
+		return cfg_no(why, size, -EINVAL, "the operation would be over before it begins");
 	snprintf(rec->device, sizeof(rec->device), "%s", s->device);
 	rec->op = s->op;
 	rec->by = s->by;

@@ -57,6 +57,7 @@ struct cp_capf_set { /* what an operator asks for, and what is known of the devi
 	bool has_lsc;              /* one that the phone may hold is on record */
 	bool has_mic;              /* it showed one */
 	bool old_keys;             /* RSA below 2,048 bits may be asked for */
+	bool foreign;              /* another vendor's model: it has no CAPF (000:P0-25, R-10) */
 	bool force;                /* the operator knows that the phone has what is not on record */
 };
 

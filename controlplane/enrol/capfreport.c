@@ -12,6 +12,7 @@
 #include "admin/admin.h"
 #include "admin/bulk.h"
 #include "app.h"
+#include "clock.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
 #include "enrol/capfsurvey.h"
@@ -229,7 +230,7 @@ static void report(void *ctx, struct cp_admin_req *req, const json_t *args)
 	r->wave = (uint32_t)wave;
 	r->store = app->store;
 	r->signer = app->signer;
-	r->now_us = cp_capfcmd_now_us();
+	r->now_us = cp_wall_us();
 	if (days >= 0)
 		r->expiring_us = r->now_us + days * 86400 * 1000000;
 	cp_bulk_run(req, &(struct cp_bulk_job){app->store, app->offload, make, report_free, r});

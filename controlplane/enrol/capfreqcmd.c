@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "admin/admin.h"
 #include "app.h"
 #include "base64.h"
 #include "config.h"
 #include "enrol/capf.h"
+#include "enrol/capfcmd.h"
 #include "enrol/certin.h"
 #include "enrol/enrol.h"
 #include "log.h"
@@ -26,17 +26,6 @@
 #define PIECE_MAX 100 /* requests, or certificates, at once */
 
 static const char *const state_names[CP_CAPF_REQ_STATES] = {"unknown", "waiting", "ready", "refused"};
-
-static const char *iso(int64_t us, char buf[32])
-{
-	time_t t = (time_t)(us / 1000000);
-	struct tm tm;
-
-	buf[0] = '\0';
-	if (us > 0 && localtime_r(&t, &tm) != NULL)
-		strftime(buf, 32, "%Y-%m-%dT%H:%M:%S%z", &tm);
-	return buf;
-}
 
 /* Is the operation that it is for still pending? */
 static bool is_current(struct cp_app *app, const struct cp_capf_req *r)
@@ -67,8 +56,8 @@ static bool list_one(void *ctx, const uint8_t *key, size_t key_len, const uint8_
 		return true;
 	if ((l->all || (r.state == CP_CAPF_REQ_WAITING && !r.scep)) && is_current(l->app, &r))
 		json_array_append_new(l->rows, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s}", "device", r.device, "state", state_names[r.state], "by",
-							 r.scep ? "scep" : "batch", "since", iso(r.since_us, since), "asked",
-							 r.asked > 0 ? iso(r.last_us, last) : "", "note", r.note));
+							 r.scep ? "scep" : "batch", "since", cp_capfcmd_iso(r.since_us, since), "asked",
+							 r.asked > 0 ? cp_capfcmd_iso(r.last_us, last) : "", "note", r.note));
 	cp_capf_req_free(&r);
 	return true;
 }
@@ -106,7 +95,7 @@ static json_t *one_request(struct cp_app *app, const char *device)
 	if (pub != NULL && bio != NULL && PEM_write_bio_X509_REQ(bio, csr) == 1 && pki_scep_tid(pub, tid) == 0)
 		n = BIO_get_mem_data(bio, &pem);
 	if (n > 0)
-		o = json_pack("{s:s,s:s,s:s,s:s#}", "device", r.device, "since", iso(r.since_us, since), "key_sha256", tid, "pem", pem, (int)n);
+		o = json_pack("{s:s,s:s,s:s,s:s#}", "device", r.device, "since", cp_capfcmd_iso(r.since_us, since), "key_sha256", tid, "pem", pem, (int)n);
 	BIO_free(bio);
 	X509_REQ_free(csr);
 	cp_capf_req_free(&r);

@@ -8,6 +8,7 @@
 #include "admin/admin.h"
 #include "alarm.h"
 #include "app.h"
+#include "clock.h"
 #include "config.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
@@ -46,7 +47,7 @@ static json_t *answer(struct job *j)
 	if (cp_lscs_of(j->app->lscs, j->rec.device, CP_LSC_BIT(CP_LSC_HELD), serial))
 		(void)cp_store_lsc(j->app->store, serial, &lsc);
 	o = cp_capf_row(&(struct cp_capf_row){&j->rec, j->string, serial, lsc.expires_us, dev != NULL ? dev->model : "",
-					      dev != NULL ? dev->profile : ""}, cp_capfcmd_now_us());
+					      dev != NULL ? dev->profile : ""}, cp_wall_us());
 	cp_lsc_free(&lsc);
 	return o;
 }
@@ -110,7 +111,7 @@ static void set(void *ctx, struct cp_admin_req *req, const json_t *args)
 	const struct cp_device *dev;
 	bool generate = false;
 	char why[400] = "";
-	int64_t now = cp_capfcmd_now_us();
+	int64_t now = cp_wall_us();
 	struct job *j;
 	int rc;
 
@@ -226,11 +227,11 @@ static void one_op(struct cp_app *app, struct cp_admin_req *req, const json_t *a
 		return;
 	}
 	if (unlock) {
-		did = rec.wrong > 0 || rec.locked_us > cp_capfcmd_now_us();
+		did = rec.wrong > 0 || rec.locked_us > cp_wall_us();
 		rec.wrong = 0;
 		rec.locked_us = 0;
 	} else {
-		did = cp_capf_op_cancel(&rec, cp_capfcmd_now_us());
+		did = cp_capf_op_cancel(&rec, cp_wall_us());
 	}
 	if (!did) {
 		cp_admin_fail(req, "invalid", unlock ? "%s is not locked and has typed no wrong string" : "%s: No Pending Operation", dev->name);
@@ -287,7 +288,7 @@ static void revoke(void *ctx, struct cp_admin_req *req, const json_t *args)
 	}
 	if (cp_device_name_ok(name)) {
 		snprintf(what.device, sizeof(what.device), "%s", name);
-		rc = cp_lscs_change_all(app->lscs, b, name, CP_LSC_LIVE, NULL, CP_LSC_REVOKED, code, cp_capfcmd_now_us());
+		rc = cp_lscs_change_all(app->lscs, b, name, CP_LSC_LIVE, NULL, CP_LSC_REVOKED, code, cp_wall_us());
 		if (rc == 0) {
 			cp_batch_destroy(b);
 			cp_admin_fail(req, "not-found", "no LSC that %s may hold is on record", name);
@@ -303,7 +304,7 @@ static void revoke(void *ctx, struct cp_admin_req *req, const json_t *args)
 			snprintf(what.device, sizeof(what.device), "%s", lsc.device);
 			snprintf(app_name, sizeof(app_name), "%s", lsc.app);
 			cp_lsc_free(&lsc);
-			rc = cp_lscs_change(app->lscs, b, serial, CP_LSC_REVOKED, code, cp_capfcmd_now_us());
+			rc = cp_lscs_change(app->lscs, b, serial, CP_LSC_REVOKED, code, cp_wall_us());
 		}
 		if (rc == -ENOENT || rc == -EALREADY) {
 			cp_batch_destroy(b);

@@ -2,13 +2,13 @@
 /* One device: where it stands, its certificates, what to do next. Its string is opened by the signer, on a thread. */
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/admin.h"
 #include "app.h"
+#include "clock.h"
 #include "config.h"
 #include "enrol/capf.h"
 #include "enrol/capfcmd.h"
@@ -16,6 +16,7 @@
 #include "enrol/enrol.h"
 #include "net/show.h"
 #include "offload.h"
+#include "provision/explain.h"
 #include "sccp/sccp.h"
 #include "store/phonecfg.h"
 #include "store/store.h"
@@ -96,7 +97,7 @@ static void open_done(void *arg)
 	if (cp_lscs_of(j->app->lscs, device, CP_LSC_BIT(CP_LSC_HELD), serial))
 		(void)cp_store_lsc(j->app->store, serial, &lsc);
 	o = cp_capf_row(&(struct cp_capf_row){&j->rec, j->string, serial, lsc.expires_us, dev != NULL ? dev->model : "",
-					      dev != NULL ? dev->profile : ""}, cp_capfcmd_now_us());
+					      dev != NULL ? dev->profile : ""}, cp_wall_us());
 	cp_lsc_free(&lsc);
 	cp_lscs_each(j->app->lscs, device, ~0u, cert_row, &c);
 	json_object_set_new(o, "certificates", c.list);
@@ -152,19 +153,6 @@ static void show_capf(void *ctx, struct cp_admin_req *req, const json_t *args)
 
 /* --- where it stands --- */
 
-static void note(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void note(json_t *list, const char *fmt, ...)
-{
-	char text[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	json_array_append_new(list, json_string(text));
-}
-
 void cp_capf_explain(struct cp_app *app, const char *device, json_t *notes)
 {
 	const struct cp_device *dev = cp_dir_device(app->store, device);
@@ -178,31 +166,31 @@ void cp_capf_explain(struct cp_app *app, const char *device, json_t *notes)
 	held = cp_lscs_of(app->lscs, device, CP_LSC_BIT(CP_LSC_HELD), serial);
 	secure = cp_capfcmd_mode_of(app, dev) != CP_DEVICE_NONSECURE;
 	if (held)
-		note(notes, "it holds LSC %s", serial);
+		cp_explain_note(notes, "it holds LSC %s", serial);
 	else if (cp_lscs_of(app->lscs, device, CP_LSC_BIT(CP_LSC_OFFERED), serial))
-		note(notes, "LSC %s went out to it and it has not said that it stored it: its next registration or CAPF session shows", serial);
+		cp_explain_note(notes, "LSC %s went out to it and it has not said that it stored it: its next registration or CAPF session shows", serial);
 	else
-		note(notes, "no LSC of it is on record");
+		cp_explain_note(notes, "no LSC of it is on record");
 	if (rec.status != CP_CAPF_ST_NONE)
-		note(notes, "CAPF: %s%s%s", cp_capf_op_text(&rec, text, sizeof(text)), rec.detail[0] != '\0' ? ": " : "", rec.detail);
+		cp_explain_note(notes, "CAPF: %s%s%s", cp_capf_op_text(&rec, text, sizeof(text)), rec.detail[0] != '\0' ? ": " : "", rec.detail);
 	if (rec.status == CP_CAPF_ST_PENDING && app->capf != NULL && cp_capf_busy(app->capf, device)) {
-		note(notes, "a CAPF session of it is under way; a key may take half an hour on an old phone");
+		cp_explain_note(notes, "a CAPF session of it is under way; a key may take half an hour on an old phone");
 	} else if (rec.status == CP_CAPF_ST_PENDING && rec.tried && rec.outcome == CP_CAPF_OUT_AWAITING) {
-		note(notes, "next: %s", cp_capf_op_remedy(&rec));
-	} else if (rec.status == CP_CAPF_ST_PENDING && rec.locked_us > cp_capfcmd_now_us()) {
-		note(notes, "next: wait until the lock ends, or capf unlock");
+		cp_explain_note(notes, "next: %s", cp_capf_op_remedy(&rec));
+	} else if (rec.status == CP_CAPF_ST_PENDING && rec.locked_us > cp_wall_us()) {
+		cp_explain_note(notes, "next: wait until the lock ends, or capf unlock");
 	} else if (rec.status == CP_CAPF_ST_PENDING && rec.op == CP_CAPF_OP_INSTALL && secure) { /* 004b:CAPF-11 */
-		note(notes, "next: reset it; it connects to CAPF before it registers, and registers %s once it has its LSC",
-		     cp_device_mode_name(cp_capfcmd_mode_of(app, dev)));
+		cp_explain_note(notes, "next: reset it; it connects to CAPF before it registers, and registers %s once it has its LSC",
+				cp_device_mode_name(cp_capfcmd_mode_of(app, dev)));
 	} else if (rec.status == CP_CAPF_ST_PENDING && rec.by == CP_CAPF_STRING) { /* 004b:CAPF-37 */
-		note(notes, here ? "next: type the string on it: Settings, Security Configuration, LSC, Update" :
+		cp_explain_note(notes, here ? "next: type the string on it: Settings, Security Configuration, LSC, Update" :
 				   "next: it has to be registered before its user can type the string");
 	} else if (rec.status == CP_CAPF_ST_PENDING) { /* 004b:CAPF-10 */
-		note(notes, "next: reset it; it registers, and connects to CAPF by itself");
+		cp_explain_note(notes, "next: reset it; it registers, and connects to CAPF by itself");
 	} else if (rec.status == CP_CAPF_ST_FAILED) {
-		note(notes, "next: %s", cp_capf_op_remedy(&rec)[0] != '\0' ? cp_capf_op_remedy(&rec) : "set the operation again");
+		cp_explain_note(notes, "next: %s", cp_capf_op_remedy(&rec)[0] != '\0' ? cp_capf_op_remedy(&rec) : "set the operation again");
 	} else if (!held && secure) {
-		note(notes, "next: it needs an LSC, or a MIC whose root is in CallManager-trust, to register: capf set %s --op install", device);
+		cp_explain_note(notes, "next: it needs an LSC, or a MIC whose root is in CallManager-trust, to register: capf set %s --op install", device);
 	}
 	cp_capf_oprec_free(&rec);
 }

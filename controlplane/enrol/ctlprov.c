@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "admin/admin.h"
 #include "alarm.h"
 #include "app.h"
+#include "clock.h"
 #include "config.h"
 #include "ctlseat.h"
 #include "ctluser.h"
@@ -66,14 +66,6 @@ struct cp_ctlprov {
 	struct gate *gate;
 	bool stopping;
 };
-
-static int64_t mono_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 /* --- answers --- */
 
@@ -323,7 +315,7 @@ static void progress(struct evhttp_connection *conn)
 	struct conn *c = ssl != NULL ? SSL_get_ex_data(ssl, conns_idx) : NULL;
 
 	if (c != NULL)
-		c->since_s = mono_s();
+		c->since_s = cp_mono_s();
 }
 
 static void http_gone(struct evhttp_connection *conn, void *ctx)
@@ -444,7 +436,7 @@ static void addr_of(struct conn *c, evutil_socket_t fd)
 static void on_sweep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct cp_ctlprov *p = ctx;
-	int64_t now = mono_s();
+	int64_t now = cp_mono_s();
 
 	(void)what;
 	for (struct conn *c = p->gate->list; c != NULL; c = c->next) {
@@ -487,7 +479,7 @@ static struct bufferevent *new_conn(struct event_base *base, void *ctx)
 		return NULL;
 	}
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-	*c = (struct conn){.next = p->gate->list, .at = &p->gate->list, .gate = p->gate, .bev = bev, .since_s = mono_s()};
+	*c = (struct conn){.next = p->gate->list, .at = &p->gate->list, .gate = p->gate, .bev = bev, .since_s = cp_mono_s()};
 	if (c->next != NULL)
 		c->next->at = &c->next;
 	p->gate->list = c;

@@ -6,19 +6,11 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "ctluser.h"
 #include "log.h"
 #include "trust/ctlcmd.h"
-
-static int64_t mono_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 void cp_seat_end(struct cp_seats *seats, struct cp_seat *s)
 {
@@ -32,7 +24,7 @@ void cp_seats_age(struct cp_seats *seats)
 {
 	for (unsigned i = 0; i < CP_CTLPROV_EDITORS; i++)
 		if (seats->seat[i].name[0] != '\0' && seats->seat[i].asks == 0 &&
-		    mono_s() - seats->seat[i].seen_s > CP_CTLPROV_SESSION_S)
+		    cp_mono_s() - seats->seat[i].seen_s > CP_CTLPROV_SESSION_S)
 			cp_seat_end(seats, &seats->seat[i]);
 }
 
@@ -100,11 +92,11 @@ struct cp_seat *cp_seat_of(struct cp_seats *seats, const char *name)
 	if (s == NULL && (s = idlest(seats)) != NULL) {
 		seats->evicted++;
 		cfg_log_limited(CFG_LOG_NOTICE, "ctl-session-evicted", "user=%s idle_s=%lld for=%s", cfg_q(s->name),
-				(long long)(mono_s() - s->seen_s), cfg_q(name));
+				(long long)(cp_mono_s() - s->seen_s), cfg_q(name));
 		cp_seat_end(seats, s);
 	}
 	if (s != NULL) {
-		*s = (struct cp_seat){.id = ++seats->last_id, .made_us = made_us, .seen_s = mono_s()};
+		*s = (struct cp_seat){.id = ++seats->last_id, .made_us = made_us, .seen_s = cp_mono_s()};
 		snprintf(s->name, sizeof(s->name), "%s", name);
 	}
 	return s;
@@ -126,5 +118,5 @@ int cp_seat_token(struct cp_seat *s)
 
 void cp_seat_seen(struct cp_seat *s)
 {
-	s->seen_s = mono_s();
+	s->seen_s = cp_mono_s();
 }

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "admin/admin.h"
 #include "alarm.h"
+#include "clock.h"
 #include "log.h"
 #include "offload.h"
 #include "store/fieldtab.h"
@@ -70,12 +70,7 @@ void cp_user_rec_free(struct cp_user_rec *rec)
 
 static int64_t now_s(const struct cp_users *u)
 {
-	struct timespec ts;
-
-	if (u->now_s != NULL)
-		return u->now_s(u->now_ctx);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
+	return u->now_s != NULL ? u->now_s(u->now_ctx) : cp_mono_s();
 }
 
 void cp_users_clock(struct cp_users *u, int64_t (*fn)(void *ctx), void *ctx)
@@ -376,11 +371,9 @@ static void add_submit(void *arg)
 	struct add *a = arg;
 	struct cp_batch *b = cp_batch_create();
 	struct cp_buf v = {0};
-	json_t *o = json_pack("{s:s,s:s,s:s}", "what", a->del ? "user-del" : "user-add", "who", a->who, "user", a->rec.name);
-	char *text = json_dumps(o, JSON_COMPACT);
 	int rc = a->rc;
 
-	if (rc == 0 && (b == NULL || text == NULL))
+	if (rc == 0 && b == NULL)
 		rc = -ENOMEM;
 	if (rc == 0 && !a->del)
 		rc = cp_user_rec_build(&a->rec, &v);
@@ -388,12 +381,11 @@ static void add_submit(void *arg)
 		rc = a->del ? cp_batch_del(b, CP_CF_USER, a->rec.name, strlen(a->rec.name)) :
 			      cp_batch_put(b, CP_CF_USER, a->rec.name, strlen(a->rec.name), v.data, v.len);
 	if (rc == 0)
-		rc = cp_batch_audit(b, text);
+		rc = cp_batch_audit_json(b, json_pack("{s:s,s:s,s:s}", "what", a->del ? "user-del" : "user-add", "who", a->who, "user",
+						      a->rec.name));
 	if (v.data != NULL)
 		OPENSSL_cleanse(v.data, v.len);
 	free(v.data);
-	free(text);
-	json_decref(o);
 	if (rc == 0)
 		rc = cp_store_submit(a->u->store, b, add_stored, a);
 	else
@@ -424,7 +416,6 @@ static void user_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 	const char *name = NULL, *role = "admin", *password = NULL, *cert = NULL;
 	struct cp_users *u = ctx;
 	struct add *a;
-	struct timespec ts;
 
 	if (cp_admin_arg_known(req, args, known) < 0 || cp_admin_arg_str(req, args, "name", true, &name) < 0 ||
 	    cp_admin_arg_str(req, args, "role", false, &role) < 0 || cp_admin_arg_str(req, args, "password", false, &password) < 0 ||
@@ -451,13 +442,12 @@ static void user_add(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_fail_rc(req, -ENOMEM, NULL);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &ts);
 	a->u = u;
 	a->req = req;
 	snprintf(a->who, sizeof(a->who), "%s", cp_admin_who(req));
 	snprintf(a->rec.name, sizeof(a->rec.name), "%s", name);
 	a->rec.role = strcmp(role, "admin") == 0 ? CP_USER_ADMIN : CP_USER_READER;
-	a->rec.changed_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	a->rec.changed_us = cp_wall_us();
 	if (cert != NULL) {
 		a->rec.cert = (struct cp_buf){malloc(32), 32};
 		if (a->rec.cert.data == NULL || cfg_hex_parse(cert, a->rec.cert.data, 32) < 0) {

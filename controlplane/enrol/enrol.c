@@ -409,8 +409,6 @@ static int listen_on(struct cp_app *app)
 
 	if (cfg->capf_port == 0)
 		return 0;
-	cp_net_fd_room(app->cfg->sccp.max_connections + app->cfg->provision.max_connections + app->cfg->provision.max_transfers +
-		       cfg->max_connections + 1024);
 	if (cfg_addr_parse(cfg->listen, &addr) < 0)
 		return -EINVAL;
 	addr.port = cfg->capf_port;

@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "clock.h"
 #include "log.h"
 #include "offload.h"
 #include "scep.h"
@@ -85,14 +86,6 @@ static void forget_ca(struct cp_scepc *c)
 	c->ca = NULL;
 }
 
-static time_t mono_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
 /* The end of one: its caller hears of it, once. */
 static void finish(struct ask *a, int rc)
 {
@@ -140,7 +133,7 @@ static void got_cert(struct ask *a, const uint8_t *data, size_t len)
 			memcpy(c->ca, data, len);
 		c->ca_len = len;
 		c->caps = a->caps;
-		c->ca_at = mono_s();
+		c->ca_at = cp_mono_s();
 	}
 	a->stage = BUILD;
 }
@@ -331,7 +324,7 @@ static void start(struct ask *a)
 {
 	struct cp_scepc *c = a->c;
 
-	if (c->ca != NULL && mono_s() - c->ca_at < KEEP_S && (a->ca = malloc(c->ca_len)) != NULL) {
+	if (c->ca != NULL && cp_mono_s() - c->ca_at < KEEP_S && (a->ca = malloc(c->ca_len)) != NULL) {
 		memcpy(a->ca, c->ca, c->ca_len);
 		a->ca_len = c->ca_len;
 		a->caps = c->caps;
@@ -339,7 +332,7 @@ static void start(struct ask *a)
 	} else {
 		a->stage = FETCH_CAPS;
 	}
-	a->due = mono_s() + c->cfg->timeout_s;
+	a->due = cp_mono_s() + c->cfg->timeout_s;
 	c->asked++;
 	advance(a);
 }
@@ -348,7 +341,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct cp_scepc *c = arg;
 	struct ask *a, *next;
-	time_t at = mono_s();
+	time_t at = cp_mono_s();
 
 	(void)fd;
 	(void)what;

@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
+#include "clock.h"
 #include "enrol/tvs.h"
 #include "log.h"
 #include "net/net.h"
@@ -27,12 +28,7 @@ struct cp_tvs {
 
 static uint64_t now_ms(const struct cp_tvs *t)
 {
-	struct timespec ts;
-
-	if (t->env.now_ms != NULL)
-		return t->env.now_ms(t->env.ctx);
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return t->env.now_ms != NULL ? t->env.now_ms(t->env.ctx) : cp_mono_ms();
 }
 
 static int frame_len(const uint8_t *buf, size_t have, size_t *ret_total)

@@ -35,14 +35,6 @@ int cp_tvs_frame(const uint8_t *buf, size_t len)
 	return whole > CP_TVS_MSG_MAX ? -EMSGSIZE : (int)whole;
 }
 
-static bool printable(const uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (p[i] < 0x20 || p[i] > 0x7e)
-			return false;
-	return true;
-}
-
 /* A name and its NUL. */
 static const char *name_of(const uint8_t *p, size_t len, struct pki_rd *rd)
 {
@@ -59,7 +51,7 @@ static bool element(struct cp_tvs_msg *m, unsigned tag, const uint8_t *p, size_t
 
 	switch (tag) {
 	case CP_TVS_DEVICE:
-		rd->bad |= len < 2 || len > CP_TVS_NAME_MAX || p[0] != 1 || !printable(p + 1, len - 1);
+		rd->bad |= len < 2 || len > CP_TVS_NAME_MAX || p[0] != 1 || !pki_printable(p + 1, len - 1);
 		if (!rd->bad)
 			memcpy(m->device, p + 1, len - 1);
 		break;

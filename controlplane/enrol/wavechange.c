@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
 #include "enrol/wavesint.h"
@@ -45,7 +46,7 @@ static int go(struct making *m)
 		memcpy(item.device, m->name[k], sizeof(item.device));
 		(void)cp_wave_load(l->w, &item);
 	}
-	(void)cp_wave_loaded(l->w, cp_capfcmd_now_us());
+	(void)cp_wave_loaded(l->w, cp_wall_us());
 	waves_arm(m->o);
 	return 0;
 }
@@ -122,7 +123,7 @@ int cp_waves_begin(struct cp_waves *o, const struct cp_wave_rec *rec, const char
 	m->rec.id = o->next_id++;
 	m->rec.cnt = cnt;
 	m->rec.state = CP_WAVE_MAKING;
-	m->rec.created_us = cp_capfcmd_now_us();
+	m->rec.created_us = cp_wall_us();
 	m->fn = fn;
 	m->ctx = ctx;
 	o->alive++;
@@ -154,7 +155,7 @@ static void change_written(void *ctx, int rc)
 	struct cp_batch *b;
 
 	l->changing = false;
-	if (rc == 0 && (cp_wave_put(l->w, &c->to, cp_capfcmd_now_us()) || moved) && (b = cp_batch_create()) != NULL) {
+	if (rc == 0 && (cp_wave_put(l->w, &c->to, cp_wall_us()) || moved) && (b = cp_batch_create()) != NULL) {
 		waves_put(l, b, "the wave");
 		waves_submit(l->o, b);
 	}
@@ -188,8 +189,8 @@ int cp_waves_change(struct cp_waves *o, uint32_t id, enum cp_waves_act act, cons
 		return -ENOMEM;
 	c->from = cp_wave_record(l->w)->state;
 	rc = act == CP_WAVES_PAUSE  ? cp_wave_pause(cp_wave_record(l->w), &c->to, why, size) :
-	     act == CP_WAVES_RESUME ? cp_wave_resume(cp_wave_record(l->w), cp_capfcmd_now_us(), &c->to, why, size) :
-				      cp_wave_cancel(cp_wave_record(l->w), cp_capfcmd_now_us(), &c->to, why, size);
+	     act == CP_WAVES_RESUME ? cp_wave_resume(cp_wave_record(l->w), cp_wall_us(), &c->to, why, size) :
+				      cp_wave_cancel(cp_wave_record(l->w), cp_wall_us(), &c->to, why, size);
 	if (rc == 0 && (b = cp_batch_create()) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0)

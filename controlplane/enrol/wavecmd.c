@@ -21,6 +21,7 @@
 #include "admin/bulk.h"
 #include "app.h"
 #include "base64.h"
+#include "clock.h"
 #include "config.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
@@ -294,7 +295,7 @@ static void start(void *ctx, struct cp_admin_req *req, const json_t *args)
 	s->model = model;
 	s->mic_only = mic_only;
 	if (days >= 0) {
-		s->until_us = cp_capfcmd_now_us() + days * 86400 * 1000000;
+		s->until_us = cp_wall_us() + days * 86400 * 1000000;
 		add_what(&s->rec, "LSC expires within %lld days", (long long)days);
 	}
 	if (profile != NULL)

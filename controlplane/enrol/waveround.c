@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "alarm.h"
+#include "clock.h"
 #include "enrol/capf.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
@@ -41,7 +42,7 @@ static void round_free(struct round *r)
 static void round_over(struct round *r, int rc)
 {
 	struct live *l = r->l;
-	int64_t now = cp_capfcmd_now_us();
+	int64_t now = cp_wall_us();
 
 	for (unsigned i = 0; i < r->cnt; i++) {
 		struct turn *t = &r->turn[i];

@@ -8,6 +8,7 @@
 
 #include "alarm.h"
 #include "call/call.h"
+#include "clock.h"
 #include "enrol/capf.h"
 #include "enrol/capfcmd.h"
 #include "enrol/capfop.h"
@@ -154,7 +155,7 @@ static void ended(struct cp_waves *o, const char *device, struct live *l, uint32
 	e = cp_tab_find(&o->pending, device, strlen(device));
 	if (e != NULL && e->obj == l)
 		cp_tab_del(&o->pending, device, strlen(device));
-	cp_wave_end(l->w, at, how, cp_capfcmd_now_us());
+	cp_wave_end(l->w, at, how, cp_wall_us());
 	if (b != NULL) {
 		waves_put_item(l, b, at, why);
 		if (cp_wave_record(l->w)->state != before)
@@ -331,7 +332,7 @@ static void sweep(struct cp_waves *o, int64_t now)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct cp_waves *o = arg;
-	int64_t now = cp_capfcmd_now_us();
+	int64_t now = cp_wall_us();
 	struct live *l, *next;
 
 	(void)fd;
@@ -422,7 +423,7 @@ int cp_waves_create(struct cp_app *app, struct cp_waves **ret)
 		return -ENOMEM;
 	o->app = app;
 	o->next_id = 1;
-	o->began_us = cp_capfcmd_now_us();
+	o->began_us = cp_wall_us();
 	TAILQ_INIT(&o->live);
 	STAILQ_INIT(&o->old);
 	o->tick = event_new(app->base, -1, 0, on_tick, o);
@@ -438,7 +439,7 @@ int cp_waves_create(struct cp_app *app, struct cp_waves **ret)
 		struct cp_batch *b;
 
 		next = TAILQ_NEXT(l, link);
-		if (cp_wave_loaded(l->w, cp_capfcmd_now_us()) && (b = cp_batch_create()) != NULL) {
+		if (cp_wave_loaded(l->w, cp_wall_us()) && (b = cp_batch_create()) != NULL) {
 			waves_put(l, b, "the wave");
 			waves_submit(o, b);
 		}

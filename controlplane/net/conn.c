@@ -13,6 +13,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <event2/bufferevent_struct.h>
 #include <event2/event.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -110,6 +111,32 @@ static void go_first(struct cp_conn *c)
 {
 	if (c->list == CP_CONN_AUTHED && !c->raised && c->l->net->low >= 0 && c->bev != NULL)
 		c->raised = bufferevent_priority_set(c->bev, CP_NET_DEFAULT) == 0;
+}
+
+static bool put_aside(struct event *ev, short what)
+{
+	return event_pending(ev, what, NULL) != 0 && event_del(ev) == 0;
+}
+
+void cp_conn_raise(struct cp_conn *c)
+{
+	bool reads, writes;
+
+	if (c->raised)
+		return;
+	if (c->bev == NULL) { /* no byte of it was seen yet */
+		(void)event_del(c->peek);
+		c->raised = event_priority_set(c->peek, CP_NET_DEFAULT) == 0;
+		if (event_add(c->peek, NULL) != 0)
+			cp_conn_doom(c, CP_CLOSE_LOCAL);
+		return;
+	}
+	/* Their priority cannot be changed while they wait for their turn: so they are taken out of the queue. */
+	reads = put_aside(&c->bev->ev_read, EV_READ);
+	writes = put_aside(&c->bev->ev_write, EV_WRITE);
+	c->raised = bufferevent_priority_set(c->bev, CP_NET_DEFAULT) == 0;
+	if ((reads && event_add(&c->bev->ev_read, NULL) != 0) || (writes && event_add(&c->bev->ev_write, NULL) != 0))
+		cp_conn_doom(c, CP_CLOSE_LOCAL);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
@@ -268,7 +295,7 @@ static void on_first_byte(evutil_socket_t fd, short what, void *arg)
 	}
 	event_free(c->peek);
 	c->peek = NULL;
-	if (net->low >= 0)
+	if (net->low >= 0 && !c->raised)
 		bufferevent_priority_set(c->bev, net->low);
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, 2 * c->l->ops->frame_max);
@@ -318,6 +345,7 @@ int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
 	TAILQ_INSERT_TAIL(&net->list[CP_CONN_HANDSHAKE], c, link);
 	net->stats.conns++;
 	net->stats.preauth++;
+	cp_net_share(net);
 	return 0;
 }
 
@@ -328,6 +356,26 @@ static void wipe_free(const void *data, size_t len, void *extra)
 	(void)data;
 	OPENSSL_cleanse(extra, len);
 	free(extra);
+}
+
+static void plain_free(const void *data, size_t len, void *extra)
+{
+	(void)data, (void)len;
+	free(extra);
+}
+
+/* In a piece of its own. */
+static int add_copy(struct evbuffer *out, const uint8_t *data, size_t len, evbuffer_ref_cleanup_cb done)
+{
+	uint8_t *copy = malloc(len);
+
+	if (copy == NULL)
+		return -1;
+	memcpy(copy, data, len);
+	if (evbuffer_add_reference(out, copy, len, done, copy) == 0)
+		return 0;
+	done(copy, len, copy);
+	return -1;
 }
 
 static int send_bytes(struct cp_conn *c, const uint8_t *data, size_t len, bool secret)
@@ -345,21 +393,50 @@ static int send_bytes(struct cp_conn *c, const uint8_t *data, size_t len, bool s
 		cp_conn_doom(c, CP_CLOSE_SLOW);
 		return -ENOTCONN;
 	}
-	if (secret) {
-		uint8_t *copy = malloc(len);
+	if ((secret ? add_copy(out, data, len, wipe_free) : evbuffer_add(out, data, len)) == 0)
+		return 0;
+	cp_conn_doom(c, CP_CLOSE_LOCAL);
+	return -ENOTCONN;
+}
 
-		if (copy == NULL)
-			goto nomem;
-		memcpy(copy, data, len);
-		if (evbuffer_add_reference(out, copy, len, wipe_free, copy) != 0) {
-			wipe_free(NULL, len, copy);
-			goto nomem;
-		}
-		return 0;
+/* Written: how much, or a negative errno. */
+static ssize_t write_now(struct cp_conn *c, SSL *ssl, const uint8_t *data, size_t len)
+{
+	ssize_t n;
+	int err;
+
+	if (ssl == NULL) {
+		n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	}
-	if (evbuffer_add(out, data, len) == 0)
+	ERR_clear_error();
+	n = SSL_write(ssl, data, (int)len);
+	err = n == (ssize_t)len ? SSL_ERROR_NONE : SSL_get_error(ssl, (int)n);
+	ERR_clear_error();
+	return err == SSL_ERROR_NONE ? n : err == SSL_ERROR_WANT_WRITE || err == SSL_ERROR_WANT_READ ? 0 : -EPIPE;
+}
+
+int cp_conn_send_at_once(struct cp_conn *c, const uint8_t *data, size_t len)
+{
+	SSL *ssl;
+	ssize_t n;
+
+	if (c->list >= CP_CONN_DRAIN || c->bev == NULL || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 ||
+	    (c->l->tls != NULL && !c->handshaken))
+		return cp_conn_send(c, data, len);
+	ssl = bufferevent_openssl_get_ssl(c->bev);
+	n = write_now(c, ssl, data, len);
+	if (n == (ssize_t)len)
 		return 0;
-nomem:
+	if (n < 0) {
+		cp_conn_doom(c, CP_CLOSE_PEER);
+		return -ENOTCONN;
+	}
+	if (ssl == NULL)
+		return cp_conn_send(c, data + n, len - (size_t)n);
+	/* OpenSSL holds the record, and wants the same bytes again: in a piece of their own, as libevent writes piece by piece. */
+	if (add_copy(bufferevent_get_output(c->bev), data, len, plain_free) == 0)
+		return 0;
 	cp_conn_doom(c, CP_CLOSE_LOCAL);
 	return -ENOTCONN;
 }

@@ -58,6 +58,8 @@ struct cp_net {
 	struct cp_room *room, *own_room; /* own: not shared with other loops */
 	int low; /* priority of strangers' events; -1: the loop has no priorities */
 	struct event *tick, *doomed_ev;
+	struct event *mark_ev, *look_ev; /* share.c; NULL without priorities */
+	bool marked; /* what strangers want up to the mark was not all done yet */
 	uint64_t pause_until_ms;
 	bool paused, stopping;
 	struct cp_net_stats stats;
@@ -66,6 +68,8 @@ struct cp_net {
 uint64_t cp_net_now(const struct cp_net *net);
 /** An event of a stranger, or of the listener: after those of the known. */
 void cp_net_low(const struct cp_net *net, struct event *ev);
+/** Accept at most 'max' of those who wait. */
+void cp_net_accept(struct cp_listener *l, int max);
 /** Accept again, if a limit had stopped it and no longer does. */
 void cp_net_may_accept(struct cp_net *net);
 /** Free all doomed connections, telling their protocols. */
@@ -75,6 +79,12 @@ void cp_net_bury(struct cp_net *net);
  * stay the caller's. */
 int cp_conn_start(struct cp_listener *l, int fd, const struct cfg_addr *peer,
                   const struct cfg_addr *local, struct cp_source *src);
+/** share.c: see that strangers get their turns, soon. With each tick, and when one comes. */
+void cp_net_share(struct cp_net *net);
+int cp_net_share_init(struct cp_net *net); /* 0; -1: no memory. fini() in either case */
+void cp_net_share_fini(struct cp_net *net);
+/** It goes first from now on, as if it were known. */
+void cp_conn_raise(struct cp_conn *c);
 /** Mark for cp_net_bury(), which runs from the loop. The first reason stays. */
 void cp_conn_doom(struct cp_conn *c, enum cp_close why);
 

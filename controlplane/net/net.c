@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "clock.h"
 #include "conn.h"
 #include "log.h"
 
@@ -25,11 +25,8 @@
 
 static uint64_t mono_ms(void *ctx)
 {
-	struct timespec ts;
-
 	(void)ctx;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return cp_mono_ms();
 }
 
 uint64_t cp_net_now(const struct cp_net *net)
@@ -102,7 +99,7 @@ int cp_net_create(struct event_base *base, const struct cp_net_opts *opts, struc
 	tv = (struct timeval){tick_ms / 1000, (tick_ms % 1000) * 1000};
 	net->tick = event_new(base, -1, EV_PERSIST, on_tick, net);
 	net->doomed_ev = event_new(base, -1, EV_PERSIST, on_doomed, net);
-	if (net->room == NULL || net->tick == NULL || net->doomed_ev == NULL || event_add(net->tick, &tv) != 0) {
+	if (net->room == NULL || net->tick == NULL || net->doomed_ev == NULL || cp_net_share_init(net) < 0 || event_add(net->tick, &tv) != 0) {
 		cp_net_destroy(net);
 		return -ENOMEM;
 	}
@@ -138,6 +135,7 @@ void cp_net_destroy(struct cp_net *net)
 		event_free(net->tick);
 	if (net->doomed_ev != NULL)
 		event_free(net->doomed_ev);
+	cp_net_share_fini(net);
 	cp_room_destroy(net->own_room);
 	free(net);
 }
@@ -256,13 +254,11 @@ static void accepted(struct cp_listener *l, int fd, const struct sockaddr_storag
 	net->stats.accepted++;
 }
 
-static void on_accept(evutil_socket_t lfd, short what, void *arg)
+void cp_net_accept(struct cp_listener *l, int max)
 {
-	struct cp_listener *l = arg;
 	struct cp_net *net = l->net;
 
-	(void)what;
-	for (int i = 0; i < ACCEPT_BURST; i++) {
+	for (int i = 0; i < max; i++) {
 		struct sockaddr_storage ss = {0};
 		socklen_t len = sizeof(ss);
 		int fd;
@@ -272,7 +268,7 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 			cfg_log_limited(CFG_LOG_WARN, "preauth-full", "here=%u", net->stats.preauth);
 			return;
 		}
-		fd = accept4(lfd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(l->fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			cp_room_give_back(net->room);
 			if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -289,6 +285,12 @@ static void on_accept(evutil_socket_t lfd, short what, void *arg)
 		}
 		accepted(l, fd, &ss);
 	}
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	cp_net_accept(arg, ACCEPT_BURST);
 }
 
 int cp_net_socket(const struct cfg_addr *addr, uint16_t *ret_port)
@@ -391,25 +393,28 @@ void cp_net_tick(struct cp_net *net)
 	}
 	cp_net_bury(net);
 	cp_net_may_accept(net);
+	cp_net_share(net);
 }
 
-int cp_net_fd_room(uint32_t n)
+int cp_net_fd_room(uint32_t n, uint32_t *ret_room)
 {
+	rlim_t want = (rlim_t)n + CP_NET_FD_SPARE, have = 0;
 	struct rlimit lim;
-	rlim_t want = (rlim_t)n + 256;
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
-		return -EPERM;
-	if (lim.rlim_cur >= want)
-		return 0;
-	if (lim.rlim_max < want) {
-		struct rlimit up = {want, want};
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
+		have = lim.rlim_cur;
+		if (have < want) {
+			struct rlimit up = {want, lim.rlim_max > want ? lim.rlim_max : want}; /* above the hard one: root may */
 
-		if (setrlimit(RLIMIT_NOFILE, &up) == 0) /* root may */
-			return 0;
+			if (setrlimit(RLIMIT_NOFILE, &up) != 0)
+				up.rlim_cur = up.rlim_max = lim.rlim_max;
+			if (up.rlim_cur == want || setrlimit(RLIMIT_NOFILE, &up) == 0)
+				have = up.rlim_cur;
+		}
 	}
-	lim.rlim_cur = want < lim.rlim_max ? want : lim.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur < want)
-		return -EPERM;
-	return 0;
+	if (have > want) /* also without a limit */
+		have = want;
+	if (ret_room != NULL)
+		*ret_room = have > CP_NET_FD_SPARE ? (uint32_t)(have - CP_NET_FD_SPARE) : 0;
+	return have == want ? 0 : -EPERM;
 }

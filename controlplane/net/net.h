@@ -10,7 +10,8 @@
  * max_preauth: at the limit accepting stops and the kernel's backlog holds what comes. One source
  * address (IPv6: /64) may have max_source of these, others of it are closed at once. Authenticated
  * ones are not touched by any of that; their idling is the protocol's business. On a base with
- * priorities (cp_net_base()) what strangers want is done when the known have had their turn.
+ * priorities (cp_net_base()) what strangers want is done when the known have had their turn; if those never end, a few strangers every
+ * 20 ms have theirs all the same.
  *
  * Nothing here is freed inside a call from the protocol: cp_conn_close() and failed sends only
  * mark, and the loop calls ops.closed() later. One thread.
@@ -119,14 +120,23 @@ void cp_net_stats_add(struct cp_net_stats *sum, const struct cp_net_stats *more)
 /** Reap what is over its time. Called by a timer; public for tests with their own clock. */
 void cp_net_tick(struct cp_net *net);
 
-/** Raise the soft limit of descriptors to hold 'n' connections, as far as the hard limit goes. 0 or
- * -EPERM. */
-int cp_net_fd_room(uint32_t n);
+#define CP_NET_FD_SPARE 256 /* descriptors of a process that are no connections */
+
+/**
+ * Raise the soft limit of descriptors to hold 'n' connections and CP_NET_FD_SPARE, and the hard one where that is allowed. 0; -EPERM: as far
+ * as it goes. *ret_room (may be NULL): how many connections there is room for, in either case.
+ */
+int cp_net_fd_room(uint32_t n, uint32_t *ret_room);
 
 /* --- connections --- */
 
 /** Queue bytes. 0; -ENOTCONN: closing, or it was now found too slow. */
 int cp_conn_send(struct cp_conn *conn, const uint8_t *data, size_t len);
+/**
+ * The same for a short answer that comes alone: written before this returns, if nothing waits before it and the socket takes it. Saves the
+ * rounds of the loop that many such are most of the cost of; several in a row are better off in one record, by cp_conn_send().
+ */
+int cp_conn_send_at_once(struct cp_conn *conn, const uint8_t *data, size_t len);
 /** The same for key material: our plain-text copy is wiped when TLS has taken it. */
 int cp_conn_send_secret(struct cp_conn *conn, const uint8_t *data, size_t len);
 /** Send what waits (at most 2 s), then close. No frame is delivered any more; closed() follows from

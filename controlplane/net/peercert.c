@@ -7,29 +7,15 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
+#include "why.h"
 
 #define SLICE_MS 100 /* how soon 'stop' is seen */
-
-static int no(int rc, char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(int rc, char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (why != NULL && size > 0)
-		vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
 
 /* Issued by itself, and its signature says so. 0: no; 1: yes; -EBADMSG: it says so and its signature is wrong. */
 static int own_issuer(X509 *cert)
@@ -47,26 +33,26 @@ static int take(STACK_OF(X509) *chain, char *why, size_t size)
 	X509 *leaf, *issuer;
 
 	if (n == 0)
-		return no(-ENOENT, why, size, "it shows no certificate");
+		return cfg_no(why, size, -ENOENT, "it shows no certificate");
 	leaf = sk_X509_value(chain, 0);
 	self = own_issuer(leaf);
 	if (self < 0)
-		return no(-EBADMSG, why, size, "its certificate calls itself self-signed, and its signature is wrong");
+		return cfg_no(why, size, -EBADMSG, "its certificate calls itself self-signed, and its signature is wrong");
 	if (n == 1)
 		return 0;
 	if (self == 1)
-		return no(-EMLINK, why, size, "it shows a self-signed certificate and %d more that have no part in it", n - 1);
+		return cfg_no(why, size, -EMLINK, "it shows a self-signed certificate and %d more that have no part in it", n - 1);
 	issuer = sk_X509_value(chain, 1);
 	if (n > 2)
-		return no(-EMLINK, why, size, "it shows a chain of %d certificates: one of one issuer is taken, its root", n);
+		return cfg_no(why, size, -EMLINK, "it shows a chain of %d certificates: one of one issuer is taken, its root", n);
 	if (X509_NAME_cmp(X509_get_issuer_name(leaf), X509_get_subject_name(issuer)) != 0)
-		return no(-EMLINK, why, size, "it shows a second certificate that is not its issuer's");
+		return cfg_no(why, size, -EMLINK, "it shows a second certificate that is not its issuer's");
 	if (X509_get0_pubkey(issuer) == NULL || X509_verify(leaf, X509_get0_pubkey(issuer)) != 1)
-		return no(-EBADMSG, why, size, "its certificate is not signed by the issuer that it shows");
+		return cfg_no(why, size, -EBADMSG, "its certificate is not signed by the issuer that it shows");
 	self = own_issuer(issuer);
 	if (self < 0)
-		return no(-EBADMSG, why, size, "its issuer's certificate calls itself self-signed, and its signature is wrong");
-	return self == 1 ? 0 : no(-EMLINK, why, size, "its issuer was itself issued by another: a chain of one issuer only is taken");
+		return cfg_no(why, size, -EBADMSG, "its issuer's certificate calls itself self-signed, and its signature is wrong");
+	return self == 1 ? 0 : cfg_no(why, size, -EMLINK, "its issuer was itself issued by another: a chain of one issuer only is taken");
 }
 
 int cp_peercert_take(STACK_OF(X509) *chain, X509 **ret_cert, X509 **ret_issuer, char *why, size_t size)
@@ -95,31 +81,23 @@ struct call {
 	int fd;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Until the socket is ready for 'events'. 0, -ETIMEDOUT, -ECANCELED. */
 static int ready(const struct call *c, short events)
 {
 	for (;;) {
 		struct pollfd p = {.fd = c->fd, .events = events};
-		int64_t left = c->end_ms - now_ms();
+		int64_t left = c->end_ms - (int64_t)cp_mono_ms();
 		int n;
 
 		if (c->stop != NULL && atomic_load(c->stop))
-			return no(-ECANCELED, c->why, c->size, "the appliance stops");
+			return cfg_no(c->why, c->size, -ECANCELED, "the appliance stops");
 		if (left <= 0)
 			return -ETIMEDOUT;
 		n = poll(&p, 1, left > SLICE_MS ? SLICE_MS : (int)left);
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
-			return no(-errno, c->why, c->size, "poll: %s", strerror(errno));
+			return cfg_no(c->why, c->size, -errno, "poll: %s", strerror(errno));
 	}
 }
 
@@ -136,24 +114,24 @@ static int reach(struct call *c)
 	memcpy(&s4.sin_addr, a->ip, 4);
 	c->fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
-		return no(-errno, c->why, c->size, "no socket: %s", strerror(errno));
+		return cfg_no(c->why, c->size, -errno, "no socket: %s", strerror(errno));
 	rc = v6 ? connect(c->fd, (struct sockaddr *)&s6, sizeof(s6)) : connect(c->fd, (struct sockaddr *)&s4, sizeof(s4));
 	if (rc < 0 && errno != EINPROGRESS) {
 		err = errno;
 	} else if (rc < 0) {
 		rc = ready(c, POLLOUT);
 		if (rc == -ETIMEDOUT)
-			return no(rc, c->why, c->size, "%s does not answer within %u s: is it the gateway's address?", c->peer,
-				  c->timeout_ms / 1000);
+			return cfg_no(c->why, c->size, rc, "%s does not answer within %u s: is it the gateway's address?", c->peer,
+				      c->timeout_ms / 1000);
 		if (rc < 0)
 			return rc;
 		if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
 			err = errno;
 	}
 	if (err == ECONNREFUSED)
-		return no(-ECONNREFUSED, c->why, c->size,
-			  "%s refuses: is the gateway's credential service enabled, and its port the same on both sides?", c->peer);
-	return err == 0 ? 0 : no(-EHOSTUNREACH, c->why, c->size, "%s cannot be reached: %s", c->peer, strerror(err));
+		return cfg_no(c->why, c->size, -ECONNREFUSED,
+			      "%s refuses: is the gateway's credential service enabled, and its port the same on both sides?", c->peer);
+	return err == 0 ? 0 : cfg_no(c->why, c->size, -EHOSTUNREACH, "%s cannot be reached: %s", c->peer, strerror(err));
 }
 
 /*
@@ -192,14 +170,14 @@ static int shake(struct call *c, SSL *ssl)
 			const char *text = e != 0 ? ERR_reason_error_string(e) : NULL;
 
 			if (err == SSL_ERROR_SYSCALL || ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-				return no(-EHOSTUNREACH, c->why, c->size, "%s broke off in the TLS handshake", c->peer);
-			return no(-EPROTO, c->why, c->size, "%s: no TLS handshake (%s): is that its certificate provider's port?", c->peer,
-				  text != NULL ? text : "no reason given");
+				return cfg_no(c->why, c->size, -EHOSTUNREACH, "%s broke off in the TLS handshake", c->peer);
+			return cfg_no(c->why, c->size, -EPROTO, "%s: no TLS handshake (%s): is that its certificate provider's port?", c->peer,
+				      text != NULL ? text : "no reason given");
 		}
 		rc = ready(c, err == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT);
 		if (rc == -ETIMEDOUT)
-			return no(rc, c->why, c->size, "%s took the connection, but its TLS handshake did not end within %u s", c->peer,
-				  c->timeout_ms / 1000);
+			return cfg_no(c->why, c->size, rc, "%s took the connection, but its TLS handshake did not end within %u s", c->peer,
+				      c->timeout_ms / 1000);
 		if (rc < 0)
 			return rc;
 	}
@@ -208,18 +186,18 @@ static int shake(struct call *c, SSL *ssl)
 int cp_peercert_fetch(const struct cfg_addr *to, unsigned timeout_ms, const atomic_bool *stop, X509 **ret_cert, X509 **ret_issuer,
 		      char *why, size_t why_size)
 {
-	struct call c = {.to = to, .stop = stop, .end_ms = now_ms() + timeout_ms, .timeout_ms = timeout_ms, .why = why,
+	struct call c = {.to = to, .stop = stop, .end_ms = (int64_t)cp_mono_ms() + timeout_ms, .timeout_ms = timeout_ms, .why = why,
 			 .size = why_size, .fd = -1};
 	SSL_CTX *ctx = context();
 	SSL *ssl = ctx != NULL ? SSL_new(ctx) : NULL;
-	int rc = no(-ENOMEM, why, why_size, "no memory");
+	int rc = cfg_no(why, why_size, -ENOMEM, "no memory");
 
 	if (ssl == NULL)
 		goto out;
 	cfg_addr_print(to, c.peer, sizeof(c.peer));
 	rc = reach(&c);
 	if (rc == 0 && SSL_set_fd(ssl, c.fd) != 1)
-		rc = no(-ENOMEM, why, why_size, "no memory");
+		rc = cfg_no(why, why_size, -ENOMEM, "no memory");
 	if (rc == 0)
 		rc = shake(&c, ssl);
 	if (rc < 0)

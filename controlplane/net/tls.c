@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -77,6 +79,36 @@ static int verify_cb(int ok, X509_STORE_CTX *sctx)
 	return ok; /* the handshake fails, with the alert that fits the error */
 }
 
+/*
+ * In TLS 1.3 each resumption gives a session of its own, with an hour of its own: the time of the handshake that began the chain goes
+ * along, and that of the last one, by which a clock that was put back shows; what is left of the chain's life bounds the session's. OpenSSL refuses a session that is over, by the same clock, and the
+ * handshake is a whole one then. In TLS 1.2 a session stays the one that it was, and its hour with it.
+ */
+static int bound_chain(SSL *ssl, void *arg)
+{
+	SSL_SESSION *session = SSL_get_session(ssl);
+	struct {
+		int64_t began, last;
+	} chain;
+	int64_t now = time(NULL), left;
+	void *data;
+	size_t len;
+
+	(void)arg;
+	if (session == NULL)
+		return 1;
+	chain.began = chain.last = now;
+	if (SSL_SESSION_get0_ticket_appdata(session, &data, &len) == 1 && len == sizeof(chain))
+		memcpy(&chain, data, sizeof(chain));
+	left = now < chain.last ? 0 : chain.began + CP_TLS_CHAIN_S - now; /* put back: nobody knows how long ago it was */
+	chain.last = now > chain.last ? now : chain.last;
+	if (SSL_SESSION_set1_ticket_appdata(session, &chain, sizeof(chain)) != 1)
+		return 0;
+	/* Not 0: OpenSSL writes that into a ticket as "not said", reads it as 3 and refuses the ticket that it has just made. */
+	SSL_SESSION_set_timeout(session, left < 1 ? 1 : left < SESSION_S ? (long)left : SESSION_S);
+	return 1;
+}
+
 static int set_policy(SSL_CTX *ctx, enum cp_tls_policy policy)
 {
 	uint64_t opts =
@@ -88,6 +120,8 @@ static int set_policy(SSL_CTX *ctx, enum cp_tls_policy policy)
 	SSL_CTX_set_timeout(ctx, SESSION_S);
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets only: no memory per peer */
+	if (SSL_CTX_set_session_ticket_cb(ctx, bound_chain, NULL, NULL) != 1)
+		return -EINVAL;
 	if (SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"ravelin", 7) != 1)
 		return -EINVAL;
 	if (policy == CP_TLS_LEGACY_79XX) {

@@ -3,7 +3,8 @@
  * Server TLS for listeners: policy, identity and trust in one SSL_CTX that is replaced as a whole.
  * A new handshake takes the newest context; living connections keep theirs (reference counted by
  * OpenSSL), so a reload drops nobody, and a session of an old context is worth nothing after it:
- * each context draws its own ticket keys; where clients must show certificates it keeps the sessions, and a ticket is but a number. Client certificates are demanded unless
+ * each context draws its own ticket keys; where clients must show certificates it keeps the sessions, and a ticket is but a number. However often
+ * sessions are resumed, CP_TLS_CHAIN_S after a whole handshake comes another one. Client certificates are demanded unless
  * cp_tls_clients() says otherwise, and those shown must chain to the trust list; why one did not is
  * kept for the alarm.
  *
@@ -20,6 +21,8 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+
+#define CP_TLS_CHAIN_S 86400 /* from a whole handshake to the next one of who resumes all the while */
 
 enum cp_tls_policy {
 	CP_TLS_MODERN,      /* TLS 1.2 and 1.3, forward secrecy, AEAD */

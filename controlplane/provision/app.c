@@ -4,9 +4,9 @@
 #include <libxml/parser.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "app.h"
+#include "clock.h"
 #include "enrol/enrol.h"
 #include "explain.h"
 #include "internal.h"
@@ -16,14 +16,6 @@
 #include "trust/lists.h"
 
 #define SIGNER "TFTP" /* the identity that signs files */
-
-static int64_t wall_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static struct cp_file *list(void *ctx, enum pki_tl_kind kind, enum pki_tl_class cls)
 {
@@ -177,7 +169,7 @@ void cp_files_phone_cert(struct cp_files *f, const char *device, X509 *cert)
 			return;
 		}
 	}
-	rec.since_us = wall_us();
+	rec.since_us = cp_wall_us();
 	b = cp_batch_create();
 	if (b != NULL && cp_phone_cert_build(&rec, &val) == 0) {
 		cp_batch_put(b, CP_CF_CAPF, device, strlen(device), val.data, val.len);

@@ -23,9 +23,7 @@ static void row(json_t *list, const char *setting, const char *value, enum cp_fr
 					      "from", cp_from_name(from)));
 }
 
-static void note(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void note(json_t *list, const char *fmt, ...)
+void cp_explain_note(json_t *list, const char *fmt, ...)
 {
 	char text[400];
 	va_list ap;
@@ -101,39 +99,39 @@ static json_t *notes(const struct cp_explain *e)
 	json_t *l = json_array();
 
 	if (c->mode != c->mode_set)
-		note(l, "mode %s is demanded, but the cluster is not in mixed mode: nonsecure holds",
-		     cp_device_mode_name(c->mode_set));
+		cp_explain_note(l, "mode %s is demanded, but the cluster is not in mixed mode: nonsecure holds",
+				cp_device_mode_name(c->mode_set));
 	if (c->protocol == CP_PROTOCOL_SCCP && c->mode != CP_DEVICE_NONSECURE && c->sccp_tls_port != CP_SCCP_TLS_PORT)
-		note(l, "sccp.tls_port is %u: no element of its file says so, and phones try %u", c->sccp_tls_port, CP_SCCP_TLS_PORT);
+		cp_explain_note(l, "sccp.tls_port is %u: no element of its file says so, and phones try %u", c->sccp_tls_port, CP_SCCP_TLS_PORT);
 	if (c->profile_missing)
-		note(l, "profile %s cannot be read: the device's own settings hold", c->profile);
+		cp_explain_note(l, "profile %s cannot be read: the device's own settings hold", c->profile);
 	if (c->encrypted_set && c->oauth)
-		note(l, "its configuration is fetched with a token: encrypting it is not supported then");
+		cp_explain_note(l, "its configuration is fetched with a token: encrypting it is not supported then");
 	else if (c->encrypted_set && !c->encrypted && c->cert != NULL)
-		note(l, "its configuration cannot be encrypted: its certificate's key is not RSA, and it has no symmetric key");
+		cp_explain_note(l, "its configuration cannot be encrypted: its certificate's key is not RSA, and it has no symmetric key");
 	else if (c->encrypted_set && !c->encrypted)
-		note(l, "its configuration cannot be encrypted: neither its certificate nor a symmetric key is known; it gets the signed "
+		cp_explain_note(l, "its configuration cannot be encrypted: neither its certificate nor a symmetric key is known; it gets the signed "
 			"one, without secrets");
 	if (c->oauth_set && !c->oauth)
-		note(l, "its profile enables OAuth, but the cluster's sip_oauth is off");
+		cp_explain_note(l, "its profile enables OAuth, but the cluster's sip_oauth is off");
 	if (c->digest && c->digest_user[0] == '\0')
-		note(l, "digest authentication is on and no digest user is set: it cannot register (001:R-08)");
+		cp_explain_note(l, "digest authentication is on and no digest user is set: it cannot register (001:R-08)");
 	if (c->digest && c->digest_secret.len > 0 && !cp_devcfg_secret_ok(c, true))
-		note(l, "digest credentials are left out of its file: %s",
-		     c->digest_exclude ? "its profile excludes them" : "it is no SIP phone, or uses a token");
+		cp_explain_note(l, "digest credentials are left out of its file: %s",
+				c->digest_exclude ? "its profile excludes them" : "it is no SIP phone, or uses a token");
 	else if (c->digest && c->digest_secret.len > 0 && !c->encrypted && !cp_devcfg_secret_ok(c, false))
-		note(l, "digest credentials are left out of its file: the file is not encrypted");
+		cp_explain_note(l, "digest credentials are left out of its file: the file is not encrypted");
 	if (c->srst.name[0] != '\0' && c->srst.secure && !c->srst_secure)
-		note(l, "SRST %s is secure, but this phone goes there in clear: see srst, not all of whose conditions hold", c->srst.name);
+		cp_explain_note(l, "SRST %s is secure, but this phone goes there in clear: see srst, not all of whose conditions hold", c->srst.name);
 	if (e->signer == NULL)
-		note(l, "nothing can be signed: there is no signing certificate");
+		cp_explain_note(l, "nothing can be signed: there is no signing certificate");
 	if (e->doubt != 0)
-		note(l, "it fetched %s that the lists it is known to hold would refuse: it is believed to hold the old. If it did take it: "
+		cp_explain_note(l, "it fetched %s that the lists it is known to hold would refuse: it is believed to hold the old. If it did take it: "
 			"'ravelinctl trust confirm %s'; if it was reset: 'ravelinctl trust forget %s'",
-		     e->doubt == CP_LEDGER_DOUBT_CTL ? "a CTL" : e->doubt == CP_LEDGER_DOUBT_ITL ? "an ITL" : "a CTL and an ITL", c->device,
-		     c->device);
+				e->doubt == CP_LEDGER_DOUBT_CTL ? "a CTL" : e->doubt == CP_LEDGER_DOUBT_ITL ? "an ITL" : "a CTL and an ITL", c->device,
+				c->device);
 	else if (e->claims > 0)
-		note(l, "lists were fetched in its name from %u place%s where it has not registered since: it may hold those, or what it was known "
+		cp_explain_note(l, "lists were fetched in its name from %u place%s where it has not registered since: it may hold those, or what it was known "
 			"to hold", e->claims, e->claims == 1 ? "" : "s");
 	return l;
 }

@@ -29,6 +29,8 @@ struct cp_explain { /* what is known beside the configuration; all borrowed */
 	int64_t now_s;                  /* wall clock */
 	unsigned claims;                /* places from which lists were fetched in its name, unproven */
 };
+/** One more line of an explanation, cut at 400 bytes. */
+void cp_explain_note(json_t *notes, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** A new object. */
 json_t *cp_explain(const struct cp_explain *e);
 

@@ -18,8 +18,6 @@
 #include "tftp.h"
 #include "trust/certs.h"
 
-#define FD_SPARE 1024 /* descriptors of everything else */
-
 static void show_provision(void *ctx, struct cp_admin_req *req, const json_t *args)
 {
 	static const char *const no_args[] = {NULL};
@@ -66,7 +64,6 @@ int cp_serve_open(struct cp_app *app)
 	if (rc < 0 || app->files == NULL)
 		return rc;
 	source = cp_files_source(app->files);
-	cp_net_fd_room(app->cfg->sccp.max_connections + cfg->max_connections + cfg->max_transfers + FD_SPARE);
 	rc = cp_oauth_create(app->base, &cfg->oauth, &app->oauth);
 	if (rc < 0)
 		return failed(app, "tokens", rc);

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "log.h"
 #include "tftpd.h"
@@ -47,14 +47,6 @@ struct cp_tftp {
 	unsigned n;
 	struct thread *threads;
 };
-
-static uint64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static socklen_t sa_len(const union cp_sa *sa)
 {
@@ -311,7 +303,7 @@ static void *loop(void *arg)
 		int n = epoll_wait(t->ep, ev, EVENTS, wait);
 		bool requests = false;
 
-		t->now_ms = clock_ms();
+		t->now_ms = cp_mono_ms();
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.ptr == &t->thread)
 				return NULL;
@@ -351,7 +343,7 @@ static int thread_start(struct thread *t, const union cp_sa *sa, const struct cp
 	t->fd = udp_socket(sa, true);
 	if (t->fd < 0)
 		return t->fd;
-	t->d = cp_tftpd_create(&o, clock_ms());
+	t->d = cp_tftpd_create(&o, cp_mono_ms());
 	if (t->d == NULL || RAND_bytes((uint8_t *)&t->seed, sizeof(t->seed)) != 1)
 		return -ENOMEM;
 	rc = watch(t->ep, t->fd, &t->fd);

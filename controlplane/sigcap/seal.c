@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/cms.h>
@@ -12,6 +11,8 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
+
+#include "privdir.h"
 
 #define RSA_MIN 2048
 #define EC_MIN  256
@@ -66,24 +67,6 @@ static uint8_t *seal(X509 *cert, const uint8_t *data, size_t len, int *ret_len)
 	return *ret_len > 0 ? der : NULL;
 }
 
-/* The directory, made if absent; nobody else may put something into it. */
-static int open_dir(const char *path)
-{
-	struct stat st;
-	int fd;
-
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
-		close(fd);
-		return -EACCES;
-	}
-	return fd;
-}
-
 static int write_all(int fd, const uint8_t *data, size_t len)
 {
 	for (size_t at = 0; at < len;) {
@@ -100,7 +83,7 @@ static int write_all(int fd, const uint8_t *data, size_t len)
 
 int cp_sigseal_file(const char *dir, const char *name, X509 *cert, const uint8_t *data, size_t len, uint64_t *ret_bytes)
 {
-	int dfd = open_dir(dir), fd = -1, der_len = 0, rc;
+	int dfd = cfg_privdir_open(dir), fd = -1, der_len = 0, rc;
 	uint8_t *der;
 
 	if (dfd < 0)

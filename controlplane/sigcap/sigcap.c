@@ -12,6 +12,7 @@
 
 #include "admin/admin.h"
 #include "alarm.h"
+#include "clock.h"
 #include "config.h"
 #include "log.h"
 #include "offload.h"
@@ -74,14 +75,6 @@ struct job {
 
 static void ending(struct cp_sigcaps *c, struct cap *p, const char *why, int rc);
 
-static uint64_t mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static uint64_t wall_ns(void)
 {
 	struct timespec ts;
@@ -134,12 +127,9 @@ static struct cap *place(struct cp_sigcaps *c)
 
 static int audit(struct cp_sigcaps *c, const char *event, const struct cap *p, const char *who, cp_store_fn fn, void *ctx)
 {
-	struct cp_batch *b = cp_batch_create();
 	json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:s, s:s}", "event", event, "who", who, "what", "signalling", "id",
 			      (json_int_t)p->id, "device", p->device, "keys", p->keys, "file", p->file, "certificate", p->sha256, "subject",
 			      p->subject);
-	char *text;
-	int rc = -ENOMEM;
 
 	if (o != NULL && p->state == S_ENDED) {
 		json_object_set_new(o, "end", json_string(p->end));
@@ -147,16 +137,7 @@ static int audit(struct cp_sigcaps *c, const char *event, const struct cap *p, c
 		json_object_set_new(o, "messages", json_integer((json_int_t)p->msgs));
 		json_object_set_new(o, "lost", json_integer((json_int_t)p->lost));
 	}
-	text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	if (b != NULL && text != NULL)
-		rc = cp_batch_audit(b, text);
-	if (rc == 0)
-		rc = cp_store_submit(c->env.store, b, fn, ctx);
-	else
-		cp_batch_destroy(b);
-	free(text);
-	json_decref(o);
-	return rc;
+	return cp_store_audit_add(c->env.store, o, fn, ctx);
 }
 
 /* --- parts --- */
@@ -294,7 +275,7 @@ static int begin(const struct cp_sigcaps *c, struct cap *p, bool tls)
 
 	if (p->rec.data != NULL)
 		return 0;
-	p->part_ms = mono_ms();
+	p->part_ms = cp_mono_ms();
 	snprintf(comment, sizeof(comment), "SCCP of %s, part %u; came by %s; TCP headers were made, our port is not what it was (%u, %u); media keys: %s",
 		 p->device, p->parts + 1, tls ? "TLS" : "TCP", c->env.cfg->sccp.port, c->env.cfg->sccp.tls_port, p->keys ? "yes" : "zeros");
 	return cp_sigrec_begin(&p->rec, comment);
@@ -345,7 +326,7 @@ static void on_gone(void *ctx, const void *conn)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct cp_sigcaps *c = arg;
-	uint64_t now = mono_ms();
+	uint64_t now = cp_mono_ms();
 
 	(void)fd, (void)what;
 	for (unsigned i = 0; i < PLACES; i++) {
@@ -366,14 +347,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static json_t *time_text(time_t t)
 {
-	struct tm tm;
-	char buf[32];
+	char buf[CP_UTC_LEN];
 
-	if (t == 0)
-		return json_null();
-	gmtime_r(&t, &tm);
-	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(buf);
+	return t != 0 ? json_string(cp_utc(t, buf)) : json_null();
 }
 
 static json_t *to_json(const struct cp_sigcaps *c, const struct cap *p)
@@ -430,7 +406,7 @@ static void on_audited(void *ctx, int rc)
 	}
 	p->state = S_RUNNING;
 	p->since = time(NULL);
-	p->until_ms = mono_ms() + p->max_s * 1000ull;
+	p->until_ms = cp_mono_ms() + p->max_s * 1000ull;
 	start_tap(c);
 	cp_alarm_raise(c->env.alarms, ALARM, CP_ALARM_MAJOR, p->device, "%s captures its signalling%s into %s", p->who,
 		       p->keys ? " with media keys" : "", p->file);
@@ -466,14 +442,10 @@ static int recipient(struct cp_admin_req *req, const json_t *args, X509 **ret)
 static void name_it(struct cap *p, const char *device)
 {
 	uint8_t sha[32] = {0};
-	time_t now = time(NULL);
-	struct tm tm;
-	char when[32];
+	char when[CP_UTC_LEN];
 
 	snprintf(p->device, sizeof(p->device), "%s", device);
-	gmtime_r(&now, &tm);
-	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	snprintf(p->file, sizeof(p->file), "sccp-%.16s-%s-%u", device, when, p->id);
+	snprintf(p->file, sizeof(p->file), "sccp-%.16s-%s-%u", device, cp_utc_name(time(NULL), when), p->id);
 	if (pki_fingerprint(p->cert, sha) == 0)
 		for (unsigned i = 0; i < 32; i++)
 			snprintf(p->sha256 + 2 * i, 3, "%02x", sha[i]);

@@ -10,9 +10,9 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "signer.h"
 #include "x509.h"
@@ -39,14 +39,6 @@ struct cp_lscask {
 	STAILQ_HEAD(, question) out;
 	uint8_t buf[BUF_MAX];
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void drop(struct cp_lscask *a)
 {
@@ -137,7 +129,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (q != NULL && now_ms() >= q->deadline_ms) {
+	if (q != NULL && cp_mono_ms() >= q->deadline_ms) {
 		cfg_log_limited(CFG_LOG_WARN, "signer-connection", "reason=\"no answer\"");
 		fail_all(a, -ETIMEDOUT);
 	}
@@ -152,7 +144,7 @@ static int ask(struct cp_lscask *a, struct pki_signer_msg *m, cp_lscask_fn *fn, 
 	if (q == NULL)
 		return -ENOMEM;
 	m->seq = ++a->seq;
-	*q = (struct question){.fn = fn, .ctx = ctx, .seq = m->seq, .deadline_ms = now_ms() + a->timeout_ms};
+	*q = (struct question){.fn = fn, .ctx = ctx, .seq = m->seq, .deadline_ms = cp_mono_ms() + a->timeout_ms};
 	len = pki_signer_build(m, a->buf, sizeof(a->buf));
 	if (len >= 0 && send(a->fd, a->buf, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		len = -errno; /* EAGAIN: it has as many as the socket takes */

@@ -17,6 +17,7 @@
 #include "app.h"
 #include "base64.h"
 #include "certs_int.h"
+#include "clock.h"
 #include "config.h"
 #include "store/store.h"
 #include "upload.h"
@@ -69,24 +70,17 @@ void certs_refuse(struct cp_certs *c, struct cp_admin_req *req, const char *what
 		  const char *why)
 {
 	struct refusal *r = malloc(sizeof(*r));
-	struct cp_batch *b = cp_batch_create();
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", what, "about", about, "refused",
-			      code, "why", why);
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	int err = r == NULL || b == NULL || text == NULL ? -ENOMEM : cp_batch_audit(b, text);
 
 	cfg_log_limited(CFG_LOG_WARN, "cert-refused", "command=%s about=%s reason=%s", what, cfg_q(about), cfg_q(why));
-	free(text);
-	json_decref(o);
-	if (err == 0) {
+	if (r != NULL) {
+		json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", what, "about", about, "refused", code,
+				      "why", why);
+
 		*r = (struct refusal){.req = req, .code = code};
 		snprintf(r->why, sizeof(r->why), "%s", why);
-		err = cp_store_submit(c->app->store, b, refused, r);
-		if (err == 0)
+		if (cp_store_audit_add(c->app->store, o, refused, r) == 0)
 			return;
-		b = NULL; /* the store has it */
 	}
-	cp_batch_destroy(b);
 	free(r);
 	cp_admin_fail(req, code, "%s", why);
 }
@@ -119,19 +113,6 @@ int certs_arg_file(const json_t *args, STACK_OF(X509) **ret, char *why, size_t s
 	rc = cp_upload_parse(raw, len, ret, why, size);
 	free(raw);
 	return rc;
-}
-
-static json_t *pem_json(X509 *cert)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	json_t *ret = NULL;
-	char *data;
-	long len;
-
-	if (bio != NULL && PEM_write_bio_X509(bio, cert) == 1 && (len = BIO_get_mem_data(bio, &data)) > 0)
-		ret = json_stringn(data, (size_t)len);
-	BIO_free(bio);
-	return ret;
 }
 
 static json_t *der_json(X509 *cert)
@@ -233,14 +214,12 @@ static int put_cert(struct cp_batch *b, const char *key, X509 *cert, const char 
 	struct cert_rec rec = {0};
 	struct cp_buf val = {0};
 	unsigned char *der = NULL;
-	struct timespec ts;
 	int len = i2d_X509(cert, &der), rc;
 
 	if (len <= 0)
 		return -ENOMEM;
-	clock_gettime(CLOCK_REALTIME, &ts);
 	rec.der = (struct cp_buf){der, (size_t)len};
-	rec.added_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	rec.added_us = cp_wall_us();
 	snprintf(rec.label, sizeof(rec.label), "%s", label);
 	snprintf(rec.who, sizeof(rec.who), "%s", who);
 	rc = cert_rec_build(&rec, &val);
@@ -248,16 +227,6 @@ static int put_cert(struct cp_batch *b, const char *key, X509 *cert, const char 
 		rc = cp_batch_put(b, CP_CF_CERT, key, strlen(key), val.data, val.len);
 	free(val.data);
 	OPENSSL_free(der);
-	return rc;
-}
-
-static int audit(struct cp_batch *b, json_t *o)
-{
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	int rc = text != NULL ? cp_batch_audit(b, text) : -ENOMEM;
-
-	free(text);
-	json_decref(o);
 	return rc;
 }
 
@@ -302,7 +271,7 @@ static int upload_all(struct cp_certs *c, struct cp_admin_req *req, enum cp_trus
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "store", cp_trust_store_name(ts), "name", name,
 						      "sha256", hex));
 		if (rc == 0)
-			rc = audit(b, json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", "cert.upload",
+			rc = cp_batch_audit_json(b, json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", "cert.upload",
 						"store", cp_trust_store_name(ts), "name", name, "sha256", hex));
 		if (ts == CP_TS_CALLMANAGER && cp_upload_manufacturer(cert))
 			json_object_set_new(json_array_get(list, json_array_size(list) - 1), "notice",
@@ -449,7 +418,7 @@ static void cert_delete(void *ctx, struct cp_admin_req *req, const json_t *args)
 	ch = change_create(c, req, 1);
 	rc = b == NULL || ch == NULL ? -ENOMEM : cp_batch_del(b, CP_CF_CERT, key, strlen(key));
 	if (rc == 0)
-		rc = audit(b, json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", "cert.delete", "store",
+		rc = cp_batch_audit_json(b, json_pack("{s:s, s:s, s:s, s:s, s:s}", "who", cp_admin_who(req), "what", "cert.delete", "store",
 					cp_trust_store_name(ts), "name", name, "sha256", hex));
 	if (rc == 0) {
 		change_key(ch, key, false);
@@ -582,7 +551,7 @@ static void cert_export(void *ctx, struct cp_admin_req *req, const json_t *args)
 	cert = cert_arg(ctx, req, args, &t, &ts);
 	if (cert == NULL)
 		return;
-	o = json_pack("{s:s, s:o, s:o}", "name", cp_upload_name(cert, name, sizeof(name)), "pem", pem_json(cert), "der",
+	o = json_pack("{s:s, s:o, s:o}", "name", cp_upload_name(cert, name, sizeof(name)), "pem", cp_upload_pem(cert), "der",
 		      der_json(cert));
 	X509_free(cert);
 	if (o != NULL)

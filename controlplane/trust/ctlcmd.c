@@ -3,21 +3,18 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
 #include "base64.h"
+#include "clock.h"
+#include "ctlargs.h"
 #include "ctlop.h"
 #include "log.h"
-#include "x509.h"
-
-#define FILE_B64_MAX (2 * 76800)
+#include "upload.h"
 
 struct owner { /* of a lease or draft */
 	char who[CP_TEXT_MAX]; /* "": nobody */
@@ -48,14 +45,6 @@ struct run { /* an operation under way */
 
 typedef void (*op_fn)(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx);
 
-static int64_t mono_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
 static void fail(cp_ctlcmd_fn fn, void *ctx, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static void fail(cp_ctlcmd_fn fn, void *ctx, int rc, const char *fmt, ...)
@@ -67,175 +56,6 @@ static void fail(cp_ctlcmd_fn fn, void *ctx, int rc, const char *fmt, ...)
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	fn(ctx, rc, why, NULL);
-}
-
-/* --- reading arguments --- */
-
-static int known(const json_t *args, const char *const *names, char *why, size_t size)
-{
-	const char *key;
-	json_t *v;
-
-	json_object_foreach((json_t *)(uintptr_t)args, key, v) {
-		unsigned i = 0;
-
-		while (names[i] != NULL && strcmp(names[i], key) != 0)
-			i++;
-		if (names[i] == NULL) {
-			snprintf(why, size, "there is no member %.60s here", key);
-			return -EINVAL;
-		}
-	}
-	return 0;
-}
-
-static X509 *cert_arg(const json_t *v)
-{
-	BIO *bio = json_is_string(v) && json_string_length(v) <= 65536 ?
-			   BIO_new_mem_buf(json_string_value(v), (int)json_string_length(v)) : NULL;
-	X509 *c = bio != NULL ? PEM_read_bio_X509(bio, NULL, pki_no_password, NULL) : NULL;
-
-	BIO_free(bio);
-	return c;
-}
-
-static int class_arg(const json_t *v, enum pki_tl_class *ret)
-{
-	if (v == NULL) {
-		*ret = PKI_CLASS_MODERN;
-		return 0;
-	}
-	return json_is_string(v) ? pki_tl_class_parse(json_string_value(v), ret) : -EINVAL;
-}
-
-static int b64_arg(const json_t *v, struct cp_buf *ret)
-{
-	int rc;
-
-	if (json_string_length(v) == 0)
-		return -EINVAL;
-	rc = pki_base64_decode(json_string_value(v), json_string_length(v), FILE_B64_MAX / 4 * 3, &ret->data, &ret->len);
-	return rc == 0 || rc == -ENOMEM ? rc : -EINVAL;
-}
-
-static json_t *b64(const uint8_t *data, size_t len)
-{
-	char *text = pki_base64_encode(data, len);
-	json_t *v = json_string(text); /* NULL of NULL */
-
-	free(text);
-	return v;
-}
-
-static int strings(const json_t *args, const char *name, const char **ret, unsigned *cnt, char *why, size_t size)
-{
-	const json_t *list = json_object_get(args, name);
-	json_t *v;
-	size_t i;
-
-	if (list == NULL)
-		return 0;
-	if (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX) {
-		snprintf(why, size, "%s is not a list of at most %d", name, CP_CTL_ADD_MAX);
-		return -EINVAL;
-	}
-	json_array_foreach(list, i, v) {
-		if (!json_is_string(v) || json_string_length(v) == 0 || json_string_length(v) >= CP_LIST_HOST_MAX) {
-			snprintf(why, size, "%s holds what is no name", name);
-			return -EINVAL;
-		}
-		ret[(*cnt)++] = json_string_value(v);
-	}
-	return 0;
-}
-
-static void change_drop(struct cp_ctl_change *c) /* the certificates that change_args() made */
-{
-	for (unsigned i = 0; i < c->token_cnt; i++)
-		X509_free(c->token[i]);
-	for (unsigned i = 0; i < c->tftp_cnt; i++)
-		X509_free(c->tftp[i].cert);
-	X509_free(c->signer_cert);
-}
-
-static int change_args(const json_t *args, struct cp_ctl_change *c, int64_t *strand, char *why, size_t size)
-{
-	static const char *const names[] = {"mode", "tokenless", "add_tokens", "del_tokens", "add_tftp", "del_tftp",
-					    "signer", "signer_cert", "strand", "recreate", NULL};
-	const json_t *v, *list;
-	json_t *item;
-	size_t i;
-	int rc = known(args, names, why, size);
-
-	*strand = -1;
-	if (rc == 0 && (v = json_object_get(args, "mode")) != NULL) {
-		const char *m = json_string_value(v);
-
-		c->set_mode = true;
-		if (m != NULL && (strcmp(m, "mixed") == 0 || strcmp(m, "mixed-mode") == 0)) {
-			c->mode = CP_CLUSTER_MIXED;
-		} else if (m != NULL && (strcmp(m, "nonsecure") == 0 || strcmp(m, "non-secure-mode") == 0)) {
-			c->mode = CP_CLUSTER_NONSECURE;
-		} else {
-			snprintf(why, size, "mode is mixed or nonsecure");
-			rc = -EINVAL;
-		}
-	}
-	c->tokenless = json_is_true(json_object_get(args, "tokenless"));
-	c->recreate = json_is_true(json_object_get(args, "recreate"));
-	list = json_object_get(args, "add_tokens");
-	if (rc == 0 && list != NULL && (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX)) {
-		snprintf(why, size, "add_tokens is not a list of at most %d certificates", CP_CTL_ADD_MAX);
-		rc = -EINVAL;
-	}
-	json_array_foreach(list, i, item) {
-		X509 *x = rc == 0 ? cert_arg(item) : NULL;
-
-		if (x == NULL && rc == 0) {
-			snprintf(why, size, "No Valid Server Certificate found.: a token is given by its certificate in PEM");
-			rc = -EINVAL;
-		}
-		if (x != NULL)
-			c->token[c->token_cnt++] = x;
-	}
-	list = json_object_get(args, "add_tftp");
-	if (rc == 0 && list != NULL && (!json_is_array(list) || json_array_size(list) > CP_CTL_ADD_MAX)) {
-		snprintf(why, size, "add_tftp is not a list of at most %d servers", CP_CTL_ADD_MAX);
-		rc = -EINVAL;
-	}
-	json_array_foreach(list, i, item) {
-		struct cp_ctl_tftp_add *a = &c->tftp[c->tftp_cnt];
-
-		if (rc < 0)
-			break;
-		a->host = json_string_value(json_object_get(item, "host"));
-		a->address = json_string_value(json_object_get(item, "address"));
-		a->cert = cert_arg(json_object_get(item, "cert"));
-		c->tftp_cnt++;
-	}
-	if (rc == 0)
-		rc = strings(args, "del_tokens", c->del_token, &c->del_token_cnt, why, size);
-	if (rc == 0)
-		rc = strings(args, "del_tftp", c->del_tftp, &c->del_tftp_cnt, why, size);
-	v = json_object_get(args, "signer");
-	if (rc == 0 && v != NULL && (c->signer = json_string_value(v)) == NULL) {
-		snprintf(why, size, "signer is no name");
-		rc = -EINVAL;
-	}
-	v = json_object_get(args, "signer_cert");
-	if (rc == 0 && v != NULL && (c->signer_cert = cert_arg(v)) == NULL) {
-		snprintf(why, size, "No Certificate in Security Token.: signer_cert is no certificate in PEM");
-		rc = -EINVAL;
-	}
-	v = json_object_get(args, "strand");
-	if (rc == 0 && v != NULL) {
-		if (!json_is_integer(v) || json_integer_value(v) < 0) {
-			snprintf(why, size, "strand is no number of phones");
-			rc = -EINVAL;
-		}
-		*strand = json_integer_value(v);
-	}
-	return rc;
 }
 
 /* --- the lease: one writer at a time --- */
@@ -258,7 +78,7 @@ static bool is(const struct owner *o, const struct cp_ctl_asker *by)
 
 static bool leased(const struct cp_ctlcmd *c)
 {
-	return c->holder.who[0] != '\0' && c->lease_until_s > mono_s();
+	return c->holder.who[0] != '\0' && c->lease_until_s > cp_mono_s();
 }
 
 bool cp_ctlcmd_holds(const struct cp_ctlcmd *c, uint64_t session)
@@ -281,7 +101,7 @@ void cp_ctlcmd_gone(struct cp_ctlcmd *c, uint64_t session)
 
 static bool lease_free(struct cp_ctlcmd *c, const struct cp_ctl_asker *by, char *why, size_t size)
 {
-	int64_t left = c->lease_until_s - mono_s();
+	int64_t left = c->lease_until_s - cp_mono_s();
 
 	if (!leased(c) || is(&c->holder, by))
 		return true;
@@ -293,7 +113,7 @@ static bool lease_free(struct cp_ctlcmd *c, const struct cp_ctl_asker *by, char 
 static void lease_touch(struct cp_ctlcmd *c, const struct cp_ctl_asker *by)
 {
 	if (leased(c) && is(&c->holder, by))
-		c->lease_until_s = mono_s() + CP_CTL_LEASE_S;
+		c->lease_until_s = cp_mono_s() + CP_CTL_LEASE_S;
 }
 
 static void op_lease(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
@@ -302,7 +122,7 @@ static void op_lease(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 	const char *action = json_string_value(json_object_get(args, "action"));
 	char why[256] = "action is take, release or break";
 
-	if (known(args, names, why, sizeof(why)) < 0 || action == NULL) {
+	if (cp_ctlargs_known(args, names, why, sizeof(why)) < 0 || action == NULL) {
 		fail(fn, ctx, -EINVAL, "%s", why);
 		return;
 	}
@@ -318,7 +138,7 @@ static void op_lease(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 			return;
 		}
 		c->holder = action[0] == 't' ? owner_of(by) : (struct owner){0};
-		c->lease_until_s = mono_s() + CP_CTL_LEASE_S;
+		c->lease_until_s = cp_mono_s() + CP_CTL_LEASE_S;
 	} else {
 		fail(fn, ctx, -EINVAL, "%s", why);
 		return;
@@ -327,6 +147,15 @@ static void op_lease(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 }
 
 /* --- reading --- */
+
+static json_t *b64(const uint8_t *data, size_t len)
+{
+	char *text = pki_base64_encode(data, len);
+	json_t *v = json_string(text); /* NULL of NULL */
+
+	free(text);
+	return v;
+}
 
 static void op_version(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
 {
@@ -413,11 +242,11 @@ static void op_read(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl
 	json_t *o;
 
 	(void)by;
-	if (known(args, names, why, sizeof(why)) < 0) {
+	if (cp_ctlargs_known(args, names, why, sizeof(why)) < 0) {
 		fail(fn, ctx, -EINVAL, "%s", why);
 		return;
 	}
-	if (class_arg(json_object_get(args, "class"), &cls) < 0) {
+	if (cp_ctlargs_class(json_object_get(args, "class"), &cls) < 0) {
 		fail(fn, ctx, -EINVAL, "class is 79xx or modern");
 		return;
 	}
@@ -437,15 +266,7 @@ static void op_read(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl
 
 static json_t *cert_json(const char *name, X509 *x)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
-	json_t *o = NULL;
-	char *p = NULL;
-	long n;
-
-	if (bio != NULL && PEM_write_bio_X509(bio, x) == 1 && (n = BIO_get_mem_data(bio, &p)) > 0)
-		o = json_pack("{s:s,s:s%}", "name", name, "cert", p, (size_t)n);
-	BIO_free(bio);
-	return o;
+	return json_pack("{s:s,s:o}", "name", name, "cert", cp_upload_pem(x));
 }
 
 static void op_servers(struct cp_ctlcmd *c, const json_t *args, const struct cp_ctl_asker *by, cp_ctlcmd_fn fn, void *ctx)
@@ -537,7 +358,7 @@ static void op_change(struct cp_ctlcmd *c, const json_t *args, const struct cp_c
 	char why[512] = "";
 	struct run *r;
 	int64_t strand;
-	int rc = change_args(args, &ch, &strand, why, sizeof(why));
+	int rc = cp_ctlargs_change(args, &ch, &strand, why, sizeof(why));
 
 	if (rc == 0 && ch.signer_cert != NULL) {
 		snprintf(why, sizeof(why), "a change that is signed elsewhere is prepared and stored");
@@ -554,7 +375,7 @@ static void op_change(struct cp_ctlcmd *c, const json_t *args, const struct cp_c
 			fail(fn, ctx, rc, "%s", why);
 		}
 	}
-	change_drop(&ch);
+	cp_ctlargs_drop(&ch);
 }
 
 static struct draft *draft_slot(struct cp_ctlcmd *c)
@@ -564,7 +385,7 @@ static struct draft *draft_slot(struct cp_ctlcmd *c)
 	for (unsigned i = 0; i < CP_CTL_DRAFTS; i++) {
 		struct draft *d = &c->drafts[i];
 
-		if (d->draft != NULL && d->until_s <= mono_s()) {
+		if (d->draft != NULL && d->until_s <= cp_mono_s()) {
 			cp_lists_draft_free(d->draft);
 			d->draft = NULL;
 		}
@@ -583,7 +404,7 @@ static void op_prepare(struct cp_ctlcmd *c, const json_t *args, const struct cp_
 	char why[512] = "";
 	json_t *files;
 	int64_t strand;
-	int rc = change_args(args, &ch, &strand, why, sizeof(why));
+	int rc = cp_ctlargs_change(args, &ch, &strand, why, sizeof(why));
 
 	if (rc == 0 && ch.signer_cert == NULL) {
 		snprintf(why, sizeof(why), "No Certificate in Security Token.: signer_cert says which token will sign");
@@ -599,7 +420,7 @@ static void op_prepare(struct cp_ctlcmd *c, const json_t *args, const struct cp_
 		rc = -EIO;
 	if (rc == 0)
 		rc = cp_lists_ctl_prepare(c->lists, &ch, strand, &d->draft, &stranded, why, sizeof(why));
-	change_drop(&ch);
+	cp_ctlargs_drop(&ch);
 	if (rc < 0) {
 		fail(fn, ctx, rc, "%s", why[0] != '\0' ? why : strerror(-rc));
 		return;
@@ -607,7 +428,7 @@ static void op_prepare(struct cp_ctlcmd *c, const json_t *args, const struct cp_
 	for (unsigned i = 0; i < sizeof(id); i++)
 		snprintf(d->id + 2 * i, 3, "%02x", id[i]);
 	d->of = owner_of(by);
-	d->until_s = mono_s() + CP_CTL_DRAFT_S;
+	d->until_s = cp_mono_s() + CP_CTL_DRAFT_S;
 	files = json_array();
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
 		const struct cp_buf *b = cp_lists_draft_tbs(d->draft, (enum pki_tl_class)cls);
@@ -631,7 +452,7 @@ static void op_store(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 	struct run *r;
 	json_t *item;
 	size_t i;
-	int rc = known(args, names, why, sizeof(why));
+	int rc = cp_ctlargs_known(args, names, why, sizeof(why));
 
 	draft_slot(c); /* drops what is too old */
 	for (unsigned k = 0; id != NULL && k < CP_CTL_DRAFTS; k++)
@@ -649,8 +470,8 @@ static void op_store(struct cp_ctlcmd *c, const json_t *args, const struct cp_ct
 
 		if (rc < 0)
 			break;
-		if (json_object_get(item, "class") == NULL || class_arg(json_object_get(item, "class"), &cls) < 0 ||
-		    sig[cls].data != NULL || b64_arg(v != NULL ? v : json_object_get(item, "file"), &sig[cls]) < 0) {
+		if (json_object_get(item, "class") == NULL || cp_ctlargs_class(json_object_get(item, "class"), &cls) < 0 ||
+		    sig[cls].data != NULL || cp_ctlargs_b64(v != NULL ? v : json_object_get(item, "file"), &sig[cls]) < 0) {
 			snprintf(why, sizeof(why), "signatures holds what is no class with a signature or file in base64");
 			rc = -EINVAL;
 		}
@@ -693,9 +514,9 @@ static void op_import(struct cp_ctlcmd *c, const json_t *args, const struct cp_c
 	struct cp_buf file = {0};
 	char why[512] = "";
 	struct run *r;
-	int rc = known(args, names, why, sizeof(why));
+	int rc = cp_ctlargs_known(args, names, why, sizeof(why));
 
-	if (rc == 0 && b64_arg(json_object_get(args, "file"), &file) < 0) {
+	if (rc == 0 && cp_ctlargs_b64(json_object_get(args, "file"), &file) < 0) {
 		snprintf(why, sizeof(why), "file is no file of at most 75 KB in base64");
 		rc = -EINVAL;
 	}

@@ -5,23 +5,12 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-static int no(int rc, char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(int rc, char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
+#include "why.h"
 
 /* --- certificates --- */
 
@@ -63,12 +52,12 @@ static int name_rules(const X509_NAME *name, bool issuer, size_t max, char *why,
 	int n;
 
 	if (name == NULL || X509_NAME_entry_count(name) == 0)
-		return no(-EINVAL, why, size, "No %s Name in Certificate.", issuer ? "Issuer" : "Subject");
+		return cfg_no(why, size, -EINVAL, "No %s Name in Certificate.", issuer ? "Issuer" : "Subject");
 	n = pki_tl_dn(name, dn, sizeof(dn));
 	if (n == -EMSGSIZE || (n >= 0 && (size_t)n + 1 > max))
-		return no(-EINVAL, why, size, "Invalid %s Name length.: more than %zu bytes", issuer ? "Issuer" : "Subject", max);
+		return cfg_no(why, size, -EINVAL, "Invalid %s Name length.: more than %zu bytes", issuer ? "Issuer" : "Subject", max);
 	if (n <= 0)
-		return no(-EINVAL, why, size, "%s name is not valid.", issuer ? "Issuer" : "Subject");
+		return cfg_no(why, size, -EINVAL, "%s name is not valid.", issuer ? "Issuer" : "Subject");
 	return 0;
 }
 
@@ -81,16 +70,16 @@ int cp_ctl_cert_check(X509 *cert, bool token, int64_t now_us, char *why, size_t 
 	int rc;
 
 	if (pub == NULL)
-		return no(-EINVAL, why, size, "Public Key is not valid.");
+		return cfg_no(why, size, -EINVAL, "Public Key is not valid.");
 	if (token && EVP_PKEY_get_base_id(pub) != EVP_PKEY_RSA)
-		return no(-EINVAL, why, size, "Certificate is not of type RSA.");
+		return cfg_no(why, size, -EINVAL, "Certificate is not of type RSA.");
 	if (X509_cmp_time(X509_get0_notBefore(cert), &now) >= 0)
-		return no(-EINVAL, why, size, "Certificate Date Invalid.: it is not valid yet");
+		return cfg_no(why, size, -EINVAL, "Certificate Date Invalid.: it is not valid yet");
 	if (X509_cmp_time(X509_get0_notAfter(cert), &now) <= 0)
-		return no(-EINVAL, why, size, "Certificate expired.");
+		return cfg_no(why, size, -EINVAL, "Certificate expired.");
 	X509_get0_signature(&sig, &alg, cert);
 	if (sig == NULL || sig->length == 0)
-		return no(-EINVAL, why, size, "No Signature.");
+		return cfg_no(why, size, -EINVAL, "No Signature.");
 	for (int cls = 1; cls < PKI_CLASS_MAX; cls++) {
 		const struct pki_tl_limits *lim = pki_tl_class_limits((enum pki_tl_class)cls);
 
@@ -98,17 +87,17 @@ int cp_ctl_cert_check(X509 *cert, bool token, int64_t now_us, char *why, size_t 
 		    (rc = name_rules(X509_get_subject_name(cert), false, lim->subject, why, size)) < 0)
 			return rc;
 		if ((size_t)sig->length > lim->signature)
-			return no(-EINVAL, why, size, "Invalid Signature length.: %d bytes, class %s holds %zu", sig->length,
-				  lim->name, lim->signature);
+			return cfg_no(why, size, -EINVAL, "Invalid Signature length.: %d bytes, class %s holds %zu", sig->length,
+				      lim->name, lim->signature);
 		if ((size_t)X509_get0_serialNumber(cert)->length > lim->serial)
-			return no(-EINVAL, why, size, "Invalid Serial Number length.");
+			return cfg_no(why, size, -EINVAL, "Invalid Serial Number length.");
 		if (token) {
 			char text[256] = "";
 
 			rc = pki_tl_check_cert(lim, cert, text, sizeof(text));
 			if (rc < 0)
-				return no(-EINVAL, why, size, "%s: %s",
-					  EVP_PKEY_get_bits(pub) > 2048 ? "Invalid Public Key length." :
+				return cfg_no(why, size, -EINVAL, "%s: %s",
+					      EVP_PKEY_get_bits(pub) > 2048 ? "Invalid Public Key length." :
 									  "Server Certificate is Invalid.", text);
 		}
 	}
@@ -240,15 +229,15 @@ static int step_tokens(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, co
 	for (unsigned i = 0; rc == 0 && i < ch->token_cnt; i++) {
 		rc = cp_ctl_cert_check(ch->token[i], true, ch->now_us, why, size);
 		if (rc == 0 && find_token(r, ch->token[i]) != NULL)
-			return no(-EEXIST, why, size, "The Security Token you have inserted already exists in the CTL File.");
+			return cfg_no(why, size, -EEXIST, "The Security Token you have inserted already exists in the CTL File.");
 		if (rc == 0)
 			rc = add_token(r, NULL, CP_CTL_TOKEN, ch->token[i]);
 	}
 	/* A first list has our own tokens, unless an operator brings two and signs with one of them. */
 	for (unsigned i = 0; rc == 0 && wanted && i < 2; i++) {
 		if (ours[ch->tokenless][i].cert == NULL)
-			return no(-EAGAIN, why, size, "No Certificate in Security Token.: %s is not there",
-				  ours[ch->tokenless][i].name);
+			return cfg_no(why, size, -EAGAIN, "No Certificate in Security Token.: %s is not there",
+				      ours[ch->tokenless][i].name);
 		if (find_token(r, ours[ch->tokenless][i].cert) == NULL)
 			rc = add_token(r, ours[ch->tokenless][i].name, CP_CTL_OWN, ours[ch->tokenless][i].cert);
 	}
@@ -295,8 +284,8 @@ static int step_delete(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, co
 			continue;
 		if (at < 0)
 			return undeletable(ch->del_token[i], host) ?
-				       no(-EPERM, why, size, "%s: %s", fixed, ch->del_token[i]) :
-				       no(-ENOENT, why, size, "there is no token %s in the CTL", ch->del_token[i]);
+				       cfg_no(why, size, -EPERM, "%s: %s", fixed, ch->del_token[i]) :
+				       cfg_no(why, size, -ENOENT, "there is no token %s in the CTL", ch->del_token[i]);
 		drop_token(r, (unsigned)at);
 	}
 	for (unsigned i = 0; i < ch->del_tftp_cnt; i++) {
@@ -306,8 +295,8 @@ static int step_delete(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, co
 			k++;
 		if (k == r->tftp_cnt)
 			return undeletable(ch->del_tftp[i], host) ?
-				       no(-EPERM, why, size, "%s: %s", fixed, ch->del_tftp[i]) :
-				       no(-ENOENT, why, size, "there is no alternate TFTP server %s in the CTL", ch->del_tftp[i]);
+				       cfg_no(why, size, -EPERM, "%s: %s", fixed, ch->del_tftp[i]) :
+				       cfg_no(why, size, -ENOENT, "there is no alternate TFTP server %s in the CTL", ch->del_tftp[i]);
 		free(r->tftps[k].cert.data);
 		memmove(&r->tftps[k], &r->tftps[k + 1], (--r->tftp_cnt - k) * sizeof(r->tftps[0]));
 	}
@@ -325,23 +314,23 @@ static int step_tftp(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, cons
 		int rc;
 
 		if (a->host == NULL || a->host[0] == '\0' || strpbrk(a->host, " \t\r\n/") != NULL)
-			return no(-EINVAL, why, size, "Invalid Hostname");
+			return cfg_no(why, size, -EINVAL, "Invalid Hostname");
 		if (strlen(a->host) >= CP_LIST_HOST_MAX)
-			return no(-EINVAL, why, size, "CM Name is too long.");
+			return cfg_no(why, size, -EINVAL, "CM Name is too long.");
 		if (a->cert == NULL)
-			return no(-EINVAL, why, size, "No Server Certificate File found.: an alternate TFTP server needs one");
+			return cfg_no(why, size, -EINVAL, "No Server Certificate File found.: an alternate TFTP server needs one");
 		rc = cp_ctl_cert_check(a->cert, false, ch->now_us, why, size);
 		if (rc < 0)
 			return rc;
 		if (host != NULL && strcasecmp(host, a->host) == 0)
-			return no(-EEXIST, why, size, "Entry for Server already exists.: %s", a->host);
+			return cfg_no(why, size, -EEXIST, "Entry for Server already exists.: %s", a->host);
 		if (cp_cert_same(a->cert, own->tftp) || cp_cert_same(a->cert, own->tftp_ec))
-			return no(-EEXIST, why, size, "Entry for this certificate already exists.");
+			return cfg_no(why, size, -EEXIST, "Entry for this certificate already exists.");
 		for (unsigned k = 0; k < r->tftp_cnt; k++) {
 			if (strcasecmp(r->tftps[k].host, a->host) == 0)
-				return no(-EEXIST, why, size, "Entry for Server already exists.: %s", a->host);
+				return cfg_no(why, size, -EEXIST, "Entry for Server already exists.: %s", a->host);
 			if (same_der(&r->tftps[k].cert, a->cert))
-				return no(-EEXIST, why, size, "Entry for this certificate already exists.");
+				return cfg_no(why, size, -EEXIST, "Entry for this certificate already exists.");
 		}
 		t = realloc(r->tftps, (r->tftp_cnt + 1) * sizeof(*t));
 		if (t == NULL)
@@ -351,7 +340,7 @@ static int step_tftp(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, cons
 		*t = (struct cp_ctl_tftp){0};
 		snprintf(t->host, sizeof(t->host), "%s", a->host);
 		if (a->address != NULL && (cfg_addr_parse(a->address, &t->address) < 0 || t->address.family != 4))
-			return no(-EINVAL, why, size, "Invalid IP Address: a list holds IPv4 addresses");
+			return cfg_no(why, size, -EINVAL, "Invalid IP Address: a list holds IPv4 addresses");
 		rc = to_der(a->cert, &t->cert);
 		if (rc < 0)
 			return rc;
@@ -376,10 +365,10 @@ static int step_signer(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, cp
 			if (!same_der(&t->cert, ch->signer_cert))
 				continue;
 			if (!allowed)
-				return no(-EPERM, why, size,
-					  "For the security of the phones, tokens inserted during update cannot be used to sign the CTL "
-					  "File. You must use one of the tokens that already existed in the CTL file to sign. Once this "
-					  "token has been inserted and the phones have been restarted, you may use it");
+				return cfg_no(why, size, -EPERM,
+					      "For the security of the phones, tokens inserted during update cannot be used to sign the CTL "
+					      "File. You must use one of the tokens that already existed in the CTL file to sign. Once this "
+					      "token has been inserted and the phones have been restarted, you may use it");
 			*ret = i;
 			p->ident = NULL;
 			return 0;
@@ -387,9 +376,9 @@ static int step_signer(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, cp
 		if (ch->signer != NULL && strcmp(ch->signer, t->name) != 0)
 			continue;
 		if (ch->signer != NULL && !allowed)
-			return no(-EPERM, why, size,
-				  "For the security of the phones, tokens inserted during update cannot be used to sign the CTL File: "
-				  "%s is not in it yet", t->name);
+			return cfg_no(why, size, -EPERM,
+				      "For the security of the phones, tokens inserted during update cannot be used to sign the CTL File: "
+				      "%s is not in it yet", t->name);
 		if (!allowed || !ours)
 			continue;
 		s = 1 + 4 * !is_prev(p->ident_buf) + 2 * (strcmp(t->name, r->signer) == 0);
@@ -400,10 +389,10 @@ static int step_signer(struct cp_ctl_plan *p, const struct cp_ctl_change *ch, cp
 	}
 	if (best < 0) {
 		if (ch->signer_cert != NULL || ch->signer != NULL)
-			return no(-EPERM, why, size,
-				  "The Security Token cannot be used to sign the CTL File. The token must already exist in the CTL file.");
-		return no(-EPERM, why, size,
-			  "none of the tokens in the CTL is one that this machine holds: sign with one of them where its key is");
+			return cfg_no(why, size, -EPERM,
+				      "The Security Token cannot be used to sign the CTL File. The token must already exist in the CTL file.");
+		return cfg_no(why, size, -EPERM,
+			      "none of the tokens in the CTL is one that this machine holds: sign with one of them where its key is");
 	}
 	key_of(&r->tokens[best], get, ctx, p->ident_buf, sizeof(p->ident_buf));
 	p->ident = p->ident_buf;
@@ -471,7 +460,7 @@ static int step_entries(struct cp_ctl_plan *p, const struct cp_trust_own *own, e
 	int rc;
 
 	if (r->token_cnt + r->extra_cnt + r->tftp_cnt + 5 > PKI_TL_REC_MAX)
-		return no(-EMSGSIZE, why, size, "Cannot create CTL Entries. Total number of CTL Records has exceeded the Maximum");
+		return cfg_no(why, size, -EMSGSIZE, "Cannot create CTL Entries. Total number of CTL Records has exceeded the Maximum");
 	for (unsigned i = 0; i < r->token_cnt; i++) { /* the signer's first, as phones look there first */
 		unsigned at = i == 0 ? signer : i <= signer ? i - 1 : i;
 		X509 *c = hold(p, &r->tokens[at].cert);
@@ -484,7 +473,7 @@ static int step_entries(struct cp_ctl_plan *p, const struct cp_trust_own *own, e
 	}
 	rc = cp_ctl_servers(own, cls, host, ip, e, PKI_TL_REC_MAX, &n);
 	if (rc < 0)
-		return no(rc, why, size, "You must have at least one CallManager server in the cluster");
+		return cfg_no(why, size, rc, "You must have at least one CallManager server in the cluster");
 	for (unsigned i = 0; i < r->extra_cnt; i++) {
 		X509 *c = hold(p, &r->extras[i].cert);
 
@@ -526,7 +515,7 @@ int cp_ctlop_plan(const struct cp_ctl_rec *cur, const struct cp_ctl_change *ch, 
 	memset(p, 0, sizeof(*p));
 	why[0] = '\0';
 	if (!cur->made && !ch->set_mode)
-		return no(-ENOENT, why, why_size, "No CTL File.: set the cluster's mode first");
+		return cfg_no(why, why_size, -ENOENT, "No CTL File.: set the cluster's mode first");
 	rc = cp_ctl_rec_copy(cur, r);
 	if (rc < 0)
 		return rc;
@@ -542,14 +531,14 @@ int cp_ctlop_plan(const struct cp_ctl_rec *cur, const struct cp_ctl_change *ch, 
 	    (rc = step_tftp(p, ch, own, host, why, why_size)) < 0)
 		goto out;
 	if (r->token_cnt < 2) {
-		rc = no(-EPERM, why, why_size, "You must have at least 2 security tokens in the CTL File");
+		rc = cfg_no(why, why_size, -EPERM, "You must have at least 2 security tokens in the CTL File");
 		goto out;
 	}
 	if ((rc = step_signer(p, ch, get, get_ctx, &signer, why, why_size)) < 0 ||
 	    (rc = step_refresh(p, get, get_ctx, &signer)) < 0)
 		goto out;
 	if (r->token_cnt < 2) { /* the other was one that led phones over, and is not needed any more */
-		rc = no(-EPERM, why, why_size, "You must have at least 2 security tokens in the CTL File");
+		rc = cfg_no(why, why_size, -EPERM, "You must have at least 2 security tokens in the CTL File");
 		goto out;
 	}
 	for (int cls = 1; rc == 0 && cls < PKI_CLASS_MAX; cls++)
@@ -611,12 +600,12 @@ int cp_ctlop_import(struct cp_ctl_rec *rec, const struct pki_tl *tl, const struc
 	int rc = 0;
 
 	if (pki_tl_kind_of(tl, &kind) < 0 || kind != PKI_TL_CTL)
-		return no(-EBADMSG, why, size, "CTL Filename or contents are invalid.: not a CTL");
+		return cfg_no(why, size, -EBADMSG, "CTL Filename or contents are invalid.: not a CTL");
 	if (pki_tl_verify(tl, NULL, NULL, why, size) < 0) {
 		char inner[128];
 
 		snprintf(inner, sizeof(inner), "%.*s", (int)sizeof(inner) - 1, why);
-		return no(-EBADMSG, why, size, "The CTL File signature is invalid or the CTL File is corrupt.: %s", inner);
+		return cfg_no(why, size, -EBADMSG, "The CTL File signature is invalid or the CTL File is corrupt.: %s", inner);
 	}
 	for (unsigned i = 0; rc >= 0 && i < tl->rec_cnt; i++) {
 		const struct pki_tl_rec *e = &tl->rec[i];
@@ -640,9 +629,9 @@ int cp_ctlop_import(struct cp_ctl_rec *rec, const struct pki_tl *tl, const struc
 		X509_free(c);
 	}
 	if (rc < 0)
-		return no(rc, why, size, "the CTL could not be taken over: %s", strerror(-rc));
+		return cfg_no(why, size, rc, "the CTL could not be taken over: %s", strerror(-rc));
 	if (listed < 1)
-		return no(-EBADMSG, why, size, "There are no Security Tokens in CTL File.");
+		return cfg_no(why, size, -EBADMSG, "There are no Security Tokens in CTL File.");
 	*ret_sasts = sasts;
 	*ret_extras = extras;
 	*ret_known = known;

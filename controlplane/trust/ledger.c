@@ -7,8 +7,8 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "ledgerint.h"
 #include "log.h"
 #include "world.h"
@@ -18,12 +18,7 @@
 
 int64_t cp_ledger_clock(const struct cp_ledger *l)
 {
-	struct timespec ts;
-
-	if (l->env.now_us != NULL)
-		return l->env.now_us(l->env.ctx);
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return l->env.now_us != NULL ? l->env.now_us(l->env.ctx) : cp_wall_us();
 }
 
 /* --- phones: only devices of the store are in here, so a plain hash will do; all of them, so that they can be counted --- */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "admin/admin.h"
+#include "clock.h"
 #include "ledgerint.h"
 
 #define SHOW_MAX 10000 /* phones of one trust.ledger */
@@ -21,15 +22,9 @@ static const char *how_name(unsigned how)
 
 static json_t *when(int64_t us)
 {
-	time_t t = (time_t)(us / 1000000);
-	char buf[32];
-	struct tm tm;
+	char buf[CP_UTC_LEN];
 
-	if (us <= 0)
-		return json_string("");
-	gmtime_r(&t, &tm);
-	strftime(buf, sizeof(buf), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(buf);
+	return json_string(us > 0 ? cp_utc(us / 1000000, buf) : "");
 }
 
 static void hex8(const uint8_t *p, char ret[17])

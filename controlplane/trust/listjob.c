@@ -149,12 +149,8 @@ static void audit(struct cp_batch *b, const struct job *j)
 			    json_pack("{s:s,s:s,s:s,s:s,s:I}", "what", "ctl", "who", j->who, "mode",
 				      j->plan.next.mode == CP_CLUSTER_MIXED ? "mixed" : "nonsecure", "signer", j->plan.next.signer,
 				      "serial", (json_int_t)j->plan.next.serial);
-	char *text = json_dumps(o, JSON_COMPACT);
 
-	if (text != NULL)
-		cp_batch_audit(b, text);
-	free(text);
-	json_decref(o);
+	(void)cp_batch_audit_json(b, o);
 }
 
 static int batch_of(struct job *j, struct cp_batch **ret)

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "alarm.h"
+#include "clock.h"
 #include "ctlcmd.h"
 #include "ctlstale.h"
 #include "log.h"
@@ -18,12 +18,7 @@
 
 int64_t lists_now_us(const struct cp_lists *l)
 {
-	struct timespec ts;
-
-	if (l->env.now_us != NULL)
-		return l->env.now_us(l->env.ctx);
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	return l->env.now_us != NULL ? l->env.now_us(l->env.ctx) : cp_wall_us();
 }
 
 /* --- files in force --- */

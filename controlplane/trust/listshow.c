@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "ctlcmd.h"
 
 static json_t *digest_hex(const uint8_t *data, size_t len, const EVP_MD *md)
@@ -95,22 +96,17 @@ json_t *cp_list_json(struct cp_lists *lists, enum pki_tl_kind kind, enum pki_tl_
 	struct cp_file *f = cp_lists_file(lists, kind, cls);
 	struct pki_tl *tl = malloc(sizeof(*tl));
 	json_t *o = NULL, *recs;
-	char when[32];
-	struct tm tm;
-	time_t t;
+	char when[CP_UTC_LEN];
 
 	if (f == NULL || tl == NULL || pki_tl_parse(f->data, f->len, tl, NULL, 0) < 0)
 		goto out;
-	t = (time_t)tl->timestamp;
-	gmtime_r(&t, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	recs = json_array();
 	for (unsigned i = 0; i < tl->rec_cnt; i++)
 		json_array_append_new(recs, record(i + 1, &tl->rec[i]));
 	o = json_pack("{s:s,s:s,s:s,s:i,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:s,s:i,s:o}", "file", f->name, "class",
 		      pki_tl_class_limits(cls)->name, "version", tl->major == 1 && tl->minor == 2 ? "1.2" : "other", "size",
 		      (int)f->len, "md5", digest_hex(f->data, f->len, EVP_md5()), "sha256",
-		      digest_hex(f->data, f->len, EVP_sha256()), "timestamp", when, "digest", pki_digest_name(tl->digest), "signer",
+		      digest_hex(f->data, f->len, EVP_sha256()), "timestamp", cp_utc(tl->timestamp, when), "digest", pki_digest_name(tl->digest), "signer",
 		      text(tl->signer), "signer_issuer", text(tl->issuer), "signer_serial", hex(tl->serial, tl->serial_len),
 		      "signature_algorithm", "RSA", "header_length", (int)tl->header_len, "records", recs);
 out:

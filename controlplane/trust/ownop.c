@@ -158,11 +158,8 @@ static void op_done(void *arg)
 	struct cp_batch *b = cp_batch_create();
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "who", cp_admin_who(op->req), "what", op_names[op->kind], "name", op->name,
 			      "ended", op->rc < 0 ? op->why : "done");
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	int rc = b == NULL || text == NULL ? -ENOMEM : cp_batch_audit(b, text);
+	int rc = cp_batch_audit_json(b, o);
 
-	free(text);
-	json_decref(o);
 	c->busy = false;
 	certs_fetch_apply(c, &op->fetch);
 	cp_turn_give(c->app->turn, &c->turn);
@@ -210,19 +207,10 @@ static void op_audited(void *ctx, int rc)
 static bool op_start(struct op *op)
 {
 	struct cp_certs *c = op->certs;
-	struct cp_batch *b = cp_batch_create();
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "who", cp_admin_who(op->req), "what", op_names[op->kind], "name", op->name, "key",
 			      op->key);
-	char *text = o != NULL ? json_dumps(o, JSON_COMPACT) : NULL;
-	int rc = b == NULL || text == NULL ? -ENOMEM : cp_batch_audit(b, text);
+	int rc = cp_store_audit_add(c->app->store, o, op_audited, op);
 
-	free(text);
-	json_decref(o);
-	if (rc == 0) {
-		rc = cp_store_submit(c->app->store, b, op_audited, op);
-		b = NULL;
-	}
-	cp_batch_destroy(b);
 	if (rc == 0)
 		return true;
 	cp_admin_fail_rc(op->req, rc, "the store cannot write: nothing was changed");

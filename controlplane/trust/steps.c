@@ -2,25 +2,12 @@
 /* Steps of a plan: from words, to words, and what the cluster serves behind them. */
 #include <errno.h>
 #include <openssl/sha.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "model.h"
-
-static int no(int rc, char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(int rc, char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (why != NULL && size > 0)
-		vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	return rc;
-}
+#include "why.h"
 
 int cp_tm_ident_parse(const char *name, enum cp_tm_ident *ret)
 {
@@ -85,11 +72,11 @@ static int ident_word(const struct words *w, unsigned i, struct cp_tm_step *s, c
 	enum cp_tm_ident ident;
 
 	if (i + 1 != w->n)
-		return no(-EINVAL, why, size, "%s: one certificate's name is wanted", w->w[0]);
+		return cfg_no(why, size, -EINVAL, "%s: one certificate's name is wanted", w->w[0]);
 	if (cp_tm_ident_parse(w->w[i], &ident) < 0)
-		return no(-EINVAL, why, size,
-			  "%.64s: not a certificate of ours (CallManager, TVS, TFTP, CAPF, CAPF-TLS, SAST1, SAST2, ITLRecovery, TFTP-EC)",
-			  w->w[i]);
+		return cfg_no(why, size, -EINVAL,
+			      "%.64s: not a certificate of ours (CallManager, TVS, TFTP, CAPF, CAPF-TLS, SAST1, SAST2, ITLRecovery, TFTP-EC)",
+			      w->w[i]);
 	s->ident = (int)ident;
 	return 0;
 }
@@ -102,7 +89,7 @@ static int with_word(const struct words *w, unsigned i, struct cp_tm_step *s, ch
 			s->with = (enum cp_tm_with)k;
 			return 0;
 		}
-	return no(-EINVAL, why, size, "an ITL is signed with auto, TFTP, TFTP.prev or ITLRecovery");
+	return cfg_no(why, size, -EINVAL, "an ITL is signed with auto, TFTP, TFTP.prev or ITLRecovery");
 }
 
 static int step_words(const struct words *w, struct cp_tm_step *s, char *why, size_t size)
@@ -145,10 +132,10 @@ static int step_words(const struct words *w, struct cp_tm_step *s, char *why, si
 		s->op = is(w, 1, "off") ? CP_TM_ROLLBACK_OFF : CP_TM_ROLLBACK_ON;
 		return 0;
 	}
-	return no(-EINVAL, why, size,
-		  "%.64s ...: not a change (regenerate NAME, retire NAME, restore [NAME], sign itl with auto|TFTP|TFTP.prev|"
-		  "ITLRecovery, sign ctl with NAME, remove ctl NAME, update ctl, mode mixed|nonsecure, rollback on|off)",
-		  w->w[0]);
+	return cfg_no(why, size, -EINVAL,
+		      "%.64s ...: not a change (regenerate NAME, retire NAME, restore [NAME], sign itl with auto|TFTP|TFTP.prev|"
+		      "ITLRecovery, sign ctl with NAME, remove ctl NAME, update ctl, mode mixed|nonsecure, rollback on|off)",
+		      w->w[0]);
 }
 
 int cp_tm_step_parse(const char *text, struct cp_tm_step *ret, char *why, size_t why_size)
@@ -158,7 +145,7 @@ int cp_tm_step_parse(const char *text, struct cp_tm_step *ret, char *why, size_t
 	int rc;
 
 	if (split(text, &w) < 0)
-		return no(-EINVAL, why, why_size, "a change has one to six words");
+		return cfg_no(why, why_size, -EINVAL, "a change has one to six words");
 	rc = step_words(&w, &s, why, why_size);
 	if (rc == 0)
 		*ret = s;
@@ -212,7 +199,7 @@ int cp_tm_itl(struct cp_tm_world *w, char *why, size_t why_size)
 		second = tftp;
 	}
 	if (!signer->have)
-		return no(-EPROTO, why, why_size, "there is no %s to sign the ITL with", cp_tm_with_name(with));
+		return cfg_no(why, why_size, -EPROTO, "there is no %s to sign the ITL with", cp_tm_with_name(with));
 	l->cnt = 0;
 	if (!w->rollback) {
 		list_add(l, PKI_TL_SAST, signer);
@@ -256,8 +243,8 @@ static int go_back(struct cp_tm_world *w, int ident, char *why, size_t size)
 		w->prev[i].have = false; /* a backup brings its own keys, not those made since */
 		n++;
 	}
-	return n > 0 ? 0 : no(-EPROTO, why, size, "%s: nothing older is known to return to",
-			      ident >= 0 ? cp_tm_ident_name((unsigned)ident) : "restore");
+	return n > 0 ? 0 : cfg_no(why, size, -EPROTO, "%s: nothing older is known to return to",
+				  ident >= 0 ? cp_tm_ident_name((unsigned)ident) : "restore");
 }
 
 /* --- the CTL: as ctlop.c makes it --- */
@@ -316,7 +303,7 @@ static int ctl_signer(const struct cp_tm_world *w, bool first, unsigned *ret, ch
 		score = s;
 		*ret = i;
 	}
-	return score > 0 ? 0 : no(-EPROTO, why, size, "no key is here of a SAST that the CTL in force names");
+	return score > 0 ? 0 : cfg_no(why, size, -EPROTO, "no key is here of a SAST that the CTL in force names");
 }
 
 /* Is the key here of a SAST that the CTL in force names? */
@@ -360,7 +347,7 @@ static int ctl_make(struct cp_tm_world *w, unsigned signer, char *why, size_t si
 
 	ctl_refresh(w, signer);
 	if (w->token_cnt < 2)
-		return no(-EPROTO, why, size, "the CTL would name one SAST only");
+		return cfg_no(why, size, -EPROTO, "the CTL would name one SAST only");
 	w->ctl.served = true;
 	l->cnt = 0;
 	for (unsigned i = 0; i < w->token_cnt; i++)
@@ -387,7 +374,7 @@ static int ctl_update(struct cp_tm_world *w, char *why, size_t size)
 	int rc;
 
 	if (!w->ctl.served || !w->mixed)
-		return no(-EPROTO, why, size, w->ctl.served ? "the CTL of non-secure mode holds nothing" : "there is no CTL");
+		return cfg_no(why, size, -EPROTO, w->ctl.served ? "the CTL of non-secure mode holds nothing" : "there is no CTL");
 	rc = ctl_signer(w, false, &signer, why, size);
 	return rc == 0 ? ctl_make(w, signer, why, size) : rc;
 }
@@ -399,10 +386,10 @@ static int ctl_mode(struct cp_tm_world *w, bool mixed, char *why, size_t size)
 	int rc;
 
 	if (w->mixed == mixed)
-		return no(-EPROTO, why, size, "the cluster is in %s mode", mixed ? "mixed" : "non-secure");
+		return cfg_no(why, size, -EPROTO, "the cluster is in %s mode", mixed ? "mixed" : "non-secure");
 	for (unsigned i = 0; !w->ctl.served && i < 2; i++) {
 		if (!w->ident[first[i]].have)
-			return no(-EPROTO, why, size, "there are no two keys that could sign a CTL");
+			return cfg_no(why, size, -EPROTO, "there are no two keys that could sign a CTL");
 		if (token_find(w, w->ident[first[i]].id) < 0)
 			token_add(w, (int)first[i], w->ident[first[i]].id);
 	}
@@ -418,13 +405,13 @@ static int ctl_sign_with(struct cp_tm_world *w, unsigned ident, char *why, size_
 	const struct cp_tm_cert *c = &w->ident[ident];
 
 	if (!c->have)
-		return no(-EPROTO, why, size, "there is no %s", cp_tm_ident_name(ident));
+		return cfg_no(why, size, -EPROTO, "there is no %s", cp_tm_ident_name(ident));
 	if (!w->ctl.served || !w->mixed)
-		return no(-EPROTO, why, size, "there is no CTL to sign");
+		return cfg_no(why, size, -EPROTO, "there is no CTL to sign");
 	if (token_find(w, c->id) < 0)
 		token_add(w, (int)ident, c->id);
 	if (token_find(w, c->id) < 0)
-		return no(-EPROTO, why, size, "the CTL is full");
+		return cfg_no(why, size, -EPROTO, "the CTL is full");
 	return ctl_make(w, (unsigned)token_find(w, c->id), why, size);
 }
 
@@ -436,7 +423,7 @@ static int ctl_remove(struct cp_tm_world *w, unsigned ident, char *why, size_t s
 
 	memcpy(id, w->ident[ident].id, CP_TM_ID);
 	if (!w->ctl.served || !w->ident[ident].have || !cp_tm_list_has(&w->ctl.list, id, UINT32_MAX))
-		return no(-EPROTO, why, size, "%s is not in the CTL", cp_tm_ident_name(ident));
+		return cfg_no(why, size, -EPROTO, "%s is not in the CTL", cp_tm_ident_name(ident));
 	token = token_find(w, id);
 	if (token >= 0)
 		token_drop(w, (unsigned)token);
@@ -460,7 +447,7 @@ static int apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, s
 		return go_back(w, s->ident, why, why_size);
 	case CP_TM_RETIRE:
 		if (!w->prev[s->ident].have)
-			return no(-EPROTO, why, why_size, "there is no %s.prev", cp_tm_ident_name((unsigned)s->ident));
+			return cfg_no(why, why_size, -EPROTO, "there is no %s.prev", cp_tm_ident_name((unsigned)s->ident));
 		w->prev[s->ident].have = false;
 		return 0;
 	case CP_TM_SIGN_ITL:
@@ -478,13 +465,13 @@ static int apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, s
 	case CP_TM_ROLLBACK_ON:
 	case CP_TM_ROLLBACK_OFF:
 		if (w->rollback == (s->op == CP_TM_ROLLBACK_ON))
-			return no(-EPROTO, why, why_size, "rollback preparation is %s", w->rollback ? "on" : "off");
+			return cfg_no(why, why_size, -EPROTO, "rollback preparation is %s", w->rollback ? "on" : "off");
 		w->rollback = !w->rollback;
 		return 0;
 	case CP_TM_OPS:
 		break;
 	}
-	return no(-EINVAL, why, why_size, "no such step");
+	return cfg_no(why, why_size, -EINVAL, "no such step");
 }
 
 int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, size_t why_size)
@@ -497,7 +484,7 @@ int cp_tm_apply(struct cp_tm_world *w, const struct cp_tm_step *s, char *why, si
 	case CP_TM_RETIRE:
 		/* No phone notices today; but no CTL could ever be made again that the phones take. */
 		if (rc == 0 && had && !ctl_key(w))
-			return no(-EPROTO, why, why_size, "it is the last key of a SAST that the CTL in force names: update the CTL first");
+			return cfg_no(why, why_size, -EPROTO, "it is the last key of a SAST that the CTL in force names: update the CTL first");
 		break;
 	case CP_TM_SIGN_CTL:
 	case CP_TM_UPDATE_CTL:

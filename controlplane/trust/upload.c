@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -12,6 +11,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "refuse.h"
 #include "upload.h"
 #include "x509.h"
 
@@ -19,20 +19,20 @@
 #define SIG_LIMIT    1024
 #define CHAIN_MAX    8    /* certificates from a leaf to its root */
 
-static int no(int rc, char *why, size_t size, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static int no(int rc, char *why, size_t size, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, size, fmt, ap);
-	va_end(ap);
-	ERR_clear_error();
-	return rc;
-}
-
 /* --- words --- */
+
+json_t *cp_upload_pem(X509 *cert)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	json_t *ret = NULL;
+	char *data;
+	long len;
+
+	if (bio != NULL && PEM_write_bio_X509(bio, cert) == 1 && (len = BIO_get_mem_data(bio, &data)) > 0)
+		ret = json_stringn(data, (size_t)len);
+	BIO_free(bio);
+	return ret;
+}
 
 void cp_upload_hex(const uint8_t *data, size_t len, char *ret)
 {
@@ -278,15 +278,15 @@ static int take(STACK_OF(X509) *certs, const uint8_t *der, size_t len, char *why
 	int n = sk_X509_num(certs) + 1;
 
 	if (n > (int)CP_UPLOAD_CERTS_MAX)
-		return no(-EMSGSIZE, why, size, "more than %u certificates in one file", CP_UPLOAD_CERTS_MAX);
+		return pki_refuse(why, size, -EMSGSIZE, "more than %u certificates in one file", CP_UPLOAD_CERTS_MAX);
 	if (len > PKI_DER_MAX)
-		return no(-EMSGSIZE, why, size, "certificate %d has %zu bytes, %d are taken", n, len, PKI_DER_MAX);
+		return pki_refuse(why, size, -EMSGSIZE, "certificate %d has %zu bytes, %d are taken", n, len, PKI_DER_MAX);
 	if (pki_cert_parse(der, len, &cert) < 0)
-		return no(-EBADMSG, why, size, "malformed: certificate %d is no X.509 certificate with a key that can be read", n);
+		return pki_refuse(why, size, -EBADMSG, "malformed: certificate %d is no X.509 certificate with a key that can be read", n);
 	for (int i = 0; i < n - 1; i++)
 		if (X509_cmp(sk_X509_value(certs, i), cert) == 0) {
 			X509_free(cert);
-			return no(-EEXIST, why, size, "duplicate: certificates %d and %d of the file are the same", i + 1, n);
+			return pki_refuse(why, size, -EEXIST, "duplicate: certificates %d and %d of the file are the same", i + 1, n);
 		}
 	if (sk_X509_push(certs, cert) <= 0) {
 		X509_free(cert);
@@ -299,12 +299,12 @@ static int pem_block(STACK_OF(X509) *certs, const char *name, const char *header
 		     char *why, size_t size)
 {
 	if (strstr(name, "PRIVATE KEY") != NULL)
-		return no(-EBADMSG, why, size,
-			  "the file holds a private key: upload certificates only, and consider whether that key is still secret");
+		return pki_refuse(why, size, -EBADMSG,
+				  "the file holds a private key: upload certificates only, and consider whether that key is still secret");
 	if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0)
-		return no(-EBADMSG, why, size, "the file holds a %.40s, not only certificates", name);
+		return pki_refuse(why, size, -EBADMSG, "the file holds a %.40s, not only certificates", name);
 	if (header[0] != '\0')
-		return no(-EBADMSG, why, size, "malformed: a certificate in PEM with headers");
+		return pki_refuse(why, size, -EBADMSG, "malformed: a certificate in PEM with headers");
 	return take(certs, data, len, why, size);
 }
 
@@ -334,7 +334,7 @@ static int read_pem(STACK_OF(X509) *certs, const uint8_t *data, size_t len, char
 		if (PEM_read_bio(bio, &name, &header, &body, &n) != 1) {
 			/* what is not a block ends the file; a block that ends wrongly is none of it */
 			if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-				rc = no(-EBADMSG, why, size, "malformed: PEM block %d cannot be read", sk_X509_num(certs) + 1);
+				rc = pki_refuse(why, size, -EBADMSG, "malformed: PEM block %d cannot be read", sk_X509_num(certs) + 1);
 			break;
 		}
 		rc = pem_block(certs, name, header, body, (size_t)n, why, size);
@@ -347,7 +347,7 @@ static int read_pem(STACK_OF(X509) *certs, const uint8_t *data, size_t len, char
 	ERR_clear_error();
 	/* OpenSSL takes a block whose first line was cut off for text */
 	if (rc == 0 && begins(data, len) != (unsigned)sk_X509_num(certs))
-		rc = no(-EBADMSG, why, size, "malformed: PEM block %d does not end", sk_X509_num(certs) + 1);
+		rc = pki_refuse(why, size, -EBADMSG, "malformed: PEM block %d does not end", sk_X509_num(certs) + 1);
 	return rc;
 }
 
@@ -359,9 +359,9 @@ static int read_der(STACK_OF(X509) *certs, const uint8_t *data, size_t len, char
 		size_t n = der_len(data, len);
 
 		if (n == 0)
-			return no(-EBADMSG, why, size, sk_X509_num(certs) == 0 ?
-				  "malformed: neither PEM nor DER of certificates" : "malformed: rubbish behind certificate %d",
-				  sk_X509_num(certs));
+			return pki_refuse(why, size, -EBADMSG, sk_X509_num(certs) == 0 ?
+					  "malformed: neither PEM nor DER of certificates" : "malformed: rubbish behind certificate %d",
+					  sk_X509_num(certs));
 		rc = take(certs, data, n, why, size);
 		data += n;
 		len -= n;
@@ -376,9 +376,9 @@ int cp_upload_parse(const uint8_t *data, size_t len, STACK_OF(X509) **ret, char 
 
 	why[0] = '\0';
 	if (len == 0)
-		return no(-EBADMSG, why, why_size, "malformed: the file is empty");
+		return pki_refuse(why, why_size, -EBADMSG, "malformed: the file is empty");
 	if (len > CP_UPLOAD_MAX)
-		return no(-EMSGSIZE, why, why_size, "the file has %zu bytes, %u are taken", len, CP_UPLOAD_MAX);
+		return pki_refuse(why, why_size, -EMSGSIZE, "the file has %zu bytes, %u are taken", len, CP_UPLOAD_MAX);
 	certs = sk_X509_new_null();
 	if (certs == NULL)
 		return -ENOMEM;
@@ -388,9 +388,9 @@ int cp_upload_parse(const uint8_t *data, size_t len, STACK_OF(X509) **ret, char 
 	else if (begins(data, len) > 0)
 		rc = read_pem(certs, data, len, why, why_size);
 	else
-		rc = no(-EBADMSG, why, why_size, "malformed: neither PEM nor DER of certificates");
+		rc = pki_refuse(why, why_size, -EBADMSG, "malformed: neither PEM nor DER of certificates");
 	if (rc == 0 && sk_X509_num(certs) == 0)
-		rc = no(-EBADMSG, why, why_size, "malformed: the file holds no certificate");
+		rc = pki_refuse(why, why_size, -EBADMSG, "malformed: the file holds no certificate");
 	ERR_clear_error();
 	if (rc == 0)
 		*ret = certs;
@@ -406,9 +406,9 @@ static int check_name(const X509_NAME *name, const char *what, char *why, size_t
 	int len = i2d_X509_NAME(name, NULL);
 
 	if (X509_NAME_entry_count(name) == 0 || len <= 0)
-		return no(-EBADMSG, why, size, "malformed: %s is missing", what);
+		return pki_refuse(why, size, -EBADMSG, "malformed: %s is missing", what);
 	if (len > NAME_LIMIT)
-		return no(-EMSGSIZE, why, size, "%s has %d bytes, %d are taken", what, len, NAME_LIMIT);
+		return pki_refuse(why, size, -EMSGSIZE, "%s has %d bytes, %d are taken", what, len, NAME_LIMIT);
 	return 0;
 }
 
@@ -419,13 +419,13 @@ static int check_key(X509 *cert, bool legacy, char *why, size_t size)
 	bool old;
 
 	if (key == NULL)
-		return no(-EBADMSG, why, size, "malformed: its key cannot be read");
+		return pki_refuse(why, size, -EBADMSG, "malformed: its key cannot be read");
 	old = legacy && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= 1024 &&
 	      EVP_PKEY_get_bits(key) < 2048;
 	if (!old && !pki_key_acceptable(key))
-		return no(-ENOKEY, why, size,
-			  "weak key or a kind that is not taken: %s; RSA of 2048 to 4096 bits, P-256 and P-384 are",
-			  cp_upload_key(cert, text));
+		return pki_refuse(why, size, -ENOKEY,
+				  "weak key or a kind that is not taken: %s; RSA of 2048 to 4096 bits, P-256 and P-384 are",
+				  cp_upload_key(cert, text));
 	return 0;
 }
 
@@ -437,19 +437,19 @@ static int check_signature(X509 *cert, bool legacy, char *why, size_t size)
 
 	X509_get0_signature(&sig, &alg, cert);
 	if (sig == NULL || ASN1_STRING_length(sig) == 0)
-		return no(-EBADMSG, why, size, "malformed: it has no signature");
+		return pki_refuse(why, size, -EBADMSG, "malformed: it has no signature");
 	if (ASN1_STRING_length(sig) > SIG_LIMIT)
-		return no(-EMSGSIZE, why, size, "its signature has %d bytes, %d are taken", ASN1_STRING_length(sig), SIG_LIMIT);
+		return pki_refuse(why, size, -EMSGSIZE, "its signature has %d bytes, %d are taken", ASN1_STRING_length(sig), SIG_LIMIT);
 	if (X509_get_signature_info(cert, &md, &key, NULL, NULL) != 1 || md == NID_undef || key == NID_undef)
-		return no(-ENOKEY, why, size, "its signature algorithm is not known");
+		return pki_refuse(why, size, -ENOKEY, "its signature algorithm is not known");
 	if ((X509_get_extension_flags(cert) & EXFLAG_SS) != 0) {
 		/* Who trusts a root does not rely on its signature, of whatever digest; but a changed one shows. */
 		if (X509_verify(cert, X509_get0_pubkey(cert)) != 1)
-			return no(-EBADMSG, why, size, "malformed: its own signature is wrong");
+			return pki_refuse(why, size, -EBADMSG, "malformed: its own signature is wrong");
 		return 0;
 	}
 	if (md == NID_md5 || md == NID_md4 || md == NID_md2 || (md == NID_sha1 && !legacy))
-		return no(-ENOKEY, why, size, "weak signature: %s", OBJ_nid2ln(md));
+		return pki_refuse(why, size, -ENOKEY, "weak signature: %s", OBJ_nid2ln(md));
 	return 0;
 }
 
@@ -459,12 +459,12 @@ static int check_times(X509 *cert, int64_t now, char *why, size_t size)
 	char name[80];
 
 	if (from == INT64_MAX || to == INT64_MAX || to < from)
-		return no(-EBADMSG, why, size, "malformed: its validity cannot be read");
+		return pki_refuse(why, size, -EBADMSG, "malformed: its validity cannot be read");
 	cp_upload_name(cert, name, sizeof(name));
 	if (now < from)
-		return no(-ETIME, why, size, "not yet valid: %s begins in %lld hours", name, (long long)(from - now + 3599) / 3600);
+		return pki_refuse(why, size, -ETIME, "not yet valid: %s begins in %lld hours", name, (long long)(from - now + 3599) / 3600);
 	if (now >= to)
-		return no(-EKEYEXPIRED, why, size, "expired: %s ended %lld days ago", name, (long long)(now - to) / 86400);
+		return pki_refuse(why, size, -EKEYEXPIRED, "expired: %s ended %lld days ago", name, (long long)(now - to) / 86400);
 	return 0;
 }
 
@@ -477,12 +477,12 @@ int cp_upload_check(X509 *cert, int64_t now, bool legacy, char *why, size_t size
 	why[0] = '\0';
 	ERR_clear_error();
 	if ((flags & EXFLAG_INVALID) != 0)
-		return no(-EBADMSG, why, size, "malformed: its extensions cannot be read");
+		return pki_refuse(why, size, -EBADMSG, "malformed: its extensions cannot be read");
 	if (serial == NULL || ASN1_STRING_length((const ASN1_STRING *)serial) == 0)
-		return no(-EBADMSG, why, size, "malformed: it has no serial number");
+		return pki_refuse(why, size, -EBADMSG, "malformed: it has no serial number");
 	if (ASN1_STRING_length((const ASN1_STRING *)serial) > NAME_LIMIT)
-		return no(-EMSGSIZE, why, size, "its serial number has %d bytes, %d are taken",
-			  ASN1_STRING_length((const ASN1_STRING *)serial), NAME_LIMIT);
+		return pki_refuse(why, size, -EMSGSIZE, "its serial number has %d bytes, %d are taken",
+				  ASN1_STRING_length((const ASN1_STRING *)serial), NAME_LIMIT);
 	rc = check_name(X509_get_issuer_name(cert), "its issuer", why, size);
 	if (rc == 0)
 		rc = check_name(X509_get_subject_name(cert), "its subject", why, size);
@@ -493,7 +493,7 @@ int cp_upload_check(X509 *cert, int64_t now, bool legacy, char *why, size_t size
 	if (rc == 0)
 		rc = check_times(cert, now, why, size);
 	if (rc == 0 && (flags & EXFLAG_CRITICAL) != 0)
-		rc = no(-EPERM, why, size, "wrong usage: it has a critical extension that is not known here");
+		rc = pki_refuse(why, size, -EPERM, "wrong usage: it has a critical extension that is not known here");
 	ERR_clear_error();
 	return rc;
 }
@@ -532,23 +532,23 @@ int cp_upload_usage(enum cp_trust_store ts, X509 *cert, char *why, size_t size)
 	if (is_ca(cert))
 		return 0;
 	if ((X509_get_extension_flags(cert) & EXFLAG_CA) != 0)
-		return no(-EPERM, why, size, "wrong usage: its key usage does not allow a CA to sign certificates");
+		return pki_refuse(why, size, -EPERM, "wrong usage: its key usage does not allow a CA to sign certificates");
 	if (ts == CP_TS_CAPF || ts == CP_TS_PHONE_EDGE)
-		return no(-EPERM, why, size, "wrong usage: %s takes certificates of CAs, this is not one", store);
+		return pki_refuse(why, size, -EPERM, "wrong usage: %s takes certificates of CAs, this is not one", store);
 	if ((X509_get_key_usage(cert) & (KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT)) == 0)
-		return no(-EPERM, why, size, "wrong usage: its key usage allows neither signatures nor key exchange");
+		return pki_refuse(why, size, -EPERM, "wrong usage: its key usage allows neither signatures nor key exchange");
 	switch (ts) {
 	case CP_TS_CALLMANAGER: /* peers of SIP trunks, and phones that have but this certificate: 000:P0-26, 001:P1-045 */
 		if (!has_eku(cert, XKU_SSL_CLIENT | XKU_SSL_SERVER))
-			return no(-EPERM, why, size, "wrong usage: its extended key usage has neither TLS client nor TLS server");
+			return pki_refuse(why, size, -EPERM, "wrong usage: its extended key usage has neither TLS client nor TLS server");
 		return 0;
 	case CP_TS_IPSEC:
 		if (!has_eku(cert, XKU_SSL_CLIENT | XKU_SSL_SERVER) && !has_ike(cert))
-			return no(-EPERM, why, size, "wrong usage: its extended key usage has neither IPsec nor TLS");
+			return pki_refuse(why, size, -EPERM, "wrong usage: its extended key usage has neither IPsec nor TLS");
 		return 0;
 	default: /* servers: TVS, HTTPS, LDAP */
 		if (!has_eku(cert, XKU_SSL_SERVER))
-			return no(-EPERM, why, size, "wrong usage: its extended key usage has no TLS server, which %s is for", store);
+			return pki_refuse(why, size, -EPERM, "wrong usage: its extended key usage has no TLS server, which %s is for", store);
 		return 0;
 	}
 }
@@ -559,16 +559,16 @@ int cp_upload_own_usage(const char *name, X509 *cert, char *why, size_t size)
 
 	if (strcmp(name, "CAPF") == 0) {
 		if (!is_ca(cert) || X509_check_ca(cert) != 1)
-			return no(-EPERM, why, size, "wrong usage: CAPF issues certificates, this one is not a CA's");
+			return pki_refuse(why, size, -EPERM, "wrong usage: CAPF issues certificates, this one is not a CA's");
 		return 0;
 	}
 	if (X509_check_ca(cert) == 1)
-		return no(-EPERM, why, size, "wrong usage: it is a CA's, and %s issues nothing", name);
+		return pki_refuse(why, size, -EPERM, "wrong usage: it is a CA's, and %s issues nothing", name);
 	if ((X509_get_key_usage(cert) & KU_DIGITAL_SIGNATURE) == 0)
-		return no(-EPERM, why, size, "wrong usage: its key usage does not allow signatures");
+		return pki_refuse(why, size, -EPERM, "wrong usage: its key usage does not allow signatures");
 	for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
 		if (strcmp(name, servers[i]) == 0 && !has_eku(cert, XKU_SSL_SERVER))
-			return no(-EPERM, why, size, "wrong usage: its extended key usage has no TLS server, which %s is", name);
+			return pki_refuse(why, size, -EPERM, "wrong usage: its extended key usage has no TLS server, which %s is", name);
 	return 0;
 }
 
@@ -622,12 +622,12 @@ int cp_upload_chain(STACK_OF(X509) *certs, STACK_OF(X509) *more, STACK_OF(X509) 
 	if (chain == NULL)
 		return -ENOMEM;
 	if (at == NULL)
-		rc = no(-EBADMSG, why, size, "the certificates of the file are not one chain");
+		rc = pki_refuse(why, size, -EBADMSG, "the certificates of the file are not one chain");
 	while (rc == 0 && at != NULL) {
 		X509 *next;
 
 		if (sk_X509_num(chain) == CHAIN_MAX) {
-			rc = no(-EMSGSIZE, why, size, "the chain has more than %d certificates", CHAIN_MAX);
+			rc = pki_refuse(why, size, -EMSGSIZE, "the chain has more than %d certificates", CHAIN_MAX);
 			break;
 		}
 		if (X509_up_ref(at) != 1 || sk_X509_push(chain, at) <= 0) {
@@ -638,24 +638,24 @@ int cp_upload_chain(STACK_OF(X509) *certs, STACK_OF(X509) *more, STACK_OF(X509) 
 			used += sk_X509_value(certs, i) == at;
 		if ((X509_get_extension_flags(at) & EXFLAG_SS) != 0) {
 			if (!same_key_signs(at, at))
-				rc = no(-EBADMSG, why, size, "the signature of %s is wrong", cp_upload_name(at, name, sizeof(name)));
+				rc = pki_refuse(why, size, -EBADMSG, "the signature of %s is wrong", cp_upload_name(at, name, sizeof(name)));
 			break;
 		}
 		next = find_issuer(certs, at);
 		if (next == NULL && more != NULL)
 			next = find_issuer(more, at);
 		if (next == NULL) {
-			rc = no(-ENOENT, why, size, "chain incomplete: %s, which issued %s, is neither in the file nor in a trust store",
-				short_name(X509_get_issuer_name(at), issuer, sizeof(issuer)),
-				cp_upload_name(at, name, sizeof(name)));
+			rc = pki_refuse(why, size, -ENOENT, "chain incomplete: %s, which issued %s, is neither in the file nor in a trust store",
+					short_name(X509_get_issuer_name(at), issuer, sizeof(issuer)),
+					cp_upload_name(at, name, sizeof(name)));
 		} else if (!is_ca(next)) {
-			rc = no(-EBADMSG, why, size, "%s issued a certificate of the chain, but is no CA",
-				cp_upload_name(next, name, sizeof(name)));
+			rc = pki_refuse(why, size, -EBADMSG, "%s issued a certificate of the chain, but is no CA",
+					cp_upload_name(next, name, sizeof(name)));
 		}
 		at = next;
 	}
 	if (rc == 0 && used != sk_X509_num(certs))
-		rc = no(-EBADMSG, why, size, "%d of the file's certificates are not part of the chain", sk_X509_num(certs) - used);
+		rc = pki_refuse(why, size, -EBADMSG, "%d of the file's certificates are not part of the chain", sk_X509_num(certs) - used);
 	if (rc == 0)
 		*ret = chain;
 	else

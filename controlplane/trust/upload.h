@@ -55,6 +55,8 @@ const char *cp_upload_name(X509 *cert, char *buf, size_t size);
 /** Seconds since 1970; INT64_MAX what cannot be read. */
 int64_t cp_upload_time(const ASN1_TIME *t);
 void cp_upload_hex(const uint8_t *data, size_t len, char *ret); /* 2 * len + 1 bytes, lower case */
+/** The certificate as PEM, a new string. NULL: no memory. */
+json_t *cp_upload_pem(X509 *cert);
 
 /** Everything about it, for `cert show`: a new object; NULL: no memory. */
 json_t *cp_upload_json(X509 *cert, int64_t now);
