@@ -21,6 +21,7 @@ struct bench_opts {
 	unsigned int runs;  /* 0: the bench's own choice */
 	unsigned int burst; /* 0: the bench's own choice */
 	unsigned int phones; /* of a boot storm; 0: the bench's own choice */
+	unsigned int gateways; /* of a farm; 0: the bench's own choice */
 	bool spoil;         /* flip a bit of one packet of ours before it is checked: the bench must fail */
 	const char *only;   /* "key=value[,key=value]": cases to run; NULL: all */
 	double tsc_hz;
@@ -106,6 +107,12 @@ double bench_quantile(const double *v, unsigned int n, double q);
 
 /** Seconds since some fixed time. */
 double bench_now(void);
+/** CPU time of this thread in seconds. */
+double bench_thread_s(void);
+/** Remove a directory and all below. */
+void bench_rm(const char *dir);
+/** For qsort(3): floats, the least first. */
+int bench_by_float(const void *a, const void *b);
 
 /** Pin the calling thread. */
 void bench_pin(int cpu);
@@ -123,7 +130,10 @@ static inline uint64_t bench_tsc(void)
 int bench_srtp(const struct bench_opts *opts);
 int bench_mgcp(const struct bench_opts *opts);
 int bench_esp(const struct bench_opts *opts);
+int bench_esp_worker(const struct bench_opts *opts); /* its rows of a whole worker */
+int bench_farm(const struct bench_opts *opts);
 int bench_register(const struct bench_opts *opts);
+int bench_dial(const struct bench_opts *opts);
 int bench_call(const struct bench_opts *opts);
 int bench_drill(const struct bench_opts *opts);
 int bench_enrol(const struct bench_opts *opts);

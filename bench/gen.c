@@ -232,7 +232,7 @@ int bench_lcore_main(void *arg)
 	rte_rcu_qsbr_thread_online(L.node.qs, w->id);
 	while ((m = bench_mode_get(w->id)) != BENCH_STOP) {
 		if (m == BENCH_GO)
-			batch(w, L.lcore[w->id].s);
+			(L.go != NULL ? L.go : batch)(w, L.lcore[w->id].s);
 		else if (m == BENCH_SELF)
 			self(w);
 		if (m == BENCH_ROUNDS) {

@@ -302,9 +302,9 @@ static void configure(void)
 {
 	char text[64];
 
-	L.cfg.dataplane.max_legs = BENCH_LEGS_MAX;
-	L.cfg.dataplane.max_sas = 256;
-	L.cfg.dataplane.max_gateways = 1024;
+	L.cfg.dataplane.max_legs = L.gateways > 0 ? 1024 : BENCH_LEGS_MAX;
+	L.cfg.dataplane.max_sas = L.gateways > 0 ? 2 * L.gateways : 256;
+	L.cfg.dataplane.max_gateways = L.gateways > 0 ? L.gateways : 1024;
 	L.cfg.dataplane.mbufs = L.self ? 8192 * (L.workers + 1) - 1 : 16383;
 	L.cfg.dataplane.ring_desc = 64;
 	L.cfg.dataplane.ports = L.pcs;
@@ -356,9 +356,15 @@ static int ports(void)
 	return 0;
 }
 
+static int on_event(void *ctx, const struct dp_msg_hdr *msg)
+{
+	(void)ctx;
+	return L.on_event != NULL ? L.on_event(msg) : 0;
+}
+
 static int start(void)
 {
-	const struct dp_objs_sink sink = {NULL, NULL};
+	const struct dp_objs_sink sink = {on_event, NULL};
 	uint16_t lcore[DP_WORKER_MAX];
 	struct dp_hello_reply hello;
 
@@ -388,13 +394,19 @@ int bench_loop_up(const struct bench_opts *opts, unsigned int workers, bool self
 	L.workers = workers;
 	L.self = self;
 	/* Legs with all that an AES-CM suite takes, packet buffers, and 96 MiB for the rest. */
-	L.memory_mb = (unsigned int)((uint64_t)BENCH_LEGS_MAX * dp_node_leg_bytes() >> 20) +
-		      (self ? 20 * (workers + 1) : 40) + 96;
+	L.memory_mb = (unsigned int)((uint64_t)(L.gateways > 0 ? 1024 : BENCH_LEGS_MAX) * dp_node_leg_bytes() >> 20) +
+		      (unsigned int)((uint64_t)L.gateways * 2 * DP_OBJS_SA_STRIDE >> 20) + (self ? 20 * (workers + 1) : 40) + 96;
 	L.huge = huge_free(L.memory_mb);
 	if (start_eal(opts, workers, self) >= 0 && start() == 0)
 		return 0;
 	fprintf(stderr, "ravelin-bench: no dataplane of %u MiB and %u workers\n", L.memory_mb, workers);
 	return -1;
+}
+
+int bench_loop_up_gateways(const struct bench_opts *opts, unsigned int gateways)
+{
+	L.gateways = gateways;
+	return bench_loop_up(opts, 1, false);
 }
 
 int bench_loop_down(void)

@@ -44,6 +44,9 @@ enum bench_mode { BENCH_ROUNDS, BENCH_HOLD, BENCH_HELD, BENCH_GO, BENCH_SELF, BE
  */
 int bench_loop_up(const struct bench_opts *opts, unsigned int workers, bool self);
 
+/** The same, one worker on 'cpu' and the caller on another one, for so many gateways with two SAs each, and next to no legs. */
+int bench_loop_up_gateways(const struct bench_opts *opts, unsigned int gateways);
+
 /** Stop and free. 0, or 1: packet buffers did not come back. */
 int bench_loop_down(void);
 

@@ -46,6 +46,10 @@ struct bench_loop {
 	struct bench_raw_key *key; /* of the parties that send, by session */
 	uint64_t *next_index;      /* of their packets */
 	struct dp_page_worker start[DP_WORKER_MAX]; /* counters when the run began */
+	/* with gateways (gwload.c) instead of legs: how many, who hears events, and what GO does */
+	unsigned int gateways;
+	int (*on_event)(const struct dp_msg_hdr *msg);
+	void (*go)(struct dp_worker *w, struct bench_sample *s);
 };
 
 extern struct bench_loop bench_l;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ravelin-bench: options, environment, rows, comparison with an earlier output. See bench/README.md. */
+#include <ftw.h>
 #include <getopt.h>
 #include <math.h>
 #include <sched.h>
@@ -27,14 +28,16 @@ static const struct {
 	bool rows; /* part of 'all' */
 } benches[] = {
 	{"srtp", bench_srtp, "SRTP protect and unprotect on one core, beside OpenSSL, ipsec-mb and libsrtp2", false, true},
-	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer; beside kernel UDP", false, true},
-	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL and raw ipsec-mb", false, true},
+	{"mgcp", bench_mgcp, "CRCX with keys through build, transaction, answer, a worker with ESP, end to end; beside kernel UDP", false, true},
+	{"esp", bench_esp, "ESP encapsulation and decapsulation on one core, beside OpenSSL, raw ipsec-mb and librte_ipsec; a worker", false, true},
 	{"store", bench_store, "synced puts a second with group commit; beside raw RocksDB calls", false, true},
+	{"dial", bench_dial, "look-ups in dial plans of up to 100,000 patterns; beside regexec() on each", false, true},
 	{"media", bench_media, "the whole worker loop, RTP and SRTP in and out, over rings in memory", true, true},
 	{"moh", bench_moh, "music on hold to so many legs of a worker; beside libsrtp2's protecting alone", true, true},
 	{"overload", bench_overload, "a worker offered twice what it can: what it delivers, every drop by cause", true, true},
 	{"latency", bench_latency, "microseconds through a worker at 70 % of its load", true, true},
 	{"scaling", bench_scaling, "N workers on N cores: the rate of each, and of all", false, true},
+	{"farm", bench_farm, "10,000 gateways with 240,000 endpoints (--gateways): memory, up, idle, back after a kill. Needs root", true, true},
 	{"enrol", bench_enrol, "phones that get an LSC by CAPF; beside the handshake and the signature that it takes at least", false, true},
 	{"tvs", bench_tvs, "questions to TVS; beside the handshakes of OpenSSL alone", false, true},
 	{"register", bench_register, "phones over mutual TLS: registrations, handshakes, 30,000 of them idle and back after a restart (--phones); "
@@ -54,11 +57,39 @@ static json_t *baseline; /* array of rows, NULL without --baseline */
 static json_t *collected; /* where rows go instead of standard output */
 static bool table_head;
 
+static int rm_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+void bench_rm(const char *dir)
+{
+	(void)nftw(dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int bench_by_float(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
 double bench_now(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC_RAW, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+double bench_thread_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
@@ -380,7 +411,7 @@ static int baseline_load(const char *file)
 static int usage(FILE *out)
 {
 	fprintf(out, "usage: ravelin-bench NAME|all [-j] [--quick] [--runs N] [--burst N] [--cpu N] [--only KEY=VALUE,...]\n"
-		     "                     [--baseline FILE] [--spoil] [--phones N]\n"
+		     "                     [--baseline FILE] [--spoil] [--phones N] [--gateways N]\n"
 		     "       ravelin-bench plan --calls N [--codec NAME] [--ptime MS] [--suite NAME|RTP] [--both-legs-srtp] [--rtcp]\n"
 		     "                     [--port-gbit N] [-j] [--baseline FILE]\n");
 	for (size_t i = 0; i < BENCH_CNT; i++)
@@ -399,7 +430,8 @@ int main(int argc, char **argv)
 		{"codec", required_argument, NULL, 'C'},    {"ptime", required_argument, NULL, 'p'},
 		{"suite", required_argument, NULL, 's'},    {"both-legs-srtp", no_argument, NULL, '2'},
 		{"rtcp", no_argument, NULL, 'R'},           {"port-gbit", required_argument, NULL, 'g'},
-		{"phones", required_argument, NULL, 'P'},   {NULL, 0, NULL, 0},
+		{"phones", required_argument, NULL, 'P'},   {"gateways", required_argument, NULL, 'G'},
+		{NULL, 0, NULL, 0},
 	};
 	struct bench_opts opts = {.cpu = -1, .plan = {.ptime_ms = 20, .port_gbit = 10, .codec = "g711",
 						       .suite = "AES_CM_128_HMAC_SHA1_80"}};
@@ -456,6 +488,9 @@ int main(int argc, char **argv)
 			break;
 		case 'P':
 			opts.phones = (unsigned int)atoi(optarg);
+			break;
+		case 'G':
+			opts.gateways = (unsigned int)atoi(optarg);
 			break;
 		case 'h':
 			return usage(stdout);

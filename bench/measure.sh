@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ ${#names[@]} -gt 0 ] || names=(srtp media overload latency scaling esp mgcp store register call enrol tvs sign drill tftp http boot rtpengine)
+[ ${#names[@]} -gt 0 ] || names=(srtp media overload latency scaling esp mgcp farm store dial register call moh enrol tvs sign drill tftp http boot rtpengine)
 mkdir -p "$out"
 rc=0 files=()
 for name in "${names[@]}"; do

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How many CRCX with keys one worker delivers a second: command in, message built with its key in
- * base64, transaction, answer parsed with the gateway's key, result out. The gateway answers in the
- * same process by memcpy; no ESP, no sockets. Beside it what a plain kernel UDP socket needs for
- * the same two datagrams over loopback, without any codec ("kernel-udp").
+ * How many CRCX with keys one worker delivers a second: command in, message built with its key in base64, transaction, answer parsed
+ * with the gateway's key, result out.
+ *  esp=none         codec and transactions alone: the gateway answers in the same process by memcpy; no ESP, no sockets. Beside it what a
+ *                   plain kernel UDP socket needs for the same two datagrams over loopback, without any codec ("kernel-udp")
+ *  esp=AES_GCM_128  the whole worker among 4,000 gateways with a pair of SAs each (gwload.h): commands from its ring, ESP out, ESP in,
+ *                   results into its ring. Beside it a call agent on the kernel's sockets with the same codec (agent.c), in clear
+ *                   and with OpenSSL's AES-GCM around each message
+ *  end_to_end=1     from the controlplane's command to its event, all that is between on one core (mgcpend.c)
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench.h"
+#include "mgcp.h"
 #include "mgcp/deliver.h"
 
 #define BATCH 32
@@ -167,10 +171,10 @@ static int sockets(int fd[2], struct sockaddr_in addr[2])
 	return 0;
 }
 
-int bench_mgcp(const struct bench_opts *opts)
+static int alone(const struct bench_opts *opts)
 {
 	static const struct dp_deliver_ops ops = {op_send, op_sa_live, op_done, op_event,
-	                                          100000000, 0, 0};
+	                                          100000000, 0, 0, NULL, NULL, 0};
 	static const uint32_t gateways[] = {1, 100, 10000};
 	unsigned int runs = opts->runs > 0 ? opts->runs : opts->quick ? 3 : 7;
 	double seconds = opts->quick ? 0.1 : 0.5;
@@ -229,4 +233,9 @@ int bench_mgcp(const struct bench_opts *opts)
 	close(fd[0]);
 	close(fd[1]);
 	return rc;
+}
+
+int bench_mgcp(const struct bench_opts *opts)
+{
+	return alone(opts) | bench_mgcp_whole(opts);
 }

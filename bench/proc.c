@@ -2,7 +2,6 @@
 #include "proc.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <libgen.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -11,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -49,20 +49,12 @@ int bench_place_make(struct bench_place *p, const char *name)
 	return 0;
 }
 
-static int unlink_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 void bench_place_end(struct bench_place *p, const char *name, bool keep)
 {
 	if (keep)
 		fprintf(stderr, "ravelin-bench: %s: logs are in %s\n", name, p->dir);
 	else
-		(void)nftw(p->dir, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
+		bench_rm(p->dir);
 	sigaction(SIGINT, &old_int, NULL);
 	sigaction(SIGTERM, &old_term, NULL);
 }
@@ -137,6 +129,39 @@ void bench_end(pid_t *pid)
 	if (*pid > 0)
 		kill(*pid, SIGTERM);
 	(void)bench_reap(pid, 10);
+}
+
+unsigned long bench_files(unsigned long want)
+{
+	struct rlimit lim = {0}, up;
+
+	(void)getrlimit(RLIMIT_NOFILE, &lim);
+	if (lim.rlim_cur >= want)
+		return lim.rlim_cur;
+	up = (struct rlimit){want, lim.rlim_max > want ? lim.rlim_max : want}; /* above the hard one: root may */
+	if (setrlimit(RLIMIT_NOFILE, &up) != 0) {
+		up = (struct rlimit){lim.rlim_max, lim.rlim_max};
+		if (setrlimit(RLIMIT_NOFILE, &up) != 0)
+			up = lim;
+	}
+	return up.rlim_cur;
+}
+
+void bench_last_words(const struct bench_place *p, const char *log, char *ret, size_t size)
+{
+	char path[PATH_MAX], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", p->dir, log);
+	ret[0] = '\0';
+	f = fopen(path, "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] != '\0')
+			snprintf(ret, size, "%s", line);
+	}
+	if (f != NULL)
+		fclose(f);
 }
 
 double bench_cpu_of(pid_t pid, bool children)

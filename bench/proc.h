@@ -34,6 +34,12 @@ int bench_reap(pid_t *pid, double limit);
 /** SIGTERM, and wait; *pid may be 0 or below. */
 void bench_end(pid_t *pid);
 
+/** Raise what a process may have open, ours and those that we start, to 'want' files, or as far as it goes: how many it may have. */
+unsigned long bench_files(unsigned long want);
+
+/** The last line of the file 'log' of the directory, "" if there is none. */
+void bench_last_words(const struct bench_place *p, const char *log, char *ret, size_t size);
+
 /** User and system time in seconds, of a process and, with 'children', of those it has waited for. */
 double bench_cpu_of(pid_t pid, bool children);
 double bench_resident(pid_t pid); /* bytes */

@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rawtls.h"
 
-#include <time.h>
-
 #include <openssl/x509.h>
 
-double bench_thread_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
+#include "bench.h"
 
 SSL_CTX *bench_raw_server(EVP_PKEY *key, X509 *cert, unsigned int tickets)
 {

@@ -7,9 +7,6 @@
 
 #include <openssl/ssl.h>
 
-/** CPU time of the calling thread. */
-double bench_thread_s(void);
-
 /** A server's context as our listeners have them, with so many tickets and without a session cache. NULL: OpenSSL refused. */
 SSL_CTX *bench_raw_server(EVP_PKEY *key, X509 *cert, unsigned int tickets);
 

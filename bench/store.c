@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <openssl/evp.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
@@ -45,14 +44,6 @@ struct put { /* one batch on its way */
 	struct load *l;
 	double at;
 };
-
-static int rm_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
 
 static size_t key_of(char *key, uint64_t n)
 {
@@ -102,13 +93,6 @@ static void fill(struct load *l)
 		if (l->rc < 0)
 			free(put);
 	}
-}
-
-static int by_value(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* Puts a second through the store; negative: failed. */
@@ -255,8 +239,8 @@ static bool ack_run(const char *dir, unsigned in_flight, double seconds, struct 
 		close(fd);
 	ours.n = l.ack_cnt;
 	if (ok) {
-		qsort(ours.v, ours.n, sizeof(float), by_value);
-		qsort(peer.v, peer.n, sizeof(float), by_value);
+		qsort(ours.v, ours.n, sizeof(float), bench_by_float);
+		qsort(peer.v, peer.n, sizeof(float), bench_by_float);
 		*ret = (struct ack_run){us_of(&ours, 0.5), us_of(&ours, 0.99), us_of(&ours, 0.999), us_of(&peer, 0.5),
 					us_of(&peer, 0.99), us_of(&peer, 0.999),
 					(double)st.batches / (double)st.writes};
@@ -295,7 +279,7 @@ static int acks(const struct bench_opts *opts, unsigned runs, double seconds)
 			return 1;
 		}
 		ok = ack_run(dir, 32, seconds, &a[r]);
-		nftw(dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+		bench_rm(dir);
 		if (!ok) {
 			json_decref(k);
 			return 1;
@@ -523,7 +507,7 @@ static int phones(const struct bench_opts *opts, unsigned runs)
 			o[1][r] = ok ? reopened(path, n, &cpu[1][r]) : -1;
 			ok = ok && o[1][r] > 0;
 		}
-		nftw(dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+		bench_rm(dir);
 	}
 	free(table);
 	if (ok && want_import)
@@ -578,7 +562,7 @@ int bench_store(const struct bench_opts *opts)
 			v[r] = ours(dir, cases[i].in_flight, cases[i].batch, cases[i].sync, seconds, &group);
 			p[r] = raw(dir, cases[i].sync, seconds);
 			ok = ok && v[r] > 0 && p[r] > 0;
-			nftw(dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+			bench_rm(dir);
 		}
 		if (!ok) {
 			json_decref(k);

@@ -114,14 +114,42 @@ def scaling(rows):
 
 def esp(rows):
     out = [[k["suite"], k["op"], num(k["size"]), num(k["sas"]), num(r["value"] / 1e6, 2), num(r["cycles"]), percent(r["spread"]),
-            against(p, "openssl", False), against(p, "ipsec-mb", False), num(r.get("over_raw"))] for k, r, p in cases(rows, "esp")]
-    return table(["suite", "op", "size", "SAs", "Mpps", "cycles", "spread", "× openssl", "× ipsec-mb", "over raw"], "llrrrrrrrr", out)
+            against(p, "openssl", False), against(p, "ipsec-mb", False), num(r.get("over_raw")), against(p, "librte_ipsec"),
+            against(p, "librte_ipsec-cpu")] for k, r, p in cases(rows, "esp") if "feeder" not in k]
+    return table(["suite", "op", "size", "SAs", "Mpps", "cycles", "spread", "× openssl", "× ipsec-mb", "over raw", "× librte_ipsec",
+                  "× librte_ipsec, CPU"], "llrrrrrrrrrr", out)
+
+
+def esp_worker(rows):
+    out = [[num(k["size"]), num(k["sas"]), k["feeder"], num(r["value"] / 1e6, 2), num(r["gbit_s"], 1), num(r["cycles"]), percent(r["spread"])]
+           for k, r, _ in cases(rows, "esp") if "feeder" in k]
+    return table(["size", "SAs", "packets written by", "Mpps", "Gbit/s", "cycles", "spread"], "rrlrrrr", out)
 
 
 def mgcp(rows):
     out = [[num(k["gateways"]), num(r["value"]), num(r["cycles"]), num(r["ratio"], 2), percent(r["spread"])]
-           for k, r, _ in cases(rows, "mgcp")]
+           for k, r, _ in cases(rows, "mgcp") if k["esp"] == "none"]
     return table(["gateways", "commands/s/core", "cycles", "× kernel-udp", "spread"], "rrrrr", out)
+
+
+def mgcp_worker(rows):
+    out = [["controlplane to controlplane" if k.get("end_to_end") else "worker", num(k["gateways"]), num(r["value"]), num(r["cycles"]),
+            ", ".join("%s %s" % (name, num(c)) for name, c in r["stage_cycles"].items()), against(p, "kernel-agent"),
+            against(p, "kernel-agent-openssl"), percent(r["spread"])] for k, r, p in cases(rows, "mgcp") if k["esp"] != "none"]
+    return table(["what", "gateways", "deliveries/s/core", "cycles", "of them", "× kernel agent", "× kernel agent, AES-GCM", "spread"],
+                 "lrrrlrrr", out)
+
+
+def farm(rows):
+    out = []
+    for k, r, _ in cases(rows, "farm"):
+        more = {"up": lambda: "import %s s, SAs %s s (%s a second)" % (num(r["import_s"], 2), num(r["sas_s"], 1), num(r["sas_per_s"])),
+                "memory": lambda: "controlplane %s MB, dataplane %s MB; a gateway %s and %s bytes, an SA %s and %s; the simulator %s MB" % (
+                    num(r["controlplane_mb"]), num(r["dataplane_mb"]), num(r["gateway_cp_bytes"]), num(r["gateway_dp_bytes"]),
+                    num(r["sa_cp_bytes"]), num(r["sa_dp_bytes"]), num(r["gateways_mb"])),
+                "idle": lambda: "controlplane %s, dataplane %s" % (num(r["controlplane"], 1), num(r["dataplane"], 1))}
+        out.append([k["what"], num(k["gateways"]), num(k["endpoints"]), num(r["value"], 1) + " " + r["unit"], more.get(k["what"], lambda: "")()])
+    return table(["what", "gateways", "endpoints", "figure", "of it"], "lrrrl", out)
 
 
 def store(rows):
@@ -145,6 +173,16 @@ def store_more(rows):
         elif k["op"] == "reopen-killed":
             out.append(["the same after a kill", num(r["value"], 2) + " s", "%s s of CPU" % num(r["cpu_s"], 2), percent(r["spread"])])
     return table(["what", "figure", "beside", "spread"], "lrlr", out)
+
+
+def dial(rows):
+    out = []
+    for k, r, p in cases(rows, "dial"):
+        out.append([num(k["patterns"]), "%.2f us" % (1e6 / r["value"]), "%.2f us" % r["p99_us"]] +
+                   [f(p[n]) for n in ("regexec", "every pattern") for f in (lambda v: num(1e6 / v["peer_value"], 1) + " us", lambda v: num(v["ratio"], 1))] +
+                   ["%.0f ms" % (1e3 * r["load_s"]), num(r["bytes_per_pattern"]), percent(r["spread"])])
+    return table(["patterns", "a look-up", "p99", "regexec on each", "ratio", "cp_pat_match on each", "ratio", "loading the plan",
+                  "bytes per pattern", "spread"], "rrrrrrrrrr", out)
 
 
 def of(rows, bench, *whats):
@@ -180,6 +218,12 @@ def call(rows):
             "%.1f ms" % r["half_post_dial_p99_ms"], "%.1f ms" % r["half_set_up_p99_ms"], percent(r["spread"])] for k, r, _ in cases(rows, "call")]
     return table(["media", "phones", "calls/s/core", "calls/s seen", "post-dial p50 at half of it", "p99", "media both ways, p99", "spread"],
                  "lrrrrrrr", out)
+
+
+def moh(rows):
+    out = [[num(k["legs"]), num(r["value"] / 1e6, 2), num(r["cycles"]), num(r["peer_value"] / 1e6, 3), num(r["ratio"]), percent(r["spread"]),
+            num(r["value"] / 50) if k["legs"] >= 50000 else "–"] for k, r, _ in cases(rows, "moh")]
+    return table(["legs", "Mpps", "cycles", "libsrtp2 Mpps", "ratio", "spread", "legs a core"], "rrrrrrr", out)
 
 
 def enrol(rows):
@@ -253,8 +297,8 @@ def boot(rows):
 
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
-          "scaling": scaling, "esp": esp, "mgcp": mgcp, "store": store, "store-more": store_more,
-          "register": register, "listener": listener, "storm": storm, "call": call, "enrol": enrol, "tvs": tvs, "sign": sign, "drill": drill,
+          "scaling": scaling, "esp": esp, "esp-worker": esp_worker, "mgcp": mgcp, "mgcp-worker": mgcp_worker, "farm": farm, "store": store, "store-more": store_more, "dial": dial,
+          "register": register, "listener": listener, "storm": storm, "call": call, "moh": moh, "enrol": enrol, "tvs": tvs, "sign": sign, "drill": drill,
           "tftp": tftp, "http": http, "boot": boot}
 
 

@@ -183,11 +183,6 @@ struct enc {
 	unsigned cut, hash_alg;
 };
 
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 /* Header tags, containers walked into. */
 static int enc_tags(struct tp_blob f, struct enc *e)
 {
@@ -196,7 +191,7 @@ static int enc_tags(struct tp_blob f, struct enc *e)
 	*e = (struct enc){0};
 	if (f.len < 10)
 		return -EBADMSG;
-	e->header = be16(f.p + 8);
+	e->header = sim_be16(f.p + 8);
 	if (e->header > f.len)
 		return -EBADMSG;
 	while (at < e->header) {
@@ -209,7 +204,7 @@ static int enc_tags(struct tp_blob f, struct enc *e)
 		}
 		if (e->header - at < 3)
 			return -EBADMSG;
-		n = be16(f.p + at + 1);
+		n = sim_be16(f.p + at + 1);
 		at += 3;
 		if (t == 3 || t == 7 || t == 9 || t == 16 || t == 17 || t == 21)
 			continue;
@@ -219,7 +214,7 @@ static int enc_tags(struct tp_blob f, struct enc *e)
 		if (t == 19 && n == 16)
 			e->iv = (struct tp_blob){v, n};
 		else if (t == 20 && n == 2)
-			e->cut = be16(v);
+			e->cut = sim_be16(v);
 		else if (t == 25)
 			e->key = (struct tp_blob){v, n};
 		else if (t == 26 && n == 1)

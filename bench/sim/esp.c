@@ -14,39 +14,95 @@
 
 #define HDR 8 /* SPI, sequence number */
 
-static size_t iv_len(const struct sim_sa *sa)
+static const struct {
+	const char *name;
+	uint8_t cipher, key_len, salt_len, iv_len, block;
+	const EVP_CIPHER *(*evp)(void);
+} ciphers[] = {
+	{"aes-gcm-128", SIM_ESP_GCM, 16, 4, 8, 4, EVP_aes_128_gcm},
+	{"aes-gcm-192", SIM_ESP_GCM, 24, 4, 8, 4, EVP_aes_192_gcm},
+	{"aes-gcm-256", SIM_ESP_GCM, 32, 4, 8, 4, EVP_aes_256_gcm},
+	{"aes-cbc-128", SIM_ESP_CBC, 16, 0, 16, 16, EVP_aes_128_cbc},
+	{"aes-cbc-192", SIM_ESP_CBC, 24, 0, 16, 16, EVP_aes_192_cbc},
+	{"aes-cbc-256", SIM_ESP_CBC, 32, 0, 16, 16, EVP_aes_256_cbc},
+	{"aes-ctr-128", SIM_ESP_CTR, 16, 4, 8, 4, EVP_aes_128_ctr},
+	{"aes-ctr-192", SIM_ESP_CTR, 24, 4, 8, 4, EVP_aes_192_ctr},
+	{"aes-ctr-256", SIM_ESP_CTR, 32, 4, 8, 4, EVP_aes_256_ctr},
+	{"3des-cbc", SIM_ESP_3DES, 24, 0, 8, 8, EVP_des_ede3_cbc},
+	{"null", SIM_ESP_NULL, 0, 0, 0, 4, NULL},
+};
+#define CIPHERS (sizeof(ciphers) / sizeof(ciphers[0]))
+
+static const struct {
+	const char *name, *bits;
+	uint8_t mac, key_len, icv_len;
+	const EVP_MD *(*evp)(void);
+} macs[] = {
+	{"-sha1", "-96", SIM_ESP_SHA1, 20, 12, EVP_sha1},
+	{"-sha256", "-128", SIM_ESP_SHA256, 32, 16, EVP_sha256},
+	{"-sha384", "-192", SIM_ESP_SHA384, 48, 24, EVP_sha384},
+	{"-sha512", "-256", SIM_ESP_SHA512, 64, 32, EVP_sha512},
+};
+#define MACS (sizeof(macs) / sizeof(macs[0]))
+
+static const EVP_CIPHER *evp_of(const struct sim_sa *sa)
 {
-	return sa->alg == SIM_ESP_GCM ? 8 : 16;
+	for (size_t i = 0; i < CIPHERS; i++)
+		if (ciphers[i].cipher == sa->cipher && ciphers[i].key_len == sa->key_len)
+			return ciphers[i].evp();
+	return NULL;
 }
 
-static size_t icv_len(const struct sim_sa *sa)
+/* What is behind the cipher's name: an ICV's octets (GCM), or a HMAC with or without the bits of its ICV. */
+static int rest_of_alg(struct sim_sa *sa, const char *rest)
 {
-	return sa->alg == SIM_ESP_GCM ? 16 : 12;
+	static const char *const icvs[] = {"", "-16", "-12", "-8"};
+	static const uint8_t icv_len[] = {16, 16, 12, 8};
+
+	for (size_t i = 0; sa->cipher == SIM_ESP_GCM && i < 4; i++) {
+		if (strcmp(rest, icvs[i]) == 0) {
+			sa->icv_len = icv_len[i];
+			return 0;
+		}
+	}
+	for (size_t i = 0; sa->cipher != SIM_ESP_GCM && i < MACS; i++) {
+		size_t n = strlen(macs[i].name);
+
+		if (strncmp(rest, macs[i].name, n) == 0 && (rest[n] == '\0' || strcmp(rest + n, macs[i].bits) == 0)) {
+			sa->mac = macs[i].mac;
+			sa->auth_len = macs[i].key_len;
+			sa->icv_len = macs[i].icv_len;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
-static void put32(uint8_t *p, uint32_t v)
+static int alg_parse(struct sim_sa *sa, const char *name)
 {
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
+	for (size_t i = 0; i < CIPHERS; i++) {
+		size_t n = strlen(ciphers[i].name);
+
+		if (strncmp(name, ciphers[i].name, n) != 0 || strlen(name) >= sizeof(sa->alg))
+			continue;
+		memcpy(sa->alg, name, strlen(name) + 1);
+		sa->cipher = ciphers[i].cipher;
+		sa->key_len = ciphers[i].key_len;
+		sa->salt_len = ciphers[i].salt_len;
+		sa->iv_len = ciphers[i].iv_len;
+		sa->block = ciphers[i].block;
+		return rest_of_alg(sa, name + n);
+	}
+	return -EINVAL;
 }
 
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
+/* Keys as they were given, until the algorithm says what they are. */
+struct given {
+	const char *key, *salt, *auth; /* hex, or NULL */
+};
 
-const char *sim_sa_alg_name(const struct sim_sa *sa)
+static int one_field(struct sim_sa *sa, struct given *g, const char *name, const char *value, const char **ret_why)
 {
-	return sa->alg == SIM_ESP_GCM ? "aes-gcm-128" : "aes-cbc-128-sha1-96";
-}
-
-static int one_field(struct sim_sa *sa, const char *name, const char *value, const char **ret_why)
-{
-	size_t n = strlen(value);
-	char head[73];
-
 	if (strcmp(name, "spi") == 0) {
 		unsigned long v = strtoul(value, NULL, 0);
 
@@ -55,33 +111,12 @@ static int one_field(struct sim_sa *sa, const char *name, const char *value, con
 		return v > 255 && v <= UINT32_MAX ? 0 : -EINVAL;
 	}
 	if (strcmp(name, "alg") == 0) {
-		*ret_why = "alg knows aes-gcm-128 and aes-cbc-128-sha1-96";
-		sa->alg = strcmp(value, "aes-gcm-128") == 0 ? SIM_ESP_GCM : SIM_ESP_CBC_SHA1;
-		return sa->alg == SIM_ESP_GCM || strcmp(value, "aes-cbc-128-sha1-96") == 0 ? 0 : -EINVAL;
+		*ret_why = "alg is none of those that it knows";
+		return alg_parse(sa, value);
 	}
-	if (strcmp(name, "key") == 0) {
-		int rc;
-
-		*ret_why = "key wants 16, 20 (with the salt) or 36 octets (with the authentication key) in hex";
-		if (n != 32 && n != 40 && n != 72)
-			return -EINVAL;
-		memcpy(head, value, 32);
-		head[32] = '\0';
-		rc = sim_hex(head, sa->key, 16);
-		OPENSSL_cleanse(head, sizeof(head));
-		if (n == 40 && rc == 0)
-			rc = sim_hex(value + 32, sa->salt, 4);
-		if (n == 72 && rc == 0)
-			rc = sim_hex(value + 32, sa->auth, 20);
-		return rc;
-	}
-	if (strcmp(name, "salt") == 0) {
-		*ret_why = "salt wants 4 octets in hex";
-		return sim_hex(value, sa->salt, 4);
-	}
-	if (strcmp(name, "auth") == 0) {
-		*ret_why = "auth wants 20 octets in hex";
-		return sim_hex(value, sa->auth, 20);
+	if (strcmp(name, "key") == 0 || strcmp(name, "salt") == 0 || strcmp(name, "auth") == 0) {
+		*(name[0] == 'k' ? &g->key : name[0] == 's' ? &g->salt : &g->auth) = value;
+		return 0;
 	}
 	if (strcmp(name, "mode") == 0) {
 		*ret_why = "mode knows transport and tunnel";
@@ -105,11 +140,39 @@ static int one_field(struct sim_sa *sa, const char *name, const char *value, con
 	return -EINVAL;
 }
 
+/* 'len' octets from the front of *text, or from a text of their own. */
+static int take(const char **text, const char *own, uint8_t *ret, size_t len)
+{
+	const char *from = own != NULL ? own : *text;
+	char part[2 * 64 + 1];
+	int rc = -EINVAL;
+
+	if (from != NULL && (own != NULL ? strlen(own) == 2 * len : strlen(from) >= 2 * len)) {
+		memcpy(part, from, 2 * len);
+		part[2 * len] = '\0';
+		rc = sim_hex(part, ret, len);
+		OPENSSL_cleanse(part, sizeof(part));
+	} else if (len == 0 && own == NULL) {
+		rc = 0;
+	}
+	if (own == NULL && from != NULL && rc == 0)
+		*text += 2 * len;
+	return rc;
+}
+
+static int keys(struct sim_sa *sa, struct given *g)
+{
+	if (take(&g->key, NULL, sa->key, sa->key_len) < 0 || take(&g->key, g->salt, sa->salt, sa->salt_len) < 0 ||
+	    take(&g->key, g->auth, sa->auth, sa->auth_len) < 0)
+		return -EINVAL;
+	return g->key == NULL || *g->key == '\0' ? 0 : -EINVAL;
+}
+
 int sim_sa_parse(const char *spec, struct sim_sa *ret, const char **ret_why)
 {
 	struct sim_sa sa = {0};
+	struct given g = {0};
 	char *copy = strdup(spec), *save = NULL, *field;
-	bool key = false, rest = false;
 	int rc = 0;
 
 	if (copy == NULL)
@@ -119,15 +182,10 @@ int sim_sa_parse(const char *spec, struct sim_sa *ret, const char **ret_why)
 
 		if (eq != NULL)
 			*eq++ = '\0';
-		rc = one_field(&sa, field, eq != NULL ? eq : "", ret_why);
-		if (strcmp(field, "key") == 0) {
-			key = true;
-			rest |= strlen(eq != NULL ? eq : "") > 32;
-		}
-		rest |= strcmp(field, "auth") == 0 || strcmp(field, "salt") == 0;
+		rc = one_field(&sa, &g, field, eq != NULL ? eq : "", ret_why);
 	}
-	if (rc == 0 && (sa.spi == 0 || sa.alg == 0 || !key || !rest)) {
-		*ret_why = "it needs spi, alg, key, and with CBC auth, with GCM the salt";
+	if (rc == 0 && (sa.spi == 0 || sa.cipher == 0 || keys(&sa, &g) < 0)) {
+		*ret_why = "it needs spi, alg, and as many octets of key, salt (GCM, CTR) and auth (all but GCM) as alg has, in hex";
 		rc = -EINVAL;
 	}
 	if (rc == 0 && RAND_bytes(sa.iv_base, sizeof(sa.iv_base)) != 1)
@@ -143,10 +201,10 @@ int sim_sa_parse(const char *spec, struct sim_sa *ret, const char **ret_why)
 /* AAD of GCM: SPI and sequence number, 32 or 64 bits of it. */
 static int aad(const struct sim_sa *sa, uint64_t seq, uint8_t out[12])
 {
-	put32(out, sa->spi);
+	sim_put32(out, sa->spi);
 	if (sa->esn)
-		put32(out + 4, (uint32_t)(seq >> 32));
-	put32(out + (sa->esn ? 8 : 4), (uint32_t)seq);
+		sim_put32(out + 4, (uint32_t)(seq >> 32));
+	sim_put32(out + (sa->esn ? 8 : 4), (uint32_t)seq);
 	return sa->esn ? 12 : 8;
 }
 
@@ -162,25 +220,35 @@ static int gcm(const struct sim_sa *sa, bool seal, uint64_t seq, const uint8_t *
 		return -ENOMEM;
 	memcpy(nonce, sa->salt, 4);
 	memcpy(nonce + 4, iv, 8);
-	if (EVP_CipherInit_ex(ctx, EVP_aes_128_gcm(), NULL, sa->key, nonce, seal) == 1 &&
+	if (EVP_CipherInit_ex(ctx, evp_of(sa), NULL, sa->key, nonce, seal) == 1 &&
 	    EVP_CipherUpdate(ctx, NULL, &n, ad, aad(sa, seq, ad)) == 1 &&
 	    EVP_CipherUpdate(ctx, data, &n, data, (int)len) == 1 &&
-	    (seal || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, 16, icv) == 1) &&
+	    (seal || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, sa->icv_len, icv) == 1) &&
 	    EVP_CipherFinal_ex(ctx, data + n, &n) == 1 &&
-	    (!seal || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, icv) == 1))
+	    (!seal || EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, sa->icv_len, icv) == 1))
 		rc = 0;
 	EVP_CIPHER_CTX_free(ctx);
 	return rc;
 }
 
-static int cbc(const struct sim_sa *sa, bool seal, const uint8_t *iv, uint8_t *data, size_t len)
+/* The ciphers without authentication, in place. */
+static int crypt(const struct sim_sa *sa, bool seal, const uint8_t *iv, uint8_t *data, size_t len)
 {
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t block[16] = {0}; /* CTR: nonce, IV, block counter from 1 on (RFC 3686 s4) */
+	EVP_CIPHER_CTX *ctx;
 	int n, rc = -EBADMSG;
 
+	if (sa->cipher == SIM_ESP_NULL)
+		return 0;
+	ctx = EVP_CIPHER_CTX_new();
 	if (ctx == NULL)
 		return -ENOMEM;
-	if (EVP_CipherInit_ex(ctx, EVP_aes_128_cbc(), NULL, sa->key, iv, seal) == 1 &&
+	if (sa->cipher == SIM_ESP_CTR) {
+		memcpy(block, sa->salt, 4);
+		memcpy(block + 4, iv, 8);
+		block[15] = 1;
+	}
+	if (EVP_CipherInit_ex(ctx, evp_of(sa), NULL, sa->key, sa->cipher == SIM_ESP_CTR ? block : iv, seal) == 1 &&
 	    EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 && EVP_CipherUpdate(ctx, data, &n, data, (int)len) == 1 &&
 	    EVP_CipherFinal_ex(ctx, data + n, &n) == 1)
 		rc = 0;
@@ -188,8 +256,8 @@ static int cbc(const struct sim_sa *sa, bool seal, const uint8_t *iv, uint8_t *d
 	return rc;
 }
 
-/* HMAC-SHA1-96 over everything before the ICV, with ESN also the high sequence number. */
-static int mac(const struct sim_sa *sa, uint64_t seq, const uint8_t *esp, size_t len, uint8_t out[12])
+/* HMAC over everything before the ICV, with ESN also the high sequence number; icv_len octets of it. */
+static int mac(const struct sim_sa *sa, uint64_t seq, const uint8_t *esp, size_t len, uint8_t *out)
 {
 	uint8_t full[EVP_MAX_MD_SIZE], *copy = malloc(len + 4);
 	unsigned int n;
@@ -198,10 +266,13 @@ static int mac(const struct sim_sa *sa, uint64_t seq, const uint8_t *esp, size_t
 	if (copy == NULL)
 		return -ENOMEM;
 	memcpy(copy, esp, len);
-	put32(copy + len, (uint32_t)(seq >> 32));
-	if (HMAC(EVP_sha1(), sa->auth, 20, copy, len + (sa->esn ? 4 : 0), full, &n) != NULL) {
-		memcpy(out, full, 12);
-		rc = 0;
+	sim_put32(copy + len, (uint32_t)(seq >> 32));
+	for (size_t i = 0; i < MACS; i++) {
+		if (macs[i].mac == sa->mac &&
+		    HMAC(macs[i].evp(), sa->auth, sa->auth_len, copy, len + (sa->esn ? 4 : 0), full, &n) != NULL) {
+			memcpy(out, full, sa->icv_len);
+			rc = 0;
+		}
 	}
 	free(copy);
 	return rc;
@@ -210,28 +281,28 @@ static int mac(const struct sim_sa *sa, uint64_t seq, const uint8_t *esp, size_t
 int sim_esp_seal_iv(const struct sim_sa *sa, uint64_t seq, const uint8_t *iv, uint8_t next,
 		    const uint8_t *payload, size_t len, uint8_t *out, size_t room)
 {
-	size_t block = sa->alg == SIM_ESP_GCM ? 4 : 16, ivl = iv_len(sa);
+	size_t block = sa->block, ivl = sa->iv_len;
 	size_t pad = (block - (len + 2) % block) % block, body = len + pad + 2, off = HDR + ivl;
 	int rc;
 
-	if (off + body + icv_len(sa) > room || len > 65535)
+	if (off + body + sa->icv_len > room || len > 65535)
 		return -ENOSPC;
-	put32(out, sa->spi);
-	put32(out + 4, (uint32_t)seq);
+	sim_put32(out, sa->spi);
+	sim_put32(out + 4, (uint32_t)seq);
 	memcpy(out + HDR, iv, ivl);
 	memcpy(out + off, payload, len);
 	for (size_t i = 0; i < pad; i++)
 		out[off + len + i] = (uint8_t)(i + 1);
 	out[off + len + pad] = (uint8_t)pad;
 	out[off + len + pad + 1] = next;
-	if (sa->alg == SIM_ESP_GCM) {
+	if (sa->cipher == SIM_ESP_GCM) {
 		rc = gcm(sa, true, seq, iv, out + off, body, out + off + body);
 	} else {
-		rc = cbc(sa, true, iv, out + off, body);
+		rc = crypt(sa, true, iv, out + off, body);
 		if (rc == 0)
 			rc = mac(sa, seq, out, off + body, out + off + body);
 	}
-	return rc < 0 ? rc : (int)(off + body + icv_len(sa));
+	return rc < 0 ? rc : (int)(off + body + sa->icv_len);
 }
 
 int sim_esp_seal(struct sim_sa *sa, uint8_t next, const uint8_t *payload, size_t len, uint8_t *out, size_t room)
@@ -242,10 +313,10 @@ int sim_esp_seal(struct sim_sa *sa, uint8_t next, const uint8_t *payload, size_t
 	if (!sa->esn && sa->seq >= UINT32_MAX)
 		return -EOVERFLOW; /* never twice under one key */
 	sa->seq++;
-	if (sa->alg == SIM_ESP_GCM) {
+	if (sa->cipher == SIM_ESP_GCM || sa->cipher == SIM_ESP_CTR) { /* unique is enough, and needed */
 		for (size_t i = 0; i < 8; i++)
 			iv[i] = sa->iv_base[i] ^ (uint8_t)(sa->seq >> (56 - 8 * i));
-	} else if (RAND_bytes(iv, 16) != 1) {
+	} else if (RAND_bytes(iv, sizeof(iv)) != 1) {
 		return -EIO;
 	}
 	rc = sim_esp_seal_iv(sa, sa->seq, iv, next, payload, len, out, room);
@@ -277,31 +348,31 @@ static bool stale(const struct sim_sa *sa, uint64_t seq)
 
 int sim_esp_open(struct sim_sa *sa, const uint8_t *esp, size_t len, uint8_t *out, size_t room, uint8_t *ret_next)
 {
-	size_t ivl = iv_len(sa), icv = icv_len(sa), block = sa->alg == SIM_ESP_GCM ? 4 : 16, body, pad;
-	uint8_t want[12], tag[16];
+	size_t ivl = sa->iv_len, icv = sa->icv_len, block = sa->block, body, pad;
+	uint8_t want[32], tag[16];
 	uint64_t seq;
 	int rc;
 
 	if (len < HDR + ivl + block + icv || (len - HDR - ivl - icv) % block != 0 ||
-	    (body = len - HDR - ivl - icv) > room || be32(esp) != sa->spi) {
+	    (body = len - HDR - ivl - icv) > room || sim_be32(esp) != sa->spi) {
 		sa->malformed++;
 		return -EBADMSG;
 	}
-	seq = full_seq(sa, be32(esp + 4));
+	seq = full_seq(sa, sim_be32(esp + 4));
 	if (stale(sa, seq)) {
 		sa->replayed++;
 		return -EALREADY;
 	}
 	memcpy(out, esp + HDR + ivl, body);
-	if (sa->alg == SIM_ESP_GCM) {
-		memcpy(tag, esp + len - 16, 16);
+	if (sa->cipher == SIM_ESP_GCM) {
+		memcpy(tag, esp + len - icv, icv);
 		rc = gcm(sa, false, seq, esp + HDR, out, body, tag);
 	} else {
 		rc = mac(sa, seq, esp, len - icv, want);
 		if (rc == 0 && CRYPTO_memcmp(want, esp + len - icv, icv) != 0)
 			rc = -EACCES;
 		if (rc == 0)
-			rc = cbc(sa, false, esp + HDR, out, body);
+			rc = crypt(sa, false, esp + HDR, out, body);
 	}
 	if (rc < 0) {
 		OPENSSL_cleanse(out, body);

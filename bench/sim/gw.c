@@ -340,9 +340,12 @@ void sim_gw_destroy(struct sim_gw *g)
 	free(g);
 }
 
-void sim_gw_start(struct sim_gw *g)
+void sim_gw_start(struct sim_gw *g, unsigned int after_ms)
 {
-	on_rsip(-1, 0, g);
+	if (after_ms == 0)
+		on_rsip(-1, 0, g);
+	else
+		after_us(g->rsip_timer, after_ms * 1000ULL);
 	if (g->opts->keepalive_s != 0)
 		after_us(g->keepalive_timer, g->opts->keepalive_s * 1000000ULL);
 }
@@ -351,7 +354,7 @@ void sim_gw_stop(struct sim_gw *g)
 {
 	sim_gw_command(g, "RSIP", "*", "RM: forced\r\n");
 	for (size_t i = 0; i < g->opts->endpoint_cnt; i++) {
-		for (size_t k = 0; k < SIM_GW_CONNS; k++)
+		for (size_t k = 0; k < g->eps[i].conn_max; k++)
 			sim_gconn_del(&g->eps[i].conns[k], NULL, 0);
 	}
 }
@@ -387,7 +390,7 @@ json_t *sim_gw_report(const struct sim_gw *g)
 		json_array_append_new(eps, json_pack("{s:s, s:i, s:b, s:i}", "name", ep->name, "answered",
 						     (int)ep->calls, "offhook", ep->offhook, "connections",
 						     (int)ep->conn_cnt));
-		for (size_t k = 0; k < SIM_GW_CONNS; k++) {
+		for (size_t k = 0; k < ep->conn_max; k++) {
 			if (ep->conns[k].used)
 				json_array_append_new(conns, sim_gconn_report(&ep->conns[k]));
 		}

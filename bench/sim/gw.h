@@ -11,7 +11,7 @@
 #include "wire.h"
 
 #define SIM_GW_ENDPOINTS 32
-#define SIM_GW_CONNS     4 /* of one endpoint */
+#define SIM_GW_CONNS     4 /* of one endpoint; a conference's has SIM_MIX_CONNS */
 
 struct sim_gw_opts { /* shared by the gateways of a process; strings are borrowed */
 	struct event_base *base;
@@ -19,6 +19,7 @@ struct sim_gw_opts { /* shared by the gateways of a process; strings are borrowe
 	const char *endpoints[SIM_GW_ENDPOINTS];
 	size_t endpoint_cnt;
 	int answer_after_ms;           /* -1: let it ring */
+	const char *dial;              /* digits: the first endpoint goes off hook once it is watched, and dials them; NULL: no */
 	bool hangup_at_end;            /* go on hook when the WAV is over */
 	unsigned int linger_ms;        /* after its end */
 	unsigned int duration_ms;      /* on hook so long after the answer; 0: no */
@@ -41,8 +42,8 @@ struct sim_gw_ops { /* any may be NULL */
 struct sim_gw *sim_gw_create(const struct sim_gw_opts *opts, const char *name, const struct sim_wire_cfg *wire,
 			     const struct sim_gw_ops *ops, void *ctx, char *ret_err, size_t err_len);
 void sim_gw_destroy(struct sim_gw *g);
-/** RSIP restart. */
-void sim_gw_start(struct sim_gw *g);
+/** RSIP restart, after so long: thousands that begin at once would be a flood (RFC 3435 s4.4.6). */
+void sim_gw_start(struct sim_gw *g, unsigned int after_ms);
 /** RSIP forced, once, unanswered: a gateway that goes. Saves recordings. */
 void sim_gw_stop(struct sim_gw *g);
 /** All endpoints that are off hook go on hook. */

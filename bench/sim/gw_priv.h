@@ -4,6 +4,7 @@
 #define SIM_GW_PRIV_H
 
 #include "gw.h"
+#include "gwmix.h"
 
 #define SIM_GW_OUT_MAX   32  /* own commands unanswered at a time */
 #define SIM_GW_CACHE_MAX 512 /* responses kept */
@@ -18,6 +19,7 @@ struct sim_gconn {
 	char id[33], call_id[33], mode[16];
 	uint32_t session;
 	struct sim_media *media;
+	struct sim_mix *mix; /* of a conference, or NULL */
 	struct sim_sdp local, remote; /* remote.to.len 0: not known */
 	char record[512], played[512];
 };
@@ -27,8 +29,11 @@ struct sim_ep {
 	const char *name; /* local part */
 	bool offhook, ringing, notified_hd;
 	char request_id[33], events[128], signals[128];
-	struct sim_gconn conns[SIM_GW_CONNS];
-	struct event *answer_timer, *hangup_timer;
+	struct sim_gconn *conns;
+	size_t conn_max;
+	bool mixes; /* cnf/...: what it hears in mode confrnce all others hear */
+	struct event *answer_timer, *hangup_timer, *dial_timer;
+	size_t dialled; /* digits that are said; of who dials, and 1 */
 	uint32_t calls;   /* answered */
 	uint32_t conn_cnt;
 };
@@ -90,6 +95,8 @@ void sim_ep_onhook(struct sim_ep *ep);
 struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id);
 /** Apply mode and remote description to sockets and keys. MGCP code: 200 or an error. */
 unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct sim_sdp *remote);
+/** Forget a connection: nobody is told. */
+void sim_gconn_drop(struct sim_gconn *c);
 /** Delete: writes the P: line's value to stats (at least 160 octets). */
 void sim_gconn_del(struct sim_gconn *c, char *stats, size_t room);
 json_t *sim_gconn_report(const struct sim_gconn *c);

@@ -67,27 +67,34 @@ static int fail(char *out, size_t room, unsigned int code, uint32_t txid)
 	return answer(out, room, code, txid, comment(code));
 }
 
-/* Which endpoints a name means: exactly one, or with "*" all; "$": any free one. */
+static bool idle(const struct sim_ep *ep)
+{
+	for (size_t i = 0; i < ep->conn_max; i++)
+		if (ep->conns[i].used)
+			return false;
+	return true;
+}
+
+/* Which endpoints a name means: one; with "*" as its last term all, with "$" any that is free (RFC 3435 s2.1.2). */
 static size_t endpoints(struct sim_gw *g, const char *full, struct sim_ep **list, bool *ret_any)
 {
 	const char *at = strrchr(full, '@');
 	size_t len = at != NULL ? (size_t)(at - full) : strlen(full), n = 0;
+	char wild;
 
 	*ret_any = false;
 	if (at != NULL && strcasecmp(at + 1, g->name) != 0)
 		return 0;
-	if (len == 1 && full[0] == '$') {
-		*ret_any = true;
-		for (size_t i = 0; i < g->opts->endpoint_cnt && n == 0; i++) {
-			if (!g->eps[i].offhook && !g->eps[i].conns[0].used)
-				list[n++] = &g->eps[i];
-		}
-		return n;
-	}
+	wild = len > 0 && (len == 1 || full[len - 2] == '/') && (full[len - 1] == '$' || full[len - 1] == '*') ? full[len - 1] : 0;
+	*ret_any = wild == '$';
 	for (size_t i = 0; i < g->opts->endpoint_cnt; i++) {
-		if ((len == 1 && full[0] == '*') ||
-		    (strlen(g->eps[i].name) == len && strncasecmp(g->eps[i].name, full, len) == 0))
-			list[n++] = &g->eps[i];
+		struct sim_ep *ep = &g->eps[i];
+
+		if (wild == 0 ? strlen(ep->name) != len || strncasecmp(ep->name, full, len) != 0 : strncasecmp(ep->name, full, len - 1) != 0)
+			continue;
+		if (wild == '$' && (n > 0 || ep->offhook || !idle(ep)))
+			continue;
+		list[n++] = ep;
 	}
 	return n;
 }
@@ -133,15 +140,13 @@ static int create(struct sim_ep *ep, bool any, const struct sim_mgcp_msg *m, cha
 		return fail(out, room, 509, m->txid);
 	c = sim_gconn_add(ep, call);
 	if (c == NULL)
-		return fail(out, room, ep->conns[SIM_GW_CONNS - 1].used ? 540 : 403, m->txid);
+		return fail(out, room, ep->conns[ep->conn_max - 1].used ? 540 : 403, m->txid);
 	code = sim_gconn_apply(c, mode, m->sdp != NULL && m->sdp[0] != '\0' ? &remote : NULL);
 	OPENSSL_cleanse(&remote, sizeof(remote));
 	if (code == 200)
 		code = request(ep, m);
 	if (code != 200) {
-		sim_media_destroy(c->media);
-		OPENSSL_cleanse(c, sizeof(*c));
-		c->ep = ep;
+		sim_gconn_drop(c);
 		return fail(out, room, code, m->txid);
 	}
 	n = snprintf(out, room, "200 %u OK\r\nI: %s\r\n", m->txid, c->id);
@@ -156,7 +161,7 @@ static struct sim_gconn *find(struct sim_ep *ep, const struct sim_mgcp_msg *m, u
 	const char *id = sim_mgcp_param(m, "I"), *call = sim_mgcp_param(m, "C");
 
 	*ret_code = id == NULL ? 510 : 515;
-	for (size_t i = 0; id != NULL && i < SIM_GW_CONNS; i++) {
+	for (size_t i = 0; id != NULL && i < ep->conn_max; i++) {
 		struct sim_gconn *c = &ep->conns[i];
 
 		if (!c->used || strcasecmp(c->id, id) != 0)
@@ -210,7 +215,7 @@ static int delete(struct sim_ep **eps, size_t ep_cnt, const struct sim_mgcp_msg 
 		return snprintf(out, room, "250 %u connection deleted\r\nP: %s\r\n", m->txid, stats);
 	}
 	for (size_t i = 0; i < ep_cnt; i++) {
-		for (size_t k = 0; k < SIM_GW_CONNS; k++) {
+		for (size_t k = 0; k < eps[i]->conn_max; k++) {
 			c = &eps[i]->conns[k];
 			if (c->used && (call == NULL || strcasecmp(c->call_id, call) == 0))
 				sim_gconn_del(c, NULL, 0);
@@ -233,7 +238,7 @@ static int audit_endpoint(struct sim_ep **eps, size_t ep_cnt, bool wild, const s
 		return n < room ? (int)n : -ENOSPC;
 	if (sim_mgcp_listed(f, "A"))
 		n += (size_t)snprintf(out + n, room - n, "A: a:PCMU;PCMA, p:10-60, e:off, s:off, v:L;D;G;SRTP, "
-				      "m:sendonly;recvonly;sendrecv;inactive\r\n");
+				      "m:sendonly;recvonly;sendrecv;inactive%s\r\n", ep->mixes ? ";confrnce" : "");
 	if (sim_mgcp_listed(f, "X"))
 		n += (size_t)snprintf(out + n, room - n, "X: %s\r\n",
 				      ep->request_id[0] != '\0' ? ep->request_id : "0");
@@ -243,10 +248,10 @@ static int audit_endpoint(struct sim_ep **eps, size_t ep_cnt, bool wild, const s
 		n += (size_t)snprintf(out + n, room - n, "S: %s\r\n", ep->signals);
 	if (sim_mgcp_listed(f, "ES"))
 		n += (size_t)snprintf(out + n, room - n, "ES: %s\r\n", ep->offhook ? "L/hd" : "L/hu");
-	for (size_t i = 0, k = 0; sim_mgcp_listed(f, "I") && i < SIM_GW_CONNS; i++) {
+	for (size_t i = 0, k = 0; sim_mgcp_listed(f, "I") && i < ep->conn_max; i++) {
 		if (ep->conns[i].used)
 			n += (size_t)snprintf(out + n, room - n, "%s%s", k++ == 0 ? "I: " : ", ", ep->conns[i].id);
-		if (i + 1 == SIM_GW_CONNS)
+		if (i + 1 == ep->conn_max)
 			n += (size_t)snprintf(out + n, room - n, k == 0 ? "I: \r\n" : "\r\n");
 	}
 	return n < room ? (int)n : -ENOSPC;
@@ -287,7 +292,7 @@ static int execute(struct sim_gw *g, const struct sim_mgcp_msg *m, char *out, si
 		return fail(out, room, 528, m->txid);
 	if (n == 0)
 		return fail(out, room, any ? 410 : 500, m->txid);
-	wild = m->endpoint[0] == '*' && (m->endpoint[1] == '@' || m->endpoint[1] == '\0');
+	wild = strchr(m->endpoint, '*') != NULL;
 	if (strcmp(m->verb, "DLCX") == 0)
 		return delete(eps, n, m, out, room);
 	if (strcmp(m->verb, "AUEP") == 0)

@@ -43,24 +43,67 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 	sim_ep_onhook(arg);
 }
 
+/* Off hook, once; then a digit for each request that asks for some. */
+static void on_dial(evutil_socket_t fd, short what, void *arg)
+{
+	struct sim_ep *ep = arg;
+	char event[8];
+
+	(void)fd;
+	(void)what;
+	if (ep->dialled == 0) {
+		ep->dialled = 1;
+		ep->offhook = true;
+		sim_event(ep->gw->name, "offhook", "{s:s}", "endpoint", ep->name);
+		notify(ep, "L/hd");
+		return;
+	}
+	if (ep->request_id[0] == '\0' || strstr(ep->events, "D/[") == NULL || ep->gw->opts->dial[ep->dialled - 1] == '\0')
+		return;
+	snprintf(event, sizeof(event), "D/%c", ep->gw->opts->dial[ep->dialled++ - 1]);
+	snprintf(ep->events, sizeof(ep->events), "%s", event); /* it is what was asked for */
+	notify(ep, event);
+}
+
+/* It dials, or will. */
+static bool caller(const struct sim_ep *ep)
+{
+	return ep->gw->opts->dial != NULL && ep == &ep->gw->eps[0];
+}
+
+static void goes_on(struct sim_ep *ep)
+{
+	if (caller(ep) && (ep->dialled == 0 ? sim_mgcp_listed(ep->events, "L/hd") : strstr(ep->events, "D/[") != NULL))
+		after_ms(ep->dial_timer, ep->dialled == 0 ? 300 : 60);
+}
+
 int sim_ep_init(struct sim_ep *ep, struct sim_gw *g, const char *name)
 {
 	ep->gw = g;
 	ep->name = name;
+	ep->mixes = strncasecmp(name, "cnf/", 4) == 0;
+	ep->conn_max = ep->mixes ? SIM_MIX_CONNS : SIM_GW_CONNS;
+	ep->conns = calloc(ep->conn_max, sizeof(*ep->conns));
+	if (ep->conns == NULL)
+		return -ENOMEM;
 	ep->answer_timer = event_new(g->opts->base, -1, 0, on_answer, ep);
 	ep->hangup_timer = event_new(g->opts->base, -1, 0, on_hangup, ep);
-	return ep->answer_timer == NULL || ep->hangup_timer == NULL ? -ENOMEM : 0;
+	ep->dial_timer = event_new(g->opts->base, -1, 0, on_dial, ep);
+	return ep->answer_timer == NULL || ep->hangup_timer == NULL || ep->dial_timer == NULL ? -ENOMEM : 0;
 }
 
 void sim_ep_fini(struct sim_ep *ep)
 {
-	for (size_t i = 0; i < SIM_GW_CONNS; i++)
-		sim_media_destroy(ep->conns[i].media);
-	OPENSSL_cleanse(ep->conns, sizeof(ep->conns));
+	for (size_t i = 0; ep->conns != NULL && i < ep->conn_max; i++)
+		sim_gconn_drop(&ep->conns[i]);
+	free(ep->conns);
+	ep->conns = NULL;
 	if (ep->answer_timer != NULL)
 		event_free(ep->answer_timer);
 	if (ep->hangup_timer != NULL)
 		event_free(ep->hangup_timer);
+	if (ep->dial_timer != NULL)
+		event_free(ep->dial_timer);
 }
 
 void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *events, const char *signals)
@@ -80,6 +123,9 @@ void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *event
 		event_del(ep->answer_timer);
 	}
 	ep->ringing = ring && !ep->offhook;
+	if (ep->signals[0] != '\0')
+		sim_event(ep->gw->name, "signal", "{s:s, s:s}", "endpoint", ep->name, "signals", ep->signals);
+	goes_on(ep);
 }
 
 /*
@@ -108,7 +154,7 @@ void sim_ep_offhook(struct sim_ep *ep)
 	ep->calls++;
 	sim_event(ep->gw->name, "offhook", "{s:s}", "endpoint", ep->name);
 	ep->notified_hd = notify(ep, "L/hd");
-	for (size_t i = 0; i < SIM_GW_CONNS; i++) {
+	for (size_t i = 0; i < ep->conn_max; i++) {
 		if (ep->conns[i].used)
 			send_media(&ep->conns[i]);
 	}
@@ -124,7 +170,7 @@ void sim_ep_onhook(struct sim_ep *ep)
 		return;
 	ep->offhook = false;
 	sim_event(ep->gw->name, "onhook", "{s:s}", "endpoint", ep->name);
-	for (size_t i = 0; i < SIM_GW_CONNS; i++) {
+	for (size_t i = 0; i < ep->conn_max; i++) {
 		if (ep->conns[i].used && ep->conns[i].media != NULL)
 			sim_media_send_stop(ep->conns[i].media);
 	}
@@ -139,6 +185,47 @@ static void on_play_done(void *ctx)
 		after_ms(c->ep->hangup_timer, c->ep->gw->opts->linger_ms);
 }
 
+static bool in_conference(const struct sim_gconn *c)
+{
+	return c->used && strcmp(c->mode, "confrnce") == 0;
+}
+
+static void on_heard(void *ctx, uint8_t pt, const uint8_t *payload, size_t len)
+{
+	struct sim_gconn *c = ctx;
+
+	if (in_conference(c))
+		sim_mix_heard(c->mix, pt, payload, len);
+}
+
+static void on_fill(void *ctx, uint8_t pt, uint8_t *frame, size_t len)
+{
+	struct sim_mix *all[SIM_MIX_CONNS];
+	struct sim_gconn *c = ctx;
+	struct sim_ep *ep = c->ep;
+
+	for (size_t i = 0; i < ep->conn_max; i++)
+		all[i] = in_conference(c) && in_conference(&ep->conns[i]) ? ep->conns[i].mix : NULL;
+	sim_mix_next(c->mix, all, ep->conn_max, pt, frame, len);
+}
+
+/* A new one is heard from now on, by nobody from where the one before it was. */
+static int begin_mix(struct sim_gconn *c, struct sim_media_cfg *cfg)
+{
+	struct sim_ep *ep = c->ep;
+
+	c->mix = sim_mix_create();
+	if (c->mix == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < ep->conn_max; i++)
+		if (ep->conns[i].mix != NULL)
+			sim_mix_forget(ep->conns[i].mix, (size_t)(c - ep->conns));
+	cfg->play = NULL;
+	cfg->heard = on_heard;
+	cfg->fill = on_fill;
+	return 0;
+}
+
 struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id)
 {
 	struct sim_gw *g = ep->gw;
@@ -147,7 +234,7 @@ struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id)
 	char err[160];
 	uint32_t id;
 
-	for (size_t i = 0; i < SIM_GW_CONNS && c == NULL; i++)
+	for (size_t i = 0; i < ep->conn_max && c == NULL; i++)
 		c = ep->conns[i].used ? NULL : &ep->conns[i];
 	if (c == NULL || RAND_bytes((unsigned char *)&id, sizeof(id)) != 1)
 		return NULL;
@@ -174,9 +261,12 @@ struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id)
 	}
 	cfg.play_done = on_play_done;
 	cfg.ctx = c;
+	if (ep->mixes && begin_mix(c, &cfg) < 0)
+		return NULL;
 	c->media = sim_media_create(&cfg, err, sizeof(err));
 	if (c->media == NULL) {
 		sim_event(g->name, "no-media", "{s:s}", "error", err);
+		sim_gconn_drop(c);
 		return NULL;
 	}
 	c->used = true;
@@ -248,7 +338,7 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 		const char *name;
 		bool send, recv;
 	} modes[] = {{"sendrecv", true, true}, {"sendonly", true, false}, {"recvonly", false, true},
-		     {"inactive", false, false}, {"confrnce", true, true}};
+		     {"inactive", false, false}, {"confrnce", true, true}}; /* confrnce: the endpoint mixes */
 	enum sim_srtp_alg offer = c->ep->gw->opts->offer;
 	struct sim_srtp_key none = {.alg = SIM_SRTP_NONE};
 	unsigned int code = 200;
@@ -280,6 +370,11 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 	c->send = modes[i].send;
 	if (send_media(c) < 0)
 		return 535;
+	if (c->send && caller(c->ep) && c->ep->calls == 0) { /* who was called has answered */
+		c->ep->calls++;
+		if (c->ep->gw->opts->duration_ms != 0)
+			after_ms(c->ep->hangup_timer, c->ep->gw->opts->duration_ms);
+	}
 	sim_event(c->ep->gw->name, "connection", "{s:s, s:s, s:s, s:s, s:s, s:s}", "endpoint", c->ep->name, "id",
 		  c->id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "local",
 		  sim_addr_str(&c->local.to), "remote",
@@ -287,13 +382,27 @@ unsigned int sim_gconn_apply(struct sim_gconn *c, const char *mode, const struct
 	return 200;
 }
 
+void sim_gconn_drop(struct sim_gconn *c)
+{
+	struct sim_ep *ep = c->ep;
+
+	sim_media_destroy(c->media);
+	sim_mix_destroy(c->mix);
+	OPENSSL_cleanse(c, sizeof(*c));
+	c->ep = ep;
+}
+
 json_t *sim_gconn_report(const struct sim_gconn *c)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
+	json_t *r = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:i, s:i, s:i, s:o}", "endpoint", c->ep->name, "id", c->id, "call",
 			 c->call_id, "mode", c->mode, "suite", sim_srtp_name(c->local.key.alg), "secure",
 			 c->local.secure, "crypto", c->local.form == SIM_CRYPTO_X ? "X-crypto" : "crypto", "rekeys",
 			 (int)c->rekeys, "mki_len", c->remote.key.mki_len, "lifetime", c->remote.key.lifetime, "media",
 			 sim_media_report(c->media));
+
+	if (c->mix != NULL)
+		json_object_set_new(r, "mix", sim_mix_report(c->mix));
+	return r;
 }
 
 void sim_gconn_del(struct sim_gconn *c, char *stats, size_t room)
@@ -320,10 +429,8 @@ void sim_gconn_del(struct sim_gconn *c, char *stats, size_t room)
 		json_object_set_new(r, "save_error", json_string(strerror(-rc)));
 	json_array_append_new(g->history, r);
 	sim_event(g->name, "connection-deleted", "{s:s, s:s}", "endpoint", ep->name, "id", c->id);
-	sim_media_destroy(c->media);
-	OPENSSL_cleanse(c, sizeof(*c));
-	c->ep = ep;
-	for (size_t i = 0; i < SIM_GW_CONNS; i++)
+	sim_gconn_drop(c);
+	for (size_t i = 0; i < ep->conn_max; i++)
 		last &= !ep->conns[i].used;
 	if (last && ep->offhook) {
 		after_ms(ep->hangup_timer, 300); /* nobody is there any more: the user hangs up */

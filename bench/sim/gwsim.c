@@ -20,11 +20,13 @@ static const char help[] =
 	"  --listen IP[:PORT]     own MGCP address (port 2427)\n"
 	"  --agent IP:PORT        call agent (also --ca-agent)\n"
 	"  --name DOMAIN          behind the @ of its endpoints\n"
-	"  --endpoint NAME        aaln/S1/SU0/0; repeat for more\n"
+	"  --endpoint NAME        aaln/S1/SU0/0; repeat for more. cnf/1, ...: a conference, whose connections of mode confrnce\n"
+	"                         hear the sum of all others\n"
 	"  --mgcp-version V       0.1 or 1.0, of own commands (1.0)\n"
 	"  --keepalive S          NTFY with X: 0 so often (off)\n"
 	"Calls\n"
 	"  --answer-after S       go off hook S seconds after it begins to ring (1); --no-answer\n"
+	"  --dial DIGITS          the first endpoint goes off hook when it is watched, and dials; --duration counts from the answer\n"
 	"  --duration S           on hook S seconds after the answer;  --hangup  on hook when the WAV is over\n"
 	"  --early-media          analog endpoints (aaln/...) send before they are off hook\n"
 	"  --linger MS            between the end of the WAV and on hook (300)\n"
@@ -40,12 +42,15 @@ static const char help[] =
 	"  --srtp ENGINE          libsrtp (libsrtp2) or openssl (own code on EVP)\n"
 	"ESP: once an SA is given, nothing is sent or accepted in clear\n"
 	"  --sa-in SPEC, --sa-out SPEC    spi=0x1000,alg=aes-gcm-128,key=HEX[,auth=HEX][,mode=transport|tunnel]\n"
-	"                         [,encap=4500][,esn][,seq=N]; alg aes-gcm-128 (key and salt: 20 octets) or\n"
-	"                         aes-cbc-128-sha1-96 (key 16, auth 20). Protocol 50 wants CAP_NET_RAW.\n"
+	"                         [,encap=4500][,esn][,seq=N]; alg aes-gcm-128, -192, -256 (key and salt; ICV of 16 octets, or\n"
+	"                         with -12, -8 behind it), aes-cbc-128, aes-ctr-128 (and -192, -256), 3des-cbc, null, each with\n"
+	"                         -sha1, -sha256, -sha384, -sha512 (key, CTR's nonce, auth). Protocol 50 wants CAP_NET_RAW.\n"
 	"  --sa-file FILE         lines \"in SPEC\", \"out SPEC\", or with \"gw=DOMAIN \" before them; SIGHUP reads\n"
 	"                         it again and adds what is new (the last outbound one is used)\n"
 	"Load and faults\n"
 	"  --farm N               N gateways on N addresses from --listen on; %d in --name is 1 to N\n"
+	"  --number N             %d begins at N instead of 1: a farm of several processes\n"
+	"  --start-over S         their first RSIPs spread over so long (0)\n"
 	"  --lose N               ignore each N-th command, so that it is repeated\n"
 	"Output\n"
 	"  --report FILE          JSON at the end (- is stdout);  --events[=FILE]  JSON lines as things happen\n"
@@ -55,9 +60,9 @@ static const char help[] =
 	"Exit: 0 RSIP was answered, 1 it was not or files failed, 2 usage.\n";
 
 enum {
-	O_LISTEN = 256, O_AGENT, O_NAME, O_ENDPOINT, O_VERSION, O_KEEPALIVE, O_ANSWER_AFTER, O_NO_ANSWER, O_DURATION,
+	O_LISTEN = 256, O_AGENT, O_NAME, O_ENDPOINT, O_VERSION, O_KEEPALIVE, O_ANSWER_AFTER, O_NO_ANSWER, O_DIAL, O_DURATION,
 	O_HANGUP, O_EARLY, O_LINGER, O_CALLS, O_PLAY, O_LOOP, O_RECORD, O_PLAYED, O_MEDIA_IP, O_MEDIA_PORTS, O_RTCP,
-	O_FIRST_SEQ, O_OFFER, O_CRYPTO, O_SRTP, O_SA_IN, O_SA_OUT, O_SA_FILE, O_FARM, O_LOSE, O_REPORT, O_EVENTS,
+	O_FIRST_SEQ, O_OFFER, O_CRYPTO, O_SRTP, O_SA_IN, O_SA_OUT, O_SA_FILE, O_FARM, O_NUMBER, O_START_OVER, O_LOSE, O_REPORT, O_EVENTS,
 	O_DUMP_KEYS, O_HELP,
 };
 
@@ -65,13 +70,13 @@ static const struct option options[] = {
 	{"listen", 1, NULL, O_LISTEN}, {"agent", 1, NULL, O_AGENT}, {"ca-agent", 1, NULL, O_AGENT},
 	{"name", 1, NULL, O_NAME}, {"endpoint", 1, NULL, O_ENDPOINT}, {"mgcp-version", 1, NULL, O_VERSION},
 	{"keepalive", 1, NULL, O_KEEPALIVE}, {"answer-after", 1, NULL, O_ANSWER_AFTER},
-	{"no-answer", 0, NULL, O_NO_ANSWER}, {"duration", 1, NULL, O_DURATION}, {"hangup", 0, NULL, O_HANGUP},
+	{"no-answer", 0, NULL, O_NO_ANSWER}, {"dial", 1, NULL, O_DIAL}, {"duration", 1, NULL, O_DURATION}, {"hangup", 0, NULL, O_HANGUP},
 	{"early-media", 0, NULL, O_EARLY}, {"linger", 1, NULL, O_LINGER}, {"calls", 1, NULL, O_CALLS}, {"play", 1, NULL, O_PLAY},
 	{"loop", 0, NULL, O_LOOP}, {"record", 1, NULL, O_RECORD}, {"played", 1, NULL, O_PLAYED},
 	{"media-ip", 1, NULL, O_MEDIA_IP}, {"media-ports", 1, NULL, O_MEDIA_PORTS}, {"rtcp", 1, NULL, O_RTCP},
 	{"first-seq", 1, NULL, O_FIRST_SEQ}, {"offer", 1, NULL, O_OFFER}, {"crypto", 1, NULL, O_CRYPTO},
 	{"srtp", 1, NULL, O_SRTP}, {"sa-in", 1, NULL, O_SA_IN}, {"sa-out", 1, NULL, O_SA_OUT},
-	{"sa-file", 1, NULL, O_SA_FILE}, {"farm", 1, NULL, O_FARM}, {"lose", 1, NULL, O_LOSE},
+	{"sa-file", 1, NULL, O_SA_FILE}, {"farm", 1, NULL, O_FARM}, {"number", 1, NULL, O_NUMBER}, {"start-over", 1, NULL, O_START_OVER}, {"lose", 1, NULL, O_LOSE},
 	{"report", 1, NULL, O_REPORT}, {"events", 2, NULL, O_EVENTS}, {"dump-keys", 1, NULL, O_DUMP_KEYS},
 	{"help", 0, NULL, O_HELP}, {NULL, 0, NULL, 0},
 };
@@ -80,7 +85,7 @@ struct app {
 	struct sim_gw_opts gw;
 	struct sim_wire_cfg wire; /* of the first gateway: SAs from the command line */
 	const char *name, *report, *events, *dump_keys, *sa_file;
-	unsigned int farm, calls, calls_done, registered;
+	unsigned int farm, calls, calls_done, registered, start_over_ms, number; /* number: of the first */
 	struct sim_gw **gws;
 	struct event *end_timer, *sig[5];
 	bool ending;
@@ -185,8 +190,11 @@ static void option(struct app *a, int o, const char *name, const char *v)
 	case O_SA_OUT: add_sa(a, v, false); break;
 	case O_SA_FILE: a->sa_file = v; break;
 	case O_FARM: a->farm = (unsigned int)number(name, v, 1, 16384); break;
+	case O_NUMBER: a->number = (unsigned int)number(name, v, 1, 1e6); break;
+	case O_START_OVER: a->start_over_ms = (unsigned int)(number(name, v, 0, 600) * 1000); break;
 	case O_LOSE: a->gw.lose_every = (unsigned int)number(name, v, 2, 1e6); break;
 	case O_REPORT: a->report = v; break;
+	case O_DIAL: a->gw.dial = v; break;
 	case O_EVENTS: a->events = v != NULL ? v : "-"; break;
 	case O_DUMP_KEYS: a->dump_keys = v; break;
 	case O_HELP:
@@ -210,68 +218,126 @@ static void name_of(const char *pattern, unsigned int i, char *ret, size_t room)
 
 static void dump_sa(const char *who, const struct sim_sa *sa, bool inbound)
 {
-	sim_key(who, inbound ? "esp-in" : "esp-out", sim_sa_alg_name(sa), sa->key, 16, sa->salt,
-		sa->alg == SIM_ESP_GCM ? 4 : 0);
-	if (sa->alg == SIM_ESP_CBC_SHA1)
-		sim_key(who, inbound ? "esp-in-auth" : "esp-out-auth", "hmac-sha1-96", sa->auth, 20, sa->auth, 0);
+	sim_key(who, inbound ? "esp-in" : "esp-out", sa->alg, sa->key, sa->key_len, sa->salt, sa->salt_len);
+	if (sa->auth_len > 0)
+		sim_key(who, inbound ? "esp-in-auth" : "esp-out-auth", sa->alg, sa->auth, sa->auth_len, sa->auth, 0);
 }
 
-/*
- * SAs of the file for one gateway: into cfg before it starts, or into its running wire. 0, or -1 after
- * saying what is wrong.
- */
-static int sa_file(struct app *a, const char *gw_name, struct sim_wire_cfg *cfg, struct sim_wire *wire)
-{
-	size_t len, line_no = 0;
-	char *text = (char *)sim_read_file(a->sa_file, 16U << 20, &len), *save = NULL;
-	int rc = 0;
+/* --- the file of SAs: read once for all gateways, and found by name in it --- */
 
-	if (text == NULL) {
+struct sa_line {
+	const char *gw, *spec; /* gw "": for all */
+	size_t line_no;
+	bool inbound;
+};
+
+struct sa_lines {
+	char *text;
+	size_t len, n;
+	struct sa_line *line; /* by gateway, in the order of the file */
+};
+
+static int by_gateway(const void *a, const void *b)
+{
+	const struct sa_line *x = a, *y = b;
+	int by = strcmp(x->gw, y->gw);
+
+	return by != 0 ? by : (x->line_no > y->line_no) - (x->line_no < y->line_no);
+}
+
+static void sa_lines_free(struct sa_lines *f)
+{
+	if (f->text != NULL)
+		OPENSSL_cleanse(f->text, f->len);
+	free(f->text);
+	free(f->line);
+	*f = (struct sa_lines){0};
+}
+
+/* 0, or -1 after saying what is wrong. */
+static int sa_lines_read(const struct app *a, struct sa_lines *ret)
+{
+	size_t line_no = 0, room = 1;
+	char *save = NULL;
+
+	ret->text = (char *)sim_read_file(a->sa_file, 64U << 20, &ret->len);
+	for (size_t i = 0; ret->text != NULL && i < ret->len; i++)
+		room += ret->text[i] == '\n';
+	ret->line = ret->text != NULL ? calloc(room, sizeof(*ret->line)) : NULL;
+	if (ret->line == NULL) {
 		fprintf(stderr, "ravelin-gwsim: %s: %s\n", a->sa_file, strerror(errno));
 		return -1;
 	}
-	for (char *line = strtok_r(text, "\n", &save); line != NULL && rc == 0;
-	     line = strtok_r(NULL, "\n", &save)) {
-		const char *why = "it wants \"in SPEC\" or \"out SPEC\"";
-		struct sim_sa sa;
-		bool inbound;
-		size_t *cnt;
+	for (char *line = strtok_r(ret->text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		struct sa_line *l = &ret->line[ret->n];
 
 		line_no++;
 		line += strspn(line, " \t");
 		if (*line == '\0' || *line == '#')
 			continue;
+		*l = (struct sa_line){.gw = "", .line_no = line_no};
 		if (strncmp(line, "gw=", 3) == 0) {
-			size_t n = strcspn(line + 3, " \t");
-
-			if (strlen(gw_name) != n || strncmp(line + 3, gw_name, n) != 0)
-				continue;
-			line += 3 + n;
+			l->gw = line + 3;
+			line += 3 + strcspn(line + 3, " \t");
+			if (*line != '\0')
+				*line++ = '\0';
 			line += strspn(line, " \t");
 		}
-		inbound = strncmp(line, "in ", 3) == 0;
-		if (!inbound && strncmp(line, "out ", 4) != 0)
-			rc = -1;
-		else
-			rc = sim_sa_parse(line + (inbound ? 3 : 4), &sa, &why);
-		if (rc == 0 && wire != NULL) {
-			rc = sim_wire_add_sa(wire, &sa, inbound);
-		} else if (rc == 0) {
-			cnt = inbound ? &cfg->in_cnt : &cfg->out_cnt;
-			why = "too many SAs";
-			rc = *cnt == SIM_WIRE_SAS ? -1 : 0;
-			if (rc == 0)
-				(inbound ? cfg->in : cfg->out)[(*cnt)++] = sa;
+		l->inbound = strncmp(line, "in ", 3) == 0;
+		if (!l->inbound && strncmp(line, "out ", 4) != 0) {
+			fprintf(stderr, "ravelin-gwsim: %s, line %zu: it wants \"in SPEC\" or \"out SPEC\"\n", a->sa_file, line_no);
+			return -1;
 		}
-		if (rc == 0)
-			dump_sa(gw_name, &sa, inbound);
-		else
-			fprintf(stderr, "ravelin-gwsim: %s, line %zu: %s\n", a->sa_file, line_no, why);
-		OPENSSL_cleanse(&sa, sizeof(sa));
+		l->spec = line + (l->inbound ? 3 : 4);
+		ret->n++;
 	}
-	OPENSSL_cleanse(text, len);
-	free(text);
+	qsort(ret->line, ret->n, sizeof(*ret->line), by_gateway);
+	return 0;
+}
+
+/* One SA for one gateway: into cfg before it starts, or into its running wire. 0, or -1 after saying what is wrong. */
+static int sa_add(const struct app *a, const struct sa_line *l, const char *gw_name, struct sim_wire_cfg *cfg, struct sim_wire *wire)
+{
+	const char *why = "too many SAs";
+	struct sim_sa sa = {0};
+	int rc = sim_sa_parse(l->spec, &sa, &why);
+
+	if (rc == 0 && wire != NULL) {
+		rc = sim_wire_add_sa(wire, &sa, l->inbound);
+	} else if (rc == 0) {
+		size_t *cnt = l->inbound ? &cfg->in_cnt : &cfg->out_cnt;
+
+		why = "too many SAs";
+		rc = *cnt == SIM_WIRE_SAS ? -1 : 0;
+		if (rc == 0)
+			(l->inbound ? cfg->in : cfg->out)[(*cnt)++] = sa;
+	}
+	if (rc == 0)
+		dump_sa(gw_name, &sa, l->inbound);
+	else
+		fprintf(stderr, "ravelin-gwsim: %s, line %zu: %s\n", a->sa_file, l->line_no, why);
+	OPENSSL_cleanse(&sa, sizeof(sa));
 	return rc < 0 ? -1 : 0;
+}
+
+static int sa_file(const struct app *a, const struct sa_lines *f, const char *gw_name, struct sim_wire_cfg *cfg, struct sim_wire *wire)
+{
+	size_t lo = 0, hi = f->n;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < f->n && f->line[i].gw[0] == '\0'; i++)
+		rc = sa_add(a, &f->line[i], gw_name, cfg, wire);
+	while (lo < hi) { /* the first of its name */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(f->line[mid].gw, gw_name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; rc == 0 && lo < f->n && strcmp(f->line[lo].gw, gw_name) == 0; lo++)
+		rc = sa_add(a, &f->line[lo], gw_name, cfg, wire);
+	return rc;
 }
 
 static void end_now(evutil_socket_t fd, short what, void *arg)
@@ -300,9 +366,14 @@ static void end(struct app *a)
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	struct app *a = arg;
+	struct sa_lines f = {0};
 	char name[64];
 
 	(void)what;
+	if (sig == SIGHUP && (a->sa_file == NULL || sa_lines_read(a, &f) < 0)) {
+		sa_lines_free(&f);
+		return;
+	}
 	if (sig == SIGINT || sig == SIGTERM) {
 		end(a);
 		return;
@@ -312,11 +383,12 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 			sim_gw_hangup(a->gws[i]);
 		else if (sig == SIGUSR2)
 			sim_gw_answer(a->gws[i]);
-		else if (a->sa_file != NULL) {
-			name_of(a->name, i + 1, name, sizeof(name));
-			sa_file(a, name, NULL, sim_gw_wire(a->gws[i]));
+		else {
+			name_of(a->name, a->number + i, name, sizeof(name));
+			sa_file(a, &f, name, NULL, sim_gw_wire(a->gws[i]));
 		}
 	}
+	sa_lines_free(&f);
 }
 
 static void on_registered(void *ctx, struct sim_gw *g)
@@ -341,10 +413,37 @@ static void on_call_ended(void *ctx, struct sim_gw *g)
 
 static const struct sim_gw_ops gw_ops = {.registered = on_registered, .call_ended = on_call_ended};
 
+static int create(struct app *a, const struct sa_lines *f)
+{
+	char name[64], err[256];
+
+	for (unsigned int i = 0; i < a->farm; i++) {
+		struct sim_wire_cfg cfg = a->wire;
+
+		cfg.base = a->gw.base;
+		sim_addr_add(&cfg.local, i);
+		name_of(a->name, a->number + i, name, sizeof(name));
+		for (size_t k = 0; k < cfg.in_cnt; k++)
+			dump_sa(name, &cfg.in[k], true);
+		for (size_t k = 0; k < cfg.out_cnt; k++)
+			dump_sa(name, &cfg.out[k], false);
+		if (a->sa_file != NULL && sa_file(a, f, name, &cfg, NULL) < 0)
+			return -1;
+		a->gws[i] = sim_gw_create(&a->gw, name, &cfg, &gw_ops, a, err, sizeof(err));
+		OPENSSL_cleanse(&cfg, sizeof(cfg));
+		if (a->gws[i] == NULL) {
+			fprintf(stderr, "ravelin-gwsim: %s\n", err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int start(struct app *a)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
-	char name[64], err[256];
+	struct sa_lines f = {0};
+	int rc;
 
 	a->gws = calloc(a->farm, sizeof(struct sim_gw *));
 	a->end_timer = event_new(a->gw.base, -1, 0, end_now, a);
@@ -357,27 +456,14 @@ static int start(struct app *a)
 		evsignal_add(a->sig[i], NULL);
 	}
 	sim_raise_files(256 + (uint64_t)a->farm * 16);
-	for (unsigned int i = 0; i < a->farm; i++) {
-		struct sim_wire_cfg cfg = a->wire;
-
-		cfg.base = a->gw.base;
-		sim_addr_add(&cfg.local, i);
-		name_of(a->name, i + 1, name, sizeof(name));
-		for (size_t k = 0; k < cfg.in_cnt; k++)
-			dump_sa(name, &cfg.in[k], true);
-		for (size_t k = 0; k < cfg.out_cnt; k++)
-			dump_sa(name, &cfg.out[k], false);
-		if (a->sa_file != NULL && sa_file(a, name, &cfg, NULL) < 0)
-			return -1;
-		a->gws[i] = sim_gw_create(&a->gw, name, &cfg, &gw_ops, a, err, sizeof(err));
-		OPENSSL_cleanse(&cfg, sizeof(cfg));
-		if (a->gws[i] == NULL) {
-			fprintf(stderr, "ravelin-gwsim: %s\n", err);
-			return -1;
-		}
-	}
+	rc = a->sa_file != NULL ? sa_lines_read(a, &f) : 0;
+	if (rc == 0)
+		rc = create(a, &f);
+	sa_lines_free(&f);
+	if (rc < 0)
+		return -1;
 	for (unsigned int i = 0; i < a->farm; i++)
-		sim_gw_start(a->gws[i]);
+		sim_gw_start(a->gws[i], (unsigned int)((uint64_t)a->start_over_ms * i / a->farm));
 	return 0;
 }
 
@@ -427,7 +513,7 @@ int main(int argc, char **argv)
 	struct app a = {
 		.gw = {.version = "1.0", .answer_after_ms = 1000, .linger_ms = 300,
 		       .media = {.port_min = 16384, .port_max = 32766, .first_seq = -1}},
-		.farm = 1,
+		.farm = 1, .number = 1,
 	};
 	int o, idx = 0, rc = 1;
 

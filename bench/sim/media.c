@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 
 #include "record.h"
+#include "util.h"
 
 #define RTP_HDR    12
 #define PACKET_MAX 2048
@@ -54,19 +55,6 @@ struct sim_media {
 	char suite_tx[32], suite_rx[32];
 };
 
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
-
 /* --- sending --- */
 
 static void send_frame(struct sim_media *m)
@@ -82,10 +70,12 @@ static void send_frame(struct sim_media *m)
 	pkt[1] = (uint8_t)(m->send_pt | (m->sent == 0 ? 0x80 : 0));
 	pkt[2] = (uint8_t)(m->seq >> 8);
 	pkt[3] = (uint8_t)m->seq;
-	put32(pkt + 4, m->ts);
-	put32(pkt + 8, m->ssrc);
+	sim_put32(pkt + 4, m->ts);
+	sim_put32(pkt + 8, m->ssrc);
 	memset(pkt + RTP_HDR, m->send_pt == SIM_PT_ALAW ? 0xD5 : 0xFF, m->frame_len);
-	if (n > 0)
+	if (m->cfg.fill != NULL)
+		m->cfg.fill(m->cfg.ctx, m->send_pt, pkt + RTP_HDR, m->frame_len);
+	else if (n > 0)
 		memcpy(pkt + RTP_HDR, m->wav + m->wav_off, n);
 	m->wav_off += n;
 	if (!m->wav_over && m->wav_len > 0 && m->wav_off == m->wav_len) {
@@ -138,22 +128,22 @@ static void send_rtcp(struct sim_media *m)
 	int len, fd = sim_addr_port(&m->rtcp_to) == sim_addr_port(&m->to) ? m->rtp_fd : m->rtcp_fd;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	put32(p + 4, m->ssrc);
+	sim_put32(p + 4, m->ssrc);
 	if (sr) {
-		put32(p + 8, (uint32_t)((uint64_t)now.tv_sec + NTP_1970));
-		put32(p + 12, (uint32_t)(((uint64_t)now.tv_nsec << 32) / 1000000000));
-		put32(p + 16, m->ts);
-		put32(p + 20, (uint32_t)m->sent);
-		put32(p + 24, (uint32_t)m->sent_octets);
+		sim_put32(p + 8, (uint32_t)((uint64_t)now.tv_sec + NTP_1970));
+		sim_put32(p + 12, (uint32_t)(((uint64_t)now.tv_nsec << 32) / 1000000000));
+		sim_put32(p + 16, m->ts);
+		sim_put32(p + 20, (uint32_t)m->sent);
+		sim_put32(p + 24, (uint32_t)m->sent_octets);
 		off = 28;
 	}
 	if (have_rr) {
-		put32(p + off, rr.ssrc);
-		put32(p + off + 4, (uint32_t)rr.fraction << 24 | (rr.lost & 0xFFFFFF));
-		put32(p + off + 8, rr.highest);
-		put32(p + off + 12, rr.jitter);
-		put32(p + off + 16, m->peer_sr_mid);
-		put32(p + off + 20, m->peer_sr_us == 0 ? 0
+		sim_put32(p + off, rr.ssrc);
+		sim_put32(p + off + 4, (uint32_t)rr.fraction << 24 | (rr.lost & 0xFFFFFF));
+		sim_put32(p + off + 8, rr.highest);
+		sim_put32(p + off + 12, rr.jitter);
+		sim_put32(p + off + 16, m->peer_sr_mid);
+		sim_put32(p + off + 20, m->peer_sr_us == 0 ? 0
 						       : (uint32_t)(((sim_now_us() - m->peer_sr_us) << 16) /
 								    1000000));
 		off += 24;
@@ -164,7 +154,7 @@ static void send_rtcp(struct sim_media *m)
 	sdes = off;
 	p[off] = 0x81;
 	p[off + 1] = 202;
-	put32(p + off + 4, m->ssrc);
+	sim_put32(p + off + 4, m->ssrc);
 	p[off + 8] = 1; /* CNAME */
 	p[off + 9] = (uint8_t)name_len;
 	memcpy(p + off + 10, m->cfg.who, name_len);
@@ -244,15 +234,15 @@ static void rx_rtcp(struct sim_media *m, uint8_t *p, int len)
 			return;
 		}
 		if (p[off + 1] == 200 && n >= 28) {
-			m->peer_sr_mid = be32(p + off + 8) << 16 | be32(p + off + 12) >> 16;
+			m->peer_sr_mid = sim_be32(p + off + 8) << 16 | sim_be32(p + off + 12) >> 16;
 			m->peer_sr_us = sim_now_us();
 		}
 		if (p[off + 1] <= 201 && (p[off] & 31) > 0) {
 			int rr = off + (p[off + 1] == 200 ? 28 : 8);
 
-			if (rr + 24 <= off + n && be32(p + rr) == m->ssrc) {
+			if (rr + 24 <= off + n && sim_be32(p + rr) == m->ssrc) {
 				m->peer_fraction = p[rr + 4];
-				m->peer_lost = be32(p + rr + 4) & 0xFFFFFF;
+				m->peer_lost = sim_be32(p + rr + 4) & 0xFFFFFF;
 			}
 		}
 		off += n;
@@ -292,8 +282,10 @@ static void rx_rtp(struct sim_media *m, uint8_t *p, int len)
 		m->other_pt++;
 		return;
 	}
-	sim_record_add(m->rec, be32(p + 8), (uint16_t)(p[2] << 8 | p[3]), be32(p + 4), p + hdr,
+	sim_record_add(m->rec, sim_be32(p + 8), (uint16_t)(p[2] << 8 | p[3]), sim_be32(p + 4), p + hdr,
 		       (size_t)(len - hdr - pad), sim_now_us());
+	if (m->cfg.heard != NULL)
+		m->cfg.heard(m->cfg.ctx, m->recv_pt, p + hdr, (size_t)(len - hdr - pad));
 }
 
 static void on_media(evutil_socket_t fd, short what, void *arg)

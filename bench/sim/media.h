@@ -30,6 +30,8 @@ struct sim_media_cfg {
 	uint32_t rtcp_interval_s; /* 0: 5 */
 	enum sim_srtp_engine engine;
 	void (*play_done)(void *ctx); /* the last frame of the WAV has left; may be NULL */
+	void (*heard)(void *ctx, uint8_t pt, const uint8_t *payload, size_t len); /* a packet came; may be NULL */
+	void (*fill)(void *ctx, uint8_t pt, uint8_t *frame, size_t len);          /* the next frame, instead of the WAV's; may be NULL */
 	void *ctx;
 };
 

@@ -9,6 +9,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "util.h"
+
 struct stream {
 	bool used, started;
 	uint32_t ssrc, roc;
@@ -171,19 +173,6 @@ static struct stream *stream_add(struct sim_srtp_evp *s, uint32_t ssrc)
 	return NULL;
 }
 
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put_be32(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
-
 static int crypt_at(struct session *se, uint32_t ssrc, uint64_t index, uint8_t *data, int len)
 {
 	uint8_t iv[16] = {0};
@@ -286,12 +275,12 @@ int sim_srtp_evp_rtp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 
 	if (hdr < 0)
 		return -EBADMSG;
-	ssrc = be32(data + 8);
+	ssrc = sim_be32(data + 8);
 	st = stream_find(s, ssrc);
 	index = guess(st != NULL ? st : &fresh, (uint16_t)(data[2] << 8 | data[3]));
 	if (st != NULL && stale(st->started, st->top, st->window, index))
 		return -EALREADY;
-	put_be32(roc, (uint32_t)(index >> 16));
+	sim_put32(roc, (uint32_t)(index >> 16));
 	if (s->rtp.gcm) {
 		int rc = gcm(&s->rtp, ssrc, index, s->inbound, data, hdr, NULL, 0, data + hdr, body - hdr);
 
@@ -336,7 +325,7 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 
 	if (*len < (s->inbound ? 8 + 4 + tag_len : 8) || data[0] >> 6 != 2)
 		return -EBADMSG;
-	ssrc = be32(data + 4);
+	ssrc = sim_be32(data + 4);
 	st = stream_find(s, ssrc);
 	if (!s->inbound) {
 		if (st == NULL && (st = stream_add(s, ssrc)) == NULL)
@@ -345,7 +334,7 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 		index = (uint32_t)(st->rtcp_top + 1) & 0x7FFFFFFF;
 		st->rtcp_top = index;
 		if (s->rtcp.gcm) { /* the index stands behind the tag: RFC 7714 9.2 */
-			put_be32(word, 0x80000000U | index);
+			sim_put32(word, 0x80000000U | index);
 			if (gcm(&s->rtcp, ssrc, index, false, data, 8, word, 4, data + 8, body - 8) < 0)
 				return -EPROTO;
 			memcpy(data + body + 16, word, 4);
@@ -354,7 +343,7 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 		}
 		if (crypt_at(&s->rtcp, ssrc, index, data + 8, body - 8) < 0)
 			return -EPROTO;
-		put_be32(data + body, 0x80000000U | index);
+		sim_put32(data + body, 0x80000000U | index);
 		if (tag(&s->rtcp, data, (size_t)body + 4, NULL, 0, mac) < 0)
 			return -EPROTO;
 		memcpy(data + body + 4, mac, 10);
@@ -362,13 +351,13 @@ int sim_srtp_evp_rtcp(struct sim_srtp_evp *s, uint8_t *data, int *len)
 		return 0;
 	}
 	body = *len - 4 - tag_len;
-	index = be32(data + (s->rtcp.gcm ? body + tag_len : body));
+	index = sim_be32(data + (s->rtcp.gcm ? body + tag_len : body));
 	if (st != NULL && stale(st->rtcp_started, st->rtcp_top, st->rtcp_window, index & 0x7FFFFFFF))
 		return -EALREADY;
 	if (s->rtcp.gcm) {
 		bool enc = (index & 0x80000000U) != 0;
 
-		put_be32(word, index);
+		sim_put32(word, index);
 		rc = gcm(&s->rtcp, ssrc, index & 0x7FFFFFFF, true, data, enc ? 8 : body, word, 4, data + (enc ? 8 : body),
 			 enc ? body - 8 : 0);
 		if (rc < 0)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util.h"
+
 #define RECS 64
 
 enum { R_SAST = 0, R_CCM = 1, R_CCM_TFTP = 2, R_TFTP = 3, R_CAPF = 4, R_TVS = 21 };
@@ -81,11 +83,6 @@ unsigned tp_pool_checks(const struct tp_pool *p)
 
 /* --- files --- */
 
-static unsigned be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 /* One tag. A header's containers are walked into (a record's 3, 7 and 9 are none). False: the end, or nonsense (then *at is moved behind the end). */
 static bool tag(const uint8_t *f, bool header, size_t *at, size_t end, unsigned *t, struct tp_blob *v)
 {
@@ -98,7 +95,7 @@ static bool tag(const uint8_t *f, bool header, size_t *at, size_t end, unsigned 
 		return false;
 	}
 	*t = f[*at];
-	v->len = be16(f + *at + 1);
+	v->len = sim_be16(f + *at + 1);
 	v->p = f + *at + 3;
 	if (header && (*t == 3 || *t == 7 || *t == 9)) {
 		*at += 3;
@@ -123,9 +120,9 @@ static bool read_header(struct tp_list *l)
 	size_t at = 0;
 	unsigned t = 0;
 
-	if (l->len < 10 || l->file[0] != 1 || be16(l->file + 1) != 2 || l->file[5] != 2 || be16(l->file + 6) != 2)
+	if (l->len < 10 || l->file[0] != 1 || sim_be16(l->file + 1) != 2 || l->file[5] != 2 || sim_be16(l->file + 6) != 2)
 		return false;
-	l->header = be16(l->file + 8);
+	l->header = sim_be16(l->file + 8);
 	if (l->header < 10 || l->header > l->len)
 		return false;
 	at = 10;
@@ -161,16 +158,16 @@ static bool read_records(struct tp_list *l)
 		struct tp_blob v;
 		unsigned t;
 
-		if (l->cnt == RECS || l->len - at < 5 || l->file[at] != 1 || be16(l->file + at + 1) != 2)
+		if (l->cnt == RECS || l->len - at < 5 || l->file[at] != 1 || sim_be16(l->file + at + 1) != 2)
 			return false;
-		end = at + be16(l->file + at + 3);
+		end = at + sim_be16(l->file + at + 3);
 		if (end < in || end > l->len)
 			return false;
 		*r = (struct rec){.role = 0xffff};
 		while (tag(l->file, false, &in, end, &t, &v)) {
 			switch (t) {
 			case 4:
-				r->role = v.len == 2 ? be16(v.p) : 0xffff;
+				r->role = v.len == 2 ? sim_be16(v.p) : 0xffff;
 				break;
 			case 5:
 				r->issuer = text(v);

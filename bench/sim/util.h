@@ -43,6 +43,25 @@ void sim_hex_str(const uint8_t *data, size_t len, char *ret); /* ret: 2 * len + 
 int sim_b64(const char *text, size_t text_len, uint8_t *ret, size_t room);
 void sim_b64_str(const uint8_t *data, size_t len, char *ret); /* ret: 4 * ((len + 2) / 3) + 1 */
 
+/* Network order. */
+static inline unsigned sim_be16(const uint8_t *p)
+{
+	return (unsigned)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t sim_be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline void sim_put32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
 uint64_t sim_now_us(void); /* CLOCK_MONOTONIC */
 
 /** Whole file, at most 'max' octets; one more, zero, is appended. The caller frees. NULL: errno says why. */

@@ -380,7 +380,7 @@ static json_t *sas(const struct sim_sa *list, size_t cnt)
 	for (size_t i = 0; i < cnt; i++) {
 		snprintf(spi, sizeof(spi), "0x%08x", list[i].spi);
 		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "spi", spi,
-						   "alg", sim_sa_alg_name(&list[i]), "mode",
+						   "alg", list[i].alg, "mode",
 						   list[i].tunnel ? "tunnel" : "transport", "encap",
 						   list[i].encap, "packets", (json_int_t)list[i].packets,
 						   "auth_failed", (json_int_t)list[i].auth_failed, "replayed",
