@@ -14,7 +14,9 @@
 #include "call/callint.h"
 #include "fake_dp.h"
 #include "gateway/gateway.h"
+#include "still_time.h"
 #include "store/change.h"
+#include "store/internal.h"
 #include "store_tmp.h"
 
 /* --- phones --- */
@@ -64,10 +66,14 @@ static struct world {
 		bool no_sdp, no_conn, sdp; /* sdp: also in the answer to MDCX */
 		bool same_key, our_key, other_tag;
 		uint8_t mki_len, event_pt, flags;
+		uint32_t tries;   /* it was sent so often */
 		bool no_endpoint; /* the bridge does not say which one it chose */
+		bool lost;        /* done, but nobody hears of it */
 	} say[DP_MGCP_VERB_MAX];
-	/* the conference bridge, if there is one: its open connections */
+	struct reply *say_of[64]; /* by gateway's number: DP_MGCP_VERB_MAX of its own, instead of 'say' */
+	/* the conference bridge, if there is one: its open connections; every_conn: also those of the gateway */
 	uint32_t bridge_id;
+	bool every_conn;
 	struct bridge_conn {
 		char conn_id[DP_MGCP_ID_MAX], call_id[DP_MGCP_ID_MAX], endpoint[DP_MGCP_NAME_MAX];
 		uint8_t mode, suite;
@@ -76,10 +82,13 @@ static struct world {
 	struct dp_mgcp_cmd todo[1024];
 	unsigned todo_cnt, todo_done;
 	int refuse_type, refuse_rc; /* commands of that type are refused */
+	bool ask_silent;            /* struct dp_mgcp_ask is not answered here */
 	unsigned acked[64]; /* per message type */
 } w;
 
-static struct cp_phone pa, pb;
+static struct cp_phone pa, pb; /* 1001, 1002 */
+static struct cp_phone pc;     /* 1003, in a world of three */
+static void (*gw_hook)(const struct dp_mgcp_cmd *c, const struct dp_mgcp_done *d); /* the same: a gateway has done it */
 static void (*media_hook)(struct cp_phone *p, const struct cp_phone_media *m, bool receive); /* may be NULL */
 
 static inline void phone_reset(struct cp_phone *p, const char *name, const char *number)
@@ -180,7 +189,7 @@ int cp_phone_stats(struct cp_phone *p, const char *n, uint32_t r) { (void)p; (vo
 /* Whoever is told of media: by then the dataplane has both legs and every key, and the disk the record. */
 static inline void media_told(const struct cp_phone *p, const struct cp_phone_media *m)
 {
-	struct party *place = agent_party(agent_find(w.calls, p->name, false), m->callref);
+	struct party *place = agent_party(agent_find(w.calls, p->name, false), m->party >> 1); /* of a barger's target: its second one */
 	struct cp_call *call = place != NULL ? place->call : NULL;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(call);
@@ -223,6 +232,16 @@ static inline int world_hook(struct fake_dp *f, const union fake_msg *m)
 		return w.refuse_rc;
 	if (m->hdr.type < 64)
 		w.acked[m->hdr.type]++;
+	if (m->hdr.type == DP_MSG_MGCP_ASK && !w.ask_silent) {
+		struct dp_mgcp_ask ask;
+		struct dp_mgcp_done d = {.code = 200};
+
+		memcpy(&ask, m, sizeof(ask));
+		d.handle = ask.handle;
+		d.gw_id = ask.gw_id;
+		d.verb = ask.verb;
+		fake_send(f, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
+	}
 	if (m->hdr.type == DP_MSG_MGCP_CMD && w.todo_cnt < 1024)
 		w.todo[w.todo_cnt++] = m->mgcp;
 	return 0;
@@ -265,6 +284,7 @@ static inline void bridge_does(const struct dp_mgcp_cmd *c, struct dp_mgcp_done 
 	snprintf(b->conn_id, sizeof(b->conn_id), "%X", ++w.conn_seq);
 	snprintf(b->call_id, sizeof(b->call_id), "%s", c->call_id);
 	snprintf(b->endpoint, sizeof(b->endpoint), "%s", c->endpoint);
+	b->suite = d->media.suite;
 	if (strchr(b->endpoint, '$') != NULL)
 		snprintf(b->endpoint, sizeof(b->endpoint), "cnf/%u", ++w.cnf_seq);
 	snprintf(d->conn_id, sizeof(d->conn_id), "%s", b->conn_id);
@@ -274,13 +294,13 @@ static inline void bridge_does(const struct dp_mgcp_cmd *c, struct dp_mgcp_done 
 
 static inline void gw_answer(const struct dp_mgcp_cmd *c)
 {
-	const struct reply *r = &w.say[c->verb];
+	const struct reply *r = c->gw_id < 64 && w.say_of[c->gw_id] != NULL ? &w.say_of[c->gw_id][c->verb] : &w.say[c->verb];
 	struct dp_mgcp_done d = {.handle = c->handle, .gw_id = c->gw_id, .code = r->code, .result = r->result,
-				 .verb = c->verb, .rtt_us = 1000};
+				 .verb = c->verb, .rtt_us = 1000, .tries = r->tries};
 
 	if (d.result == DP_MGCP_ANSWERED && d.code == 0)
 		d.code = c->verb == DP_MGCP_DLCX ? 250 : 200;
-	static uint8_t keys = 0x10;
+	static uint32_t keys = 0x10;
 
 	if ((c->verb == DP_MGCP_CRCX || (c->verb == DP_MGCP_MDCX && r->sdp && c->media.addr.family != 0)) &&
 	    d.result == DP_MGCP_ANSWERED && d.code < 300) {
@@ -297,7 +317,8 @@ static inline void gw_answer(const struct dp_mgcp_cmd *c)
 			if (d.media.suite != DP_SRTP_NONE) {
 				/* its own key, another one for each offer */
 				keys = r->same_key ? keys : keys + 1;
-				memset(d.media.key, keys, dp_suite(d.media.suite)->key_len);
+				memset(d.media.key, (uint8_t)keys, dp_suite(d.media.suite)->key_len);
+				memcpy(d.media.key, &keys, sizeof(keys));
 				memset(d.media.salt, 0x22, dp_suite(d.media.suite)->salt_len);
 				if (r->our_key) {
 					memcpy(d.media.key, c->media.key, sizeof(d.media.key));
@@ -310,8 +331,13 @@ static inline void gw_answer(const struct dp_mgcp_cmd *c)
 			}
 		}
 	}
-	if (w.bridge_id != 0 && c->gw_id == w.bridge_id && d.result == DP_MGCP_ANSWERED && d.code < 300)
-		bridge_does(c, &d);
+	if (w.every_conn ? c->verb != DP_MGCP_RQNT : w.bridge_id != 0 && c->gw_id == w.bridge_id)
+		if (d.result == DP_MGCP_ANSWERED && d.code < 300)
+			bridge_does(c, &d);
+	if (gw_hook != NULL)
+		gw_hook(c, &d);
+	if (r->lost)
+		d = (struct dp_mgcp_done){.handle = c->handle, .gw_id = c->gw_id, .result = DP_MGCP_TIMEOUT, .verb = c->verb};
 	fake_send(&w.fake, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
 }
 
@@ -323,13 +349,13 @@ static inline void gw_answers(void)
 			gw_answer(&w.todo[w.todo_done]);
 }
 
-/* Commands of a verb that the gateway has seen; the last one in *ret. */
+/* Commands of a verb that the gateway has seen; the last one in *ret. Deletes are those of a call: not what is swept at the start. */
 static inline unsigned gw_saw(uint8_t verb, const struct dp_mgcp_cmd **ret)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < w.todo_cnt; i++) {
-		if (w.todo[i].verb == verb) {
+		if (w.todo[i].verb == verb && (verb != DP_MGCP_DLCX || w.todo[i].call_id[0] != '\0')) {
 			n++;
 			if (ret != NULL)
 				*ret = &w.todo[i];
@@ -338,36 +364,59 @@ static inline unsigned gw_saw(uint8_t verb, const struct dp_mgcp_cmd **ret)
 	return n;
 }
 
-static inline void spin(void)
+/* Something is not written yet; or, 'told', is, and our loop has not been told. */
+static inline bool disk_busy(bool told)
 {
-	struct timeval tv = {0, 1000};
+	bool busy;
 
-	event_base_loopexit(w.base, &tv);
-	event_base_dispatch(w.base);
-	gw_answers();
+	if (w.store == NULL)
+		return false;
+	pthread_mutex_lock(&w.store->lock);
+	busy = w.store->stats.queued > 0 || (told && w.store->finished.first != NULL);
+	pthread_mutex_unlock(&w.store->lock);
+	return busy;
 }
 
-#define UNTIL(cond)                                                  \
-	do {                                                         \
-		for (int until_ = 0; until_ < 20000 && !(cond); until_++) \
-			spin();                                      \
-		CU_ASSERT_TRUE_FATAL(cond);                          \
+static unsigned spin_ms = 1; /* 0: no time passes */
+
+/* A millisecond, and what happens in it. While the store's thread writes no time passes: it has the machine's. */
+static inline void spin(void)
+{
+	time_still();
+	for (int i = 0; i < 4; i++)
+		event_base_loop(w.base, EVLOOP_NONBLOCK);
+	gw_answers();
+	if (disk_busy(true))
+		machine_waits(50);
+	else
+		time_pass(spin_ms);
+}
+
+/* 'step' until 'cond' holds, for a minute of the machine's. What is only in our loop is there soon: our clock is not to run away with the rest. */
+#define STEP_UNTIL(cond, step)                                                            \
+	do {                                                                              \
+		int64_t since_ = machine_ns(CLOCK_MONOTONIC);                             \
+		for (int su_ = 0; !(cond) && machine_ns(CLOCK_MONOTONIC) - since_ < INT64_C(60000000000); su_++) { \
+			step;                                                             \
+			if (su_ > 500)                                                    \
+				machine_waits(1000);                                      \
+		}                                                                         \
+		CU_ASSERT_TRUE_FATAL(cond);                                               \
 	} while (0)
+#define UNTIL(cond) STEP_UNTIL(cond, spin())
 
 /* Nothing is on its way: what the store's thread writes comes back when the machine lets it, all else is in our loop. */
 static inline bool at_rest(void)
 {
-	struct cp_store_stats st = {0};
-
-	if (w.store != NULL)
-		cp_store_stats(w.store, &st);
-	return st.queued == 0 && (w.todo_done == w.todo_cnt || w.say[w.todo[w.todo_done].verb].silent);
+	return !disk_busy(true) && (w.todo_done == w.todo_cnt || w.say[w.todo[w.todo_done].verb].silent);
 }
 
 /* Until what should not happen would have happened: so many rounds in a row in which nothing was on its way. */
 static inline void rest(void)
 {
-	for (int i = 0, calm = 0; i < 20000 && calm < 12; i++) {
+	const int64_t until = machine_ns(CLOCK_MONOTONIC) + INT64_C(60000000000);
+
+	for (int calm = 0; calm < 12 && machine_ns(CLOCK_MONOTONIC) < until;) {
 		calm = at_rest() ? calm + 1 : 0;
 		spin();
 	}
@@ -413,9 +462,12 @@ static inline void world_aged(void *ctx, const struct dp_leg_aged *ev) { (void)c
 static inline void world_leg(void *ctx, const struct dp_leg_event *ev) { (void)ctx; cp_calls_leg_event(w.calls, ev); }
 static inline void world_done(void *ctx, struct dp_mgcp_done *ev) { (void)ctx; cp_gws_mgcp_done(w.gws, ev); }
 static inline void world_event(void *ctx, const struct dp_mgcp_event *ev) { (void)ctx; cp_gws_mgcp_event(w.gws, ev); }
+static inline void world_text(void *ctx, const struct dp_mgcp_text *ev) { (void)ctx; cp_gws_mgcp_text(w.gws, ev); }
+static inline void world_heard(void *ctx, const struct dp_gw_heard *ev) { (void)ctx; cp_gws_heard(w.gws, ev); }
 static inline void world_sa(void *ctx, const struct dp_sa_event *ev) { (void)ctx; (void)ev; }
 static const struct cp_dp_ops world_ops = {.up = world_up, .down = world_down, .leg_aged = world_aged, .leg_event = world_leg,
-					 .mgcp_done = world_done, .mgcp_event = world_event, .sa_event = world_sa};
+					 .mgcp_done = world_done, .mgcp_event = world_event, .sa_event = world_sa,
+					 .mgcp_text = world_text, .gw_heard = world_heard};
 
 static int stored, stored_rc;
 static inline void on_stored(void *ctx, int rc)
@@ -432,7 +484,7 @@ static inline void synced(int rc)
 	if (rc != 0)
 		printf("refused (%d): %s\n", rc, world_why);
 	CU_ASSERT_EQUAL_FATAL(rc, 0);
-	CU_ASSERT_TRUE_FATAL(wait_for(w.base, &stored));
+	UNTIL(stored);
 	CU_ASSERT_EQUAL_FATAL(stored_rc, 0);
 	stored = 0;
 }
@@ -467,7 +519,7 @@ static inline void add_devtype(const char *name)
 
 static inline void add_gateway(uint32_t flags, bool replace)
 {
-	struct cp_endpoint ep[2] = {{"aaln/1"}, {"aaln/2"}};
+	struct cp_endpoint ep[2] = {{.name = "aaln/1"}, {.name = "aaln/2"}};
 	struct cp_gw_number n[2] = {{.number = "9", .prefix = true}, {.number = "77", .endpoint = "aaln/1"}};
 	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = ep, .endpoint_cnt = 2, .numbers = n,
 			       .number_cnt = 2, .flags = flags};
@@ -478,19 +530,25 @@ static inline void add_gateway(uint32_t flags, bool replace)
 		cp_gws_changed(w.gws, "gw1");
 }
 
-/* A conference bridge under an SA. */
-static inline void add_bridge(const char *endpoint, uint16_t ports, uint8_t max, uint32_t flags)
+/* A conference bridge under an SA; type "": one of the vendor's. */
+static inline void add_bridge_of(const char *type, const char *endpoint, uint16_t ports, uint8_t max, uint32_t flags)
 {
-	struct cp_endpoint ep[1] = {{{0}}};
+	struct cp_endpoint ep[1] = {{.name = ""}};
 	struct cp_gateway g = {.name = "bridge1", .region = "default", .endpoints = ep, .endpoint_cnt = 1, .ports = ports,
 			       .conference_max = max, .flags = flags | CP_GW_CONFERENCE};
 
+	snprintf(g.type, sizeof(g.type), "%s", type);
 	snprintf(ep[0].name, sizeof(ep[0].name), "%s", endpoint);
 	cfg_addr_parse("10.0.0.2:2427", &g.address);
 	synced(cp_dir_gateway_put(w.store, &g, true, &dir_ctx));
 	cp_gws_changed(w.gws, "bridge1");
 	w.bridge_id = cp_gw_id(cp_gws_find(w.gws, "bridge1"));
 	cp_gws_sa_changed(w.gws, w.bridge_id, true);
+}
+
+static inline void add_bridge(const char *endpoint, uint16_t ports, uint8_t max, uint32_t flags)
+{
+	add_bridge_of("", endpoint, ports, max, flags);
 }
 
 static inline void controlplane_start(void)
@@ -549,6 +607,7 @@ static inline void world_begin(void)
 	char err[256];
 
 	memset(&w, 0, sizeof(w));
+	time_still();
 	ups = 0;
 	phone_reset(&pa, "SEP000000000001", "1001");
 	phone_reset(&pb, "SEP000000000002", "1002");
@@ -579,6 +638,14 @@ static inline void world_begin(void)
 	w.fake.n = 0;
 	w.todo_cnt = w.todo_done = 0;
 	memset(w.acked, 0, sizeof(w.acked));
+}
+
+static inline void world_of_three(void)
+{
+	world_begin();
+	phone_reset(&pc, "SEP000000000003", "1003");
+	cp_calls_phone_ops.registered(w.calls, &pc);
+	rest();
 }
 
 static unsigned records;
@@ -622,6 +689,7 @@ static inline void world_close(void)
 static inline void world_end(void)
 {
 	nothing_left();
+	CU_ASSERT_EQUAL(w.fake.refused, 0); /* nothing is asked of gateways that no worker would pass on */
 	world_close();
 }
 

@@ -59,8 +59,9 @@ static inline struct dp_sa_set mkset(int dir, int alg, int mode, int outer, int 
 	s.local.port = s.remote.port = udp ? 4500 : 0;
 	if (mode == DP_ESP_TUNNEL)
 		s.sel_local.family = s.sel_remote.family = (uint8_t)inner;
-	rnd_fill(s.key, 16);
-	rnd_fill(s.auth, alg == DP_ESP_AES_GCM_128 ? 4 : 20);
+	rnd_fill(s.key, peer_alg(&s).key);
+	rnd_fill(s.salt, peer_alg(&s).salt);
+	rnd_fill(s.auth, peer_alg(&s).auth);
 	return s;
 }
 

@@ -22,7 +22,7 @@
 /* What a test may get wrong on purpose, and what it got. */
 struct peer_esp {
 	uint64_t seq;        /* all 64 bits; the high half counts with ESN only */
-	uint8_t iv[16];      /* GCM: first 8 */
+	uint8_t iv[16];      /* as many as the algorithm has */
 	uint8_t next;
 	unsigned int pad;    /* bytes of padding; seal: at least this many, made up to the alignment */
 	unsigned int tfc;    /* seal: zero bytes after the payload, before the padding */
@@ -30,9 +30,64 @@ struct peer_esp {
 	int pad_len_lie;     /* seal: added to the pad length field */
 };
 
+/* What the numbers of algorithms mean, told here once more and otherwise than dataplane/api has it. */
+enum peer_kind { PEER_GCM, PEER_CBC, PEER_CTR, PEER_3DES, PEER_NULL };
+struct peer_alg {
+	enum peer_kind kind;
+	const EVP_CIPHER *cipher;
+	const EVP_MD *md;
+	size_t key, salt, auth, iv, icv, align;
+};
+
+static inline struct peer_alg peer_alg(const struct dp_sa_set *s)
+{
+	static const EVP_CIPHER *(*const cbcs[])(void) = {EVP_aes_128_cbc, EVP_aes_192_cbc, EVP_aes_256_cbc};
+	static const EVP_CIPHER *(*const ctrs[])(void) = {EVP_aes_128_ctr, EVP_aes_192_ctr, EVP_aes_256_ctr};
+	static const EVP_CIPHER *(*const gcms[])(void) = {EVP_aes_128_gcm, EVP_aes_192_gcm, EVP_aes_256_gcm};
+	static const EVP_MD *(*const mds[])(void) = {EVP_sha1, EVP_sha256, EVP_sha384, EVP_sha512};
+	struct peer_alg a = {.kind = PEER_GCM, .salt = 4, .iv = 8, .icv = 16, .align = 4};
+	unsigned int alg = s->alg, hash = 0, size = 0;
+
+	if (alg >= DP_ESP_AES_CBC_128_SHA1_96 && alg <= DP_ESP_AES_CTR_256_SHA512_256) {
+		unsigned int k = alg - DP_ESP_AES_CBC_128_SHA1_96;
+
+		a.kind = k < 12 ? PEER_CBC : PEER_CTR;
+		size = k % 12 / 4;
+		hash = 1 + k % 4;
+	} else if (alg >= DP_ESP_3DES_CBC_SHA1_96) {
+		a.kind = alg < DP_ESP_NULL_SHA1_96 ? PEER_3DES : PEER_NULL;
+		hash = 1 + (alg - DP_ESP_3DES_CBC_SHA1_96) % 4;
+	} else if (alg == DP_ESP_AES_GCM_192 || alg == DP_ESP_AES_GCM_256) {
+		size = alg - DP_ESP_AES_GCM_192 + 1;
+	} else if (alg >= DP_ESP_AES_GCM_128_12) {
+		size = (alg - DP_ESP_AES_GCM_128_12) % 3;
+		a.icv = alg < DP_ESP_AES_GCM_128_8 ? 12 : 8;
+	}
+	a.key = 16 + 8 * size;
+	a.cipher = a.kind == PEER_GCM ? gcms[size]() : a.kind == PEER_CBC ? cbcs[size]() : ctrs[size]();
+	if (a.kind == PEER_CBC)
+		a.salt = 0, a.iv = a.align = 16;
+	if (a.kind == PEER_3DES)
+		a.salt = 0, a.iv = a.align = 8, a.key = 24, a.cipher = EVP_des_ede3_cbc();
+	if (a.kind == PEER_NULL)
+		a.salt = a.iv = a.key = 0, a.cipher = NULL;
+	if (hash > 0) {
+		a.md = mds[hash - 1]();
+		a.auth = (size_t)EVP_MD_get_size(a.md);
+		a.icv = hash == 1 ? 12 : a.auth / 2;
+	}
+	return a;
+}
+
 static inline bool peer_gcm(const struct dp_sa_set *s)
 {
-	return s->alg == DP_ESP_AES_GCM_128;
+	return peer_alg(s).kind == PEER_GCM;
+}
+
+/* Bytes that ESP has around the ciphertext. */
+static inline size_t peer_over(const struct dp_sa_set *s)
+{
+	return 8 + peer_alg(s).iv + peer_alg(s).icv;
 }
 
 static inline void peer_w32(uint8_t *p, uint32_t v)
@@ -55,33 +110,58 @@ static inline size_t peer_aad(const struct dp_sa_set *s, uint64_t seq, uint8_t a
 	return n + 4;
 }
 
-static inline void peer_hmac96(const struct dp_sa_set *s, uint64_t seq, const uint8_t *esp, size_t len,
-			       uint8_t icv[12])
+static inline void peer_hmac(const struct dp_sa_set *s, uint64_t seq, const uint8_t *esp, size_t len, uint8_t *icv)
 {
-	uint8_t *all = malloc(len + 4), full[20];
+	struct peer_alg a = peer_alg(s);
+	uint8_t *all = malloc(len + 4), full[EVP_MAX_MD_SIZE];
 	unsigned int n = 0;
 
 	memcpy(all, esp, len);
 	peer_w32(all + len, (uint32_t)(seq >> 32));
-	if (HMAC(EVP_sha1(), s->auth, 20, all, len + (s->esn ? 4 : 0), full, &n) == NULL || n != 20)
+	if (HMAC(a.md, s->auth, (int)a.auth, all, len + (s->esn ? 4 : 0), full, &n) == NULL || n != a.auth)
 		abort();
-	memcpy(icv, full, 12);
+	memcpy(icv, full, a.icv);
 	free(all);
+}
+
+/* Everything but GCM, either way; src and dst apart. */
+static inline void peer_cipher(const struct dp_sa_set *s, const uint8_t *iv, const uint8_t *src, uint8_t *dst, size_t n, bool enc)
+{
+	struct peer_alg a = peer_alg(s);
+	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	uint8_t block[16];
+	int out = 0;
+
+	if (a.kind == PEER_NULL) {
+		memcpy(dst, src, n);
+		EVP_CIPHER_CTX_free(c);
+		return;
+	}
+	memcpy(block, iv, a.iv);
+	if (a.kind == PEER_CTR) {
+		memcpy(block, s->salt, 4);
+		memcpy(block + 4, iv, 8);
+		peer_w32(block + 12, 1);
+	}
+	if (EVP_CipherInit_ex(c, a.cipher, NULL, s->key, block, enc) != 1 || EVP_CIPHER_CTX_set_padding(c, 0) != 1 ||
+	    EVP_CipherUpdate(c, dst, &out, src, (int)n) != 1 || (size_t)out != n)
+		abort();
+	EVP_CIPHER_CTX_free(c);
 }
 
 /* Writes SPI ... ICV to 'ret'; returns its length. */
 static inline size_t peer_seal(const struct dp_sa_set *s, const struct peer_esp *e, const uint8_t *pay, size_t len,
 			       uint8_t *ret)
 {
-	size_t align = peer_gcm(s) ? 4 : 16, ivlen = peer_gcm(s) ? 8 : 16, pad = e->pad, n = 0;
-	uint8_t text[PEER_PKT_MAX], nonce[12], aad[12];
-	EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+	struct peer_alg a = peer_alg(s);
+	size_t pad = e->pad, n = 0;
+	uint8_t text[PEER_PKT_MAX], nonce[12], aad[12], *to = ret + 8 + a.iv;
 	int out = 0, fin = 0;
 
 	memcpy(text, pay, len);
 	memset(text + len, 0, e->tfc);
 	n = len + e->tfc;
-	while ((n + pad + 2) % align != 0)
+	while ((n + pad + 2) % a.align != 0)
 		pad++;
 	for (size_t i = 0; i < pad; i++)
 		text[n + i] = (uint8_t)(e->bad_pad && i == pad - 1 ? 0xa5 : i + 1);
@@ -91,27 +171,23 @@ static inline size_t peer_seal(const struct dp_sa_set *s, const struct peer_esp 
 
 	peer_w32(ret, s->spi);
 	peer_w32(ret + 4, (uint32_t)e->seq);
-	memcpy(ret + 8, e->iv, ivlen);
-	if (peer_gcm(s)) {
-		memcpy(nonce, s->auth, 4);
+	memcpy(ret + 8, e->iv, a.iv);
+	if (a.kind == PEER_GCM) {
+		EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+
+		memcpy(nonce, s->salt, 4);
 		memcpy(nonce + 4, e->iv, 8);
-		if (EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), NULL, s->key, nonce) != 1 ||
+		if (EVP_EncryptInit_ex(c, a.cipher, NULL, s->key, nonce) != 1 ||
 		    EVP_EncryptUpdate(c, NULL, &out, aad, (int)peer_aad(s, e->seq, aad)) != 1 ||
-		    EVP_EncryptUpdate(c, ret + 8 + ivlen, &out, text, (int)n) != 1 ||
-		    EVP_EncryptFinal_ex(c, ret + 8 + ivlen + out, &fin) != 1 ||
-		    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, ret + 8 + ivlen + n) != 1)
+		    EVP_EncryptUpdate(c, to, &out, text, (int)n) != 1 || EVP_EncryptFinal_ex(c, to + out, &fin) != 1 ||
+		    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, (int)a.icv, to + n) != 1)
 			abort();
-		n += 16;
+		EVP_CIPHER_CTX_free(c);
 	} else {
-		if (EVP_EncryptInit_ex(c, EVP_aes_128_cbc(), NULL, s->key, e->iv) != 1 ||
-		    EVP_CIPHER_CTX_set_padding(c, 0) != 1 ||
-		    EVP_EncryptUpdate(c, ret + 8 + ivlen, &out, text, (int)n) != 1 || (size_t)out != n)
-			abort();
-		peer_hmac96(s, e->seq, ret, 8 + ivlen + n, ret + 8 + ivlen + n);
-		n += 12;
+		peer_cipher(s, e->iv, text, to, n, true);
+		peer_hmac(s, e->seq, ret, 8 + a.iv + n, to + n);
 	}
-	EVP_CIPHER_CTX_free(c);
-	return 8 + ivlen + n;
+	return 8 + a.iv + n + a.icv;
 }
 
 /*
@@ -121,50 +197,49 @@ static inline size_t peer_seal(const struct dp_sa_set *s, const struct peer_esp 
 static inline int peer_open(const struct dp_sa_set *s, struct peer_esp *e, const uint8_t *esp, size_t len,
 			    uint8_t *pay)
 {
-	size_t ivlen = peer_gcm(s) ? 8 : 16, icv = peer_gcm(s) ? 16 : 12, n;
-	uint8_t want[4], nonce[12], aad[12], tag[16];
-	EVP_CIPHER_CTX *c;
-	int out = 0, fin = 0, rc = -1;
+	struct peer_alg a = peer_alg(s);
+	uint8_t want[4], nonce[12], aad[12], tag[32];
+	int out = 0, fin = 0;
+	size_t n;
 
 	peer_w32(want, s->spi);
-	if (len < 8 + ivlen + icv + 2 || memcmp(esp, want, 4) != 0)
+	if (len < 8 + a.iv + a.icv + 2 || memcmp(esp, want, 4) != 0)
 		return -1;
-	n = len - 8 - ivlen - icv;
-	if (n % (peer_gcm(s) ? 4 : 16) != 0)
+	n = len - 8 - a.iv - a.icv;
+	if (n % a.align != 0)
 		return -1;
 	e->seq = (e->seq >> 32 << 32) | ((uint32_t)esp[4] << 24 | (uint32_t)esp[5] << 16 | (uint32_t)esp[6] << 8 | esp[7]);
-	memcpy(e->iv, esp + 8, ivlen);
-	c = EVP_CIPHER_CTX_new();
-	if (peer_gcm(s)) {
-		memcpy(nonce, s->auth, 4);
+	memset(e->iv, 0, sizeof(e->iv));
+	memcpy(e->iv, esp + 8, a.iv);
+	if (a.kind == PEER_GCM) {
+		EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+		bool ok;
+
+		memcpy(nonce, s->salt, 4);
 		memcpy(nonce + 4, e->iv, 8);
-		memcpy(tag, esp + len - 16, 16);
-		if (EVP_DecryptInit_ex(c, EVP_aes_128_gcm(), NULL, s->key, nonce) != 1 ||
-		    EVP_DecryptUpdate(c, NULL, &out, aad, (int)peer_aad(s, e->seq, aad)) != 1 ||
-		    EVP_DecryptUpdate(c, pay, &out, esp + 8 + ivlen, (int)n) != 1 ||
-		    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, 16, tag) != 1 ||
-		    EVP_DecryptFinal_ex(c, pay + out, &fin) != 1)
-			goto done;
+		memcpy(tag, esp + len - a.icv, a.icv);
+		ok = EVP_DecryptInit_ex(c, a.cipher, NULL, s->key, nonce) == 1 &&
+		     EVP_DecryptUpdate(c, NULL, &out, aad, (int)peer_aad(s, e->seq, aad)) == 1 &&
+		     EVP_DecryptUpdate(c, pay, &out, esp + 8 + a.iv, (int)n) == 1 &&
+		     EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, (int)a.icv, tag) == 1 &&
+		     EVP_DecryptFinal_ex(c, pay + out, &fin) == 1;
+		EVP_CIPHER_CTX_free(c);
+		if (!ok)
+			return -1;
 	} else {
-		peer_hmac96(s, e->seq, esp, len - 12, tag);
-		if (memcmp(tag, esp + len - 12, 12) != 0)
-			goto done;
-		if (EVP_DecryptInit_ex(c, EVP_aes_128_cbc(), NULL, s->key, e->iv) != 1 ||
-		    EVP_CIPHER_CTX_set_padding(c, 0) != 1 ||
-		    EVP_DecryptUpdate(c, pay, &out, esp + 8 + ivlen, (int)n) != 1 || (size_t)out != n)
-			abort();
+		peer_hmac(s, e->seq, esp, len - a.icv, tag);
+		if (memcmp(tag, esp + len - a.icv, a.icv) != 0)
+			return -1;
+		peer_cipher(s, e->iv, esp + 8 + a.iv, pay, n, false);
 	}
 	e->next = pay[n - 1];
 	e->pad = pay[n - 2];
 	if (e->pad + 2 > n)
-		goto done;
+		return -1;
 	for (size_t i = 0; i < e->pad; i++)
 		if (pay[n - 2 - e->pad + i] != i + 1)
-			goto done;
-	rc = (int)(n - 2 - e->pad);
-done:
-	EVP_CIPHER_CTX_free(c);
-	return rc;
+			return -1;
+	return (int)(n - 2 - e->pad);
 }
 
 /* --- IP by hand --- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A dataplane's end of the channel for tests of the controlplane: listens on DIR/dataplane.sock, greets, answers
- * every command with 0 or what the test's hook says, keeps the commands it saw.
+ * every command with 0 or what the test's hook says, keeps the commands it saw. Events and signals that the real one does not know it
+ * refuses as that does: the command ends as canceled, and no gateway sees it.
  */
 #ifndef TESTS_FAKE_DP_H
 #define TESTS_FAKE_DP_H
@@ -20,6 +21,7 @@
 #include "api/dp_msg.h"
 #include "api/dp_page.h"
 #include "dpclient.h"
+#include "mgcp/pkg.h"
 
 #define FAKE_LOG 4096
 #define FAKE_LEGS (3 * DP_LEGS_PER_ADDR)
@@ -38,6 +40,8 @@ union fake_msg {
 	struct dp_sweep sweep;
 	struct dp_music_set music;
 	struct dp_leg_music hears;
+	struct dp_spd_set spd;
+	struct dp_spd_commit commit;
 	uint8_t bytes[DP_MSG_MAX];
 };
 
@@ -54,6 +58,7 @@ struct fake_dp {
 	int (*hook)(struct fake_dp *f, const union fake_msg *m); /* rc to answer; NULL: 0 */
 	union fake_msg log[FAKE_LOG];
 	unsigned n;
+	unsigned refused; /* MGCP commands of which the packages are not known */
 	bool mute; /* answer nothing */
 };
 
@@ -110,6 +115,15 @@ static inline void fake_greet(struct fake_dp *f, const struct dp_hello *h)
 		perror("fake dataplane");
 }
 
+static inline bool fake_mgcp_ok(const struct dp_mgcp_cmd *c)
+{
+	struct dp_mgcp_str events = {c->events, (uint16_t)strnlen(c->events, sizeof(c->events))},
+			   signals = {c->signals, (uint16_t)strnlen(c->signals, sizeof(c->signals))};
+	uint32_t pkgs;
+
+	return dp_pkg_events(&events, &pkgs) == 0 && dp_pkg_signals(&signals, &pkgs) == 0;
+}
+
 static inline void fake_on_read(evutil_socket_t fd, short what, void *arg)
 {
 	static uint8_t buf[DP_MSG_DATAGRAM_MAX];
@@ -141,7 +155,14 @@ static inline void fake_on_read(evutil_socket_t fd, short what, void *arg)
 			f->log[f->n++] = m;
 		if (f->mute)
 			continue;
-		r.rc = f->hook != NULL ? f->hook(f, &m) : 0;
+		if (hdr.type == DP_MSG_MGCP_CMD && !fake_mgcp_ok(&m.mgcp)) {
+			struct dp_mgcp_done d = {.handle = m.mgcp.handle, .gw_id = m.mgcp.gw_id, .verb = m.mgcp.verb, .result = DP_MGCP_CANCELED};
+
+			f->refused++;
+			fake_send(f, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
+		} else if (f->hook != NULL) {
+			r.rc = f->hook(f, &m);
+		}
 		/* one datagram for all answers: the test is both ends, neither may block */
 		r.hdr = (struct dp_msg_hdr){DP_MSG_REPLY, sizeof(r), hdr.seq};
 		memcpy(out + out_len, &r, sizeof(r));

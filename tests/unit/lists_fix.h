@@ -349,4 +349,24 @@ static inline unsigned fx_roles(const struct pki_tl *tl, int role)
 	return n;
 }
 
+#define MIXED ((struct cp_ctl_change){.set_mode = true, .mode = CP_CLUSTER_MIXED})
+#define CLEAR ((struct cp_ctl_change){.set_mode = true, .mode = CP_CLUSTER_NONSECURE})
+#define UPDATE ((struct cp_ctl_change){0})
+
+/* Has the last change said this? */
+static inline bool fx_says(const struct fx *f, const char *what)
+{
+	if (strstr(f->text, what) != NULL)
+		return true;
+	fprintf(stderr, "text is: %s\n", f->text);
+	return false;
+}
+
+static inline int fx_keys_free(void)
+{
+	for (unsigned i = 0; i < 4; i++)
+		EVP_PKEY_free(fx_keys[i]);
+	return 0;
+}
+
 #endif

@@ -15,7 +15,17 @@ static inline struct cp_call *call_of(const struct cp_phone *p)
 	return a != NULL && agent_active(a) != NULL ? agent_active(a)->call : NULL;
 }
 
-/* 'from' calls 'to', who answers; media is confirmed on both sides. */
+/* 'to' answers 'from', who has called it; media is confirmed on both sides. */
+static inline void answers(struct cp_phone *to, struct cp_phone *from, uint32_t ref)
+{
+	key(to, CP_SCCP_KEY_ANSWER, ref);
+	UNTIL(from->smt == 1 && to->smt == 1);
+	ack_media(from);
+	ack_media(to);
+	rest();
+}
+
+/* 'from' calls 'to', who answers. */
 static inline uint32_t talk(struct cp_phone *from, struct cp_phone *to)
 {
 	uint32_t ref;
@@ -25,12 +35,8 @@ static inline uint32_t talk(struct cp_phone *from, struct cp_phone *to)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(call_of(from));
 	ref = call_of(from)->ref;
 	CU_ASSERT_EQUAL_FATAL(call_of(from)->state, CALL_ALERTING);
-	key(to, CP_SCCP_KEY_ANSWER, ref);
-	UNTIL(from->smt == 1 && to->smt == 1);
-	ack_media(from);
-	ack_media(to);
+	answers(to, from, ref);
 	CU_ASSERT_EQUAL_FATAL(call_of(from)->state, CALL_CONNECTED);
-	rest();
 	return ref;
 }
 

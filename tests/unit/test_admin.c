@@ -225,6 +225,24 @@ static void test_acknowledged_is_kept(void)
 	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"mki\":4");
 	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"lifetime\":31");
 	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"srtcp_clear\":true");
+	/* changed: what is given, the rest stays; and its service */
+	HAS(ask("{\"cmd\":\"gateway.change\",\"args\":{\"name\":\"gw2\",\"group\":\"pstn\",\"priority\":2,\"weight\":300,\"capacity\":20,"
+		"\"endpoints\":[\"aaln/1\",{\"name\":\"aaln/2\",\"line\":\"fxo\"}],\"line\":\"fxs\",\"incoming\":\"100\"}}"),
+	    "\"ok\":true");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"mki\":4");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"service\":\"in-service\"");
+	HAS(ask("{\"cmd\":\"gateway.drain\",\"args\":{\"name\":\"gw2\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "\"service\":\"drain\",\"priority\":2,\"group\":\"pstn\",\"weight\":300,"
+		"\"incoming\":\"100\",\"capacity\":20,\"line\":\"fxs\"");
+	HAS(ask("{\"cmd\":\"gateway.show\",\"args\":{\"name\":\"gw2\"}}"), "{\"name\":\"aaln/2\",\"line\":\"fxo\"}");
+	HAS(ask("{\"cmd\":\"gateway.disable\",\"args\":{\"name\":\"gw2\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"gateway.restore\",\"args\":{\"name\":\"gw2\"}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"gateway.drain\",\"args\":{\"name\":\"gw9\"}}"), "\"code\":\"not-found\"");
+	HAS(ask("{\"cmd\":\"gateway.change\",\"args\":{\"name\":\"gw2\",\"weight\":1001}}"), "\"code\":\"invalid\"");
+	HAS(ask("{\"cmd\":\"gateway.change\",\"args\":{\"name\":\"gw2\",\"service\":\"drain\"}}"), "\"code\":\"invalid\"");
+	HAS(ask("{\"cmd\":\"pattern.add\",\"args\":{\"pattern\":\"0!\",\"to\":[\"@pstn\"]}}"), "\"ok\":true");
+	HAS(ask("{\"cmd\":\"pattern.add\",\"args\":{\"pattern\":\"1!\",\"to\":[\"@pstn/aaln/1\"]}}"), "\"code\":\"invalid\"");
+	HAS(ask("{\"cmd\":\"pattern.del\",\"args\":{\"pattern\":\"0!\"}}"), "\"ok\":true");
 	HAS(ask("{\"cmd\":\"gateway.del\",\"args\":{\"name\":\"gw2\"}}"), "\"ok\":true");
 	HAS(ask("{\"cmd\":\"show.devices\"}"), "\"mode\":\"encrypted\"");
 	HAS(ask("{\"cmd\":\"show.lines\"}"), "\"number\":\"9\",\"prefix\":true");

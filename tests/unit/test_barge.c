@@ -43,11 +43,7 @@ static uint32_t up(void)
 
 	dial("2000");
 	ref = the_call()->ref;
-	key(&pc, CP_SCCP_KEY_ANSWER, ref);
-	UNTIL(pa.smt == 1 && pc.smt == 1);
-	ack_media(&pa);
-	ack_media(&pc);
-	rest();
+	answers(&pc, &pa, ref);
 	CU_ASSERT(pd.state == CP_SCCP_REMOTE && pd.callref == ref);
 	return ref;
 }

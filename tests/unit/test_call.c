@@ -276,6 +276,8 @@ static void test_dataplane_refuses(void)
 	timer_fires();
 	CU_ASSERT_EQUAL(the_state(), -1);
 	w.fake.mute = false;
+	fake_hangup(&w.fake); /* that its legs are deleted is heard on the next channel */
+	UNTIL(ups == 2);
 	/* aged out */
 	pa.smt = pb.smt = 0;
 	to_connected();
@@ -296,11 +298,7 @@ static void store_recovers(void)
 {
 	struct cp_store_stats st = {.failing = true};
 
-	for (int i = 0; i < 3000 && st.failing; i++) {
-		spin();
-		cp_store_stats(w.store, &st);
-	}
-	CU_ASSERT_FALSE(st.failing);
+	UNTIL((cp_store_stats(w.store, &st), !st.failing));
 }
 
 static void test_store_fails(void)
@@ -331,6 +329,70 @@ static void channel_returns(bool fresh)
 	cp_gws_sa_changed(w.gws, cp_gw_id(cp_gws_find(w.gws, "gw1")), false);
 	cp_gws_sa_changed(w.gws, cp_gw_id(cp_gws_find(w.gws, "gw1")), true);
 	rest();
+}
+
+static unsigned deletes_of(uint32_t leg)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w.fake.n; i++)
+		n += w.fake.log[i].hdr.type == DP_MSG_LEG_DEL && w.fake.log[i].obj.id == leg;
+	return n;
+}
+
+/* What a call that ended leaves in the dataplane, for want of a channel or of an answer, is deleted: its sweep spares what is of our epoch. */
+static void test_deleted_later(void)
+{
+	const union fake_msg *m = NULL;
+	uint32_t leg[2];
+
+	world_begin();
+	for (unsigned how = 0; how < 3; how++) { /* 0: said, and not heard; 1: nobody to say it to; 2: that, and the dataplane is new */
+		pa.smt = pb.smt = 0;
+		to_connected();
+		leg[0] = the_call()->p[0].leg_id;
+		leg[1] = the_call()->p[1].leg_id;
+		w.fake.n = 0;
+		if (how > 0) {
+			fake_hangup(&w.fake);
+			UNTIL(!cp_dp_up(w.dp));
+		}
+		w.fake.mute = how == 0;
+		onhook(&pa);
+		rest();
+		CU_ASSERT_EQUAL(deletes_of(leg[0]) + deletes_of(leg[1]), how == 0 ? 2 : 0);
+		w.fake.n = 0;
+		w.fake.mute = false;
+		channel_returns(how == 2);
+		CU_ASSERT_EQUAL(deletes_of(leg[0]) + deletes_of(leg[1]), how == 2 ? 0 : 2);
+		if (how == 2)
+			continue;
+		/* once, and in front of what is asserted */
+		CU_ASSERT_EQUAL(fake_seen(&w.fake, DP_MSG_LEG_DEL, &m), 2);
+		CU_ASSERT_TRUE(w.fake.log[0].hdr.type == DP_MSG_GW_SET && fake_seen(&w.fake, DP_MSG_SWEEP, NULL) == 1);
+		w.fake.n = 0;
+		for (int i = 0; i < 3; i++)
+			legs_tick(w.calls);
+		rest();
+		CU_ASSERT_EQUAL(fake_seen(&w.fake, DP_MSG_LEG_DEL, NULL), 0);
+	}
+	/* too much is on its way there: a second later. The numbers are nobody else's until it is known. */
+	pa.smt = pb.smt = 0;
+	to_connected();
+	leg[0] = the_call()->p[0].leg_id;
+	leg[1] = the_call()->p[1].leg_id;
+	w.refuse_type = DP_MSG_LEG_DEL;
+	w.refuse_rc = -EAGAIN;
+	onhook(&pa);
+	rest();
+	w.refuse_type = 0;
+	w.fake.n = 0;
+	CU_ASSERT_EQUAL(cp_ports_used(w.calls->ports), 2);
+	CU_ASSERT_EQUAL(cp_ports_claim(w.calls->ports, leg[1]), -EEXIST);
+	legs_tick(w.calls);
+	rest();
+	CU_ASSERT(deletes_of(leg[0]) == 1 && deletes_of(leg[1]) == 1 && cp_ports_used(w.calls->ports) == 0);
+	world_end();
 }
 
 static void test_channel_lost(void)
@@ -394,6 +456,58 @@ static void test_channel_lost(void)
 	world_end();
 }
 
+/* So many commands whose answers are on their way. */
+static void crowd(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT_EQUAL_FATAL(cp_dp_sweep(w.dp), 0);
+}
+
+/* A channel or a dataplane that is full takes legs and keys later: who talks is not cut off for that. */
+static void test_asserted_later(void)
+{
+	static const uint16_t full[] = {DP_MSG_LEG_SET, DP_MSG_LEG_KEY};
+
+	world_begin();
+	to_connected();
+	for (unsigned i = 0; i < 2; i++) { /* the dataplane says so */
+		w.refuse_type = full[i];
+		w.refuse_rc = -EAGAIN;
+		channel_returns(true);
+		CU_ASSERT_EQUAL_FATAL(the_state(), CALL_CONNECTED);
+		w.refuse_type = 0;
+		w.fake.n = 0;
+		legs_tick(w.calls);
+		rest();
+		CU_ASSERT(fake_seen(&w.fake, DP_MSG_LEG_SET, NULL) == 2 && fake_seen(&w.fake, DP_MSG_LEG_KEY, NULL) == 4);
+		w.fake.n = 0;
+		legs_tick(w.calls);
+		rest();
+		CU_ASSERT_EQUAL(fake_seen(&w.fake, DP_MSG_LEG_SET, NULL), 0);
+	}
+	/* a leg that it had no room for has no keys */
+	w.refuse_type = DP_MSG_LEG_KEY;
+	w.refuse_rc = -ENOENT;
+	channel_returns(true);
+	CU_ASSERT_EQUAL_FATAL(the_state(), CALL_CONNECTED);
+	w.refuse_type = 0;
+	/* the channel is full; then only crowded: calls leave room in it */
+	for (unsigned i = 0; i < 2; i++) {
+		crowd(i == 0 ? 65536 - cp_dp_waiting(w.dp) : 40000);
+		cp_calls_up(w.calls, false);
+		CU_ASSERT_EQUAL_FATAL(the_state(), CALL_CONNECTED);
+		CU_ASSERT_EQUAL(cp_dp_waiting(w.dp), i == 0 ? 65536 : 40000);
+		CU_ASSERT_TRUE(i > 0 || legs_assert(the_call(), 0, false) == 0);
+		UNTIL(cp_dp_waiting(w.dp) == 0);
+		w.fake.n = 0;
+		legs_tick(w.calls);
+		rest();
+		CU_ASSERT(fake_seen(&w.fake, DP_MSG_LEG_SET, NULL) == 2 && fake_seen(&w.fake, DP_MSG_LEG_KEY, NULL) == 4);
+	}
+	onhook(&pa);
+	world_end();
+}
+
 static void restart(bool killed)
 {
 	int before = ups;
@@ -443,6 +557,32 @@ static void test_restart_adopts(void)
 		CU_ASSERT(c != NULL && strcmp(c->conn_id, "C0FFEE") == 0);
 		world_end();
 	}
+}
+
+/* The record of a call that was interrupted names the legs of one that stands: they are that one's, whichever is read first. */
+static void test_restart_same_legs(void)
+{
+	struct cp_call_rec rec;
+	uint32_t leg;
+
+	world_begin();
+	gw_to(CALL_CONNECTED);
+	rest();
+	leg = the_call()->p[0].leg_id;
+	rec = *cp_store_call(w.store, the_call()->ref);
+	rec.call_id = 7;
+	rec.state = CALL_CONNECTING;
+	rec.leg[1].conn_id[0] = '\0';
+	synced(cp_store_put_call(w.store, &rec, on_stored, NULL));
+	w.fake.n = 0;
+	restart(true);
+	CU_ASSERT_EQUAL_FATAL(the_state(), CALL_CONNECTED);
+	CU_ASSERT(cp_calls_count(w.calls) == 1 && the_call()->p[0].leg_id == leg);
+	CU_ASSERT(fake_seen(&w.fake, DP_MSG_ADOPT, NULL) == 2 && fake_seen(&w.fake, DP_MSG_LEG_DEL, NULL) == 0);
+	cp_calls_phone_ops.registered(w.calls, &pa);
+	cp_calls_phone_ops.registered(w.calls, &pb);
+	onhook(&pa);
+	world_end();
 }
 
 static int refuse_adopt(struct fake_dp *f, const union fake_msg *m)
@@ -706,6 +846,7 @@ static void test_gateway_refuses_later(void)
 		CU_ASSERT_EQUAL(the_state(), how[i].ends ? -1 : CALL_CONNECTED);
 		if (!how[i].ends)
 			onhook(&pa);
+		gw_event(DP_MGCP_RSIP, "*", "", "restart"); /* whatever is out is back */
 		nothing_left();
 	}
 	world_end();
@@ -746,10 +887,19 @@ static void test_gateway_channel_lost(void)
 static void test_deleted_under_a_call(void)
 {
 	world_begin();
-	gw_to(CALL_CONNECTED);
+	for (unsigned i = 0; i < 2; i++) {
+		const int state = i == 0 ? CALL_CONNECTED : CALL_ALERTING;
+
+		gw_to(state);
+		CU_ASSERT_EQUAL(cp_dir_gateway_del(w.store, "gw1", &dir_ctx), -EPROTO); /* its connection would stay there */
+		CU_ASSERT_PTR_NOT_NULL(strstr(world_why, "has 1 calls"));
+		CU_ASSERT_EQUAL(the_state(), state);
+		onhook(&pa);
+		nothing_left();
+		CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), i + 1);
+	}
 	synced(cp_dir_gateway_del(w.store, "gw1", &dir_ctx));
 	cp_gws_changed(w.gws, "gw1");
-	CU_ASSERT_EQUAL(the_state(), -1);
 	rest();
 	CU_ASSERT_PTR_NULL(cp_gws_find(w.gws, "gw1"));
 	dial("9123");
@@ -876,8 +1026,11 @@ static CU_TestInfo tests[] = {
 	{"phone lost in each state", test_phone_lost},
 	{"the dataplane refuses", test_dataplane_refuses},
 	{"the store fails", test_store_fails},
+	{"legs are deleted later", test_deleted_later},
+	{"legs are taken later", test_asserted_later},
 	{"channel lost", test_channel_lost},
 	{"restart adopts", test_restart_adopts},
+	{"restart: two records name one leg", test_restart_same_legs},
 	{"restart of both", test_restart_of_both},
 	{"stop", test_stop},
 	{"gateway call", test_gateway_call},

@@ -8,16 +8,6 @@
 #include "store/change.h"
 #include "store/region.h"
 
-static struct cp_phone pc;
-
-static void begin(void)
-{
-	world_begin();
-	phone_reset(&pc, "SEP000000000003", "1003");
-	cp_calls_phone_ops.registered(w.calls, &pc);
-	rest();
-}
-
 static void can(struct cp_phone *p, unsigned n, const struct cp_sccp_cap *caps)
 {
 	memcpy(p->caps, caps, n * sizeof(*caps));
@@ -106,7 +96,7 @@ static void test_phones(void)
 		{{WB, U711}, {WB}, CP_SCCP_WIDEBAND, CP_SCCP_WIDEBAND, 20, DP_CODEC_OTHER, 0, 0, 16000},
 	};
 
-	begin();
+	world_of_three();
 	rule("*", "=", 256, CP_REGION_RELAY, "");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct dp_leg_set *leg;
@@ -132,7 +122,7 @@ static void test_phones(void)
 /* The caller hears and reads why; nothing rings. */
 static void test_none(void)
 {
-	begin();
+	world_of_three();
 	CAN(&pa, U711);
 	CAN(&pb, {CP_SCCP_G729, 60});
 	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
@@ -154,7 +144,7 @@ static void test_wideband(void)
 {
 	struct cp_call *call;
 
-	begin();
+	world_of_three();
 	rule("*", "=", 256, 0, "");
 	device(&pa, "Cisco 7960", "default", 0);
 	CAN(&pa, WB, U711);
@@ -187,7 +177,7 @@ static void test_transfer(void)
 	struct cp_call *call;
 	uint32_t held, leg;
 
-	begin();
+	world_of_three();
 	CAN(&pa, U711, {CP_SCCP_G729, 60});
 	CAN(&pb, U711, {CP_SCCP_G722, 40});
 	CAN(&pc, {CP_SCCP_G722, 40}, {CP_SCCP_G729A, 30});
@@ -220,7 +210,7 @@ static void test_transfer_refused(void)
 {
 	struct cp_call *call;
 
-	begin();
+	world_of_three();
 	CAN(&pa, U711);
 	CAN(&pb, U711, {CP_SCCP_G722, 40});
 	CAN(&pc, {CP_SCCP_G722, 40});
@@ -252,7 +242,7 @@ static void test_gateway(void)
 		{DP_AUDIO_NONE, 3, 0, 20, 0, 0, 0},
 	};
 
-	begin();
+	world_of_three();
 	CAN(&pa, {CP_SCCP_G729, 60}, {CP_SCCP_ILBC, 60}, U711, {CP_SCCP_G722, 40}, WB);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const uint8_t want[DP_AUDIO_LIST] = {DP_AUDIO_G722, DP_AUDIO_PCMU, DP_AUDIO_ILBC, DP_AUDIO_G729};
@@ -311,7 +301,7 @@ static void test_suites(void)
 		{DP_AEAD_AES_128_GCM, DP_AES_CM_128_HMAC_SHA1_80, "AEAD_AES_128_GCM", DP_SRTP_NONE, DP_SRTP_NONE},
 	};
 
-	begin();
+	world_of_three();
 	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
 		bool direct = i % 2 != 0;
 		struct cp_call *call;
@@ -343,7 +333,7 @@ static void test_gateway_suites(void)
 {
 	const struct dp_mgcp_cmd *crcx = NULL;
 
-	begin();
+	world_of_three();
 	rule("*", "=", 0, 0, "AES_CM_128_HMAC_SHA1_32");
 	dial("77");
 	UNTIL(the_call()->state == CALL_ALERTING);
@@ -365,7 +355,7 @@ static void test_secure_tone(void)
 			      .model = "7962", .secure_tone = true};
 	struct cp_call *call;
 
-	begin();
+	world_of_three();
 	synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		w.cfg->calls.secure_tone = rows[i].where;
@@ -409,7 +399,7 @@ static void test_icons(void)
 	struct cp_device d = {.name = "SEP000000000001", .mode = CP_DEVICE_NONSECURE, .region = "default", .lines = &line, .line_cnt = 1, .model = "7912"};
 	struct cp_call *call;
 
-	begin();
+	world_of_three();
 	call = talk(&pa, &pb);
 	CU_ASSERT(pa.security == CP_SCCP_SEC_ENCRYPTED && pb.security == CP_SCCP_SEC_ENCRYPTED);
 	key(&pa, CP_SCCP_KEY_ENDCALL, call->ref);
@@ -425,7 +415,7 @@ static void test_icons(void)
 
 static void gateway_type(const char *type)
 {
-	struct cp_endpoint ep = {"aaln/1"};
+	struct cp_endpoint ep = {.name = "aaln/1"};
 	struct cp_gw_number n = {.number = "77"};
 	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = &ep, .endpoint_cnt = 1, .numbers = &n, .number_cnt = 1};
 
@@ -447,7 +437,7 @@ static void test_gateway_trust(void)
 		{"Cisco 2811", CP_SCCP_SEC_ENCRYPTED, "Device Is Trusted"}, {"ACME 9000", CP_SCCP_SEC_NOT_AUTH, "Device Is Not Trusted"},
 	};
 
-	begin();
+	world_of_three();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct cp_call *call;
 		json_t *list;
@@ -485,7 +475,7 @@ static void test_explain(void)
 	struct cp_call *call;
 	json_t *o;
 
-	begin();
+	world_of_three();
 	device(&pa, "7960", "default", 0);
 	CAN(&pa, WB, U711, {CP_SCCP_G729, 60});
 	CAN(&pb, WB, U711, {CP_SCCP_G729A, 60});

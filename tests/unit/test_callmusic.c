@@ -5,8 +5,6 @@
  */
 #include "talk.h"
 
-static struct cp_phone pc;
-
 static void source(struct cfg_moh_source *s, const char *name, const char *file, const char *g729)
 {
 	s->name = strdup(name);
@@ -18,7 +16,7 @@ static void begin(void)
 {
 	struct cfg_moh *moh;
 
-	world_begin();
+	world_of_three();
 	moh = &w.cfg->moh; /* freed with the configuration */
 	moh->sources = calloc(2, sizeof(*moh->sources));
 	moh->sources_count = 2;
@@ -26,9 +24,6 @@ static void begin(void)
 	source(&moh->sources[1], "net", "net.wav", "net.g729");
 	moh->user = strdup("people");
 	moh->network = strdup("net");
-	phone_reset(&pc, "SEP000000000003", "1003");
-	cp_calls_phone_ops.registered(w.calls, &pc);
-	rest();
 }
 
 /* What the leg was told last; NULL: nothing since 'from' in the fake's log. */
@@ -143,11 +138,7 @@ static void test_transfer(void)
 	second = call_of(&pb)->ref;
 	pb.smt = pc.smt = 0;
 	cp_calls_phone_ops.enbloc(w.calls, &pb, "1003", 1);
-	key(&pc, CP_SCCP_KEY_ANSWER, second);
-	UNTIL(pb.smt == 1 && pc.smt == 1);
-	ack_media(&pb);
-	ack_media(&pc);
-	rest();
+	answers(&pc, &pb, second);
 	n = w.fake.n;
 	pc.smt = 0;
 	key(&pb, CP_SCCP_KEY_TRANSFER, second);

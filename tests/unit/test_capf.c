@@ -493,7 +493,7 @@ static void test_half_open(void)
 {
 	enum { FULL = 10000 };
 	static int fd[FULL];
-	const int N = full() && cp_net_fd_room(3 * FULL) == 0 ? FULL : 600;
+	const int N = full() && cp_net_fd_room(3 * FULL, NULL) == 0 ? FULL : 600;
 	struct cp_net_stats st;
 	struct phone p;
 	uint32_t most = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The rules of CAPF's operations: what may be set for which device, with the catalogue's words where not (004b:CAPF-12, CAPF-17,
- * CAPF-22, CAPF-26; 004c 4.6); what each end of a session makes of an operation (CAPF-04, CAPF-24; 004c:CA-06); and the records.
+ * CAPF-22, CAPF-26; 004c 4.6; 000:R-10); what each end of a session makes of an operation (CAPF-04, CAPF-24; 004c:CA-06); and the records.
  * Rows: 004b:CAPF-23, CAPF-24, CAPF-45, R-21, R-22, R-24, R-25; 004c:CA-03, CA-07.
  */
 #include <errno.h>
@@ -101,6 +101,23 @@ static void test_what_may_be_set(void)
 			  back.backup_bits == rec.backup_bits && strcmp(back.key, rec.key) == 0);
 		free(val.data);
 		cp_capf_oprec_free(&back);
+		cp_capf_oprec_free(&rec);
+	}
+}
+
+/* 000:P0-25, R-10: no operation at all, not even by force. */
+static void test_another_vendors(void)
+{
+	for (uint8_t op = CP_CAPF_OP_INSTALL; op <= CP_CAPF_OP_FETCH; op++) {
+		struct cp_capf_oprec rec = {0};
+		struct cp_capf_set s = plain_set(op, CP_CAPF_NULL);
+
+		s.foreign = s.force = s.has_mic = true;
+		CU_ASSERT_EQUAL(cp_capf_op_set(&rec, &s, NOW, why, sizeof(why)), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL(strstr(why, "another vendor's model"));
+		CU_ASSERT_EQUAL(rec.status, CP_CAPF_ST_NONE);
+		s.foreign = false;
+		CU_ASSERT_EQUAL(cp_capf_op_set(&rec, &s, NOW, why, sizeof(why)), 0);
 		cp_capf_oprec_free(&rec);
 	}
 }
@@ -338,6 +355,7 @@ static void test_lsc_record(void)
 
 static CU_TestInfo tests[] = {
 	{"what may be set, and the words if not", test_what_may_be_set},
+	{"nothing for another vendor's phone", test_another_vendors},
 	{"strings", test_strings},
 	{"deadlines", test_deadlines},
 	{"four attempts are one operation", test_attempts},

@@ -2,16 +2,6 @@
 /* Call detail records: one for every call, whatever ends it, and us; what is in them; how long they are kept. */
 #include "talk.h"
 
-static struct cp_phone pc;
-
-static void begin(void)
-{
-	world_begin();
-	phone_reset(&pc, "SEP000000000003", "1003");
-	cp_calls_phone_ops.registered(w.calls, &pc);
-	rest();
-}
-
 static struct dp_page_leg *page_leg(const struct cp_call *call, unsigned side)
 {
 	struct dp_page_leg *legs = (struct dp_page_leg *)(void *)((uint8_t *)w.fake.page + w.fake.page->leg_off);
@@ -27,7 +17,7 @@ static void test_answered(void)
 	int64_t before = (int64_t)time(NULL) * 1000;
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	call = call_find(w.calls, ref);
 	*page_leg(call, 0) = (struct dp_page_leg){.session = ref, .state = DP_PAGE_LEG_UP, .rx_pkts = 500, .rx_bytes = 86000, .tx_pkts = 480,
@@ -61,7 +51,7 @@ static void test_status(void)
 	struct cp_call *call;
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	call = call_find(w.calls, ref);
 	call->p[1].signal_enc = false;
@@ -100,7 +90,7 @@ static void fails(const char *number, int cause)
 
 static void test_not_answered(void)
 {
-	begin();
+	world_of_three();
 	fails(NULL, 0);
 	fails("5", CP_Q850_UNALLOCATED);
 	fails("1002", CP_Q850_NORMAL); /* who called hangs up */
@@ -126,18 +116,14 @@ static void transfers(bool blind)
 	uint32_t first, second;
 	struct cdr_list *l;
 
-	begin();
+	world_of_three();
 	first = talk(&pa, &pb);
 	key(&pb, CP_SCCP_KEY_TRANSFER, first);
 	second = call_of(&pb)->ref;
 	cp_calls_phone_ops.enbloc(w.calls, &pb, "1003", 1);
 	pa.smt = pb.smt = pc.smt = 0;
 	if (!blind) {
-		key(&pc, CP_SCCP_KEY_ANSWER, second);
-		UNTIL(pb.smt == 1 && pc.smt == 1);
-		ack_media(&pb);
-		ack_media(&pc);
-		rest();
+		answers(&pc, &pb, second);
 		pc.smt = 0;
 	}
 	key(&pb, CP_SCCP_KEY_TRANSFER, second);
@@ -177,7 +163,7 @@ static void test_killed(void)
 	struct cdr_list *l;
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	controlplane_stop(true);
 	controlplane_start();
@@ -222,7 +208,7 @@ static void test_store_fails(void)
 	struct cdr_list *l;
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	store_break(true);
 	key(&pa, CP_SCCP_KEY_ENDCALL, ref);

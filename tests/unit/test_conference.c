@@ -3,138 +3,7 @@
  * Conferences of phones over an external bridge: how they come to be, who hears what of their status, how they end, and what is left.
  * 000:P0-21, 000:R-09; 001:P1-116, P1-117, P1-119, R-18; 004a:CALL-03.
  */
-#include "call_fix.h"
-#include "call/confint.h"
-
-static struct cp_phone pc, pd;
-static struct cp_phone *const all[] = {&pa, &pb, &pc, &pd};
-
-static void begin(const char *endpoint)
-{
-	world_begin();
-	phone_reset(&pc, "SEP000000000003", "1003");
-	phone_reset(&pd, "SEP000000000004", "10045");
-	cp_calls_phone_ops.registered(w.calls, &pc);
-	cp_calls_phone_ops.registered(w.calls, &pd);
-	add_bridge(endpoint, 8, 4, 0);
-	w.say[DP_MGCP_MDCX].sdp = true;
-	rest();
-	w.todo_cnt = w.todo_done = 0;
-}
-
-static void key(struct cp_phone *p, uint32_t event, uint32_t ref) { cp_calls_phone_ops.softkey(w.calls, p, event, 1, ref); }
-
-static struct party *place_of(const struct cp_phone *p)
-{
-	struct agent *a = agent_find(w.calls, p->name, false);
-
-	return a != NULL ? agent_active(a) : NULL;
-}
-
-/* Phones open the channels that they are told to. */
-static void live(void)
-{
-	struct cfg_addr at = v4;
-
-	at.port = 20000;
-	for (unsigned i = 0; i < 4; i++) {
-		struct agent *a = agent_find(w.calls, all[i]->name, false);
-
-		for (struct party *q = a != NULL && a->phone != NULL ? a->parties : NULL; q != NULL; q = q->ag_next) {
-			if (!q->media_on || q->ready || q->call->pending > 0)
-				continue;
-			cp_calls_phone_ops.orc_ack(w.calls, all[i], 0, &at, q->ref << 1 | q->stream, q->ref);
-			break; /* the list may be another one now */
-		}
-	}
-	spin();
-}
-
-#define LIVE_UNTIL(cond)                                              \
-	do {                                                          \
-		for (int lu_ = 0; lu_ < 20000 && !(cond); lu_++)      \
-			live();                                       \
-		CU_ASSERT_TRUE_FATAL(cond);                           \
-	} while (0)
-
-static void calm(void)
-{
-	for (int i = 0; i < 40; i++)
-		live();
-	rest();
-}
-
-static bool talks(const struct cp_phone *p)
-{
-	const struct party *q = place_of(p);
-
-	return q != NULL && q->call->state == CALL_CONNECTED && q->ready && !q->resuming;
-}
-
-static uint32_t talk(struct cp_phone *from, struct cp_phone *to)
-{
-	uint32_t ref;
-
-	cp_calls_phone_ops.enbloc(w.calls, from, to->number, 1);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(place_of(from));
-	ref = place_of(from)->ref;
-	key(to, CP_SCCP_KEY_ANSWER, ref);
-	LIVE_UNTIL(talks(from) && talks(to));
-	calm();
-	return ref;
-}
-
-static struct conf *conf_of(const struct cp_phone *p)
-{
-	const struct party *q = place_of(p);
-
-	return q != NULL ? call_conf(q->call) : NULL;
-}
-
-/* Connected ports of the one conference that there is. */
-static unsigned members(void)
-{
-	unsigned n = 0;
-
-	for (const struct party *p = w.calls->confs != NULL ? w.calls->confs->ports : NULL; p != NULL; p = p->cf_next)
-		n += p->call->state == CALL_CONNECTED;
-	return n;
-}
-
-/* 'from' asks 'third' in beside whom it talks to: press, number, answer, press. */
-static uint32_t ask_in(struct cp_phone *from, struct cp_phone *third)
-{
-	key(from, CP_SCCP_KEY_CONFRN, place_of(from)->ref);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(place_of(from));
-	CU_ASSERT_EQUAL_FATAL(place_of(from)->call->state, CALL_DIALING);
-	talk(from, third);
-	return place_of(from)->ref;
-}
-
-/* a talks to b, asks c in: three in a conference. */
-static void three(void)
-{
-	uint32_t ref;
-
-	talk(&pa, &pb);
-	ref = ask_in(&pa, &pc);
-	key(&pa, CP_SCCP_KEY_CONFRN, ref);
-	LIVE_UNTIL(members() == 3 && talks(&pa) && talks(&pb) && talks(&pc));
-	calm();
-}
-
-static void end_all_calls(void)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		struct agent *a;
-
-		while ((a = agent_find(w.calls, all[i]->name, false)) != NULL && a->parties != NULL)
-			call_end(a->parties->call, "the test is over");
-	}
-	rest();
-	CU_ASSERT_PTR_NULL(w.calls->confs);
-	CU_ASSERT_EQUAL(bridge_conns(), 0);
-}
+#include "conf_fix.h"
 
 static unsigned conn_modes(uint8_t mode)
 {
@@ -287,6 +156,86 @@ static void test_clear_bridge(void)
 	CU_ASSERT(pa.security == CP_SCCP_SEC_NOT_AUTH && pb.security == CP_SCCP_SEC_NOT_AUTH && pc.security == CP_SCCP_SEC_NOT_AUTH);
 	end_all_calls();
 	world_end();
+}
+
+/* 000:P0-20, R-09: all are encrypted, and the bridge is of a type that is not trusted. */
+static void test_untrusted_bridge(void)
+{
+	begin("cnf/$");
+	add_bridge_of("ACME Mixer", "cnf/$", 8, 4, 0);
+	three();
+	for (unsigned i = 0; i < 3; i++)
+		CU_ASSERT(all[i]->security == CP_SCCP_SEC_NOT_AUTH && all[i]->orc_m.suite != DP_SRTP_NONE);
+	key(&pc, CP_SCCP_KEY_ENDCALL, 0);
+	LIVE_UNTIL(w.calls->confs == NULL && talks(&pa) && talks(&pb));
+	calm();
+	CU_ASSERT(pa.security == CP_SCCP_SEC_ENCRYPTED && pb.security == CP_SCCP_SEC_ENCRYPTED);
+	end_all_calls();
+	world_end();
+}
+
+/* Somebody leaves while the bridge is asked for one more: the others are shown what they are without, at once. */
+static void test_leaves_meanwhile(void)
+{
+	const struct dp_mgcp_cmd *cmd = NULL;
+	uint32_t second;
+
+	begin("cnf/$");
+	w.say[DP_MGCP_CRCX].suite = 0xff; /* clear: a lock falls to nothing, a shield stays */
+	pc.sec = CP_PHONE_AUTHENTICATED;
+	pc.srtp = false;
+	three();
+	CU_ASSERT_EQUAL(pb.security, CP_SCCP_SEC_AUTH);
+	second = ask_in(&pa, &pd);
+	w.say[DP_MGCP_CRCX].silent = true;
+	key(&pa, CP_SCCP_KEY_CONFRN, second);
+	calm();
+	CU_ASSERT_PTR_NOT_NULL_FATAL(conf_of(&pb)->task);
+	key(&pc, CP_SCCP_KEY_ENDCALL, 0);
+	calm();
+	CU_ASSERT(conf_of(&pb)->task != NULL && pb.security == CP_SCCP_SEC_NOT_AUTH);
+	w.say[DP_MGCP_CRCX].silent = false;
+	gw_saw(DP_MGCP_CRCX, &cmd);
+	gw_answer(cmd);
+	LIVE_UNTIL(members() == 3 && talks(&pa) && talks(&pb) && talks(&pd));
+	calm();
+	CU_ASSERT(pa.security == CP_SCCP_SEC_NOT_AUTH && pd.security == CP_SCCP_SEC_NOT_AUTH);
+	end_all_calls();
+	world_end();
+}
+
+/* Whose connection is gone goes on in its call, and can open no stream: it is not moved to another one. */
+static void test_away(void)
+{
+	uint32_t first, second;
+
+	for (unsigned how = 0; how < 3; how++) { /* 0: before the key; 1: while the bridge is asked; 2: a transfer */
+		begin("cnf/$");
+		first = talk(&pa, &pb);
+		second = ask_in(&pa, &pc);
+		w.todo_cnt = w.todo_done = 0;
+		w.say[DP_MGCP_CRCX].silent = how == 1;
+		if (how == 1)
+			key(&pa, CP_SCCP_KEY_CONFRN, second);
+		calm();
+		gone(how == 2 ? &pc : &pb, CP_GONE_CLOSED);
+		if (how != 1)
+			key(&pa, how == 0 ? CP_SCCP_KEY_CONFRN : CP_SCCP_KEY_TRANSFER, second);
+		CU_ASSERT_EQUAL(gw_saw(DP_MGCP_CRCX, NULL), how == 1 ? 1 : 0);
+		w.say[DP_MGCP_CRCX].silent = false;
+		if (how == 1)
+			gw_answer(&w.todo[0]);
+		calm();
+		CU_ASSERT_STRING_EQUAL(pa.prompt, how == 0 ? "one of them is not registered" : how == 1 ? "Call has ended" : "Cannot transfer");
+		/* as they were, and so they go on when it is back */
+		CU_ASSERT(cp_calls_count(w.calls) == 2 && w.calls->confs == NULL && bridge_conns() == 0);
+		CU_ASSERT(call_find(w.calls, first)->p[0].held && place_of(&pa)->ref == second && talks(&pa));
+		cp_calls_phone_ops.registered(w.calls, how == 2 ? &pc : &pb);
+		key(&pa, CP_SCCP_KEY_CONFRN, second);
+		LIVE_UNTIL(members() == 3 && talks(&pa) && talks(&pb) && talks(&pc));
+		end_all_calls();
+		world_end();
+	}
 }
 
 /* Hold in a conference, ConfList, Join, and a member that transfers its place to somebody else. */
@@ -469,12 +418,31 @@ static void test_no_bridge(void)
 	CU_ASSERT(strcmp(pa.prompt, "No conference bridge") == 0 && pa.tone == CP_SCCP_TONE_REORDER && talks(&pa));
 	end_all_calls();
 	world_end();
+	/* drained: it gets no new one */
+	begin("cnf/$");
+	{
+		struct cp_endpoint ep[1] = {{.name = "cnf/$"}};
+		struct cp_gateway g = {.name = "bridge1", .region = "default", .endpoints = ep, .endpoint_cnt = 1, .ports = 8,
+				       .conference_max = 4, .flags = CP_GW_CONFERENCE, .admin = CP_ADMIN_DRAIN};
+
+		cfg_addr_parse("10.0.0.2:2427", &g.address);
+		synced(cp_dir_gateway_put(w.store, &g, true, &dir_ctx));
+		cp_gws_changed(w.gws, "bridge1");
+	}
+	talk(&pa, &pb);
+	key(&pa, CP_SCCP_KEY_CONFRN, 0);
+	CU_ASSERT(strcmp(pa.prompt, "No conference bridge") == 0 && talks(&pa) && w.calls->confs == NULL);
+	end_all_calls();
+	world_end();
 }
 
 /* Somebody hangs up while the bridge is asked; a member is not secure enough; a conference is full. */
+static void dial_to(struct cp_phone *p, const char *number) { cp_calls_phone_ops.enbloc(w.calls, p, number, 1); }
+
 static void test_refused(void)
 {
 	uint32_t second;
+	char id[16];
 
 	begin("cnf/$");
 	talk(&pa, &pb);
@@ -532,10 +500,25 @@ static void test_refused(void)
 	key(&pa, CP_SCCP_KEY_ENDCALL, 0);
 	calm();
 	CU_ASSERT(cp_calls_count(w.calls) == 0 && bridge_conns() == 0 && pd.state == CP_SCCP_ONHOOK);
+	/* a gateway that may keep a key which a phone has */
+	talk(&pa, &pb);
+	key(&pa, CP_SCCP_KEY_CONFRN, place_of(&pa)->ref);
+	w.cfg->media.mode = CFG_MEDIA_DIRECT;
+	w.say[DP_MGCP_MDCX].sdp = false;
+	dial_to(&pa, "77");
+	second = place_of(&pa)->ref;
+	UNTIL(place_of(&pa)->call->state == CALL_ALERTING);
+	snprintf(id, sizeof(id), "%08X", second);
+	gw_event(DP_MGCP_NTFY, "aaln/1", id, "L/hd");
+	LIVE_UNTIL(talks(&pa));
+	CU_ASSERT_TRUE(place_of(&pa)->call->direct);
+	key(&pa, CP_SCCP_KEY_CONFRN, second);
+	CU_ASSERT_STRING_EQUAL(pa.prompt, "a gateway's media is direct");
+	calm();
+	CU_ASSERT(w.calls->confs == NULL && cp_calls_count(w.calls) == 2 && talks(&pa));
+	end_all_calls();
 	world_end();
 }
-
-static void dial_to(struct cp_phone *p, const char *number) { cp_calls_phone_ops.enbloc(w.calls, p, number, 1); }
 
 /* Who asked turns to somebody else before the bridge has answered: it is a member that holds, and comes back when it likes. */
 static void test_turned(void)
@@ -579,8 +562,11 @@ static void test_meetme(void)
 	dial_to(&pa, "1002");
 	CU_ASSERT(place_of(&pa)->call->state == CALL_FAILED && strcmp(pa.prompt, "No conference number") == 0 && !pb.ringing);
 	onhook(&pa);
-	/* digit by digit */
+	/* digit by digit; what was to be a forward target is a call after all */
+	key(&pa, CP_SCCP_KEY_CFWDALL, 0);
+	CU_ASSERT_TRUE(place_of(&pa)->call->sets_cfa);
 	key(&pa, CP_SCCP_KEY_MEETME, 0);
+	CU_ASSERT(!place_of(&pa)->call->sets_cfa && !place_of(&pa)->call->billed);
 	CU_ASSERT_STRING_EQUAL(pa.prompt, "Conference number");
 	for (const char *d = "8512"; *d != '\0'; d++)
 		cp_calls_phone_ops.digit(w.calls, &pa, *d, 1, 0);
@@ -591,6 +577,14 @@ static void test_meetme(void)
 	LIVE_UNTIL(members() == 2 && talks(&pb));
 	calm();
 	CU_ASSERT(members() == 2 && bridge_conns() == 2 && conn_modes(DP_MGCP_M_CONFRNCE) == 2 && conf_of(&pa) == conf_of(&pb)); /* it stays on the bridge */
+	/* nobody is a member twice */
+	key(&pb, CP_SCCP_KEY_HOLD, 0);
+	calm();
+	dial_to(&pb, "8512");
+	CU_ASSERT(pb.tone == CP_SCCP_TONE_BUSY && strcmp(pb.prompt, "Already in this conference") == 0 && members() == 2);
+	onhook(&pb);
+	key(&pb, CP_SCCP_KEY_RESUME, 0);
+	LIVE_UNTIL(talks(&pb));
 	/* in use; not secure enough; and one that only signs is, and takes the lock */
 	key(&pc, CP_SCCP_KEY_MEETME, 0);
 	dial_to(&pc, "8512");
@@ -698,46 +692,6 @@ static void test_transferred(void)
 	world_end();
 }
 
-/* 001:P1-127, 004a:CALL-08: a third phone over the bridge, and nobody has a lock any more. What cannot be leaves the call as it is. */
-static void test_cbarge(void)
-{
-	struct cp_call *call, *target;
-	const char *why;
-
-	begin("cnf/$");
-	talk(&pa, &pb);
-	target = place_of(&pa)->call;
-	call = call_dial(w.calls, &pc, 1);
-	CU_ASSERT_EQUAL_FATAL(conf_barge(call, target, &why), 0);
-	LIVE_UNTIL(members() == 3 && talks(&pa) && talks(&pb) && talks(&pc));
-	calm();
-	CU_ASSERT(pa.security == CP_SCCP_SEC_NOT_AUTH && pb.security == CP_SCCP_SEC_NOT_AUTH && pc.security == CP_SCCP_SEC_NOT_AUTH);
-	/* one more */
-	call = call_dial(w.calls, &pd, 1);
-	CU_ASSERT_EQUAL_FATAL(conf_barge(call, place_of(&pb)->call, &why), 0);
-	LIVE_UNTIL(members() == 4 && talks(&pd));
-	calm();
-	onhook(&pd);
-	onhook(&pc);
-	LIVE_UNTIL(w.calls->confs == NULL && talks(&pa) && talks(&pb));
-	calm();
-	CU_ASSERT(pa.security == CP_SCCP_SEC_ENCRYPTED && pb.security == CP_SCCP_SEC_ENCRYPTED && bridge_conns() == 0);
-	w.say[DP_MGCP_CRCX].code = 403;
-	target = place_of(&pa)->call;
-	call = call_dial(w.calls, &pc, 1);
-	CU_ASSERT_EQUAL_FATAL(conf_barge(call, target, &why), 0);
-	calm();
-	CU_ASSERT(place_of(&pc)->call->state == CALL_FAILED && pc.tone == CP_SCCP_TONE_REORDER);
-	CU_ASSERT(place_of(&pa)->call == target && talks(&pa) && talks(&pb) && pa.security == CP_SCCP_SEC_ENCRYPTED && w.calls->confs == NULL);
-	onhook(&pc);
-	synced(cp_dir_gateway_del(w.store, "bridge1", &dir_ctx));
-	call = call_dial(w.calls, &pc, 1);
-	CU_ASSERT_EQUAL(conf_barge(call, target, &why), -ENOSPC);
-	CU_ASSERT(call->state == CALL_DIALING && call->p[1].kind == PARTY_NONE && cp_calls_count(w.calls) == 2);
-	end_all_calls();
-	world_end();
-}
-
 /* kill -9: every member's call is taken over, and they are one conference again, with its status and its rules. */
 static void test_killed(void)
 {
@@ -795,6 +749,114 @@ static void test_killed(void)
 	world_end();
 }
 
+/* After a kill legs are where they would have been: at the address of their party's region. 2 of 10.9.0.2 is region b's. */
+static void test_killed_region(void)
+{
+	static const char *const numbers[] = {"1001", "1002", "1003"};
+	struct cfg_addr at;
+
+	begin("cnf/$");
+	for (unsigned i = 0; i < 3; i++) {
+		struct cp_line line = {0};
+		struct cp_device d = {.mode = CP_DEVICE_ENCRYPTED, .region = "b", .srtp = true, .lines = &line, .line_cnt = 1};
+
+		snprintf(d.name, sizeof(d.name), "%s", all[i]->name);
+		snprintf(line.number, sizeof(line.number), "%s", numbers[i]);
+		synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
+	}
+	three();
+	CU_ASSERT_TRUE(cp_ports_addr(w.calls->ports, place_of(&pa)->leg_id, &at) && at.ip[3] == 2);
+	controlplane_stop(true);
+	controlplane_start();
+	UNTIL(ups == 2);
+	cp_gws_sa_changed(w.gws, w.bridge_id, true);
+	for (unsigned i = 0; i < 4; i++)
+		cp_calls_phone_ops.registered(w.calls, all[i]);
+	calm();
+	CU_ASSERT_EQUAL(place_of(&pa)->call->rule.codec.list[0], CP_CODEC_G711U); /* what a bridge mixes */
+	onhook(&pc);
+	LIVE_UNTIL(w.calls->confs == NULL && talks(&pa) && talks(&pb));
+	calm();
+	CU_ASSERT_TRUE(cp_ports_addr(w.calls->ports, place_of(&pa)->leg_id, &at) && at.ip[3] == 2);
+	CU_ASSERT_TRUE(cp_ports_addr(w.calls->ports, place_of(&pb)->leg_id, &at) && at.ip[3] == 2);
+	end_all_calls();
+	world_end();
+}
+
+static const char *text_of(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+
+/* show conferences: while the bridge is asked, three with their lock, one of them on hold, and the ports that are left. */
+static void test_show(void)
+{
+	static struct cfg_meetme range = {.numbers = {8500, 8549, 4}, .security = CFG_LEVEL_ENCRYPTED};
+	static const char *const numbers[] = {"1001", "1002", "1003"};
+	const json_t *c, *m;
+	json_t *o;
+	uint32_t ref;
+
+	begin("cnf/$");
+	o = cp_calls_show_conferences(w.calls);
+	CU_ASSERT_EQUAL(json_array_size(json_object_get(o, "conferences")), 0);
+	m = json_array_get(json_object_get(o, "bridges"), 0);
+	CU_ASSERT_EQUAL_FATAL(json_array_size(json_object_get(o, "bridges")), 1); /* gw1 is none */
+	CU_ASSERT(strcmp(text_of(m, "name"), "bridge1") == 0 && strcmp(text_of(m, "state"), "up") == 0 && json_integer_value(json_object_get(m, "ports")) == 8 &&
+		  json_integer_value(json_object_get(m, "free")) == 8 && json_integer_value(json_object_get(m, "conference_max")) == 4);
+	json_decref(o);
+	talk(&pa, &pb);
+	ref = ask_in(&pa, &pc);
+	w.say[DP_MGCP_CRCX].silent = true;
+	key(&pa, CP_SCCP_KEY_CONFRN, ref);
+	rest();
+	o = cp_calls_show_conferences(w.calls);
+	c = json_array_get(json_object_get(o, "conferences"), 0);
+	CU_ASSERT(c != NULL && json_is_true(json_object_get(c, "adding")) && strcmp(text_of(c, "endpoint"), "cnf/$") == 0);
+	m = json_array_get(json_object_get(c, "members"), 2);
+	CU_ASSERT(m != NULL && strcmp(text_of(m, "state"), "routing") == 0 && strncmp(text_of(m, "device"), "SEP", 3) == 0 && text_of(m, "number")[0] == '\0');
+	json_decref(o);
+	w.say[DP_MGCP_CRCX].silent = false;
+	for (unsigned i = 0; i < w.todo_cnt; i++)
+		if (w.todo[i].verb == DP_MGCP_CRCX && w.todo[i].gw_id == w.bridge_id)
+			gw_answer(&w.todo[i]);
+	LIVE_UNTIL(members() == 3 && talks(&pa) && talks(&pb) && talks(&pc));
+	calm();
+	key(&pb, CP_SCCP_KEY_HOLD, 0);
+	calm();
+	w.cfg->conference.meetme = &range;
+	w.cfg->conference.meetme_count = 1;
+	key(&pd, CP_SCCP_KEY_MEETME, 0);
+	dial_to(&pd, "8512");
+	LIVE_UNTIL(talks(&pd));
+	calm();
+	o = cp_calls_show_conferences(w.calls);
+	CU_ASSERT_EQUAL_FATAL(json_array_size(json_object_get(o, "conferences")), 2);
+	c = json_array_get(json_object_get(o, "conferences"), 0);
+	CU_ASSERT(strcmp(text_of(c, "kind"), "adhoc") == 0 && strcmp(text_of(c, "controller"), pa.name) == 0 && strcmp(text_of(c, "bridge"), "bridge1") == 0);
+	CU_ASSERT(strcmp(text_of(c, "security"), "encrypted") == 0 && strncmp(text_of(c, "endpoint"), "cnf/", 4) == 0 && text_of(c, "endpoint")[4] != '$' &&
+		  json_is_false(json_object_get(c, "adding")) && text_of(c, "minimum")[0] == '\0' && text_of(c, "number")[0] == '\0');
+	CU_ASSERT_EQUAL_FATAL(json_array_size(json_object_get(c, "members")), 3);
+	for (unsigned i = 0, found = 0; i < 3; i++) {
+		m = json_array_get(json_object_get(c, "members"), i);
+		for (unsigned k = 0; k < 3; k++)
+			if (strcmp(text_of(m, "number"), numbers[k]) == 0) {
+				found |= 1u << k;
+				CU_ASSERT_STRING_EQUAL(text_of(m, "state"), k == 1 ? "held" : "connected");
+				CU_ASSERT(strcmp(text_of(m, "device"), all[k]->name) == 0 && strcmp(text_of(m, "security"), "encrypted") == 0);
+				CU_ASSERT_EQUAL(json_is_true(json_object_get(m, "controller")), k == 0);
+			}
+		CU_ASSERT_TRUE(i < 2 || found == 7);
+	}
+	c = json_array_get(json_object_get(o, "conferences"), 1);
+	CU_ASSERT(strcmp(text_of(c, "kind"), "meetme") == 0 && strcmp(text_of(c, "number"), "8512") == 0 && strcmp(text_of(c, "minimum"), "encrypted") == 0);
+	m = json_array_get(json_object_get(o, "bridges"), 0);
+	CU_ASSERT(json_integer_value(json_object_get(m, "conferences")) == 2 && json_integer_value(json_object_get(m, "used")) == 4 &&
+		  json_integer_value(json_object_get(m, "free")) == 4);
+	json_decref(o);
+	end_all_calls();
+	w.cfg->conference.meetme = NULL;
+	w.cfg->conference.meetme_count = 0;
+	world_end();
+}
+
 /* The bridge restarts: all its connections are gone, and the calls with them. */
 static void test_bridge_lost(void)
 {
@@ -815,6 +877,9 @@ static CU_TestInfo tests[] = {
 	{"ad hoc on an endpoint by name", test_ad_hoc_named},
 	{"status is the least of all", test_status},
 	{"a bridge without SRTP", test_clear_bridge},
+	{"a bridge that is not trusted", test_untrusted_bridge},
+	{"one that is away", test_away},
+	{"one leaves while another is asked in", test_leaves_meanwhile},
 	{"hold, list, join, transfer", test_keys},
 	{"a gateway's party is a member", test_gateway_member},
 	{"no bridge: the calls stay", test_no_bridge},
@@ -822,8 +887,9 @@ static CU_TestInfo tests[] = {
 	{"who asked turns to somebody else", test_turned},
 	{"meet-me", test_meetme},
 	{"a port's call that is transferred", test_transferred},
-	{"cBarge", test_cbarge},
 	{"taken over after a kill", test_killed},
+	{"where legs are after a kill", test_killed_region},
+	{"show conferences", test_show},
 	{"the bridge is lost", test_bridge_lost},
 	CU_TEST_INFO_NULL,
 };

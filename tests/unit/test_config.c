@@ -71,7 +71,7 @@ static const struct {
 	/* ranges */
 	{"dataplane:\n  max_legs: 1", "line 2: dataplane.max_legs: 1 is not in 2 to 524288", ""},
 	{"dataplane:\n  max_legs: 524289", "line 2: dataplane.max_legs: ", "524288"},
-	{"dataplane:\n  max_sas: 4097", "line 2: dataplane.max_sas: ", "4096"},
+	{"dataplane:\n  max_sas: 32769", "line 2: dataplane.max_sas: ", "32768"},
 	{"dataplane:\n  max_gateways: 16385", "line 2: dataplane.max_gateways: ", "16384"},
 	{"dataplane:\n  memory_mb: 1", "line 2: dataplane.memory_mb: ", "64"},
 	{"dataplane:\n  mbufs: 1", "line 2: dataplane.mbufs: ", "1024"},
@@ -230,6 +230,35 @@ static const struct {
 	{PORT "ipsec:\n  sas:\n    - " SA "\n    - " SA, "line 8: ipsec.sas[1].spi: ", "twice"},
 	{"ipsec:\n  sas:\n    - " SA, "line 3: ipsec.sas[0].local: ", "dataplane.ports"},
 	{"ipsec:\n  sas:\n    - {gateway: g}", "line 3: ipsec.sas[0]: ", "direction"},
+	{"ike:\n  source: file", "line 2: ike.source: ", "socket"},
+	{"ike:\n  enable: yes please", "line 2: ike.enable: ", "true"},
+	{"ike:\n  vici: charon.vici", "line 2: ike.vici: ", "absolute"},
+	{"ike:\n  socket: xfrm.sock", "line 2: ike.socket: ", "absolute"},
+	{"ike:\n  socket: /0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678", "line 2: ike.socket: ", "107"},
+	{"ipsec:\n  dummy_pps: 51", "line 2: ipsec.dummy_pps: ", "0 to 50"},
+#define POL(rest) "ipsec:\n  policies:\n    - {" rest "}"
+	{POL("direction: in"), "line 3: ipsec.policies[0]: ", "action"},
+	{POL("action: allow"), "line 3: ipsec.policies[0].action: ", "bypass, protect, discard"},
+	{POL("action: bypass, direction: up"), "line 3: ipsec.policies[0].direction: ", "both, in, out"},
+	{POL("action: bypass, local: 10.0.0.0/33"), "line 3: ipsec.policies[0].local: ", "ADDRESS"},
+	{POL("action: bypass, local: '10.0.0.1:5'"), "line 3: ipsec.policies[0].local: ", "ADDRESS"},
+	{POL("action: bypass, remote: 10.0.0.1/24"), "line 3: ipsec.policies[0].remote: ", "bits behind"},
+	{POL("action: bypass, remote: 'fd00::/7'"), "line 3: ipsec.policies[0].remote: ", "bits behind"},
+	{POL("action: bypass, local: 10.0.0.0/8, remote: 'fd00::/8'"), "line 3: ipsec.policies[0].remote: ", "family"},
+	{POL("action: bypass, protocol: 256"), "line 3: ipsec.policies[0].protocol: ", "255"},
+	{POL("action: bypass, protocol: gre"), "line 3: ipsec.policies[0].protocol: ", ""},
+	{POL("action: bypass, local_ports: 5"), "line 3: ipsec.policies[0].local_ports: ", "protocol with ports"},
+	{POL("action: bypass, protocol: icmp, remote_ports: 5"), "line 3: ipsec.policies[0].remote_ports: ", "protocol with ports"},
+	{POL("action: bypass, protocol: udp, local_ports: 9-8"), "line 3: ipsec.policies[0].local_ports: ", "ends before"},
+	{POL("action: bypass, protocol: udp, local_ports: '-8'"), "line 3: ipsec.policies[0].local_ports: ", "N-M"},
+	{POL("action: bypass, protocol: udp, local_ports: 8-"), "line 3: ipsec.policies[0].local_ports: ", ""},
+	{POL("action: bypass, protocol: udp, local_ports: 65536"), "line 3: ipsec.policies[0].local_ports: ", "65535"},
+	{POL("action: bypass, protocol: udp, icmp_types: 8"), "line 3: ipsec.policies[0].icmp_types: ", "icmp"},
+	{POL("action: bypass, protocol: icmp, icmp_types: 256"), "line 3: ipsec.policies[0].icmp_types: ", "255"},
+	{POL("action: bypass, df: set"), "line 3: ipsec.policies[0].df: ", "action: protect"},
+	{POL("action: discard, dscp: 46"), "line 3: ipsec.policies[0].dscp: ", "action: protect"},
+	{POL("action: protect, dscp: 64"), "line 3: ipsec.policies[0].dscp: ", "63"},
+	{POL("action: protect, df: maybe"), "line 3: ipsec.policies[0].df: ", "copy, set, clear"},
 	/* what YAML allows and we do not */
 	{"sccp:\n  port: 1\n  port: 2", "line 3: ", "given twice: sccp.port"},
 	{"sccp:\n  port: 1\nsccp:\n  port: 2", "line 3: ", "given twice: sccp"},
@@ -267,14 +296,21 @@ static const struct {
 	{"spi: 300", "spi: 4294967296", ".spi"},
 	{"direction: in", "direction: up", ".direction"},
 	{"mode: transport", "mode: beet", ".mode"},
-	{"aes-gcm-128", "des", ".algorithm"},
-	{"aes-gcm-128", "aes-cbc-128-sha1-96", ".key"},
-	{"10111213", "101112", ".key"},
+	{"10111213", "1011121", ".key"},
 	{"10111213", "1011121g", ".key"},
-	{"local:", "auth_key: 00, local:", ".auth_key"},
+	{"10111213", "101112131415161718191a1b1c1d1e1f2021222324", ".key"},
+	{"local:", "auth_key: 0, local:", ".auth_key"},
+	{"local:", "auth_key: " HEX64 HEX64 "00, local:", ".auth_key"},
 	{"remote: 10.0.0.2", "remote: fd00::2", ".remote"},
 	{"remote: 10.0.0.2", "remote: 10.0.0.2:4500", ".remote"},
 	{"remote: 10.0.0.2", "remote: 10.0.0.2, esn: 7", ".esn"},
+	{"remote: 10.0.0.2", "remote: 10.0.0.2, window: 63", ".window"},
+	{"remote: 10.0.0.2", "remote: 10.0.0.2, tfc: 100", ".tfc"}, /* in, transport */
+	{"direction: in, spi: 300, mode: transport", "direction: out, spi: 300, mode: tunnel, tfc: 1401", ".tfc"},
+	{"remote: 10.0.0.2", "remote: 10.0.0.2, keepalive: true", ".keepalive"},
+	{"remote: 10.0.0.2", "remote: 10.0.0.2, hard_s: 10, soft_s: 11", ".soft_s"},
+	{"remote: 10.0.0.2", "remote: 10.0.0.2, hard_bytes: 0", ".hard_bytes"},
+	{"remote: 10.0.0.2", "remote: 10.0.0.2, window: 4097", ".window"},
 	{"gateway: g", "gateway: ''", ".gateway"},
 };
 
@@ -307,8 +343,36 @@ static void test_sa(void)
 	}
 }
 
+static void test_policies(void)
+{
+	const struct cfg_policy *p;
+	struct cfg *cfg = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(load("ipsec:\n  dummy_pps: 5\n  policies:\n"
+				   "    - {action: protect, direction: out, local: 10.0.0.1, remote: 10.2.0.0/15, protocol: udp,\n"
+				   "       local_ports: 2727, remote_ports: 2400-2499, df: clear, dscp: 0}\n"
+				   "    - {action: discard, direction: in, remote: 'fd00::/8', protocol: icmpv6, icmp_types: 128-129}\n"
+				   "    - {action: bypass, protocol: 47}\n"
+				   "    - {action: protect, local: any, dscp: copy}\n", &cfg), 0);
+	CU_ASSERT_EQUAL(cfg->ipsec.dummy_pps, 5);
+	CU_ASSERT_EQUAL_FATAL(cfg->ipsec.policies_count, 4);
+	p = cfg->ipsec.policies;
+	CU_ASSERT(p[0].action == CFG_POLICY_PROTECT && !p[0].in && p[0].out && p[0].local.plen == 32 && p[0].remote.plen == 15);
+	CU_ASSERT(p[0].proto == 17 && p[0].local_lo == 2727 && p[0].local_hi == 2727 && p[0].remote_lo == 2400 && p[0].remote_hi == 2499);
+	CU_ASSERT(p[0].df == CFG_POLICY_DF_CLEAR && p[0].dscp == 0);
+	CU_ASSERT(p[1].action == CFG_POLICY_DISCARD && p[1].in && !p[1].out && p[1].proto == 58 && p[1].remote.family == 6);
+	CU_ASSERT(p[1].icmp_lo == 128 && p[1].icmp_hi == 129 && p[1].local.family == 0);
+	CU_ASSERT(p[2].action == CFG_POLICY_BYPASS && p[2].in && p[2].out && p[2].proto == 47 && p[2].dscp == 255);
+	CU_ASSERT(p[2].local_lo == 0 && p[2].local_hi == 65535 && p[2].icmp_lo == 0 && p[2].icmp_hi == 255);
+	CU_ASSERT(p[3].local.family == 0 && p[3].dscp == 255 && p[3].df == CFG_POLICY_DF_COPY);
+	cfg_free(cfg);
+}
+
 static void check_defaults(const struct cfg *c)
 {
+	CU_ASSERT(!c->ike.enable && c->ike.source == CFG_IKE_KERNEL);
+	CU_ASSERT_STRING_EQUAL(c->ike.vici, "/run/charon.vici");
+	CU_ASSERT_STRING_EQUAL(c->ike.socket, "/run/ravelin/xfrm.sock");
 	CU_ASSERT_STRING_EQUAL(c->paths.state, "/var/lib/ravelin");
 	CU_ASSERT_STRING_EQUAL(c->paths.run, "/run/ravelin");
 	CU_ASSERT_EQUAL(c->log.format, CFG_LOG_KV);
@@ -384,6 +448,7 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_PTR_NULL(c->moh.network);
 	CU_ASSERT_EQUAL(c->mgcp_local.family, 0);
 	CU_ASSERT_EQUAL(c->sas_count, 0);
+	CU_ASSERT(c->ipsec.policies_count == 0 && c->ipsec.dummy_pps == 0);
 }
 
 static void test_empty_is_defaults(void)
@@ -588,6 +653,7 @@ static CU_TestInfo tests[] = {
 	{"devices of ports", test_devices},
 	{"what is wrong is named, with its line", test_refused},
 	{"each field of an SA is checked, no key is printed", test_sa},
+	{"policies", test_policies},
 	{"an empty file is the defaults", test_empty_is_defaults},
 	{"the example is the defaults", test_example_is_defaults},
 	{"the example's commented keys are keys", test_example_with_all_keys},

@@ -430,6 +430,65 @@ static void test_replace(void)
 	end();
 }
 
+static void put_plan(void)
+{
+	static const char *const partitions[] = {"lab", "hall"};
+
+	for (int i = 0; i < 2; i++) {
+		json_t *a = ask("partition.add", json_pack("{s:s}", "name", partitions[i]));
+
+		CU_ASSERT_TRUE(is_ok(a));
+		json_decref(a);
+	}
+	json_decref(ask("css.add", json_pack("{s:s,s:[s]}", "name", "staff", "partitions", "lab")));
+}
+
+/* Partitions, calling search spaces, pickup groups and protected phones. */
+static void test_plan_columns(void)
+{
+	const struct cp_device *d;
+
+	begin();
+	put_plan();
+	CU_ASSERT_STRING_EQUAL(try("name,model,css,protected,line1,label1,partition1,css1,pickup1,line2,partition2\n"
+				   "SEP000000000001,7962,staff,yes,1001,Front,lab,staff,7000,1002,\n"
+				   "SEP000000000002,7962,,,1001,,hall,,,,\n", false, false), "2 0");
+	d = cp_dir_device(store, "SEP000000000001");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(d);
+	CU_ASSERT(strcmp(d->css, "staff") == 0 && d->secure_tone && d->line_cnt == 2);
+	CU_ASSERT(strcmp(d->lines[0].partition, "lab") == 0 && strcmp(d->lines[0].css, "staff") == 0 && strcmp(d->lines[0].pickup, "7000") == 0);
+	CU_ASSERT(d->lines[1].partition[0] == '\0' && d->lines[1].css[0] == '\0');
+	d = cp_dir_device(store, "SEP000000000002"); /* the same number, in another partition */
+	CU_ASSERT(d != NULL && !d->secure_tone && d->css[0] == '\0' && strcmp(d->lines[0].partition, "hall") == 0);
+	/* what the table says nothing of stays, with the line's number; what it has a column for does not */
+	CU_ASSERT_STRING_EQUAL(try("name,line1,line2\nSEP000000000001,1005,1001\n", true, false), "1 0");
+	d = cp_dir_device(store, "SEP000000000001");
+	CU_ASSERT(d->secure_tone && strcmp(d->lines[1].number, "1001") == 0 && strcmp(d->lines[1].partition, "lab") == 0 &&
+		  strcmp(d->lines[1].css, "staff") == 0 && strcmp(d->lines[1].pickup, "7000") == 0 && strcmp(d->lines[1].label, "Front") == 0);
+	CU_ASSERT(d->lines[0].partition[0] == '\0' && d->lines[0].label[0] == '\0');
+	CU_ASSERT_STRING_EQUAL(try("name,protected,css,line1,label1,css1,pickup1\nSEP000000000001,,,1001,,,\n", true, false), "1 0");
+	d = cp_dir_device(store, "SEP000000000001");
+	CU_ASSERT(!d->secure_tone && d->css[0] == '\0' && d->line_cnt == 1 && strcmp(d->lines[0].partition, "lab") == 0);
+	CU_ASSERT(d->lines[0].css[0] == '\0' && d->lines[0].pickup[0] == '\0' && d->lines[0].label[0] == '\0');
+	/* wrong ones, by line and column */
+	CU_ASSERT_STRING_EQUAL(try("name,css,protected,line1,partition1,css1,pickup1\n"
+				   "SEP000000000011,none,,2001,,,\n"
+				   "SEP000000000012,,perhaps,2002,,,\n"
+				   "SEP000000000013,,,2003,none,,\n"
+				   "SEP000000000014,,,2004,,none,\n"
+				   "SEP000000000015,,,2005,a b,,\n"
+				   "SEP000000000016,a/b,,2006,,,\n"
+				   "SEP000000000017,,,2007,,,x\n", false, false),
+			       "0 7; 2 css: SEP000000000011: no calling search space none; 3 protected: \"perhaps\" is not yes or no;"
+			       " 4 partition1: SEP000000000013: no partition none; 5 css1: SEP000000000014: no calling search space none;"
+			       " 6 partition1: \"a b\" is not 1 to 31 of letters, digits and . _ -; 7 css: \"a/b\" is not 1 to 31 of letters, digits and . _ -;"
+			       " 8 pickup1: \"x\" is not 1 to 32 of 0-9 * # (and a leading +)");
+	CU_ASSERT_STRING_EQUAL(try("name,line1,partition2\n", false, false), "line 1: column \"partition2\" without line2 (0 phones were taken)");
+	CU_ASSERT_STRING_EQUAL(try("name,css1,line2\n", false, false), "line 1: column \"css1\" without line1 (0 phones were taken)");
+	CU_ASSERT_STRING_EQUAL(try("name,pickup42\n", false, false), "line 1: column \"pickup42\" without line42 (0 phones were taken)");
+	end();
+}
+
 static void test_profile(void)
 {
 	struct cp_profile p = {.mode = CP_DEVICE_AUTHENTICATED};
@@ -476,13 +535,15 @@ static json_t *export_all(void)
 static void test_export(void)
 {
 	static char table[65536];
-	size_t n = (size_t)sprintf(table, "name,mode,description,line1,label1,line2\n");
+	size_t n = (size_t)sprintf(table, "name,mode,description,line1,label1,partition1,css1,pickup1,css,protected,model\n");
 	json_t *all, *again;
 
 	begin();
+	put_plan();
 	for (int i = 0; i < 50; i++)
-		n += (size_t)sprintf(table + n, "SEP%012X,%s,\"d\xc3\xa9 \"\"%d\"\", x\",%d,%s,%s\n", i * 3,
-				     i % 2 ? "nonsecure" : "encrypted", i, 5000 + i, i % 3 ? "L" : "", i % 4 ? "" : "");
+		n += (size_t)sprintf(table + n, "SEP%012X,%s,\"d\xc3\xa9 \"\"%d\"\", x\",%d,%s,%s,%s,%s,%s,%s,7962\n", i * 3,
+				     i % 2 ? "nonsecure" : "encrypted", i, 5000 + i, i % 3 ? "L" : "", i % 4 ? "lab" : "", i % 5 ? "" : "staff",
+				     i % 6 ? "" : "7000", i % 7 ? "staff" : "", i % 2 ? "yes" : "no");
 	CU_ASSERT_STRING_EQUAL(brief(import(table, n, 1000, false, false)), "50 0");
 	all = export_all();
 	CU_ASSERT_EQUAL(json_array_size(all), 50);
@@ -490,7 +551,8 @@ static void test_export(void)
 	n = 0;
 	for (const char *const *c = cp_phonetab_export_columns; *c != NULL; c++)
 		n += (size_t)sprintf(table + n, "%s,", *c);
-	n += (size_t)sprintf(table + n, "line1,label1\n");
+	for (const char *const *c = cp_phonetab_line_columns; *c != NULL; c++)
+		n += (size_t)sprintf(table + n, "%s1%s", *c, c[1] != NULL ? "," : "\n");
 	for (size_t i = 0; i < 50; i++) {
 		json_t *row = json_array_get(all, i), *f;
 		size_t k;
@@ -505,6 +567,7 @@ static void test_export(void)
 	}
 	end();
 	begin();
+	put_plan();
 	CU_ASSERT_STRING_EQUAL(brief(import(table, n, 500, false, false)), "50 0");
 	again = export_all();
 	CU_ASSERT_TRUE(json_equal(all, again));
@@ -582,6 +645,7 @@ static CU_TestInfo tests[] = {
 	{"headers that are none", test_headers},
 	{"the bulk tool's names of columns", test_bat},
 	{"replace changes what the table has", test_replace},
+	{"partitions, calling search spaces, pickup groups, protected phones", test_plan_columns},
 	{"security profiles", test_profile},
 	{"out and in again", test_export},
 	{"one import at a time, in pieces", test_sessions},

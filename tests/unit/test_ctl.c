@@ -48,6 +48,8 @@ static const struct {
 	{"gateway add g --address 1.2.3.4:5 --endpoint e --number 9* --keys-without-ipsec",
 	 "gateway.add {\"name\":\"g\",\"address\":\"1.2.3.4:5\",\"endpoints\":[\"e\"],\"numbers\":[\"9*\"],"
 	 "\"keys_without_ipsec\":true}"},
+	{"gateway change g --group pstn --priority 2 --weight 50", "gateway.change {\"name\":\"g\",\"group\":\"pstn\",\"priority\":2,\"weight\":50}"},
+	{"gateway drain g", "gateway.drain {\"name\":\"g\"}"},
 	{"gateway add g --address 1.2.3.4 --suite AEAD_AES_256_GCM --mki 4 --lifetime 31 --srtcp-clear",
 	 "gateway.add {\"name\":\"g\",\"address\":\"1.2.3.4\",\"suite\":\"AEAD_AES_256_GCM\",\"mki\":4,\"lifetime\":31,"
 	 "\"srtcp_clear\":true}"},
@@ -115,7 +117,9 @@ static void test_lines(void)
 
 static void test_every_command_explains_itself(void)
 {
-	for (const struct ctl_cmd *c = ctl_commands; c->words != NULL; c++) {
+	const struct ctl_cmd *c;
+
+	for (unsigned i = 0; (c = ctl_command(i)) != NULL; i++) {
 		char words[80], *text = NULL;
 		size_t len = 0;
 		FILE *f = open_memstream(&text, &len);

@@ -72,7 +72,7 @@ static int t_event(void *ctx, const struct dp_mgcp_event *event)
 	return t.event_rc;
 }
 
-static const struct dp_deliver_ops ops = {t_send, t_sa_live, t_done, t_event, TID0 - 1, 0, 0};
+static const struct dp_deliver_ops ops = {t_send, t_sa_live, t_done, t_event, TID0 - 1, 0, 0, NULL, NULL, 0};
 
 static const struct dp_sockaddr ca = {.ip = {10, 0, 0, 1}, .port = 2727, .family = 4};
 
@@ -194,6 +194,7 @@ static void test_other_commands(void)
 	         "DLCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\n"},
 		{{.verb = DP_MGCP_DLCX}, "DLCX 4711 e/1@gw1 MGCP 1.0\r\n"},
 		{{.verb = DP_MGCP_AUEP}, "AUEP 4711 e/1@gw1 MGCP 1.0\r\n"},
+		{{.verb = DP_MGCP_AUCX, .conn_id = "B2"}, "AUCX 4711 e/1@gw1 MGCP 1.0\r\nI: B2\r\n"},
 		{{.verb = DP_MGCP_AUCX, .call_id = "A1", .conn_id = "B2"},
 	         "AUCX 4711 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\n"},
 		{{.verb = DP_MGCP_RQNT, .request_id = "7F", .events = "L/hu(N)", .signals = "L/rg"},
@@ -451,7 +452,7 @@ static void test_events(void)
 	CU_ASSERT_STRING_EQUAL(t.event.restart_method, "restart");
 	CU_ASSERT_STRING_EQUAL(t.event.reason, "900 gone");
 	ack(521, 0);
-	CU_ASSERT_STRING_EQUAL(t.last, "521 2003 error\r\n");
+	CU_ASSERT_STRING_EQUAL(t.last, "521 2003 go to another agent\r\n");
 	CU_ASSERT_EQUAL(
 		rx("DLCX 2004 e/1@gw1 MGCP 1.0\r\nC: A1\r\nI: B2\r\nE: 902 lost\r\nP: PS=1\r\n"),
 		DP_DROP_CONSUMED);
@@ -504,6 +505,24 @@ static void test_answered_here(void)
 	/* two messages in one datagram: an answer and a command */
 	rx("200 1 OK\r\n.\r\nNTFY 10 e@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n");
 	CU_ASSERT_EQUAL(t.events, 5);
+}
+
+/* However often it asks in 30 s, it is told that we are there: keep-alives take no room of commands that are executed. */
+static void test_many_keepalives(void)
+{
+	char text[96], want[32];
+
+	fresh(0, true);
+	for (unsigned i = 1; i <= 3 * DP_TXN_IN_MAX; i++) {
+		snprintf(text, sizeof(text), "NTFY %u *@gw1 MGCP 0.1\r\nX: 0\r\nO: \r\n", i);
+		snprintf(want, sizeof(want), "200 %u OK\r\n", i);
+		t.last[0] = '\0';
+		rx(text);
+		CU_ASSERT_STRING_EQUAL(t.last, want);
+	}
+	CU_ASSERT(dp_deliver_stats(d)->keepalive == 3 * DP_TXN_IN_MAX && dp_deliver_stats(d)->event_full == 0);
+	rx("NTFY 9999 e@gw1 MGCP 1.0\r\nX: 1\r\nO: L/hd\r\n");
+	CU_ASSERT_EQUAL(t.events, 1);
 }
 
 static void test_malformed_changes_nothing(void)
@@ -746,7 +765,7 @@ static void fc_done(void *ctx, const struct dp_mgcp_done *done)
 
 static void test_fails_closed(void)
 {
-	static const struct dp_deliver_ops fc_ops = {fc_send, fc_live, fc_done, t_event, 99, 0, 0};
+	static const struct dp_deliver_ops fc_ops = {fc_send, fc_live, fc_done, t_event, 99, 0, 0, NULL, NULL, 0};
 	unsigned n = 100000;
 	bool missing = false;
 
@@ -824,6 +843,7 @@ static CU_TestInfo tests[] = {
 	{"the endpoint that was chosen", test_specific_endpoint},
 	{"events wait for their acknowledgement", test_events},
 	{"answered by the worker", test_answered_here},
+	{"many keep-alives", test_many_keepalives},
 	{"malformed input changes nothing", test_malformed_changes_nothing},
 	{"bad commands", test_bad_commands},
 	{"gateways come and go", test_gateways},

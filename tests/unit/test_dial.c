@@ -10,6 +10,7 @@
 #include "api/dp_msg.h"
 #include "dial/plan.h"
 #include "dial/trie.h"
+#include "dial_naive.h"
 #include "store/change.h"
 #include "store_tmp.h"
 
@@ -173,74 +174,6 @@ static void test_transformations(void)
 
 /* --- the tree against a matcher that reads the texts --- */
 
-static bool in_set(const char *set, size_t len, char c)
-{
-	bool not = len > 0 && set[0] == '^', in = false;
-
-	if (not && (c < '0' || c > '9'))
-		return false;
-	for (size_t i = not; i < len; i++) {
-		if (i + 2 < len && set[i + 1] == '-') {
-			in |= c >= set[i] && c <= set[i + 2];
-			i += 2;
-		} else {
-			in |= c == set[i];
-		}
-	}
-	return in != not;
-}
-
-/* Does one element at 'text' take 'c'? *ret: behind the element. */
-static bool takes(const char *text, char c, const char **ret)
-{
-	const char *end;
-
-	if (*text == '[') {
-		end = strchr(text, ']');
-		*ret = end + 1;
-		return in_set(text + 1, (size_t)(end - text - 1), c);
-	}
-	*ret = text + 1;
-	return *text == 'X' || *text == '!' ? c >= '0' && c <= '9' : *text == c;
-}
-
-/* 'open': digits that begin one that fits, and are shorter than it, count; else those that are all of it. */
-static bool naive(const char *text, const char *digits, bool open)
-{
-	const char *next;
-
-	while (*text == '.')
-		text++;
-	if (*text == '\0')
-		return !open && *digits == '\0';
-	if (*digits == '\0')
-		return open;
-	if (!takes(text, *digits, &next))
-		return false;
-	if (*text == '!')
-		return naive(text, digits + 1, open) || naive(next, digits + 1, open) || (open && digits[1] == '\0');
-	return naive(next, digits + 1, open);
-}
-
-/* Strings of this length that fit: a product, as each digit fits by itself. */
-static cp_weight naive_weight(const char *text, const char *digits)
-{
-	cp_weight w = 1;
-	char other[CP_NUMBER_MAX];
-
-	for (size_t i = 0; digits[i] != '\0'; i++) {
-		unsigned n = 0;
-
-		strcpy(other, digits);
-		for (unsigned s = 0; s < CP_SYM_CNT; s++) {
-			other[i] = cp_sym_char(s);
-			n += naive(text, other, false);
-		}
-		w *= n;
-	}
-	return w;
-}
-
 static void random_pattern(char *out)
 {
 	static const char *const pieces[] = {"1", "2", "3", "X", "[12]", "[^3]", "[1-3]", "*", "#", "[2*]", "12", "X", "1"};
@@ -304,11 +237,11 @@ static void compare_once(const struct cp_trie *trie, unsigned *hits)
 	said = cp_trie_match(trie, digits, on_hit, &h);
 	*hits += h.times;
 	for (unsigned i = 0; i < SET; i++) {
-		bool fits = texts[i][0] != '\0' && naive(texts[i], digits, false);
+		bool fits = texts[i][0] != '\0' && nv_fits(texts[i], digits, false);
 
 		if (texts[i][0] != '\0')
-			longer |= naive(texts[i], digits, true);
-		if (h.weight[i] != (fits ? naive_weight(texts[i], digits) : 0)) {
+			longer |= nv_fits(texts[i], digits, true);
+		if (h.weight[i] != (fits ? nv_weight(texts[i], digits) : 0)) {
 			printf("\n%s with %s: %s", digits, texts[i], fits ? "fits" : "does not fit");
 			CU_FAIL("the tree and the text differ");
 		}

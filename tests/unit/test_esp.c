@@ -5,6 +5,7 @@
  * What must be refused is in test_esp_bad.c.
  */
 #include "esp_fix.h"
+#include "dp_esp.h"
 #include "esp_vectors.h"
 #include "ipsec/iphdr.h"
 
@@ -12,9 +13,11 @@ static struct dp_sa_set vector_set(const struct esp_vector *v, int dir, int alg,
 {
 	struct dp_sa_set s = mkset(dir, alg, mode, 4, 4, false, v->esn);
 
+	memset(s.key, 0, sizeof(s.key));
 	memset(s.auth, 0, sizeof(s.auth));
+	memset(s.salt, 0, sizeof(s.salt));
 	unhex(v->key, s.key);
-	unhex(v->auth, s.auth);
+	unhex(v->auth, peer_gcm(&s) ? s.salt : s.auth);
 	s.spi = v->spi > 255 ? v->spi : 256;
 	s.seq_floor = v->seq - 1;
 	return s;
@@ -47,7 +50,34 @@ static void test_gcm_vectors(void)
 		uint8_t esp[512];
 		size_t n = unhex(esp_gcm_vectors[i].esp, esp);
 
-		vector_in(&esp_gcm_vectors[i], DP_ESP_AES_GCM_128, DP_ESP_TRANSPORT, esp, n);
+		size_t key = strlen(esp_gcm_vectors[i].key) / 2;
+
+		vector_in(&esp_gcm_vectors[i], key == 16 ? DP_ESP_AES_GCM_128 : key == 24 ? DP_ESP_AES_GCM_192 : DP_ESP_AES_GCM_256,
+			  DP_ESP_TRANSPORT, esp, n);
+	}
+}
+
+/* The number is the IV: what an SA sends under it begins with the published ciphertext. */
+static void test_ctr_vectors(void)
+{
+	for (size_t i = 0; i < sizeof(esp_ctr_vectors) / sizeof(*esp_ctr_vectors); i++) {
+		size_t key = strlen(esp_ctr_vectors[i].key) / 2, text, out_len = 0;
+		int alg = DP_ESP_AES_CTR_128_SHA1_96 + 4 * (int)((key - 16) / 8);
+		struct dp_sa_set s = mkset(DP_DIR_SEND, alg, DP_ESP_TRANSPORT, 4, 4, false, true);
+		struct peer_ip ip = {.family = 4, .src = A4, .dst = B4, .ttl = 9, .proto = 17};
+		uint8_t in[100], out[200], want[64];
+		struct dp_sa *sa;
+
+		unhex(esp_ctr_vectors[i].key, s.key);
+		unhex(esp_ctr_vectors[i].nonce, s.salt);
+		s.seq_floor = esp_ctr_vectors[i].iv - 1;
+		sa = mksa(&s);
+		text = unhex(esp_ctr_vectors[i].text, in + 20);
+		peer_ip(&ip, text, in);
+		CU_ASSERT_EQUAL(one(true, sa, in, 20 + text, out, &out_len), DP_OK);
+		CU_ASSERT_EQUAL(unhex(esp_ctr_vectors[i].cipher, want), text);
+		CU_ASSERT_EQUAL(memcmp(out + 20 + 16, want, text), 0);
+		free(sa);
 	}
 }
 
@@ -64,7 +94,7 @@ static void test_cbc_vectors(void)
 		struct dp_sa *sa = mksa(&s);
 		EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
 
-		peer_hmac96(&s, v->seq, esp, n, esp + n);
+		peer_hmac(&s, v->seq, esp, n, esp + n);
 		if (v->icv != NULL) {
 			unhex(v->icv, icv);
 			CU_ASSERT_EQUAL(memcmp(esp + n, icv, 12), 0);
@@ -86,6 +116,40 @@ static void test_cbc_vectors(void)
 		CU_ASSERT_EQUAL(out_len, 20 + n + 12);
 		CU_ASSERT_EQUAL(memcmp(out + 20, esp, n + 12), 0);
 		free(sa);
+	}
+}
+
+/* --- the table --- */
+
+/* Lengths against the peer's own; names as operators write them, and with the length of the ICV behind. */
+static void test_table(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t alg;
+	} names[] = {
+		{"aes-gcm-128", DP_ESP_AES_GCM_128}, {"aes-gcm-128-16", DP_ESP_AES_GCM_128}, {"aes-gcm-256-12", DP_ESP_AES_GCM_256_12},
+		{"aes-gcm-192-8", DP_ESP_AES_GCM_192_8}, {"aes-cbc-128-sha1", DP_ESP_AES_CBC_128_SHA1_96},
+		{"aes-cbc-128-sha1-96", DP_ESP_AES_CBC_128_SHA1_96}, {"aes-cbc-256-sha256", DP_ESP_AES_CBC_256_SHA256_128},
+		{"aes-cbc-192-sha384-192", DP_ESP_AES_CBC_192_SHA384_192}, {"aes-ctr-128-sha512-256", DP_ESP_AES_CTR_128_SHA512_256},
+		{"3des-cbc-sha1", DP_ESP_3DES_CBC_SHA1_96}, {"null-sha256", DP_ESP_NULL_SHA256_128}, {"null-sha512", DP_ESP_NULL_SHA512_256},
+		{"", 0}, {"aes-gcm-128-", 0}, {"aes-gcm-128-4", 0}, {"aes-gcm-128-128", 0}, {"aes-cbc-128", 0}, {"aes-cbc-128-sha1-128", 0},
+		{"aes-cbc-128-sha1-96x", 0}, {"aes-cbc-128-sha1-096", 0}, {"AES-GCM-128", 0}, {"des-cbc-sha1", 0}, {"aes-gcm-12", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		CU_ASSERT_EQUAL(dp_esp_find(names[i].name), names[i].alg);
+	CU_ASSERT_EQUAL(dp_esp_find(NULL), 0);
+	CU_ASSERT(dp_esp_suite(0) == NULL && dp_esp_suite(DP_ESP_ALG_MAX) == NULL);
+	for (unsigned int alg = 1; alg < DP_ESP_ALG_MAX; alg++) {
+		const struct dp_esp_suite *t = dp_esp_suite(alg);
+		struct dp_sa_set s = {.alg = (uint8_t)alg};
+		struct peer_alg a = peer_alg(&s);
+
+		CU_ASSERT(t->key_len == a.key && t->salt_len == a.salt && t->auth_len == a.auth && t->iv_len == a.iv &&
+			  t->icv_len == a.icv && t->align == a.align);
+		CU_ASSERT_EQUAL(t->old, a.kind == PEER_3DES || a.kind == PEER_NULL);
+		CU_ASSERT_EQUAL(dp_esp_find(t->name), alg);
 	}
 }
 
@@ -146,7 +210,7 @@ static void check_outer(const struct dp_sa_set *s, const uint8_t *in, size_t len
 		CU_ASSERT_EQUAL(plen, (int)(len - h));
 		CU_ASSERT_EQUAL(memcmp(pay, in + h, len - h), 0);
 	}
-	CU_ASSERT(e.pad < (peer_gcm(s) ? 4u : 16u));
+	CU_ASSERT(e.pad < peer_alg(s).align);
 	memcpy(iv, e.iv, 16);
 }
 
@@ -199,7 +263,7 @@ static void matrix_case(int alg, int mode, int outer, int inner, bool udp, bool 
 			CU_ASSERT_EQUAL(p->headroom + p->len + p->tailroom,
 					DP_ESP_HEADROOM + len[i] + DP_ESP_TAILROOM);
 			check_outer(&so, in[i], len[i], p->data, p->len, &seq, iv);
-			CU_ASSERT_NOT_EQUAL(memcmp(iv, last_iv, 16), 0);
+			CU_ASSERT(peer_alg(&so).iv == 0 || memcmp(iv, last_iv, 16) != 0);
 			memcpy(last_iv, iv, 16);
 			free(h[i].base);
 		}
@@ -250,25 +314,26 @@ static void test_matrix(void)
 		}
 }
 
-/* Both algorithms and several SAs in one burst, with bad packets in between. */
+/* All algorithms in one burst, with bad packets in between. */
+#define KINDS (DP_ESP_ALG_MAX - 1)
 static void test_mixed_burst(void)
 {
-	struct dp_sa_set s[4];
-	struct dp_sa *sa[4];
+	struct dp_sa_set s[KINDS];
+	struct dp_sa *sa[KINDS];
 	struct dp_esp_pkt p[64];
 	struct heap_pkt h[64];
 	uint8_t in[64][600], pkt[PEER_PKT_MAX];
 	size_t len[64];
 	uint16_t good = 0;
 
-	for (int k = 0; k < 4; k++) {
-		s[k] = mkset(DP_DIR_RECV, 1 + k % 2, 1 + k / 2, 4, 4, k == 3, k == 1);
+	for (int k = 0; k < KINDS; k++) {
+		s[k] = mkset(DP_DIR_RECV, 1 + k, 1 + k / 2 % 2, 4, 4, k % 3 == 2, k % 4 == 1);
 		sa[k] = mksa(&s[k]);
 	}
 	for (int i = 0; i < 64; i++) {
-		int k = i % 4;
+		int k = i % KINDS;
 		struct inner d = {.family = 4, .mode = s[k].mode, .len = (uint16_t)rnd(500)};
-		struct peer_esp e = {.seq = (uint64_t)(1 + i / 4)};
+		struct peer_esp e = {.seq = (uint64_t)(1 + i / KINDS)};
 		size_t n;
 
 		len[i] = mkinner(&d, in[i]);
@@ -287,7 +352,7 @@ static void test_mixed_burst(void)
 			CU_ASSERT(p[i].len == len[i] && memcmp(p[i].data, in[i], len[i]) == 0);
 		free(h[i].base);
 	}
-	for (int k = 0; k < 4; k++)
+	for (int k = 0; k < KINDS; k++)
 		free(sa[k]);
 }
 
@@ -319,6 +384,143 @@ static void test_tunnel_header_out(void)
 	}
 }
 
+/* RFC 6040 figure 4, rows: the inner packet's ECN as it is on the wire (0, ECT(1) is 1, ECT(0) is 2, CE is 3), columns the outer one's. */
+#define DROP 9
+static const uint8_t ecn_in[4][4] = {{0, 0, 0, DROP}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
+
+/* What a policy says of the outer header: DF, and DSCP beside the ECN that is copied all the same. */
+static void test_tunnel_header_policy(void)
+{
+	for (int i = 0; i < 36; i++) {
+		int outer = i % 2 ? 4 : 6, inner = i / 2 % 2 ? 4 : 6;
+		struct dp_sa_set s = mkset(DP_DIR_SEND, 1 + i / 4 % 2, DP_ESP_TUNNEL, outer, inner, false, false);
+		struct dp_sa *sa = mksa(&s);
+		struct inner d = {.family = inner, .mode = DP_ESP_TUNNEL, .out = true, .len = 20, .tos = 0xb9,
+				  .frag = i % 5 == 0 ? 0x4000 : 0};
+		uint8_t in[200], df = (uint8_t)(i / 4 % 3);
+		size_t len = mkinner(&d, in);
+		struct heap_pkt h = heap(sa, in, len, DP_ESP_HEADROOM, DP_ESP_TAILROOM);
+		const uint8_t *o;
+
+		h.p.df = df;
+		h.p.dscp = (uint8_t)(1 + (i == 7 ? 0 : i == 8 ? 63 : 26));
+		CU_ASSERT_EQUAL(dp_esp_encap_burst(mb, &h.p, 1), 1);
+		o = h.p.data;
+		CU_ASSERT_EQUAL(outer == 4 ? o[1] : (uint8_t)(o[0] << 4 | o[1] >> 4), (h.p.dscp - 1) << 2 | 1);
+		if (outer == 4) {
+			bool was = inner == 6 || d.frag != 0;
+
+			CU_ASSERT_EQUAL(o[6], (df == DP_SPD_DF_COPY ? was : df == DP_SPD_DF_SET) ? 0x40 : 0);
+			CU_ASSERT_EQUAL(peer_sum(o, 20, NULL, 0), 0);
+		}
+		CU_ASSERT_EQUAL(h.p.len, dp_esp_outer_len(sa, (uint32_t)len, inner == 4 ? 20 : 40));
+		free(h.base);
+		free(sa);
+	}
+}
+
+/* What fits is found, and no more: every algorithm, both modes. */
+static void test_lengths(void)
+{
+	for (int i = 0; i < 8 * (DP_ESP_ALG_MAX - 1); i++) {
+		int alg = 1 + i / 8, fam = i & 1 ? 4 : 6, mode = i & 2 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT;
+		struct dp_sa_set s = mkset(DP_DIR_SEND, alg, mode, fam, fam, i & 4, false);
+		struct dp_sa *sa = mksa(&s);
+		struct inner d = {.family = fam, .mode = mode, .out = true};
+
+		for (d.len = 0; d.len < 70; d.len++) {
+			uint8_t in[300], out[600];
+			size_t len = mkinner(&d, in), n = 0;
+			uint32_t max;
+
+			CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_OK);
+			CU_ASSERT_EQUAL(n, dp_esp_outer_len(sa, (uint32_t)len, fam == 4 ? 20 : 40));
+			if (mode != DP_ESP_TUNNEL)
+				continue;
+			max = dp_esp_inner_max(sa, (uint32_t)n);
+			CU_ASSERT(max >= len && dp_esp_outer_len(sa, max, 0) <= n && dp_esp_outer_len(sa, max + 1, 0) > n);
+		}
+		CU_ASSERT_EQUAL(dp_esp_inner_max(sa, sa->outer_len + 8u + sa->iv_len + sa->icv_len), 0);
+		CU_ASSERT_EQUAL(dp_esp_inner_max(sa, 5), 0);
+		free(sa);
+	}
+}
+
+/* A fragment out of a tunnel says so; where it does not show what the selectors ask for it is not let through by itself. */
+static void test_inner_fragments(void)
+{
+	for (int i = 0; i < 8; i++) {
+		int fam = i & 1 ? 4 : 6;
+		bool ports = i & 2, whole = i & 4;
+		struct dp_sa_set s = mkset(DP_DIR_RECV, 1, DP_ESP_TUNNEL, 4, fam, false, false);
+		struct inner d = {.family = fam, .mode = DP_ESP_TUNNEL, .len = 64, .frag = whole ? 0 : 0x2000};
+		struct peer_esp e = {.seq = 1};
+		uint8_t in[300], pkt[400];
+		size_t len, n;
+		struct heap_pkt h;
+		struct dp_sa *sa;
+
+		s.sel_local.port = ports ? 2727 : 0;
+		sa = mksa(&s);
+		len = mkinner(&d, in);
+		if (fam == 6 && !whole) { /* a fragment header in front of UDP */
+			memmove(in + 48, in + 40, len - 40);
+			memset(in + 40, 0, 8);
+			in[40] = 17;
+			in[43] = 1;
+			in[6] = 44;
+			in[4] = (uint8_t)((len - 32) >> 8);
+			in[5] = (uint8_t)(len - 32);
+			len += 8;
+		}
+		n = peer_send(&s, &e, in, len, pkt);
+		h = heap(sa, pkt, n, 0, 0);
+		/* 2727 is where the peer's packets come from: to 2427 */
+		if (ports && whole)
+			sa->sel_dst.port = 2427;
+		CU_ASSERT_EQUAL(dp_esp_decap_burst(mb, &h.p, 1), whole || !ports);
+		CU_ASSERT_EQUAL(h.p.verdict, whole || !ports ? DP_OK : DP_DROP_L3_FRAGMENT);
+		CU_ASSERT_EQUAL(h.p.fragment, !whole);
+		CU_ASSERT(h.p.len == len && memcmp(h.p.data, in, len) == 0);
+		free(h.base);
+		/* what is dropped for another reason says no such thing */
+		h = heap(sa, pkt, n, 0, 0);
+		h.p.fragment = 1;
+		CU_ASSERT_EQUAL(dp_esp_decap_burst(mb, &h.p, 1), 0);
+		CU_ASSERT(h.p.verdict == DP_DROP_ESP_REPLAY && h.p.fragment == 0);
+		free(h.base);
+		free(sa);
+	}
+}
+
+/* Outbound dummies: the peer finds next header 59, whatever the selectors and the mode, and they look like any packet. */
+static void test_dummy_out(void)
+{
+	for (int i = 0; i < 8; i++) {
+		int fam = i & 1 ? 4 : 6, mode = i & 2 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT;
+		struct dp_sa_set s = mkset(DP_DIR_SEND, 1 + (i >> 2), mode, fam, fam, false, false);
+		struct inner d = {.family = fam, .mode = DP_ESP_TRANSPORT, .out = true, .len = 77};
+		struct peer_esp e = {0};
+		uint8_t in[300], text[PEER_PKT_MAX];
+		struct dp_sa *sa;
+		struct heap_pkt h;
+		size_t len = mkinner(&d, in), at = fam == 4 ? 20 : 40;
+
+		s.sel_remote.family = s.sel_local.family = (uint8_t)fam;
+		s.sel_local_plen = fam == 4 ? 32 : 128; /* 0.0.0.0 alone: fits nothing */
+		s.sel_proto = 6;
+		sa = mksa(&s);
+		h = heap(sa, in, len, DP_ESP_HEADROOM, DP_ESP_TAILROOM);
+		h.p.dummy = 1;
+		CU_ASSERT_EQUAL_FATAL(dp_esp_encap_burst(mb, &h.p, 1), 1);
+		CU_ASSERT(peer_open(&s, &e, h.p.data + at, h.p.len - at, text) > 0);
+		CU_ASSERT_EQUAL(e.next, 59);
+		CU_ASSERT_EQUAL(sa->pkts, 1);
+		free(h.base);
+		free(sa);
+	}
+}
+
 static void test_tunnel_ecn_in(void)
 {
 	for (int i = 0; i < 64; i++) {
@@ -336,9 +538,15 @@ static void test_tunnel_ecn_in(void)
 			pkt[1] = (uint8_t)(0x40 | o); /* another DSCP, which must not come in */
 		else
 			pkt[1] = (uint8_t)((pkt[1] & 0xcf) | o << 4);
+		if (ecn_in[in_ecn][o] == DROP) {
+			CU_ASSERT_EQUAL(one(false, sa, pkt, n, out, &out_len), DP_DROP_ESP_ECN);
+			CU_ASSERT_EQUAL(sa->pkts, 1); /* authentic: its number is used */
+			free(sa);
+			continue;
+		}
 		CU_ASSERT_EQUAL(one(false, sa, pkt, n, out, &out_len), DP_OK);
 		got = inner == 4 ? out[1] : (uint8_t)(out[0] << 4 | out[1] >> 4);
-		CU_ASSERT_EQUAL(got, 0xb8 | (o == 3 && in_ecn != 0 ? 3 : in_ecn));
+		CU_ASSERT_EQUAL(got, 0xb8 | ecn_in[in_ecn][o]);
 		if (inner == 4)
 			CU_ASSERT_EQUAL(peer_sum(out, 20, NULL, 0), 0);
 		CU_ASSERT_EQUAL(out_len, len);
@@ -385,10 +593,53 @@ static void test_dummy_and_tfc(void)
 	struct peer_esp e = {.seq = 1, .next = 59}, f = {.seq = 2, .tfc = 300, .pad = 255};
 
 	rnd_fill(junk, sizeof(junk));
-	CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &e, junk, sizeof(junk), pkt)), DP_DROP_CONSUMED);
+	CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &e, junk, sizeof(junk), pkt)), DP_DROP_ESP_DUMMY);
 	CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &e, junk, sizeof(junk), pkt)), DP_DROP_ESP_REPLAY);
 	CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &f, in, len, pkt)), DP_OK);
 	free(sa);
+}
+
+/* Outbound: shorter packets leave as long as one of 'tfc' bytes, the peer finds them; longer ones as they are; as far as there is room. */
+static void test_tfc_out(void)
+{
+	for (int alg = 1; alg < DP_ESP_ALG_MAX; alg++) {
+		struct dp_sa_set s = mkset(DP_DIR_SEND, alg, DP_ESP_TUNNEL, alg & 1 ? 4 : 6, 4, alg & 2, alg & 4);
+		struct dp_sa *sa;
+		size_t full = 0;
+
+		s.tfc = 400;
+		sa = mksa(&s);
+		for (uint16_t pay = 0; pay < 500; pay += 37) {
+			struct inner d = {.family = 4, .mode = DP_ESP_TUNNEL, .out = true, .len = pay};
+			struct peer_esp e = {0};
+			uint8_t in[600], text[PEER_PKT_MAX];
+			size_t len = mkinner(&d, in), h = (s.local.family == 4 ? 20u : 40u) + (s.local.port > 0 ? 8 : 0);
+			struct heap_pkt p = heap(sa, in, len, DP_ESP_HEADROOM, 500);
+			int got;
+
+			CU_ASSERT_EQUAL(dp_esp_encap_burst(mb, &p.p, 1), 1);
+			CU_ASSERT_EQUAL(p.p.headroom + p.p.len + p.p.tailroom, DP_ESP_HEADROOM + len + 500);
+			got = peer_open(&s, &e, p.p.data + h, p.p.len - h, text);
+			CU_ASSERT_EQUAL(got, (int)(len < 400 ? 400 : len));
+			CU_ASSERT_EQUAL(memcmp(text, in, len), 0);
+			for (size_t i = len; i < 400; i++)
+				CU_ASSERT_EQUAL(text[i], 0);
+			if (len < 400) {
+				CU_ASSERT(full == 0 || full == p.p.len);
+				full = p.p.len;
+			}
+			free(p.base);
+			/* Little room: less of it, and never a drop for its sake. */
+			p = heap(sa, in, len, DP_ESP_HEADROOM, DP_ESP_TAILROOM + pay % 64);
+			CU_ASSERT_EQUAL(dp_esp_encap_burst(mb, &p.p, 1), 1);
+			e = (struct peer_esp){0};
+			got = peer_open(&s, &e, p.p.data + h, p.p.len - h, text);
+			CU_ASSERT(got >= (int)len && got <= (int)(len + DP_ESP_TAILROOM + 64));
+			CU_ASSERT_EQUAL(memcmp(text, in, len), 0);
+			free(p.base);
+		}
+		free(sa);
+	}
 }
 
 /* CBC IVs do not repeat, also not after the SA was made again, and are not the plain counter. */
@@ -417,6 +668,25 @@ static void test_ivs(void)
 	}
 	/* Neighbours differ in half of 128 bits: 2047 * 64 on average, six sigma are 1536. */
 	CU_ASSERT(bits > 2047 * 64 - 1536 && bits < 2047 * 64 + 1536);
+	/* 3DES: 8 bytes of it. */
+	s = mkset(DP_DIR_SEND, DP_ESP_3DES_CBC_SHA1_96, DP_ESP_TUNNEL, 4, 4, false, true);
+	bits = 0;
+	for (int k = 0; k < 2; k++) {
+		struct dp_sa *des = mksa(&s);
+
+		for (int i = 0; i < 1024; i++) {
+			CU_ASSERT_EQUAL(one(true, des, in, len, out, &n), DP_OK);
+			memcpy(ivs[k * 1024 + i], out + 28, 8);
+		}
+		free(des);
+	}
+	for (int i = 0; i < 2048; i++) {
+		for (int j = 0; j < i; j++)
+			CU_ASSERT_NOT_EQUAL_FATAL(memcmp(ivs[i], ivs[j], 8), 0);
+		for (int b = 0; i > 0 && b < 8; b++)
+			bits += (size_t)__builtin_popcount((unsigned int)(ivs[i][b] ^ ivs[i - 1][b]));
+	}
+	CU_ASSERT(bits > 2047 * 32 - 1086 && bits < 2047 * 32 + 1086);
 	/* GCM: the whole 64-bit sequence. */
 	s = mkset(DP_DIR_SEND, DP_ESP_AES_GCM_128, DP_ESP_TUNNEL, 4, 4, false, true);
 	s.seq_floor = 0x0123456789abcdef;
@@ -447,14 +717,21 @@ static void test_zero_checksum(void)
 }
 
 static CU_TestInfo tests[] = {
+	{"the table of algorithms", test_table},
 	{"GCM packets of the draft open", test_gcm_vectors},
+	{"CTR's ciphertext is RFC 3686's", test_ctr_vectors},
 	{"CBC packets of RFC 3602 open and are made", test_cbc_vectors},
 	{"every mode agrees with the OpenSSL peer both ways", test_matrix},
 	{"mixed SAs in one burst keep their verdicts", test_mixed_burst},
 	{"tunnel header: DSCP, ECN, DF, TTL, flow label", test_tunnel_header_out},
-	{"tunnel: CE comes in, nothing else", test_tunnel_ecn_in},
+	{"tunnel: ECN on the way in", test_tunnel_ecn_in},
+	{"tunnel header by policy", test_tunnel_header_policy},
+	{"what becomes how long", test_lengths},
+	{"fragments out of a tunnel", test_inner_fragments},
+	{"dummy packets are made", test_dummy_out},
 	{"transport in UDP: inner checksums", test_nat_checksums},
 	{"dummy packets are absorbed, TFC padding cut", test_dummy_and_tfc},
+	{"TFC padding hides lengths", test_tfc_out},
 	{"a UDP checksum is never 0", test_zero_checksum},
 	{"IVs are fresh", test_ivs},
 	CU_TEST_INFO_NULL,

@@ -49,13 +49,15 @@ static void set_total(uint8_t *ip, size_t n)
 	}
 }
 
-/* All combinations of algorithm, mode, family, UDP, ESN. */
-#define COMBOS 32
+/* All combinations of the two commonest algorithms, mode, family, UDP, ESN; then every other algorithm in some of them. */
+#define COMBOS (32 + 4 * (DP_ESP_ALG_MAX - 3))
 static struct dp_sa_set combo(int i, int dir)
 {
-	int fam = i & 4 ? 4 : 6;
+	int fam = i & 4 ? 4 : 6, alg = i < 32 ? (i & 1 ? 1 : 2) : 3 + (i - 32) / 4;
 
-	return mkset(dir, i & 1 ? 1 : 2, i & 2 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT, fam, fam, i & 8, i & 16);
+	if (i >= 32)
+		return mkset(dir, alg, i & 1 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT, fam, fam, (alg + i) & 4, i & 2);
+	return mkset(dir, alg, i & 2 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT, fam, fam, i & 8, i & 16);
 }
 
 static size_t good_packet(const struct dp_sa_set *s, uint64_t seq, uint16_t payload, uint8_t *pkt)
@@ -149,7 +151,7 @@ static void test_truncated(void)
 			if (k >= split_at(pkt)) {
 				size_t h = split_at(pkt);
 
-				size_t over = peer_gcm(&s) ? 32 : 36, align = peer_gcm(&s) ? 4 : 16;
+				size_t over = peer_over(&s), align = peer_alg(&s).align;
 				int v;
 
 				set_total(cut, k);
@@ -199,10 +201,10 @@ static void test_truncated_inside(void)
 			CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &e, in, k, pkt)), DP_DROP_L3_MALFORMED);
 		}
 		free(sa);
-		if (i & 2)
+		s = combo(i, DP_DIR_RECV);
+		if (s.mode == DP_ESP_TUNNEL)
 			continue;
 		/* Transport mode in UDP: the inner UDP header is read too. */
-		s = combo(i, DP_DIR_RECV);
 		sa = mksa(&s);
 		for (size_t k = 0; k < 20; k++) {
 			struct peer_esp e = {.seq = k + 1, .next = 17};
@@ -233,7 +235,7 @@ static void test_encap_lengths(void)
 		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_OK);
 		/* Exactly the room needed; one byte less on either side takes no number. */
 		head = (s.mode == DP_ESP_TUNNEL ? (s.local.family == 4 ? 20u : 40u) : 0) +
-		       (s.local.port > 0 ? 8 : 0) + (peer_gcm(&s) ? 16 : 24);
+		       (s.local.port > 0 ? 8 : 0) + 8 + peer_alg(&s).iv;
 		tail = n - len - head;
 		was = state(sa);
 		for (int less = 0; less < 2; less++) {
@@ -317,25 +319,26 @@ static int send_seq(struct dp_sa *sa, const struct dp_sa_set *s, uint64_t seq)
 
 static void test_window_edges(void)
 {
-	static const uint32_t windows[] = {0, 64, 65, 100, 191, 192};
+	static const uint32_t windows[] = {0, 64, 65, 100, 191, 192, 193, 447, 448, 449, 1024, 4095, 4096};
 
-	for (size_t i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
+	for (size_t i = 0; i < 2 * sizeof(windows) / sizeof(*windows); i++) {
 		struct dp_sa_set s = mkset(DP_DIR_RECV, 1, DP_ESP_TRANSPORT, 4, 4, false, i & 1);
-		uint32_t w = windows[i] == 0 ? 192 : windows[i];
+		uint32_t w = windows[i / 2] == 0 ? 192 : windows[i / 2], top = w + 808;
 		struct dp_sa *sa;
 
-		s.replay_window = windows[i];
+		s.replay_window = windows[i / 2];
 		sa = mksa(&s);
 		CU_ASSERT_EQUAL(send_seq(sa, &s, 0), DP_DROP_ESP_STALE);
 		CU_ASSERT_EQUAL(send_seq(sa, &s, 1), DP_OK);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1000), DP_OK);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1000 - w), s.esn ? DP_DROP_ESP_AUTH : DP_DROP_ESP_STALE);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1000 - w + 1), DP_OK);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1000 - w + 1), DP_DROP_ESP_REPLAY);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 999), DP_OK);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1000), DP_DROP_ESP_REPLAY);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1001), DP_OK);
-		CU_ASSERT_EQUAL(send_seq(sa, &s, 1000 - w + 1), s.esn ? DP_DROP_ESP_AUTH : DP_DROP_ESP_STALE);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top - w), s.esn ? DP_DROP_ESP_AUTH : DP_DROP_ESP_STALE);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top - w + 1), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top - w + 1), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top - 1), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top + 1), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top - w + 1), s.esn ? DP_DROP_ESP_AUTH : DP_DROP_ESP_STALE);
+		dp_sa_wipe(sa);
 		free(sa);
 		/* After a restart, the floor and all below it are old. */
 		s.seq_floor = 5000;
@@ -343,6 +346,7 @@ static void test_window_edges(void)
 		CU_ASSERT_EQUAL(send_seq(sa, &s, 5000), DP_DROP_ESP_REPLAY);
 		CU_ASSERT_EQUAL(send_seq(sa, &s, 4999), DP_DROP_ESP_REPLAY);
 		CU_ASSERT_EQUAL(send_seq(sa, &s, 5001), DP_OK);
+		dp_sa_wipe(sa);
 		free(sa);
 	}
 }
@@ -374,20 +378,23 @@ static void test_burst_moves_window(void)
 static void test_replay_model(void)
 {
 	for (int esn = 0; esn < 2; esn++)
-		for (int alg = 1; alg < DP_ESP_ALG_MAX; alg++) {
-			struct dp_sa_set s = mkset(DP_DIR_RECV, alg, DP_ESP_TRANSPORT, 4, 4, false, esn);
-			uint64_t top, start = esn ? 0xffffff00u : 500;
+		for (int k = 0; k < 6; k++) {
+			static const uint16_t windows[] = {192, 64, 200, 1024, 4000, 4096};
+			struct dp_sa_set s = mkset(DP_DIR_RECV, 1 + k % 3, DP_ESP_TRANSPORT, 4, 4, false, esn);
+			uint64_t top, start = esn ? 0xffffff00u : 5000;
+			uint32_t w = windows[k];
 			static uint8_t seen[6000 * 1200];
 			struct dp_sa *sa;
 
+			s.replay_window = w;
 			s.seq_floor = top = start;
 			memset(seen, 0, sizeof(seen));
 			sa = mksa(&s);
 			for (int i = 0; i < 6000; i++) {
-				uint64_t lo = top - (rnd(2) ? 250 : 20), seq = lo + rnd(rnd(40) ? 270 : 900);
+				uint64_t lo = top - (rnd(2) ? w + 58 : 20), seq = lo + rnd(rnd(40) ? w + 78 : 900);
 				int want = DP_OK, got;
 
-				if (seq + 192 <= top)
+				if (seq + w <= top)
 					want = DP_DROP_ESP_STALE;
 				else if (seq <= start || seen[seq - start])
 					want = DP_DROP_ESP_REPLAY;
@@ -402,7 +409,129 @@ static void test_replay_model(void)
 			}
 			CU_ASSERT(top - start > 1000);
 			CU_ASSERT_EQUAL(dp_sa_seq(sa), top);
+			dp_sa_wipe(sa);
 			free(sa);
+		}
+}
+
+/*
+ * The cases that VPP tests (template_ipsec.py, verify_tra_anti_replay), for windows of every size, in units of the window where it
+ * uses 64, with and without ESN, and for a cipher of each kind:
+ *  1 numbers from the first on, while the window still reaches below number 1; each again is refused
+ *  2 eight copies in one burst: one passes
+ *  3 a number that moves the window past where it began; again it is refused
+ *  4 one inside the window that was left out passes
+ *  5 what does not authenticate does not move the window, however high its number
+ *  6 nor does a runt
+ *  7 seen from one that is still in the window and passes
+ *  8 left of the window: refused as old; with ESN it reads as a number of the next 2^32 and does not verify
+ *  9 the next number moves the window
+ * 10 the sender goes over 2^32 - 1: with ESN it goes on and the peer can read it, without it sends no more, and each is counted
+ * 11 with ESN the receiver follows over 2^32, and takes what is late from before it
+ * 12 the window's lower edge at work inside one subspace: a number of the one after the next does not verify
+ * 13 near the end of a subspace the next is in reach again
+ */
+static void vpp_cases(int alg, uint32_t w, bool esn)
+{
+	struct dp_sa_set s = mkset(DP_DIR_RECV, alg, DP_ESP_TRANSPORT, 4, 4, false, esn), forged, o = s;
+	uint64_t k = 1ull << 32, top = 4 * (uint64_t)w + 1, replayed, failed = 0;
+	struct inner d = {.family = 4, .mode = DP_ESP_TRANSPORT, .out = true, .len = 9};
+	uint8_t pkt[300], in[100], pay[300];
+	struct dp_esp_pkt p[8];
+	struct heap_pkt h[8];
+	struct dp_sa *sa, *out;
+	size_t n = 0, len;
+	int old = esn ? DP_DROP_ESP_AUTH : DP_DROP_ESP_STALE;
+
+	s.replay_window = w;
+	sa = mksa(&s);
+	for (uint64_t i = 1; i < w / 2 + 2; i++) /* 1 */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, i), DP_OK);
+	for (uint64_t i = 1; i < w / 2 + 2; i++)
+		CU_ASSERT_EQUAL(send_seq(sa, &s, i), DP_DROP_ESP_REPLAY);
+	replayed = w / 2 + 1;
+	CU_ASSERT_EQUAL(sa->replayed, replayed);
+	n = good_packet(&s, w / 2 + 3, 20, pkt); /* 2 */
+	for (int i = 0; i < 8; i++) {
+		h[i] = heap(sa, pkt, n, 0, 0);
+		p[i] = h[i].p;
+	}
+	CU_ASSERT_EQUAL(dp_esp_decap_burst(mb, p, 8), 1);
+	for (int i = 0; i < 8; i++)
+		free(h[i].base);
+	CU_ASSERT_EQUAL(sa->replayed, replayed += 7);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, top), DP_OK); /* 3 */
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top), DP_DROP_ESP_REPLAY);
+	CU_ASSERT_EQUAL(sa->replayed, replayed += 3);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, top - w + 7), DP_OK); /* 4 */
+	forged = s;
+	rnd_fill(forged.key, peer_alg(&s).key);
+	rnd_fill(forged.auth, peer_alg(&s).auth);
+	for (int i = 0; i < 17; i++) { /* 5 */
+		CU_ASSERT_EQUAL(send_seq(sa, &forged, top + 2 * (uint64_t)w), DP_DROP_ESP_AUTH);
+		n = good_packet(&s, top + 2 * (uint64_t)w, 0, pkt); /* 6 */
+		n = esp_at(&s, pkt) + 8 + 2;
+		set_total(pkt, n);
+		CU_ASSERT_EQUAL(decap(sa, pkt, n), DP_DROP_ESP_MALFORMED);
+	}
+	CU_ASSERT_EQUAL(sa->auth_fail, failed += 17);
+	CU_ASSERT_EQUAL(dp_sa_seq(sa), top);
+	CU_ASSERT_EQUAL(send_seq(sa, &s, top - w + 9), DP_OK); /* 7 */
+	CU_ASSERT_EQUAL(send_seq(sa, &s, top - w + 1), DP_OK);
+	for (int i = 0; i < 17; i++) { /* 8 */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, 17), old);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, top - w), old);
+	}
+	CU_ASSERT_EQUAL(esn ? sa->auth_fail : sa->replayed, (esn ? failed : replayed) + 34);
+	failed = sa->auth_fail;
+	CU_ASSERT_EQUAL(send_seq(sa, &s, top + 1), DP_OK); /* 9 */
+
+	o.dir = DP_DIR_SEND; /* 10 */
+	o.seq_floor = k - 2;
+	out = mksa(&o);
+	len = mkinner(&d, in);
+	for (uint64_t i = k - 1; i < k + 21; i++) {
+		struct peer_esp e = {.seq = i};
+		int v = one(true, out, in, len, pkt, &n);
+
+		CU_ASSERT_EQUAL(v, esn || i == k - 1 ? DP_OK : DP_DROP_ESP_SEQ);
+		CU_ASSERT(v != DP_OK || peer_open(&s, &e, pkt + 20, n - 20, pay) >= 0);
+	}
+	CU_ASSERT_EQUAL(dp_sa_live(out), esn);
+	CU_ASSERT_EQUAL(out->dead_drop, esn ? 0 : 21);
+	free(out);
+	if (esn) {
+		/* Nearer to 2^32, as its peer would be by then. */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - 2), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 5), DP_OK); /* 11 */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - 3), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - 2), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 6 - w), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 5 - w), DP_DROP_ESP_AUTH);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 5), DP_DROP_ESP_REPLAY);
+		failed = sa->auth_fail;
+		CU_ASSERT_EQUAL(send_seq(sa, &s, 2 * k + 0x2999), DP_DROP_ESP_AUTH); /* 12 */
+		CU_ASSERT_EQUAL(sa->auth_fail, failed + 1);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 2 * (uint64_t)w + 0x555), DP_OK); /* 13 */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, 2 * k + 0x444), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, 2 * k + 0x444), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(dp_sa_seq(sa), 2 * k + 0x444);
+	}
+	dp_sa_wipe(sa);
+	free(sa);
+}
+
+static void test_vpp_cases(void)
+{
+	static const uint16_t windows[] = {64, 128, 192, 193, 256, 1024, 4096};
+	static const uint8_t algs[] = {DP_ESP_AES_GCM_128, DP_ESP_AES_CBC_128_SHA1_96, DP_ESP_AES_CBC_256_SHA256_128,
+				       DP_ESP_AES_CTR_192_SHA512_256, DP_ESP_AES_GCM_256_8, DP_ESP_NULL_SHA384_192, DP_ESP_3DES_CBC_SHA1_96};
+
+	for (size_t i = 0; i < sizeof(windows) / sizeof(*windows); i++)
+		for (size_t a = 0; a < sizeof(algs); a++) {
+			vpp_cases(algs[a], windows[i], false);
+			vpp_cases(algs[a], windows[i], true);
 		}
 }
 
@@ -448,6 +577,69 @@ static void test_esn_edges(void)
 	free(sa);
 }
 
+/*
+ * What VPP's template does not have: who forges numbers beyond 2^32 moves nothing, neither top nor the high half; both edges of a window
+ * that lies across 2^32, for every size; what comes first may be any number.
+ */
+static void test_esn_forged_and_first(void)
+{
+	static const uint16_t windows[] = {64, 128, 192, 193, 256, 1024, 4096};
+	uint64_t k = 1ull << 32;
+
+	for (size_t i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
+		uint64_t w = windows[i];
+		struct dp_sa_set s = mkset(DP_DIR_RECV, 1 + (int)(i % 2), DP_ESP_TRANSPORT, 4, 4, false, true), forged = s;
+		struct dp_sa *sa;
+
+		s.replay_window = (uint32_t)w;
+		s.seq_floor = k - 3 * w;
+		rnd_fill(forged.key, peer_alg(&s).key);
+		rnd_fill(forged.auth, peer_alg(&s).auth);
+		sa = mksa(&s);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - w), DP_OK);
+		for (uint64_t n = 0; n < 40; n++) /* low halves that mean the next subspace */
+			CU_ASSERT_EQUAL(send_seq(sa, &forged, k + n * 997), DP_DROP_ESP_AUTH);
+		CU_ASSERT_EQUAL(dp_sa_seq(sa), k - w);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - 2 * w + 1), DP_OK); /* the lower edge is where it was */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - 2 * w + 1), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k - 1), DP_OK);
+		/* across 2^32: both edges once, then again */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + w / 2), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + w / 2), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + w / 2 - w + 1), w == 1 ? DP_DROP_ESP_REPLAY : DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + w / 2 - w + 1), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + w / 2 - w), DP_DROP_ESP_AUTH); /* reads as one subspace later */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k), DP_OK); /* a low half of 0 is a number like others here */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k), DP_DROP_ESP_REPLAY);
+		/* a jump over the whole window and more forgets all of it, and nothing old passes for new */
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 5 * w), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 4 * w + 1), DP_OK);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + 4 * w + 1), DP_DROP_ESP_REPLAY);
+		CU_ASSERT_EQUAL(send_seq(sa, &s, k + w / 2), DP_DROP_ESP_AUTH);
+		dp_sa_wipe(sa);
+		free(sa);
+		/* the first that comes: right of the window, and far; with 32 bits up to the last number, after which there is none */
+		for (int esn = 0; esn < 2; esn++) {
+			s.esn = (uint8_t)esn;
+			s.seq_floor = 0;
+			sa = mksa(&s);
+			CU_ASSERT_EQUAL(send_seq(sa, &s, 0), DP_DROP_ESP_STALE);
+			CU_ASSERT_EQUAL(send_seq(sa, &s, 3 * w), DP_OK);
+			CU_ASSERT_EQUAL(send_seq(sa, &s, 2 * w + 1), DP_OK);
+			CU_ASSERT_EQUAL(send_seq(sa, &s, 2 * w), esn ? DP_DROP_ESP_AUTH : DP_DROP_ESP_STALE);
+			if (!esn) {
+				CU_ASSERT_EQUAL(send_seq(sa, &s, k - 1), DP_OK);
+				CU_ASSERT_EQUAL(send_seq(sa, &s, k), DP_DROP_ESP_STALE); /* on the wire: 0 */
+				CU_ASSERT_EQUAL(send_seq(sa, &s, k - 1), DP_DROP_ESP_REPLAY);
+				CU_ASSERT_EQUAL(send_seq(sa, &s, k - w), DP_OK);
+				CU_ASSERT_EQUAL(send_seq(sa, &s, k - w - 1), DP_DROP_ESP_STALE);
+			}
+			dp_sa_wipe(sa);
+			free(sa);
+		}
+	}
+}
+
 /* --- what an SA may not do --- */
 
 static void test_sequence_limit(void)
@@ -474,7 +666,7 @@ static void test_sequence_limit(void)
 		}
 		CU_ASSERT_FALSE(dp_sa_live(sa));
 		for (int i = 0; i < 3; i++)
-			CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_EXPIRED);
+			CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_SEQ);
 		CU_ASSERT_EQUAL(sa->seq, last);
 		CU_ASSERT_EQUAL(dp_sa_grant(sa, s.spi, 120), 0);
 		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_OK);
@@ -488,9 +680,9 @@ static void test_sequence_limit(void)
 		CU_ASSERT_EQUAL(dp_sa_take_events(sa), 0);
 		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_OK);
 		CU_ASSERT_EQUAL(dp_sa_take_events(sa), DP_SA_EV(DP_SA_EXHAUSTED));
-		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_EXPIRED);
+		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_SEQ);
 		CU_ASSERT_EQUAL(dp_sa_grant(sa, s.spi, UINT64_MAX), 0);
-		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_EXPIRED);
+		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_SEQ);
 		free(sa);
 	}
 }
@@ -511,11 +703,11 @@ static void test_byte_lifetime(void)
 		CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_OK);
 		CU_ASSERT_EQUAL(sa->bytes, 100 * (i + 1));
 	}
-	CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_EXPIRED);
+	CU_ASSERT_EQUAL(one(true, sa, in, len, out, &n), DP_DROP_ESP_BYTES);
 	CU_ASSERT_EQUAL(dp_sa_take_events(sa), DP_SA_EV(DP_SA_HARD_EXPIRED));
 	CU_ASSERT_EQUAL(sa->seq, 2);
 	d.len = 1; /* would fit, but hard is hard */
-	CU_ASSERT_EQUAL(one(true, sa, in, mkinner(&d, in), out, &n), DP_DROP_ESP_EXPIRED);
+	CU_ASSERT_EQUAL(one(true, sa, in, mkinner(&d, in), out, &n), DP_DROP_ESP_BYTES);
 	CU_ASSERT_EQUAL(dp_sa_take_events(sa), 0);
 	d.len = 70;
 	d.out = false;
@@ -525,16 +717,92 @@ static void test_byte_lifetime(void)
 		len = mkinner(&d, in);
 		n = peer_send(&r, &e, in, len, out);
 		out[n - 1] ^= (uint8_t)(i == 2); /* a forgery uses none of it up */
-		CU_ASSERT_EQUAL(decap(ra, out, n), i == 2 ? DP_DROP_ESP_AUTH : i == 4 ? DP_DROP_ESP_EXPIRED : DP_OK);
+		CU_ASSERT_EQUAL(decap(ra, out, n), i == 2 ? DP_DROP_ESP_AUTH : i == 4 ? DP_DROP_ESP_BYTES : DP_OK);
 	}
 	CU_ASSERT_EQUAL(dp_sa_take_events(ra), DP_SA_EV(DP_SA_HARD_EXPIRED));
 	CU_ASSERT_FALSE(dp_sa_live(ra));
 	struct sa_state was = state(ra);
 	struct peer_esp e = {.seq = 9};
-	CU_ASSERT_EQUAL(decap(ra, out, peer_send(&r, &e, in, len, out)), DP_DROP_ESP_EXPIRED);
+	CU_ASSERT_EQUAL(decap(ra, out, peer_send(&r, &e, in, len, out)), DP_DROP_ESP_BYTES);
 	CU_ASSERT_TRUE(unchanged(ra, &was));
 	free(sa);
 	free(ra);
+}
+
+/* Soft and hard, in bytes and packets, in and out: an event once each, the packet that would pass a hard one does not. */
+static void test_lifetimes(void)
+{
+	for (int i = 0; i < 8; i++) {
+		int dir = i & 1;
+		bool pkts = i & 2;
+		struct dp_sa_set s = mkset(dir, i & 4 ? 2 : 1, DP_ESP_TUNNEL, 4, 4, false, false);
+		struct inner d = {.family = 4, .mode = DP_ESP_TUNNEL, .out = dir == DP_DIR_SEND, .len = 66}; /* 94 + 2: 96 bytes */
+		struct dp_sa *sa;
+		uint8_t in[200], pkt[400];
+		size_t len, n = 0;
+
+		if (pkts) {
+			s.soft_pkts = 5;
+			s.hard_pkts = 8;
+		} else {
+			s.soft_bytes = 5 * 96;
+			s.hard_bytes = 8 * 96 + 95;
+		}
+		sa = mksa(&s);
+		len = mkinner(&d, in);
+		for (uint64_t k = 1; k <= 12; k++) {
+			struct peer_esp e = {.seq = k};
+			int want = k <= 8 ? DP_OK : pkts ? DP_DROP_ESP_PKTS : DP_DROP_ESP_BYTES, got;
+			uint32_t ev = k == 6 ? DP_SA_EV(DP_SA_SOFT_EXPIRED) : k == 9 ? DP_SA_EV(DP_SA_HARD_EXPIRED) : 0;
+
+			if (dir == DP_DIR_SEND) {
+				got = one(true, sa, in, len, pkt, &n);
+			} else {
+				n = peer_send(&s, &e, in, len, pkt);
+				pkt[n - 1] ^= 1;
+				/* What is forged uses nothing up. */
+				CU_ASSERT_EQUAL(decap(sa, pkt, n), k <= 9 ? DP_DROP_ESP_AUTH : want);
+				pkt[n - 1] ^= 1;
+				got = decap(sa, pkt, n);
+			}
+			CU_ASSERT_EQUAL(got, want);
+			CU_ASSERT_EQUAL(dp_sa_take_events(sa), ev);
+			CU_ASSERT_EQUAL(sa->soft, k < 6 ? 0 : pkts ? DP_SA_WHY_PKTS : DP_SA_WHY_BYTES);
+			CU_ASSERT_EQUAL(sa->dead, k < 9 ? 0 : pkts ? DP_SA_WHY_PKTS : DP_SA_WHY_BYTES);
+			CU_ASSERT_EQUAL(dp_sa_live(sa), k < 9);
+		}
+		CU_ASSERT(sa->pkts == 8 && sa->bytes == 8 * 96);
+		CU_ASSERT_EQUAL(sa->dead_drop, dir == DP_DIR_SEND ? 4 : 7);
+		free(sa);
+	}
+}
+
+/* 3DES ends after 2^30 bytes under a key, whatever the message says. */
+static void test_3des_limit(void)
+{
+	static const uint64_t asked[] = {0, 1000, UINT64_C(1) << 30, (UINT64_C(1) << 30) + 1, UINT64_MAX};
+
+	for (int dir = 0; dir < 2; dir++)
+		for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+			struct dp_sa_set s = mkset(dir, DP_ESP_3DES_CBC_SHA256_128, DP_ESP_TUNNEL, 4, 4, false, false);
+			struct inner d = {.family = 4, .mode = DP_ESP_TUNNEL, .out = true, .len = 70};
+			uint8_t in[200], pkt[400];
+			size_t n;
+			struct dp_sa *sa;
+
+			s.hard_bytes = asked[i];
+			sa = mksa(&s);
+			CU_ASSERT_EQUAL(sa->hard_bytes, i == 1 ? 1000 : UINT64_C(1) << 30);
+			CU_ASSERT(sa->soft_bytes > 0 || i == 1);
+			sa->bytes = sa->hard_bytes - 8;
+			if (dir == DP_DIR_SEND) {
+				CU_ASSERT_EQUAL(one(true, sa, in, mkinner(&d, in), pkt, &n), DP_DROP_ESP_BYTES);
+			} else {
+				CU_ASSERT_EQUAL(decap(sa, pkt, good_packet(&s, 1, 70, pkt)), DP_DROP_ESP_BYTES);
+			}
+			CU_ASSERT_FALSE(dp_sa_live(sa));
+			free(sa);
+		}
 }
 
 static void test_wrong_padding(void)
@@ -580,7 +848,7 @@ static void test_wrong_next_header(void)
 		struct peer_esp e = {.seq = nh, .next = (uint8_t)nh};
 
 		CU_ASSERT_EQUAL(decap(sa, pkt, peer_send(&s, &e, in, len, pkt)),
-				nh == 4 ? DP_OK : nh == 59 ? DP_DROP_CONSUMED
+				nh == 4 ? DP_OK : nh == 59 ? DP_DROP_ESP_DUMMY
 				: nh == 41 ? DP_DROP_L3_MALFORMED : DP_DROP_ESP_SELECTOR);
 	}
 	free(sa);
@@ -824,9 +1092,13 @@ static CU_TestInfo tests[] = {
 	{"edges of the window", test_window_edges},
 	{"a burst that moves the window", test_burst_moves_window},
 	{"the window equals a set of numbers", test_replay_model},
+	{"VPP's cases, for windows of every size", test_vpp_cases},
 	{"ESN at the ends of its subspaces", test_esn_edges},
+	{"forged numbers beyond 2^32, both edges, and the first", test_esn_forged_and_first},
 	{"no number above the limit or twice", test_sequence_limit},
 	{"the lifetime in bytes is hard", test_byte_lifetime},
+	{"soft and hard lifetimes in bytes and packets", test_lifetimes},
+	{"3DES ends after 2^30 bytes", test_3des_limit},
 	{"wrong padding is refused", test_wrong_padding},
 	{"wrong next header is refused", test_wrong_next_header},
 	{"UDP and protocol 50 are not mixed up", test_wrong_encapsulation},

@@ -3,23 +3,13 @@
 #include "store/change.h"
 #include "talk.h"
 
-static struct cp_phone pc;
-
-static void begin(void)
-{
-	world_begin();
-	phone_reset(&pc, "SEP000000000003", "1003");
-	cp_calls_phone_ops.registered(w.calls, &pc);
-	rest();
-}
-
 static void test_hold_and_resume(void)
 {
 	struct cp_phone_media orc, smt;
 	struct cp_call *call;
 	uint32_t ref, leg;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	call = call_find(w.calls, ref);
 	leg = call->p[0].leg_id;
@@ -66,7 +56,7 @@ static void test_hold_in_clear(void)
 	struct cp_call *call;
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	pa.srtp = pb.srtp = false;
 	ref = talk(&pa, &pb);
 	call = call_find(w.calls, ref);
@@ -92,7 +82,7 @@ static void test_hold_refused(void)
 {
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
 	ref = call_of(&pa)->ref;
 	key(&pa, CP_SCCP_KEY_HOLD, ref); /* it rings only */
@@ -126,7 +116,7 @@ static void test_untrusted(void)
 			      .line_cnt = 1, .model = "ACME 100"};
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	add_devtype("ACME 100");
 	synced(cp_dir_device_put(w.store, &d, true, &dir_ctx));
 	ref = talk(&pa, &pc);
@@ -143,7 +133,7 @@ static void test_call_waiting(void)
 {
 	uint32_t first, second;
 
-	begin();
+	world_of_three();
 	first = talk(&pa, &pb);
 	cp_calls_phone_ops.enbloc(w.calls, &pc, "1002", 1);
 	second = call_of(&pc)->ref;
@@ -188,7 +178,7 @@ static void attended(bool c_srtp, bool direct)
 	uint32_t first, second;
 	unsigned a_orc_cnt;
 
-	begin();
+	world_of_three();
 	if (direct)
 		w.cfg->media.mode = CFG_MEDIA_DIRECT;
 	pc.srtp = c_srtp;
@@ -211,11 +201,7 @@ static void attended(bool c_srtp, bool direct)
 	CU_ASSERT(call_of(&pb)->state == CALL_DIALING && call_of(&pb)->p[0].consult == first);
 	pb.smt = pc.smt = 0;
 	cp_calls_phone_ops.enbloc(w.calls, &pb, "1003", 1);
-	key(&pc, CP_SCCP_KEY_ANSWER, second);
-	UNTIL(pb.smt == 1 && pc.smt == 1);
-	ack_media(&pb);
-	ack_media(&pc);
-	rest();
+	answers(&pc, &pb, second);
 	a_orc = pa.orc_m;
 	c_orc = pc.orc_m;
 	a_orc_cnt = pa.orc;
@@ -267,7 +253,7 @@ static void test_transfer_blind(void)
 	struct cp_call *call;
 	uint32_t first, second;
 
-	begin();
+	world_of_three();
 	first = talk(&pa, &pb);
 	key(&pb, CP_SCCP_KEY_TRANSFER, first);
 	second = call_of(&pb)->ref;
@@ -317,7 +303,7 @@ static void test_transfer_gateway(void)
 	unsigned n;
 
 	for (int blind = 0; blind < 2; blind++) {
-		begin();
+		world_of_three();
 		w.say[DP_MGCP_MDCX].sdp = true;
 		cp_calls_phone_ops.enbloc(w.calls, &pb, "77", 1);
 		UNTIL(call_of(&pb) != NULL && call_of(&pb)->state == CALL_ALERTING);
@@ -372,7 +358,7 @@ static void test_transfer_to_the_same(void)
 {
 	uint32_t first, second;
 
-	begin();
+	world_of_three();
 	first = talk(&pa, &pb);
 	key(&pb, CP_SCCP_KEY_TRANSFER, first);
 	second = call_of(&pb)->ref;
@@ -408,7 +394,7 @@ static void test_resume_unanswered(void)
 	const char *why;
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	call = call_find(w.calls, ref);
 	key(&pa, CP_SCCP_KEY_HOLD, ref);
@@ -438,7 +424,7 @@ static void test_direct_taken_over(void)
 {
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	w.cfg->media.mode = CFG_MEDIA_DIRECT;
 	cp_calls_phone_ops.enbloc(w.calls, &pa, "1002", 1);
 	ref = call_of(&pa)->ref;
@@ -473,7 +459,7 @@ static void test_handed_gateway(void)
 	uint32_t first, second;
 	char id[16];
 
-	begin();
+	world_of_three();
 	w.say[DP_MGCP_MDCX].sdp = true;
 	cp_calls_phone_ops.enbloc(w.calls, &pb, "77", 1);
 	UNTIL(call_of(&pb) != NULL && call_of(&pb)->state == CALL_ALERTING);
@@ -512,7 +498,7 @@ static void test_transfer_cut_short(void)
 	for (int step = 0; step < 6; step++) {
 		uint32_t first, second;
 
-		begin();
+		world_of_three();
 		first = talk(&pa, &pb);
 		key(&pb, CP_SCCP_KEY_TRANSFER, first);
 		second = call_of(&pb)->ref;
@@ -530,11 +516,7 @@ static void test_transfer_cut_short(void)
 		if (step >= 2) {
 			pb.smt = pc.smt = 0;
 			cp_calls_phone_ops.enbloc(w.calls, &pb, "1003", 1);
-			key(&pc, CP_SCCP_KEY_ANSWER, second);
-			UNTIL(pb.smt == 1 && pc.smt == 1);
-			ack_media(&pb);
-			ack_media(&pc);
-			rest();
+			answers(&pc, &pb, second);
 		}
 		if (step == 2) { /* a is gone when b joins: with its connection, or for good */
 			gone(&pa, CP_GONE_UNREGISTERED);
@@ -594,7 +576,7 @@ static void test_counters(void)
 {
 	uint32_t ref;
 
-	begin();
+	world_of_three();
 	ref = talk(&pa, &pb);
 	CU_ASSERT(counter("active", "encrypted") == 1 && counter("completed", "encrypted") == 0);
 	key(&pa, CP_SCCP_KEY_ENDCALL, ref);
@@ -641,7 +623,7 @@ static void test_forward(void)
 {
 	struct cp_call *call;
 
-	begin();
+	world_of_three();
 	FORWARD("1002", .all = "1003");
 	CU_ASSERT(pb.forward_stats == 1 && strcmp(pb.forward_all, "1003") == 0);
 	call = dial_from(&pa, "1002");
@@ -691,7 +673,7 @@ static void test_forward(void)
 
 static void test_forward_loops(void)
 {
-	begin();
+	world_of_three();
 	FORWARD("1002", .all = "1003");
 	FORWARD("1003", .all = "1002");
 	CU_ASSERT(dial_from(&pa, "1002")->state == CALL_FAILED && !pb.ringing && !pc.ringing);
@@ -713,9 +695,11 @@ static void test_forward_loops(void)
 /* The soft key: digits, and the phone is told once it is on the disk; the key again ends it. */
 static void test_forward_key(void)
 {
+	struct cp_change *c;
 	struct cp_forward f;
+	char why[200];
 
-	begin();
+	world_of_three();
 	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
 	for (const char *d = "1003"; *d != '\0'; d++)
 		cp_calls_phone_ops.digit(w.calls, &pb, *d, 1, 0);
@@ -765,6 +749,29 @@ static void test_forward_key(void)
 	rest();
 	cp_forward_get(w.store, "1002", "", &f);
 	CU_ASSERT_EQUAL(f.all[0], '\0');
+	/* its line goes: what is being written goes with it, and nothing comes behind */
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	dial_from(&pb, "1003");
+	c = cp_change_create(w.store);
+	CU_ASSERT_EQUAL(cp_change_line_del(c, "1002", NULL, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_submit(c, "line.del", "test", NULL, NULL, NULL), 0);
+	cp_calls_phone_ops.offhook(w.calls, &pb, 1, 0);
+	key(&pb, CP_SCCP_KEY_CFWDALL, 0);
+	dial_from(&pb, "1003");
+	rest();
+	cp_forward_get(w.store, "1002", "", &f);
+	CU_ASSERT_EQUAL(f.all[0], '\0');
+	onhook(&pb);
+	onhook(&pb);
+	c = cp_change_create(w.store);
+	CU_ASSERT_EQUAL(cp_change_line_del(c, "1003", NULL, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_submit(c, "line.del", "test", NULL, NULL, NULL), 0);
+	key(&pc, CP_SCCP_KEY_CFWDALL, 0);
+	CU_ASSERT_EQUAL(dial_from(&pc, "1001")->state, CALL_FAILED);
+	rest();
+	cp_forward_get(w.store, "1003", "", &f);
+	CU_ASSERT_EQUAL(f.all[0], '\0');
+	onhook(&pc);
 	world_end();
 }
 

@@ -4,6 +4,9 @@
  * where several loops, their limits and their end are concerned. (test_sccp.c has phones on them.)
  */
 #include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <CUnit/CUnit.h>
@@ -15,6 +18,7 @@
 #include "sccp/front.h"
 #include "sccp/msg.h"
 #include "sccp/sccp.h"
+#include "sccp/tap.h"
 #include "tls_peer.h"
 
 #define NAME "SEP0A1B2C3D4E51"
@@ -368,6 +372,76 @@ static void test_known_while_active(void)
 	event_base_free(base);
 }
 
+static void still_there(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	++*(unsigned *)arg;
+}
+
+/* The loop for so long; it never has nothing to do. */
+#define SPIN(base, cond, ms)                                                         \
+	for (uint64_t end_ = tp_ms() + (ms); !(cond) && tp_ms() < end_;) {            \
+		event_base_loopexit(base, &(struct timeval){0, 5000});               \
+		event_base_loop(base, 0);                                            \
+	}
+
+/* The known always want something: whoever is new gets his turn all the same, from the first to the last byte. */
+static void test_share_of_strangers(void)
+{
+	const struct cp_net_opts opts = {.max_conns = 200, .max_preauth = 100, .handshake_ms = 8000};
+	struct event_base *base = cp_net_base();
+	struct event *ev;
+	struct cp_net *net;
+	unsigned rounds = 0;
+	uint16_t port;
+	int fds[60], idle[20], early[5], p[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_create(base, &opts, &net), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(net, &any, NULL, &toy, NULL, &port), 0);
+	for (int i = 0; i < 5; i++) {
+		early[i] = tp_connect(port, 1);
+		say_toy(early[i], 's');
+	}
+	turns[0] = '\0';
+	TP_PUMP(base, cp_net_stats(net)->frames == 5, 3000); /* so far there was time for them */
+	ev = event_new(base, p[0], EV_READ | EV_PERSIST, still_there, &rounds);
+	CU_ASSERT(event_add(ev, NULL) == 0 && write(p[1], "!", 1) == 1);
+	for (int i = 0; i < 20; i++) /* who says nothing is in nobody's way */
+		idle[i] = tp_connect(port, 2);
+	for (int i = 0; i < 60; i++)
+		fds[i] = tp_connect(port, 1);
+	turns[0] = '\0';
+	for (int i = 0; i < 5; i++)
+		say_toy(early[i], 's');
+	SPIN(base, cp_net_stats(net)->accepted == 85 && cp_net_stats(net)->frames == 10, 4000);
+	CU_ASSERT(cp_net_stats(net)->accepted == 85 && cp_net_stats(net)->frames == 10);
+	for (int i = 0; i < 60; i++)
+		say_toy(fds[i], i % 10 == 0 ? 'K' : 's');
+	SPIN(base, cp_net_stats(net)->frames == 70, 4000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->frames, 70);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->preauth, 79);
+	for (int i = 0; i < 60; i++)
+		say_toy(fds[i], 's');
+	SPIN(base, cp_net_stats(net)->frames == 130, 4000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->frames, 130);
+	CU_ASSERT(rounds > 1000); /* theirs, all the time */
+	event_free(ev);
+	for (int i = 0; i < 60; i++)
+		close(fds[i]);
+	for (int i = 0; i < 20; i++)
+		close(idle[i]);
+	for (int i = 0; i < 5; i++)
+		close(early[i]);
+	TP_PUMP(base, cp_net_stats(net)->conns == 0, 3000);
+	CU_ASSERT_EQUAL(cp_net_stats(net)->conns, 0);
+	close(p[0]);
+	close(p[1]);
+	cp_net_destroy(net);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	event_base_free(base);
+}
+
 /* --- loops --- */
 
 static struct event_base *base;
@@ -375,8 +449,11 @@ static struct cp_sccp *sccp;
 static struct cp_fronts *fronts;
 static uint16_t port;
 static unsigned gone;
+#define ALONE_US 120000 /* between two keep-alives that a loop answers alone, and a little more */
+
 static struct cp_line line = {.number = "1001", .label = "Alice"};
-static struct cp_device device = {.name = NAME, .mode = CP_DEVICE_NONSECURE, .lines = &line, .line_cnt = 1};
+static struct cp_device devices[2] = {{.name = NAME, .mode = CP_DEVICE_NONSECURE, .lines = &line, .line_cnt = 1},
+				      {.name = "SEP0A1B2C3D4E52", .mode = CP_DEVICE_NONSECURE}};
 
 static void on_registered(void *ctx, struct cp_phone *p)
 {
@@ -394,7 +471,10 @@ static const struct cp_call_ops call_ops = {.registered = on_registered, .gone =
 static const struct cp_device *find_device(void *ctx, const char *name)
 {
 	(void)ctx;
-	return strcmp(name, NAME) == 0 ? &device : NULL;
+	for (int i = 0; i < 2; i++)
+		if (strcmp(name, devices[i].name) == 0)
+			return &devices[i];
+	return NULL;
 }
 
 static void no_alarm(void *ctx, const char *id, const char *subject, const char *text)
@@ -402,10 +482,18 @@ static void no_alarm(void *ctx, const char *id, const char *subject, const char 
 	(void)ctx, (void)id, (void)subject, (void)text;
 }
 
+static uint64_t clock_ms; /* 0: the system's */
+
+static uint64_t now_ms(void *ctx)
+{
+	(void)ctx;
+	return clock_ms != 0 ? clock_ms : tp_ms();
+}
+
 static void start(unsigned loops, struct cp_net_opts net)
 {
 	const struct cp_sccp_opts opts = {.base = base, .find_device = find_device, .alarm = no_alarm, .call = &call_ops,
-					  .keepalive_s = 30, .grace_s = 45, .date_template = "D/M/Y", .server_name = "cm1"};
+					  .keepalive_s = 30, .grace_s = 45, .now_ms = now_ms, .date_template = "D/M/Y", .server_name = "cm1"};
 	struct cp_fronts_opts f = {.base = base, .loops = loops, .net = net};
 
 	gone = 0;
@@ -495,14 +583,19 @@ static void test_gone_strangers(void)
 	stop();
 }
 
-static void say_register(int fd)
+static void say_register_as(int fd, const char *name)
 {
 	uint8_t body[124] = {0};
 
-	memcpy(body, NAME, strlen(NAME));
+	memcpy(body, name, strlen(name));
 	body[40] = 17;
 	body[43] = 0x85;
 	say(fd, CP_SCCP_REGISTER, body, sizeof(body));
+}
+
+static void say_register(int fd)
+{
+	say_register_as(fd, NAME);
 }
 
 #define QUESTIONS 20000
@@ -532,10 +625,198 @@ static unsigned count(int fd, uint32_t id)
 	return n;
 }
 
+/* A registered phone's socket, and all that it was told at first is read. */
+static int registered(void)
+{
+	int fd = tp_connect(port, 1);
+
+	say_register(fd);
+	TP_PUMP(base, count(fd, CP_SCCP_CAPABILITIES_REQ) == 1, 3000);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(cp_sccp_find(sccp, NAME));
+	return fd;
+}
+
+/* So many answers to keep-alives, while call control reads nothing. */
+static unsigned acks(int fd, unsigned want, int ms)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < ms && n < want; i++) {
+		n += count(fd, CP_SCCP_KEEPALIVE_ACK);
+		usleep(1000);
+	}
+	return n;
+}
+
+static unsigned tapped[2];
+
+static void on_tapped(void *ctx, const struct cp_sccp_tapped *m)
+{
+	(void)ctx;
+	CU_ASSERT_STRING_EQUAL(m->device, NAME);
+	tapped[m->sent] += m->len >= 12 && m->msg[8] == 0 && m->msg[9] == m->sent; /* 0x0000, 0x0100 */
+}
+
+static void no_gone(void *ctx, const void *conn)
+{
+	(void)ctx, (void)conn;
+}
+
+/* A registered phone's keep-alives need nobody but its loop; a stranger's, those behind another message, and with a body, do. */
+static void test_keep_alives(void)
+{
+	static const struct cp_sccp_tap_ops tap = {on_tapped, no_gone};
+	int fd, stranger;
+
+	start(2, (struct cp_net_opts){.max_conns = 10, .max_preauth = 5, .handshake_ms = 60000});
+	fd = registered();
+	for (int i = 0; i < 3; i++) {
+		usleep(ALONE_US);
+		say(fd, CP_SCCP_KEEPALIVE, "", 0);
+		CU_ASSERT_EQUAL(acks(fd, 1, 3000), 1);
+	}
+	say(fd, CP_SCCP_KEEPALIVE, "", 0); /* so soon again: that is call control's */
+	CU_ASSERT_EQUAL(acks(fd, 1, 50), 0);
+	TP_PUMP(base, count(fd, CP_SCCP_KEEPALIVE_ACK) == 1, 3000);
+	stranger = tp_connect(port, 1);
+	say(stranger, CP_SCCP_KEEPALIVE, "", 0);
+	say(fd, CP_SCCP_KEEPALIVE, "body", 4);
+	say(fd, CP_SCCP_TIME_DATE_REQ, "", 0);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	CU_ASSERT(acks(stranger, 1, 100) == 0 && acks(fd, 1, 100) == 0);
+	TP_PUMP(base, count(stranger, CP_SCCP_KEEPALIVE_ACK) == 1, 3000);
+	CU_ASSERT_EQUAL(acks(fd, 2, 3000), 2);
+	CU_ASSERT_EQUAL(cp_sccp_stats(sccp)->malformed, 0);
+	/* While somebody captures. */
+	tapped[0] = tapped[1] = 0;
+	cp_sccp_set_tap(sccp, &tap, NULL);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	CU_ASSERT_EQUAL(acks(fd, 1, 100), 0);
+	TP_PUMP(base, tapped[1] == 1, 3000);
+	CU_ASSERT(tapped[0] == 1 && tapped[1] == 1 && acks(fd, 1, 3000) == 1);
+	cp_sccp_set_tap(sccp, NULL, NULL);
+	usleep(ALONE_US);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	CU_ASSERT_EQUAL(acks(fd, 1, 3000), 1);
+	/* It has unregistered. */
+	say(fd, CP_SCCP_UNREGISTER, "\0\0\0", 4);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	TP_PUMP(base, gone == 1, 3000);
+	CU_ASSERT_EQUAL(acks(fd, 1, 100), 0);
+	close(fd);
+	close(stranger);
+	stop();
+}
+
+/* Call control stands still: phones are not told that all is well. It goes on, and they are. */
+static void test_stall(void)
+{
+	int fd;
+
+	start(1, (struct cp_net_opts){.max_conns = 10, .max_preauth = 5, .handshake_ms = 60000});
+	fd = registered();
+	usleep(3200000);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	CU_ASSERT_EQUAL(acks(fd, 1, 100), 0);
+	TP_PUMP(base, count(fd, CP_SCCP_KEEPALIVE_ACK) == 1, 3000);
+	TP_PUMP(base, false, 1100);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	CU_ASSERT_EQUAL(acks(fd, 1, 3000), 1);
+	close(fd);
+	stop();
+}
+
+struct flood {
+	pthread_t thread;
+	int fd;
+	atomic_uint sent, answered;
+	atomic_bool over;
+};
+
+static void *flood_main(void *arg)
+{
+	static uint8_t many[120 * 12];
+	struct flood *f = arg;
+	uint8_t got[4096];
+	ssize_t n;
+
+	for (unsigned i = 0; i < sizeof(many); i += 12)
+		many[i] = 4;
+	for (size_t at = 0; !atomic_load(&f->over); at = n > 0 ? (at + (size_t)n) % sizeof(many) : at) {
+		n = send(f->fd, many + at, sizeof(many) - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			break;
+		if (n > 0)
+			atomic_fetch_add(&f->sent, (unsigned)n);
+		while ((n = recv(f->fd, got, sizeof(got), MSG_DONTWAIT)) > 0)
+			atomic_fetch_add(&f->answered, (unsigned)n);
+		if (n == 0)
+			break;
+	}
+	return NULL;
+}
+
+/* Keep-alives without an end: most go to call control, which has room for so many; strangers are served, and the loop can be stopped. */
+static void test_flood_of_keep_alives(void)
+{
+	struct flood f = {.fd = -1};
+	unsigned before, quiet = 0, last;
+	int fd;
+
+	start(1, (struct cp_net_opts){.max_conns = 10, .max_preauth = 5, .handshake_ms = 60000});
+	f.fd = registered();
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&f.thread, NULL, flood_main, &f), 0);
+	/* Call control reads nothing: the phone has to wait. */
+	for (last = UINT_MAX; quiet < 300; usleep(1000)) {
+		before = atomic_load(&f.answered);
+		quiet = before == last ? quiet + 1 : 0;
+		last = before;
+	}
+	CU_ASSERT(last < 12 * 600); /* a few in each second of it */
+	TP_PUMP(base, atomic_load(&f.answered) > last + 12 * 1000, 10000);
+	CU_ASSERT(atomic_load(&f.answered) > last + 12 * 1000);
+	fd = tp_connect(port, 1);
+	say(fd, CP_SCCP_KEEPALIVE, "", 0);
+	TP_PUMP(base, count(fd, CP_SCCP_KEEPALIVE_ACK) == 1, 10000);
+	close(fd);
+	stop(); /* comes back */
+	atomic_store(&f.over, true);
+	pthread_join(f.thread, NULL);
+	CU_ASSERT_EQUAL(gone, 1);
+	close(f.fd);
+}
+
+/* One says nothing but keep-alives, and stays; the other one nothing at all, and goes. */
+static void test_kept_alive(void)
+{
+	int fd, silent;
+
+	clock_ms = 1000000;
+	start(2, (struct cp_net_opts){.max_conns = 10, .max_preauth = 5, .handshake_ms = 60000});
+	fd = registered();
+	silent = tp_connect(port, 1);
+	say_register_as(silent, devices[1].name);
+	TP_PUMP(base, cp_sccp_find(sccp, devices[1].name) != NULL, 3000);
+	for (int i = 0; i < 10; i++) {
+		CU_ASSERT_EQUAL(gone, i > 2);
+		usleep(ALONE_US);
+		clock_ms += 30000;
+		say(fd, CP_SCCP_KEEPALIVE, "", 0);
+		CU_ASSERT_EQUAL(acks(fd, 1, 3000), 1);
+		cp_sccp_tick(sccp);
+	}
+	CU_ASSERT_PTR_NOT_NULL(cp_sccp_find(sccp, NAME));
+	CU_ASSERT(cp_sccp_find(sccp, devices[1].name) == NULL && cp_sccp_stats(sccp)->timeouts == 1);
+	close(fd);
+	close(silent);
+	stop();
+	clock_ms = 0;
+}
+
 /* A phone that says more than call control reads has to wait, loses nothing, and nothing overtakes. */
 static void test_flood_of_one(void)
 {
-	const uint8_t ask[12] = {4};
+	const uint8_t ask[12] = {4, 0, 0, 0, 0, 0, 0, 0, CP_SCCP_TIME_DATE_REQ};
 	unsigned sent = 0, answered = 0;
 	int fd;
 
@@ -556,10 +837,14 @@ static void test_flood_of_one(void)
 	CU_ASSERT(sent > 1000);
 	CU_ASSERT(now().frames < 3000); /* 16 KiB of 12 octets, and what came before it was held */
 	event_base_loop(base, EVLOOP_ONCE);
+	for (int i = 0; i < 3000 && answered == 0; i++) {
+		usleep(1000);
+		answered += count(fd, CP_SCCP_TIME_DATE);
+	}
 	usleep(100000);
-	answered = count(fd, CP_SCCP_KEEPALIVE_ACK);
+	answered += count(fd, CP_SCCP_TIME_DATE);
 	CU_ASSERT(answered > 0 && answered <= 128); /* then it is the others' turn */
-	TP_PUMP(base, (answered += count(fd, CP_SCCP_KEEPALIVE_ACK)) >= sent, 20000);
+	TP_PUMP(base, (answered += count(fd, CP_SCCP_TIME_DATE)) >= sent, 20000);
 	CU_ASSERT_EQUAL(answered, sent);
 	CU_ASSERT(gone == 0 && now().conns == 1);
 	close(fd);
@@ -620,8 +905,13 @@ static CU_TestInfo tests[] = {
 	{"the known have their turn before strangers", test_turns},
 	{"known while it waits", test_known_while_active},
 	{"a connection that is held", test_hold},
+	{"strangers have their share", test_share_of_strangers},
 	{"limits are those of all loops together", test_limits},
 	{"who has gone keeps his place until he is read", test_gone_strangers},
+	{"keep-alives are answered where they come in", test_keep_alives},
+	{"not while call control stands still", test_stall},
+	{"keep-alives without an end", test_flood_of_keep_alives},
+	{"a phone that says nothing else", test_kept_alive},
 	{"who says too much has to wait, and loses nothing", test_flood_of_one},
 	{"the end of it", test_end},
 	CU_TEST_INFO_NULL,

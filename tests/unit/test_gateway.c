@@ -130,6 +130,7 @@ static void test_deletes_are_kept(void)
 
 static void test_states_and_alarms(void)
 {
+	unsigned seen;
 	const union fake_msg *m = NULL;
 
 	world_begin();
@@ -165,6 +166,18 @@ static void test_states_and_alarms(void)
 	CU_ASSERT_TRUE(fake_seen(&w.fake, DP_MSG_GW_SET, &m) > 0);
 	CU_ASSERT_EQUAL(m->gw.flags, DP_GW_F_CLEAR);
 	CU_ASSERT_EQUAL(m->gw.remote.port, 2427);
+	/* the dataplane has no room for it now: set again until it has, and then no more */
+	seen = fake_seen(&w.fake, DP_MSG_GW_SET, NULL);
+	w.refuse_type = DP_MSG_GW_SET;
+	w.refuse_rc = -EAGAIN;
+	add_gateway(CP_GW_CLEAR, true);
+	UNTIL(fake_seen(&w.fake, DP_MSG_GW_SET, NULL) >= seen + 3);
+	w.refuse_type = 0;
+	seen = fake_seen(&w.fake, DP_MSG_GW_SET, NULL);
+	UNTIL(fake_seen(&w.fake, DP_MSG_GW_SET, NULL) > seen);
+	seen = fake_seen(&w.fake, DP_MSG_GW_SET, NULL);
+	rest();
+	CU_ASSERT_EQUAL(fake_seen(&w.fake, DP_MSG_GW_SET, NULL), seen);
 	/* a fresh dataplane: nothing is asked before the SA is there, so no false alarm */
 	add_gateway(0, true);
 	cp_gws_sa_changed(w.gws, cp_gw_id(gw1()), false);
@@ -229,7 +242,216 @@ static void test_endpoint_match(void)
 		CU_ASSERT_EQUAL(cp_gw_endpoint_match(cases[i].pattern, cases[i].name), cases[i].is);
 }
 
+/* --- the protocol's settings --- */
+
+static void gateway_of(uint8_t dialect, uint32_t flags)
+{
+	struct cp_endpoint ep[1] = {{.name = "aaln/1"}};
+	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = ep, .endpoint_cnt = 1, .flags = flags, .dialect = dialect};
+
+	cfg_addr_parse("10.0.0.1:2427", &g.address);
+	synced(cp_dir_gateway_put(w.store, &g, true, &dir_ctx));
+	w.fake.n = 0;
+	cp_gws_changed(w.gws, "gw1");
+}
+
+static const struct dp_gw_set *set_seen(void)
+{
+	const union fake_msg *m = NULL;
+
+	UNTIL(fake_seen(&w.fake, DP_MSG_GW_SET, &m) > 0);
+	return &m->gw;
+}
+
+static void heard(uint8_t kind, uint8_t flags, uint16_t port)
+{
+	struct dp_gw_heard ev = {.gw_id = cp_gw_id(gw1()), .kind = kind, .flags = flags, .port = port};
+
+	fake_send(&w.fake, &ev, DP_MSG_GW_HEARD, sizeof(ev), 0);
+}
+
+/* What the dataplane is told of a dialect; what it hears of a gateway comes into its record, and back from there after a restart. */
+static void test_dialects(void)
+{
+	const struct dp_gw_set *m;
+	const struct cp_gateway *rec;
+	uint16_t agent;
+	json_t *show;
+
+	world_begin();
+	gateway_of(CP_GW_RFC3435, CP_GW_MGCP_01);
+	m = set_seen();
+	agent = m->local.port;
+	CU_ASSERT(m->flags == DP_GW_F_MGCP_01 && m->other_port == 0 && m->keepalive_s == 0 && agent != 2427);
+	gateway_of(CP_GW_CISCO, CP_GW_MGCP_01 | CP_GW_X_CRYPTO);
+	m = set_seen();
+	CU_ASSERT(m->flags == (DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO) && m->local.port == 2427 && m->other_port == 0 && m->keepalive_s == 15);
+	gateway_of(CP_GW_AUTO, 0);
+	m = set_seen();
+	CU_ASSERT(m->flags == DP_GW_F_AUTO && m->local.port == agent && m->other_port == 2427 && m->keepalive_s == 0);
+	heard(DP_GW_HEARD_DIALECT, DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO, 2427);
+	UNTIL((rec = cp_dir_gateway(w.store, "gw1")) != NULL && rec->heard == (CP_GW_HEARD | CP_GW_HEARD_01 | CP_GW_HEARD_X) &&
+	      rec->heard_port == 2427);
+	rest();
+	w.fake.n = 0;
+	heard(DP_GW_HEARD_DIALECT, DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO, 2427); /* the same again writes nothing */
+	rest();
+	CU_ASSERT_EQUAL(w.fake.n, 0);
+	cp_gws_changed(w.gws, "gw1");
+	m = set_seen();
+	CU_ASSERT(m->flags == (DP_GW_F_AUTO | DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO) && m->local.port == 2427 && m->other_port == agent &&
+		  m->keepalive_s == 15);
+	show = cp_gws_show(w.gws);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(show, 0), "dialect")), "auto");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json_array_get(show, 0), "version")), "0.1");
+	CU_ASSERT_TRUE(json_is_true(json_object_get(json_array_get(show, 0), "heard")));
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(show, 0), "local_port")), 2427);
+	json_decref(show);
+	/* keep-alives that are missing: asked at once, and the state is what that says */
+	w.todo_cnt = w.todo_done = 0;
+	w.say[DP_MGCP_AUEP].result = DP_MGCP_TIMEOUT;
+	heard(DP_GW_HEARD_SILENT, 0, 2427);
+	UNTIL(cp_gw_state(gw1()) == CP_GW_DOWN);
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_AUEP, NULL), 1);
+	w.say[DP_MGCP_AUEP].result = DP_MGCP_ANSWERED;
+	heard(DP_GW_HEARD_BACK, 0, 2427);
+	UNTIL(cp_gw_state(gw1()) == CP_GW_UP);
+	heard(0, 0, 0); /* no such kind */
+	rest();
+	world_end();
+}
+
+/* A command of the gateway that comes up again, as it does after a restart of the dataplane: the same answer, not executed again. */
+static void test_events_once(void)
+{
+	struct dp_mgcp_event e = {.token = 1, .verb = DP_MGCP_RSIP, .endpoint = "*", .restart_method = "restart", .tid = 4711};
+	const union fake_msg *m = NULL;
+	json_t *show;
+
+	world_begin();
+	e.gw_id = cp_gw_id(gw1());
+	for (unsigned i = 0; i < 5; i++) {
+		w.fake.n = 0;
+		e.token = i + 1;
+		fake_send(&w.fake, &e, DP_MSG_MGCP_EVENT, sizeof(e), 0);
+		UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ACK, &m) == 1);
+		CU_ASSERT(m->ack.code == 200 && m->ack.token == i + 1);
+	}
+	show = cp_gws_show(w.gws);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(show, 0), "repeats")), 4);
+	json_decref(show);
+	e.tid = 4712; /* another one */
+	w.fake.n = 0;
+	fake_send(&w.fake, &e, DP_MSG_MGCP_EVENT, sizeof(e), 0);
+	UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ACK, &m) == 1);
+	show = cp_gws_show(w.gws);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(show, 0), "repeats")), 4);
+	json_decref(show);
+	time_pass(31000); /* T-HIST is over: the number may be anything */
+	e.tid = 4711;
+	fake_send(&w.fake, &e, DP_MSG_MGCP_EVENT, sizeof(e), 0);
+	rest();
+	show = cp_gws_show(w.gws);
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(json_array_get(show, 0), "repeats")), 4);
+	json_decref(show);
+	world_end();
+}
+
+static char audit_text[512];
+static unsigned audits;
+
+static void on_text(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
+{
+	(void)ctx;
+	(void)tag;
+	CU_ASSERT_PTR_EQUAL(gw, gw1());
+	CU_ASSERT(done->handle != 0);
+	snprintf(audit_text, sizeof(audit_text), "%s", text != NULL ? text : "-");
+	audits++;
+}
+
+/* The answer to the last question, in pieces of so many bytes; 'lose': without the first. */
+static void tell(const char *text, unsigned piece, bool lose)
+{
+	const union fake_msg *m = NULL;
+	struct dp_mgcp_done d = {.verb = DP_MGCP_AUEP, .code = 200, .text_len = (uint16_t)strlen(text)};
+
+	UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ASK, &m) > 0);
+	d.handle = ((const struct dp_mgcp_ask *)m)->handle;
+	d.gw_id = ((const struct dp_mgcp_ask *)m)->gw_id;
+	for (size_t off = 0; off < strlen(text); off += piece) {
+		struct dp_mgcp_text t = {.handle = d.handle, .gw_id = d.gw_id, .off = (uint16_t)off};
+
+		t.len = (uint16_t)(strlen(text) - off < piece ? strlen(text) - off : piece);
+		memcpy(t.text, text + off, t.len);
+		if (off > 0 || !lose)
+			fake_send(&w.fake, &t, DP_MSG_MGCP_TEXT, sizeof(t), 0);
+	}
+	fake_send(&w.fake, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
+}
+
+/* Audits are answered whole or not at all; a gateway that lists its packages is not asked for events of others. */
+static void test_audits(void)
+{
+	struct dp_mgcp_ask ask = {.verb = DP_MGCP_AUEP, .endpoint = "aaln/1", .params = "F: I\n"};
+	struct dp_mgcp_cmd c = {.verb = DP_MGCP_RQNT, .endpoint = "aaln/1", .request_id = "1", .events = "L/hu(N)", .signals = "L/rg"};
+	const struct dp_mgcp_cmd *seen = NULL;
+	const union fake_msg *m = NULL;
+	struct cp_gw_tag tag = {0};
+	json_t *show, *list;
+
+	world_begin();
+	w.ask_silent = true;
+	audits = 0;
+	CU_ASSERT_EQUAL(cp_gw_ask(gw1(), &ask, &tag, on_text, NULL), 0);
+	tell("I: 1,2,3\nES: L/hd\n", 5, false);
+	UNTIL(audits == 1);
+	CU_ASSERT_STRING_EQUAL(audit_text, "I: 1,2,3\nES: L/hd\n");
+	w.fake.n = 0;
+	CU_ASSERT_EQUAL(cp_gw_ask(gw1(), &ask, &tag, on_text, NULL), 0);
+	tell("I: 1,2,3\nES: L/hd\n", 5, true);
+	UNTIL(audits == 2);
+	CU_ASSERT_STRING_EQUAL(audit_text, "-");
+	w.fake.n = 0;
+	CU_ASSERT_EQUAL(cp_gw_ask(gw1(), &ask, &tag, on_text, NULL), 0); /* nothing in it */
+	tell("", 5, false);
+	UNTIL(audits == 3);
+	CU_ASSERT_STRING_EQUAL(audit_text, "-");
+	/* nothing known of its packages: asked for everything */
+	cp_gw_cmd(gw1(), &c, &tag, NULL, NULL);
+	UNTIL(gw_saw(DP_MGCP_RQNT, &seen) == 1);
+	CU_ASSERT_STRING_EQUAL(seen->events, "L/hu(N)");
+	/* it restarts, is asked what it can, and lists its packages: L is not among them */
+	w.fake.n = 0;
+	gw_event(DP_MGCP_RSIP, "*", "", "restart");
+	tell("A: a:PCMU, v:G;T;SRTP, m:sendrecv\nA: v:D\n", 488, false);
+	rest();
+	show = cp_gws_show(w.gws);
+	list = json_object_get(json_array_get(show, 0), "packages");
+	CU_ASSERT_EQUAL(json_array_size(list), 4);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_array_get(list, 3)), "SRTP");
+	json_decref(show);
+	cp_gw_cmd(gw1(), &c, &tag, NULL, NULL);
+	UNTIL(gw_saw(DP_MGCP_RQNT, &seen) == 2);
+	CU_ASSERT(seen->events[0] == '\0' && seen->signals[0] == '\0' && strcmp(seen->request_id, "1") == 0);
+	strcpy(c.events, "G/ft(N)");
+	cp_gw_cmd(gw1(), &c, &tag, NULL, NULL);
+	UNTIL(gw_saw(DP_MGCP_RQNT, &seen) == 3);
+	CU_ASSERT_STRING_EQUAL(seen->events, "G/ft(N)");
+	/* the channel goes with a question open: answered once, without text */
+	w.fake.n = 0;
+	CU_ASSERT_EQUAL(cp_gw_ask(gw1(), &ask, &tag, on_text, NULL), 0);
+	UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ASK, &m) == 1);
+	channel_gap(NULL);
+	CU_ASSERT_EQUAL(audits, 4);
+	CU_ASSERT_STRING_EQUAL(audit_text, "-");
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
+	{"dialects", test_dialects},
+	{"events once", test_events_once},
+	{"audits and packages", test_audits},
 	{"transactions", test_transactions},
 	{"deletes are kept", test_deletes_are_kept},
 	{"states and alarms", test_states_and_alarms},

@@ -4,149 +4,9 @@
  * first worker's queue. The gateway's end of ESP is the library of the stage, which has its own tests against others;
  * here it is about which packets are encrypted, with which SA, and which are refused.
  */
-#include <CUnit/CUnit.h>
+#include "gw_fix.h"
 
-#include "crypto/mb.h"
-#include "dp_harness.h"
-#include "ipsec/esp.h"
-#include "ipsec/sa.h"
-
-#define GW    3
-#define SHARD 1
-#define SPI_IN 0x1001 /* shard 1 */
-#define SPI_OUT 0x2222
-
-static struct dp_mb *mb;
-static struct dp_sa *gw_tx, *gw_rx; /* the gateway's */
 static uint32_t txid;
-static unsigned int endpoint;
-
-static int setup(void)
-{
-	mb = dp_mb_create();
-	gw_tx = aligned_alloc(64, 1536);
-	gw_rx = aligned_alloc(64, 1536);
-	return mb == NULL || harness_up() != 0;
-}
-
-static int teardown(void)
-{
-	dp_mb_destroy(mb);
-	free(gw_tx);
-	free(gw_rx);
-	return 0;
-}
-
-static int gateway(uint8_t flags)
-{
-	struct dp_gw_set m = {.gw_id = GW, .shard = SHARD, .flags = flags, .domain = "gw"};
-
-	ip_of("10.0.0.7", &m.remote, 2427);
-	ip_of("10.0.0.1", &m.local, 2727);
-	return msg(&m, DP_MSG_GW_SET, sizeof(m));
-}
-
-static struct dp_sa_set sa_msg(bool ours, bool in)
-{
-	struct dp_sa_set m = {.sa_id = in ? 1 : 2, .spi = in ? SPI_IN : SPI_OUT, .gw_id = GW, .alg = DP_ESP_AES_GCM_128,
-			      .dir = (in == ours) ? DP_DIR_RECV : DP_DIR_SEND, .mode = DP_ESP_TRANSPORT,
-			      .shard = SHARD, .seq_limit = 1000};
-
-	ip_of("10.0.0.1", ours ? &m.local : &m.remote, 0);
-	ip_of("10.0.0.7", ours ? &m.remote : &m.local, 0);
-	memset(m.key, in ? 0x51 : 0x61, 16);
-	memset(m.auth, 7, 4);
-	return m;
-}
-
-static void sas(uint64_t limit)
-{
-	struct dp_sa_set in = sa_msg(true, true), out = sa_msg(true, false);
-
-	out.seq_limit = limit;
-	CU_ASSERT_EQUAL_FATAL(msg(&in, DP_MSG_SA_SET, sizeof(in)), 0);
-	CU_ASSERT_EQUAL_FATAL(msg(&out, DP_MSG_SA_SET, sizeof(out)), 0);
-	in = sa_msg(false, true);
-	out = sa_msg(false, false);
-	out.shard = SPI_OUT % 64;
-	CU_ASSERT_EQUAL_FATAL(dp_sa_init(gw_tx, mb, &in), 0);
-	CU_ASSERT_EQUAL_FATAL(dp_sa_init(gw_rx, mb, &out), 0);
-	rounds(2);
-}
-
-static int crcx(bool with_key)
-{
-	struct dp_mgcp_cmd m = {.handle = 77, .gw_id = GW, .verb = DP_MGCP_CRCX, .mode = DP_MGCP_M_SENDRECV,
-				.call_id = "1a"};
-
-	/* an endpoint of its own: one command at a time goes to each */
-	snprintf(m.endpoint, sizeof(m.endpoint), "aaln/%u", ++endpoint);
-	ip_of("10.0.0.1", &m.media.addr, BASE);
-	m.media.pt = 8;
-	m.media.ptime_ms = 20;
-	if (with_key) {
-		m.media.suite = DP_AES_CM_128_HMAC_SHA1_80;
-		m.media.tag = 1;
-		memset(m.media.key, 'k', 16);
-		memset(m.media.salt, 's', 14);
-	}
-	return msg(&m, DP_MSG_MGCP_CMD, sizeof(m));
-}
-
-static bool contains(const struct out *o, const char *what)
-{
-	return memmem(o->data, o->len, what, strlen(what)) != NULL;
-}
-
-/* A frame that left: its MGCP text, through the gateway's SA if it is ESP. NULL: not that. */
-static const char *text_of(struct out *o, bool *ret_esp)
-{
-	static char text[2048];
-	struct dp_esp_pkt e = {.data = o->data + 14, .len = (uint16_t)(o->len - 14), .sa = gw_rx};
-	struct dp_frame f;
-
-	if (dp_parse_frame(o->data, o->len, &f) != DP_OK)
-		return NULL;
-	*ret_esp = f.proto == DP_PROTO_ESP;
-	if (*ret_esp) {
-		CU_ASSERT_EQUAL_FATAL(dp_esp_decap_burst(mb, &e, 1), 1);
-		CU_ASSERT_EQUAL_FATAL(dp_parse_ip(e.data, e.len, &f), DP_OK);
-	} else {
-		e.data = o->data;
-	}
-	if (f.proto != DP_PROTO_UDP)
-		return NULL;
-	CU_ASSERT_EQUAL(f.src_port, 2727);
-	CU_ASSERT_EQUAL(f.dst_port, 2427);
-	CU_ASSERT_EQUAL(dp_sum_fold(dp_sum(e.data + f.l4_off, f.l4_len,
-					   dp_sum_pseudo(4, f.src, f.dst, 17, f.l4_len))), 0);
-	memcpy(text, e.data + f.payload_off, f.payload_len);
-	text[f.payload_len] = '\0';
-	return text;
-}
-
-/* The gateway says something, in its SA or in clear, to the first worker's queue. */
-static void gw_says(const char *text, bool esp)
-{
-	uint8_t frame[2048];
-	struct dp_sockaddr s, d;
-	uint16_t len = (uint16_t)strlen(text);
-	struct dp_esp_pkt e;
-
-	ip_of("10.0.0.7", &s, 2427);
-	ip_of("10.0.0.1", &d, 2727);
-	e = (struct dp_esp_pkt){.data = frame + 128, .len = (uint16_t)(28 + len), .headroom = 128, .tailroom = 200,
-				.sa = gw_tx};
-	memcpy(e.data + 28, text, len);
-	dp_build_udp(e.data, 4, s.ip, 2427, d.ip, 2727, len, 0, true);
-	if (esp)
-		CU_ASSERT_EQUAL_FATAL(dp_esp_encap_burst(mb, &e, 1), 1);
-	memcpy(e.data - 14, node.ports[0].mac, 6);
-	memcpy(e.data - 8, peer_mac, 6);
-	dp_put16(e.data - 2, DP_ETYPE_IP4);
-	inject(0, 0, e.data - 14, (uint16_t)(e.len + 14));
-	rounds(3);
-}
 
 static void test_no_sa_no_key(void)
 {
@@ -313,6 +173,157 @@ static void test_results_are_kept(void)
 	done_cnt = before;
 }
 
+/* An SA without encryption says who speaks and hides nothing: a key that came through it is everybody's. */
+static void test_key_in_null(void)
+{
+	static const struct {
+		uint32_t spi;
+		bool null;
+	} cases[] = {{SPI_IN + 64, false}, {SPI_IN + 64, true}, {SPI_IN + 63, false}, {SPI_IN + 63, true}}; /* its worker's, another's */
+	static const uint8_t zero[sizeof(last_done.media)];
+	char text[400];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		unsigned done = done_cnt;
+
+		drain_tx();
+		gw_other_sa(5, cases[i].spi, cases[i].null, DP_ESP_TRANSPORT);
+		CU_ASSERT_EQUAL(crcx(true), 0);
+		rounds(2);
+		snprintf(text, sizeof(text), KEYED_ANSWER, tid_out());
+		gw_says(text, true);
+		CU_ASSERT_EQUAL(done_cnt, done + 1);
+		CU_ASSERT_EQUAL(last_done.result, cases[i].null ? DP_MGCP_BAD_ANSWER : DP_MGCP_ANSWERED);
+		CU_ASSERT_EQUAL(memcmp(&last_done.media, zero, sizeof(zero)) == 0, cases[i].null);
+		sa_gone(5);
+		assert_accounts();
+	}
+	/* what has no key in it counts */
+	gw_other_sa(5, SPI_IN + 64, true, DP_ESP_TRANSPORT);
+	CU_ASSERT_EQUAL(crcx(true), 0);
+	rounds(2);
+	snprintf(text, sizeof(text), "200 %u OK\r\nI: 8\r\n", tid_out());
+	gw_says(text, true);
+	CU_ASSERT_EQUAL(last_done.result, DP_MGCP_ANSWERED);
+	sa_gone(5);
+	dp_sa_wipe(gw_tx);
+	struct dp_sa_set in = sa_msg(false, true);
+
+	CU_ASSERT_EQUAL_FATAL(dp_sa_init(gw_tx, mb, &in), 0);
+	gw_tx->seq = 100; /* goes on where it was */
+	assert_accounts();
+}
+
+static struct rte_mbuf *inner_buf(const char *text)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(node.pool);
+	struct dp_mbuf_priv *priv = rte_mbuf_to_priv(m);
+	uint16_t len = (uint16_t)strlen(text);
+
+	*priv = (struct dp_mbuf_priv){.inner = 1, .gw_id = GW};
+	memcpy(rte_pktmbuf_append(m, len), text, len);
+	return m;
+}
+
+/* What was decrypted and does not reach its worker is wiped before its buffer is somebody else's. */
+static void test_lost_is_wiped(void)
+{
+	struct dp_move *mv = calloc(1, sizeof(*mv)), *none = node.worker[SHARD]->move;
+	uint64_t full = drops(DP_DROP_RING_FULL);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mv);
+	gw_other_sa(5, SPI_IN + 63, false, DP_ESP_TRANSPORT); /* the first worker's; the gateway is the second's */
+	for (unsigned int i = 0; i < DP_HANDOFF_DEPTH + 64; i++) {
+		gw_puts(i < DP_HANDOFF_DEPTH ? "200 999999 filler\r\n" : "200 999999 k3y-no-room\r\n", true);
+		if (i % DP_BURST == DP_BURST - 1)
+			dp_worker_round(node.worker[0]);
+	}
+	CU_ASSERT_EQUAL(drops(DP_DROP_RING_FULL), full + 65);
+	CU_ASSERT_EQUAL(buffers_with("k3y-no-room"), 0);
+	CU_ASSERT(buffers_with("filler") > 1000); /* the search finds what is there */
+	rounds(DP_HANDOFF_DEPTH / DP_BURST + 2);
+	CU_ASSERT_EQUAL(buffers_with("filler"), 0);
+	sa_gone(5);
+	assert_accounts();
+	/* held back for a shard that comes: no room, and the end */
+	node.worker[SHARD]->move = mv;
+	mv->hold_n = DP_MOVE_HOLD;
+	dp_move_pass(node.worker[SHARD], SHARD, inner_buf("k3y-hold-full"));
+	dp_page_workers(node.page)[SHARD].rx_pkts++;
+	node.worker[SHARD]->move = none;
+	CU_ASSERT_EQUAL(drops(DP_DROP_RING_FULL), full + 66);
+	CU_ASSERT_EQUAL(buffers_with("k3y-hold-full"), 0);
+	mv->hold_n = 1;
+	mv->hold[0] = inner_buf("k3y-at-end");
+	dp_move_fini(mv);
+	CU_ASSERT_EQUAL(buffers_with("k3y-at-end"), 0);
+	free(mv);
+	dp_sa_wipe(gw_tx);
+	struct dp_sa_set in = sa_msg(false, true);
+
+	CU_ASSERT_EQUAL_FATAL(dp_sa_init(gw_tx, mb, &in), 0);
+	gw_tx->seq = 100;
+	assert_accounts();
+}
+
+/* A gateway with SAs for several things: each packet goes through the newest that is for it. */
+static void test_selectors(void)
+{
+	struct dp_sa_set other = sa_msg(true, false);
+	struct dp_sa_set theirs = sa_msg(false, false);
+	uint64_t refused = drops(DP_DROP_ESP_SELECTOR);
+	struct out o;
+	bool esp;
+
+	other.sa_id = 6;
+	other.spi = SPI_OUT + 64;
+	memset(other.key, 0x44, 16);
+	ip_of("10.0.0.1", &other.sel_local, 2727);
+	ip_of("10.0.0.7", &other.sel_remote, 2428); /* another port of it */
+	other.sel_local_plen = other.sel_remote_plen = 32;
+	CU_ASSERT_EQUAL_FATAL(msg(&other, DP_MSG_SA_SET, sizeof(other)), 0);
+	rounds(2);
+	drain_tx();
+	CU_ASSERT_EQUAL(crcx(true), 0);
+	rounds(2);
+	CU_ASSERT_TRUE_FATAL(next_out(&o));
+	CU_ASSERT_PTR_NOT_NULL(text_of(&o, &esp)); /* opens with the older one's key */
+	CU_ASSERT_TRUE(esp);
+	CU_ASSERT_EQUAL(drops(DP_DROP_ESP_SELECTOR), refused);
+	/* one for it, newer: that one */
+	other.sa_id = 7;
+	other.spi = theirs.spi = SPI_OUT + 128;
+	memset(other.key, 0x45, 16);
+	memset(theirs.key, 0x45, 16);
+	other.sel_remote.port = 2427;
+	theirs.shard = (uint8_t)(theirs.spi % 64);
+	CU_ASSERT_EQUAL_FATAL(msg(&other, DP_MSG_SA_SET, sizeof(other)), 0);
+	dp_sa_wipe(gw_rx);
+	CU_ASSERT_EQUAL_FATAL(dp_sa_init(gw_rx, mb, &theirs), 0);
+	rounds(2);
+	CU_ASSERT_EQUAL(crcx(true), 0);
+	rounds(2);
+	CU_ASSERT_TRUE_FATAL(next_out(&o));
+	CU_ASSERT_PTR_NOT_NULL(text_of(&o, &esp));
+	sa_gone(7);
+	/* none for it is refused by name */
+	sa_gone(2);
+	CU_ASSERT_EQUAL(crcx(true), 0);
+	rounds(2);
+	CU_ASSERT_FALSE(next_out(&o));
+	CU_ASSERT_EQUAL(drops(DP_DROP_ESP_SELECTOR), refused + 1);
+	sa_gone(6);
+	other = sa_msg(true, false);
+	CU_ASSERT_EQUAL_FATAL(msg(&other, DP_MSG_SA_SET, sizeof(other)), 0);
+	theirs = sa_msg(false, false);
+	theirs.shard = SPI_OUT % 64;
+	dp_sa_wipe(gw_rx);
+	CU_ASSERT_EQUAL_FATAL(dp_sa_init(gw_rx, mb, &theirs), 0);
+	rounds(2);
+	drain_tx();
+	assert_accounts();
+}
+
 static void test_grants(void)
 {
 	struct dp_sa_grant g = {.sa_id = 2, .spi = SPI_OUT, .seq_limit = 1004};
@@ -356,6 +367,109 @@ static void test_grants(void)
 	assert_accounts();
 }
 
+static void later(uint32_t s)
+{
+	node.start_cyc -= s * node.hz;
+	rounds(2);
+	for (int i = 0; i < 4; i++) { /* the look at all SAs takes some of its milliseconds */
+		usleep(1500);
+		rounds(1);
+	}
+}
+
+/* A lifetime in seconds: said once, soft and hard, shown on the page, and then nothing leaves. 3DES and NULL are refused. */
+static void test_lifetime(void)
+{
+	struct dp_sa_set out = sa_msg(true, false), old = out;
+	struct dp_obj d = {.id = 2, .kind = DP_OBJ_SA};
+	const struct dp_page_sa *pg = &dp_page_sas(node.page)[2];
+
+	old.alg = DP_ESP_NULL_SHA1_96;
+	memset(old.key, 0, sizeof(old.key));
+	memset(old.salt, 0, sizeof(old.salt));
+	CU_ASSERT_EQUAL(msg(&old, DP_MSG_SA_SET, sizeof(old)), -EPERM);
+	out.hard_s = 1000;
+	out.soft_s = 500;
+	out.seq_limit = UINT32_MAX;
+	CU_ASSERT_EQUAL(msg(&out, DP_MSG_SA_SET, sizeof(out)), 0);
+	later(2);
+	sa_event_cnt = 0;
+	later(497);
+	CU_ASSERT_EQUAL(sa_event_cnt, 0);
+	later(3);
+	CU_ASSERT(sa_event_cnt == 1 && last_sa_event.kind == DP_SA_SOFT_EXPIRED && last_sa_event.why == DP_SA_WHY_TIME);
+	later(300);
+	CU_ASSERT_EQUAL(sa_event_cnt, 1);
+	later(200);
+	CU_ASSERT(sa_event_cnt == 2 && last_sa_event.kind == DP_SA_HARD_EXPIRED && last_sa_event.why == DP_SA_WHY_TIME);
+	later(2);
+	CU_ASSERT_EQUAL(sa_event_cnt, 2);
+	dp_objs_tick(objs);
+	CU_ASSERT_EQUAL(pg->expired, DP_SA_WHY_TIME | DP_SA_WHY_TIME << 8);
+	CU_ASSERT_EQUAL(msg(&d, DP_MSG_SA_DEL, sizeof(d)), 0);
+	rounds(4);
+	drain_tx();
+	assert_accounts();
+}
+
+/* One byte FF in UDP after each 20 s of silence; the wide window's memory is counted, and given back. */
+static void test_keepalive(void)
+{
+	struct dp_sa_set out = sa_msg(true, false), in = sa_msg(true, true);
+	struct dp_obj d = {.id = 2, .kind = DP_OBJ_SA}, di = {.id = 1, .kind = DP_OBJ_SA};
+	uint64_t before = dp_page_workers(node.page)[SHARD].esp_keepalive, had = node.page->sa_window_bytes;
+	struct dp_frame f;
+	struct out o;
+
+	in.replay_window = 4096;
+	CU_ASSERT_EQUAL(msg(&in, DP_MSG_SA_SET, sizeof(in)), 0);
+	CU_ASSERT_EQUAL(node.page->sa_window_bytes, had + 1024);
+	out.local.port = out.remote.port = 4500;
+	out.flags = DP_SA_F_KEEPALIVE;
+	CU_ASSERT_EQUAL(msg(&out, DP_MSG_SA_SET, sizeof(out)), 0);
+	later(2);
+	host_speaks(0, "10.0.0.7"); /* it was long silent */
+	later(10);
+	drain_tx();
+	CU_ASSERT_EQUAL(dp_page_workers(node.page)[SHARD].esp_keepalive, before);
+	later(11);
+	CU_ASSERT_EQUAL(dp_page_workers(node.page)[SHARD].esp_keepalive, before + 1);
+	CU_ASSERT_TRUE_FATAL(next_out(&o));
+	CU_ASSERT_EQUAL(dp_parse_frame(o.data, o.len, &f), DP_OK);
+	CU_ASSERT(f.proto == DP_PROTO_UDP && f.src_port == 4500 && f.dst_port == 4500 && f.payload_len == 1);
+	CU_ASSERT_EQUAL(o.data[f.payload_off], 0xff);
+	CU_ASSERT_EQUAL(memcmp(f.dst, "\x0a\0\0\x07", 4), 0);
+	CU_ASSERT_FALSE(next_out(&o));
+	CU_ASSERT_EQUAL(msg(&d, DP_MSG_SA_DEL, sizeof(d)), 0);
+	CU_ASSERT_EQUAL(msg(&di, DP_MSG_SA_DEL, sizeof(di)), 0);
+	rounds(4);
+	dp_objs_poll(objs);
+	CU_ASSERT_EQUAL(node.page->sa_window_bytes, had);
+	drain_tx();
+	assert_accounts();
+}
+
+/* Protocol 51 has a reason of its own. */
+static void test_ah(void)
+{
+	uint8_t frame[80] = {0};
+	uint64_t before = drops(DP_DROP_AH);
+
+	memcpy(frame, node.ports[0].mac, 6);
+	frame[6] = 2;
+	frame[12] = 8;
+	frame[14] = 0x45;
+	frame[14 + 3] = 60;
+	frame[14 + 8] = 64;
+	frame[14 + 9] = 51;
+	memcpy(frame + 14 + 12, "\x0a\0\0\x07\x0a\0\0\x01", 8);
+	dp_put16(frame + 14 + 10, dp_sum_fold(dp_sum(frame + 14, 20, 0)));
+	inject(0, 0, frame, 74);
+	rounds(2);
+	CU_ASSERT_EQUAL(drops(DP_DROP_AH), before + 1);
+	assert_accounts();
+}
+
 static void test_clear_gateway(void)
 {
 	struct out o;
@@ -396,14 +510,37 @@ static void test_down(void)
 	CU_ASSERT_EQUAL(harness_down(), 0);
 }
 
+/* A controlplane starts and says all SAs again in one burst: those that were replaced serve, before any poll. */
+static void test_sas_in_a_burst(void)
+{
+	struct dp_sa_set in = sa_msg(true, true);
+
+	for (unsigned int i = 0; i < 3 * (cfg.dataplane.max_sas + DP_OBJS_SA_SPARE); i++) {
+		CU_ASSERT_EQUAL_FATAL(msg(&in, DP_MSG_SA_SET, sizeof(in)), 0);
+		for (int w = 0; w < WORKERS; w++)
+			dp_worker_round(node.worker[w]);
+	}
+	struct dp_obj gone = {.id = in.sa_id, .kind = DP_OBJ_SA};
+
+	CU_ASSERT_EQUAL(msg(&gone, DP_MSG_SA_DEL, sizeof(gone)), 0);
+	rounds(2);
+}
+
 static CU_TestInfo tests[] = {
+	{"SAs in a burst", test_sas_in_a_burst},
 	{"without an SA no key leaves, nor anything else", test_no_sa_no_key},
 	{"results are kept while the controlplane does not read", test_results_are_kept},
 	{"a key leaves in ESP, the answer counts in ESP only", test_keys_in_esp},
 	{"events go up, acknowledgements go out", test_events_and_acks},
 	{"an SA of nobody or of another gateway carries no MGCP", test_sa_of_nobody},
+	{"a key through an SA without encryption is refused", test_key_in_null},
+	{"what does not reach its worker is wiped", test_lost_is_wiped},
+	{"the SA whose selectors are for a message", test_selectors},
 	{"grants, a deleted SA", test_grants},
 	{"a gateway in clear gets no keys", test_clear_gateway},
+	{"a lifetime in seconds", test_lifetime},
+	{"keepalives, and a wide window's memory", test_keepalive},
+	{"AH is refused by name", test_ah},
 	{"all buffers come back", test_down},
 	CU_TEST_INFO_NULL,
 };

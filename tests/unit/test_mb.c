@@ -241,12 +241,12 @@ static void test_cbc_bursts(void)
 			dp_mb_aes128_expand(mb, key, enc[i], dec[i]);
 			dp_mb_cbc_set(mb, i, enc[i], iv[i], plain[i], out[i], len[i]);
 		}
-		dp_mb_cbc_run(mb, n, true);
+		dp_mb_cbc_run(mb, n, 16, true);
 		for (unsigned int i = 0; i < n; i++) {
 			wrong += memcmp(want[i], out[i], len[i]) != 0;
 			dp_mb_cbc_set(mb, i, dec[i], iv[i], out[i], out[i], len[i]); /* in place */
 		}
-		dp_mb_cbc_run(mb, n, false);
+		dp_mb_cbc_run(mb, n, 16, false);
 		for (unsigned int i = 0; i < n; i++) {
 			wrong += memcmp(plain[i], out[i], len[i]) != 0;
 			free(plain[i]);
@@ -282,10 +282,10 @@ static void test_gcm(void)
 		dp_mb_gcm_enc(mb, key_len, &gk, nonce, aad, aad_len, out, out, len, tag); /* in place */
 		wrong += memcmp(out, want, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
 		if (key_len == 16) {
-			dp_mb_gcm128_key(mb, key, &gk);
-			dp_mb_gcm128_dec(mb, &gk, nonce, aad, aad_len, out, out, len, tag);
+			dp_mb_gcm_key(mb, key, 16, &gk);
+			dp_mb_gcm_dec(mb, 16, &gk, nonce, aad, aad_len, out, out, len, tag);
 			wrong += memcmp(out, p, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
-			dp_mb_gcm128_enc(mb, &gk, nonce, aad, aad_len, out, out, len, tag);
+			dp_mb_gcm_enc(mb, 16, &gk, nonce, aad, aad_len, out, out, len, tag);
 			wrong += memcmp(out, want, len) != 0 || !dp_mb_equal(tag, want_tag, 16);
 		}
 		free(p);
@@ -351,9 +351,9 @@ static void test_one_isa_for_all(void)
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(other);
 		CU_ASSERT_STRING_EQUAL(dp_mb_isa(other), dp_mb_isa(mb));
-		dp_mb_gcm128_key(mb, key, &table);
-		dp_mb_gcm128_enc(mb, &table, nonce, aad, sizeof(aad), text, want, sizeof(text), want_tag);
-		dp_mb_gcm128_enc(other, &table, nonce, aad, sizeof(aad), text, got, sizeof(text), got_tag);
+		dp_mb_gcm_key(mb, key, 16, &table);
+		dp_mb_gcm_enc(mb, 16, &table, nonce, aad, sizeof(aad), text, want, sizeof(text), want_tag);
+		dp_mb_gcm_enc(other, 16, &table, nonce, aad, sizeof(aad), text, got, sizeof(text), got_tag);
 		differ += memcmp(want, got, sizeof(want)) != 0 || memcmp(want_tag, got_tag, sizeof(want_tag)) != 0;
 		dp_mb_destroy(other);
 	}

@@ -3,12 +3,15 @@
  * controlplane/net/ over loopback with real TLS: who gets in and why not, what strangers can hold
  * and for how long, and that those who are known do not notice. The protocol on top is a toy with
  * SCCP's framing: message 1 authenticates, 2 is echoed, 3 asks for last words and the end, 4
- * floods.
+ * floods, 5 does so with numbers and at once.
  */
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <CUnit/CUnit.h>
 
@@ -28,6 +31,8 @@ static enum cp_close last_close;
 static unsigned refusals[CP_TLS_FAIL_MAX];
 static char refused_cn[64];
 static int flood_rc;
+static int asker;
+static ssize_t at_once;
 
 static void *toy_opened(void *ctx, struct cp_conn *conn)
 {
@@ -45,6 +50,16 @@ static size_t toy_frame_of(uint8_t *b, uint32_t id, const void *body, size_t len
 	cp_w_u32(&w, id);
 	cp_w_bytes(&w, body, len);
 	return w.len;
+}
+
+#define NUMBERS 4000
+
+static size_t number_of(uint8_t *b, uint32_t i)
+{
+	uint8_t body[2048] = {(uint8_t)i, (uint8_t)(i >> 8)};
+
+	memset(body + 2, (int)(i % 251), sizeof(body) - 2);
+	return toy_frame_of(b, 10, body, 1024 + i % 1024);
 }
 
 static void toy_frame(void *user, const uint8_t *frame, size_t len)
@@ -71,6 +86,16 @@ static void toy_frame(void *user, const uint8_t *frame, size_t len)
 			cp_conn_send(conn, b, n);
 		cp_conn_close(conn);
 		CU_ASSERT_EQUAL(cp_conn_send(conn, b, n), -ENOTCONN);
+		break;
+	case 5:
+		for (uint32_t i = 0; i < NUMBERS && flood_rc == 0; i++) {
+			n = number_of(b, i);
+			flood_rc = i % 7 == 3 ? cp_conn_send(conn, b, n) : cp_conn_send_at_once(conn, b, n);
+		}
+		break;
+	case 6:
+		flood_rc = cp_conn_send_at_once(conn, frame, len);
+		at_once = recv(asker, b, sizeof(b), MSG_PEEK | MSG_DONTWAIT); /* the other end */
 		break;
 	default:
 		n = toy_frame_of(b, 9, blob, sizeof(blob));
@@ -399,6 +424,55 @@ static void test_slow_reader(void)
 	stop();
 }
 
+/* Answers that do not wait for the loop: there when the call returns; and in order, whatever the socket takes of them. */
+static void test_at_once(void)
+{
+	static const int versions[] = {0, TLS1_2_VERSION, TLS1_3_VERSION};
+	struct cp_net_opts wide = normal;
+	struct tp_client c;
+	uint8_t want[4096];
+	unsigned wrong;
+	uint32_t i;
+
+	wide.out_max = 32 << 20;
+	for (int v = 0; v < 3; v++) {
+		start(wide);
+		tp_open(&c, base, versions[v] == 0 ? clear_port : tls_port, versions[v], &phone);
+		CU_ASSERT_TRUE(echoes(&c));
+		evbuffer_drain(bufferevent_get_input(c.bev), tp_have(&c));
+		bufferevent_disable(c.bev, EV_READ);
+		at_once = 0;
+		asker = bufferevent_getfd(c.bev);
+		say(&c, 6, "hello", 5);
+		TP_PUMP(base, frames == 2, 3000);
+		CU_ASSERT(at_once >= 17);
+		bufferevent_enable(c.bev, EV_READ);
+		TP_PUMP(base, tp_have(&c) == 17, 3000);
+		CU_ASSERT_EQUAL(tp_have(&c), 17);
+		evbuffer_drain(bufferevent_get_input(c.bev), tp_have(&c));
+		bufferevent_disable(c.bev, EV_READ);
+		say(&c, 5, "", 0);
+		TP_PUMP(base, frames == 3, 3000);
+		CU_ASSERT(frames == 3 && flood_rc == 0);
+		bufferevent_enable(c.bev, EV_READ);
+		for (i = 0, wrong = 0; i < NUMBERS; i++) {
+			size_t n = number_of(want, i);
+			struct evbuffer *in = bufferevent_get_input(c.bev);
+
+			TP_PUMP(base, evbuffer_get_length(in) >= n || c.closed, 3000);
+			if (evbuffer_get_length(in) < n)
+				break;
+			wrong += memcmp(evbuffer_pullup(in, (ev_ssize_t)n), want, n) != 0;
+			evbuffer_drain(in, n);
+		}
+		CU_ASSERT(i == NUMBERS && wrong == 0);
+		tp_close(&c);
+		TP_PUMP(base, closed == 1, 3000);
+		CU_ASSERT(closed == 1 && last_close == CP_CLOSE_PEER);
+		stop();
+	}
+}
+
 static void test_reaping(void)
 {
 	struct cp_net_opts quick = normal;
@@ -450,7 +524,7 @@ static void test_idle_crowd(void)
 	unsigned i;
 
 	opts.handshake_ms = 1500;
-	cp_net_fd_room(2 * IDLE + 200);
+	cp_net_fd_room(2 * IDLE + 200, NULL);
 	start(opts);
 	tp_open(&known, base, tls_port, TLS1_2_VERSION, &phone);
 	say(&known, 1, "", 0);
@@ -479,6 +553,91 @@ static void test_idle_crowd(void)
 	tp_close(&known);
 	tp_close(&late);
 	stop();
+}
+
+static void still_there(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	++*(unsigned *)arg;
+}
+
+/* Something of the known is always to be done: handshakes and first messages get done all the same. */
+static void test_handshakes_beside_the_known(void)
+{
+	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
+	struct event_base *busy = cp_net_base();
+	struct cp_net_opts opts = normal;
+	struct tp_client c[12];
+	struct event *ev;
+	struct cp_net *mine;
+	unsigned rounds = 0;
+	uint16_t port;
+	int p[2];
+
+	start(normal); /* for its TLS */
+	CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_create(busy, &opts, &mine), 0);
+	CU_ASSERT_EQUAL_FATAL(cp_net_listen(mine, &any, tls, &toy, NULL, &port), 0);
+	for (unsigned i = 0; i < 4; i++)
+		tp_open(&c[i], busy, port, i % 2 ? TLS1_3_VERSION : TLS1_2_VERSION, &phone);
+	TP_PUMP(busy, cp_net_stats(mine)->handshakes == 4, 3000); /* so far there was time for them */
+	CU_ASSERT_EQUAL(cp_net_stats(mine)->handshakes, 4);
+	ev = event_new(busy, p[0], EV_READ | EV_PERSIST, still_there, &rounds);
+	CU_ASSERT(event_add(ev, NULL) == 0 && write(p[1], "!", 1) == 1);
+	for (unsigned i = 0; i < 12; i++) {
+		if (i >= 4)
+			tp_open(&c[i], busy, port, i % 2 ? TLS1_3_VERSION : TLS1_2_VERSION, &phone);
+		say(&c[i], 1, "", 0);
+	}
+	for (uint64_t end = tp_ms() + 4000; tp_ms() < end && frames < 12;) {
+		event_base_loopexit(busy, &(struct timeval){0, 5000});
+		event_base_loop(busy, 0);
+	}
+	CU_ASSERT(frames == 12 && opened == 12 && closed == 0);
+	CU_ASSERT(cp_net_stats(mine)->handshakes == 12 && cp_net_stats(mine)->preauth == 0);
+	CU_ASSERT(rounds > 100);
+	event_free(ev);
+	for (unsigned i = 0; i < 12; i++)
+		tp_close(&c[i]);
+	TP_PUMP(busy, closed == 12, 3000);
+	CU_ASSERT_EQUAL(closed, 12);
+	close(p[0]);
+	close(p[1]);
+	cp_net_destroy(mine);
+	event_base_loop(busy, EVLOOP_NONBLOCK);
+	event_base_free(busy);
+	stop();
+}
+
+/* In a process of its own, which then has lost what lets root go beyond the hard limit. */
+static int fd_room_child(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
+	struct rlimit lim = {300, 1000};
+	uint32_t room = 0;
+
+	if (setrlimit(RLIMIT_NOFILE, &lim) != 0 || syscall(SYS_capset, &head, none) != 0)
+		return 1;
+	if (cp_net_fd_room(20, &room) != 0 || room != 20 || getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur != 300)
+		return 2; /* enough already */
+	if (cp_net_fd_room(700, &room) != 0 || room != 700 || getrlimit(RLIMIT_NOFILE, &lim) != 0 || lim.rlim_cur != 700 + CP_NET_FD_SPARE)
+		return 3;
+	if (cp_net_fd_room(5000, &room) != -EPERM || room != 1000 - CP_NET_FD_SPARE || getrlimit(RLIMIT_NOFILE, &lim) != 0 ||
+	    lim.rlim_cur != 1000)
+		return 4; /* as far as it goes */
+	return cp_net_fd_room(5000, NULL) == -EPERM ? 0 : 5;
+}
+
+static void test_fd_room(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(fd_room_child());
+	CU_ASSERT(pid > 0 && waitpid(pid, &status, 0) == pid);
+	CU_ASSERT_EQUAL(status, 0);
 }
 
 static void test_limits(void)
@@ -603,8 +762,11 @@ static CU_TestInfo tests[] = {
 	{"frames in pieces and in heaps", test_frames},
 	{"last words arrive", test_last_words_arrive},
 	{"a slow reader is closed", test_slow_reader},
+	{"answers at once", test_at_once},
 	{"what stalls is reaped", test_reaping},
 	{"a thousand idle connections", test_idle_crowd},
+	{"handshakes beside the known", test_handshakes_beside_the_known},
+	{"room for descriptors", test_fd_room},
 	{"limits", test_limits},
 	{"reload", test_reload},
 	{"stop with connections", test_stop_with_connections},

@@ -11,7 +11,7 @@
 #include "store/records.h"
 
 static struct cp_line two_lines[2] = {{.number = "1000", .label = "Anna"}, {.number = "*21#", .partition = "codes", .css = "inside"}};
-static struct cp_endpoint eps[2] = {{"aaln/1"}, {"S2/DS1-0/1"}};
+static struct cp_endpoint eps[2] = {{.name = "aaln/1"}, {.name = "S2/DS1-0/1"}};
 static struct cp_gw_number nums[2] = {{"4989", true, ""}, {"2000", false, "aaln/1"}};
 
 static struct cp_device device(void)
@@ -27,6 +27,7 @@ static struct cp_gateway gateway(void)
 	struct cp_gateway g = {.name = "gw1.example", .gw_id = 16383, .region = "default",
 			       .flags = CP_GW_X_CRYPTO | CP_GW_MGCP_01 | CP_GW_SRTCP_CLEAR,
 			       .suite = DP_AEAD_AES_256_GCM, .mki_len = 8, .lifetime = 48, .endpoint_cnt = 2, .endpoints = eps,
+			       .dialect = CP_GW_AUTO, .heard = CP_GW_HEARD | CP_GW_HEARD_01, .heard_port = 2427, .piggyback = true,
 			       .number_cnt = 2, .numbers = nums, .changed_us = 5};
 	CU_ASSERT_EQUAL(cfg_addr_parse("10.0.0.9:2427", &g.address), 0);
 	return g;
@@ -378,6 +379,21 @@ static void test_validity(void)
 	g.lifetime = 15;
 	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
 	g.lifetime = 49;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	strcpy(g.group, "p stn");
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	g.priority = CP_GW_PRIORITIES + 1;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	g.weight = CP_GW_WEIGHT_MAX + 1;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	g.admin = CP_ADMIN_MAX;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g = gateway();
+	strcpy(g.incoming, "1a");
 	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
 	d = device();
 	d.suite = DP_AEAD_AES_256_GCM; /* nothing that SCCP could say */

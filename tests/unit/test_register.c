@@ -20,6 +20,7 @@ struct wire {
 	char text[64][33];
 	unsigned n;
 	bool closed;
+	uint64_t answered_ms; /* when it answered a keep-alive itself; 0: never */
 	struct cp_phone *p;
 };
 
@@ -59,7 +60,14 @@ static void w_authed(void *io)
 	(void)io;
 }
 
-static const struct cp_sccp_link link_ops = {w_send, w_close, w_authed};
+static uint64_t w_quiet_ms(void *io)
+{
+	const struct wire *w = io;
+
+	return w->answered_ms == 0 ? UINT64_MAX : now_ms - w->answered_ms;
+}
+
+static const struct cp_sccp_link link_ops = {w_send, w_close, w_authed, NULL, w_quiet_ms};
 
 static void up_registered(void *ctx, struct cp_phone *p)
 {
@@ -360,6 +368,37 @@ static void test_duplicate_of_a_living_one(void)
 	leave(a), leave(b), leave(c);
 }
 
+/* Its link answered a keep-alive after it was asked: as good as any answer. One before that proves nothing. */
+static void test_duplicate_of_one_that_its_link_heard(void)
+{
+	struct cp_sccp_opts o = usual();
+	struct wire *a, *b, *c;
+
+	o.refuse_duplicates = true;
+	for (int meanwhile = 0; meanwhile < 2; meanwhile++) {
+		fresh(&o);
+		a = come(0, NULL);
+		say_name(a, CP_SCCP_REGISTER, name_of(0));
+		now_ms += 5000;
+		a->answered_ms = now_ms - 1;
+		b = come(1, NULL);
+		say_name(b, CP_SCCP_REGISTER, name_of(0));
+		c = come(2, NULL);
+		say_name(c, CP_SCCP_REGISTER, name_of(0));
+		now_ms += 1000;
+		cp_sccp_tick(sccp);
+		CU_ASSERT(b->n == 0 && c->n == 0 && !a->closed);
+		if (meanwhile)
+			a->answered_ms = now_ms;
+		now_ms += 1000;
+		cp_sccp_tick(sccp);
+		CU_ASSERT_EQUAL(a->closed, !meanwhile);
+		CU_ASSERT_PTR_EQUAL(cp_sccp_find(sccp, name_of(0)), meanwhile ? a->p : b->p);
+		CU_ASSERT(!meanwhile || (refused(b, "Registered elsewhere") && refused(c, "Registered elsewhere")));
+		leave(a), leave(b), leave(c);
+	}
+}
+
 static void test_duplicate_of_a_dead_one(void)
 {
 	struct cp_sccp_opts o = usual();
@@ -534,6 +573,7 @@ static CU_TestInfo tests[] = {
 	{"a storm ends at the rate", test_storm_ends},
 	{"the second of a name ends the first", test_evict},
 	{"or is refused while that one lives", test_duplicate_of_a_living_one},
+	{"or while its keep-alives are answered", test_duplicate_of_one_that_its_link_heard},
 	{"and takes its place if it does not", test_duplicate_of_a_dead_one},
 	{"records for unknown phones", test_auto},
 	{"MIC or LSC", test_mic},

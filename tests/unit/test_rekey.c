@@ -559,7 +559,7 @@ static void test_unanswered(void)
 
 static void gateway_like(uint8_t suite, uint8_t mki_len, uint8_t lifetime, uint32_t flags)
 {
-	struct cp_endpoint ep = {"aaln/1"};
+	struct cp_endpoint ep = {.name = "aaln/1"};
 	struct cp_gw_number n = {.number = "9", .prefix = true};
 	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = &ep, .endpoint_cnt = 1, .numbers = &n,
 			       .number_cnt = 1, .suite = suite, .mki_len = mki_len, .lifetime = lifetime, .flags = flags};

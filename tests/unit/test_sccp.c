@@ -368,7 +368,7 @@ static void test_crowd_does_not_disturb(void)
 	static int fds[IDLE];
 	struct tp_client c;
 
-	cp_net_fd_room(2 * IDLE + 200);
+	cp_net_fd_room(2 * IDLE + 200, NULL);
 	start(CP_DEVICE_ENCRYPTED, 1000);
 	tp_open(&c, base, tls_port, TLS1_3_VERSION, &lsc);
 	say_register(&c, NAME);

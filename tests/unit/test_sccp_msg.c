@@ -368,11 +368,15 @@ static void test_templates_and_strings(void)
 	CU_ASSERT_EQUAL(n, CP_SCCP_HDR + 12 + 84);
 	CU_ASSERT(b[CP_SCCP_HDR + 12] == 1 && b[CP_SCCP_HDR + 13] == 9 &&
 	          b[CP_SCCP_HDR + 17] == 0xff);
-	CU_ASSERT(cp_sccp_build_softkey_template(b, 17) > 0);
+	n = cp_sccp_build_softkey_template(b, 17);
+	CU_ASSERT_EQUAL(cp_sccp_frame_parse(b, n, &f), 0);
+	n = f.len; /* the last key has its name, and the number that the phone is to answer with */
+	CU_ASSERT(n == 12 + 18 * 20 && memcmp(f.body + n - 20, "cBarge", 7) == 0 && f.body[n - 4] == CP_SCCP_KEY_CBARGE);
 	n = cp_sccp_build_softkey_sets(b, 17);
 	CU_ASSERT_EQUAL(cp_sccp_frame_parse(b, n, &f), 0);
 	CU_ASSERT_EQUAL(f.len, 12 + 11 * 48);
 	CU_ASSERT_EQUAL(f.body[12 + 3 * 48], 3); /* ring in: answer comes first */
+	CU_ASSERT(f.body[12 + 10 * 48] == 12 && f.body[12 + 10 * 48 + 1] == 18); /* in use elsewhere: Barge, cBarge */
 	/* UTF-8 is not cut inside a character */
 	memset(text, 'x', sizeof(text));
 	text[30] = (char)0xc3;

@@ -70,7 +70,7 @@ static struct dp_sa_set sa_msg(bool ours, bool in)
 	ip_of("10.0.0.1", ours ? &m.local : &m.remote, 0);
 	ip_of("10.0.0.7", ours ? &m.remote : &m.local, 0);
 	memset(m.key, in ? 0x51 : 0x61, 16);
-	memset(m.auth, 7, 4);
+	memset(m.salt, 7, 4);
 	return m;
 }
 
@@ -97,8 +97,8 @@ static int setup(void)
 
 	seed = s != NULL ? strtoull(s, NULL, 0) | 1 : 0x5eed5eed1234567;
 	mb = dp_mb_create();
-	gw_tx = aligned_alloc(64, 1536);
-	gw_rx = aligned_alloc(64, 1536);
+	gw_tx = aligned_alloc(64, (sizeof(struct dp_sa) + 63) & ~(size_t)63);
+	gw_rx = aligned_alloc(64, (sizeof(struct dp_sa) + 63) & ~(size_t)63);
 	one_tx = true;
 	return mb == NULL || harness_up() != 0;
 }

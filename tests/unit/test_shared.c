@@ -270,11 +270,7 @@ static void test_transfer_to_own_line(void)
 	begin();
 	dial("2000"); /* a calls c */
 	first = the_call()->ref;
-	key(&pc, CP_SCCP_KEY_ANSWER, first);
-	UNTIL(pa.smt == 1 && pc.smt == 1);
-	ack_media(&pa);
-	ack_media(&pc);
-	rest();
+	answers(&pc, &pa, first);
 	key(&pa, CP_SCCP_KEY_TRANSFER, first);
 	second = call_of(&pa)->ref;
 	cp_calls_phone_ops.enbloc(w.calls, &pa, "2000", 1);
@@ -283,14 +279,31 @@ static void test_transfer_to_own_line(void)
 	CU_ASSERT(pd.ringing && pe.ringing && !pc.ringing);
 	CU_ASSERT_STRING_EQUAL(call_find(w.calls, second)->p[0].name, pc.name);
 	pc.smt = 0;
-	key(&pe, CP_SCCP_KEY_ANSWER, second);
-	UNTIL(pc.smt == 1 && pe.smt == 1);
-	ack_media(&pc);
-	ack_media(&pe);
-	rest();
+	answers(&pe, &pc, second);
 	CU_ASSERT(call_find(w.calls, second)->state == CALL_CONNECTED && pc.security == CP_SCCP_SEC_ENCRYPTED);
 	CU_ASSERT_FALSE(pd.ringing);
 	key(&pe, CP_SCCP_KEY_ENDCALL, second);
+	world_end();
+}
+
+/* And none of the others of that line can take it: the call has ended under the key that was pressed. */
+static void test_transfer_to_nobody(void)
+{
+	uint32_t first, second;
+
+	begin();
+	dial("2000");
+	first = the_call()->ref;
+	answers(&pc, &pa, first);
+	key(&pa, CP_SCCP_KEY_TRANSFER, first);
+	second = call_of(&pa)->ref;
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "2000", 1);
+	CU_ASSERT(pd.ringing && pe.ringing && strcmp(call_find(w.calls, second)->p[1].name, pc.name) == 0);
+	pd.only_codec = pe.only_codec = CP_SCCP_G729A; /* not what the caller speaks */
+	key(&pa, CP_SCCP_KEY_TRANSFER, second);
+	CU_ASSERT(ringing() == 0 && call_find(w.calls, second) == NULL && strcmp(pa.prompt, "Cannot transfer") == 0);
+	CU_ASSERT(call_find(w.calls, first)->p[0].held && call_find(w.calls, first)->state == CALL_CONNECTED);
+	key(&pa, CP_SCCP_KEY_ENDCALL, first);
 	world_end();
 }
 
@@ -302,6 +315,7 @@ static CU_TestInfo tests[] = {
 	{"resumed at another phone, direct media", test_resume_elsewhere_direct},
 	{"resuming refused", test_resume_refused},
 	{"a transfer to one's own line", test_transfer_to_own_line},
+	{"a transfer to one's own line, where nobody can", test_transfer_to_nobody},
 	CU_TEST_INFO_NULL,
 };
 

@@ -125,7 +125,7 @@ static int l_send(void *io, const uint8_t *frame, size_t len, bool secret)
 }
 static void l_close(void *io) { (void)io; }
 static void l_authed(void *io) { (void)io; }
-static const struct cp_sccp_link link_ops = {l_send, l_close, l_authed};
+static const struct cp_sccp_link link_ops = {l_send, l_close, l_authed, NULL, NULL};
 
 static void up_registered(void *ctx, struct cp_phone *p) { (void)ctx, (void)p; }
 static void up_gone(void *ctx, struct cp_phone *p, enum cp_phone_gone why) { (void)ctx, (void)p, (void)why; }

@@ -98,10 +98,23 @@ static void test_published_packets(void)
 
 static void test_round_trip_every_length(void)
 {
-	static const char *const specs[] = {GCM, CBC, GCM ",esn", CBC ",esn"};
+	static const char *const ciphers[] = {"aes-gcm-128", "aes-gcm-192", "aes-gcm-256", "aes-cbc-128", "aes-cbc-192", "aes-cbc-256",
+					      "aes-ctr-128", "aes-ctr-192", "aes-ctr-256", "3des-cbc", "null"};
+	static const char *const rest[2][5] = {{"", "-16", "-12", "-8"}, {"-sha1", "-sha256-128", "-sha384", "-sha512"}};
+	static const int key[] = {20, 28, 36, 16, 24, 32, 20, 28, 36, 24, 0}, auth[] = {20, 32, 48, 64};
+	unsigned int seen = 0;
 
-	for (size_t s = 0; s < sizeof(specs) / sizeof(specs[0]); s++) {
-		struct sim_sa tx = sa_of(specs[s]), rx = tx;
+	for (size_t s = 0; s < 11 * 4 * 2; s++) {
+		size_t c = s / 8, r = s / 2 % 4;
+		char spec[400];
+		struct sim_sa tx, rx;
+
+		snprintf(spec, sizeof(spec), "spi=0x1000,alg=%s%s,key=%.*s%s", ciphers[c], rest[c > 2][r],
+			 2 * (key[c] + (c > 2 ? auth[r] : 0)),
+			 "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7"
+			 "d8d9dadbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeeff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff00112233", s % 2 == 0 ? "" : ",esn");
+		tx = rx = sa_of(spec);
+		seen++;
 
 		for (size_t len = 0; len < 300; len++) {
 			uint8_t plain[300], esp[300 + SIM_ESP_OVERHEAD], out[400], next = 0;
@@ -121,6 +134,7 @@ static void test_round_trip_every_length(void)
 		CU_ASSERT_EQUAL(rx.packets, 300);
 		CU_ASSERT_EQUAL(rx.auth_failed, 300);
 	}
+	CU_ASSERT_EQUAL(seen, 88);
 }
 
 static void test_replay_window(void)
@@ -185,6 +199,9 @@ static void test_specs(void)
 		"spi=0x1000,alg=rot13,key=000102030405060708090a0b0c0d0e0f10111213",
 		"spi=0x1000,alg=aes-gcm-128,key=00", GCM ",mode=other", GCM ",encap=500", GCM ",what=1",
 		"spi=0x1000,alg=aes-cbc-128-sha1-96,key=000102030405060708090a0b0c0d0e0f",
+		GCM "00", "spi=0x1000,alg=aes-gcm-128-10,key=000102030405060708090a0b0c0d0e0f10111213", "spi=0x1000,alg=aes-cbc-128,key=00",
+		"spi=0x1000,alg=aes-gcm-128-sha1,key=000102030405060708090a0b0c0d0e0f10111213", "spi=0x1000,alg=aes-cbc-128-sha1-12,key=00",
+		CBC ",salt=00000000",
 	};
 	const char *why;
 	struct sim_sa sa = sa_of(GCM ",mode=tunnel,encap=4500,seq=7");

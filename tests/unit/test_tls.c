@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Server contexts by themselves, over memory: what clients are asked for, what a reload leaves of tickets, and handshakes
+ * Server contexts by themselves, over memory: what clients are asked for, what a reload leaves of tickets, how long phones resume, and handshakes
  * on several threads while contexts are swapped. What connections do with them is test_net's.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include <CUnit/CUnit.h>
 
@@ -181,6 +182,105 @@ static void test_tickets(void)
 	}
 }
 
+/* Everybody's clock in this program, OpenSSL's too: by it sessions end. */
+static time_t ahead_s;
+
+time_t time(time_t *ret)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += __atomic_load_n(&ahead_s, __ATOMIC_RELAXED);
+	if (ret != NULL)
+		*ret = ts.tv_sec;
+	return ts.tv_sec;
+}
+
+/* One connection of a phone that keeps what it was given for the next one. True: it was resumed. */
+static bool again(struct cp_tls *tls, int version, SSL_SESSION **kept)
+{
+	struct shake s;
+	bool reused;
+
+	CU_ASSERT_TRUE(shake(&s, tls, version, &phone, *kept));
+	reused = SSL_session_reused(s.server) == 1;
+	CU_ASSERT_PTR_NOT_NULL(SSL_get0_peer_certificate(s.server));
+	SSL_SESSION_free(*kept);
+	*kept = SSL_get1_session(s.client);
+	SSL_set_shutdown(s.client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	end(&s);
+	return reused;
+}
+
+static const enum cp_tls_clients kinds[] = {CP_TLS_CLIENTS_MUST, CP_TLS_CLIENTS_MAY}; /* kept here; in the ticket */
+
+/* A phone that comes every 50 minutes for three days shows its certificate once a day. */
+static void test_chain(void)
+{
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct cp_tls *tls = make(kinds[k], &server, ca.cert);
+		SSL_SESSION *kept = NULL;
+		time_t began = 0;
+		unsigned whole = 1;
+
+		CU_ASSERT_FALSE(again(tls, TLS1_3_VERSION, &kept));
+		while (ahead_s < 3 * CP_TLS_CHAIN_S) {
+			ahead_s += 3000;
+			if (again(tls, TLS1_3_VERSION, &kept)) {
+				CU_ASSERT_TRUE(ahead_s - began <= CP_TLS_CHAIN_S);
+				continue;
+			}
+			CU_ASSERT_TRUE(ahead_s - began > CP_TLS_CHAIN_S && ahead_s - began < CP_TLS_CHAIN_S + 3600);
+			began = ahead_s;
+			whole++;
+		}
+		CU_ASSERT_EQUAL(whole, 4);
+		ahead_s = 0;
+		SSL_SESSION_free(kept);
+		cp_tls_destroy(tls);
+	}
+}
+
+/* In TLS 1.2 a resumed session is the one that it was, and ends with its hour. A clock that is put back makes none longer. */
+static void test_hour(void)
+{
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		struct cp_tls *tls = make(kinds[k], &server, ca.cert);
+		SSL_SESSION *kept = NULL;
+
+		CU_ASSERT_FALSE(again(tls, TLS1_2_VERSION, &kept));
+		ahead_s = 1800;
+		CU_ASSERT_TRUE(again(tls, TLS1_2_VERSION, &kept));
+		ahead_s = 3500;
+		CU_ASSERT_TRUE(again(tls, TLS1_2_VERSION, &kept));
+		ahead_s = 3700;
+		CU_ASSERT_FALSE(again(tls, TLS1_2_VERSION, &kept));
+		SSL_SESSION_free(kept);
+		kept = NULL;
+		CU_ASSERT_FALSE(again(tls, TLS1_3_VERSION, &kept));
+		for (int i = 0; i < 4; i++) { /* put back, but not behind the first handshake */
+			ahead_s += 3000;
+			CU_ASSERT_TRUE(again(tls, TLS1_3_VERSION, &kept));
+		}
+		ahead_s -= 6000;
+		SSL_SESSION_set_time(kept, time(NULL));
+		CU_ASSERT_TRUE(again(tls, TLS1_3_VERSION, &kept));
+		ahead_s += 2;
+		CU_ASSERT_FALSE(again(tls, TLS1_3_VERSION, &kept));
+		SSL_SESSION_free(kept);
+		kept = NULL;
+		CU_ASSERT_FALSE(again(tls, TLS1_3_VERSION, &kept));
+		ahead_s -= 600; /* and what it is given then is worth nothing two seconds later */
+		SSL_SESSION_set_time(kept, time(NULL)); /* else OpenSSL's client does not offer it */
+		CU_ASSERT_TRUE(again(tls, TLS1_3_VERSION, &kept));
+		ahead_s += 2;
+		CU_ASSERT_FALSE(again(tls, TLS1_3_VERSION, &kept));
+		ahead_s = 0;
+		SSL_SESSION_free(kept);
+		cp_tls_destroy(tls);
+	}
+}
+
 struct worker {
 	pthread_t thread;
 	struct cp_tls *tls;
@@ -256,12 +356,12 @@ static void test_nothing_loaded(void)
 static int setup(void)
 {
 	cfg_log_init("test", CFG_LOG_KV, CFG_LOG_ERR);
-	ca = tp_issue("CAPF-test", NULL, -1000, 100000);
-	other_ca = tp_issue("other CA", NULL, -1000, 100000);
-	server = tp_issue("cm1", &ca, -1000, 100000);
-	server2 = tp_issue("cm2", &ca, -1000, 100000);
-	phone = tp_issue("SEP0A1B2C3D4E51", &ca, -1000, 100000);
-	stranger = tp_issue("SEP0A1B2C3D4E52", &other_ca, -1000, 100000);
+	ca = tp_issue("CAPF-test", NULL, -1000, 1000000);
+	other_ca = tp_issue("other CA", NULL, -1000, 1000000);
+	server = tp_issue("cm1", &ca, -1000, 1000000);
+	server2 = tp_issue("cm2", &ca, -1000, 1000000);
+	phone = tp_issue("SEP0A1B2C3D4E51", &ca, -1000, 1000000);
+	stranger = tp_issue("SEP0A1B2C3D4E52", &other_ca, -1000, 1000000);
 	expired = tp_issue("SEP0A1B2C3D4E53", &ca, -1000, -10);
 	return 0;
 }
@@ -278,6 +378,8 @@ static int teardown(void)
 static CU_TestInfo tests[] = {
 	{"what clients are asked for", test_clients},
 	{"tickets do not outlive their context", test_tickets},
+	{"a chain of resumptions ends after a day", test_chain},
+	{"in TLS 1.2 after an hour", test_hour},
 	{"handshakes on threads while contexts are swapped", test_threads},
 	{"nothing loaded, nothing accepted", test_nothing_loaded},
 	CU_TEST_INFO_NULL,

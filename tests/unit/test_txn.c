@@ -424,6 +424,33 @@ static void test_incoming_bounds(void)
 	dp_txn_destroy(e);
 }
 
+/* Peers that flood leave room for all others; and get it back when it is there. */
+static void test_incoming_shares(void)
+{
+	struct dp_txn *e;
+	uint32_t in, taken[64] = {0};
+
+	memset(&t, 0, sizeof(t));
+	t.now = 1 * S;
+	e = dp_txn_create(&ops, NULL, 64, 64, 2048, 7);
+	for (uint32_t tid = 1; tid <= 2000; tid++) /* thirteen at once */
+		for (uint32_t peer = 0; peer < 13; peer++)
+			taken[peer] += dp_txn_command(e, peer, tid, true, t.now, &in) == DP_TXN_NEW;
+	for (uint32_t peer = 0; peer < 13; peer++)
+		CU_ASSERT(taken[peer] >= 2048 / 2 / 13 && taken[peer] <= 2048 / 13);
+	for (uint32_t peer = 13; peer < 64; peer++) {
+		for (uint32_t tid = 1; tid <= DP_TXN_IN_SHARE; tid++)
+			CU_ASSERT_EQUAL(dp_txn_command(e, peer, tid, true, t.now, &in), DP_TXN_NEW);
+	}
+	for (uint32_t tid = 1; tid <= DP_TXN_IN_SHARE; tid++) /* known is what has come */
+		CU_ASSERT_EQUAL(dp_txn_command(e, 63, tid, true, t.now, &in), DP_TXN_REPEATED);
+	run_until(e, t.now + 31 * S);
+	CU_ASSERT_EQUAL(dp_txn_in_cnt(e), 0);
+	for (uint32_t tid = 1; tid <= DP_TXN_IN_MAX; tid++) /* alone: as much as ever */
+		CU_ASSERT_EQUAL(dp_txn_command(e, 5, 10000 + tid, true, t.now, &in), DP_TXN_NEW);
+	dp_txn_destroy(e);
+}
+
 /* --- two engines and a bad network --- */
 
 #define PEERS 5
@@ -689,6 +716,7 @@ static CU_TestInfo tests[] = {
 	{"a repeat while executing", test_repeat_while_executing},
 	{"K: drops answers, not identifiers", test_confirm_ranges},
 	{"incoming is bounded", test_incoming_bounds},
+	{"peers that flood leave room", test_incoming_shares},
 	{"loss, twins, reordering", test_network},
 	CU_TEST_INFO_NULL,
 };
