@@ -2,7 +2,7 @@
 /*
  * dataplane/mgcp/deliver.c: a gateway's datagrams (split at 0xff) while a command with a key is on
  * its way; the first byte says how: bit 0 inside an SA, bit 1 a new 0.1 gateway, bit 2 events are
- * refused, bit 3 the SA dies. Each command has one result at most until the gateway goes, one in
+ * refused, bit 3 the SA dies, bit 4 the gateway is AUTO, bit 5 messages share datagrams, bit 6 an audit instead of the key. Each command has one result at most until the gateway goes, one in
  * all, and no key leaves in clear. "4711" in a datagram stands for the command's transaction
  * identifier.
  */
@@ -55,9 +55,28 @@ static int f_event(void *ctx, const struct dp_mgcp_event *ev)
 	return refuse ? -EAGAIN : 0;
 }
 
+static unsigned text_at;
+
+static int f_text(void *ctx, const struct dp_mgcp_text *text)
+{
+	(void)ctx;
+	if (text->off != text_at || text->len == 0 || text->len > sizeof(text->text) || text->handle != 7)
+		abort();
+	text_at += text->len;
+	return 0;
+}
+
+static int f_heard(void *ctx, const struct dp_gw_heard *heard)
+{
+	(void)ctx;
+	if (heard->gw_id != 1 || (heard->port != 2727 && heard->port != 2427))
+		abort();
+	return refuse ? -EAGAIN : 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct dp_deliver_ops ops = {f_send, f_live, f_done, f_event, 4710, 0, 0};
+	static const struct dp_deliver_ops ops = {f_send, f_live, f_done, f_event, 4710, 0, 0, f_text, f_heard, 0};
 	struct dp_gw_set gw = {.gw_id = 1,
 	                       .remote = {.ip = {10, 0, 1, 1}, .port = 2427, .family = 4},
 	                       .local = {.ip = {10, 0, 0, 1}, .port = 2727, .family = 4},
@@ -69,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.endpoint = "e/1",
 		.call_id = "A1",
 		.media = {.addr = {.ip = {10, 0, 0, 9}, .port = 16384, .family = 4}, .suite = 1}};
+	struct dp_mgcp_ask ask = {.handle = 7, .gw_id = 1, .verb = DP_MGCP_AUEP, .endpoint = "*", .params = "F: A,I\n"};
 	static struct dp_deliver *d; /* used again: setting one up costs more than all the rest */
 	static uint64_t now = 1000000;
 	static unsigned tid = 9999;
@@ -85,13 +105,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (d == NULL)
 		abort();
-	gw.flags = (how & 1 ? 0 : DP_GW_F_CLEAR) | (how & 2 ? DP_GW_F_MGCP_01 : 0);
+	gw.flags = (how & 1 ? 0 : DP_GW_F_CLEAR) | (how & 2 ? DP_GW_F_MGCP_01 : 0) | (how & 16 ? DP_GW_F_AUTO : 0) |
+	           (how & 32 ? DP_GW_F_PIGGYBACK : 0);
+	gw.other_port = how & 16 ? 2427 : 0;
+	text_at = 0;
 	refuse = how & 4;
 	sa = true;
 	dones = 0;
 	token = 0;
 	if (dp_deliver_gw_set(d, &gw) != 0 ||
-	    dp_deliver_cmd(d, &cmd, now) != 0) /* transaction 'tid' */
+	    (how & 64 ? dp_deliver_ask(d, &ask, now) : dp_deliver_cmd(d, &cmd, now)) != 0) /* transaction 'tid' */
 		abort();
 	sa = how & 1;
 	while (size > 0) {

@@ -10,12 +10,23 @@
 #include <string.h>
 
 #include "crypto/mb.h"
+#include "dp_esp.h"
 #include "ipsec/esp.h"
 #include "ipsec/sa.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define SAS 64 /* bits: GCM, tunnel, outer IPv4, UDP, ESN, selectors with ports */
+#define SAS 64 /* bits: one of two algorithms, tunnel, outer IPv4, UDP, ESN, selectors with ports */
+
+/* By bits 1 to 5 of the choice: each kind of cipher, hash and length of ICV. The first pair is the commonest. */
+static const uint8_t algs[][2] = {
+	{DP_ESP_AES_CBC_128_SHA1_96, DP_ESP_AES_GCM_128},
+	{DP_ESP_AES_CBC_256_SHA256_128, DP_ESP_AES_GCM_256_8},
+	{DP_ESP_AES_CTR_128_SHA1_96, DP_ESP_AES_GCM_192_12},
+	{DP_ESP_3DES_CBC_SHA1_96, DP_ESP_NULL_SHA256_128},
+	{DP_ESP_AES_CTR_192_SHA512_256, DP_ESP_AES_CBC_192_SHA384_192},
+};
+#define ALGS (sizeof(algs) / sizeof(*algs))
 
 static struct dp_mb *mb;
 static struct dp_sa *in_sa[SAS], *out_sa[SAS];
@@ -31,7 +42,7 @@ static void setup(void)
 	mb = dp_mb_create();
 	must(mb != NULL);
 	for (int i = 0; i < SAS; i++) {
-		struct dp_sa_set s = {.spi = 0x1000, .gw_id = UINT32_MAX, .alg = i & 1 ? 1 : 2,
+		struct dp_sa_set s = {.spi = 0x1000, .gw_id = UINT32_MAX, .alg = algs[i / 2 % ALGS][i & 1],
 				      .mode = i & 2 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT, .esn = i >> 4 & 1,
 				      .seq_limit = UINT64_MAX};
 
@@ -39,8 +50,9 @@ static void setup(void)
 		memset(s.local.ip, 1, s.local.family == 4 ? 4 : 16);
 		memset(s.remote.ip, 2, s.local.family == 4 ? 4 : 16);
 		s.local.port = s.remote.port = i & 8 ? 4500 : 0;
-		memset(s.key, 3, 16);
-		memset(s.auth, 4, s.alg == 1 ? 4 : 20);
+		memset(s.key, 3, dp_esp_suite(s.alg)->key_len);
+		memset(s.salt, 4, dp_esp_suite(s.alg)->salt_len);
+		memset(s.auth, 4, dp_esp_suite(s.alg)->auth_len);
 		/* Any address of the outer family, so that random inner packets get in; some with a port. */
 		s.sel_local.family = s.sel_remote.family = s.local.family;
 		s.sel_local.port = i & 32 ? 0x0101 : 0;
@@ -60,11 +72,50 @@ static void put16(uint8_t *p, size_t v)
 	p[1] = (uint8_t)v;
 }
 
+/* Ciphertext and ICV behind the IV, which is zero, as is the high half of an ESN. There are 4 bytes of zeros behind the packet. */
+static void seal_crypt(const struct dp_sa *sa, uint8_t *e, const uint8_t *text, size_t len)
+{
+	uint8_t aad[12] = {0}, nonce[16] = {4, 4, 4, 4}, *to = e + 8 + sa->iv_len, tag[32];
+	size_t hash = 8u + sa->iv_len + len + (sa->esn ? 4 : 0);
+
+	if (sa->crypt == DP_SA_GCM) {
+		memcpy(aad, e, 4);
+		memcpy(aad + (sa->esn ? 8 : 4), e + 4, 4);
+		dp_mb_gcm_seal(mb, sa->key_len, &sa->key.gcm, nonce, aad, sa->esn ? 12 : 8, text, to, len, to + len, sa->icv_len);
+		return;
+	}
+	if (len > 0 && sa->crypt >= DP_SA_CBC_128 && sa->crypt <= DP_SA_CBC_256) {
+		dp_mb_cbc_set(mb, 0, sa->key.cbc.rk, e + 8, text, to, len);
+		dp_mb_cbc_run(mb, 1, sa->key_len, true);
+	} else if (len > 0 && sa->crypt == DP_SA_3DES) {
+		memcpy(to, text, len);
+		dp_mb_des3_set(mb, 0, sa->key.cbc.rk, e + 8, to, to, len);
+		dp_mb_des3_run(mb, 1, true);
+	} else if (len > 0) {
+		memcpy(to, text, len);
+		nonce[15] = 1;
+		if (sa->crypt == DP_SA_CTR) {
+			dp_mb_ctr_set(mb, 0, sa->key.cbc.rk, dp_mb_aes_rounds(sa->key_len), nonce, to, len);
+			dp_mb_ctr_run(mb, 1);
+		}
+	}
+	if (sa->auth == DP_ESP_A_SHA1) {
+		dp_mb_hmac_set(mb, 0, dp_sa_hmac(sa), e, hash, tag, DP_MB_SHA1_LEN);
+		dp_mb_hmac_run(mb, 1);
+	} else {
+		enum dp_mb_sha2 kind = (enum dp_mb_sha2)(sa->auth - DP_ESP_A_SHA256);
+
+		dp_mb_sha2_set(mb, 0, kind, dp_sa_hmac(sa), e, hash, tag);
+		dp_mb_sha2_run(mb, kind, 1);
+	}
+	memcpy(to + len, tag, sa->icv_len);
+}
+
 /* An outer packet with 'text' inside, in a buffer of its size. */
 static uint8_t *seal(const struct dp_sa *sa, uint32_t seq, const uint8_t *text, size_t len, size_t *ret_len)
 {
 	size_t h = sa->family == 4 ? 20 : 40, u = sa->udp ? 8 : 0, iv = sa->iv_len, n, esp_len;
-	uint8_t *p, *e, tag[20], aad[12] = {0}, nonce[12] = {4, 4, 4, 4};
+	uint8_t *p, *e;
 
 	len -= len % sa->align;
 	esp_len = 8 + iv + len + sa->icv_len;
@@ -98,22 +149,7 @@ static uint8_t *seal(const struct dp_sa *sa, uint32_t seq, const uint8_t *text, 
 	put16(e + 2, 0x1000);
 	put16(e + 4, seq >> 16);
 	put16(e + 6, seq & 0xffff);
-	if (sa->alg == DP_ESP_AES_GCM_128) {
-		memcpy(aad, e, 4);
-		memcpy(aad + (sa->esn ? 8 : 4), e + 4, 4);
-		dp_mb_gcm128_enc(mb, &sa->key.gcm, nonce, aad, sa->esn ? 12 : 8, text, e + 8 + iv, len,
-				 e + 8 + iv + len);
-	} else {
-		size_t hash = 8 + iv + len + (sa->esn ? 4 : 0); /* the high half is zero, and so is what is there */
-
-		if (len > 0) {
-			dp_mb_cbc_set(mb, 0, sa->key.cbc.rk, e + 8, text, e + 8 + iv, len);
-			dp_mb_cbc_run(mb, 1, true);
-		}
-		dp_mb_hmac_set(mb, 0, sa->key.cbc.state, e, hash, tag, DP_MB_SHA1_LEN);
-		dp_mb_hmac_run(mb, 1);
-		memcpy(e + 8 + iv + len, tag, 12);
-	}
+	seal_crypt(sa, e, text, len);
 	*ret_len = n;
 	return p;
 }
@@ -182,8 +218,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(v != DP_DROP_ESP_AUTH && v != DP_DROP_ESP_REPLAY); /* it was sealed */
 		free(pkt);
 	} else {
-		struct dp_esp_pkt p = {.sa = out_sa[sel], .headroom = 72, .tailroom = 33, .len = (uint16_t)size};
-		uint8_t *base = malloc(72 + size + 33), *first;
+		struct dp_esp_pkt p = {.sa = out_sa[sel], .headroom = 72, .tailroom = 49, .len = (uint16_t)size};
+		uint8_t *base = malloc(72 + size + 49), *first;
 
 		if (size > 0)
 			memcpy(base + 72, data, size);
@@ -191,7 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		out_sa[sel]->seq = 0;
 		out_sa[sel]->pkts = out_sa[sel]->bytes = 0;
 		if (dp_esp_encap_burst(mb, &p, 1) == 1) {
-			check_out(&p, base, 72 + size + 33);
+			check_out(&p, base, 72 + size + 49);
 			first = p.data;
 			must(dp_esp_peek(first, p.len, DP_ESP_UDP_PORT, &kind, &spi) == DP_OK && spi == 0x1000);
 			/* Selectors of the way back are the other way round: only those without ports match. */
@@ -208,7 +244,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				 * Transport mode in UDP looks into the payload, and a packet of protocol 59 is a
 				 * dummy once it is in ESP; nothing else may refuse.
 				 */
-				must(sel >= 32 || (!(sel & 2) && ((sel & 8) || v == DP_DROP_CONSUMED)));
+				must(sel >= 32 || (!(sel & 2) && ((sel & 8) || v == DP_DROP_ESP_DUMMY)));
 			}
 		} else {
 			must(out_sa[sel]->seq == 0);

@@ -59,7 +59,7 @@ static void l_authed(void *io)
 	(void)io;
 }
 
-static const struct cp_sccp_link link_ops = {l_send, l_close, l_authed};
+static const struct cp_sccp_link link_ops = {l_send, l_close, l_authed, NULL, NULL};
 
 static struct side *side_of(const struct cp_phone *p)
 {
@@ -281,7 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cp_session_closed(sides[i].p, CP_GONE_CLOSED);
 		sides[i].p = NULL;
 	}
-	REQUIRE(!sides[0].known && !sides[1].known && cp_sccp_find(sccp, device.name) == NULL && TAILQ_EMPTY(&sccp->lru));
+	REQUIRE(!sides[0].known && !sides[1].known && cp_sccp_find(sccp, device.name) == NULL && TAILQ_EMPTY(&sccp->all));
 	REQUIRE(TAILQ_EMPTY(&sccp->held) && TAILQ_EMPTY(&sccp->due) && sccp->due_cnt == 0);
 	return 0;
 }
