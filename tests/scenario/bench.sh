@@ -64,7 +64,15 @@ rows srtp '["suite","op","payload","streams"]' packet/s/core --only payload=160,
 truth "srtp: every suite, both ways, with over_raw" "$dir/srtp.json" \
 	'[.[] | select(.peer == "ipsec-mb" and (.case | has("burst") | not) and has("over_raw")) | .case.suite + .case.op] | unique | length == 20'
 truth "srtp: bursts" "$dir/srtp.json" '[.[] | .case.burst // 32] | unique - [1, 2, 4, 8, 16, 32, 64] == []'
-rows esp '["suite","op","size","sas"]' packet/s/core --only size=200,sas=1
+rows esp '["suite","op","size","sas","feeder"]' packet/s/core --only size=1400,feeder=own
+truth "esp: a whole worker" "$dir/esp.json" '.[1:] | length == 1 and all(.[]; .gbit_s > 0)'
+cp "$dir/esp.json" "$dir/espworker.json"
+rows esp '["suite","op","size","sas"]' packet/s/core --only size=256,sas=1
+truth "esp: beside DPDK's" "$dir/esp.json" '[.[1:][] | select(.peer) | .peer] | unique == ["ipsec-mb", "librte_ipsec", "librte_ipsec-cpu", "openssl"]'
+rows mgcp '["op","esp","gateways"]' command/s/core --only gateways=4000
+truth "mgcp: a worker beside the kernel's sockets, and end to end" "$dir/mgcp.json" \
+	'([.[1:][].peer] == ["kernel-agent", "kernel-agent-openssl", null]) and .[1].stage_cycles.answer > 0 and .[3].stage_cycles.main > 0'
+cp "$dir/mgcp.json" "$dir/mgcpworker.json"
 rows media '["from","to","payload","legs"]' packet/s/core --only legs=10000,payload=160
 truth "media: stages, IPv6 and between the two" "$dir/media.json" \
 	'(.[1:] | all(.[]; (.stage_cycles | has("lookup") and has("protect")) and .leg_bytes > 0)) and
@@ -79,6 +87,8 @@ rows scaling '["from","to","payload","legs","workers"]' packet/s/core --only fro
 truth "scaling: from one worker to one on each core" "$dir/scaling.json" \
 	'(.[1:] | map(.case.workers)) as $w | $w[0] == 1 and ($w | max) == ([.[0].env.cores, 32] | min)'
 rows mgcp '["op","esp","gateways"]' command/s/core --only gateways=1
+run farm -j --quick --gateways 8 >"$dir/farm.json" || bad "farm runs ($(tail -2 "$dir/stderr" | tr '\n' ' '))"
+truth "farm: whole after everything that was killed" "$dir/farm.json" '[.[1:][].case.what] == ["up", "controlplane killed", "dataplane killed", "gateways lost", "memory", "idle"] and all(.[1:][]; .value > 0)'
 rows store '["op","sync","in_flight","batch"]' put/s --only in_flight=64,batch=1,sync=0
 
 rows sign '["key","digest","file"]' file/s/core --only file=sgn
@@ -103,7 +113,9 @@ truth "boot: before and after signing, beside others on the same files" "$dir/bo
 	 ([.[1:][] | select(.peer)] | all(.[]; .peer_phones > 0 and .peer_p99_ms >= .peer_p50_ms))'
 
 spoiled srtp --only payload=160,streams=1
-spoiled esp --only size=200,sas=1
+spoiled esp --only size=256,sas=1
+spoiled esp --only size=1400,feeder=own
+spoiled mgcp --only gateways=4000
 spoiled media --only from=RTP,to=AES_CM_128_HMAC_SHA1_80,legs=1000,payload=160
 spoiled media --only from=RTP,to=RTP,legs=1000,payload=160
 spoiled overload --only to=AES_CM_128_HMAC_SHA1_80
@@ -127,8 +139,8 @@ for wrong in "--calls 0" "--calls 10 --codec opus" "--calls 10 --suite F8_128_HM
 	[ $? = 2 ] && ok "plan refuses $wrong" || bad "plan refuses $wrong"
 done
 
-python3 "$here/../../bench/tables.py" "$dir"/{srtp,esp,media,overload,latency,scaling,mgcp,store,sign,tftp,http,boot,call,register}.json >"$dir/tables" || bad "tables"
-for t in srtp bursts media overload latency scaling esp mgcp store sign tftp http boot call storm; do
+python3 "$here/../../bench/tables.py" "$dir"/{srtp,esp,espworker,media,overload,latency,scaling,mgcp,mgcpworker,farm,store,sign,tftp,http,boot,call,register}.json >"$dir/tables" || bad "tables"
+for t in srtp bursts media overload latency scaling esp esp-worker mgcp mgcp-worker farm store sign tftp http boot call storm; do
 	sed -n "/<!-- table $t -->/,/<!-- end -->/p" "$dir/tables" | grep -q '^| .*[0-9]' && ok "table $t" || bad "table $t"
 	grep -q "<!-- table $t -->" "$here/../../bench/README.md" || bad "README has a place for table $t"
 done

@@ -11,13 +11,14 @@ import struct
 HELLO, LEG_SET, LEG_KEY, LEG_DEL = 1, 2, 3, 4
 ADOPT, SWEEP, KEY_DEL, SHARD_MOVE, CAPTURE, TRACE, MUSIC_SET, LEG_MUSIC = 12, 13, 14, 15, 16, 17, 18, 19
 REPLY, HELLO_REPLY, LEG_AGED = 64, 65, 96
-VERSION = 4
+VERSION = 9
 LEGS_PER_ADDR = 8192
 NONE = 0xFFFFFFFF
 
 DROPS = """ok l2_not_ours l3_malformed l3_not_ours l3_fragment l4_malformed l4_proto chained ttl no_leg leg_inactive source
 rtp_malformed rtcp_malformed auth replay stale key_limit no_key no_stream policed no_room esp_malformed esp_no_sa esp_auth
-esp_replay esp_stale esp_expired esp_selector policy mgcp_malformed mgcp_unknown no_neigh tx_full ring_full
+esp_replay esp_stale esp_expired esp_bytes esp_packets esp_sequence esp_selector ah_not_spoken esp_ecn esp_dummy policy policy_discard
+policy_sealed mgcp_malformed mgcp_unknown no_neigh tx_full ring_full
 frag_incomplete punted punt_full consumed""".split()
 STAGES = 8
 

@@ -103,15 +103,18 @@ known() { ask "{\"cmd\":\"capf.show\",\"args\":{\"device\":\"$1\"}}"; }
 flash() { "$SIM/ravelin-capfsim" --holds --name "$1" --flash "$at/flash"; }
 enrols() { # NAME
 	ip netns exec "$net" timeout -k 2 40 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$1" --flash "$at/flash" \
-		--timeout-ms "${2:-4000}" --slow-ms $((RANDOM % 60)) >"$at/$1.json" 2>>"$at/capfsim.log"
+		--timeout-ms 4000 --slow-ms "$2" >"$at/$1.json" 2>>"$at/capfsim.log"
 }
-campaign() { # APPEND CUTS: prints a line for each cut, which is after $least sessions at least (else any number); what differs is in $at/differ
-	local c n d have told=0 cutoff=0 all=0
+# Prints a line for each cut, which is after $least sessions at least (else any number); what differs is in $at/differ. One phone of the four
+# takes a second for its key: a cut comes less than that after the third session, so that one is met on a fast machine too. Should the cuts
+# meet none all the same, up to four more are made.
+campaign() { # APPEND CUTS
+	local c n d have slow told=0 cutoff=0 met=0 all=0
 	mkdir -p "$at/flash"
 	machine_disk "$at/disk" 256 "$WORK/before"
 	: >"$at/differ"
 	boot "$1" || fail "the store does not open"
-	for ((c = 1; c <= $2; c++)); do
+	for ((c = 1; c <= $2 || (met == 0 && c <= $2 + ${more:-0}); c++)); do
 		set -- "$1" "$2" "${least:-$((RANDOM % 4))}"
 		for n in $(seq $first $((first + PHONES - 1))); do
 			ask "{\"cmd\":\"capf.set\",\"args\":$(jq -c ".device = \"$(name $n)\"" <<<"$SET")}" >"$at/set"
@@ -121,7 +124,9 @@ campaign() { # APPEND CUTS: prints a line for each cut, which is after $least se
 		for d in 0 1 2 3; do
 			for ((n = first + d; n < first + PHONES; n += 4)); do
 				[ ! -e "$at/dark" ] || break
-				enrols "$(name $n)"
+				slow=$((RANDOM % 60))
+				[ $d != 0 ] || slow=1000
+				enrols "$(name $n)" $slow
 			done &
 		done
 		# the first has begun when the appliance says so; from there on anywhere in what their sessions take
@@ -129,7 +134,7 @@ campaign() { # APPEND CUTS: prints a line for each cut, which is after $least se
 			[ "$(cat "$at"/SEP*.json 2>/dev/null | wc -l)" -lt $3 ] || break
 			sleep 0.05
 		done
-		sleep "0.$(printf %03d $((RANDOM % 1000)))"
+		sleep "0.$(printf %03d $((RANDOM % 800)))"
 		machine_stop
 		: >"$at/dark"
 		wait $(jobs -p | grep -v "^${other:-none}$")
@@ -167,6 +172,7 @@ campaign() { # APPEND CUTS: prints a line for each cut, which is after $least se
 			[ "$(jq -r '[.result.certificates[] | select(.state == "held") | .serial] | join(",")' "$at/known")" = "${have:-none}" ] ||
 				echo "cut $c $d at the end: has $have, $(cat "$at/known")" >>"$at/differ"
 		done
+		met=$((met + cutoff))
 		echo "cut $c: $told of $PHONES phones were told that it is done, $cutoff were cut off in a session, $(wc -l <"$at/pending") came again"
 	done
 	machine_stop
@@ -187,10 +193,11 @@ step "power cuts: $CUTS, and one of a disk that lies"
 	campaign rv_lies 1
 ) >"$WORK/lies.said" 2>&1 &
 other=$!
-net=$NS_PHONE first=1 least=
+net=$NS_PHONE first=1 least= more=4
 campaign "" "$CUTS" | tee "$WORK/said"
-[ "$(grep -c '^cut' "$WORK/said")" = "$CUTS" ] || kill $other 2>/dev/null
-check "$CUTS cuts were made" test "$(grep -c '^cut' "$WORK/said")" = "$CUTS"
+cuts=$(grep -c '^cut' "$WORK/said")
+[ "$cuts" -ge "$CUTS" ] || kill $other 2>/dev/null
+check "$cuts cuts were made" test "$cuts" -ge "$CUTS"
 check "no phone's idea of its LSC is another than ours" eval '[ ! -s "$at/differ" ] || { cat "$at/differ" >&2; false; }'
 cut_off=$(sed -n 's/.* \([0-9]*\) were cut off.*/\1/p' "$WORK/said" | awk '{s += $1} END {print s + 0}')
 check "some were met in a session ($cut_off)" test "$cut_off" -gt 0

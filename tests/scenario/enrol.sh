@@ -70,6 +70,8 @@ refused "a string of three digits" "between 4 and 10" "$A" --op install --auth s
 refused "a deadline in the past" "Invalid Year" "$A" --op install --auth null --by 2020:01:01:00
 refused "deleting what there is not" "nothing to delete" "$A" --op delete --auth null
 refused "a key of 1024 bits" "old_keys" "$A" --op install --auth null --key rsa-1024
+check "another vendor's phone" ctl device add SEP0000000B0009 --mode nonsecure --model "ACME 9"
+refused "has no CAPF, whatever is said (000:R-10)" "another vendor's model" SEP0000000B0009 --op install --auth null --force
 refused "a device that there is not" "no device" SEP00000000FFFF --op install --auth null
 
 step "by string"

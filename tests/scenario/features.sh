@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Hold, resume and transfer through a whole appliance: a phone in Python that can have two calls, between two simulated phones
 # over SRTP, which hear each other at the end, octet by octet; and the one that waits hears the music on hold, over SRTP too.
-# Then the controlplane is killed in a call that was transferred, and in one that is parked; a lamp is lit, and the records of all these calls are exported.
+# Then the controlplane is killed in a call that was transferred, and in one that is parked and hears music all the while; a lamp is lit, and the records of all these calls are exported.
 # Every message of these phones is captured as an administrator would, and judged by tshark.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another.
@@ -104,6 +104,8 @@ wait_for 15 registered 4 || bad "phone 4 registers"
 check "phone 5 parks" boss 5 1004 1004 --park
 check_json "it read where, and its lamp is lit" "$WORK/b5.json" '.at == "8000" and .lamp == 2'
 check_ctl "the call waits there" "show calls" 'length == 1 and (.[0] | .state == "connected" and .from == "8000" and .to == "1004")'
+check_ctl "to music" "show music" 'any(.[]; .source == "hold" and .parties == 1)'
+PARKED=$(date +%s%N)
 check "park: captures end" sc_signalling_stop
 kill -9 "$(daemon_pid controlplane)"
 wait "$(daemon_pid controlplane)" 2>/dev/null
@@ -112,12 +114,18 @@ wait_for 15 dataplane_up || bad "park: the controlplane comes back"
 check "park: signalling is captured again" sc_signalling_begin -- SEP0000000A000{4..6}
 soon_ctl "after a kill it still does" 10 "show calls" 'any(.[]; .adopted and .from == "8000")'
 wait_for 15 registered 4 || bad "phone 4 comes back"
+check_ctl "and to music" "show music" 'any(.[]; .source == "hold" and .parties == 1)'
+WAITED=$((($(date +%s%N) - PARKED) / 20000000)) # in packets
 phone 6 --dial 8000 --play "$WORK/b.wav" --record "$WORK/p6.wav" --played "$WORK/p6.ul"
 check "phone 6 has it" test $? = 0
 wait $P4
 check "until phone 4 ends it" test $? = 0
+music heard "$WORK/moh/hold.wav" "$WORK/p4.wav" "$WORK/p4.rest.wav" >"$WORK/m4.json"
+# The kill is within it: neither the gap nor the new beginning that a second start would be.
+check_json "phone 4 heard the music as long as it was parked, in order, and not afterwards" "$WORK/m4.json" \
+	".music >= $((WAITED * 9 / 10)) and .runs == 1 and .wrong == 0 and .behind > 100"
 heard "phone 6 hears phone 4" "$WORK/p4.ul" "$WORK/p6.wav"
-heard "phone 4 hears phone 6" "$WORK/p6.ul" "$WORK/p4.wav"
+heard "phone 4 hears phone 6" "$WORK/p6.ul" "$WORK/p4.rest.wav"
 check_ctl "the lamp is lit still" "show mwi" '[.[].number] == ["1005"]'
 
 step "call detail records"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Policies of registration: phones without a record in a non-secure cluster, and not in mixed mode (004b:CTL-17, CTL-18, R-01); the
 # record is synced before the phone is answered, so a kill -9 behind the answer leaves it; two phones of one name; LSC or MIC; NULL-SHA for
-# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones (004c:TR-03); phones found by their mode (004b:SEC-18). No dataplane: nobody calls.
+# authenticated devices on the legacy policy (004b:SEC-05, SEC-06), never for encrypted ones (004c:TR-03); phones found by their mode (004b:SEC-18); resets that wait outlive a kill -9 (004a:SVC-02). No dataplane: nobody calls.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1.
 # May run beside another.
 set -u
@@ -109,6 +109,31 @@ check_json "with AES128-SHA it does" "$WORK/old.json" '.cipher == "AES128-SHA" a
 old 1 NULL-MD5 TLSv1
 check_json "NULL-MD5 is refused" "$WORK/old.json" '.cipher == null'
 check_ctl "counted by kind" "show counters" '.sccp.refused["sccp-tls-weak"] == 1 and .sccp.auto_added >= 2 and .sccp.probes >= 2'
+
+step "resets that wait when the controlplane is killed"
+# Four phones, one a second: some were told before the kill, the others are when they are back, each of them once.
+for n in 4 5 6 7; do
+	ctl device add "$(D $n)" --mode nonsecure --line "140$n" >/dev/null || bad "device $n"
+	in_phone timeout -k 2 60 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(D $n)" --source "$(sc_phone_ip $n)" --tcp --duration 45 --retry 200 \
+		--timeout 6 --report "$WORK/r$n.json" --events="$WORK/r$n.jsonl" >"$WORK/r$n.log" 2>&1 &
+	eval "PHONE$n=$!"
+done
+soon_ctl "four phones are there" 10 "show registrations" 'length == 4'
+resets() { cat "$WORK"/r[4-7].jsonl | grep -c '"event":"reset"'; }
+check_ctl "they are to restart, one a second" "phone restart --all --per-second 1" '.phones == 4 and .waiting == 3'
+kill -9 "$(cat "$WORK/controlplane.pid")"
+while kill -0 "$(cat "$WORK/controlplane.pid")" 2>/dev/null; do sleep 0.05; done
+check "most wait still" test "$(resets)" -lt 4
+daemon controlplane
+wait_for 60 up || die "the controlplane did not come back"
+check "the next one goes on with them" grep -q 'event=resets-taken-over phones=[1-3]' "$WORK/controlplane.log"
+all_told() { [ "$(resets)" -ge 4 ]; }
+check "all are told" wait_for 15 all_told
+sleep 2
+check "each of them once" eval 'for n in 4 5 6 7; do [ "$(grep -c "\"event\":\"reset\"" "$WORK/r$n.jsonl")" = 1 ] || exit 1; done'
+check_ctl "and none waits" "show counters" '.sccp.resets_waiting == 0'
+kill $PHONE4 $PHONE5 $PHONE6 $PHONE7 2>/dev/null
+wait $PHONE4 $PHONE5 $PHONE6 $PHONE7 2>/dev/null
 
 kill "$(cat "$WORK/controlplane.pid")"
 gone() { ! kill -0 "$(cat "$WORK/controlplane.pid")" 2>/dev/null; }

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Eight SCCP phones of all protocol versions, over TLS and in clear, that call each other again and again: keyed in digit by digit or as a
-block, refused, busy, held, resumed, transferred blind and attended. For a record of what is said, not for media: none flow.
+block, refused, held, resumed, there or at another phone of a shared line, transferred blind and attended, parked, picked up, forwarded, barged
+into over either bridge, in ad hoc and meet-me conferences. For a record of what is said, not for media: none flow.
 Shares no code with the appliance. Prints a JSON object: how many calls of each kind."""
 import argparse
 import json
@@ -16,8 +17,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ORC, CALL_STATE, ACK, CAPS_REQ, REJECT, KEEPALIVE_ACK, CALL_INFO = 0x105, 0x111, 0x81, 0x9B, 0x9D, 0x100, (0x8F, 0x14A)
-OFF_HOOK, ON_HOOK, RINGS_OUT, RINGS, CONNECTED, BUSY, ON_HOLD = 1, 2, 3, 4, 5, 6, 8
-HOLD, TRANSFER, END, RESUME, ANSWER = 3, 4, 9, 10, 11
+FORWARD_STAT, SOFT_KEYS, PROMPT, PROMPT_DYN = 0x90, 0x110, 0x112, 0x145
+OFF_HOOK, ON_HOOK, RINGS_OUT, RINGS, CONNECTED, BUSY, ON_HOLD, REMOTE = 1, 2, 3, 4, 5, 6, 8, 13
+HOLD, TRANSFER, CFWD_ALL, END, RESUME, ANSWER = 3, 4, 5, 9, 10, 11
+CONFRN, PARK, MEETME, PICKUP, GPICKUP, RMLSTC, BARGE, CONFLIST, CBARGE = 13, 14, 16, 17, 18, 19, 21, 27, 33
+SET_CONNECTED, SET_CONFERENCE = 1, 7
 VERSIONS = (17, 3, 20, 11, 22, 15, 18, 10)
 
 
@@ -37,9 +41,14 @@ class Phone:
             s = ctx.wrap_socket(s)
         self.sock, self.tls, self.buf = s, tls, b''
         self.last = []      # states it was told, for who wonders why it is stuck
-        self.opened = self.up = False  # its channel; its media
+        self.opened, self.live = set(), set()  # calls that have a channel; that have media
         self.ready = False  # its capabilities are known
         self.state, self.order, self.acked, self.port = {}, [], False, 20000 + 2 * n
+        self.keys = {}      # call reference -> the set of soft keys that it was given last
+        self.forwards, self.prompt = 0, ''
+        # the first of three calls the line that the others share
+        self.group = 0 if n < 3 else 1 if n < 6 else 2
+        self.shares = n not in (0, 3, 6, 7)
         with open(os.path.join(HERE, '../vectors/sccp_frames.json')) as f:
             reg = bytearray(bytes.fromhex(json.load(f)['register-v17']['hex']))
         reg[12:28] = self.name.encode().ljust(16, b'\0')
@@ -95,19 +104,32 @@ class Phone:
             self.ready = True
         elif mid == CALL_STATE:
             self.last = self.last[-7:] + [w[0]]
-            self.up = False
-            self.opened = self.opened and w[0] not in (ON_HOOK, ON_HOLD)
+            self.live.discard(w[2])
+            if w[0] in (ON_HOOK, ON_HOLD):
+                self.opened.discard(w[2])
             if w[2] not in self.state:
                 self.order.append(w[2])
             self.state[w[2]] = w[0]
             if w[0] == ON_HOOK:  # it is gone: its number may mean another call one day
                 del self.state[w[2]]
                 self.order.remove(w[2])
+                self.keys.pop(w[2], None)
         elif mid == ORC:
-            self.opened, self.up = True, False
+            self.opened.add(w[6])
+            self.live.discard(w[6])
             self.ack(w[1], w[6])
+        elif mid == SOFT_KEYS:
+            self.keys[w[1]] = w[2]
+        elif mid == FORWARD_STAT:
+            self.forwards = w[0]
+        elif mid == PROMPT:
+            self.prompt = body[4:36].split(b'\0')[0].decode()
+        elif mid == PROMPT_DYN:
+            self.prompt = body[12:].split(b'\0')[0].decode()
         elif mid in CALL_INFO:
-            self.up = self.opened  # the one after the last of all channels was acknowledged
+            ref = w[33] if mid == 0x8F else w[1]
+            if ref in self.opened:  # the one after the last of all channels was acknowledged
+                self.live.add(ref)
 
     def pump(self):
         try:
@@ -133,6 +155,14 @@ class Phone:
 
     def idle(self):
         return not self.state
+
+    def has(self, keys):
+        """It talks, in a call with that set of keys."""
+        return any(s == CONNECTED and self.keys.get(r) == keys and r in self.live for r, s in self.state.items())
+
+    @property
+    def up(self):
+        return bool(self.live)
 
 
 def idle(*phones):
@@ -236,7 +266,130 @@ def second(a, c):
     return c.is_in(RINGS)
 
 
-KINDS = (plain, block, refused, given_up, nobody, held, attended, blind)
+def parked(a, b, c):
+    ra, _ = yield from talk(a, b)
+    a.prompt = ''
+    a.key(PARK, ra)
+    yield lambda: a.idle() and a.prompt.startswith('Call park at ')
+    by = c or a
+    by.dial(a.prompt[13:])
+    yield lambda: by.has(SET_CONNECTED) and b.has(SET_CONNECTED)
+    by.key(END, by.is_in(CONNECTED))
+    yield idle(a, b, by)
+
+
+def picked_up(a, b, c, group=''):
+    yield from call(a, b, False)
+    c.key(GPICKUP if group else PICKUP, 0)
+    if group:
+        yield lambda: c.is_in(OFF_HOOK)
+        c.keys_in(group, c.is_in(OFF_HOOK))
+        c.send(0x03, 15, 1, c.is_in(OFF_HOOK))  # "#"
+    yield lambda: a.is_in(CONNECTED) and c.is_in(CONNECTED) and a.up and c.up and b.idle()
+    a.key(END, a.is_in(CONNECTED))
+    yield idle(a, b, c)
+
+
+def picked_up_of_group(a, b, c):
+    yield from picked_up(a, b, c, '700%d' % b.group)
+
+
+def forwarded(a, b, c):
+    b.key(CFWD_ALL, 0)
+    yield lambda: b.is_in(OFF_HOOK)
+    b.dial(c.number)
+    yield lambda: b.idle() and b.forwards
+    a.dial(b.number)
+    yield lambda: a.is_in(RINGS_OUT) and c.is_in(RINGS)
+    rc = c.is_in(RINGS)
+    c.key(ANSWER, rc)
+    yield lambda: a.is_in(CONNECTED) and c.state.get(rc) == CONNECTED and a.up and c.up
+    a.key(END, a.is_in(CONNECTED))
+    yield idle(a, b, c)
+    b.key(CFWD_ALL, 0)
+    yield lambda: b.idle() and not b.forwards
+
+
+def ad_hoc(a, b, c):
+    ra, rb = yield from talk(a, b)
+    a.key(CONFRN, ra)
+    yield lambda: a.is_in(OFF_HOOK)
+    rc = yield from second(a, c)
+    c.key(ANSWER, rc)
+    yield lambda: a.is_in(CONNECTED) and c.state.get(rc) == CONNECTED and a.up and c.up
+    a.key(CONFRN, a.is_in(CONNECTED))
+    yield lambda: all(p.has(SET_CONFERENCE) and len(p.state) == 1 for p in (a, b, c))
+    b.key(CONFLIST, rb)
+    yield lambda: b.prompt.startswith('1/3')
+    while not any(p.idle() for p in (a, b, c)):
+        a.prompt = ''
+        a.key(RMLSTC, a.is_in(CONNECTED))
+        yield lambda: a.prompt == 'Nobody to remove' or any(p.idle() for p in (a, b, c))  # pressed before the bridge had said of all that it mixes
+    # the last two have their own call
+    yield lambda: sum(p.has(SET_CONNECTED) for p in (a, b, c)) == 2
+    a.key(END, a.is_in(CONNECTED))
+    yield idle(a, b, c)
+
+
+def meet_me(a, b, c):
+    number = '850%d' % a.group
+    a.key(MEETME, 0)
+    yield lambda: a.is_in(OFF_HOOK)
+    a.dial(number)
+    yield lambda: a.has(SET_CONFERENCE)
+    others = [p for p in (b, c) if p is not None]
+    for p in others:
+        p.dial(number)
+        yield lambda: p.has(SET_CONFERENCE)
+    for p in (a, *others):
+        p.key(END, p.is_in(CONNECTED))
+        yield idle(p)
+
+
+def shared(*phones):
+    """Who has a line of its own calls the one that the other two share, and one of them answers: caller, answerer, the other one, reference."""
+    a = next(p for p in phones if not p.shares)
+    b, c = (p for p in phones if p.shares)
+    a.dial('200%d' % a.group)
+    yield lambda: a.is_in(RINGS_OUT) and b.is_in(RINGS) and c.is_in(RINGS)
+    ref = b.is_in(RINGS)
+    b.key(ANSWER, ref)
+    yield lambda: a.has(SET_CONNECTED) and b.has(SET_CONNECTED) and c.state.get(ref) == REMOTE
+    return a, b, c, ref
+
+
+def elsewhere(*phones):
+    a, b, c, ref = yield from shared(*phones)
+    b.key(HOLD, ref)
+    yield lambda: b.state.get(ref) == ON_HOLD and c.state.get(ref) == ON_HOLD
+    c.key(RESUME, ref)
+    yield lambda: c.has(SET_CONNECTED) and b.state.get(ref) == REMOTE
+    c.key(END, ref)
+    yield idle(a, b, c)
+
+
+def barge(*phones):
+    a, b, c, ref = yield from shared(*phones)
+    c.key(BARGE, ref)
+    yield lambda: c.has(SET_CONNECTED)
+    c.key(END, ref)
+    yield lambda: c.state.get(ref) == REMOTE
+    a.key(END, a.is_in(CONNECTED))
+    yield idle(a, b, c)
+
+
+def cbarge(*phones):
+    a, b, c, ref = yield from shared(*phones)
+    c.key(CBARGE, ref)
+    yield lambda: all(p.has(SET_CONFERENCE) for p in (a, b, c))
+    c.key(END, c.is_in(CONNECTED))
+    yield lambda: a.has(SET_CONNECTED) and b.has(SET_CONNECTED)
+    b.key(END, ref)
+    yield idle(a, b, c)
+
+
+TWO = (plain, block, refused, given_up, nobody, held, parked, meet_me)
+KINDS = TWO + (attended, blind, picked_up, picked_up_of_group, forwarded, ad_hoc, elsewhere, barge, cbarge)
 
 
 class Group:
@@ -252,7 +405,7 @@ class Group:
                 if not more():
                     return
                 three = len(self.phones) == 3
-                self.kind = self.rnd.choice([k for k in KINDS if three or k not in (attended, blind)])
+                self.kind = self.rnd.choice(KINDS if three else TWO)
                 order = self.rnd.sample(self.phones, len(self.phones))
                 self.script = self.kind(*order, *([None] if not three else []))
                 self.cond, self.since = None, time.monotonic()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 # Callbacks that are reached through tables: the MGCP stage's, and its transactions'.
-ROOTS = ("dp_worker_round", "op_transmit", "op_end", "op_respond", "op_send", "op_sa_live", "op_done", "op_event")
+ROOTS = ("dp_worker_round", "dp_deliver_transmit", "dp_deliver_end", "dp_deliver_respond", "op_send", "op_sa_live", "op_done", "op_event")
 # Through these functions a worker leaves its loop, or the main lcore makes and takes down what the loop uses.
 NOT_LOOP = r"dp_worker_main|main"
 
@@ -26,6 +26,7 @@ ALLOWED = (
     (r"rte_ip_frag_free_death_row|rte_frag_.*", "gives buffers back"),
     (r"rte_pktmbuf_(free_bulk|chain|copy|linearize|prefree.*)|__rte_pktmbuf_.*|rte_pktmbuf_free", "buffers of the pool"),
     (r"inet_(ntop|pton)", "text to numbers and back; addresses of SDP"),
+    (r"rte_rand(_max)?", "arithmetic on the lcore's own state"),
     (r"rte_meter_.*|rte_thash_.*|rte_jhash.*", "arithmetic"),
     (r"rte_eth_call_(rx|tx)_callbacks|rte_eth_trace_call_.*|__rte_trace_.*|rte_eth_.*_burst", "the driver's"),
     (r"(imb|init_mb_mgr|submit|flush|get|aes|hmac|sha|IMB|des)_.*", "arithmetic of ipsec-mb"),

@@ -2,17 +2,20 @@
 /*
  * The ESP stage on stdin and stdout, for peers in other languages (tests/scenario/esp-scapy.sh). One command a
  * line, one answer a line:
- *	sa NAME in|out gcm|cbc tunnel|transport ESN UDP-PORT LOCAL REMOTE SPI KEY AUTH	-> ok | error RC
+ *	sa NAME in|out ALG tunnel|transport ESN UDP-PORT LOCAL REMOTE SPI KEY AUTH	-> ok | error RC
  *	enc NAME HEX	-> ok HEX | drop VERDICT	the IP packet goes into outbound SA NAME
- *	dec NAME HEX	-> ok HEX | drop VERDICT
- * NAME is a number below 64, ESN 0 or 1, port 0: protocol 50; inner selectors: any address of LOCAL's family.
+ *	enp NAME DF DSCP HEX	-> the same, by a policy: DF copy, set or clear, DSCP -1 (copied) or 0 to 63
+ *	dec NAME HEX	-> ok HEX | fragment HEX | drop VERDICT
+ * ALG as operators write it, KEY with the salt behind it, "-": none; NAME is a number below 64, ESN 0 or 1, port 0: protocol 50; inner selectors: any address of LOCAL's family.
  */
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/mb.h"
+#include "dp_esp.h"
 #include "ipsec/esp.h"
 #include "ipsec/sa.h"
 
@@ -40,11 +43,13 @@ static int addr(const char *text, struct dp_sockaddr *ret)
 static void sa_cmd(struct dp_mb *mb, const char *line)
 {
 	struct dp_sa_set s = {.gw_id = UINT32_MAX, .seq_limit = UINT64_MAX};
-	char dir[8], alg[8], mode[16], local[64], remote[64], key[64], auth[64];
+	char dir[8], alg[32], mode[16], local[64], remote[64], key[80], auth[132];
+	const struct dp_esp_suite *suite;
+	uint8_t bytes[DP_ESP_KEY_MAX + DP_ESP_SALT_LEN];
 	unsigned int name, esn, port, spi;
 	int rc;
 
-	if (sscanf(line, "sa %u %7s %7s %15s %u %u %63s %63s %u %63s %63s", &name, dir, alg, mode, &esn, &port,
+	if (sscanf(line, "sa %u %7s %31s %15s %u %u %63s %63s %u %79s %131s", &name, dir, alg, mode, &esn, &port,
 		   local, remote, &spi, key, auth) != 11 || name >= SAS || addr(local, &s.local) < 0 ||
 	    addr(remote, &s.remote) < 0) {
 		puts("error usage");
@@ -52,13 +57,19 @@ static void sa_cmd(struct dp_mb *mb, const char *line)
 	}
 	s.spi = spi;
 	s.dir = strcmp(dir, "out") == 0 ? DP_DIR_SEND : DP_DIR_RECV;
-	s.alg = strcmp(alg, "gcm") == 0 ? DP_ESP_AES_GCM_128 : DP_ESP_AES_CBC_128_SHA1_96;
+	s.alg = dp_esp_find(alg);
+	suite = dp_esp_suite(s.alg);
+	if (suite == NULL || (unhex(key, bytes, sizeof(bytes)) != (size_t)suite->key_len + suite->salt_len)) {
+		puts("error algorithm or key");
+		return;
+	}
 	s.mode = strcmp(mode, "tunnel") == 0 ? DP_ESP_TUNNEL : DP_ESP_TRANSPORT;
 	s.esn = (uint8_t)esn;
 	s.local.port = s.remote.port = (uint16_t)port;
 	if (s.mode == DP_ESP_TUNNEL)
 		s.sel_local.family = s.sel_remote.family = s.local.family;
-	unhex(key, s.key, sizeof(s.key));
+	memcpy(s.key, bytes, suite->key_len);
+	memcpy(s.salt, bytes + suite->key_len, suite->salt_len);
 	unhex(auth, s.auth, sizeof(s.auth));
 	if (sas[name] == NULL)
 		sas[name] = aligned_alloc(64, (sizeof(struct dp_sa) + 63) & ~(size_t)63);
@@ -76,11 +87,20 @@ static void packet_cmd(struct dp_mb *mb, const char *line)
 	static char hex[2 * PKT_MAX + 1];
 	unsigned int name;
 
-	if (sscanf(line + 3, " %u %4096s", &name, hex) != 2 || name >= SAS || sas[name] == NULL) {
+	char df[8] = "copy";
+	int dscp = -1;
+	const char *rest = line + 3;
+	bool policy = line[2] == 'p';
+
+	bool read = policy ? sscanf(rest, " %u %7s %d %4096s", &name, df, &dscp, hex) == 4 : sscanf(rest, " %u %4096s", &name, hex) == 2;
+
+	if (!read || dscp < -1 || dscp > 63 || name >= SAS || sas[name] == NULL) {
 		puts("error usage");
 		return;
 	}
 	p.sa = sas[name];
+	p.df = strcmp(df, "set") == 0 ? DP_SPD_DF_SET : strcmp(df, "clear") == 0 ? DP_SPD_DF_CLEAR : DP_SPD_DF_COPY;
+	p.dscp = (uint8_t)(dscp + 1);
 	p.len = (uint16_t)unhex(hex, p.data, PKT_MAX);
 	p.tailroom = (uint16_t)(PKT_MAX - p.len + DP_ESP_TAILROOM);
 	if (line[0] == 'e')
@@ -91,7 +111,7 @@ static void packet_cmd(struct dp_mb *mb, const char *line)
 		printf("drop %u\n", p.verdict);
 		return;
 	}
-	fputs("ok ", stdout);
+	fputs(line[0] == 'd' && p.fragment ? "fragment " : "ok ", stdout);
 	for (uint16_t i = 0; i < p.len; i++)
 		printf("%02x", p.data[i]);
 	putchar('\n');
@@ -107,7 +127,7 @@ int main(void)
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		if (strncmp(line, "sa ", 3) == 0)
 			sa_cmd(mb, line);
-		else if (strncmp(line, "enc ", 4) == 0 || strncmp(line, "dec ", 4) == 0)
+		else if (strncmp(line, "enc ", 4) == 0 || strncmp(line, "enp ", 4) == 0 || strncmp(line, "dec ", 4) == 0)
 			packet_cmd(mb, line);
 		else
 			puts("error usage");

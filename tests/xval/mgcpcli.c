@@ -311,6 +311,35 @@ static void keys(void)
 	      r->comment);
 }
 
+/* What the controlplane asks when it comes up: all connections at once, or endpoint by endpoint; and how an endpoint is. */
+static void audit(void)
+{
+	struct dp_mgcp_cmd c = crcx("rtpbridge/4", "A6");
+	const struct dp_mgcp_done *r;
+	char id[DP_MGCP_ID_MAX];
+
+	c.gw_id = GW_KEYS_CLEAR;
+	r = run(&c);
+	snprintf(id, sizeof(id), "%s", r->conn_id);
+	c = cmd(DP_MGCP_DLCX, "*", 0);
+	c.gw_id = GW_KEYS_CLEAR;
+	r = run(&c);
+	claim(dones == 1 && r->result == DP_MGCP_ANSWERED, "DLCX of all: %u %s", r->code, r->comment);
+	c = cmd(DP_MGCP_DLCX, "rtpbridge/4", 0);
+	c.gw_id = GW_KEYS_CLEAR;
+	r = run(&c);
+	claim(dones == 1 && r->result == DP_MGCP_ANSWERED && (r->code < 300 || r->code == 515), "DLCX of one endpoint: %u %s", r->code,
+	      r->comment);
+	snprintf(c.call_id, sizeof(c.call_id), "A6");
+	snprintf(c.conn_id, sizeof(c.conn_id), "%s", id);
+	r = run(&c);
+	claim(dones == 1 && r->result == DP_MGCP_ANSWERED && r->code >= 400, "its connection is gone: DLCX %u %s", r->code, r->comment);
+	c = cmd(DP_MGCP_AUEP, "rtpbridge/4", 0);
+	c.gw_id = GW_KEYS_CLEAR;
+	r = run(&c);
+	claim(answered(r, 200), "AUEP of what was swept: %u %s", r->code, r->comment);
+}
+
 /* osmo-mgw never answers these; ten times as fast, both at once. */
 static void silence(void)
 {
@@ -336,7 +365,7 @@ static void silence(void)
 
 int main(int argc, char **argv)
 {
-	static const struct dp_deliver_ops ops = {op_send, op_sa_live, op_done, op_event, 0, 0, 0};
+	static const struct dp_deliver_ops ops = {op_send, op_sa_live, op_done, op_event, 0, 0, 0, NULL, NULL, 0};
 	struct dp_gw_set set = {.gw_id = GW_WITHHELD, .flags = DP_GW_F_CLEAR, .domain = "mgw"};
 	struct sockaddr_in in;
 
@@ -369,6 +398,7 @@ int main(int argc, char **argv)
 	if (dp_deliver_gw_set(d, &set) != 0)
 		return 2;
 	keys();
+	audit();
 	silence();
 	dp_deliver_destroy(d);
 	close(fd);

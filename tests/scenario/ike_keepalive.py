@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""MGCP keep-alives (NTFY of *, X: 0) from a gateway's address: how many were answered is how many packets came through both ways. Few
+transactions, each sent again and again: the dataplane answers every repetition from its history, which has not room for each a new one.
+ike_keepalive.py FROM AGENT:PORT NAME RATE SECONDS [FILE: it ends once that is there] -> {"sent", "answered", "refused", "longest_ms"} on stdout."""
+import json
+import os
+import select
+import socket
+import sys
+import time
+
+source, agent, name, rate, seconds = sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), float(sys.argv[5])
+enough = sys.argv[6] if len(sys.argv) > 6 else None
+host, port = agent.rsplit(":", 1)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((source, 2427))
+s.connect((host, int(port)))
+s.setblocking(False)
+base = int(time.time() * 1000) % 400000000
+sent, answered, refused, asked, longest, few = 0, 0, 0, {}, 0.0, 128
+begin = time.monotonic()
+while True:
+    now = time.monotonic()
+    if now > begin + seconds + 2:
+        break
+    if enough and now < begin + seconds and os.path.exists(enough):
+        seconds = now - begin
+    due = int((now - begin) * rate)
+    while sent < due and now < begin + seconds:
+        tid = base + sent % few
+        sent += 1
+        asked[tid] = now
+        try:
+            s.send(f"NTFY {tid} *@{name} MGCP 1.0\r\nX: 0\r\nO:\r\n".encode())
+        except OSError:
+            pass
+    if not select.select([s], [], [], 0.002)[0]:
+        continue
+    try:
+        words = s.recv(2048).split()
+    except OSError:
+        continue
+    if len(words) > 1 and words[0].isdigit() and int(words[1]) in asked:
+        if words[0] == b"200":
+            answered += 1
+            longest = max(longest, time.monotonic() - asked[int(words[1])])
+        else:
+            refused += 1
+print(json.dumps({"sent": sent, "answered": answered, "refused": refused, "longest_ms": round(longest * 1000, 1)}))
