@@ -78,7 +78,11 @@ $hits"
 	[ -n "$arg" ] || printf '%s\n' "$hits" | tail -1
 done
 
-# 7. every header compiles alone
+# 7. ./check fails when something fails
+hits=$(tests/lint/tally-selftest.sh 2>&1) || finding "what check counts:
+$hits"
+
+# 8. every header compiles alone
 cflags="-std=gnu17 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror -Wno-unused"
 inc="-I. -Iconfig -Idataplane -Idataplane/api -Icontrolplane -Ipki -Ibench -Ibench/sim"
 inc="$inc $(pkg-config --cflags libdpdk jansson libevent libcrypto | sed 's/-I/-isystem /g; s/-march=corei7//') -march=native"

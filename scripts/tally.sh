@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# How ./check runs and counts suites and scenarios: sourced by check, and by tests/lint/tally-selftest.sh, which shows that what fails
+# fails. The caller sets FULL (0, 1) and LOGS, a folder.
+#
+# Scenarios are real daemons, phones and gateways on a machine whose clock others share. What failed is run once more, alone, when
+# the others are done; both outcomes are printed, and what passed only then is named at the end. More than AGAIN_MOST failures are no
+# matter of the machine: then, and in a full run, there is no second try.
+
+AGAIN_MOST=3
+PASSED=0
+FAILED=0
+FAILURES=()
+ONCE=()   # failed at the first try, second one to come
+SECOND=() # passed at the second try
+started=$(date +%s)
+
+pass() {
+	PASSED=$((PASSED + 1))
+	printf '  ok    %s%s\n' "$1" "${2:+  ($2)}"
+}
+log_tail() { # LOG [LINES]
+	[ -z "${1:-}" ] || tail -"${2:-40}" "$1" | sed 's/^/        | /'
+}
+fail() { # NAME [LOG]
+	FAILED=$((FAILED + 1))
+	FAILURES+=("$1")
+	printf '  FAIL  %s\n' "$1"
+	log_tail "${2:-}"
+}
+finish() {
+	local f
+	printf '\n%d s\n' $(($(date +%s) - started))
+	for f in "${FAILURES[@]+"${FAILURES[@]}"}"; do printf 'failed: %s\n' "$f"; done
+	[ ${#SECOND[@]} = 0 ] || printf 'passed at the second try: %s\n' "${SECOND[*]}"
+	[ $FAILED -gt 0 ] && printf 'logs: %s\n' "$LOGS" || rm -rf "$LOGS"
+	printf '%d passed, %d failed\n' $PASSED $FAILED
+	[ $FAILED = 0 ] && [ $PASSED -gt 0 ]
+	exit
+}
+
+# failed_once NAME [LOG]: the first try of what may be tried again; in a full run, the only one.
+failed_once() {
+	if [ "$FULL" = 1 ]; then
+		fail "$@"
+		return
+	fi
+	ONCE+=("$1")
+	printf '  FAIL  %s  (first try)\n' "$1"
+	log_tail "${2:-}"
+}
+
+# try_again KIND COMMAND: COMMAND NAME runs what failed once more and leaves its log in $LOGS/again-NAME.
+try_again() {
+	local name t
+	if [ ${#ONCE[@]} -gt $AGAIN_MOST ]; then
+		printf '  --    %d %s failed: no second try for so many\n' ${#ONCE[@]} "$1"
+		for name in "${ONCE[@]}"; do fail "$name"; done
+	else
+		for name in "${ONCE[@]+"${ONCE[@]}"}"; do
+			printf '  again %s  (first try failed, log above)\n' "$name"
+			t=$(date +%s)
+			if "$2" "$name"; then
+				SECOND+=("$name")
+				pass "$name" "second try, $(($(date +%s) - t)) s"
+			else
+				fail "$name" "$LOGS/again-$name"
+			fi
+		done
+	fi
+	ONCE=()
+}
+
+# meson_said LOG FAILED [PREFIX]: a pass, or what FAILED (fail, failed_once) makes of it, for each suite that 'meson test' ran.
+meson_said() {
+	local line name
+	while IFS= read -r line; do
+		name=$(sed -E 's/^ *[0-9]+\/[0-9]+ +//; s/ {2,}.*//; s/ (OK|FAIL|TIMEOUT|ERROR|SKIP|INTERRUPT).*//; s/.* \/ //' <<<"$line")
+		case $line in
+		*" OK "*) pass "${3:-}$name" ;;
+		*) "$2" "${3:-}$name" ;;
+		esac
+	done < <(grep -E '^ *[0-9]+/[0-9]+ .* (OK|FAIL|TIMEOUT|ERROR|SKIP|INTERRUPT)' "$1")
+	[ -z "$(grep -E '(FAIL|TIMEOUT|ERROR) ' "$1")" ] || tail -60 "$1"
+	grep -qE '^Ok: +[1-9]' "$1" || fail "no suite ran" "$1"
+}
+
+# run_units BUILD [OPTION...]: all suites of the folder.
+UNITS_IN=
+units_again() {
+	meson test -C "$UNITS_IN" --no-rebuild --print-errorlogs --num-processes 1 -t 4 "$1" >"$LOGS/again-$1" 2>&1 &&
+		grep -qE '^Ok: +[1-9]' "$LOGS/again-$1"
+}
+run_units() {
+	UNITS_IN=$1
+	shift
+	meson test -C "$UNITS_IN" --no-rebuild --print-errorlogs --num-processes 2 "$@" >"$LOGS/unit" 2>&1
+	meson_said "$LOGS/unit" failed_once
+	try_again suites units_again
+}
+
+# run_scenarios FOLDER. Those that say so in their head are about keys, files and records: two at a time. The others have media, whose
+# clock is the machine's: one by one.
+SCENARIOS_IN=
+scenario_one() { # FILE LOG: 'NAME RESULT SECONDS'
+	local t rc
+	t=$(date +%s)
+	timeout -k 10 "${RAVELIN_SCENARIO_S:-900}" bash "$1" >"$2" 2>&1
+	rc=$?
+	[ $rc != 124 ] && [ $rc != 137 ] || echo "stopped after $(($(date +%s) - t)) s" >>"$2"
+	echo "$(basename "$1" .sh) $rc $(($(date +%s) - t))"
+}
+scenario_said() {
+	local name rc t
+	while read -r name rc t; do
+		if [ "$rc" = 0 ]; then pass "$name" "$t s"; else failed_once "$name" "$LOGS/$name"; fi
+	done
+}
+scenario_again() {
+	local name rc t
+	read -r name rc t < <(scenario_one "$SCENARIOS_IN/$1.sh" "$LOGS/again-$1")
+	[ "${rc:-1}" = 0 ]
+}
+run_scenarios() {
+	local beside='^# May run beside another' n=$((PASSED + FAILED)) all s
+	SCENARIOS_IN=$1
+	export -f scenario_one
+	scenario_said < <(for s in $(grep -L "$beside" "$1"/*.sh); do scenario_one "$s" "$LOGS/$(basename "$s" .sh)"; done)
+	scenario_said < <(grep -l "$beside" "$1"/*.sh | xargs -r -P 2 -I{} bash -c 'scenario_one "$1" "$2/$(basename "$1" .sh)"' - {} "$LOGS")
+	try_again scenarios scenario_again
+	all=$(ls "$1"/*.sh | wc -l)
+	[ $((PASSED + FAILED - n)) = "$all" ] || fail "$((PASSED + FAILED - n)) of $all scenarios ran"
+}
