@@ -77,6 +77,34 @@ swan() {
 	timeout 20 swanctl "$@" --uri "unix://$WORK/$name/vici"
 }
 
+# ike_children NAME: its CHILD_SAs, a line each: state, SPI in, SPI out. DELETED: what the peer may still send is taken for 5 s.
+ike_children() {
+	swan "$1" --list-sas --raw 2>/dev/null | grep -oE '\b(state|spi-in|spi-out)=[0-9A-Za-z_]+' |
+		awk -F= '$1 == "state" { s = $2 } $1 == "spi-in" { i = $2 } $1 == "spi-out" { print s, i, $2 }'
+}
+
+# ike_settled NAME NAME: both have the same one CHILD_SA, and no other is on its way in or out. It is said as its SPI, IN of the former.
+ike_settled() {
+	local a b
+	a=$(ike_children "$1" | grep -v '^DELETED ')
+	b=$(ike_children "$2" | grep -v '^DELETED ')
+	[[ $a =~ ^INSTALLED\ ([0-9a-f]+)\ ([0-9a-f]+)$ ]] && [ "$b" = "INSTALLED ${BASH_REMATCH[2]} ${BASH_REMATCH[1]}" ] && echo "${BASH_REMATCH[1]}"
+}
+
+# ike_renewed NAME NAME SPI: settled, and it is another one than SPI.
+ike_renewed() {
+	local spi
+	spi=$(ike_settled "$1" "$2") && [ "$spi" != "$3" ]
+}
+
+# ike_mirrored NAME: IKE's SAs in our dataplane are those that this charon of ours lists, as many as they are.
+ike_mirrored() {
+	local theirs ours
+	theirs=$(ike_children "$1" | awk '{ print "in", $2 } $1 != "DELETED" { print "out", $3 }' | sort)
+	ours=$(ctl -j show sas | jq -r '.[] | select(.source == "ike") | "\(.direction) \(.spi[2:])"' | sort)
+	[ "$theirs" = "$ours" ] && [ -n "$ours" ]
+}
+
 ike_stop() { # NAME SIGNAL
 	kill "-$2" "$(cat "$WORK/$1.pid")" 2>/dev/null
 	wait "$(cat "$WORK/$1.pid")" 2>/dev/null

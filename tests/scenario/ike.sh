@@ -150,8 +150,9 @@ check_ctl "the alarm is over" "show alarms" 'all(.[]; .id != "ike-down" or .subj
 
 step "rekeying"
 swan peer --rekey --ike psk2 >/dev/null 2>&1
+soon_ctl "that of IKE is counted" 30 "show ike" '.[] | select(.gateway == "psk2") | .rekeys == 1 and .state == "up"'
 swan peer --rekey --child psk2 >/dev/null 2>&1
-soon_ctl "both are counted, and it is up" 15 "show ike" '.[] | select(.gateway == "psk2") | .rekeys == 1 and .child_rekeys == 1 and .state == "up"'
+soon_ctl "both are counted, and it is up" 30 "show ike" '.[] | select(.gateway == "psk2") | .rekeys == 1 and .child_rekeys == 1 and .state == "up"'
 
 step "the controlplane goes and comes"
 ike_sa() { ctl -j show ike | jq -c '[.[] | select(.state == "up") | [.gateway, .ike_sa]] | sort'; }

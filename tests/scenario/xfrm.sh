@@ -33,8 +33,8 @@ sas() { # FILTER over live SAs of IKE's
 	ctl_holds 'show sas' "[.[] | select(.source == \"ike\")] | $1"
 }
 both_live='([.[] | select(.state == "live") | .direction] | sort) == ["in", "out"] and all(.[]; .gateway == "gw1.example")'
-alive() { # TEXT RATE SECONDS: keep-alives, all answered
-	in_gw timeout 60 python3 "$RAVELIN_TOP/tests/scenario/ike_keepalive.py" "$GW" $ME:2727 gw1.example "$2" "$3" >"$WORK/alive.json"
+alive() { # TEXT RATE SECONDS: keep-alives, all answered, until the seconds are over or $WORK/enough is there
+	in_gw timeout 200 python3 "$RAVELIN_TOP/tests/scenario/ike_keepalive.py" "$GW" $ME:2727 gw1.example "$2" "$3" "$WORK/enough" >"$WORK/alive.json"
 	check_json "$1: $(jq -c . "$WORK/alive.json")" "$WORK/alive.json" '.sent > 0 and .answered == .sent'
 }
 in_spi() { ctl -j show sas | jq -r '[.[] | select(.source == "ike" and .direction == "in" and .state == "live")] | sort_by(.age_s) | .[0].spi'; }
@@ -62,15 +62,20 @@ check "in GETSA" eval "swan a --list-sas | grep -E 'in .*[1-9][0-9]* packets'"
 
 step "renewed"
 was=$(in_spi)
-(alive "0 lost over 6 renewals, from both ends" 200 8) &
+(alive "0 lost over 6 renewals, from both ends" 200 120) &
 bg=$!
 for end in a b a b a b; do
 	sleep 1
+	spi=$(ike_settled a b)
 	swan $end --rekey --child c >/dev/null || bad "rekey by $end"
+	# One at a time: of two at once charon 5.9.8 does not always make the same of both ends (ike-rekey.sh).
+	wait_for 30 ike_renewed a b "$spi" || bad "rekey by $end: not done"
 done
+touch "$WORK/enough"
 wait $bg
+rm "$WORK/enough"
 check "the SPI is another" test "$(in_spi)" != "$was"
-check "the old ones are gone" wait_for 10 sas 'length == 2'
+check "the old ones are gone" wait_for 30 sas 'length == 2'
 check_ctl "nothing was refused of what came" "show sas" 'all(.[]; .auth_failed == 0 and .replayed == 0)'
 
 step "the controlplane dies under charon"
@@ -90,7 +95,7 @@ check "charon's SAs are there again, with their SPIs" wait_for 10 sas "$both_liv
 check "the same" test "$(in_spi)" = "$was"
 wait $bg
 check "and can be renewed" swan a --rekey --child c
-check "" wait_for 10 sas "$both_live and length == 2"
+check "" wait_for 30 sas "$both_live and length == 2"
 alive "packets both ways afterwards" 50 2
 
 step "both die under charon"
@@ -133,12 +138,18 @@ ike_conn a 1 $ME "$GW" aes128-sha256-modp2048 aes256-sha256 && ike_conn b 1 "$GW
 check "IKEv1 main mode: a CHILD_SA" swan a --initiate --child c
 check "both directions are in the dataplane" wait_for 5 sas "$both_live and all(.[]; .algorithm == \"aes-cbc-256-sha256\")"
 alive "packets both ways" 50 2
-(alive "0 lost over 2 renewals" 100 5) &
+(alive "0 lost over 2 renewals" 100 120) &
 bg=$!
-sleep 1
-swan a --rekey --child c >/dev/null || bad "rekey by a"
-sleep 1
-swan b --rekey --child c >/dev/null || bad "rekey by b"
+more() { # COUNT: in IKEv1 the old one stays
+	[ "$(ike_children a | wc -l)" -gt "$1" ] && [ "$(ike_children b | wc -l)" -gt "$1" ]
+}
+for end in a b; do
+	sleep 1
+	cnt=$(ike_children a | wc -l)
+	swan $end --rekey --child c >/dev/null || bad "rekey by $end"
+	wait_for 30 more "$cnt" || bad "rekey by $end: not done"
+done
+touch "$WORK/enough"
 wait $bg
 
 kill "$CAP" 2>/dev/null
