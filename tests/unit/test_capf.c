@@ -129,7 +129,7 @@ static void open_all(uint32_t max_preauth)
 {
 	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
 	struct cp_store_opts so = {.path = tmp_store, .base = base, .no_sync = true};
-	struct cp_net_opts no = {.max_conns = 1024, .max_preauth = max_preauth, .max_source = 24, .handshake_ms = 3000, .auth_ms = 3000};
+	struct cp_net_opts no = {.max_conns = 1024, .max_preauth = max_preauth, .max_source = 24, .handshake_ms = 8000, .auth_ms = 3000};
 	struct cp_tls_identity id = {server.key, server.cert, NULL, NULL};
 	struct cp_capf_env env = {.base = base, .files = NULL, .issue = issue, .unseal = unseal, .trust = trust, .holds = holds, .now_us = clock_us};
 	char err[256];
@@ -224,7 +224,7 @@ static void phone_start(struct phone *p, const char *name)
 	p->o.tls = client;
 	p->o.name = name;
 	p->o.key = p->o.key != NULL ? p->o.key : ec;
-	p->o.timeout_ms = 5000;
+	p->o.timeout_ms = 20000;
 	atomic_init(&p->done, 0);
 	if (pthread_create(&p->thread, NULL, phone_main, p) != 0)
 		abort();

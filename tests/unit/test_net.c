@@ -186,7 +186,7 @@ static void start(struct cp_net_opts opts)
 }
 
 static const struct cp_net_opts normal = {
-	.max_conns = 4096, .max_preauth = 2048, .handshake_ms = 5000};
+	.max_conns = 4096, .max_preauth = 2048, .handshake_ms = 20000};
 
 static void stop(void)
 {
@@ -243,7 +243,7 @@ static void test_the_server_speaks_first(void)
 {
 	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
-	struct cp_net_opts opts = {.max_conns = 64, .max_preauth = 32, .handshake_ms = 400, .auth_ms = 400};
+	struct cp_net_opts opts = {.max_conns = 64, .max_preauth = 32, .handshake_ms = 4000, .auth_ms = 400};
 	struct tp_client c;
 	uint16_t port;
 	int fd;
@@ -363,7 +363,7 @@ static void test_frames(void)
 	n = toy_frame_of(b, 2, "abcdef", 6);
 	for (size_t i = 0; i < n; i++) { /* byte by byte */
 		bufferevent_write(c.bev, b + i, 1);
-		TP_PUMP(base, false, 1);
+		TP_RUN(base, 1);
 	}
 	TP_PUMP(base, tp_have(&c) >= n, 2000);
 	CU_ASSERT_EQUAL(tp_have(&c), n);
@@ -481,8 +481,8 @@ static void test_reaping(void)
 	struct tp_client idle, half, silent, talker, known;
 	uint64_t began;
 
-	quick.handshake_ms = 300;
-	quick.auth_ms = 700;
+	quick.handshake_ms = 2000;
+	quick.auth_ms = 5000;
 	start(quick);
 	tp_open(&known, base, tls_port, TLS1_3_VERSION, &phone);
 	say(&known, 1, "", 0);
@@ -493,12 +493,12 @@ static void test_reaping(void)
 	bufferevent_write(half.bev, hello_part, sizeof(hello_part));
 	tp_open(&silent, base, tls_port, TLS1_3_VERSION, &phone); /* handshake, then nothing */
 	tp_open(&talker, base, clear_port, 0, NULL);              /* talks, never authenticates */
-	while (tp_ms() - began < 3000 &&
+	while (tp_ms() - began < 60000 &&
 	       !(idle.closed && half.closed && silent.closed && talker.closed)) {
 		say(&talker, 2, "x", 1);
-		TP_PUMP(base, false, 20);
-		if (tp_ms() - began > 600 && tp_ms() - began < 650)
-			CU_ASSERT(idle.closed && half.closed && silent.closed && !talker.closed);
+		TP_RUN(base, 20);
+		if (idle.closed && half.closed && silent.closed && tp_ms() - began < 4500)
+			CU_ASSERT_FALSE(talker.closed); /* it has longer */
 	}
 	CU_ASSERT(idle.closed && half.closed && silent.closed && talker.closed);
 	CU_ASSERT_TRUE(silent.connected);
@@ -523,7 +523,7 @@ static void test_idle_crowd(void)
 	size_t before, each;
 	unsigned i;
 
-	opts.handshake_ms = 1500;
+	opts.handshake_ms = 6000;
 	cp_net_fd_room(2 * IDLE + 200, NULL);
 	start(opts);
 	tp_open(&known, base, tls_port, TLS1_2_VERSION, &phone);
@@ -589,7 +589,7 @@ static void test_handshakes_beside_the_known(void)
 			tp_open(&c[i], busy, port, i % 2 ? TLS1_3_VERSION : TLS1_2_VERSION, &phone);
 		say(&c[i], 1, "", 0);
 	}
-	for (uint64_t end = tp_ms() + 4000; tp_ms() < end && frames < 12;) {
+	for (uint64_t end = tp_ms() + 60000; tp_ms() < end && frames < 12;) {
 		event_base_loopexit(busy, &(struct timeval){0, 5000});
 		event_base_loop(busy, 0);
 	}
@@ -662,7 +662,7 @@ static void test_limits(void)
 	TP_PUMP(base, cp_net_stats(net)->pauses == 1, 1000);
 	CU_ASSERT(cp_net_stats(net)->preauth == 8 && cp_net_stats(net)->pauses == 1);
 	tp_open(&last, base, clear_port, 0, NULL);
-	TP_PUMP(base, false, 50);
+	TP_RUN(base, 50);
 	CU_ASSERT_EQUAL(cp_net_stats(net)->conns, 9); /* the rest waits in the backlog */
 	CU_ASSERT_TRUE(echoes(&known));
 	for (int i = 0; i < 12; i++)

@@ -218,7 +218,7 @@ static void test_good_certificates(void)
 		struct tp_client c;
 		json_t *list;
 
-		start(CP_DEVICE_ENCRYPTED, 5000);
+		start(CP_DEVICE_ENCRYPTED, 60000);
 		tp_open(&c, base, tls_port, versions[i % 2], i < 2 ? &lsc : &mic);
 		say_register(&c, NAME);
 		CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_ACK);
@@ -274,7 +274,7 @@ static void test_refusals(void)
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 		struct tp_client c;
 
-		start(refusals[i].mode, 5000);
+		start(refusals[i].mode, 60000);
 		tp_open(&c, base, refusals[i].version != 0 ? tls_port : clear_port,
 		        refusals[i].version, refusals[i].id);
 		say_register(&c, refusals[i].name);
@@ -299,7 +299,7 @@ static void test_replaced_over_tls(void)
 {
 	struct tp_client first, second;
 
-	start(CP_DEVICE_ENCRYPTED, 5000);
+	start(CP_DEVICE_ENCRYPTED, 60000);
 	tp_open(&first, base, tls_port, TLS1_3_VERSION, &lsc);
 	say_register(&first, NAME);
 	CU_ASSERT_EQUAL(answer(&first), CP_SCCP_REGISTER_ACK);
@@ -327,7 +327,7 @@ static void test_resumption(void)
 		struct tp_client c;
 		char err[200];
 
-		start(CP_DEVICE_ENCRYPTED, 5000);
+		start(CP_DEVICE_ENCRYPTED, 60000);
 		tp_open(&c, base, tls_port, versions[i], &lsc);
 		say_register(&c, NAME);
 		CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_ACK);
@@ -369,7 +369,7 @@ static void test_crowd_does_not_disturb(void)
 	struct tp_client c;
 
 	cp_net_fd_room(2 * IDLE + 200, NULL);
-	start(CP_DEVICE_ENCRYPTED, 1000);
+	start(CP_DEVICE_ENCRYPTED, 4000);
 	tp_open(&c, base, tls_port, TLS1_3_VERSION, &lsc);
 	say_register(&c, NAME);
 	CU_ASSERT_EQUAL(answer(&c), CP_SCCP_REGISTER_ACK);
@@ -381,7 +381,7 @@ static void test_crowd_does_not_disturb(void)
 		if (i % 100 == 99)
 			CU_ASSERT_TRUE(alive(&c));
 	}
-	TP_PUMP(base, now().closed[CP_CLOSE_TIMEOUT] == IDLE, 5000);
+	TP_PUMP(base, now().closed[CP_CLOSE_TIMEOUT] == IDLE, 60000);
 	CU_ASSERT_EQUAL(now().closed[CP_CLOSE_TIMEOUT], IDLE);
 	CU_ASSERT(alive(&c) && gone == 0 && raised == 0 && now().conns == 1);
 	for (int i = 0; i < IDLE; i++)

@@ -56,7 +56,7 @@ static void start(uint32_t max_idle)
 {
 	const struct cfg_addr any = {.family = 4, .plen = 32, .ip = {127, 0, 0, 1}};
 	struct cp_tvs_env env = {.idle_s = 60, .max_idle = max_idle, .answered = answered, .now_ms = test_ms};
-	struct cp_net_opts opts = {.max_conns = 256, .max_preauth = 128, .handshake_ms = 5000};
+	struct cp_net_opts opts = {.max_conns = 256, .max_preauth = 128, .handshake_ms = 60000};
 	STACK_OF(X509) *trust = sk_X509_new_null();
 	struct cp_tls_identity id = {server.key, server.cert, NULL, trust};
 	char err[200];
@@ -85,7 +85,7 @@ static void stop(void)
 	do {                                                                                                                 \
 		bool held_ = false; /* asked once more than needed, a taken answer would be gone */                          \
                                                                                                                              \
-		TP_PUMP(base, (held_ = (cond)), 5000);                                                                       \
+		TP_PUMP(base, (held_ = (cond)), 60000);                                                                       \
 		CU_ASSERT(held_);                                                                                            \
 	} while (0)
 
