@@ -78,13 +78,13 @@ appliance_start() {
 	[ "${CLUSTER:-mixed}" = nonsecure ] || ctl utils ctl set-cluster mixed-mode >/dev/null
 }
 
-# appliance_stop: SIGTERM to all; fails if one does not end cleanly in 10 s.
+# appliance_stop: SIGTERM to all; fails if one does not end cleanly in a minute.
 appliance_stop() {
 	local d rc=0
 	for d in controlplane dataplane signer; do
 		[ -f "$WORK/$d.pid" ] || continue
 		kill -TERM "$(daemon_pid $d)" 2>/dev/null || continue
-		if wait_for 10 eval "! kill -0 $(daemon_pid $d)"; then
+		if wait_for 60 eval "! kill -0 $(daemon_pid $d)"; then
 			wait "$(daemon_pid $d)" 2>/dev/null || {
 				echo "$d ended with $?" >&2
 				rc=1

@@ -51,7 +51,7 @@ dp_up() {
 	CFG
 	ip netns exec "${NS}d" "$BUILD/dataplane/ravelin-dataplane" -c "$WORK/ravelin.yaml" 2>"$WORK/log" &
 	DP_PID=$!
-	for _ in $(seq 300); do
+	for _ in $(seq 600); do
 		grep -q event=ready "$WORK/log" && return
 		kill -0 "$DP_PID" 2>/dev/null || break
 		sleep 0.1

@@ -104,7 +104,7 @@ SCENARIOS_IN=
 scenario_one() { # FILE LOG: 'NAME RESULT SECONDS'
 	local t rc
 	t=$(date +%s)
-	timeout -k 10 "${RAVELIN_SCENARIO_S:-900}" bash "$1" >"$2" 2>&1
+	timeout -k 10 "${RAVELIN_SCENARIO_S:-1800}" bash "$1" >"$2" 2>&1
 	rc=$?
 	[ $rc != 124 ] && [ $rc != 137 ] || echo "stopped after $(($(date +%s) - t)) s" >>"$2"
 	echo "$(basename "$1" .sh) $rc $(($(date +%s) - t))"

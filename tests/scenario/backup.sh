@@ -43,16 +43,16 @@ machine() { # NAME start|stop
 on() { # NAME ravelinctl's arguments
 	local m=$1
 	shift
-	timeout 30 "$BUILD/controlplane/ctl/ravelinctl" -c "$WORK/$m/ravelin.yaml" "$@"
+	timeout 90 "$BUILD/controlplane/ctl/ravelinctl" -c "$WORK/$m/ravelin.yaml" "$@"
 }
 fetch() { # NAME: what a phone asks for at boot, and the certificates of what it connects to
 	local m=$1 f
 	for f in ITLFile.tlv CTLFile.tlv SEP001122334451.cnf.xml.sgn; do
-		in_phone timeout 10 curl -s -f -o "$WORK/$m/$f" "http://10.77.1.1:6970/$f" || rm -f "$WORK/$m/$f"
+		in_phone timeout 90 curl -s -f -o "$WORK/$m/$f" "http://10.77.1.1:6970/$f" || rm -f "$WORK/$m/$f"
 	done
 	: >"$WORK/$m/certs"
 	for f in 2443 6972; do
-		in_phone timeout 5 openssl s_client -connect "10.77.1.1:$f" </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 \
+		in_phone timeout 90 openssl s_client -connect "10.77.1.1:$f" </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 \
 			>>"$WORK/$m/certs" 2>/dev/null
 	done
 	on "$m" -j show devices | jq -S . >"$WORK/$m/devices"
@@ -63,12 +63,12 @@ phone() { # MACHINE N REPORT [options]: phone N boots; its flash is $WORK/flashN
 	local m=$1 n=$2 r=$3
 	shift 3
 	mkdir -p "$WORK/flash$n"
-	in_phone timeout 40 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "SEP00112233445$n" --hold "$WORK/flash$n" \
+	in_phone timeout 90 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "SEP00112233445$n" --hold "$WORK/flash$n" \
 		--key "$WORK/SEP00112233445$n.pem" --ccm-out "$WORK/ccm$n.pem" --report "$WORK/$m/$r.json" "$@" >>"$WORK/phones.log" 2>&1
 }
 registers() { # N: by the certificate that its lists vouched for, and nothing else
-	in_phone timeout -k 2 20 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "SEP00112233445$1" --tls --cert "$WORK/SEP00112233445$1.pem" \
-		--ca "$WORK/ccm$1.pem" --duration 0.3 --timeout 8 --retry 0 --report "$WORK/reg$1.json" >>"$WORK/phones.log" 2>&1 &&
+	in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "SEP00112233445$1" --tls --cert "$WORK/SEP00112233445$1.pem" \
+		--ca "$WORK/ccm$1.pem" --duration 0.3 --timeout 30 --retry 0 --report "$WORK/reg$1.json" >>"$WORK/phones.log" 2>&1 &&
 		[ "$(jq .registered "$WORK/reg$1.json")" = true ]
 }
 due() { # MACHINE FILTER of the alarm's text; "none": there is none
@@ -108,7 +108,7 @@ step "phones of the old machine"
 on old profile add secret --mode encrypted --encrypted-config >/dev/null && on old device set SEP001122334452 --profile secret >/dev/null ||
 	die "the profile"
 for n in 1 2; do on old cert issue SEP00112233445$n --out "$WORK" >/dev/null || die "certificate $n"; done
-wait_for 10 eval "in_phone timeout 5 curl -s -f -o '$WORK/old/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
+wait_for 10 eval "in_phone timeout 90 curl -s -f -o '$WORK/old/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
 fetch old
 cp "$WORK/ca.pem" "$WORK/ccm2.pem"
 check "phone 2 shows its certificate" registers 2
@@ -200,7 +200,7 @@ done; done
 check_json "phone 2's is still encrypted for its certificate" "$WORK/new/boot2-http.json" '.encrypted'
 check "and both register" eval "registers 1 && registers 2"
 check "a restored machine has its backup" due new none
-wait_for 10 eval "in_phone timeout 5 curl -s -f -o '$WORK/new/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
+wait_for 10 eval "in_phone timeout 90 curl -s -f -o '$WORK/new/itl' http://10.77.1.1:6970/ITLFile.tlv" || true
 fetch new
 sums "$WORK/new/state/signer" >"$WORK/new/sums"
 check "the same keys and certificates" cmp "$WORK/old/sums" "$WORK/new/sums"

@@ -80,7 +80,7 @@ check "one that is lost" ctl capf profile revoke jtapi --instance desk-1
 check "one by its serial number" ctl capf revoke "$(serial "$WORK/t.pem")"
 check "it is revoked" eval '[ "$(row tapi 1 | jq -r .lsc_state)" = revoked ]'
 crl_has() { # FILES...
-	in_phone timeout 10 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
+	in_phone timeout 90 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
 		openssl crl -inform DER -in "$WORK/CAPF.crl" -CAfile "$ISSUER" -text -noout 2>/dev/null >"$WORK/crl.txt" || return 1
 	for f in "$@"; do grep -q "Serial Number: $(serial "$f")" "$WORK/crl.txt" || return 1; done
 }

@@ -30,12 +30,12 @@ ctl utils ctl set-cluster mixed-mode >/dev/null || die "no CTL"
 sc_device 1 encrypted || die "device"
 
 boots() {
-	in_phone timeout 30 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "$(sc_phone_name 1)" --hold "$WORK/flash" --http \
+	in_phone timeout 90 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "$(sc_phone_name 1)" --hold "$WORK/flash" --http \
 		--key "$WORK/$(sc_phone_name 1).pem" --report "$WORK/boot.json" >>"$WORK/phone.log" 2>&1
 }
 hex() { sed 's/.*=//' | tr -d : | tr A-F a-f; }
 served() {
-	in_phone timeout 5 openssl s_client -connect 10.77.1.1:2443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null | hex
+	in_phone timeout 90 openssl s_client -connect 10.77.1.1:2443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 2>/dev/null | hex
 }
 own() { ctl -j cert show "$1" --store own 2>/dev/null | jq -r .fingerprints.sha256; }
 written() { openssl x509 -in "$WORK/state/signer/$1.cert.pem" -noout -fingerprint -sha256 | hex; }
@@ -114,19 +114,17 @@ change ctl update >/dev/null 2>&1 & # after the kills it may not be known which 
 two=$!
 ctl backup create "$WORK/b" --passphrase-file "$WORK/pass" >/dev/null 2>&1 &
 three=$!
-most=0 asked=0
-till=$(($(date +%s%N) + 3000000000))
-while [ "$(date +%s%N)" -lt $till ]; do
-	t=$(date +%s%N)
-	in_phone timeout 10 curl -sf -o /dev/null http://10.77.1.1:6970/ITLFile.tlv || bad "the ITL is not served"
+asked=0 waits=1
+till=$(($(date +%s) + 3))
+while [ $asked -lt 3 ] || [ "$(date +%s)" -lt $till ]; do
+	in_phone timeout 90 curl -sf -o /dev/null http://10.77.1.1:6970/ITLFile.tlv || bad "the ITL is not served"
 	ctl status >/dev/null || bad "status is not answered"
-	t=$((($(date +%s%N) - t) / 1000000))
 	asked=$((asked + 1))
-	[ $t -le $most ] || most=$t
+	kill -0 $one $two $three 2>/dev/null || waits=0
 done
 kill -CONT "$(daemon_pid signer)"
-# two programs are started for each figure; a loop that waited for the signer would show the 3 s that it stood
-check "3 s, $asked requests of two kinds: none waited for it (the slowest pair $most ms)" test $most -lt 2000 -a $asked -ge 3
+# a loop that waited for the signer would answer nobody before those three are done with
+check "3 s, $asked requests of two kinds: each was answered while those who need the signer waited for it" test $waits = 1
 check "then the certificate is made" wait $one
 check "the CTL too" wait $two
 check "and the backup" wait $three

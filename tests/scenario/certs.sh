@@ -124,8 +124,8 @@ check "exported PEM is read by openssl" eval 'ctl cert export "Vendor Manufactur
 
 step "MIC roots are kept apart"
 mic() { # TEXT true|false
-	in_phone timeout -k 2 15 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(sc_phone_name 1)" --source "$(sc_phone_ip 1)" \
-		$TLS --cert "$PKI/mic1.pem" --duration 0.5 --timeout 5 --retry 0 --report "$WORK/mic.json" >"$WORK/mic.log" 2>&1
+	in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(sc_phone_name 1)" --source "$(sc_phone_ip 1)" \
+		$TLS --cert "$PKI/mic1.pem" --duration 0.5 --timeout 30 --retry 0 --report "$WORK/mic.json" >"$WORK/mic.log" 2>&1
 	check_json "$1" "$WORK/mic.json" ".registered == $2"
 }
 mic "a MIC of a root in CAPF-trust does not register" false
@@ -157,7 +157,7 @@ regenerate() {
 	[ -n "$n" ] && ctl cert regenerate "$@" $n >/dev/null
 }
 shown() { # the SHA-256 that a stranger's next handshake is shown
-	in_phone timeout 5 openssl s_client -connect 10.77.1.1:2443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 |
+	in_phone timeout 90 openssl s_client -connect 10.77.1.1:2443 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 |
 		sed 's/.*=//' | tr -d : | tr A-F a-f
 }
 # Five that come, register and go, again and again: none may fail, whatever is being changed. They take any server's certificate.

@@ -149,7 +149,7 @@ class Phone:
 
     def connect(self):
         self.forget()
-        s = socket.create_connection((self.args.host, 2443 if self.tls else 2000), timeout=3, source_address=(self.ip, 0))
+        s = socket.create_connection((self.args.host, 2443 if self.tls else 2000), timeout=30, source_address=(self.ip, 0))
         if self.tls:
             ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             ctx.check_hostname = False
@@ -323,7 +323,7 @@ class Room:
                 socks[s].pump()
         return any(m in ready for m in more)
 
-    def until(self, cond, what, seconds=12):
+    def until(self, cond, what, seconds=60):
         end = time.monotonic() + seconds
         while not cond():
             if time.monotonic() > end:
@@ -339,7 +339,7 @@ class Room:
     # --- what a line may say: name, then phones' numbers and other words ---
 
     def do_up(self):
-        self.until(lambda: all(p.sock is not None and p.acked for p in self.phones.values()), 'all register', 20)
+        self.until(lambda: all(p.sock is not None and p.acked for p in self.phones.values()), 'all register', 120)
         return {'registered': len(self.phones)}
 
     def do_dial(self, a, number):

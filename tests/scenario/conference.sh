@@ -33,34 +33,47 @@ bridge() {
 		--conference-max 6 "$@" >/dev/null || return 1
 	SA_OPTS=()
 	[ $# != 0 ] || sc_sas "$n" aes-gcm-128 transport || return 1
-	SC_GW_S=180 gateway "$n" "${SA_OPTS[@]}" --endpoint cnf/1 --endpoint cnf/2 &
+	SC_GW_S=900 gateway "$n" "${SA_OPTS[@]}" --endpoint cnf/1 --endpoint cnf/2 &
 	wait_for 20 gateway_up "$n"
 }
 check "a bridge behind ESP" bridge 1 12
 sc_capture "$NS_GW" gw0 "$WORK/gw0.pcap" || die tcpdump
 CAP=$SC_CAP
 
-coproc PHONES { in_phone timeout 300 /usr/bin/python3 -W ignore "$RAVELIN_TOP/tests/scenario/conf_phones.py" --host 10.77.1.1 --certs "$WORK" \
+coproc PHONES { in_phone timeout 900 /usr/bin/python3 -W ignore "$RAVELIN_TOP/tests/scenario/conf_phones.py" --host 10.77.1.1 --certs "$WORK" \
 	--ca "$WORK/ca.pem" --phones 1 2 3 4 5 6 --clear 4 2>"$WORK/phones.log"; }
 exec 7>&"${PHONES[1]}" 8<&"${PHONES[0]}"
 # ph WORDS: the phones do that; their answer is $WORK/ph.json.
 ph() {
 	local line
-	printf '%s\n' "$*" >&7 && read -r -t 40 line <&8 || return 1
+	printf '%s\n' "$*" >&7 && read -r -t 150 line <&8 || return 1
 	printf '%s\n' "$line" >"$WORK/ph.json"
 	[ "$(jq 'has("error")' <<<"$line")" = false ] || { printf '%s: %s\n' "$*" "$line" >&2; return 1; }
 }
+# heard_all N... -- FILTER...: these phones listen; what they hear is $WORK/hear.json, and of that all filters are true.
+heard_all() {
+	local phones=() f
+	while [ "$1" != -- ]; do phones+=("$1") && shift; done
+	shift
+	ph hear 0.6 "${phones[@]}" && cp "$WORK/ph.json" "$WORK/hear.json" || return 1
+	for f in "$@"; do [ "$(jq -c "$f" "$WORK/hear.json")" = true ] || return 1; done
+}
 # hear TEXT STATUS "N:OTHERS"...: phone N hears exactly these others, each as loud as it is sent, and is shown that status.
 hear() {
-	local text=$1 status=$2 n others bad_ones=
+	local text=$1 status=$2 n others
 	shift 2
-	check "$text: media" ph hear 0.6 "${@%%:*}"
-	cp "$WORK/ph.json" "$WORK/hear.json"
+	local filters=()
 	for n in "$@"; do
 		others=$(jq -cn --arg o "${n#*:}" '$o | split(",")')
-		check_json "$text: ${n%%:*} hears ${n#*:} and nobody else, shown $status" "$WORK/hear.json" ".\"${n%%:*}\" | (.security == $status) and .bad == 0 and
+		filters+=(".\"${n%%:*}\" | (.security == $status) and .bad == 0 and
 			(.keys == .distinct) and (.hears | to_entries | all(.[]; .key as \$k | .value as \$v |
-			if ($others | index(\$k)) != null then \$v > 4800 and \$v < 7200 else \$v < 300 end))"
+			if ($others | index(\$k)) != null then \$v > 4800 and \$v < 7200 else \$v < 300 end))")
+	done
+	# a tone that a busy machine cut is not so loud: they listen until what they hear is whole
+	wait_for 15 heard_all "${@%%:*}" -- "${filters[@]}"
+	for n in "$@"; do
+		check_json "$text: ${n%%:*} hears ${n#*:} and nobody else, shown $status" "$WORK/hear.json" "${filters[0]}"
+		filters=("${filters[@]:1}")
 	done
 }
 check "six phones register" ph up
@@ -83,8 +96,7 @@ check_json "ad hoc: every stream is SRTP" "$WORK/hear.json" 'all(.[]; .srtp and 
 step "controlplane killed"
 kill -9 "$(daemon_pid controlplane)"
 wait "$(daemon_pid controlplane)" 2>/dev/null
-check "killed: media goes on" ph hear 0.6 1 2 3
-check_json "killed: they hear each other" "$WORK/ph.json" '(."1".hears["2"] > 4800) and (."3".hears["1"] > 4800) and (."2".hears["3"] > 4800)'
+check "killed: media goes on, they hear each other" wait_for 15 heard_all 1 2 3 -- '(."1".hears["2"] > 4800) and (."3".hears["1"] > 4800) and (."2".hears["3"] > 4800)'
 daemon controlplane
 wait_for 20 dataplane_up || bad "killed: it comes back"
 check "killed: the phones come back" ph up
@@ -158,8 +170,7 @@ wait_for 20 gateway_up 1 || bad "it is up"
 check "2 has one of them" eval 'ph key 2 meetme none && ph state 2 offhook && ph dial 2 8501 && ph talk 2'
 check "6 presses cBarge" ph key 6 cbarge remote
 check "and hears why not" ph state 6 congestion
-check "the call stays" ph hear 0.6 1 5 6
-check_json "as it was" "$WORK/ph.json" '(."1".security == 3) and (."1".hears["5"] > 4800) and (."5".hears["1"] > 4800) and (."6".prompt == "No conference bridge") and (."6".tone == 37)'
+check "the call stays as it was" wait_for 15 heard_all 1 5 6 -- '(."1".security == 3) and (."1".hears["5"] > 4800) and (."5".hears["1"] > 4800) and (."6".prompt == "No conference bridge") and (."6".tone == 37)'
 check "2 leaves" ph key 2 end connected
 check "6 hangs up" ph key 6 end congestion
 check "1, too" ph key 1 end connected
@@ -167,9 +178,13 @@ check "5 is let go" ph state 5 idle
 
 step "records"
 soon_ctl "no call is left" 5 "show calls" 'length == 0'
-check "they are exported" ctl cdr export --json --output "$WORK/cdr.json"
+exported() { # a record is written behind its call
+	rm -f "$WORK/cdr.json"
+	ctl cdr export --json --output "$WORK/cdr.json" && jq -s . "$WORK/cdr.json" >"$WORK/cdr.all" &&
+		jq -e '[.[] | select(.origin == "barge" and .cause == 16)] | length == 2' "$WORK/cdr.all"
+}
+check "they are exported" wait_for 10 exported
 cdr() { check_json "$1" "$WORK/cdr.all" "$2"; }
-jq -s . "$WORK/cdr.json" >"$WORK/cdr.all"
 cdr "three who were in the ad hoc conference, after the kill" '[.[] | select(.origin == "conference" and .adopted and .b_device == "gw1.example")] |
 	length == 3 and all(.[]; .security_worst == "encrypted" and .redirecting == "1001")'
 cdr "and the call of the last two" '[.[] | select(.origin == "conference" and .adopted and ([.a_number, .b_number] | sort) == ["1001", "1002"] and .cause == 16)] |

@@ -22,14 +22,14 @@ appliance_start || die "the appliance did not come up"
 sc_device 1 encrypted || die "device 1"
 
 step "keys are in use"
-phone 1 --duration 8 --timeout 5 &
+phone 1 --duration 60 --timeout 30 &
 PHONE=$!
 soon_ctl "a phone registers over TLS" 8 "show registrations" "any(.[]; .device == \"$(sc_phone_name 1)\" and .transport == \"tls\")"
 
 step "cores forced from outside"
 for d in signer controlplane dataplane; do
 	pid=$(daemon_pid $d)
-	timeout 60 gdb -nx -batch -p "$pid" -ex "gcore $WORK/$d.core" >"$WORK/gdb-$d.log" 2>&1
+	timeout 300 gdb -nx -batch -p "$pid" -ex "gcore $WORK/$d.core" >"$WORK/gdb-$d.log" 2>&1
 	check "$d: gdb makes a core" test -s "$WORK/$d.core"
 done
 python3() { command /usr/bin/python3 "$@"; }
@@ -52,6 +52,7 @@ check_json "but no key there that stays in the signer, and no KEK" "$WORK/whole.
 check_json "nor is the KEK itself anywhere in the signer, once it is read" "$WORK/whole.json" \
 	'.found["signer.whole"] | any(. == "kek") | not'
 rm -f "$WORK"/*.core
+phone_signal 1 TERM 2>/dev/null
 wait $PHONE
 
 step "crashes"

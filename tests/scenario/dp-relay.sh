@@ -63,12 +63,12 @@ CFG
 "$bin" --check-config -c "$dir/ravelin.yaml" || fail "configuration"
 ip netns exec "${id}d" "$bin" -c "$dir/ravelin.yaml" 2>"$dir/log" &
 pid=$!
-for _ in $(seq 200); do
+for _ in $(seq 900); do
 	grep -q event=ready "$dir/log" && break
 	kill -0 "$pid" 2>/dev/null || fail "did not start"
 	sleep 0.1
 done
-grep -q event=ready "$dir/log" || fail "not ready after 20 s"
+grep -q event=ready "$dir/log" || fail "not ready after 90 s"
 [ "$(stat -c %a "$dir/run/dataplane.sock")" = 600 ] || fail "mode of the socket"
 # Memory with keys is locked (a sanitizer's runtime does not do that).
 grep -q libasan "/proc/$pid/maps" || [ "$(awk '/^VmLck/ {print $2}' "/proc/$pid/status")" -gt 1000 ] ||
@@ -119,7 +119,7 @@ CFG
 } >"$dir/big.yaml"
 ip netns exec "${id}d" "$bin" -c "$dir/big.yaml" 2>"$dir/log" &
 pid=$!
-for _ in $(seq 300); do
+for _ in $(seq 900); do
 	grep -q event=ready "$dir/log" && break
 	kill -0 "$pid" 2>/dev/null || fail "did not start with 100,000 legs"
 	sleep 0.1

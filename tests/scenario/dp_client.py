@@ -40,7 +40,7 @@ class Dataplane:
         self.seq = 0
         self.events = []
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(5)
+        self.sock.settimeout(60)
         self.sock.connect(path)
         self.epoch = epoch
         self.sock.send(self.hdr(HELLO, 24) + struct.pack("<IIQ", VERSION, 0, epoch))

@@ -138,7 +138,7 @@ def totals(dp):
 
 def balanced(dp):
     """Every packet is accounted for, once the dataplane rests."""
-    for _ in range(50):
+    for _ in range(600):
         ok = True
         for n in range(dp.workers):
             w = dp.worker(n)
@@ -180,7 +180,7 @@ def replay(sock, netns):
     dp = Dataplane(sock, 1)
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(("10.77.1.2", 5000))
-    s.settimeout(5)
+    s.settimeout(60)
     a, b = dp.leg_id(0, BASE), dp.leg_id(1, BASE)
     dp.leg_set(a, b, ("10.77.3.9", 4000))
     dp.leg_set(b, a, ("10.77.1.2", 5000))
@@ -195,7 +195,10 @@ def asks(sock, remote):
     dp = Dataplane(sock, 1)
     before = totals(dp)
     dp.leg_set(dp.leg_id(0, BASE), NONE, (remote, 4000))
-    time.sleep(2.5)
+    end = time.monotonic() + 60
+    while totals(dp)["tx"] < before["tx"] + 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(0.5)
     now = totals(dp)
     need("two requests at least", now["tx"] >= before["tx"] + 2)
     need("accounts", balanced(dp))
@@ -225,7 +228,7 @@ def vlan(sock, mac, ns_b_ip):
 
     def answered(frame, vid, fn, what):
         w.send(frame)
-        got = w.wait(3, lambda v, f: f[:6] == PEER and fn(f))
+        got = w.wait(30, lambda v, f: f[:6] == PEER and fn(f))
         need(what, got is not None and got[0] == vid and got[1][6:12] == m)
 
     def is_arp(f):
@@ -253,17 +256,17 @@ def vlan(sock, mac, ns_b_ip):
     dp.leg_set(la, lb, ("10.77.100.9", 4000))
     dp.leg_set(lb, la, (ns_b_ip, 5000))
     # it asks for us in our VLAN, and is told there
-    got = w.wait(5, lambda v, f: f[12:14] == b"\x08\x06" and f[20:22] == b"\0\1" and
+    got = w.wait(60, lambda v, f: f[12:14] == b"\x08\x06" and f[20:22] == b"\0\1" and
                  f[38:42] == ipaddress.ip_address("10.77.100.9").packed)
     need("asked for in VLAN 100", got is not None and got[0] == 100)
     w.send(eth(m, PEER, 0x806, arp(2, PEER, "10.77.100.9", m, "10.77.100.1"), 100))
     print("ready", flush=True)  # the other party begins, and sends each packet back
-    time.sleep(1)
+    time.sleep(2)
     back = 0
     for i in range(300):
         p = rtp(i, 7)
         w.send(eth(m, PEER, 0x800, udp4("10.77.100.9", 4000, "10.77.100.1", BASE, p), 100))
-        got = w.wait(2, lambda v, f: f[12:14] == b"\x08\x00" and f[23] == 17 and f[42:42 + len(p)] == p)
+        got = w.wait(30, lambda v, f: f[12:14] == b"\x08\x00" and f[23] == 17 and f[42:42 + len(p)] == p)
         need("packet %d comes back in VLAN 100" % i, got is not None and got[0] == 100 and got[1][:6] == PEER)
         back += 1
     need("accounts", balanced(dp))
@@ -276,7 +279,7 @@ def vlan(sock, mac, ns_b_ip):
 def mirror(ip, n):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind((ip, 5000))
-    s.settimeout(20)
+    s.settimeout(120)
     for _ in range(int(n)):
         data, frm = s.recvfrom(2048)
         s.sendto(data, frm)
@@ -302,7 +305,7 @@ def ike(ip):
     for port, marker in ((500, b"abcd"), (4500, bytes(4))):
         s = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM)
         s.bind(("", port))
-        s.settimeout(2)
+        s.settimeout(30)
         for size in (20, 1300):
             s.sendto(marker + b"x" * size, (ip, port))
             data, frm = s.recvfrom(65536)
@@ -342,11 +345,11 @@ def media(sock, netns_b, n):
     la, lb = dp.leg_id(0, BASE), dp.leg_id(1, BASE)
     dp.leg_set(la, lb, ("10.77.1.2", 4000))
     dp.leg_set(lb, la, ("10.77.2.2", 5000))
-    time.sleep(1)
+    time.sleep(2)
     got = {a: 0, b: 0}
 
     def reader(s):
-        s.settimeout(3)
+        s.settimeout(10)
         try:
             while True:
                 s.recv(2048)

@@ -33,7 +33,7 @@ CA=$WORK/state/signer/ca.pem
 FLASH=$WORK/flash
 mkdir "$FLASH"
 sim() {
-	in_phone timeout -k 2 40 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$B" --flash "$FLASH" "$@" >"$WORK/$B.json" 2>>"$WORK/capfsim.log"
+	in_phone timeout -k 2 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$B" --flash "$FLASH" "$@" >"$WORK/$B.json" 2>>"$WORK/capfsim.log"
 }
 set_op() { ctl capf set "$B" --op install --auth null --key ec-p256 >/dev/null 2>"$WORK/set.err"; }
 show() { ctl -j capf show "$B" >"$WORK/show.json" 2>/dev/null && [ -s "$WORK/show.json" ]; }

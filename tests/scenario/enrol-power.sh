@@ -89,21 +89,21 @@ boot() { # APPEND: 1: the store does not open
 	machine_wait '^UP\|event=store-not-opened' "$BOOT_S" "the boot"
 	! grep -q event=store-not-opened "$at/out" || return 1
 	local i
-	for ((i = 0; i < BOOT_S; i++)); do
+	for ((i = 0; i < 3 * BOOT_S; i++)); do
 		[ "$(ask '{"cmd":"status"}' | jq .ok 2>/dev/null)" != true ] || return 0
 		sleep 0.5
 	done
 	fail "it does not answer: $(tail -3 "$at/out")"
 }
 ask() { # REQUEST: one line to the admin socket, and the answer
-	ip netns exec "$net" timeout 20 bash -c 'exec 5<>/dev/tcp/10.77.1.1/9999 && printf "%s\n" "$1" >&5 && IFS= read -r line <&5 && printf "%s\n" "$line"' \
+	ip netns exec "$net" timeout 90 bash -c 'exec 5<>/dev/tcp/10.77.1.1/9999 && printf "%s\n" "$1" >&5 && IFS= read -r line <&5 && printf "%s\n" "$line"' \
 		ask "$1" 2>>"$at/ask.log"
 }
 known() { ask "{\"cmd\":\"capf.show\",\"args\":{\"device\":\"$1\"}}"; }
 flash() { "$SIM/ravelin-capfsim" --holds --name "$1" --flash "$at/flash"; }
 enrols() { # NAME
-	ip netns exec "$net" timeout -k 2 40 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$1" --flash "$at/flash" \
-		--timeout-ms 4000 --slow-ms "$2" >"$at/$1.json" 2>>"$at/capfsim.log"
+	ip netns exec "$net" timeout -k 2 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$1" --flash "$at/flash" \
+		--timeout-ms 8000 --slow-ms "$2" >"$at/$1.json" 2>>"$at/capfsim.log"
 }
 # Prints a line for each cut, which is after $least sessions at least (else any number); what differs is in $at/differ. One phone of the four
 # takes a second for its key: a cut comes less than that after the third session, so that one is met on a fast machine too. Should the cuts
@@ -130,7 +130,7 @@ campaign() { # APPEND CUTS
 			done &
 		done
 		# the first has begun when the appliance says so; from there on anywhere in what their sessions take
-		for ((n = 0; n < 200; n++)); do
+		for ((n = 0; n < 2400; n++)); do
 			[ "$(cat "$at"/SEP*.json 2>/dev/null | wc -l)" -lt $3 ] || break
 			sleep 0.05
 		done
@@ -163,8 +163,8 @@ campaign() { # APPEND CUTS
 			if jq -e '.result.status == "Install/Upgrade pending"' "$at/known" >/dev/null; then echo "$d"; fi
 		done >"$at/pending"
 		# they come again, as phones do: then there is one truth
-		xargs -P 4 -I{} ip netns exec "$net" timeout -k 2 40 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name {} \
-			--flash "$at/flash" --timeout-ms 20000 <"$at/pending" >>"$at/again" 2>&1
+		xargs -P 4 -I{} ip netns exec "$net" timeout -k 2 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name {} \
+			--flash "$at/flash" --timeout-ms 60000 <"$at/pending" >>"$at/again" 2>&1
 		for n in $(seq $first $((first + PHONES - 1))); do
 			d=$(name $n)
 			have=$(flash "$d")

@@ -34,7 +34,7 @@ mkdir "$FLASH"
 sim() { # NAME OPTIONS...: its report in $WORK/NAME.json
 	local name=$1
 	shift
-	in_phone timeout -k 2 40 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$name" --flash "$FLASH" "$@" \
+	in_phone timeout -k 2 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$name" --flash "$FLASH" "$@" \
 		>"$WORK/$name.json" 2>>"$WORK/capfsim.log"
 }
 did() { # TEXT FILTER NAME [OPTIONS]: one session, and what the phone says of it
@@ -58,7 +58,7 @@ same() { [ -n "$(flash "$1")" ] && [ "$(held "$1")" = "$(flash "$1")" ]; }
 
 step "who speaks first"
 check "openssl s_client hears AUTH_REQUEST before it says anything" eval \
-	'sleep 1 | in_phone timeout 10 openssl s_client -connect 10.77.1.1:3804 -CAfile "$CA" -verify_return_error -quiet 2>/dev/null | head -c 16 | od -An -tx1 | tr -d " \n" | grep -q "^5501........0008070001030800010"'
+	'sleep 1 | in_phone timeout 60 openssl s_client -connect 10.77.1.1:3804 -CAfile "$CA" -verify_return_error -quiet 2>/dev/null | head -c 16 | od -An -tx1 | tr -d " \n" | grep -q "^5501........0008070001030800010"'
 check_ctl "nothing is pending" "capf show $A" '.status == "No Pending Operation" and .certificates == []'
 did "a phone with nothing to do is told so" '.reason == 0 and .op == "none"' "$A"
 did "one that nobody knows too" '.reason == 9' SEP00000000FFFF
@@ -131,7 +131,7 @@ check "both know it" same "$C"
 step "troubleshoot, delete"
 set_op "$C" --op troubleshoot --auth mic || bad "troubleshoot"
 did "it shows what it has" '.reason == 0 and .op == "fetch"' "$C" --show mic
-wait_for 5 test -s "$WORK/state/capf/$C-MIC.pem"
+wait_for 5 test -s "$WORK/state/capf/$C-MIC.pem" -a -s "$WORK/state/capf/$C-LSC.pem"
 check "its LSC is a file" test "$(openssl x509 -in "$WORK/state/capf/$C-LSC.pem" -noout -serial | cut -d= -f2)" = "$(flash "$C")"
 check "and its MIC another" grep -q "CP-8861-$C" "$WORK/state/capf/$C-MIC.pem"
 check_ctl "successful" "capf show $C" '.status == "Troubleshoot successful" and (.files | length) == 2'
@@ -146,23 +146,23 @@ rm "$FLASH/$C.lsc.pem"
 
 step "two of one name"
 set_op "$B" --op install --auth null || bad "an operation"
-sim "$B" --slow-ms 2500 &
+sim "$B" --slow-ms 10000 &
 SLOW=$!
-sleep 1
-in_phone timeout 20 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$B" >"$WORK/second.json" 2>/dev/null
+wait_for 10 eval 'ctl explain "$B" | grep -q "session of it is under way"' || bad "the first is in its session"
+in_phone timeout 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$B" >"$WORK/second.json" 2>/dev/null
 check_json "the second is refused" "$WORK/second.json" '.reason == 7'
 wait $SLOW
 check_json "the first does not notice" "$WORK/$B.json" '.reason == 1 and .stored'
 check "both know it" same "$B"
-in_phone timeout 5 bash -c 'printf "GET / HTTP/1.0\r\n\r\n" >/dev/tcp/10.77.1.1/3804' 2>/dev/null
-{ printf 'GET / HTTP/1.0\r\n\r\n'; sleep 1; } | in_phone timeout 10 openssl s_client -connect 10.77.1.1:3804 -quiet 2>/dev/null | od -An -tx1 | tr -d ' \n' >"$WORK/garbage"
+in_phone timeout 90 bash -c 'printf "GET / HTTP/1.0\r\n\r\n" >/dev/tcp/10.77.1.1/3804' 2>/dev/null
+{ printf 'GET / HTTP/1.0\r\n\r\n'; sleep 1; } | in_phone timeout 60 openssl s_client -connect 10.77.1.1:3804 -quiet 2>/dev/null | od -An -tx1 | tr -d ' \n' >"$WORK/garbage"
 check "what is no CAPF is answered with END 7" grep -q '550f........000401000107$' "$WORK/garbage"
 
 step "a client in Python"
 PY=$WORK/py
 mkdir "$PY"
 python_did() { # TEXT FILTER STRING
-	in_phone timeout 30 python3 "$HERE/capf_client.py" 10.77.1.1 "$CA" "$B" "$PY" "$3" >"$WORK/py.json" 2>>"$WORK/py.log"
+	in_phone timeout 90 python3 "$HERE/capf_client.py" 10.77.1.1 "$CA" "$B" "$PY" "$3" >"$WORK/py.json" 2>>"$WORK/py.log"
 	check_json "$1" "$WORK/py.json" "$2"
 }
 set_op "$B" --op install --auth string --string 987654 --key ec-p256 || bad "an operation"
@@ -177,20 +177,20 @@ rm -f "$FLASH/$B.lsc.pem"
 
 step "revoked"
 ctl device set "$A" --mode encrypted >/dev/null || bad "phone 1 becomes encrypted"
-in_phone timeout -k 2 60 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
-	--cert "$FLASH/$A.lsc.pem" --duration 40 --timeout 5 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1 &
+in_phone timeout -k 2 400 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
+	--cert "$FLASH/$A.lsc.pem" --duration 300 --timeout 30 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1 &
 REG=$!
 wait_for 10 registered 1 && ok "phone 1 registers with its LSC" || bad "phone 1 registers with its LSC"
 ctl -j capf revoke "$A" >"$WORK/revoke.json"
 check_json "it is reported lost: closed at once" "$WORK/revoke.json" '.revoked == 1 and .closed'
 kill $REG 2>/dev/null
 wait $REG 2>/dev/null
-in_phone timeout -k 2 15 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
-	--cert "$FLASH/$A.lsc.pem" --duration 0.5 --timeout 5 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
+in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
+	--cert "$FLASH/$A.lsc.pem" --duration 0.5 --timeout 30 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
 check_json "and not registered again" "$WORK/p1.json" '.registered == false'
 check_ctl "with an alarm" "show alarms" "any(.[]; .id == \"sccp-cert-revoked\" and .subject == \"$A\")"
 crl_has() { # SERIAL
-	in_phone timeout 10 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
+	in_phone timeout 90 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
 		openssl crl -inform DER -in "$WORK/CAPF.crl" -CAfile "$WORK/state/signer/CAPF.cert.pem" -text -noout 2>"$WORK/crl.verify" >"$WORK/crl.txt" &&
 		grep -q "verify OK" "$WORK/crl.verify" && grep -q "Serial Number: $1" "$WORK/crl.txt"
 }
@@ -203,8 +203,8 @@ refused "a string is no way back for an encrypted phone" "make it nonsecure" "$A
 set_op "$A" --op install --auth null || bad "an operation"
 check_ctl "explain: CAPF before it registers" "explain $A" 'any(.enrolment[]; test("connects to CAPF before it registers"))'
 did "a new one" '.reason == 1 and .stored' "$A"
-in_phone timeout -k 2 15 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
-	--cert "$FLASH/$A.lsc.pem" --duration 0.5 --timeout 5 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
+in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
+	--cert "$FLASH/$A.lsc.pem" --duration 0.5 --timeout 30 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
 check_json "and it registers" "$WORK/p1.json" '.registered == true'
 ctl device set "$A" --mode nonsecure >/dev/null || bad "phone 1 becomes nonsecure"
 
@@ -268,7 +268,7 @@ both_crls() {
 	for c in CAPF CAPF.prev; do
 		ca=$WORK/state/signer/$c.cert.pem
 		[ -e "$ca" ] || ca=$WORK/$c.cert.pem
-		in_phone timeout 10 curl -sf -o "$WORK/$c.crl" "http://10.77.1.1:6970/$c.crl" &&
+		in_phone timeout 90 curl -sf -o "$WORK/$c.crl" "http://10.77.1.1:6970/$c.crl" &&
 			openssl crl -inform DER -in "$WORK/$c.crl" -CAfile "$ca" -noout 2>&1 | grep -q "verify OK" || return 1
 	done
 }

@@ -42,7 +42,7 @@ class Key:
 
 
 def bound(netns, port):
-    out = subprocess.run(["ip", "netns", "exec", netns, "ss", "-Hlun", "sport = :%d" % port], capture_output=True, timeout=10)
+    out = subprocess.run(["ip", "netns", "exec", netns, "ss", "-Hlun", "sport = :%d" % port], capture_output=True, timeout=60)
     return out.stdout.strip() != b""
 
 
@@ -76,15 +76,15 @@ class Case:
                                self.k_in.auth, "--key", self.k_in.hex(), "--speed", str(speed), *send], stdout=log, stderr=log)
         if during:
             during()
-        rc = tx.wait(timeout=70)
+        rc = tx.wait(timeout=300)
         time.sleep(0.3)
         # timeout passes it on
         rx.send_signal(signal.SIGTERM)
-        rx.wait(timeout=20)
+        rx.wait(timeout=90)
         log.seek(0)
         text = log.read()
         same = subprocess.run([sys.executable, os.path.join(here, "rtp_party.py"), "compare", self.work + "/audio.ul", heard],
-                              capture_output=True, text=True, timeout=20)
+                              capture_output=True, text=True, timeout=90)
         n = os.path.getsize(heard) // 160 if os.path.exists(heard) else 0
         a, b = self.dp.leg(self.la), self.dp.leg(self.lb)
         end = time.monotonic() + 3

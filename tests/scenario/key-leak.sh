@@ -42,7 +42,7 @@ farm=$!
 in_gw "$SIM/ravelin-gwsim" --listen "$(sc_gw_ip 20)" --agent 10.77.2.2:2727 --name gw20.example "${eps[@]}" \
 	--report "$WORK/clear.json" --dump-keys "$WORK/clear.keys" >"$WORK/clear.log" 2>&1 </dev/null &
 clear=$!
-timeout $((60 + n / 50)) python3 "$leak" run "$WORK" "$WORK/run/dataplane.sock" "$n" "${SEED:-7}" >"$WORK/storm.json" 2>"$WORK/storm.log" ||
+timeout $((400 + n / 20)) python3 "$leak" run "$WORK" "$WORK/run/dataplane.sock" "$n" "${SEED:-7}" >"$WORK/storm.json" 2>"$WORK/storm.log" ||
 	bad "the storm runs" "$(tail -2 "$WORK/storm.log" | tr '\n' ' ')"
 jq -c . "$WORK/storm.json"
 check_json "$n keyed transactions, each with one result" "$WORK/storm.json" \
@@ -102,7 +102,7 @@ sc_speech 2
 call_gw() { phone "$1" --dial "$2#" --play "$WORK/a.wav" --hangup; }
 for g in 7 8; do
 	sc_sas $g aes-gcm-128 transport || die "SAs of gateway $g"
-	SC_GW_S=90 gateway $g "${SA_OPTS[@]}" --answer-after 0.1 --play "$WORK/b.wav" --early-media &
+	SC_GW_S=900 gateway $g "${SA_OPTS[@]}" --answer-after 0.1 --play "$WORK/b.wav" --early-media &
 	eval "gw_$g=$!"
 done
 wait_for 20 gateway_up 7 || bad "gateway 7 comes up"

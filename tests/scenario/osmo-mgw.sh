@@ -46,7 +46,7 @@ osmo-mgw -c "$dir/mgw.cfg" >"$dir/mgw.log" 2>&1 &
 mgw=$!
 tshark -q -i lo -f "udp and net $net.0/24" -w "$dir/mgcp.pcap" >"$dir/tshark.log" 2>&1 &
 shark=$!
-for _ in $(seq 100); do
+for _ in $(seq 900); do
 	ss -Hlun "src $net.2:2427" | grep -q . && grep -q -i 'capturing on' "$dir/tshark.log" && break
 	kill -0 "$mgw" 2>/dev/null || {
 		cat "$dir/mgw.log"
@@ -55,11 +55,11 @@ for _ in $(seq 100); do
 	}
 	sleep 0.1
 done
-sleep 0.3
+sleep 1
 
 rc=0
 "$cli" "$net.1" "$net.2" | tee "$dir/out" || rc=1
-sleep 0.5
+sleep 2
 kill -INT "$shark" && wait "$shark" 2>/dev/null || true
 shark=
 

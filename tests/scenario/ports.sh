@@ -28,7 +28,7 @@ fail() {
 	[ ! -f "$dir/log" ] || tail -30 "$dir/log" >&2
 	exit 1
 }
-py() { timeout 60 python3 "$here/dp_ports.py" "$@"; }
+py() { timeout 300 python3 "$here/dp_ports.py" "$@"; }
 in_a() { ip netns exec "${id}a" "$@"; }
 in_d() { ip netns exec "${id}d" "$@"; }
 
@@ -63,7 +63,7 @@ start() {
 	configure "$@"
 	ip netns exec "${id}d" "$bin" -c "$dir/ravelin.yaml" 2>"$dir/log" &
 	pid=$!
-	for _ in $(seq 200); do
+	for _ in $(seq 900); do
 		grep -q event=ready "$dir/log" && return 0
 		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.1
@@ -119,7 +119,7 @@ mkfifo "$dir/stdin"
 exec 7<>"$dir/stdin" # it ends when it can read something
 for round in 1 2; do
 	# Frames go on as they are, both ways.
-	ip netns exec "${id}d" timeout 60 dpdk-testpmd --no-huge -m 128 --no-pci --no-telemetry --no-shconf --file-prefix "$id" -l 0-1 --log-level='*:error' \
+	ip netns exec "${id}d" timeout 300 dpdk-testpmd --no-huge -m 128 --no-pci --no-telemetry --no-shconf --file-prefix "$id" -l 0-1 --log-level='*:error' \
 		--vdev="net_memif0,role=client,socket-abstract=no,socket=$dir/memif.sock,id=0" --vdev=net_af_packet0,iface=va \
 		-- --total-num-mbufs=4096 --forward-mode=io --auto-start --tx-first >"$dir/testpmd.log" 2>&1 <&7 &
 	pmd=$!
@@ -151,12 +151,12 @@ stop null
 mac=02:00:00:00:00:31
 py pcap-make "$dir/in.pcap" $mac
 start 4096 "{device: \"pcap:$dir/in.pcap,tx=$dir/out.pcap\", mac: \"$mac\", addresses: [10.77.3.1/24]}" '{address: 10.77.3.1}' || fail pcap
-sleep 1
+sleep 3
 stop "pcap"
 py pcap-check "$dir/out.pcap" $mac || fail "answers to a replayed capture"
 py pcap-media "$dir/media.pcap" $mac
 start 4096 "{device: \"pcap:$dir/media.pcap,infinite\", mac: \"$mac\", addresses: [10.77.3.1/24]}, {device: \"af_packet:va\", addresses: [10.77.1.1/24]}" \
 	'{address: 10.77.3.1}, {address: 10.77.1.1}' || fail "pcap without end"
-in_a timeout 60 python3 "$here/dp_ports.py" replay "$dir/run/dataplane.sock" "${id}a" || fail "a replayed call"
+in_a timeout 300 python3 "$here/dp_ports.py" replay "$dir/run/dataplane.sock" "${id}a" || fail "a replayed call"
 stop "pcap without end into af_packet"
 echo "ports passed"

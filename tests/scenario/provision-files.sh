@@ -32,11 +32,11 @@ mkdir "$OUT"
 # http NAME / tftp NAME: into $OUT/NAME; the exit status is curl's.
 http() {
 	mkdir -p "$(dirname "$OUT/$1")"
-	in_phone timeout 20 curl -sf --path-as-is -o "$OUT/$1" "http://10.77.1.1:6970/$1"
+	in_phone timeout 90 curl -sf --path-as-is -o "$OUT/$1" "http://10.77.1.1:6970/$1"
 }
 tftp() {
 	mkdir -p "$(dirname "$OUT/$1")"
-	in_phone timeout 20 curl -sf --path-as-is -o "$OUT/$1" "tftp://10.77.1.1/$1"
+	in_phone timeout 90 curl -sf --path-as-is -o "$OUT/$1" "tftp://10.77.1.1/$1"
 }
 refused() { ! "$@"; }
 stat_of() { ctl -j show files | jq -r ".$1"; }

@@ -48,7 +48,7 @@ appliance_config "provision:
 openssl genrsa -out "$WORK/keys/rsa.key" 2048 2>/dev/null && openssl rsa -in "$WORK/keys/rsa.key" -pubout -out "$WORK/keys/issuer.pem" 2>/dev/null ||
 	die "openssl made no keys"
 appliance_start || die "the appliance did not come up"
-served() { in_phone timeout 2 curl -sf -o /dev/null "http://$A:6970/ring.xml"; }
+served() { in_phone timeout 20 curl -sf -o /dev/null "http://$A:6970/ring.xml"; }
 wait_for 10 served || bad "the servers answer"
 ctl cert issue "$(sc_phone_name 1)" --out "$WORK" >/dev/null # brings ca.pem
 sc_capture "$NS_PHONE" phone0 "$WORK/tftp.pcap"
@@ -71,17 +71,17 @@ step "tftp-hpa"
 n=0
 for f in $FILES; do
 	n=$((n + 1))
-	in_phone timeout 20 tftp -m binary $A -c get "$f" "$O/hpa$n" >"$O/log" 2>&1
+	in_phone timeout 90 tftp -m binary $A -c get "$f" "$O/hpa$n" >"$O/log" 2>&1
 	same "tftp-hpa, octet: $f" "$f" "$O/hpa$n"
 done
-in_phone timeout 20 tftp -m ascii $A -c get ring.xml "$O/hpa.txt" >"$O/log" 2>&1
+in_phone timeout 90 tftp -m ascii $A -c get ring.xml "$O/hpa.txt" >"$O/log" 2>&1
 same "tftp-hpa, netascii: ring.xml" ring.xml "$O/hpa.txt"
-in_phone timeout 20 tftp -m ascii $A -c get ends.txt "$O/hpa.ends" >"$O/log" 2>&1
+in_phone timeout 90 tftp -m ascii $A -c get ends.txt "$O/hpa.ends" >"$O/log" 2>&1
 same "tftp-hpa, netascii: lone CR and LF" ends.txt "$O/hpa.ends"
-in_phone timeout 20 tftp -m binary $A -c get nothing.xml "$O/none" >"$O/log" 2>&1
+in_phone timeout 90 tftp -m binary $A -c get nothing.xml "$O/none" >"$O/log" 2>&1
 check "tftp-hpa: what is not there is said so" grep -q 'Error code 1: file not found' "$O/log"
 echo x >"$O/x"
-in_phone timeout 20 tftp -m binary $A -c put "$O/x" x >"$O/log" 2>&1
+in_phone timeout 90 tftp -m binary $A -c put "$O/x" x >"$O/log" 2>&1
 check "tftp-hpa: writing is refused with error 2" grep -q 'Error code 2: access violation' "$O/log"
 
 step "atftp"
@@ -90,7 +90,7 @@ at() { # TEXT FILE OPTIONS...
 	shift 2
 	for x in "$@"; do o+=(--option "$x"); done
 	rm -f "$O/at"
-	in_phone timeout 20 atftp "${o[@]}" --get -r "$f" -l "$O/at" $A 69 >"$O/log" 2>&1
+	in_phone timeout 90 atftp "${o[@]}" --get -r "$f" -l "$O/at" $A 69 >"$O/log" 2>&1
 	same "atftp, $text: $f" "$f" "$O/at"
 }
 for f in $FILES; do at "no options" "$f"; done
@@ -104,20 +104,20 @@ wait "$SC_CAP" 2>/dev/null
 head -c 33600000 /dev/urandom >"$F/many-blocks.bin" # of 512 bytes: more than block numbers there are
 at "block numbers begin again" many-blocks.bin
 at "block numbers begin again in a window" many-blocks.bin "windowsize 16"
-in_phone timeout 20 tftp -m binary $A -c get many-blocks.bin "$O/hpa" >"$O/log" 2>&1
+in_phone timeout 90 tftp -m binary $A -c get many-blocks.bin "$O/hpa" >"$O/log" 2>&1
 same "tftp-hpa, block numbers begin again" many-blocks.bin "$O/hpa"
 
 step "curl"
 for f in $FILES; do
 	: >"$O/c" # curl makes no file of an empty one
-	in_phone timeout 20 curl -sf -o "$O/c" "tftp://$A/$f" || rm "$O/c"
+	in_phone timeout 90 curl -sf -o "$O/c" "tftp://$A/$f" || rm "$O/c"
 	same "curl, TFTP: $f" "$f" "$O/c"
 done
-in_phone timeout 20 curl -sf --tftp-blksize 1428 -o "$O/c" "tftp://$A/fw.bin"
+in_phone timeout 90 curl -sf --tftp-blksize 1428 -o "$O/c" "tftp://$A/fw.bin"
 same "curl, TFTP, blksize" fw.bin "$O/c"
-in_phone timeout 20 curl -sf --tftp-no-options -o "$O/c" "tftp://$A/fw.bin"
+in_phone timeout 90 curl -sf --tftp-no-options -o "$O/c" "tftp://$A/fw.bin"
 same "curl, TFTP, no options" fw.bin "$O/c"
-http() { in_phone timeout 20 curl -s "$@"; }
+http() { in_phone timeout 90 curl -s "$@"; }
 http -o "$O/k1" "http://$A:6970/ring.xml" -o "$O/k2" "http://$A:6970/fw.bin" -o "$O/k3" "http://$A:6970/empty.txt" \
 	-o "$O/k4" "http://$A:6970/dir%2Fdeep/l%6Fcale%2ejar" -w '%{num_connects} %{http_code} ' >"$O/w"
 check "curl, HTTP: four files over one connection" test "$(cat "$O/w")" = "1 200 0 200 0 200 0 200 "
@@ -157,14 +157,14 @@ step "IPv6"
 n=0
 for f in $FILES; do
 	n=$((n + 1))
-	in_phone timeout 20 tftp -6 -m binary $A6 -c get "$f" "$O/six$n" >"$O/log" 2>&1
+	in_phone timeout 90 tftp -6 -m binary $A6 -c get "$f" "$O/six$n" >"$O/log" 2>&1
 	same "tftp-hpa over IPv6: $f" "$f" "$O/six$n"
 	: >"$O/c"
-	in_phone timeout 20 curl -6 -g -sf -o "$O/c" "tftp://[$A6]/$f" || rm "$O/c"
+	in_phone timeout 90 curl -6 -g -sf -o "$O/c" "tftp://[$A6]/$f" || rm "$O/c"
 	same "curl, TFTP over IPv6: $f" "$f" "$O/c"
 done
 rm -f "$O/at"
-in_phone timeout 20 atftp --option "windowsize 8" --option "blksize 1024" --get -r fw.bin -l "$O/at" $A6 69 >"$O/log" 2>&1
+in_phone timeout 90 atftp --option "windowsize 8" --option "blksize 1024" --get -r fw.bin -l "$O/at" $A6 69 >"$O/log" 2>&1
 same "atftp over IPv6, windowsize 8" fw.bin "$O/at"
 http -6 -g -o "$O/k1" "http://[$A6]:6970/ring.xml" -o "$O/k2" "http://[$A6]:6970/fw.bin" -w '%{num_connects} %{http_code} ' >"$O/w"
 check "curl, HTTP over IPv6: two files over one connection" test "$(cat "$O/w")" = "1 200 0 200 "
@@ -175,7 +175,7 @@ for p in 6972 6971; do
 	same "curl, HTTPS over IPv6, port $p" fw.bin "$O/c"
 done
 LL=$(ip -n "$NS_APP" -6 -o addr show dev app0 scope link | sed -n 's|.*inet6 \([^/]*\)/.*|\1|p')
-in_phone timeout 20 curl -6 -g -sf -o "$O/c" "tftp://[$LL%25phone0]/fw.bin"
+in_phone timeout 90 curl -6 -g -sf -o "$O/c" "tftp://[$LL%25phone0]/fw.bin"
 same "curl, TFTP, at the address of the link" fw.bin "$O/c"
 http -6 -g -o "$O/c2" "http://[$LL%25phone0]:6970/fw.bin"
 same "curl, HTTP, at the address of the link" fw.bin "$O/c2"
@@ -184,7 +184,7 @@ if [ $rc = 0 ]; then ok "a source's limit, IPv6: $out"; else bad "a source's lim
 
 step "HTTPS"
 for p in 6972 6971; do
-	in_phone timeout 5 openssl s_client -connect $A:$p -servername $A </dev/null >"$O/s$p" 2>&1
+	in_phone timeout 90 openssl s_client -connect $A:$p -servername $A </dev/null >"$O/s$p" 2>&1
 	openssl x509 -in "$O/s$p" -out "$O/cert$p.pem" 2>/dev/null
 	for v in 1.2 1.3; do
 		http --cacert "$O/cert$p.pem" -k --tlsv$v --tls-max $v -o "$O/c" -w '%{http_code}' "https://$A:$p/fw.bin" >"$O/w"
@@ -193,9 +193,9 @@ for p in 6972 6971; do
 	http -k -o "$O/k1" "https://$A:$p/ring.xml" -o "$O/k2" "https://$A:$p/fw.bin" -o "$O/k3" "https://$A:$p/two-blocks.bin" -w '%{num_connects} ' >"$O/w"
 	check "curl, HTTPS, port $p: three files over one connection" eval "[ '$(cat "$O/w")' = '1 0 0 ' ] && cmp -s '$O/k2' '$F/fw.bin'"
 	{ printf 'GET /ring.xml HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'; sleep 0.4; } |
-		in_phone timeout 5 openssl s_client -quiet -connect $A:$p >"$O/s" 2>/dev/null
+		in_phone timeout 90 openssl s_client -quiet -connect $A:$p >"$O/s" 2>/dev/null
 	check "openssl s_client, port $p" eval "tail -c 4001 '$O/s' | cmp -s - '$F/ring.xml'"
-	in_phone timeout 5 openssl s_client -tls1_1 -cipher 'ALL:@SECLEVEL=0' -connect $A:$p </dev/null >"$O/s" 2>&1
+	in_phone timeout 90 openssl s_client -tls1_1 -cipher 'ALL:@SECLEVEL=0' -connect $A:$p </dev/null >"$O/s" 2>&1
 	check "openssl s_client, port $p: TLS 1.1 is refused" grep -q -i 'alert protocol version\|unsupported protocol' "$O/s"
 done
 http --cacert "$WORK/ca.pem" -o "$O/c" -w '%{ssl_verify_result}' "https://$A:6972/ring.xml" >"$O/w"
@@ -212,7 +212,7 @@ token() { # DEVICE SCOPE EXP KEY: by openssl and the shell
 	msg=$(printf '{"alg":"RS256","typ":"JWT"}' | b64).$(printf '{"iss":"https://issuer.example","aud":"ravelin","sub":"%s","scope":"%s","exp":%d}' "$1" "$2" "$3" | b64)
 	printf '%s.%s' "$msg" "$(printf '%s' "$msg" | openssl dgst -sha256 -sign "$4" -binary | b64)"
 }
-T=$(($(date +%s) + 600))
+T=$(($(date +%s) + 3600))
 openssl genrsa -out "$WORK/keys/other.key" 2048 2>/dev/null
 check "a profile with OAuth" eval "ctl cluster set --sip-oauth && ctl profile add oauth --oauth --protocol sip --mode encrypted --transport tls && ctl device add $D --line 1001 --region phones && ctl device set $D --profile oauth"
 C=https://$A:6971/$D.cnf.xml
@@ -228,14 +228,14 @@ check "and why" grep -q 'error="invalid_token", error_description="signature is 
 bearer "of another device" 401 "$(token "$(sc_phone_name 2)" tftp $T "$WORK/keys/rsa.key")"
 check "and why" grep -q 'error_description="another device"' "$O/h"
 bearer "of another scope" 401 "$(token "$D" sip $T "$WORK/keys/rsa.key")"
-bearer "expired" 401 "$(token "$D" tftp $((T - 1200)) "$WORK/keys/rsa.key")"
+bearer "expired" 401 "$(token "$D" tftp $((T - 7200)) "$WORK/keys/rsa.key")"
 bearer "the right one" 200 "$(token "$D" "sip tftp" $T "$WORK/keys/rsa.key")"
 check "it is the device's" grep -q '<device' "$O/c"
 code "as signed" 200 -k -H "Authorization: Bearer $(token "$D" tftp $T "$WORK/keys/rsa.key")" "$C.sgn"
 check "is the unsigned file" grep -q '^<?xml' "$O/c"
 http -o "$O/c" -w '%{http_code}' "http://$A:6970/$D.cnf.xml" >"$O/w"
 check "not in clear" grep -q '^40[14]$' "$O/w"
-in_phone timeout 20 curl -sf -o "$O/c" "tftp://$A/$D.cnf.xml"
+in_phone timeout 90 curl -sf -o "$O/c" "tftp://$A/$D.cnf.xml"
 check "nor by TFTP" test $? != 0
 openssl rsa -in "$WORK/keys/other.key" -pubout -out "$WORK/keys/new.pem" 2>/dev/null && mv "$WORK/keys/new.pem" "$WORK/keys/issuer.pem"
 new_key() { [ "$(http -k -o "$O/c" -w '%{http_code}' -H "Authorization: Bearer $(token "$D" tftp $T "$WORK/keys/other.key")" "$C")" = 200 ]; }
@@ -248,7 +248,7 @@ if [ $rc = 0 ]; then ok "ways out of the tree: $out"; else bad "ways out of the 
 check "strangers, writers, ports" py stranger
 check_ctl "strangers are counted" "show provision" '.tftp.strangers >= 1 and .tftp.ended.write >= 2 and .tftp.ended.bad_name > '$((TRIES / 10))' and .http.bad_names > '$((TRIES / 10))
 check "floods of noise" py flood $FLOOD
-in_phone timeout 20 curl -sf -o "$O/c" "tftp://$A/ring.xml"
+in_phone timeout 90 curl -sf -o "$O/c" "tftp://$A/ring.xml"
 same "and a valid request behind them" ring.xml "$O/c"
 out=$(py hold 60); rc=$?
 if [ $rc = 0 ]; then ok "a source's limit: $out"; else bad "a source's limit" "$out"; fi

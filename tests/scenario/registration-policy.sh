@@ -11,7 +11,7 @@ SC_NAME=rpol
 HERE=$(dirname "${BASH_SOURCE[0]}")
 
 ns_up || die "network namespaces could not be made"
-sc_phones $(seq 1 12)
+sc_phones $(seq 1 20)
 appliance_config "provision: {listen: 10.77.1.1, auto_registration: true}" || die "configuration"
 sed -i 's/^  listen: 10.77.1.1$/&\n  legacy_tls: true\n  duplicate: refuse\n  mic_only: refuse\n  auto_numbers: 0801-0802/' "$WORK/ravelin.yaml"
 P=$WORK/pki
@@ -30,8 +30,8 @@ D() { sc_phone_name "$1"; }
 phone_as() { # N SOURCE-N OPTIONS...
 	local n=$1 from=$2
 	shift 2
-	in_phone timeout -k 2 30 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(D "$n")" --source "$(sc_phone_ip "$from")" \
-		--duration 0.5 --timeout 6 --retry 0 --report "$WORK/p$from.json" "$@" >"$WORK/p$from.log" 2>&1
+	in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(D "$n")" --source "$(sc_phone_ip "$from")" \
+		--duration 0.5 --timeout 30 --retry 0 --report "$WORK/p$from.json" "$@" >"$WORK/p$from.log" 2>&1
 }
 
 step "phones without a record, in a non-secure cluster"
@@ -57,7 +57,7 @@ check_json "the third one registers" "$WORK/p11.json" '.registered'
 check_ctl "each record is in the audit" "show audit --max 100" '[.. | strings | select(test("auto-registration"))] | length >= 3'
 
 step "two phones of one name"
-phone_as 9 9 --tcp --duration 20 & FIRST=$!
+phone_as 9 9 --tcp --duration 80 & FIRST=$!
 soon_ctl "the first is there" 5 "show registrations" 'length == 1'
 phone_as 9 12 --tcp
 check_json "the second is refused: the first one answers" "$WORK/p12.json" '.registered == false'
@@ -96,7 +96,7 @@ check_ctl "the alarm says what to do" "show alarms" 'any(.[]; .id == "sccp-mic-o
 phone_as 3 3 --tls --ca "$WORK/ca.pem" --cert "$WORK/$(D 3).pem"
 check_json "an LSC is" "$WORK/p3.json" '.registered'
 old() { # N CIPHER VERSION
-	in_phone timeout 15 python3 "$HERE/registration_peer.py" 10.77.1.1:2443 "$(sc_phone_ip "$1")" "$(D "$1")" "$WORK/$(D "$1").pem" "$2" "$3" \
+	in_phone timeout 90 python3 "$HERE/registration_peer.py" 10.77.1.1:2443 "$(sc_phone_ip "$1")" "$(D "$1")" "$WORK/$(D "$1").pem" "$2" "$3" \
 		>"$WORK/old.json" 2>>"$WORK/checks.log"
 }
 old 1 NULL-SHA TLSv1
@@ -111,29 +111,30 @@ check_json "NULL-MD5 is refused" "$WORK/old.json" '.cipher == null'
 check_ctl "counted by kind" "show counters" '.sccp.refused["sccp-tls-weak"] == 1 and .sccp.auto_added >= 2 and .sccp.probes >= 2'
 
 step "resets that wait when the controlplane is killed"
-# Four phones, one a second: some were told before the kill, the others are when they are back, each of them once.
-for n in 4 5 6 7; do
-	ctl device add "$(D $n)" --mode nonsecure --line "140$n" >/dev/null || bad "device $n"
-	in_phone timeout -k 2 60 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(D $n)" --source "$(sc_phone_ip $n)" --tcp --duration 45 --retry 200 \
-		--timeout 6 --report "$WORK/r$n.json" --events="$WORK/r$n.jsonl" >"$WORK/r$n.log" 2>&1 &
-	eval "PHONE$n=$!"
+# Twelve phones, one a second: some were told before the kill, the others are when they are back, each of them once.
+MANY="4 5 6 7 13 14 15 16 17 18 19 20"
+for n in $MANY; do
+	ctl device add "$(D $n)" --mode nonsecure --line "$((1400 + n))" >/dev/null || bad "device $n"
+	in_phone timeout -k 2 400 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(D $n)" --source "$(sc_phone_ip $n)" --tcp --duration 350 --retry 200 \
+		--timeout 30 --report "$WORK/r$n.json" --events="$WORK/r$n.jsonl" >"$WORK/r$n.log" 2>&1 &
+	PHONES="${PHONES:-} $!"
 done
-soon_ctl "four phones are there" 10 "show registrations" 'length == 4'
-resets() { cat "$WORK"/r[4-7].jsonl | grep -c '"event":"reset"'; }
-check_ctl "they are to restart, one a second" "phone restart --all --per-second 1" '.phones == 4 and .waiting == 3'
+soon_ctl "twelve phones are there" 10 "show registrations" 'length == 12'
+resets() { cat "$WORK"/r*.jsonl | grep -c '"event":"reset"'; }
+check_ctl "they are to restart, one a second" "phone restart --all --per-second 1" '.phones == 12 and .waiting == 11'
 kill -9 "$(cat "$WORK/controlplane.pid")"
 while kill -0 "$(cat "$WORK/controlplane.pid")" 2>/dev/null; do sleep 0.05; done
-check "most wait still" test "$(resets)" -lt 4
+check "most wait still" test "$(resets)" -lt 12
 daemon controlplane
 wait_for 60 up || die "the controlplane did not come back"
-check "the next one goes on with them" grep -q 'event=resets-taken-over phones=[1-3]' "$WORK/controlplane.log"
-all_told() { [ "$(resets)" -ge 4 ]; }
-check "all are told" wait_for 15 all_told
+check "the next one goes on with them" grep -q 'event=resets-taken-over phones=[1-9]' "$WORK/controlplane.log"
+all_told() { [ "$(resets)" -ge 12 ]; }
+check "all are told" wait_for 30 all_told
 sleep 2
-check "each of them once" eval 'for n in 4 5 6 7; do [ "$(grep -c "\"event\":\"reset\"" "$WORK/r$n.jsonl")" = 1 ] || exit 1; done'
+check "each of them once" eval 'for n in $MANY; do [ "$(grep -c "\"event\":\"reset\"" "$WORK/r$n.jsonl")" = 1 ] || exit 1; done'
 check_ctl "and none waits" "show counters" '.sccp.resets_waiting == 0'
-kill $PHONE4 $PHONE5 $PHONE6 $PHONE7 2>/dev/null
-wait $PHONE4 $PHONE5 $PHONE6 $PHONE7 2>/dev/null
+kill $PHONES 2>/dev/null
+wait $PHONES 2>/dev/null
 
 kill "$(cat "$WORK/controlplane.pid")"
 gone() { ! kill -0 "$(cat "$WORK/controlplane.pid")" 2>/dev/null; }

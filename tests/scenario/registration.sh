@@ -81,8 +81,8 @@ refused() {
 phone_as() {
 	local n=$1
 	shift
-	in_phone timeout -k 2 20 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(sc_phone_name "$n")" --source "$(sc_phone_ip "$n")" \
-		--duration 0.5 --timeout 5 --retry 0 --report "$WORK/p$n.json" "$@" >"$WORK/p$n.log" 2>&1
+	in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$(sc_phone_name "$n")" --source "$(sc_phone_ip "$n")" \
+		--duration 0.5 --timeout 30 --retry 0 --report "$WORK/p$n.json" "$@" >"$WORK/p$n.log" 2>&1
 }
 # accepted TEXT N FILTER PHONE-OPTIONS...: registers; the registration says FILTER; alarms of the device are gone.
 accepted() {
@@ -179,7 +179,7 @@ check_ctl "they are counted" "show counters" '.sccp.resets >= 2 and .sccp.restar
 
 step "strangers at the door"
 # openssl s_client knows nothing of SCCP: a chain it can verify, no certificate of its own, old protocols, noise.
-s_client() { in_phone timeout 5 openssl s_client -connect 10.77.1.1:2443 -CAfile "$WORK/ca.pem" "$@" </dev/null 2>&1; }
+s_client() { in_phone timeout 90 openssl s_client -connect 10.77.1.1:2443 -CAfile "$WORK/ca.pem" "$@" </dev/null 2>&1; }
 s_client -cert "$WORK/$(D 1).pem" -key "$WORK/$(D 1).pem" -verify_return_error >"$WORK/s_client"
 check "the server's certificate verifies against ca.pem" grep -q 'Verify return code: 0 (ok)' "$WORK/s_client"
 check "it asks for certificates of our CAs" grep -q 'Acceptable client certificate CA names' "$WORK/s_client"
@@ -193,9 +193,9 @@ s_client -tls1_2 -cipher 'AES128-SHA:@SECLEVEL=0' >"$WORK/s_client_sha"
 check "RSA key exchange with AES128-SHA is refused" grep -q -i 'handshake failure' "$WORK/s_client_sha"
 s_client -tls1_2 >"$WORK/s_client_none"
 check "TLS 1.2 without a certificate is refused" grep -q -i 'alert' "$WORK/s_client_none"
-check "clear text at the TLS port is cut" in_phone timeout 5 python3 -c '
+check "clear text at the TLS port is cut" in_phone timeout 90 python3 -c '
 import socket
-s = socket.create_connection(("10.77.1.1", 2443)); s.settimeout(4)
+s = socket.create_connection(("10.77.1.1", 2443)); s.settimeout(8)
 s.sendall(b"GET / HTTP/1.0\r\n\r\n")
 while True:
     try:
@@ -205,9 +205,9 @@ while True:
     if not d:
         break
 '
-check "TLS at the clear port is cut" in_phone timeout 5 python3 -c '
+check "TLS at the clear port is cut" in_phone timeout 90 python3 -c '
 import socket
-s = socket.create_connection(("10.77.1.1", 2000)); s.settimeout(4)
+s = socket.create_connection(("10.77.1.1", 2000)); s.settimeout(8)
 s.sendall(bytes.fromhex("16030100c8010000c40303") + bytes(190))
 while True:
     try:

@@ -13,7 +13,7 @@ import sys
 server, source, name, pem, cipher = sys.argv[1:6]
 version = sys.argv[6] if len(sys.argv) > 6 else "TLSv1_2"
 host, port = server.rsplit(":", 1)
-raw = socket.create_connection((host, int(port)), timeout=8, source_address=(source, 0))
+raw = socket.create_connection((host, int(port)), timeout=60, source_address=(source, 0))
 ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 ctx.check_hostname = False
 ctx.verify_mode = ssl.CERT_NONE

@@ -60,7 +60,13 @@ def receive(args):
                     continue
                 f.write(p[12 + 4 * (p[0] & 15):])
         except KeyboardInterrupt:
-            pass
+            s.setblocking(False)  # what is here already was in time
+            try:
+                while True:
+                    p = s.recv(2048)
+                    f.write(p[12 + 4 * (p[0] & 15):])
+            except BlockingIOError:
+                pass
 
 
 def compare(args):

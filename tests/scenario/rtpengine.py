@@ -75,7 +75,7 @@ class Rtpengine:
             raise OSError(ctypes.get_errno(), "setns")
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(("127.0.0.1", port))
-        self.sock.settimeout(5)
+        self.sock.settimeout(60)
         libc.setns(home, CLONE_NEWNET)
         self.n = 0
 
@@ -134,14 +134,14 @@ def call(dp, eng, nets, work, suite, n, towards):
     p = subprocess.Popen(there(rx[0], "receive", *rx[1:], heard), stderr=open(heard + ".log", "w"))
     until = time.monotonic() + 10
     while time.monotonic() < until and not subprocess.run(
-            ["ip", "netns", "exec", rx[0], "ss", "-Hlun", "sport = :%d" % rx[2]], capture_output=True, timeout=10).stdout.strip():
+            ["ip", "netns", "exec", rx[0], "ss", "-Hlun", "sport = :%d" % rx[2]], capture_output=True, timeout=60).stdout.strip():
         time.sleep(0.05)
-    rc = subprocess.run(there(tx[0], "send", *tx[1:], work + "/audio.ul", "--speed", 4), timeout=70).returncode
+    rc = subprocess.run(there(tx[0], "send", *tx[1:], work + "/audio.ul", "--speed", 4), timeout=300).returncode
     time.sleep(0.3)
     p.send_signal(signal.SIGINT)
-    p.wait(timeout=10)
+    p.wait(timeout=60)
     size = os.path.getsize(heard) // 160
-    same = subprocess.run([sys.executable, party, "compare", work + "/audio.ul", heard], capture_output=True, text=True, timeout=20)
+    same = subprocess.run([sys.executable, party, "compare", work + "/audio.ul", heard], capture_output=True, text=True, timeout=90)
     time.sleep(0.7)  # the page is half a second old
     leg = dp.leg(lb)
     check("%s: %d packets heard, each as it was sent" % (name, size), rc == 0 and size == PACKETS and same.returncode == 0, same.stdout)

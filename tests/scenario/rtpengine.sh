@@ -17,7 +17,7 @@ ip netns exec "${NS}b" rtpengine --foreground --log-stderr --table=-1 --interfac
 	--port-min=30000 --port-max=30999 --num-threads=1 --pidfile="$WORK/rtpengine.pid" --no-log-timestamps >"$WORK/rtpengine.log" 2>&1 &
 ENGINE=$!
 DP_MORE=$ENGINE
-for _ in $(seq 100); do
+for _ in $(seq 900); do
 	ip netns exec "${NS}b" ss -Hlun 'sport = :22222' | grep -q . && break
 	kill -0 "$ENGINE" 2>/dev/null || { tail -5 "$WORK/rtpengine.log" >&2; die "rtpengine did not start"; }
 	sleep 0.1

@@ -32,7 +32,7 @@ class Phone:
         self.name = 'SEP0000000A%04d' % (n + 1)
         self.ip = '10.77.1.%d' % (21 + n)
         tls = n % 4 != 3
-        s = socket.create_connection((args.host, args.tls_port if tls else args.port), timeout=10, source_address=(self.ip, 0))
+        s = socket.create_connection((args.host, args.tls_port if tls else args.port), timeout=60, source_address=(self.ip, 0))
         if tls:
             ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             ctx.check_hostname = False

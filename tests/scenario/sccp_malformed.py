@@ -41,7 +41,7 @@ def frame(mid, body=b'', version=17, length=None):
 
 class Connection:
     def __init__(self, args, registered):
-        s = socket.create_connection((args.host, args.port), timeout=8)
+        s = socket.create_connection((args.host, args.port), timeout=60)
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         ctx.check_hostname = False
         ctx.verify_mode = ssl.CERT_NONE
@@ -59,7 +59,7 @@ class Connection:
             if self.until(REGISTER_ACK) != 'told':
                 sys.exit('the phone could not register: nothing was tried')
 
-    def until(self, mid, seconds=8):
+    def until(self, mid, seconds=60):
         """'told' when that message came, 'closed', or 'silent'."""
         while True:
             while len(self.buf) >= 12:

@@ -123,8 +123,8 @@ check "no challenge password in logs, records or audit" eval '! grep -r -q -a "o
 step "it registers with it"
 ctl device set "$A" --mode encrypted >/dev/null || bad "phone 1 becomes encrypted"
 reg() { # SECONDS
-	in_phone timeout -k 2 30 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
-		--cert "$FLASH/$A.lsc.pem" --duration "$1" --timeout 5 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
+	in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$A" --source "$(sc_phone_ip 1)" --tls --ca "$CA" \
+		--cert "$FLASH/$A.lsc.pem" --duration "$1" --timeout 30 --retry 0 --report "$WORK/p1.json" >"$WORK/p1.log" 2>&1
 }
 reg 0.5
 check_json "encrypted" "$WORK/p1.json" '.registered == true'
@@ -136,7 +136,7 @@ check "revoked by hand" ctl capf revoke "$A"
 reg 0.5
 check_json "it does not register any more" "$WORK/p1.json" '.registered == false'
 not_in_crl() {
-	in_phone timeout 10 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
+	in_phone timeout 90 curl -sf -o "$WORK/CAPF.crl" http://10.77.1.1:6970/CAPF.crl &&
 		openssl crl -inform DER -in "$WORK/CAPF.crl" -noout -text | grep -q "No Revoked Certificates"
 }
 wait_for 15 not_in_crl && ok "our revocation list has no certificates of theirs" || bad "our revocation list"

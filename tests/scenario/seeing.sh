@@ -38,7 +38,7 @@ play() { # to leg a as SRTP, heard behind leg b as RTP: $WORK/$1.heard
 	ip netns exec "$NS_GW" python3 "$PY" receive 10.77.2.10 40004 "$WORK/$1.heard" >"$WORK/$1.rx.log" 2>&1 &
 	rx=$!
 	wait_for 10 eval "ip netns exec $NS_GW ss -Hlun 'sport = :40004' | grep -q ." || die "no receiver"
-	in_phone timeout 60 ffmpeg -nostdin -hide_banner -loglevel warning -readrate 4 -f mulaw -ar 8000 -ac 1 -i "$WORK/audio.ul" \
+	in_phone timeout 300 ffmpeg -nostdin -hide_banner -loglevel warning -readrate 4 -f mulaw -ar 8000 -ac 1 -i "$WORK/audio.ul" \
 		-c copy -f rtp -payload_type 0 -srtp_out_suite $SUITE -srtp_out_params "$K1" \
 		"srtp://$TO_A?localport=40000&localrtcpport=40001&pktsize=172" >"$WORK/$1.tx.log" 2>&1
 	sleep 0.5
@@ -51,6 +51,7 @@ refused() { # CODE COMMAND...
 	out=$(ctl -j "$@") && return 1
 	[ "$(jq -r .error.code <<<"$out")" = "$code" ]
 }
+payloads() { tshark -r "$1" -Y "ip.dst == 10.77.1.2 && udp.dstport == $(PORT_A)" -T fields -e udp.payload 2>/dev/null; }
 ended() { ctl_holds "show captures" ".[] | select(.id == $1) | .state == \"ended\""; }
 field() { ctl -j show captures | jq -r ".[] | select(.id == $1) | .$2"; }
 audits() { ctl -j show audit --max 1000 | jq "[.[] | select(.event == \"$1\")] | length"; }
@@ -77,7 +78,7 @@ step "both sides"
 appliance_start || die "the appliance did not come up a third time"
 session
 # Not in_phone: a function runs in a shell of its own, which would get the signal in place of tshark.
-ip netns exec "$NS_PHONE" timeout --foreground 60 tshark -q -i any -f "udp" -w "$WORK/wire.pcapng" >"$WORK/tshark.log" 2>&1 &
+ip netns exec "$NS_PHONE" timeout --foreground 600 tshark -q -i any -f "udp" -w "$WORK/wire.pcapng" >"$WORK/tshark.log" 2>&1 &
 sniffer=$!
 wait_for 10 test -s "$WORK/wire.pcapng"
 C=$(ctl -j capture start --leg $LEG_A --side cipher --max-mb 5 | jq .id)
@@ -89,6 +90,8 @@ check "its start is in the audit with leg, call and who" eval \
 	"[ \"\$(ctl -j show audit | jq '[.[] | select(.event == \"capture.start\" and .leg == $LEG_A and .call == $SID and .who == \"uid 0\")] | length')\" = 2 ]"
 play both
 check "the call was not disturbed: audio equal, byte for byte" python3 "$PY" compare "$WORK/audio.ul" "$WORK/both.heard"
+seen() { [ "$(payloads "$WORK/wire.pcapng" | wc -l)" -ge $(($(stat -c %s "$WORK/audio.ul") / 320)) ]; }
+wait_for 10 seen # tshark writes when it comes to it
 sleep 0.5
 kill -TERM $sniffer
 wait $sniffer
@@ -109,7 +112,6 @@ done
 # PC-06: time stamp, addresses, protocol, length, message
 check "PC-06: a packet has time, addresses, ports, direction" eval \
 	"[ \"\$(tshark -r $CF -Y 'udp.dstport == $(PORT_A)' -T fields -e ip.src -e udp.srcport -e ip.dst -e frame.packet_flags_direction 2>/dev/null | head -1)\" = \"\$(printf '10.77.1.10\t40000\t10.77.1.2\t0x00000001')\" ]"
-payloads() { tshark -r "$1" -Y "ip.dst == 10.77.1.2 && udp.dstport == $(PORT_A)" -T fields -e udp.payload 2>/dev/null; }
 payloads "$CF" >"$WORK/cipher.hex"
 payloads "$WORK/wire.pcapng" >"$WORK/wire.hex"
 check "PC-01b: cipher is what a sniffer on the wire saw, $(wc -l <"$WORK/cipher.hex") packets" eval \
@@ -144,20 +146,27 @@ soon_ctl "forged packets make a leg bad" 5 "show legs --bad --leg $LEG_A" '.[0] 
 step "trace"
 ctl -j trace --leg $LEG_A --count 3 >"$WORK/trace.json" 2>&1 &
 t=$!
-sleep 0.5
-in_phone python3 "$PY" send 10.77.1.10 40000 "$TO_A" "$WORK/audio.ul" --speed 20 --packets 10
-check "a trace ends after its packets" wait_for 5 eval "! kill -0 $t"
+# When it has begun is not said: packets come until it is over.
+over() { # TO
+	in_phone python3 "$PY" send 10.77.1.10 40000 "$1" "$WORK/audio.ul" --speed 20 --packets 10
+	! kill -0 $t
+}
+check "a trace ends after its packets" wait_for 5 over "$TO_A"
 check "each stage's verdict: forged at unprotect" eval \
 	"[ \"\$(jq -s 'length == 3 and all(.verdict == \"auth\" and .at == \"unprotect\" and .stages.lookup == \"ok\" and .leg_in == $LEG_A and .src == \"10.77.1.10:40000\")' $WORK/trace.json)\" = true ]"
 ctl trace --drops --port 30000 --count 1 >"$WORK/trace.txt" 2>&1 &
 t=$!
-sleep 0.5
-in_phone python3 "$PY" send 10.77.1.10 40000 10.77.1.2:30000 "$WORK/audio.ul" --speed 20 --packets 2
-wait_for 5 eval "! kill -0 $t"
+wait_for 5 over 10.77.1.2:30000
 check "a packet without a leg: $(cat "$WORK/trace.txt")" grep -q 'no_leg at lookup' "$WORK/trace.txt"
-check "a second trace meanwhile is refused" eval \
-	"timeout -s INT 2 $BUILD/controlplane/ctl/ravelinctl -s $WORK/run/admin.sock trace --count 10000 --port 1 >/dev/null & p=\$!; sleep 0.5; refused busy trace; rc=\$?; wait \$p; [ \$rc = 0 ]"
-check "interrupted, it is free again" eval "timeout -s INT 2 $BUILD/controlplane/ctl/ravelinctl -s $WORK/run/admin.sock trace --count 1 --port 1; [ \$? != 1 ]"
+trace() { timeout -s INT "$1" "$BUILD/controlplane/ctl/ravelinctl" -s "$WORK/run/admin.sock" "${@:3}" trace --count "$2" --port 1; } # SECONDS COUNT
+trace 600 10000 >/dev/null 2>&1 &
+t=$!
+busy() { [ "$(trace 5 1 -j | jq -r .error.code)" = busy ]; }
+check "a second trace meanwhile is refused" wait_for 5 busy
+kill $t # timeout, which hands it on as an interrupt
+wait $t
+is_free() { trace 5 1 >/dev/null 2>&1; [ $? != 1 ]; }
+check "interrupted, it is free again" wait_for 5 is_free
 
 step "telemetry"
 tel() { sc_tel "rvsee$$" "$1"; }
@@ -189,7 +198,6 @@ check "no alarm stands" ctl_holds "show alarms" '[.[] | select(.id == "capture-p
 session
 ctl capture start --leg $LEG_A --side plain --max-mb 1 >/dev/null || bad "capture start"
 { kill -9 "$(daemon_pid controlplane)"; wait "$(daemon_pid controlplane)"; } 2>/dev/null
-sleep 0.3
 daemon controlplane
 wait_for 60 dataplane_up || bad "the controlplane did not return"
 check "an orphan ends" wait_for 10 grep -q "event=capture-end .*end=1" "$WORK/dataplane.log"

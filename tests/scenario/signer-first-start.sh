@@ -37,12 +37,12 @@ start() { # until it is ready
 	: >"$top/log" # the last one's "ready" is not this one's
 	"$signer" -c "$top/ravelin.yaml" 2>"$top/log" &
 	pid=$!
-	for _ in $(seq 400); do
+	for _ in $(seq 6000); do
 		if grep -q event=ready "$top/log"; then return 0; fi
 		kill -0 "$pid" 2>/dev/null || die "the signer ended by itself"
 		sleep 0.02
 	done
-	die "the signer is not ready after 8 s"
+	die "the signer is not ready after two minutes"
 }
 stop() {
 	kill -TERM "$pid"
@@ -116,7 +116,7 @@ for at in $at_calls; do
 		pid=$!
 		# Fewer calls than n: it becomes ready, and all of them have been tried.
 		ready=
-		for _ in $(seq 400); do
+		for _ in $(seq 6000); do
 			kill -0 "$pid" || break
 			if grep -q event=ready "$top/log"; then
 				ready=1

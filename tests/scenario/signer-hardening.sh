@@ -39,7 +39,7 @@ cd "$top/home"
 ulimit -c unlimited 2>/dev/null || true
 $user "$top/signer" -c "$top/ravelin.yaml" 2>"$top/log" &
 pid=$!
-for _ in $(seq 400); do
+for _ in $(seq 6000); do
 	if grep -q event=ready "$top/log"; then break; fi
 	kill -0 $pid 2>/dev/null || die "the signer ended by itself"
 	sleep 0.02

@@ -58,7 +58,7 @@ refused() { # TEXT, WORDS OF THE REASON, COMMAND...
 	if [ $? = 1 ] && grep -q -- "$2" <<<"$out"; then ok "$1"; else bad "$1" "${out:-it was done}"; fi
 }
 file_says() { # XPATH
-	in_phone timeout 20 curl -sf -o file.xml "http://10.77.1.1:6970/$D.cnf.xml" && xmllint --nonet --xpath "string($1)" file.xml
+	in_phone timeout 90 curl -sf -o file.xml "http://10.77.1.1:6970/$D.cnf.xml" && xmllint --nonet --xpath "string($1)" file.xml
 }
 file_cert() { cmp -s <(file_says //srstInfo/certificate | tr -d ' \n\r' | base64 -d) <(openssl x509 -in "$1.crt" -outform DER); }
 conditions() { ctl -j explain "$D" | jq -c '[.srst[].holds]'; }

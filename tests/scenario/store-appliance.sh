@@ -43,7 +43,8 @@ for ((k = 1; k <= kills; k++)); do
 		adder "$k" "$w" &
 		adders[w]=$!
 	done
-	sleep "$((1 + RANDOM % 2)).$((RANDOM % 10))"
+	wait_for 20 eval 'cat "$WORK"/acked.[123] | grep -q .' || bad "kill $k: some are acknowledged"
+	sleep "$((RANDOM % 2)).$((RANDOM % 10))"
 	kill_cp
 	wait "${adders[@]}"
 	cat "$WORK"/acked.[123] >>"$WORK/acked"

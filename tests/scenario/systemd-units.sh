@@ -70,7 +70,7 @@ YAML
 for _ in first second; do
 	: >"$top/log"
 	strace -f -o "$top/trace" "$build/pki/signer/ravelin-signer" -c "$top/ravelin.yaml" 2>"$top/log" &
-	for _ in $(seq 400); do
+	for _ in $(seq 6000); do
 		if grep -q event=ready "$top/log"; then break; fi
 		sleep 0.02
 	done

@@ -94,7 +94,7 @@ controlplane() {
 	trap 'kill -9 $CP $SIGNER 2>/dev/null; sc_cleanup' EXIT
 	wait_for 40 eval 'C status >/dev/null 2>&1' || bad "the controlplane comes up" "$(tail -2 "$WORK/cp.log")"
 }
-C() { user timeout 30 "$T/bin/ravelinctl" -s "$T/run/admin.sock" "$@"; }
+C() { user timeout 90 "$T/bin/ravelinctl" -s "$T/run/admin.sock" "$@"; }
 controlplane
 check "the token's keys sign a CTL" C utils ctl set-cluster mixed-mode
 C -j show ctl >"$WORK/ctl.json"

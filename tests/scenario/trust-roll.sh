@@ -22,10 +22,10 @@ sc_device 1 nonsecure && sc_device 2 nonsecure || die "devices"
 A=$(sc_phone_name 1)
 B=$(sc_phone_name 2)
 fetch() { # N FILE: the phone's ITL, as it does at boot; refused by 'file verify' if its last one does not vouch for it
-	in_phone timeout 10 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/$2" "tftp://10.77.1.1/ITL$(sc_phone_name "$1").tlv"
+	in_phone timeout 90 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/$2" "tftp://10.77.1.1/ITL$(sc_phone_name "$1").tlv"
 }
 boots() { fetch "$1" "boot$1" && comes "$1"; } # N
-comes() { phone "$1" --tcp --duration 0.3 --timeout 5 --retry 0; } # N: it registers, and so shows that it was it
+comes() { phone "$1" --tcp --duration 0.3 --timeout 30 --retry 0; } # N: it registers, and so shows that it was it
 signed_by() { ctl -j show itl | jq -r .signed_by; }
 
 step "two phones boot"
@@ -75,11 +75,11 @@ check "and takes it" ctl file verify "$WORK/b3" --list "$WORK/b2"
 
 step "other listeners take a new certificate too"
 shown() { # PORT: SHA-256 of what a stranger is shown
-	in_phone timeout 5 openssl s_client -connect "10.77.1.1:$1" </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 |
+	in_phone timeout 90 openssl s_client -connect "10.77.1.1:$1" </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256 |
 		sed 's/.*=//' | tr -d : | tr A-F a-f
 }
 own() { ctl -j cert show "$1" --store own | jq -r '.. | .sha256? // empty' | head -1 | tr -d : | tr A-F a-f; }
-in_phone timeout 30 curl -skf --limit-rate 100k -o "$WORK/big" "https://10.77.1.1:6972/big" &
+in_phone timeout 90 curl -skf --limit-rate 100k -o "$WORK/big" "https://10.77.1.1:6972/big" &
 LOAD=$!
 for l in HTTPS:6972 TFTP-EC:6971 HTTPS:2444; do
 	was=$(shown "${l#*:}")
@@ -159,7 +159,7 @@ soon_ctl "erased by hand they come" 5 "trust status" '.stranded == 0 and .hold_w
 step "refused: the CTL begins anew"
 check "mixed mode" ctl utils ctl set-cluster mixed-mode
 lists() { # N: both lists, and it registers
-	in_phone timeout 10 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/c$1" "tftp://10.77.1.1/CTL$(sc_phone_name "$1").tlv" &&
+	in_phone timeout 90 curl -sf --interface "$(sc_phone_ip "$1")" -o "$WORK/c$1" "tftp://10.77.1.1/CTL$(sc_phone_name "$1").tlv" &&
 		fetch "$1" "i$1" && comes "$1"
 }
 for n in 1 2; do lists "$n" || bad "phone $n boots"; done

@@ -22,7 +22,7 @@ def check(text, good, why=""):
 
 def run(*args):
     """Exit code, standard output, standard error."""
-    p = subprocess.run([CTL, "file", *args], capture_output=True, timeout=30)
+    p = subprocess.run([CTL, "file", *args], capture_output=True, timeout=120)
     return p.returncode, p.stdout, p.stderr
 
 
@@ -36,7 +36,7 @@ def ask(*args):
 
 
 def openssl(*args, data=None):
-    return subprocess.run(["openssl", *args], input=data, capture_output=True, timeout=30)
+    return subprocess.run(["openssl", *args], input=data, capture_output=True, timeout=120)
 
 
 def pubkey(pem):

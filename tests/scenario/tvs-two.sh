@@ -68,7 +68,7 @@ says "the second vouches for the first's signer" "valid 0,3 86400" ask 10.77.1.3
 says "the first for the second's" "valid 0,3 86400" ask 10.77.1.1 2445 query "$P/TFTP-B.der"
 says "and for its TVS" "valid 21 86400" ask 10.77.1.1 2445 verify "$P/TVS-B.der"
 check "the phone's configuration names both" eval \
-	'in_phone timeout 10 curl -sf "http://10.77.1.1:6970/$(sc_phone_name 1).cnf.xml.sgn" | grep -a -A40 "<TVS>" | grep -a -c "<address>" | grep -q "^2$"'
+	'in_phone timeout 90 curl -sf "http://10.77.1.1:6970/$(sc_phone_name 1).cnf.xml.sgn" | grep -a -A40 "<TVS>" | grep -a -c "<address>" | grep -q "^2$"'
 
 step "the first TVS is away when the signer changes"
 for n in 1 2 3; do boots $n first$n || bad "phone $n boots"; done

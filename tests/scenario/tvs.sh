@@ -101,7 +101,7 @@ boots() { # N REPORT [options]
 	local n=$1 r=$2
 	shift 2
 	mkdir -p "$WORK/flash$n"
-	in_phone timeout 30 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "$(sc_phone_name "$n")" --hold "$WORK/flash$n" --http \
+	in_phone timeout 90 "$SIM/ravelin-bootphone" --server 10.77.1.1 --name "$(sc_phone_name "$n")" --hold "$WORK/flash$n" --http \
 		--key "$WORK/$(sc_phone_name "$n").pem" --report "$WORK/$r.json" "$@" >>"$WORK/phone.log" 2>&1
 }
 check "a phone takes its first lists" boots 1 first

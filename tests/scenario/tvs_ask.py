@@ -29,7 +29,7 @@ def connect():
     ctx = ssl.create_default_context()
     ctx.check_hostname = False
     ctx.verify_mode = ssl.CERT_NONE
-    return ctx.wrap_socket(socket.create_connection((HOST, PORT), timeout=float(os.environ.get("TVS_TIMEOUT", "10"))))
+    return ctx.wrap_socket(socket.create_connection((HOST, PORT), timeout=float(os.environ.get("TVS_TIMEOUT", "60"))))
 
 
 def tlv(tag, value):
@@ -124,7 +124,7 @@ def main():
                     silent += 1
         print(silent, "of", len(cases), "closed")
     elif what == "half":
-        held = [socket.create_connection((HOST, PORT), timeout=10) for _ in range(int(args[0]))]
+        held = [socket.create_connection((HOST, PORT), timeout=60) for _ in range(int(args[0]))]
         began = time.time()
         with connect() as s:
             s.sendall(question("verify", os.environ["DER"], 1))

@@ -57,15 +57,15 @@ media:
 CFG
 ip netns exec "${id}d" "$bin" -c "$dir/ravelin.yaml" 2>"$dir/log" &
 pid=$!
-for _ in $(seq 200); do
+for _ in $(seq 900); do
 	grep -q event=ready "$dir/log" && break
 	kill -0 "$pid" 2>/dev/null || fail "did not start"
 	sleep 0.1
 done
 grep -q "event=port-up device=af_packet:va vlan=100 mac=$mac" "$dir/log" || fail "no port with VLAN 100"
-ip netns exec "${id}b" timeout 60 python3 "$here/dp_ports.py" mirror 10.77.2.2 300 2>"$dir/mirror.log" &
+ip netns exec "${id}b" timeout 300 python3 "$here/dp_ports.py" mirror 10.77.2.2 300 2>"$dir/mirror.log" &
 mirror=$!
-ip netns exec "${id}a" timeout 90 python3 "$here/dp_ports.py" vlan "$dir/run/dataplane.sock" "$mac" 10.77.2.2 || fail "the party in VLAN 100"
+ip netns exec "${id}a" timeout 300 python3 "$here/dp_ports.py" vlan "$dir/run/dataplane.sock" "$mac" 10.77.2.2 || fail "the party in VLAN 100"
 kill -TERM "$pid"
 rc=0
 wait "$pid" || rc=$?

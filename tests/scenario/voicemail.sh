@@ -29,7 +29,7 @@ port_cert CiscoUM-VI1 unity vi1 400
 port_cert CiscoUM-VI2 unity vi2 400
 port_cert CiscoUM-VI1 stranger bad 400
 # connect PORT [phonesim options]: registers and goes again, or does not
-connect() { in_phone timeout -k 2 15 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$1" --timeout 3 --retry 0 --duration 1 "${@:2}" >sim.log 2>&1 </dev/null; }
+connect() { in_phone timeout -k 2 90 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$1" --timeout 30 --retry 0 --duration 1 "${@:2}" >sim.log 2>&1 </dev/null; }
 tls() { connect "$1" --tls --cert "$2.pem" --ca ca.pem; }
 clear() { connect "$1" --tcp; }
 not() { ! "$@"; }

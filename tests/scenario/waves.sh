@@ -35,7 +35,7 @@ OLD=$((N / 3))
 } >"$WORK/phones.csv"
 ctl import phones "$WORK/phones.csv" >"$WORK/import.out" 2>&1 || die "phones: $(cat "$WORK/import.out")"
 ctl profile add farm --mode nonsecure --capf-auth null --capf-key ec-p256 --capf-backup rsa-2048 >/dev/null || die "profile"
-in_phone timeout 300 "$SIM/ravelin-phonesim" --server 10.77.1.1 --tcp --load $N --first "$(name 0)" --hold 280 --parallel 20 --rate 200 \
+in_phone timeout 3600 "$SIM/ravelin-phonesim" --server 10.77.1.1 --tcp --load $N --first "$(name 0)" --hold 3500 --parallel 20 --rate 200 \
 	--retry 1000 --events="$WORK/farm.events" --report "$WORK/farm.json" >"$WORK/farm.log" 2>&1 </dev/null &
 FARM=$!
 count() { ctl -j show registrations | jq length; }
@@ -122,8 +122,8 @@ step "renewal"
 T1=$(name 0)
 ctl device set "$T1" --mode encrypted >/dev/null || bad "a phone becomes encrypted"
 sleep 1
-in_phone timeout -k 2 200 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$T1" --tls --ca "$CA" --cert "$FLASH/$T1.lsc.pem" --duration 180 \
-	--timeout 5 --retry 1000 --report "$WORK/t1.json" >"$WORK/t1.log" 2>&1 &
+in_phone timeout -k 2 2000 "$SIM/ravelin-phonesim" --server 10.77.1.1 --name "$T1" --tls --ca "$CA" --cert "$FLASH/$T1.lsc.pem" --duration 1900 \
+	--timeout 30 --retry 1000 --report "$WORK/t1.json" >"$WORK/t1.log" 2>&1 &
 TLS=$!
 tls_here() { ctl_holds 'show registrations' "any(.[]; .device == \"$T1\" and .transport == \"tls\")"; }
 wait_for 15 tls_here && ok "an encrypted phone is registered with its LSC" || bad "an encrypted phone is registered with its LSC" "$(ctl -j show registrations | jq -c ".[] | select(.device == \"$T1\")")"
@@ -131,13 +131,13 @@ BEFORE=$("$SIM/ravelin-capfsim" --holds --name "$T1" --flash "$FLASH")
 wait_for 30 all_here || bad "all are registered" "$(count)"
 : >"$WORK/sessions"
 check "of all LSCs that expire within 40 years" ctl capf wave start --expiring 14600 --key ec-p256 --per-minute 240 --at-once $AT_ONCE --reset
-least=$N
-while ! wave_is 4 "done" && [ $SECONDS -lt 400 ]; do
+least=$N end=$((SECONDS + 400))
+while ! wave_is 4 "done" && [ $SECONDS -lt $end ]; do
 	c=$(count)
 	[ "$c" -ge "$least" ] || least=$c
 	# the TLS phone hears of it as the others do, and does its session while it is registered
 	if [ "$(ctl -j capf show "$T1" | jq -r .status)" = "Install/Upgrade pending" ]; then
-		in_phone timeout 30 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$T1" --flash "$FLASH" --show lsc >"$WORK/t1.capf" 2>&1
+		in_phone timeout 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$T1" --flash "$FLASH" --show lsc >"$WORK/t1.capf" 2>&1
 	fi
 	sleep 0.1
 done
@@ -162,7 +162,7 @@ wait_for 20 has 5 pending 4 || bad "four are pending" "$(wave 5)"
 ctl -j capf report --wave 5 >"$WORK/strings.json"
 check_json "each has its own, in the report" "$WORK/strings.json" 'length == 4 and all(.[]; .string | test("^[0-9]{8}$")) and ([.[].string] | unique | length) == 4 and all(.[]; .auth == "string")'
 D=$(jq -r '.[0].device' "$WORK/strings.json") S=$(jq -r '.[0].string' "$WORK/strings.json")
-in_phone timeout 20 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$D" --flash "$FLASH" --string "$S" >"$WORK/one.json" 2>&1
+in_phone timeout 90 "$SIM/ravelin-capfsim" --server 10.77.1.1 --ca "$CA" --name "$D" --flash "$FLASH" --string "$S" >"$WORK/one.json" 2>&1
 check_json "the phone takes it" "$WORK/one.json" '.reason == 1 and .stored'
 check "no log has it" eval '! grep -q "$S" "$WORK"/*.log'
 E=$(jq -r '.[1].device' "$WORK/strings.json")

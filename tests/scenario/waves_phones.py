@@ -31,7 +31,7 @@ def session(name):
             if name in broken.read().split():
                 args += ["--fail-store"]
         try:
-            done = subprocess.run(args, capture_output=True, timeout=60, check=False)
+            done = subprocess.run(args, capture_output=True, timeout=200, check=False)
             got = json.loads(done.stdout)
         except (ValueError, subprocess.TimeoutExpired) as why:
             got = {"name": name, "reason": -1, "error": str(why)}

@@ -28,7 +28,7 @@ fail() {
 	[ ! -f "$dir/log" ] || tail -20 "$dir/log" >&2
 	exit 1
 }
-py() { timeout 60 python3 "$here/worker_quiet.py" "$@"; }
+py() { timeout 200 python3 "$here/worker_quiet.py" "$@"; }
 counts() { py counts "$dir/run/dataplane.sock" >"$dir/$1.json" || fail "counters"; }
 grew() { # NAME FILTER: the second counts' less the first's
 	local n
@@ -56,12 +56,12 @@ CFG
 	: >"$dir/log"
 	"$bin" -c "$dir/ravelin.yaml" 2>"$dir/log" &
 	pid=$!
-	for _ in $(seq 200); do
+	for _ in $(seq 900); do
 		grep -q event=ready "$dir/log" && return
 		kill -0 "$pid" 2>/dev/null || fail "did not start"
 		sleep 0.1
 	done
-	fail "not ready after 20 s"
+	fail "not ready after 90 s"
 }
 stop() {
 	kill -TERM "$pid"
@@ -72,6 +72,7 @@ workers() { grep -l -E '^(lcore|rte)-worker' /proc/"$pid"/task/*/comm | cut -d/ 
 switches() { awk '/^voluntary_ctxt/ {print $2}' "/proc/$pid/task/$1/status"; }
 faults() { sed 's/.*) //' "/proc/$pid/task/$1/stat" | awk '{print $8 + $10}'; } # minor and major
 
+traced() { grep -q '^TracerPid:[^0-9]*[1-9]' "/proc/$pid/task/$1/status"; }
 # watch NAME WORKERS COMMAND...: strace on every worker, and on the main thread to see that it would tell.
 watch() {
 	local name=$1 want=$2 tid n f
@@ -82,9 +83,15 @@ watch() {
 		strace -q -o "$dir/trace.$tid" -p "$tid" 2>"$dir/trace.err" &
 		tracers+=" $!"
 	done
+	for tid in $(workers) "$pid"; do
+		for _ in $(seq 600); do
+			traced "$tid" && break
+			sleep 0.1
+		done
+	done
 	sleep 1
 	for tid in $(workers); do
-		grep -q '^TracerPid:[^0-9]*[1-9]' "/proc/$pid/task/$tid/status" || fail "strace: $(cat "$dir/trace.err")"
+		traced "$tid" || fail "strace: $(cat "$dir/trace.err")"
 		echo "$(switches "$tid") $(faults "$tid")" >"$dir/waited.$tid"
 	done
 	counts "$name-a"
@@ -109,7 +116,7 @@ watch() {
 	echo "ok    $name: 0 system calls of $want workers (the main thread's: $n)"
 }
 
-timeout 60 python3 "$here/worker_loop.py" "$bin" >"$dir/loop" || fail "$(cat "$dir/loop")"
+timeout 200 python3 "$here/worker_loop.py" "$bin" >"$dir/loop" || fail "$(cat "$dir/loop")"
 echo "ok    the loop reaches $(tail -1 "$dir/loop")"
 
 py make "$dir/in.pcap" $mac
