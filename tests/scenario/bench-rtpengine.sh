@@ -10,7 +10,7 @@ trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$here/lsan.supp:print_suppressions=0}
 export RUNS=1 CALLS=40 MEMIF_CALLS=400 STEPS=2 SECONDS_EACH=0.3 RTPENGINE_MOST=2000 VETH_MOST=2000 MEMIF_MOST=4000
-TRIALS=$dir/trials timeout -k 10 300 "$here/../../bench/peer-rtpengine.sh" >"$dir/rows" 2>"$dir/log" || {
+TRIALS=$dir/trials timeout -k 10 900 "$here/../../bench/peer-rtpengine.sh" >"$dir/rows" 2>"$dir/log" || {
 	echo "FAIL  peer-rtpengine.sh"
 	cat "$dir/log"
 	exit 1
