@@ -144,11 +144,11 @@ jq -n --argjson n "$PHONES" 'def hex: [recurse(if . > 15 then . / 16 | floor els
 	>"$WORK/devices.json"
 ctl import "$WORK/devices.json" >/dev/null || bad "devices are imported"
 in_phone "$SIM/ravelin-phonesim" --server 10.77.1.1 $TLS --load "$PHONES" --load-ca "$PKI/load.pem" --first SEP0000000B0000 \
-	--hold 3600 --retry 0 --report "$WORK/load.json" >"$WORK/load.log" 2>&1 &
+	--hold 3600 --retry 0 --timeout 60 --report "$WORK/load.json" >"$WORK/load.log" 2>&1 &
 load=$!
 # a cluster that is not in mixed mode counts them as non-secure, TLS or not
 all_in() { ctl_holds status "([.registered[]] | add) == $PHONES"; }
-wait_for 60 all_in || bad "$PHONES phones are registered" "$(ctl -j status | jq -c .registered)"
+wait_for 300 all_in || bad "$PHONES phones are registered" "$(ctl -j status | jq -c .registered)"
 # regenerate NAME: with --strand, should the ledger know of phones that do not find back
 regenerate() {
 	local out n
@@ -165,8 +165,8 @@ comers() {
 	local first
 	first=$(printf 'SEP0000000B%04X' "$PHONES")
 	while [ -e "$WORK/comers" ]; do
-		in_phone timeout 60 "$SIM/ravelin-phonesim" --server 10.77.1.1 --tls --insecure --load 5 --load-ca "$PKI/load.pem" --first "$first" \
-			--hold 0 --retry 0 --rate 50 --report - 2>>"$WORK/comers.log" | jq -c '[.registered, .failed]' >>"$WORK/came"
+		in_phone timeout 300 "$SIM/ravelin-phonesim" --server 10.77.1.1 --tls --insecure --load 5 --load-ca "$PKI/load.pem" --first "$first" \
+			--hold 0 --retry 0 --timeout 60 --rate 50 --report - 2>>"$WORK/comers.log" | jq -c '[.registered, .failed]' >>"$WORK/came"
 	done
 }
 : >"$WORK/comers"
@@ -217,7 +217,7 @@ check "nothing of it was taken" test "$(shown)" = "$before"
 out=$(ctl cert import CallManager "$PKI/cm.chain" 2>&1) ||
 	out=$(ctl cert import CallManager "$PKI/cm.chain" $(grep -o -- '--strand [0-9]*' <<<"$out" | head -1) 2>&1) || bad "import" "$out"
 check "the right one is shown at once" test "$(shown)" = "$(openssl x509 -in "$PKI/cm.crt" -noout -fingerprint -sha256 | sed 's/.*=//' | tr -d : | tr A-F a-f)"
-check "and verifies by the company's root alone" eval "in_phone timeout 5 openssl s_client -connect 10.77.1.1:2443 -CAfile '$PKI/company.crt' \
+check "and verifies by the company's root alone" eval "in_phone timeout 90 openssl s_client -connect 10.77.1.1:2443 -CAfile '$PKI/company.crt' \
 	-verify_ip 10.77.1.1 </dev/null 2>&1 | grep -q 'Verify return code: 0 (ok)'"
 refused "once more" 'duplicate' cert import CallManager "$PKI/cm.chain"
 check_ctl "what it was before is kept" "show certs --store own" 'any(.[]; .name == "CallManager.prev")'

@@ -60,7 +60,7 @@ for i in $(seq 1 11); do
 done
 SIM=$BUILD/bench/sim/ravelin-phonesim
 ip netns exec "$NS_PHONE" "$SIM" --server 10.77.1.1 --tls --ca "$WORK/certs/ca.pem" --cert-dir "$WORK/certs" --load 10 --hold 3600 \
-	--retry 0 --source 10.77.1.10 --report "$WORK/phones.json" >"$WORK/phones.log" 2>&1 &
+	--retry 0 --timeout 60 --source 10.77.1.10 --report "$WORK/phones.json" >"$WORK/phones.log" 2>&1 &
 PHONES=$!
 registered() { ctl_holds status ".registered.encrypted == $1"; }
 wait_for 20 registered 10 || bail "ten phones did not register"

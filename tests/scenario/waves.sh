@@ -36,7 +36,7 @@ OLD=$((N / 3))
 ctl import phones "$WORK/phones.csv" >"$WORK/import.out" 2>&1 || die "phones: $(cat "$WORK/import.out")"
 ctl profile add farm --mode nonsecure --capf-auth null --capf-key ec-p256 --capf-backup rsa-2048 >/dev/null || die "profile"
 in_phone timeout 3600 "$SIM/ravelin-phonesim" --server 10.77.1.1 --tcp --load $N --first "$(name 0)" --hold 3500 --parallel 20 --rate 200 \
-	--retry 1000 --events="$WORK/farm.events" --report "$WORK/farm.json" >"$WORK/farm.log" 2>&1 </dev/null &
+	--retry 1000 --timeout 60 --events="$WORK/farm.events" --report "$WORK/farm.json" >"$WORK/farm.log" 2>&1 </dev/null &
 FARM=$!
 count() { ctl -j show registrations | jq length; }
 all_here() { [ "$(count)" = $N ]; }
