@@ -543,6 +543,7 @@ static int setup(void)
 	char err[100];
 	int64_t now = time(NULL);
 
+	signal(SIGPIPE, SIG_IGN); /* as the controlplane */
 	tmp_make();
 	snprintf(flash, sizeof(flash), "%s/flash", tmp_dir);
 	mkdir(flash, 0700);

@@ -698,6 +698,7 @@ static void test_keep_alives(void)
 	TP_PUMP(base, tapped[1] == 1, 3000);
 	CU_ASSERT(tapped[0] == 1 && tapped[1] == 1 && acks(fd, 1, 3000) == 1);
 	cp_sccp_set_tap(sccp, NULL, NULL);
+	TP_RUN(base, 5);
 	usleep(ALONE_US);
 	say(fd, CP_SCCP_KEEPALIVE, "", 0);
 	CU_ASSERT_EQUAL(acks(fd, 1, 3000), 1);
@@ -802,6 +803,7 @@ static void test_kept_alive(void)
 	TP_PUMP(base, cp_sccp_find(sccp, devices[1].name) != NULL, 3000);
 	for (int i = 0; i < 10; i++) {
 		CU_ASSERT_EQUAL(gone, i > 2);
+		TP_RUN(base, 5);
 		usleep(ALONE_US);
 		clock_ms += 30000;
 		say(fd, CP_SCCP_KEEPALIVE, "", 0);
