@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Music on hold, as it was heard. make FILE.wav: a source of 2 s in which no two packets of 20 ms are alike. heard FILE.wav RECORDED.wav REST.wav:
 # which packets of a recording (G.711 u-law, as received) are packets of the source, octet by octet: JSON with their number, in how many
-# runs they are, how often one is not the next of the one before it within a run, and how many other packets are behind the last one.
+# runs they are, how often one is not the next of the one before it within a run, how many were left out there at most, and how many other packets are behind the last one.
 # Those are REST.wav.
 import audioop
 import json
@@ -55,8 +55,9 @@ def main():
     music = [i for i, p in enumerate(frames) if p is not None]
     runs = sum(1 for k, i in enumerate(music) if k == 0 or music[k - 1] != i - 1)
     wrong = sum(1 for k, i in enumerate(music) if k > 0 and music[k - 1] == i - 1 and frames[i] != (frames[i - 1] + 1) % len(place))
+    skip = max([(frames[i] - frames[i - 1] - 1) % len(place) for k, i in enumerate(music) if k > 0 and music[k - 1] == i - 1], default=0)
     save(sys.argv[4], got[(music[-1] + 1) * FRAME if music else 0:])
-    print(json.dumps({'music': len(music), 'runs': runs, 'wrong': wrong, 'behind': len(frames) - 1 - music[-1] if music else len(frames)}))
+    print(json.dumps({'music': len(music), 'runs': runs, 'wrong': wrong, 'skip': skip, 'behind': len(frames) - 1 - music[-1] if music else len(frames)}))
 
 
 main()
