@@ -65,10 +65,11 @@ check_ctl() {
 soon_ctl() { # TEXT SECONDS COMMAND FILTER
 	if wait_for "$2" ctl_holds "$3" "$4"; then ok "$1"; else check_ctl "$1" "$3" "$4"; fi
 }
-# Media may begin and end seconds apart on a busy machine: what is between must be equal, and MIN-FRAMES of it.
+# Media may begin and end seconds apart on a busy machine: what is between must be equal, and MIN-FRAMES of it. CHECK_EDGE: how much may
+# be missing at the beginning; where all is played in a loop, and no part of it is silence, any number.
 check_equal() { # TEXT PLAYED RECORDED MIN-FRAMES
 	local out
-	out=$("$SIM/ravelin-phonesim" --compare "$2" "$3" --min-frames "${4:-100}" --edge 180 --tail 600 2>&1)
+	out=$("$SIM/ravelin-phonesim" --compare "$2" "$3" --min-frames "${4:-100}" --edge "${CHECK_EDGE:-180}" --tail 600 2>&1)
 	if [ $? = 0 ]; then
 		ok "$1 ($(jq -r '"\(.matched_frames) frames"' <<<"$out"))"
 	else

@@ -6,6 +6,7 @@
 set -u
 SC_NAME=failover
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
+CHECK_EDGE=100000
 KILLS=3
 [ "${RAVELIN_FULL:-0}" = 0 ] || KILLS=100
 SC_PHONE_S=$((400 + KILLS * 30))

@@ -7,6 +7,7 @@
 set -u
 SC_NAME=rekey
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
+CHECK_EDGE=100000
 
 ns_up || die "network namespaces could not be made"
 sc_phones $(seq 1 14)
