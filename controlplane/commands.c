@@ -165,6 +165,7 @@ static json_t *worker_counters(const struct dp_page_worker *w, uint32_t i)
 		F(rx_pkts), F(rx_bytes), F(tx_pkts), F(tx_bytes), F(made_pkts), F(in_flight), F(handoff_in),
 		F(handoff_out), F(polls), F(busy_polls), F(busy_cyc), F(cmds), F(events_lost), F(esp_in), F(esp_out),
 		F(held), F(esp_keepalive), F(esp_dummy), F(frag_made), F(pmtu_learnt), F(pmtu_refused), F(mgcp_tx), F(mgcp_retx), F(mgcp_rx), F(mgcp_timeout), F(mgcp_no_sa),
+		F(mgcp_stale), F(mgcp_source), F(mgcp_bad_answer), F(mgcp_repeats), F(mgcp_keepalive), F(mgcp_overload),
 #undef F
 	};
 	json_t *o = json_object(), *drops = json_object();

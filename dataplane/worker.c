@@ -594,6 +594,12 @@ static void timers(struct dp_worker *w)
 	w->cnt->mgcp_rx = s->rx;
 	w->cnt->mgcp_timeout = s->timeout;
 	w->cnt->mgcp_no_sa = s->no_sa;
+	w->cnt->mgcp_stale = s->stale;
+	w->cnt->mgcp_source = s->source;
+	w->cnt->mgcp_bad_answer = s->bad_answer;
+	w->cnt->mgcp_repeats = s->repeats;
+	w->cnt->mgcp_keepalive = s->keepalive;
+	w->cnt->mgcp_overload = s->overload;
 	if (w->now_us - w->second_us >= 1000000) {
 		w->second_us = w->now_us;
 		w->sa_left = UINT32_MAX;

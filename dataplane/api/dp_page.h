@@ -13,7 +13,7 @@
 #include "dp_msg.h"
 
 #define DP_PAGE_MAGIC   0x52564c4e50414745ull /* "RVLNPAGE" */
-#define DP_PAGE_VERSION 4
+#define DP_PAGE_VERSION 5
 
 /* Why a packet did not leave. DP_OK is no drop; names are in dp_drop_name() and in counters output. */
 enum dp_drop {
@@ -159,6 +159,9 @@ struct dp_page_worker {
 	uint64_t frag_made;    /* fragments made of packets too long for their path, inside or outside of ESP */
 	uint64_t pmtu_learnt;  /* path MTUs of SAs that were lowered by ICMP */
 	uint64_t pmtu_refused; /* ICMP about SAs' packets that were not believed, or came too fast */
+	/* MGCP that changed nothing: answers late, said twice or never asked for; from another address than the gateway's; that could not
+	 * be used. Repeated commands and keep-alives of gateways, answered without asking anybody; commands of ours refused for want of room. */
+	uint64_t mgcp_stale, mgcp_source, mgcp_bad_answer, mgcp_repeats, mgcp_keepalive, mgcp_overload;
 	uint64_t spd_hit[DP_SPD_MAX]; /* packets and messages that a policy decided about */
 } __attribute__((aligned(64)));
 
