@@ -571,6 +571,7 @@ static int start_ike(struct cp_app *app)
 		.alarms = app->alarms,
 		.offload = app->offload,
 		.certs = app->certs,
+		.sas = app->sas,
 		.unseal = unseal_once,
 		.identity = ike_identity,
 		.ctx = app,

@@ -19,6 +19,7 @@ struct cp_alarms;
 struct cp_certs;
 struct cp_ikes;
 struct cp_offload;
+struct cp_sas;
 struct cp_store;
 struct event_base;
 
@@ -31,6 +32,7 @@ struct cp_ikes_env {
 	struct cp_alarms *alarms;
 	struct cp_offload *offload;
 	struct cp_certs *certs;      /* NULL: none are loaded */
+	struct cp_sas *sas;          /* whose counters show.ike joins; NULL: none */
 	/* On threads; they may wait. unseal: *ret is malloc'ed. identity: key, certificate and its issuers (may be NULL), the caller's. */
 	int (*unseal)(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret);
 	int (*identity)(void *ctx, EVP_PKEY **ret_key, X509 **ret_cert, STACK_OF(X509) **ret_chain);

@@ -7,6 +7,7 @@
 
 #include "admin/admin.h"
 #include "clock.h"
+#include "gateway/sasource.h"
 #include "ikeint.h"
 #include "log.h"
 
@@ -56,7 +57,20 @@ static void put_algorithm(json_t *o, const json_t *sa)
 		json_object_set_new(o, "algorithm", json_string(text));
 }
 
-static json_t *show_child(const json_t *c)
+/* What the dataplane has of one of a child's SAs: {} if it has none such. */
+static json_t *show_sa(const struct cp_ikes *ikes, uint8_t dir, const char *spi, const struct cfg_addr *remote)
+{
+	const struct cp_sa_ref ref = {.dir = dir, .spi = (uint32_t)strtoul(spi, NULL, 16), .remote = *remote};
+	struct cp_sa_live live;
+
+	if (ikes->env.sas == NULL || cp_sas_ike_live(ikes->env.sas, &ref, &live) < 0)
+		return json_object();
+	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:I}", "state", live.dead ? "dead" : live.held ? "held" : live.asserted ? "live" : "waiting", "packets",
+			 (json_int_t)live.pkts, "bytes", (json_int_t)live.bytes, "sequence", (json_int_t)live.seq, "auth_failed",
+			 (json_int_t)live.auth_failed, "replayed", (json_int_t)live.replayed);
+}
+
+static json_t *show_child(const struct cp_ikes *ikes, const json_t *c, const struct cfg_addr *remote)
 {
 	json_t *o = json_object(), *ts;
 
@@ -67,6 +81,8 @@ static json_t *show_child(const json_t *c)
 	if (cp_vici_get(c, "spi-in")[0] != '\0') {
 		json_object_set_new(o, "spi_in", json_sprintf("0x%s", cp_vici_get(c, "spi-in")));
 		json_object_set_new(o, "spi_out", json_sprintf("0x%s", cp_vici_get(c, "spi-out")));
+		json_object_set_new(o, "in", show_sa(ikes, DP_DIR_RECV, cp_vici_get(c, "spi-in"), remote));
+		json_object_set_new(o, "out", show_sa(ikes, DP_DIR_SEND, cp_vici_get(c, "spi-out"), remote));
 	}
 	put_algorithm(o, c);
 	put_int(o, "rekey_in_s", c, "rekey-time");
@@ -111,7 +127,7 @@ static json_t *show_one(const struct ike *ike)
 		put_int(o, "rekey_in_s", ike->sa, "rekey-time");
 		put_int(o, "reauth_in_s", ike->sa, "reauth-time");
 		json_object_foreach(json_object_get(ike->sa, "child-sas"), name, c)
-			json_array_append_new(children, show_child(c));
+			json_array_append_new(children, show_child(ike->ikes, c, &remote));
 	}
 	json_object_set_new(o, "children", children);
 	return o;
