@@ -488,7 +488,7 @@ bool cp_gw_secured(const struct cp_gw *gw)
 
 bool cp_gw_keys_allowed(const struct cp_gw *gw)
 {
-	return gw->sa_live || (gw->rec.flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0;
+	return (gw->sa_live || (gw->rec.flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0) && !gw_lacks_srtp(gw);
 }
 
 void cp_gws_sa_changed(struct cp_gws *gws, uint32_t gw_id, bool live)

@@ -96,7 +96,7 @@ enum cp_gw_state cp_gw_state(const struct cp_gw *gw);
 const char *cp_gw_state_name(enum cp_gw_state state);
 /** Media address family and region of the gateway's record. */
 const char *cp_gw_region(const struct cp_gw *gw);
-/** True if keys may go there: a live SA covers it, or its record allows keys without IPsec. */
+/** True if keys may go there: a live SA covers it, or its record allows keys without IPsec; and it does not say that it has no use for them. */
 bool cp_gw_keys_allowed(const struct cp_gw *gw);
 /** True if its MGCP is authenticated and encrypted: a live SA pair covers it. */
 bool cp_gw_secured(const struct cp_gw *gw);

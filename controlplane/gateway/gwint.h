@@ -147,6 +147,7 @@ void gw_keep_heard(struct cp_gw *gw, struct cp_gateway *rec); /* its new record,
 bool gw_wants_caps(const struct cp_gw *gw);
 bool gw_ask_caps(struct cp_gw *gw); /* what it can (RFC 3435 s2.3.10), if that is not known; true: one question is out */
 /* A gateway that lists its packages is not asked for events and signals of others: the whole command would be refused (518). */
+bool gw_lacks_srtp(const struct cp_gw *gw); /* it lists its packages, and the one that it needs is not among them */
 void gw_fit_list(const struct cp_gw *gw, char *list, bool signals);
 bool gw_seen_before(struct cp_gw *gw, const struct dp_mgcp_event *ev, uint16_t *ret_code);
 void gw_remember(struct cp_gw *gw, const struct dp_mgcp_event *ev, uint16_t code);

@@ -17,15 +17,25 @@
 #define KEEPALIVE_S 15
 #define SEEN_MS     30000 /* T-HIST: so long it may say one again */
 
+static bool has_heard(const struct cp_gateway *rec)
+{
+	return rec->dialect == CP_GW_AUTO && (rec->heard & CP_GW_HEARD) != 0;
+}
+
+static bool x_crypto(const struct cp_gateway *rec)
+{
+	return has_heard(rec) ? (rec->heard & CP_GW_HEARD_X) != 0 : (rec->flags & CP_GW_X_CRYPTO) != 0;
+}
+
 void gw_speak(const struct cp_gw *gw, struct dp_gw_set *msg)
 {
 	const struct cp_gateway *rec = &gw->rec;
-	bool heard = rec->dialect == CP_GW_AUTO && (rec->heard & CP_GW_HEARD) != 0;
+	bool heard = has_heard(rec);
 	uint16_t agent = msg->local.port, other = agent == MGCP_PORT ? 2727 : MGCP_PORT;
 
 	if (rec->dialect == CP_GW_CISCO)
 		msg->local.port = MGCP_PORT;
-	if (heard ? (rec->heard & CP_GW_HEARD_X) != 0 : (rec->flags & CP_GW_X_CRYPTO) != 0)
+	if (x_crypto(rec))
 		msg->flags |= DP_GW_F_X_CRYPTO;
 	if (heard ? (rec->heard & CP_GW_HEARD_01) != 0 : (rec->flags & CP_GW_MGCP_01) != 0)
 		msg->flags |= DP_GW_F_MGCP_01;
@@ -135,6 +145,15 @@ bool gw_ask_caps(struct cp_gw *gw)
 	snprintf(ask.endpoint, sizeof(ask.endpoint), "%s", gw->rec.endpoints[caps_endpoint(gw)].name);
 	gw->caps_asked = true;
 	return cp_gw_ask(gw, &ask, &tag, caps_done, NULL) == 0;
+}
+
+/*
+ * Gateways of a=X-crypto say by their SRTP package that they do SRTP (004b:MGCP-01). a=crypto (RFC 4568) needs no package: whoever speaks
+ * that and lists others is offered keys all the same, and answers without if it cannot.
+ */
+bool gw_lacks_srtp(const struct cp_gw *gw)
+{
+	return x_crypto(&gw->rec) && gw->caps.listed && (gw->caps.pkgs >> DP_PKG_SRTP & 1) == 0;
 }
 
 void gw_fit_list(const struct cp_gw *gw, char *list, bool signals)

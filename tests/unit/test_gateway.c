@@ -390,6 +390,30 @@ static void tell(const char *text, unsigned piece, bool lose)
 	fake_send(&w.fake, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
 }
 
+static void lists(const char *text)
+{
+	w.fake.n = 0;
+	gw_event(DP_MGCP_RSIP, "*", "", "restart");
+	tell(text, 488, false);
+	rest();
+}
+
+/* 004b:MGCP-01: one of a=X-crypto that lists its packages does SRTP if that one is among them; one of a=crypto needs none. */
+static void test_srtp_package(void)
+{
+	world_begin();
+	w.ask_silent = true;
+	lists("A: a:PCMU, v:L;D\n");
+	CU_ASSERT_TRUE(cp_gw_keys_allowed(gw1()));
+	add_gateway(CP_GW_X_CRYPTO, true);
+	lists("A: a:PCMU, v:L;D\n");
+	CU_ASSERT_FALSE(cp_gw_keys_allowed(gw1()));
+	CU_ASSERT_TRUE(cp_gw_secured(gw1())); /* its signalling is */
+	lists("A: a:PCMU, v:L;SRTP;D\n");
+	CU_ASSERT_TRUE(cp_gw_keys_allowed(gw1()));
+	world_end();
+}
+
 /* Audits are answered whole or not at all; a gateway that lists its packages is not asked for events of others. */
 static void test_audits(void)
 {
@@ -452,6 +476,7 @@ static CU_TestInfo tests[] = {
 	{"dialects", test_dialects},
 	{"events once", test_events_once},
 	{"audits and packages", test_audits},
+	{"SRTP package", test_srtp_package},
 	{"transactions", test_transactions},
 	{"deletes are kept", test_deletes_are_kept},
 	{"states and alarms", test_states_and_alarms},
