@@ -159,7 +159,28 @@ gateway() {
 		>"$WORK/g$n.log" 2>&1 </dev/null
 }
 gateway_up() { ctl_holds 'show gateways' "any(.[]; .name == \"gw$1.example\" and .state == \"up\")"; }
-# sc_sas N ALG MODE: draws keys, makes both SAs, sets SA_OPTS for gwsim.
+# sc_uat FROM TO SPI HEX: an SA for tshark, by the length of its key AES-GCM-128, or AES-CBC-128 with HMAC-SHA1.
+sc_uat() {
+	local cipher="AES-GCM with 16 octet ICV [RFC4106]" key=$4 mac=NULL auth=
+	[ ${#4} = 40 ] || cipher="AES-CBC [RFC3602]" key=${4:0:32} mac="HMAC-SHA-1-96 [RFC2404]" auth=0x${4:32}
+	printf 'uat:esp_sa:"IPv4","%s","%s","0x%08x","%s","0x%s","%s","%s"\n' "$1" "$2" "$3" "$cipher" "$key" "$mac" "$auth" >>"$WORK/uat"
+}
+# sc_shark TEXT CAPTURE LEAST VERB...: what a stranger's dissectors make of MGCP in ESP, by the keys of sc_sas: at least so many messages, these verbs
+# among them, nothing malformed, no packet of ESP that holds anything else.
+sc_shark() {
+	local text=$1 frames=$2.frames least=$3 uat=() esp inside bad verb missing=
+	while IFS= read -r verb; do uat+=(-o "$verb"); done <"$WORK/uat"
+	tshark -r "$2" -o esp.enable_encryption_decode:TRUE -o esp.enable_authentication_check:TRUE "${uat[@]}" -Y 'esp || mgcp' -T fields -E separator=';' \
+		-e esp.spi -e mgcp -e _ws.malformed -e _ws.expert.severity -e mgcp.req.verb >"$frames" 2>>"$WORK/checks.log"
+	shift 3
+	esp=$(awk -F';' '$1 != ""' "$frames" | wc -l) inside=$(awk -F';' '$1 != "" && $2 != ""' "$frames" | wc -l)
+	bad=$(awk -F';' '$3 != "" || $4 ~ /8388608/' "$frames" | wc -l)
+	for verb in "$@"; do awk -F';' -v v="$verb" '$1 != "" && index("," $5 ",", "," v ",") { n++ } END { exit !n }' "$frames" || missing="$missing $verb"; done
+	check "$text: tshark: $inside messages of MGCP in $esp packets of ESP" test "$inside" -ge "$least" -a "$inside" = "$esp"
+	check "$text: tshark: $bad malformed" test "$bad" = 0
+	check "$text: tshark: $* are among them${missing:+, but for$missing}" test -z "$missing"
+}
+# sc_sas N ALG MODE: draws keys, makes both SAs, sets SA_OPTS for gwsim; tells sc_shark of them.
 sc_sas() {
 	local n=$1 alg=$2 mode=$3 in out len=20
 	[ "$alg" = aes-gcm-128 ] || len=36
@@ -169,6 +190,8 @@ sc_sas() {
 		--local 10.77.2.2 --remote "$(sc_gw_ip "$n")" <<<"$in" >/dev/null || return 1
 	ctl sa add "gw$n-out" --gateway "gw$n.example" --out --spi $((0x2100 + n)) --mode "$mode" --alg "$alg" \
 		--local 10.77.2.2 --remote "$(sc_gw_ip "$n")" <<<"$out" >/dev/null || return 1
+	sc_uat "$(sc_gw_ip "$n")" 10.77.2.2 $((0x1100 + n)) "$in"
+	sc_uat 10.77.2.2 "$(sc_gw_ip "$n")" $((0x2100 + n)) "$out"
 	if [ "$alg" = aes-gcm-128 ]; then
 		in="key=$in" out="key=$out"
 	else

@@ -330,6 +330,7 @@ check "keys_without_ipsec: its keys are on the wire, and found" \
 for g in 1 2 3 6 8 9; do
 	check "gateway $g: none of its keys on the wire" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/gw0.pcap" --keys "$WORK/g$g.keys"
 done
+sc_shark "gateways behind AES-GCM and AES-CBC" "$WORK/gw0.pcap" 100 CRCX MDCX DLCX RQNT NTFY RSIP AUEP
 for p in 1 2 13 21 26; do
 	check "phone $p: none of its keys on the wires" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/phone0.pcap" "$WORK/gw0.pcap" --keys "$WORK/p$p.keys"
 done

@@ -158,6 +158,7 @@ for g in 1 2 3; do gw_stop $g; done
 for g in 1 2 3 5 6; do
 	check "gateway $g: none of its keys on the wire" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/gw0.pcap" --keys "$WORK/g$g.keys"
 done
+sc_shark "the farm" "$WORK/gw0.pcap" 100 CRCX MDCX DLCX RQNT NTFY RSIP AUEP AUCX
 soon_ctl "no call is left" 3 "show calls" 'length == 0'
 check_ctl "no leg is left" "show legs" 'length == 0'
 appliance_stop 2>>"$WORK/checks.log"

@@ -186,6 +186,7 @@ step "the wires"
 for g in 1 2 3 4 6 9 10; do
 	check "gateway $g: none of its keys on the wire" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/gw0.pcap" --keys "$WORK/g$g.keys"
 done
+sc_shark "gateways with new keys" "$WORK/gw0.pcap" 100 CRCX MDCX DLCX RQNT NTFY RSIP AUEP
 check "MGCP with new keys: nothing but ESP to gateway 1" test \
 	"$(tshark -r "$WORK/gw0.pcap" -Y "ip.addr == $(sc_gw_ip 1) && (udp.port == 2427 || udp.port == 2727)" 2>/dev/null | wc -l)" = 0
 check "MGCP with new keys: ESP is there" test "$(tshark -r "$WORK/gw0.pcap" -Y "ip.addr == $(sc_gw_ip 1) && esp" 2>/dev/null | wc -l)" -gt 20
