@@ -2,20 +2,22 @@
 # strongSwan for the IKE scenarios: sourced after scenario.sh. Charons are Debian's, unmodified; each has a folder of $WORK, a private
 # /run (its pid file's place is compiled in) and a vici socket there.
 
-IKE_PLUGINS="random drbg nonce aes sha1 sha2 hmac kdf gcm openssl curve25519 x509 revocation constraints pubkey pkcs1 pkcs8 pem"
+# Ours: as docs/gateways.md has it.
+IKE_PLUGINS="random drbg nonce aes sha1 sha2 hmac kdf gcm openssl x509 revocation constraints pubkey pkcs1 pkcs8 pem"
 
 # ike_charon NAME NAMESPACE BACKEND [ENV=VALUE...]: BACKEND is libipsec (the peer, in user space), or kernel (ours, maybe with the shim).
 ike_charon() {
 	local name=$1 ns=$2 backend=$3 dir=$WORK/$1 load
 	shift 3
 	mkdir -p "$dir"
-	load="$IKE_PLUGINS kernel-netlink socket-default vici updown counters"
-	[ "$backend" = kernel ] || load="$IKE_PLUGINS kernel-libipsec kernel-netlink socket-default vici updown counters"
+	load="$IKE_PLUGINS kernel-netlink socket-default vici"
+	[ "$backend" = kernel ] || load="$IKE_PLUGINS curve25519 kernel-libipsec kernel-netlink socket-default vici updown counters"
 	cat >"$dir/strongswan.conf" <<-CONF
 		charon {
 		  load = $load
 		  install_routes = $([ "$backend" = kernel ] && echo no || echo yes)
 		  install_virtual_ip = no
+		  make_before_break = yes
 		  retransmit_tries = 2
 		  plugins {
 		    vici { socket = unix://$dir/vici }
