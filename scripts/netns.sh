@@ -60,10 +60,10 @@ ns_down() {
 	return 0
 }
 
-# wait_for SECONDS COMMAND...: until it succeeds; SECONDS is what a machine needs that does nothing else, and it has a minute at least:
-# the bound is for what never comes, not for what is slow. (So "not within 2 s" cannot be asked here.)
+# wait_for SECONDS COMMAND...: until it succeeds; SECONDS is what a machine needs that does nothing else, and it has five times that and a
+# minute at least (a first start makes ten RSA keys): the bound is for what never comes, not for what is slow. (So "not within 2 s" cannot be asked here.)
 wait_for() {
-	local end=$(($(date +%s) + ($1 < 60 ? 60 : $1)))
+	local end=$(($(date +%s) + ($1 < 12 ? 60 : 5 * $1)))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s)" -lt "$end" ] || return 1
