@@ -30,6 +30,7 @@ struct gw {
 	EVP_CIPHER_CTX *open, *seal;
 	uint64_t seq;
 	uint8_t master; /* of its next command's key */
+	bool taken;     /* its last command: on a busy machine the worker repeats some before they are answered */
 };
 
 static struct {
@@ -174,6 +175,7 @@ void bench_gw_crcx(struct dp_mgcp_cmd *ret)
 				    .media = {.addr = {.ip = {10, 0, 0, 2}, .port = 16384, .family = 4},
 					      .suite = DP_AES_CM_128_HMAC_SHA1_80, .tag = 1, .ptime_ms = 20}};
 	media_key(gw, ++g.gw[gw].master, false, key);
+	g.gw[gw].taken = false;
 	memcpy(ret->media.key, key, 16);
 	memcpy(ret->media.salt, key + 16, 14);
 }
@@ -203,7 +205,7 @@ static void inline_of(uint32_t gw, bool answer, char ret[48])
 	EVP_EncodeBlock((unsigned char *)ret + 7, key, 30);
 }
 
-/* One frame. True: a command that is what it should be; false: it was none, or (counted) a wrong one. */
+/* One frame. True: a command that is what it should be; false: it was none, a repeat, or (counted) a wrong one. */
 static bool open_one(struct rte_mbuf *m, struct bench_gw_got *ret)
 {
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *), *esp = p + HEAD, *udp = esp + ESP_HEAD;
@@ -225,6 +227,9 @@ static bool open_one(struct rte_mbuf *m, struct bench_gw_got *ret)
 	if (sscanf((const char *)udp + 13, "%11[0-9]", ret->tid) != 1 || strstr((const char *)udp + 8, want) == NULL)
 		return false;
 	g.bad--;
+	if (g.gw[gw].taken)
+		return false;
+	g.gw[gw].taken = true;
 	ret->gw = gw;
 	return true;
 }

@@ -40,6 +40,7 @@ static bool run_worker(unsigned int batches, double *ret_cmd, double *ret_answer
 		unsigned int n = 0;
 
 		whole.good = whole.bad = 0;
+		bench_ring_free(bench_l.tx[0][0]); /* repeats that crossed their answers */
 		for (unsigned int i = 0; i < BENCH_GW_BATCH; i++) {
 			struct dp_mgcp_cmd c;
 
