@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "ipout.h"
 #include "ipsec/sa.h"
 #include "mgcp/deliver.h"
 #include "sad.h"
@@ -51,6 +52,7 @@ static void sa_set(struct dp_worker *w, struct dp_cmd *cmd)
 {
 	struct dp_sa *old = dp_sad_find(w->sad, cmd->sa->sa_id);
 
+	dp_ipout_flush(w); /* what waits for 'old' is encrypted with its key while that is there */
 	if (old != NULL)
 		(void)dp_sa_inherit(cmd->sa, old);
 	(void)dp_sa_tick(cmd->sa, w->now_s); /* its life begins */
@@ -70,7 +72,7 @@ static void mgcp_refused(struct dp_worker *w, uint64_t handle, uint32_t gw_id, u
 	dp_worker_post(w, evt);
 }
 
-void dp_worker_cmd_ahead(const struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step)
+void dp_worker_cmd_ahead(struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step)
 {
 	if (step == 0) { /* the main lcore wrote it last */
 		for (size_t at = 0; at < offsetof(struct dp_cmd, u) + sizeof(cmd->u.mgcp); at += 64)
@@ -79,6 +81,8 @@ void dp_worker_cmd_ahead(const struct dp_worker *w, const struct dp_cmd *cmd, un
 	}
 	if (step == 1 || cmd->op != DP_OP_MGCP_CMD)
 		return;
+	if (step == 2)
+		dp_ipout_expect(w);
 	step -= 2;
 	dp_sad_ahead_out(w->sad, cmd->u.mgcp.gw_id, step);
 	if (step < 2)
@@ -113,6 +117,7 @@ void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd)
 			(void)dp_sa_grant(sa, cmd->u.grant.spi, cmd->u.grant.seq_limit);
 		break;
 	case DP_OP_SA_DEL:
+		dp_ipout_flush(w);
 		cmd->sa = dp_sad_take(w->sad, cmd->id);
 		break;
 	case DP_OP_GW_SET:

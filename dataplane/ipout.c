@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_random.h>
 
@@ -21,6 +22,94 @@
 #define DUMMY_MIN  40  /* bytes of UDP payload, where no length is set for all (sa->tfc) */
 #define DUMMY_SPAN 256
 
+/* Laid out by ESP, with Ethernet header, and in plain text: neither sent nor freed before it is encrypted or wiped. */
+struct dp_ipout {
+	uint16_t n, spare_at, spare_n;
+	uint16_t port[DP_IPOUT_WAIT];
+	struct rte_mbuf *m[DP_IPOUT_WAIT];
+	struct rte_mbuf *spare[DP_CMD_STEPS];
+	struct dp_esp_laid laid[DP_IPOUT_WAIT];
+	struct dp_esp_pkt e[DP_IPOUT_WAIT];
+};
+
+struct dp_ipout *dp_ipout_create(int socket)
+{
+	struct dp_ipout *out = rte_zmalloc_socket("ipout", sizeof(*out), 64, socket);
+
+	return out != NULL ? out : rte_zmalloc("ipout", sizeof(*out), 64);
+}
+
+void dp_ipout_destroy(struct dp_ipout *out)
+{
+	if (out == NULL)
+		return;
+	for (uint16_t i = 0; i < out->n; i++)
+		explicit_bzero(out->m[i]->buf_addr, out->m[i]->buf_len);
+	rte_pktmbuf_free_bulk(out->m, out->n);
+	rte_pktmbuf_free_bulk(out->spare + out->spare_at, out->spare_n);
+	rte_free(out);
+}
+
+#define AHEAD 640 /* bytes of a packet that are asked for: a command with a description, and ESP around it */
+
+void dp_ipout_expect(struct dp_worker *w)
+{
+	struct dp_ipout *out = w->out;
+	struct rte_mbuf *m;
+	uint8_t *p;
+
+	if (out->spare_at + out->spare_n == DP_CMD_STEPS) {
+		if (out->spare_at == 0)
+			return;
+		memmove(out->spare, out->spare + out->spare_at, out->spare_n * sizeof(out->spare[0]));
+		out->spare_at = 0;
+	}
+	m = rte_pktmbuf_alloc(w->node->pool);
+	if (m == NULL)
+		return;
+	out->spare[out->spare_at + out->spare_n++] = m;
+	/* Where the pool's buffers have it: their own record says so too, and is on its way here. */
+	p = (uint8_t *)m + sizeof(*m) + sizeof(struct dp_mbuf_priv) + RTE_PKTMBUF_HEADROOM - DP_ESP_HEADROOM;
+	for (size_t at = 0; at < AHEAD; at += 64)
+		__builtin_prefetch(p + at, 1);
+}
+
+struct rte_mbuf *dp_ipout_buffer(struct dp_worker *w)
+{
+	struct dp_ipout *out = w->out;
+
+	if (out->spare_n == 0)
+		return rte_pktmbuf_alloc(w->node->pool);
+	out->spare_n--;
+	return out->spare[out->spare_at++];
+}
+
+/* The one way out of the list. */
+static void seal_all(struct dp_worker *w)
+{
+	struct dp_ipout *out = w->out;
+	uint16_t n = out->n;
+
+	if (n == 0)
+		return;
+	dp_esp_seal_burst(w->mb, out->e, out->laid, n);
+	out->n = 0;
+	for (uint16_t i = 0; i < n; i++)
+		dp_worker_send(w, out->port[i], out->m[i]);
+}
+
+void dp_ipout_flush(struct dp_worker *w)
+{
+	struct dp_ipout *out = w->out;
+
+	seal_all(w);
+	if (unlikely(out->spare_n > 0)) {
+		rte_pktmbuf_free_bulk(out->spare + out->spare_at, out->spare_n);
+		out->spare_n = 0;
+	}
+	out->spare_at = 0;
+}
+
 static uint16_t tailroom(const struct rte_mbuf *m, const uint8_t *end)
 {
 	return (uint16_t)((const uint8_t *)m->buf_addr + m->buf_len - end);
@@ -32,8 +121,8 @@ static void give_up(struct dp_worker *w, struct rte_mbuf *m, enum dp_drop why)
 	dp_worker_drop(w, m, why);
 }
 
-/* One packet that fits. */
-static int send_one(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint8_t *ip, uint16_t len)
+/* Ethernet header in front of one packet that fits. 0, -EAGAIN: the packet is gone. */
+static int frame_one(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint8_t *ip, uint16_t len)
 {
 	uint8_t dst[16] = {0}, family = ip[0] >> 4;
 	const uint8_t *mac;
@@ -52,8 +141,16 @@ static int send_one(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint
 	m->data_len = (uint16_t)(len + DP_ETH_LEN);
 	m->pkt_len = m->data_len;
 	m->ol_flags = 0;
-	dp_worker_send(w, port, m);
 	return 0;
+}
+
+static int send_one(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint8_t *ip, uint16_t len)
+{
+	int rc = frame_one(w, port, m, ip, len);
+
+	if (rc == 0)
+		dp_worker_send(w, port, m);
+	return rc;
 }
 
 /* --- pieces --- */
@@ -205,17 +302,22 @@ static int seal_pieces(struct dp_worker *w, uint16_t port, struct cut *c, struct
 int dp_ipout_sealed(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint8_t *ip, uint16_t len, struct dp_sa *sa,
 		    const struct dp_spd_policy *policy, enum dp_drop *ret_why)
 {
+	uint8_t df = policy != NULL ? policy->df : DP_SPD_DF_COPY, dscp = policy != NULL ? policy->dscp : DP_SPD_DSCP_COPY;
 	uint32_t mtu = w->node->ports[port].mtu;
-	struct dp_esp_pkt e;
+	struct dp_ipout *out = w->out;
+	struct dp_esp_pkt *e = &out->e[out->n];
 	struct cut c;
 	int rc;
 
 	*ret_why = DP_OK;
 	if (sa->pmtu != 0 && sa->pmtu < mtu)
 		mtu = sa->pmtu;
-	sa->last_df = policy != NULL ? policy->df : DP_SPD_DF_COPY;
-	sa->last_dscp = policy != NULL ? policy->dscp : DP_SPD_DSCP_COPY;
+	if (unlikely(sa->last_df != df || sa->last_dscp != dscp)) { /* the line is one that is only read otherwise */
+		sa->last_df = df;
+		sa->last_dscp = dscp;
+	}
 	if (unlikely(dp_esp_outer_len(sa, len, ip[0] >> 4 == 4 ? 20 : 40) > mtu) && pieces_fit(sa, ip) && !df_clear(sa, ip, policy)) {
+		seal_all(w); /* in the order of their numbers */
 		rc = cut(w, ip, len, dp_esp_inner_max(sa, mtu), &c);
 		give_up(w, m, rc < 0 ? DP_DROP_NO_ROOM : DP_DROP_CONSUMED);
 		rc = rc < 0 ? rc : seal_pieces(w, port, &c, sa, policy, mtu, ret_why);
@@ -223,19 +325,32 @@ int dp_ipout_sealed(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint
 			dp_local_sa_events(w, sa);
 		return rc;
 	}
-	esp_pkt(&e, m, ip, len, sa, policy, mtu);
-	(void)dp_esp_encap_burst(w->mb, &e, 1);
+	esp_pkt(e, m, ip, len, sa, policy, mtu);
+	e->verdict = (uint8_t)dp_esp_lay(e, &out->laid[out->n]);
 	if (sa->events != 0)
 		dp_local_sa_events(w, sa);
-	if (e.verdict != DP_OK) {
-		*ret_why = e.verdict;
-		give_up(w, m, e.verdict);
+	if (e->verdict != DP_OK) {
+		*ret_why = e->verdict;
+		give_up(w, m, e->verdict);
 		return -EIO;
 	}
 	w->cnt->esp_out++;
-	if (likely(e.len <= mtu))
-		return send_one(w, port, m, e.data, e.len);
-	return send_pieces(w, port, m, &c, cut(w, e.data, e.len, mtu, &c));
+	if (unlikely(e->len > mtu)) {
+		struct dp_esp_pkt one = *e;
+		struct dp_esp_laid laid = out->laid[out->n];
+
+		seal_all(w);
+		dp_esp_seal_burst(w->mb, &one, &laid, 1);
+		return send_pieces(w, port, m, &c, cut(w, one.data, one.len, mtu, &c));
+	}
+	rc = frame_one(w, port, m, e->data, e->len); /* no way there: wiped, as it was never encrypted */
+	if (rc < 0)
+		return rc;
+	out->m[out->n] = m;
+	out->port[out->n++] = port;
+	if (out->n == DP_IPOUT_WAIT)
+		seal_all(w);
+	return 0;
 }
 
 /* --- dummies --- */
@@ -259,6 +374,7 @@ static void dummy(struct dp_worker *w, struct dp_sa *sa)
 	esp_pkt(&e, m, ip, (uint16_t)(hlen + len), sa, &as_last,
 		sa->pmtu != 0 && sa->pmtu < w->node->ports[l->port].mtu ? sa->pmtu : w->node->ports[l->port].mtu);
 	e.dummy = 1;
+	seal_all(w);
 	(void)dp_esp_encap_burst(w->mb, &e, 1);
 	if (sa->events != 0)
 		dp_local_sa_events(w, sa);

@@ -20,9 +20,30 @@
 #include "worker.h"
 
 #define DP_CUT_MAX    8    /* pieces of a packet: as many as our own reassembly takes */
+#define DP_IPOUT_WAIT 32   /* packets that are encrypted together */
 
+struct dp_ipout;
 struct dp_sa;
 struct dp_spd_policy;
+struct rte_mbuf;
+
+/** A worker's packets that wait, none yet. NULL: no memory. Main lcore. */
+struct dp_ipout *dp_ipout_create(int socket);
+
+/** What still waited is wiped and freed. Takes NULL. */
+void dp_ipout_destroy(struct dp_ipout *out);
+
+/** A message is going to be made soon: a buffer for it is taken ahead, and its lines asked for. */
+void dp_ipout_expect(struct dp_worker *w);
+
+/** A buffer for a packet of ours, or NULL. */
+struct rte_mbuf *dp_ipout_buffer(struct dp_worker *w);
+
+/**
+ * Encrypt what waits and send it, in the order it came; give buffers back that were expected and not used. At the end of a burst of
+ * commands and of a round, and before an SA is taken away: until then what waits for it needs its key.
+ */
+void dp_ipout_flush(struct dp_worker *w);
 
 /**
  * An IP packet of 'len' bytes at 'ip' in 'm', with DP_ETH_LEN bytes of room before it, out of 'port'. Consumes 'm'. 0;
@@ -32,7 +53,9 @@ int dp_ipout_clear(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint8
 
 /**
  * The same through a live SA, with what its policy says of outer headers (NULL: nothing). With head- and tailroom for
- * ESP around it. Also -EIO: the SA did not take it, *ret_why says why.
+ * ESP around it. Also -EIO: the SA did not take it, *ret_why says why. All of that is decided here, one packet after the other,
+ * and the sequence number is taken; encrypted and sent it is with others, by dp_ipout_flush(). In between it is nowhere but in
+ * that list, which nothing leaves in clear.
  */
 int dp_ipout_sealed(struct dp_worker *w, uint16_t port, struct rte_mbuf *m, uint8_t *ip, uint16_t len, struct dp_sa *sa,
 		    const struct dp_spd_policy *policy, enum dp_drop *ret_why);

@@ -439,7 +439,7 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 					     .tailroom = tailroom(b->m[i], ip + f->l3_len)};
 	}
 	/* Among many SAs each step to one is a cache miss that the next one waits for: a pass for each lets those of all packets overlap. */
-	for (unsigned int step = 1; step <= 2; step++)
+	for (unsigned int step = 1; step <= 3; step++)
 		for (uint16_t j = 0; j < k; j++)
 			dp_sad_ahead_in(w->sad, spis[j], step);
 	all = k;
@@ -459,8 +459,15 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 	if (k == 0)
 		return;
 	(void)dp_esp_decap_burst(w->mb, e, k);
-	for (uint16_t j = 0; j < k; j++)
-		dp_deliver_ahead(w->deliver, e[j].sa->gw_id, 1);
+	for (unsigned int step = 0; step <= 2; step++)
+		for (uint16_t j = 0; j < k; j++) {
+			uint16_t hlen = dp_udp_hdr_len(e[j].data[0] >> 4);
+
+			if (step == 0)
+				dp_deliver_ahead(w->deliver, e[j].sa->gw_id, 1);
+			if (e[j].verdict == DP_OK && e[j].len > hlen)
+				dp_deliver_ahead_answer(w->deliver, e[j].data + hlen, (uint16_t)(e[j].len - hlen), step);
+		}
 	for (uint16_t j = 0; j < k; j++) {
 		if (unlikely(e[j].sa->events != 0))
 			dp_local_sa_events(w, e[j].sa);
@@ -520,7 +527,7 @@ static int op_send(void *ctx, uint32_t gw_id, const struct dp_sockaddr *from, co
 		return -ENOKEY;
 	if (l == NULL || from->family != to->family)
 		return -EADDRNOTAVAIL;
-	m = rte_pktmbuf_alloc(w->node->pool);
+	m = dp_ipout_buffer(w);
 	if (m == NULL)
 		return -ENOBUFS;
 	ip = rte_pktmbuf_mtod(m, uint8_t *);
@@ -571,7 +578,7 @@ static int op_event(void *ctx, const struct dp_mgcp_event *event)
 	struct dp_worker *w = ctx;
 	struct dp_evt *evt;
 
-	if (rte_ring_count(w->evt_free) < EVT_RESERVE)
+	if (dp_worker_evt_left(w) < EVT_RESERVE)
 		return -EAGAIN;
 	evt = dp_worker_evt(w);
 	if (evt == NULL)
@@ -588,7 +595,7 @@ static int op_event(void *ctx, const struct dp_mgcp_event *event)
 /* An event that others come without: an audit is done again, a gateway's way of speaking told again. */
 static struct dp_evt *evt_spare(struct dp_worker *w, uint8_t type)
 {
-	struct dp_evt *evt = rte_ring_count(w->evt_free) < EVT_RESERVE ? NULL : dp_worker_evt(w);
+	struct dp_evt *evt = dp_worker_evt_left(w) < EVT_RESERVE ? NULL : dp_worker_evt(w);
 
 	if (evt != NULL)
 		evt->type = type;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "ipout.h"
 #include "move.h"
 
 #include <string.h>
@@ -221,6 +222,7 @@ static void sas(struct dp_worker *w, struct dp_move *mv)
 	const uint16_t *ids;
 	uint32_t n = dp_sad_list(w->sad, &ids);
 
+	dp_ipout_flush(w); /* what waits for an SA is encrypted while that is here */
 	/* Backwards: taking one puts the last in its place. */
 	for (uint32_t i = n; i-- > 0 && mv->cnt < DP_MOVE_SAS;) {
 		uint16_t id = ids[i];

@@ -11,7 +11,8 @@
 #define NONE    UINT16_MAX
 static_assert(DP_SA_MAX < NONE, "identifiers of 16 bits");
 #define BUCKETS (DP_SA_MAX * 2)
-#define AHEAD   (offsetof(struct dp_sa, key) + 192) /* bytes of an SA that are asked for before its packet: up to the key's rounds */
+#define AHEAD   (offsetof(struct dp_sa, key) + 192) /* bytes of an SA that are asked for before its packet: up to the key's rounds; */
+#define AHEAD_GCM (offsetof(struct dp_sa, key) + sizeof(struct gcm_key_data)) /* and of GCM the hash key's powers */
 
 struct dp_sad {
 	uint32_t n;
@@ -159,8 +160,12 @@ static void ahead(const struct dp_sad *sad, const uint16_t *head, unsigned step)
 		return;
 	}
 	sa = (const uint8_t *)sad->sa[*head];
-	for (size_t at = 0; at < AHEAD; at += 64)
-		__builtin_prefetch(sa + at);
+	if (step == 2)
+		for (size_t at = 0; at < AHEAD; at += 64)
+			__builtin_prefetch(sa + at);
+	else if (sad->sa[*head]->crypt == DP_SA_GCM)
+		for (size_t at = AHEAD; at < AHEAD_GCM; at += 64)
+			__builtin_prefetch(sa + at);
 }
 
 void dp_sad_ahead_in(const struct dp_sad *sad, uint32_t spi, unsigned step)

@@ -136,7 +136,7 @@ static void post(struct dp_worker *w, struct note *n, bool left)
 	struct dp_evt *evt;
 
 	if (!(left && w->watch->trace.drops_only != 0) &&
-	    rte_ring_count(w->evt_free) > DP_MGCP_TXN_MAX + EVT_RESERVE && (evt = dp_worker_evt(w)) != NULL) {
+	    dp_worker_evt_left(w) > DP_MGCP_TXN_MAX + EVT_RESERVE && (evt = dp_worker_evt(w)) != NULL) {
 		evt->type = DP_EVT_TRACE;
 		evt->u.trace = n->pkt;
 		dp_worker_post(w, evt);

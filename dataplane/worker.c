@@ -112,22 +112,41 @@ void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m)
 		flush_handoff(w, to);
 }
 
+unsigned int dp_worker_evt_left(const struct dp_worker *w)
+{
+	return rte_ring_count(w->evt_free) + (unsigned int)(w->box.n - w->box.at);
+}
+
 struct dp_evt *dp_worker_evt(struct dp_worker *w)
 {
-	if (rte_ring_count(w->evt_free) > DP_MGCP_TXN_MAX)
+	if (dp_worker_evt_left(w) > DP_MGCP_TXN_MAX)
 		return dp_worker_evt_result(w);
 	w->cnt->events_lost++;
 	return NULL;
 }
 
+#define EVT_AHEAD 3
+
 struct dp_evt *dp_worker_evt_result(struct dp_worker *w)
 {
-	void *evt;
+	uint16_t left = (uint16_t)(w->box.n - w->box.at);
 
-	if (rte_ring_sc_dequeue(w->evt_free, &evt) == 0)
-		return evt;
-	w->cnt->events_lost++;
-	return NULL;
+	if (left <= EVT_AHEAD) {
+		memmove(w->box.evt, w->box.evt + w->box.at, left * sizeof(w->box.evt[0]));
+		w->box.at = 0;
+		w->box.n = (uint16_t)(left + rte_ring_sc_dequeue_burst(w->evt_free, (void **)(w->box.evt + left), DP_EVT_BOX - left, NULL));
+		if (w->box.n == 0) {
+			w->cnt->events_lost++;
+			return NULL;
+		}
+	}
+	if (likely(w->box.at + EVT_AHEAD < w->box.n)) {
+		uint8_t *next = (uint8_t *)w->box.evt[w->box.at + EVT_AHEAD];
+
+		for (size_t at = 0; at < offsetof(struct dp_evt, u) + sizeof(struct dp_mgcp_done); at += 64)
+			__builtin_prefetch(next + at, 1);
+	}
+	return w->box.evt[w->box.at++];
 }
 
 void dp_worker_post(struct dp_worker *w, struct dp_evt *evt)
@@ -530,8 +549,6 @@ static unsigned int receive(struct dp_worker *w)
 	return total;
 }
 
-#define CMD_STEPS 5 /* of dp_worker_cmd_ahead() */
-
 static unsigned int commands(struct dp_worker *w)
 {
 	void *cmd[32];
@@ -540,15 +557,16 @@ static unsigned int commands(struct dp_worker *w)
 	if (unlikely(w->cmd_wait)) /* what they are for is on its way here; what is older than that has been executed */
 		return 0;
 	n = rte_ring_sc_dequeue_burst(w->cmd, cmd, 32, NULL);
-	for (unsigned int i = 0; n > 0 && i < n + CMD_STEPS; i++) {
+	for (unsigned int i = 0; n > 0 && i < n + DP_CMD_STEPS; i++) {
 		/* Each step to a gateway is a miss that the next one waits for: so they are taken for several commands at a time. */
-		for (unsigned int step = 0; step < CMD_STEPS; step++)
+		for (unsigned int step = 0; step < DP_CMD_STEPS; step++)
 			if (i >= step && i - step < n)
 				dp_worker_cmd_ahead(w, cmd[i - step], step);
-		if (i >= CMD_STEPS)
-			dp_worker_cmd(w, cmd[i - CMD_STEPS]);
+		if (i >= DP_CMD_STEPS)
+			dp_worker_cmd(w, cmd[i - DP_CMD_STEPS]);
 	}
 	if (n > 0) {
+		dp_ipout_flush(w);
 		(void)rte_ring_sp_enqueue_bulk(w->done, cmd, n, NULL); /* as large as the pool */
 		w->cnt->cmds += n;
 	}
@@ -630,6 +648,7 @@ unsigned int dp_worker_round(struct dp_worker *w)
 		n += dp_punt_poll(w);
 	n += dp_music_round(w);
 	timers(w);
+	dp_ipout_flush(w);
 	t = rte_rdtsc();
 	for (uint16_t p = 0; p < w->node->port_cnt; p++) {
 		uint16_t k = w->tx[p].n;
@@ -683,6 +702,7 @@ int dp_worker_main(void *arg)
 	w->watch = NULL;
 	w->spd = __atomic_load_n(&w->node->spd, __ATOMIC_ACQUIRE); /* the one of the last round may be gone */
 	(void)commands(w);
+	dp_ipout_flush(w);
 	for (uint16_t p = 0; p < w->node->port_cnt; p++)
 		dp_worker_flush(w, p);
 	rte_rcu_qsbr_thread_offline(w->node->qs, w->id);
@@ -738,6 +758,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->police = own_zmalloc("police", sizeof(*w->police), lcore);
 	w->spd_cache = own_zmalloc("spd-cache", sizeof(*w->spd_cache), lcore);
 	w->mb = dp_mb_create();
+	w->out = dp_ipout_create((int)rte_lcore_to_socket_id(lcore));
 	w->sad = dp_sad_create();
 	w->deliver = dp_local_deliver_create(w);
 	w->tracer = dp_tracer_create();
@@ -748,7 +769,7 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	w->evt_free = ring(w, "evf", DP_EVT_DEPTH);
 	w->evt_mem = own_zmalloc("events", (DP_EVT_DEPTH - 1) * sizeof(struct dp_evt), lcore);
 	if ((node->cfg->dataplane.fragments == CFG_FRAG_REASSEMBLE && (w->frag == NULL || w->frag_inner == NULL)) || w->police == NULL || dp_police_init(w->police, node->cfg->media.source_pps, node->hz, rte_rdtsc()) < 0 ||
-	    w->spd_cache == NULL || w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->evt_mem == NULL || w->sad == NULL ||
+	    w->spd_cache == NULL || w->tracer == NULL || w->cap_ring == NULL || w->mb == NULL || w->out == NULL || w->evt_mem == NULL || w->sad == NULL ||
 	    w->deliver == NULL || w->cmd == NULL || w->done == NULL ||
 	    w->evt == NULL || w->evt_free == NULL) {
 		dp_worker_destroy(w);
@@ -772,6 +793,7 @@ void dp_worker_destroy(struct dp_worker *w)
 			dp_mbuf_forget(w->handoff[to].m[i]);
 		rte_pktmbuf_free_bulk(w->handoff[to].m, w->handoff[to].n);
 	}
+	dp_ipout_destroy(w->out);
 	dp_deliver_destroy(w->deliver);
 	dp_sad_destroy(w->sad);
 	dp_mb_destroy(w->mb);

@@ -35,6 +35,7 @@
 #define DP_BURST       64
 #define DP_CMD_DEPTH   2048 /* commands to one worker that are under way, at most */
 #define DP_EVT_DEPTH   8192 /* events to the main lcore that are under way; results have DP_MGCP_TXN_MAX of them kept */
+#define DP_EVT_BOX     16
 #define DP_NAP_POLLS   256
 #define DP_NAP_US      50
 #define DP_PMTU_PER_MS  16  /* messages about packets that were too long, handed on by one worker in a millisecond */
@@ -46,6 +47,7 @@ static_assert(DP_EVT_DEPTH >= 2 * DP_MGCP_TXN_MAX, "a buffer for each result, an
 struct dp_capring;
 struct dp_deliver;
 struct dp_frag;
+struct dp_ipout;
 struct dp_mb;
 struct dp_node;
 struct dp_sa;
@@ -198,6 +200,12 @@ struct dp_worker {
 	uint8_t spd_media;            /* DP_SPD_IN, DP_SPD_OUT: policies may refuse media */
 	struct dp_spd_cache *spd_cache;
 	struct rte_ring *cmd, *done, *evt, *evt_free;
+	struct dp_ipout *out;     /* packets of ours that wait to be encrypted together (ipout.h) */
+	/* Empty events, taken a few ahead of their use: the main lcore wrote them last, and their lines are asked for here. */
+	struct {
+		uint16_t at, n;
+		struct dp_evt *evt[DP_EVT_BOX];
+	} box;
 	struct dp_evt *evt_mem;   /* DP_EVT_DEPTH - 1 */
 	uint64_t us_mult; /* microseconds per cycle, 2^-32 */
 	bool may_nap;
@@ -316,8 +324,9 @@ void dp_local_keepalive(struct dp_worker *w, const struct dp_sa *sa);
 /** What the worker gives the MGCP stage. local.c */
 struct dp_deliver *dp_local_deliver_create(struct dp_worker *w);
 
-/** Ask the cache for what a command is going to need; steps 0 to 4, with other commands' in between. */
-void dp_worker_cmd_ahead(const struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step);
+/** Ask the cache for what a command is going to need; steps 0 to DP_CMD_STEPS - 1, with other commands' in between. */
+#define DP_CMD_STEPS 6
+void dp_worker_cmd_ahead(struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step);
 /** Execute one command. cmd.c; the caller gives it back on 'done'. */
 void dp_worker_cmd(struct dp_worker *w, struct dp_cmd *cmd);
 
@@ -363,6 +372,9 @@ void dp_worker_handoff(struct dp_worker *w, uint16_t to, struct rte_mbuf *m);
 /** MAC of the next hop towards 'dst' on a port; NULL: not known (asked for). *nh: index to remember, may be NULL. */
 const uint8_t *dp_worker_hop(struct dp_worker *w, uint16_t port_idx, uint8_t family, const uint8_t *dst,
 			     uint16_t *ret_nh);
+
+/** Empty events that are left. */
+unsigned int dp_worker_evt_left(const struct dp_worker *w);
 
 /** An empty event, or NULL (counted): what is left is kept for results. Then fill it and post it. */
 struct dp_evt *dp_worker_evt(struct dp_worker *w);

@@ -21,11 +21,8 @@
 
 /* A packet between the steps. */
 struct esp_meta {
-	uint8_t *esp;      /* SPI field */
-	uint8_t *text;     /* first byte behind the IV */
-	uint32_t text_len; /* bytes of ciphertext: payload, padding, pad length, next header */
+	struct dp_esp_laid at; /* seq: 64 bits, inferred ones included */
 	uint32_t aad_len;  /* GCM: 8, ESN 12 */
-	uint64_t seq;      /* 64 bits, inferred ones included */
 	struct dp_iphdr ip; /* inbound: outer header */
 	uint8_t nonce[16]; /* GCM: 12; CTR: the counter block */
 	uint8_t aad[12]; /* GCM */
@@ -58,7 +55,7 @@ static inline bool icv_right(const struct esp_meta *m, unsigned int len)
 
 static inline void icv_keep(struct esp_meta *m, unsigned int len)
 {
-	const uint8_t *icv = m->text + m->text_len;
+	const uint8_t *icv = m->at.text + m->at.text_len;
 
 	if (len == 12)
 		memcpy(m->icv, icv, 12);
@@ -71,13 +68,13 @@ static inline void icv_keep(struct esp_meta *m, unsigned int len)
 static void gcm_fields(const struct dp_sa *sa, struct esp_meta *m)
 {
 	memcpy(m->nonce, sa->salt, 4);
-	memcpy(m->nonce + 4, m->esp + 8, 8);
+	memcpy(m->nonce + 4, m->at.esp + 8, 8);
 	put_be32(m->aad, sa->spi);
 	if (sa->esn) {
-		put_be64(m->aad + 4, m->seq);
+		put_be64(m->aad + 4, m->at.seq);
 		m->aad_len = 12;
 	} else {
-		put_be32(m->aad + 4, (uint32_t)m->seq);
+		put_be32(m->aad + 4, (uint32_t)m->at.seq);
 		m->aad_len = 8;
 	}
 }
@@ -86,7 +83,7 @@ static void gcm_fields(const struct dp_sa *sa, struct esp_meta *m)
 static void ctr_fields(const struct dp_sa *sa, struct esp_meta *m)
 {
 	memcpy(m->nonce, sa->salt, 4);
-	memcpy(m->nonce + 4, m->esp + 8, 8);
+	memcpy(m->nonce + 4, m->at.esp + 8, 8);
 	put_be32(m->nonce + 12, 1);
 }
 
@@ -110,7 +107,7 @@ static inline void todo_init(struct todo *t)
  * Outbound CBC encrypts the block that becomes the IV with the rest, see sa.h. Of the kinds with one key length the length
  * follows from the kind.
  */
-static void cbc_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, unsigned int kind,
+static void cbc_run(struct dp_mb *mb, const struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, unsigned int kind,
 		    bool encrypt)
 {
 	unsigned int n = t->crypt_n[kind];
@@ -120,14 +117,14 @@ static void cbc_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *
 		const struct dp_sa *sa = pkts[t->crypt[kind][j]].sa;
 
 		if (encrypt)
-			dp_mb_cbc_set(mb, j, sa->key.cbc.rk, sa->iv_mask, m->text - 16, m->text - 16, 16 + m->text_len);
+			dp_mb_cbc_set(mb, j, sa->key.cbc.rk, sa->iv_mask, m->at.text - 16, m->at.text - 16, 16 + m->at.text_len);
 		else
-			dp_mb_cbc_set(mb, j, sa->key.cbc.rk, m->text - 16, m->text, m->text, m->text_len);
+			dp_mb_cbc_set(mb, j, sa->key.cbc.rk, m->at.text - 16, m->at.text, m->at.text, m->at.text_len);
 	}
 	dp_mb_cbc_run(mb, n, 16 + 8 * (kind - DP_SA_CBC_128), encrypt);
 }
 
-static void des3_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool encrypt)
+static void des3_run(struct dp_mb *mb, const struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool encrypt)
 {
 	unsigned int n = t->crypt_n[DP_SA_3DES];
 
@@ -136,14 +133,14 @@ static void des3_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta 
 		const struct dp_sa *sa = pkts[t->crypt[DP_SA_3DES][j]].sa;
 
 		if (encrypt)
-			dp_mb_des3_set(mb, j, sa->key.cbc.rk, sa->iv_mask, m->text - 8, m->text - 8, 8 + m->text_len);
+			dp_mb_des3_set(mb, j, sa->key.cbc.rk, sa->iv_mask, m->at.text - 8, m->at.text - 8, 8 + m->at.text_len);
 		else
-			dp_mb_des3_set(mb, j, sa->key.cbc.rk, m->text - 8, m->text, m->text, m->text_len);
+			dp_mb_des3_set(mb, j, sa->key.cbc.rk, m->at.text - 8, m->at.text, m->at.text, m->at.text_len);
 	}
 	dp_mb_des3_run(mb, n, encrypt);
 }
 
-static void crypt_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool encrypt)
+static void crypt_run(struct dp_mb *mb, const struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool encrypt)
 {
 	unsigned int n = t->crypt_n[DP_SA_CTR];
 
@@ -156,7 +153,7 @@ static void crypt_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta
 			const struct dp_sa *sa = pkts[t->crypt[DP_SA_CTR][j]].sa;
 
 			ctr_fields(sa, m);
-			dp_mb_ctr_set(mb, j, sa->key.cbc.rk, dp_mb_aes_rounds(sa->key_len), m->nonce, m->text, m->text_len);
+			dp_mb_ctr_set(mb, j, sa->key.cbc.rk, dp_mb_aes_rounds(sa->key_len), m->nonce, m->at.text, m->at.text_len);
 		}
 		dp_mb_ctr_run(mb, n);
 	}
@@ -168,20 +165,20 @@ static void crypt_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta
  * HMAC covers SPI to ciphertext, and with ESN the high half of the sequence, which is not on the wire (RFC 4303 s2.2.1).
  * SHA-2 wants it behind the data: where the ICV goes, or was; a received one has been copied. 'out': the tag becomes the ICV.
  */
-static void auth_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool out)
+static void auth_run(struct dp_mb *mb, const struct dp_esp_pkt *pkts, struct esp_meta *meta, const struct todo *t, bool out)
 {
 	unsigned int n = t->auth_n[DP_ESP_A_SHA1];
 
 	for (unsigned int j = 0; j < n; j++) {
 		struct esp_meta *m = &meta[t->auth[DP_ESP_A_SHA1][j]];
 		const struct dp_sa *sa = pkts[t->auth[DP_ESP_A_SHA1][j]].sa;
-		uint8_t *tag = out ? m->text + m->text_len : m->tag;
-		size_t len = 8u + sa->iv_len + m->text_len;
+		uint8_t *tag = out ? m->at.text + m->at.text_len : m->tag;
+		size_t len = 8u + sa->iv_len + m->at.text_len;
 
 		if (sa->esn)
-			dp_mb_hmac_set_word(mb, j, dp_sa_hmac(sa), m->esp, len, (uint32_t)(m->seq >> 32), tag, SHA1_ICV);
+			dp_mb_hmac_set_word(mb, j, dp_sa_hmac(sa), m->at.esp, len, (uint32_t)(m->at.seq >> 32), tag, SHA1_ICV);
 		else
-			dp_mb_hmac_set(mb, j, dp_sa_hmac(sa), m->esp, len, tag, SHA1_ICV);
+			dp_mb_hmac_set(mb, j, dp_sa_hmac(sa), m->at.esp, len, tag, SHA1_ICV);
 	}
 	if (n > 0)
 		dp_mb_hmac_run(mb, n);
@@ -191,14 +188,14 @@ static void auth_run(struct dp_mb *mb, struct dp_esp_pkt *pkts, struct esp_meta 
 		for (unsigned int j = 0; j < t->auth_n[a]; j++) {
 			struct esp_meta *m = &meta[t->auth[a][j]];
 			const struct dp_sa *sa = pkts[t->auth[a][j]].sa;
-			uint8_t *end = m->text + m->text_len;
-			size_t len = (size_t)(end - m->esp);
+			uint8_t *end = m->at.text + m->at.text_len;
+			size_t len = (size_t)(end - m->at.esp);
 
 			if (sa->esn) {
-				put_be32(end, (uint32_t)(m->seq >> 32));
+				put_be32(end, (uint32_t)(m->at.seq >> 32));
 				len += 4;
 			}
-			dp_mb_sha2_set(mb, j, hash, dp_sa_hmac(sa), m->esp, len, out ? end : m->tag);
+			dp_mb_sha2_set(mb, j, hash, dp_sa_hmac(sa), m->at.esp, len, out ? end : m->tag);
 		}
 		dp_mb_sha2_run(mb, hash, t->auth_n[a]);
 	}
@@ -216,7 +213,7 @@ static void ipv4_finish(uint8_t *ip, uint32_t total, uint64_t sum_rest, uint16_t
 }
 
 /* Outer headers in front of m->esp, around inner packet 'in'. RFC 4301 s5.1.2.1. */
-static uint8_t *outer_build(const struct dp_sa *sa, const struct dp_esp_pkt *p, const struct esp_meta *m, const uint8_t *in,
+static uint8_t *outer_build(const struct dp_sa *sa, const struct dp_esp_pkt *p, const struct dp_esp_laid *m, const uint8_t *in,
 			    uint32_t esp_len)
 {
 	uint8_t *o = m->esp - sa->outer_len;
@@ -245,7 +242,7 @@ static uint8_t *outer_build(const struct dp_sa *sa, const struct dp_esp_pkt *p, 
 }
 
 /* The packet's own header, moved in front of ESP. RFC 4303 s3.1.1. */
-static uint8_t *header_move(const struct dp_sa *sa, const struct esp_meta *m, uint8_t *ip, const struct dp_iphdr *h,
+static uint8_t *header_move(const struct dp_sa *sa, const struct dp_esp_laid *m, uint8_t *ip, const struct dp_iphdr *h,
 			    uint32_t esp_len)
 {
 	uint8_t *o = m->esp - sa->outer_len - h->esp_at;
@@ -271,34 +268,35 @@ static uint32_t tfc(const struct dp_sa *sa, uint32_t pay_len, uint32_t room)
 	return room <= rest ? 0 : want < room - rest ? want : room - rest;
 }
 
-static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
+enum dp_drop dp_esp_lay(struct dp_esp_pkt *p, struct dp_esp_laid *m)
 {
 	struct dp_sa *sa = p->sa;
+	struct dp_iphdr h;
 	uint32_t skip, pay_len, pad, esp_len, head, room, end;
 	enum dp_drop rc;
 	uint8_t *t, nh;
 
 	if (sa->dir != DP_DIR_SEND)
 		return DP_DROP_ESP_NO_SA;
-	rc = dp_iphdr_parse(p->data, p->len, &m->ip);
+	rc = dp_iphdr_parse(p->data, p->len, &h);
 	if (rc != DP_OK)
 		return rc;
-	rc = __builtin_expect(p->dummy, 0) ? DP_OK : dp_sa_select(sa, p->data, &m->ip);
+	rc = __builtin_expect(p->dummy, 0) ? DP_OK : dp_sa_select(sa, p->data, &h);
 	if (rc != DP_OK)
 		return rc;
 	if (sa->mode == DP_ESP_TUNNEL) {
 		skip = 0;
-		nh = m->ip.version == 4 ? IPH_IPIP : IPH_IPV6;
+		nh = h.version == 4 ? IPH_IPIP : IPH_IPV6;
 	} else {
-		if (m->ip.fragment)
+		if (h.fragment)
 			return DP_DROP_L3_FRAGMENT;
-		skip = m->ip.esp_at;
-		nh = p->data[m->ip.esp_nh_off];
+		skip = h.esp_at;
+		nh = p->data[h.esp_nh_off];
 	}
 	if (__builtin_expect(p->dummy, 0))
 		nh = IPH_NONE;
-	pay_len = m->ip.total - skip;
-	room = p->tailroom + (uint32_t)(p->len - m->ip.total);
+	pay_len = h.total - skip;
+	room = p->tailroom + (uint32_t)(p->len - h.total);
 	end = pay_len + (__builtin_expect(pay_len < sa->tfc, 0) ? tfc(sa, pay_len, room) : 0);
 	m->text_len = (end + 2 + sa->align - 1) & ~(uint32_t)(sa->align - 1);
 	pad = m->text_len - 2 - end;
@@ -332,7 +330,7 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	m->text = p->data + skip;
 	m->esp = m->text - sa->iv_len - 8;
 	t = sa->mode == DP_ESP_TUNNEL ? outer_build(sa, p, m, p->data, esp_len)
-				      : header_move(sa, m, p->data, &m->ip, esp_len);
+				      : header_move(sa, m, p->data, &h, esp_len);
 	if (sa->udp) {
 		put_be16(m->esp - 4, (uint16_t)(8 + esp_len));
 		put_be16(m->esp - 2, 0);
@@ -357,6 +355,22 @@ static enum dp_drop encap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	return DP_OK;
 }
 
+static inline void gcm_seal(struct dp_mb *mb, const struct dp_sa *sa, struct esp_meta *m)
+{
+	gcm_fields(sa, m);
+	dp_mb_gcm_seal(mb, sa->key_len, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->at.text, m->at.text, m->at.text_len,
+		       m->at.text + m->at.text_len, sa->icv_len);
+}
+
+/* Over IPv4 the checksum is zero (RFC 3948 s2.1); over IPv6 UDP must have one (RFC 8200 s8.1). */
+static inline void udp6_sum(const struct dp_esp_pkt *p, const struct esp_meta *m)
+{
+	uint8_t *udp = m->at.esp - 8;
+
+	if (p->sa->udp && p->sa->family == 6)
+		dp_iphdr_udp_sum(p->data, udp, (uint32_t)(p->data + p->len - udp));
+}
+
 static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned int n)
 {
 	struct esp_meta meta[CHUNK];
@@ -365,17 +379,14 @@ static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 
 	todo_init(&todo);
 	for (unsigned int i = 0; i < n; i++) {
-		struct esp_meta *m = &meta[i];
 		const struct dp_sa *sa = pkts[i].sa;
 
-		pkts[i].verdict = (uint8_t)encap_prepare(&pkts[i], m);
+		pkts[i].verdict = (uint8_t)dp_esp_lay(&pkts[i], &meta[i].at);
 		if (pkts[i].verdict != DP_OK)
 			continue;
 		ok++;
 		if (sa->crypt == DP_SA_GCM) {
-			gcm_fields(sa, m);
-			dp_mb_gcm_seal(mb, sa->key_len, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
-				       m->text_len, m->text + m->text_len, sa->icv_len);
+			gcm_seal(mb, sa, &meta[i]);
 		} else {
 			todo_crypt(&todo, sa, i);
 			todo_auth(&todo, sa, i);
@@ -386,17 +397,43 @@ static uint16_t encap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 		crypt_run(mb, pkts, meta, &todo, true);
 		auth_run(mb, pkts, meta, &todo, true);
 	}
-	/* Over IPv4 the checksum is zero (RFC 3948 s2.1); over IPv6 UDP must have one (RFC 8200 s8.1). */
+	for (unsigned int i = 0; i < n; i++)
+		if (pkts[i].verdict == DP_OK)
+			udp6_sum(&pkts[i], &meta[i]);
+	return (uint16_t)ok;
+}
+
+static void seal_chunk(struct dp_mb *mb, const struct dp_esp_pkt *pkts, const struct dp_esp_laid *laid, unsigned int n)
+{
+	struct esp_meta meta[CHUNK];
+	struct todo todo;
+	unsigned int others = 0;
+
+	todo_init(&todo);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct dp_sa *sa = pkts[i].sa;
-		uint8_t *udp;
 
-		if (pkts[i].verdict != DP_OK || !sa->udp || sa->family != 6)
-			continue;
-		udp = meta[i].esp - 8;
-		dp_iphdr_udp_sum(pkts[i].data, udp, (uint32_t)(pkts[i].data + pkts[i].len - udp));
+		meta[i].at = laid[i];
+		if (sa->crypt == DP_SA_GCM) {
+			gcm_seal(mb, sa, &meta[i]);
+		} else {
+			todo_crypt(&todo, sa, i);
+			todo_auth(&todo, sa, i);
+			others++;
+		}
 	}
-	return (uint16_t)ok;
+	if (others > 0) {
+		crypt_run(mb, pkts, meta, &todo, true);
+		auth_run(mb, pkts, meta, &todo, true);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		udp6_sum(&pkts[i], &meta[i]);
+}
+
+void dp_esp_seal_burst(struct dp_mb *mb, const struct dp_esp_pkt *pkts, const struct dp_esp_laid *laid, uint16_t n)
+{
+	for (unsigned int i = 0; i < n; i += CHUNK)
+		seal_chunk(mb, pkts + i, laid + i, n - i < CHUNK ? n - i : CHUNK);
 }
 
 uint32_t dp_esp_outer_len(const struct dp_sa *sa, uint32_t len, uint32_t head)
@@ -497,18 +534,18 @@ static enum dp_drop decap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 	esp_len = m->ip.total - at;
 	if (esp_len < over + 2 || ((esp_len - over) & (sa->align - 1u)) != 0)
 		return DP_DROP_ESP_MALFORMED;
-	m->esp = p->data + at;
-	m->text = m->esp + 8 + sa->iv_len;
-	m->text_len = esp_len - over;
-	if (be32(m->esp) != sa->spi)
+	m->at.esp = p->data + at;
+	m->at.text = m->at.esp + 8 + sa->iv_len;
+	m->at.text_len = esp_len - over;
+	if (be32(m->at.esp) != sa->spi)
 		return DP_DROP_ESP_NO_SA;
 	if (sa->dead != 0) {
 		sa->dead_drop++;
 		return dp_sa_dead_drop(sa);
 	}
 	rc = DP_DROP_ESP_STALE;
-	if (seq_infer(sa, be32(m->esp + 4), &m->seq))
-		rc = replay_verdict(dp_replay_check_in(sa->win.top, dp_sa_seen(sa), sa->win_words, sa->window, m->seq));
+	if (seq_infer(sa, be32(m->at.esp + 4), &m->at.seq))
+		rc = replay_verdict(dp_replay_check_in(sa->win.top, dp_sa_seen(sa), sa->win_words, sa->window, m->at.seq));
 	if (rc != DP_OK)
 		sa->replayed++;
 	icv_keep(m, sa->icv_len);
@@ -519,36 +556,36 @@ static enum dp_drop decap_prepare(struct dp_esp_pkt *p, struct esp_meta *m)
 static enum dp_drop decap_commit(struct dp_sa *sa, const struct esp_meta *m)
 {
 	/* Twins, and a packet that another of its burst pushed out of the window, end here. */
-	enum dp_drop rc = replay_verdict(dp_replay_commit_in(&sa->win.top, dp_sa_seen(sa), sa->win_words, sa->window, m->seq));
+	enum dp_drop rc = replay_verdict(dp_replay_commit_in(&sa->win.top, dp_sa_seen(sa), sa->win_words, sa->window, m->at.seq));
 
 	if (rc != DP_OK) {
 		sa->replayed++;
 		return rc;
 	}
-	rc = life(sa, m->text_len);
+	rc = life(sa, m->at.text_len);
 	if (rc != DP_OK) {
 		sa->dead_drop++;
 		return rc;
 	}
 	sa->pkts++;
-	sa->bytes += m->text_len;
+	sa->bytes += m->at.text_len;
 	return DP_OK;
 }
 
 /* Padding must be 1, 2, 3 ...; gives payload length and next header. RFC 4303 s2.4. */
 static enum dp_drop trailer(const struct esp_meta *m, uint32_t *ret_len, uint8_t *ret_nh)
 {
-	const uint8_t *end = m->text + m->text_len;
+	const uint8_t *end = m->at.text + m->at.text_len;
 	uint32_t pad = end[-2];
 	uint8_t diff = 0;
 
-	if (pad + 2 > m->text_len)
+	if (pad + 2 > m->at.text_len)
 		return DP_DROP_ESP_MALFORMED;
 	for (uint32_t i = 0; i < pad; i++)
 		diff |= (uint8_t)(end[(int32_t)i - 2 - (int32_t)pad] ^ (i + 1));
 	if (diff != 0)
 		return DP_DROP_ESP_MALFORMED;
-	*ret_len = m->text_len - 2 - pad;
+	*ret_len = m->at.text_len - 2 - pad;
 	*ret_nh = end[-1];
 	return DP_OK;
 }
@@ -595,20 +632,20 @@ static enum dp_drop tunnel_out(struct dp_esp_pkt *p, const struct esp_meta *m, u
 	if (nh != IPH_IPIP && nh != IPH_IPV6)
 		return DP_DROP_ESP_SELECTOR;
 	/* The inner length may be shorter than what came: the rest is TFC padding (RFC 4303 s2.7). */
-	rc = dp_iphdr_parse(m->text, (uint16_t)len, &in);
+	rc = dp_iphdr_parse(m->at.text, (uint16_t)len, &in);
 	if (rc != DP_OK)
 		return rc;
 	if (in.version != (nh == IPH_IPIP ? 4 : 6))
 		return DP_DROP_L3_MALFORMED;
-	rc = dp_sa_select(p->sa, m->text, &in);
+	rc = dp_sa_select(p->sa, m->at.text, &in);
 	p->fragment = in.fragment;
 	if (rc != DP_OK && rc != DP_DROP_L3_FRAGMENT)
 		return rc;
-	if (ecn_inward(p->data, m->text) != DP_OK)
+	if (ecn_inward(p->data, m->at.text) != DP_OK)
 		return DP_DROP_ESP_ECN;
-	p->headroom = (uint16_t)(p->headroom + (m->text - p->data));
-	p->tailroom = (uint16_t)(p->tailroom + (p->data + p->len - m->text - in.total));
-	p->data = m->text;
+	p->headroom = (uint16_t)(p->headroom + (m->at.text - p->data));
+	p->tailroom = (uint16_t)(p->tailroom + (p->data + p->len - m->at.text - in.total));
+	p->data = m->at.text;
 	p->len = in.total;
 	return rc;
 }
@@ -641,7 +678,7 @@ static enum dp_drop nat_sum(uint8_t *ip, const struct dp_iphdr *h)
 
 static enum dp_drop transport_out(struct dp_esp_pkt *p, const struct esp_meta *m, uint32_t len, uint8_t nh)
 {
-	uint8_t *ip = m->text - m->ip.len;
+	uint8_t *ip = m->at.text - m->ip.len;
 	uint32_t total = m->ip.len + len;
 	struct dp_iphdr in;
 	enum dp_drop rc;
@@ -702,8 +739,8 @@ static uint16_t decap_chunk(struct dp_mb *mb, struct dp_esp_pkt *pkts, unsigned 
 			continue;
 		if (sa->crypt == DP_SA_GCM) {
 			gcm_fields(sa, m);
-			dp_mb_gcm_open(mb, sa->key_len, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->text, m->text,
-				       m->text_len, m->tag, sa->icv_len);
+			dp_mb_gcm_open(mb, sa->key_len, &sa->key.gcm, m->nonce, m->aad, m->aad_len, m->at.text, m->at.text,
+				       m->at.text_len, m->tag, sa->icv_len);
 			if (!icv_right(m, sa->icv_len))
 				pkts[i].verdict = DP_DROP_ESP_AUTH;
 		} else {

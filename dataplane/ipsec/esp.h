@@ -53,6 +53,24 @@ struct dp_esp_pkt {
  */
 uint16_t dp_esp_encap_burst(struct dp_mb *mb, struct dp_esp_pkt *pkts, uint16_t n);
 
+/* A packet on its way out that is laid out and not encrypted yet. */
+struct dp_esp_laid {
+	uint8_t *esp;      /* SPI field */
+	uint8_t *text;     /* first byte behind the IV */
+	uint32_t text_len; /* bytes of what will be ciphertext: payload, padding, pad length, next header */
+	uint64_t seq;
+};
+
+/**
+ * The two halves of dp_esp_encap_burst(), for who makes packets one after the other and wants them encrypted together. The first
+ * decides and counts, and takes the sequence number; *pkt is then an outer packet with plain text in it. With DP_OK the caller owes
+ * it the second half, or to wipe it; until then the packet stays where it is, and its SA too. Worker.
+ */
+enum dp_drop dp_esp_lay(struct dp_esp_pkt *pkt, struct dp_esp_laid *ret);
+
+/** All 'n' were laid out with DP_OK. Cannot fail. */
+void dp_esp_seal_burst(struct dp_mb *mb, const struct dp_esp_pkt *pkts, const struct dp_esp_laid *laid, uint16_t n);
+
 /**
  * In: outer IP packets whose SPI is their SA's. Out, with verdict DP_OK: the inner IP packet, or in transport
  * mode the packet without ESP. A fragment out of a tunnel is said to be one; where the SA's selectors name what it does not show, its

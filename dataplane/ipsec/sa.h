@@ -86,6 +86,8 @@ struct dp_sa {
 	uint16_t outer_sum; /* IPv4: folded sum of the outer header with length, id, TOS and DF zero */
 	uint16_t window;  /* inbound: packets */
 	uint16_t win_words; /* of its bitmap */
+	uint16_t pmtu;    /* outbound: bytes of the longest packet that passes its path; 0: as its port's */
+	uint8_t last_df, last_dscp; /* outbound: what the last packet's policy said (enum dp_spd_df, DP_SPD_DSCP_COPY) */
 	uint64_t seq_limit; /* outbound: highest number that may be used */
 	uint64_t want_at; /* outbound: ask for a grant when this number is used; UINT64_MAX: no more */
 	uint64_t next_bytes, next_pkts; /* dp_sa_life() has to look once there are more of them; UINT64_MAX: never */
@@ -115,8 +117,6 @@ struct dp_sa {
 	bool ticked;
 	bool keepalive;   /* outbound: send them */
 	bool wanting;     /* outbound: a grant was asked for and did not come yet */
-	uint16_t pmtu;    /* outbound: bytes of the longest packet that passes its path; 0: as its port's */
-	uint8_t last_df, last_dscp; /* outbound: what the last packet's policy said (enum dp_spd_df, DP_SPD_DSCP_COPY) */
 	uint64_t hard_bytes, soft_bytes; /* of ciphertext (RFC 4301 s4.4.2.1); 0: no limit; so are the others */
 	uint64_t hard_pkts, soft_pkts;
 	uint64_t hard_s, soft_s;

@@ -200,8 +200,13 @@ static uint32_t take(struct dp_deliver *d, uint32_t peer, uint64_t handle, uint8
 		.result = DP_MGCP_OVERLOAD,
 	};
 
-	if (dp_txn_take(d->txn, peer, &slot) == 0)
+	if (dp_txn_take(d->txn, peer, &slot) == 0) {
+		uint32_t next = dp_txn_next(d->txn); /* for the next command, which comes soon if many do */
+
+		for (size_t at = 0; next != NONE && at < sizeof(*d->cmd); at += 64)
+			__builtin_prefetch((uint8_t *)&d->cmd[next] + at, 1);
 		return slot;
+	}
 	d->stats.overload++;
 	d->ops.done(d->ctx, &done);
 	return NONE;

@@ -147,6 +147,12 @@ uint64_t dp_deliver_tick(struct dp_deliver *d, uint64_t now_us);
  */
 void dp_deliver_ahead(const struct dp_deliver *d, uint32_t gw_id, unsigned step);
 
+/**
+ * The same for a datagram of 'len' bytes that is about to be given to dp_deliver_rx(): where it looks like an answer, for the command
+ * that it answers. Steps 0 to 2. Believes nothing, changes nothing.
+ */
+void dp_deliver_ahead_answer(const struct dp_deliver *d, const uint8_t *payload, uint16_t len, unsigned step);
+
 /** True if (ip, port) of 'to' is a local MGCP address of some gateway: what core gives to
  * dp_deliver_rx. */
 bool dp_deliver_is_local(const struct dp_deliver *d, const struct dp_sockaddr *to);

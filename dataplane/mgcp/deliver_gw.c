@@ -280,6 +280,19 @@ void dp_deliver_ahead(const struct dp_deliver *d, uint32_t gw_id, unsigned step)
 	dp_txn_ahead(d->txn, slot);
 }
 
+void dp_deliver_ahead_answer(const struct dp_deliver *d, const uint8_t *payload, uint16_t len, unsigned step)
+{
+	uint32_t tid = 0, slot;
+
+	for (uint16_t i = 4; i < len && i < 13 && payload[i] >= '0' && payload[i] <= '9'; i++)
+		tid = tid * 10 + (uint32_t)(payload[i] - '0');
+	slot = dp_txn_ahead_answer(d->txn, tid, step);
+	if (slot == DP_TXN_NONE)
+		return;
+	for (size_t at = 0; at < sizeof(*d->cmd); at += 64)
+		__builtin_prefetch((const uint8_t *)&d->cmd[slot] + at, 1);
+}
+
 bool dp_deliver_is_local(const struct dp_deliver *d, const struct dp_sockaddr *to)
 {
 	for (uint32_t i = 0; i < d->local_cnt; i++)

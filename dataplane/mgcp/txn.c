@@ -170,6 +170,26 @@ void dp_txn_ahead(const struct dp_txn *e, uint32_t peer)
 		__builtin_prefetch(p + at);
 }
 
+uint32_t dp_txn_ahead_answer(const struct dp_txn *e, uint32_t tid, unsigned step)
+{
+	const uint32_t *chain = out_chain(e, tid);
+
+	if (step == 0) {
+		__builtin_prefetch(chain);
+	} else if (*chain != NONE && step == 1) {
+		__builtin_prefetch(&e->out[*chain], 1);
+		__builtin_prefetch((const uint8_t *)&e->out[*chain] + 64, 1);
+	} else if (step == 2) {
+		return *chain;
+	}
+	return NONE;
+}
+
+uint32_t dp_txn_next(const struct dp_txn *e)
+{
+	return e->out_free;
+}
+
 uint32_t dp_txn_out_cnt(const struct dp_txn *e)
 {
 	return e->out_cnt;

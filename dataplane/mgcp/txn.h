@@ -215,6 +215,15 @@ uint64_t dp_txn_tick(struct dp_txn *e, uint64_t now_us);
 /** Ask the cache for what is known of a peer, which a command to it or a message of it is going to need. */
 void dp_txn_ahead(const struct dp_txn *e, uint32_t peer);
 
+/**
+ * And for what an answer with this identifier is going to need, step after step: 0 and 1 ask, 2 says which slot that may be, or
+ * DP_TXN_NONE. A hint: nothing is compared.
+ */
+uint32_t dp_txn_ahead_answer(const struct dp_txn *e, uint32_t tid, unsigned step);
+
+/** The slot that dp_txn_take() gives next, or DP_TXN_NONE. */
+uint32_t dp_txn_next(const struct dp_txn *e);
+
 /** Taken outgoing slots; remembered incoming ones. */
 uint32_t dp_txn_out_cnt(const struct dp_txn *e);
 uint32_t dp_txn_in_cnt(const struct dp_txn *e);

@@ -12,6 +12,10 @@ int dp_txn_take(struct dp_txn *e, uint32_t peer, uint32_t *ret_slot)
 	if (i == NONE || e->peer[peer].waiting.n >= DP_TXN_QUEUE)
 		return -ENOSPC;
 	e->out_free = e->out[i].next;
+	if (e->out_free != NONE) {
+		__builtin_prefetch(&e->out[e->out_free], 1);
+		__builtin_prefetch((const uint8_t *)&e->out[e->out_free] + 64, 1);
+	}
 	memset(&e->out[i], 0, sizeof(e->out[i]));
 	e->out[i].peer = peer;
 	e->out[i].state = OUT_TAKEN;
