@@ -393,7 +393,6 @@ CMDS_CHANGE(gateway_drain)
 CMDS_CHANGE(gateway_restore)
 CMDS_CHANGE(gateway_disable)
 CMDS_CHANGE(gateway_del)
-CMDS_CHANGE(import)
 
 /* --- status --- */
 
@@ -581,7 +580,7 @@ int cp_admin_commands(struct cp_admin *admin, const struct cp_admin_backend *bac
 		{"gateway.restore", gateway_restore},
 		{"gateway.disable", gateway_disable},
 		{"gateway.del", gateway_del},
-		{"import", import},
+		{"import", cmds_import},
 		{"cert.issue", cert_issue},
 	};
 	struct cmds *c = calloc(1, sizeof(*c));

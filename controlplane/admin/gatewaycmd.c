@@ -6,9 +6,6 @@
 
 #include "internal.h"
 
-#define PSK_MIN 8
-#define PSK_MAX 255
-
 static const struct cmds_secret secrets[CMDS_SECRETS] = {{"ike_psk", "ike_psk_sealed", "ike-psk"}, {NULL, NULL, NULL}};
 
 static void with_psk(struct cmds *cmds, struct cp_admin_req *req, const json_t *args,
@@ -23,8 +20,8 @@ static void with_psk(struct cmds *cmds, struct cp_admin_req *req, const json_t *
 	}
 	if (cp_admin_arg_str(req, args, "name", true, &name) < 0 || cp_admin_arg_str(req, args, "ike_psk", true, &psk) < 0)
 		return;
-	if (strlen(psk) < PSK_MIN || strlen(psk) > PSK_MAX || !cp_secret_text_ok(psk)) {
-		cp_admin_fail(req, "invalid", "a pre-shared key is %d to %d bytes of printable UTF-8", PSK_MIN, PSK_MAX);
+	if (!cmds_psk_ok(psk)) {
+		cp_admin_fail(req, "invalid", "a pre-shared key is %d to %d bytes of printable UTF-8", CMDS_PSK_MIN, CMDS_PSK_MAX);
 		return;
 	}
 	j = cmds_seal_create(cmds, req, args, name, secrets, attempt);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Import: {"cluster":{...},"srst":[...],"profiles":[...],"devtypes":[...],"regions":[...],"devices":[...],"lines":[...],"gateways":[...],
- * "replace":false,"shared":false}, items as in srst.add, profile.add, devtype.install, region.set, device.add, line.add and gateway.add, the cluster's settings as in cluster.set. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
+ * "replace":false,"shared":false}, items as in srst.add, profile.add, devtype.install, region.set, device.add, line.add and gateway.add ("ike_psk" has been sealed before, importseal.c), the cluster's settings as in cluster.set. All items are checked first; if one is wrong nothing is changed, and the answer lists what is wrong. What
  * is right is one batch: after a power cut all of it is there or nothing.
  */
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "internal.h"
 #include "sccp/resets.h"
 #include "store/change.h"
+#include "why.h"
 
 #define ERRORS_MAX 100 /* listed; all are counted */
 
@@ -60,6 +61,8 @@ static int one(struct import *im, int what, const json_t *item, char *why, size_
 		free(dev.config_key.data);
 		return rc;
 	case GATEWAYS:
+		if (json_object_get(item, "ike_psk") != NULL && !cmds_psk_ok(json_string_value(json_object_get(item, "ike_psk"))))
+			return cfg_invalid(why, size, "ike_psk is not %d to %d bytes of printable UTF-8", CMDS_PSK_MIN, CMDS_PSK_MAX);
 		rc = json_to_gateway(item, &gw, im->eps, im->nums, &replace, why, size);
 		if (rc == 0)
 			rc = cp_ike_allowed(&gw.ike, im->old_algorithms, why, size);

@@ -176,7 +176,11 @@ int attempt_gateway_change(struct pending_change *p, char *why, size_t why_size)
 /* Takes from a record's members what those that will be laid over it put an end to. */
 void json_ike_under(json_t *record, const json_t *members);
 
-/* import.c */
+/* import.c; importseal.c: the command, which seals gateways' pre-shared keys ("ike_psk") first. */
 int attempt_import(struct pending_change *p, char *why, size_t why_size);
+void cmds_import(void *ctx, struct cp_admin_req *req, const json_t *args);
+#define CMDS_PSK_MIN 8
+#define CMDS_PSK_MAX 255
+bool cmds_psk_ok(const char *psk); /* NULL is not */
 
 #endif

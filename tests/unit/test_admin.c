@@ -53,10 +53,25 @@ static int fake_cert(void *ctx, const char *device, char **key, char **cert, cha
 	return 0;
 }
 
+static int seal_rc;
+
+/* "ike-psk/gw1:the key" */
+static int fake_seal(void *ctx, const uint8_t *clear, size_t len, const char *aad, struct cp_buf *ret)
+{
+	char text[400];
+
+	CU_ASSERT_PTR_NULL(ctx);
+	if (seal_rc < 0)
+		return seal_rc;
+	ret->len = (size_t)snprintf(text, sizeof(text), "%s:%.*s", aad, (int)len, (const char *)clear);
+	ret->data = (uint8_t *)strdup(text);
+	return 0;
+}
+
 static void start(void)
 {
 	struct cp_store_opts o = {.path = tmp_store, .base = base, .alarms = alarms};
-	struct cp_admin_backend be = {.alarms = alarms, .cert_issue = fake_cert, .version = "1"};
+	struct cp_admin_backend be = {.alarms = alarms, .cert_issue = fake_cert, .seal = fake_seal, .version = "1"};
 	char err[256];
 
 	CU_ASSERT_EQUAL_FATAL(cp_store_open(&o, &store, err, sizeof(err)), 0);
@@ -646,6 +661,42 @@ static void test_import(void)
 	end();
 }
 
+/* Keys of gateways in clear: sealed, each for its gateway, before anything is checked; in no answer. */
+static void test_import_psk(void)
+{
+	static const char *const bad[] = {"\"short\"", "7", "\"a key with \\u0001 in it\""};
+	const struct cp_gateway *gw;
+	char text[400];
+	const char *a;
+
+	begin();
+	a = ask("{\"cmd\":\"import\",\"args\":{\"gateways\":[{\"name\":\"gw1\",\"address\":\"10.0.0.1\",\"ike\":\"2\",\"ike_psk\":\"correct horse 1\"},"
+		"{\"name\":\"gw2\",\"address\":\"10.0.0.2\"},{\"name\":\"gw3\",\"address\":\"10.0.0.3\",\"ike\":\"2\",\"ike_psk\":\"correct horse 3\"}]}}");
+	HAS(a, "\"ok\":true");
+	CU_ASSERT_PTR_NULL(strstr(a, "horse"));
+	gw = cp_dir_gateway(store, "gw3");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(gw);
+	CU_ASSERT_EQUAL(gw->ike.psk.len, strlen("ike-psk/gw3:correct horse 3"));
+	CU_ASSERT(gw->ike.psk.len > 0 && memcmp(gw->ike.psk.data, "ike-psk/gw3:correct horse 3", gw->ike.psk.len) == 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway(store, "gw2")->ike.psk.len, 0);
+	/* one that is none: said beside what else is wrong, and nothing is changed */
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(text, sizeof(text), "{\"cmd\":\"import\",\"args\":{\"gateways\":[{\"name\":\"gw4\",\"address\":\"10.0.0.4\",\"ike\":\"2\",\"ike_psk\":%s},"
+			 "{\"name\":\"gw5\"},7]}}", bad[i]);
+		a = ask(text);
+		HAS(a, "3 of 3 items are wrong");
+		HAS(a, "ike_psk is not 8 to 255 bytes");
+		CU_ASSERT_PTR_NULL(strstr(a, "in it"));
+	}
+	CU_ASSERT_PTR_NULL(cp_dir_gateway(store, "gw4"));
+	seal_rc = -ECONNREFUSED;
+	a = ask("{\"cmd\":\"import\",\"args\":{\"gateways\":[{\"name\":\"gw6\",\"address\":\"10.0.0.6\",\"ike\":\"2\",\"ike_psk\":\"correct horse 6\"}]}}");
+	HAS(a, "the signer does not seal");
+	CU_ASSERT_PTR_NULL(cp_dir_gateway(store, "gw6"));
+	seal_rc = 0;
+	end();
+}
+
 static void test_large_import(void)
 {
 	size_t cap = 8u << 20, n = 0;
@@ -925,6 +976,7 @@ static CU_TestInfo tests[] = {
 	{"encryption and the built-in bridge of old phones", test_old_bridge},
 	{"import: all or nothing, errors by item", test_import},
 	{"a large import", test_large_import},
+	{"import of pre-shared keys", test_import_psk},
 	{"answers that grow with the store", test_large_answers},
 	{"how long the loop is held up", test_loop_is_watched},
 	{"alarms", test_alarms},
