@@ -30,9 +30,11 @@ struct cp_vici {
 	void *ctx;
 	struct bufferevent *bev;
 	struct event *ev_retry, *ev_answer;
-	struct request *first, **last; /* the first one is under way if 'waiting' */
-	unsigned queued, registered;   /* of ops->events: confirmed */
-	bool up, waiting;
+	struct request *first, **last; /* as many as 'under_way' are, from the first one on, */
+	struct request *unsent;        /* up to this one */
+	unsigned queued, under_way;    /* until it is up: an event that is being registered */
+	unsigned registered;           /* of ops->events: confirmed */
+	bool up;
 	bool lost;                     /* inside a callback: to be closed when it is over */
 	const char *lost_why;
 };
@@ -83,9 +85,9 @@ static void drop(struct cp_vici *v, const char *why)
 	if (v->bev != NULL)
 		bufferevent_free(v->bev);
 	v->bev = NULL;
-	v->up = v->waiting = v->lost = false;
-	v->registered = v->queued = 0;
-	v->first = NULL;
+	v->up = v->lost = false;
+	v->registered = v->queued = v->under_way = 0;
+	v->first = v->unsent = NULL;
 	v->last = &v->first;
 	event_del(v->ev_answer);
 	event_add(v->ev_retry, &tv);
@@ -124,36 +126,33 @@ static void on_no_answer(evutil_socket_t fd, short what, void *arg)
 	drop(arg, "charon does not answer");
 }
 
+/* From now on, as long as anything is under way. */
 static void wait_answer(struct cp_vici *v)
 {
 	struct timeval tv = {CP_VICI_ANSWER_S, 0};
 
-	v->waiting = true;
-	event_add(v->ev_answer, &tv);
+	if (v->under_way > 0)
+		event_add(v->ev_answer, &tv);
+	else
+		event_del(v->ev_answer);
 }
 
-static void answered(struct cp_vici *v)
+static void send_more(struct cp_vici *v)
 {
-	v->waiting = false;
-	event_del(v->ev_answer);
-}
+	while (v->up && !v->lost && v->unsent != NULL && v->under_way < CP_VICI_WINDOW) {
+		struct cp_vici_msg *msg = v->unsent->msg;
 
-static void send_next(struct cp_vici *v)
-{
-	struct request *r = v->first;
-	struct cp_vici_msg *msg;
-
-	if (!v->up || v->waiting || v->lost || r == NULL)
-		return;
-	msg = r->msg;
-	r->msg = NULL;
-	if (put(v, msg) < 0) {
-		v->lost = true;
-		v->lost_why = "no memory";
-		bufferevent_trigger(v->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
-		return;
+		v->unsent->msg = NULL;
+		v->unsent = v->unsent->next;
+		if (put(v, msg) < 0) {
+			v->lost = true;
+			v->lost_why = "no memory";
+			bufferevent_trigger(v->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS | BEV_TRIG_IGNORE_WATERMARKS);
+			return;
+		}
+		if (v->under_way++ == 0)
+			wait_answer(v);
 	}
-	wait_answer(v);
 }
 
 /* The next event to be registered; behind the last one it is up. */
@@ -165,7 +164,7 @@ static void greet(struct cp_vici *v)
 	if (name == NULL) {
 		v->up = true;
 		v->ops->up(v->ctx);
-		send_next(v);
+		send_more(v);
 		return;
 	}
 	msg = cp_vici_msg_create(CP_VICI_EVENT_REGISTER, name, 0);
@@ -174,17 +173,19 @@ static void greet(struct cp_vici *v)
 		v->lost_why = "no memory";
 		return;
 	}
+	v->under_way = 1;
 	wait_answer(v);
 }
 
-/* The answer to the request under way. */
+/* The answer to the first request under way. */
 static void finish(struct cp_vici *v, enum cp_vici_type type, const uint8_t *body, size_t len)
 {
 	struct request *r = v->first;
 	json_t *answer = NULL;
 	int rc = type == CP_VICI_CMD_UNKNOWN ? -ENOTSUP : cp_vici_parse(body, len, &answer);
 
-	answered(v);
+	v->under_way--;
+	wait_answer(v);
 	v->first = r->next;
 	if (v->first == NULL)
 		v->last = &v->first;
@@ -193,7 +194,7 @@ static void finish(struct cp_vici *v, enum cp_vici_type type, const uint8_t *bod
 		r->fn(r->ctx, rc, answer);
 	json_decref(answer);
 	free(r);
-	send_next(v);
+	send_more(v);
 }
 
 static void one_packet(struct cp_vici *v, const uint8_t *data, size_t len)
@@ -220,17 +221,18 @@ static void one_packet(struct cp_vici *v, const uint8_t *data, size_t len)
 		return;
 	case CP_VICI_EVENT_CONFIRM:
 	case CP_VICI_EVENT_UNKNOWN:
-		if (v->up || !v->waiting)
+		if (v->up || v->under_way == 0)
 			break;
 		if (type == CP_VICI_EVENT_UNKNOWN)
 			cfg_log_limited(CFG_LOG_WARN, "vici-event-unknown", "event=%s", v->ops->events[v->registered]);
-		answered(v);
+		v->under_way = 0;
+		wait_answer(v);
 		v->registered++;
 		greet(v);
 		return;
 	case CP_VICI_CMD_RESPONSE:
 	case CP_VICI_CMD_UNKNOWN:
-		if (!v->up || !v->waiting)
+		if (!v->up || v->under_way == 0)
 			break;
 		finish(v, type, body, body_len);
 		return;
@@ -318,7 +320,9 @@ int cp_vici_send(struct cp_vici *v, struct cp_vici_msg *msg, cp_vici_fn fn, void
 	*v->last = r;
 	v->last = &r->next;
 	v->queued++;
-	send_next(v);
+	if (v->unsent == NULL)
+		v->unsent = r;
+	send_more(v);
 	return 0;
 }
 

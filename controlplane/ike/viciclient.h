@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Client of charon's VICI socket on the event loop: one connection, made again each second while there is none; one request
- * under way at a time, the others in a bounded queue, each answered exactly once; events as they come. A request
- * without an answer for CP_VICI_ANSWER_S ends the connection. Event loop's thread.
+ * Client of charon's VICI socket on the event loop: one connection, made again each second while there is none; up to
+ * CP_VICI_WINDOW requests under way at a time (charon takes those of a connection one after the other, and answers in that order), the others
+ * in a bounded queue, each answered exactly once; events as they come. Requests under way of which none is answered for CP_VICI_ANSWER_S
+ * end the connection. Event loop's thread.
  */
 #ifndef CP_VICICLIENT_H
 #define CP_VICICLIENT_H
@@ -12,6 +13,7 @@
 #include "vici.h"
 
 #define CP_VICI_QUEUE    8192 /* requests that wait */
+#define CP_VICI_WINDOW   32   /* what charon has to do while its answer and our next request are on their way */
 #define CP_VICI_ANSWER_S 60
 
 struct event_base;

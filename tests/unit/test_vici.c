@@ -397,7 +397,7 @@ static void test_client(void)
 	p.reply = "";
 	CU_ASSERT_EQUAL(ask(&p, "one"), 0);
 	CU_ASSERT_EQUAL(ask(&p, "two"), 0);
-	CU_ASSERT(until(&p, &p.requests, 4));
+	CU_ASSERT(until(&p, &p.requests, 5));
 	peer_close(&p);
 	CU_ASSERT(until(&p, &p.answers, 5));
 	CU_ASSERT_EQUAL(p.last_rc, -ENOTCONN);
@@ -406,7 +406,38 @@ static void test_client(void)
 	peer_listen(&p);
 	CU_ASSERT(until(&p, &p.ups, 2));
 	CU_ASSERT_EQUAL(p.registered, 6);
-	CU_ASSERT_EQUAL(p.requests, 4);
+	CU_ASSERT_EQUAL(p.requests, 5);
+	end(&p);
+}
+
+/* Many at once: as many as the window under way, the others as answers come, each with its own. */
+static void test_client_window(void)
+{
+	struct peer p;
+
+	begin(&p);
+	peer_listen(&p);
+	p.vici = cp_vici_create(p.base, p.addr.sun_path, &ops, &p);
+	CU_ASSERT(until(&p, &p.ups, 1));
+	p.reply = "";
+	for (unsigned i = 0; i < 2 * CP_VICI_WINDOW; i++)
+		CU_ASSERT_EQUAL(ask(&p, i == 1 ? "unheard-of" : "stats"), 0);
+	CU_ASSERT(until(&p, &p.requests, CP_VICI_WINDOW));
+	for (unsigned i = 0; i < 20; i++) {
+		event_base_loop(p.base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	CU_ASSERT_EQUAL(p.requests, CP_VICI_WINDOW);
+	CU_ASSERT_EQUAL(p.answers, 0);
+	peer_raw(&p, "\x01\x03\x07success\x00\x03yes", 15);
+	peer_raw(&p, "\x02", 1);
+	CU_ASSERT(until(&p, &p.answers, 2));
+	CU_ASSERT(p.rc[0] == 0 && p.rc[1] == -ENOTSUP);
+	CU_ASSERT(until(&p, &p.requests, CP_VICI_WINDOW + 2));
+	/* all of them are told when it goes, sent or not */
+	peer_close(&p);
+	CU_ASSERT(until(&p, &p.answers, 2 * CP_VICI_WINDOW));
+	CU_ASSERT_EQUAL(p.last_rc, -ENOTCONN);
 	end(&p);
 }
 
@@ -494,6 +525,7 @@ static CU_TestInfo tests[] = {
 	{"what does not fit is not sent", test_writer},
 	{"client: greets, asks, comes back", test_client},
 	{"client: a peer that breaks the rules", test_client_hostile},
+	{"client: many requests at once", test_client_window},
 	{"client: malformed answers and events", test_client_malformed},
 	{"client: a full queue", test_client_queue},
 	CU_TEST_INFO_NULL,
