@@ -560,12 +560,9 @@ static void status(void *ctx, json_t *o)
 	struct cp_app *app = ctx;
 	const struct dp_page *pg = cp_dp_page(app->dp);
 	const struct cp_sccp_stats *s = cp_sccp_stats(app->sccp);
-	json_t *clear = json_array(), *gws = cp_gws_show(app->gws), *gw;
-	size_t i;
+	json_t *clear = json_array(); /* who may be sent keys in the open is never out of sight */
+	uint32_t gateways = cp_gws_count(app->gws, clear);
 
-	json_array_foreach(gws, i, gw) /* who may be sent keys in the open is never out of sight */
-		if (json_is_true(json_object_get(gw, "keys_without_ipsec")))
-			json_array_append(clear, json_object_get(gw, "name"));
 	json_object_set_new(o, "dataplane",
 			    json_pack("{s:b, s:I}", "up", cp_dp_up(app->dp), "alive",
 				      (json_int_t)(pg != NULL ? pg->alive : 0)));
@@ -574,9 +571,8 @@ static void status(void *ctx, json_t *o)
 				      "authenticated", (int)s->registered[CP_PHONE_AUTHENTICATED], "encrypted",
 				      (int)s->registered[CP_PHONE_ENCRYPTED]));
 	json_object_set_new(o, "calls", json_integer(cp_calls_count(app->calls)));
-	json_object_set_new(o, "gateways", json_integer((json_int_t)json_array_size(gws)));
+	json_object_set_new(o, "gateways", json_integer((json_int_t)gateways));
 	json_object_set_new(o, "keys_without_ipsec", clear);
-	json_decref(gws);
 }
 
 int cp_app_commands(struct cp_app *app)

@@ -153,5 +153,7 @@ void cp_gws_sa_changed(struct cp_gws *gws, uint32_t gw_id, bool live);
 
 /** Array of objects for 'show gateways'. */
 json_t *cp_gws_show(struct cp_gws *gws);
+/** How many there are; the names of those that may be sent keys in the open are appended to the array. */
+uint32_t cp_gws_count(const struct cp_gws *gws, json_t *keys_without_ipsec);
 
 #endif

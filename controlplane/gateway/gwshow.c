@@ -36,6 +36,20 @@ static void show_farm(const struct cp_gw *gw, json_t *o)
 					    (json_int_t)gw->health.opened, "failures", (json_int_t)gw->failures, "restarts", (json_int_t)gw->restarts));
 }
 
+uint32_t cp_gws_count(const struct cp_gws *gws, json_t *keys_without_ipsec)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
+		const struct cp_gw *gw = gws->gw[i];
+
+		n += gw != NULL;
+		if (gw != NULL && (gw->rec.flags & CP_GW_KEYS_WITHOUT_IPSEC) != 0)
+			json_array_append_new(keys_without_ipsec, json_string(gw->rec.name));
+	}
+	return n;
+}
+
 json_t *cp_gws_show(struct cp_gws *gws)
 {
 	json_t *list = json_array(), *o;
