@@ -42,7 +42,7 @@
 #define BUCKETS 4096
 #define AGAIN_MS 250
 #ifndef ACK_MS
-#define ACK_MS   2000 /* nothing went on for so long: given up */
+#define ACK_MS   20000 /* nothing went on for so long: given up. Whoever died has closed: this is one that is busy with a thousand SAs */
 #endif
 #define FDS      65536 /* what is above asks the lock */
 
