@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +17,7 @@
 #define TICK_MS    500
 #define SWEEP_MS   10000 /* charon's list of SAs, when nothing happens */
 #define GRACE_MS   5000  /* down for so long is an alarm: reauthentication is shorter */
-#define RETRY_MS   5000  /* the second attempt; each further one after twice as long */
-#define RETRY_MAX  120000
 #define KEEP_MS    60000
-#define FRESH_MS   2000  /* begun so lately: charon may not list it yet */
-#define BEGIN_TICK 32    /* gateways that are begun with in one tick */
 
 static uint32_t hash(const char *name)
 {
@@ -53,18 +48,20 @@ void ike_each(struct cp_ikes *ikes, void (*fn)(void *ctx, struct ike *ike), void
 
 /* --- states --- */
 
-static void set_state(struct ike *ike, enum ike_state state)
+void ike_set_state(struct ike *ike, enum ike_state state)
 {
 	if (ike->state == state)
 		return;
 	ike->state = state;
+	if (state != IKE_CONNECTING)
+		ike_not_beginning(ike);
 	ike->since_us = cp_wall_us();
 	cfg_log(state == IKE_UP ? CFG_LOG_NOTICE : CFG_LOG_INFO, "ike-state", "gateway=%s state=%s", ike->rec.name, ike_state_name(ike));
 	if (state == IKE_UP) {
 		ike->ups++;
 		ike->tries = 0;
-		if (ike->next_ms > cp_mono_ms() + RETRY_MS) /* what it took to come up does not count when it goes */
-			ike->next_ms = cp_mono_ms() + RETRY_MS;
+		if (ike->next_ms > cp_mono_ms() + IKE_RETRY_MS) /* what it took to come up does not count when it goes */
+			ike->next_ms = cp_mono_ms() + IKE_RETRY_MS;
 		ike->down_ms = 0;
 		ike->error[0] = '\0';
 		ike->alarmed = false;
@@ -93,6 +90,7 @@ void ike_failed(struct ike *ike, const char *sa, const char *why)
 	    (strcmp(sa, ike->error_sa) == 0 || (strncmp(why, "received ", 9) == 0 && strncmp(ike->error, "received ", 9) != 0 && now - ike->error_ms < KEEP_MS)))
 		return;
 	ike->error_ms = now;
+	ike_not_beginning(ike);
 	if (strcmp(ike->error, why) != 0)
 		cfg_log_limited(CFG_LOG_WARN, "ike-failed", "gateway=%s reason=%s", ike->rec.name, cfg_q(why));
 	snprintf(ike->error, sizeof(ike->error), "%s", why);
@@ -100,33 +98,6 @@ void ike_failed(struct ike *ike, const char *sa, const char *why)
 	if (ike->alarmed)
 		raise_down(ike); /* the same alarm, with what it is now */
 	ike_waiters(ike->ikes, false);
-}
-
-static void began(void *ctx, int rc, const json_t *answer)
-{
-	/* With "timeout" -1 the answer says only that it was begun. */
-	(void)ctx;
-	if (rc == 0 && strcmp(cp_vici_get(answer, "success"), "yes") != 0)
-		cfg_log_limited(CFG_LOG_WARN, "ike-not-begun", "reason=%s", cfg_q(cp_vici_get(answer, "errmsg")));
-}
-
-int ike_begin(struct ike *ike)
-{
-	struct cp_ikes *ikes = ike->ikes;
-	uint64_t wait = (uint64_t)RETRY_MS << (ike->tries < 5 ? ike->tries : 5);
-	uint8_t some = 0;
-	int rc;
-
-	(void)RAND_bytes(&some, 1); /* a thousand that went together need not come together */
-	wait = wait < RETRY_MAX ? wait : RETRY_MAX;
-	ike->begun_ms = cp_mono_ms();
-	ike->next_ms = ike->begun_ms + wait + wait * some / 1024;
-	ike->tries++;
-	rc = cp_vici_send(ikes->vici, cp_ike_plain("initiate", "child", ike->rec.name, "ike", ike->rec.name, "timeout", "-1", NULL), began, NULL);
-	if (rc == 0 && ike->state == IKE_DOWN)
-		set_state(ike, IKE_CONNECTING);
-	ike_sweep_soon(ikes, 1000);
-	return rc;
 }
 
 int ike_end(struct ike *ike)
@@ -180,15 +151,25 @@ static void listed(struct cp_ikes *ikes, const json_t *msg)
 static void swept_one(void *ctx, struct ike *ike)
 {
 	struct cp_ikes *ikes = ctx;
+	bool trying = ike->state == IKE_CONNECTING && ike->error[0] == '\0';
 
-	if (ike->sweep != ikes->sweep) {
-		json_decref(ike->sa);
-		ike->sa = NULL;
-	}
-	/* What was begun just now may not be in the list yet. */
-	if (ike->sa == NULL && ike->state == IKE_CONNECTING && cp_mono_ms() - ike->begun_ms < FRESH_MS && ike->error[0] == '\0')
+	if (ike->sweep == ikes->sweep) {
+		ike->missed = ike->ended = false;
+		ike_set_state(ike, state_of(ike->sa));
 		return;
-	set_state(ike, ike->sa != NULL ? state_of(ike->sa) : IKE_DOWN);
+	}
+	if (trying && (ike->asking || cp_mono_ms() - ike->begun_ms < IKE_FRESH_MS))
+		return; /* not in the list yet */
+	if ((trying || ike->sa != NULL) && !ike->ended && !ike->missed) {
+		/* Whoever charon is busy with just then is not in its list ("noblock"), and is in the next one. */
+		ike->missed = true;
+		ike_sweep_soon(ikes, ikes->cnt < IKE_MANY ? 200 : 1000);
+		return;
+	}
+	ike->missed = ike->ended = false;
+	json_decref(ike->sa);
+	ike->sa = NULL;
+	ike_set_state(ike, IKE_DOWN);
 }
 
 static void sweep_now(struct cp_ikes *ikes);
@@ -202,6 +183,7 @@ static void swept(void *ctx, int rc, const json_t *answer)
 	if (rc == 0 && !ikes->stopping) {
 		ike_each(ikes, swept_one, ikes);
 		ikes->swept = true;
+		ike_begin_some(ikes);
 	}
 	ike_shown(ikes);
 	if (ikes->sweep_again)
@@ -212,6 +194,7 @@ static void sweep_now(struct cp_ikes *ikes)
 {
 	struct timeval tv = {SWEEP_MS / 1000, 0};
 
+	ikes->sweep_ms = cp_mono_ms() + SWEEP_MS;
 	event_add(ikes->ev_sweep, &tv);
 	if (!cp_vici_up(ikes->vici)) {
 		ike_shown(ikes);
@@ -238,14 +221,13 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 void ike_sweep_soon(struct cp_ikes *ikes, unsigned ms)
 {
-	struct timeval tv = {ms / 1000, (int)(ms % 1000) * 1000}, due, now;
+	struct timeval tv = {ms / 1000, (int)(ms % 1000) * 1000};
+	uint64_t due_ms = cp_mono_ms() + ms;
 
-	if (ikes->stopping)
+	if (ikes->stopping || due_ms >= ikes->sweep_ms)
 		return;
-	evutil_gettimeofday(&now, NULL);
-	evutil_timeradd(&now, &tv, &now);
-	if (!event_pending(ikes->ev_sweep, EV_TIMEOUT, &due) || evutil_timercmp(&now, &due, <))
-		event_add(ikes->ev_sweep, &tv);
+	ikes->sweep_ms = due_ms;
+	event_add(ikes->ev_sweep, &tv);
 }
 
 /*
@@ -277,6 +259,50 @@ static void on_log(struct cp_ikes *ikes, const json_t *msg)
 
 	if (ike != NULL && is_reason(text))
 		ike_failed(ike, cp_vici_get(msg, "ikesa-uniqueid"), text);
+	ike_begin_next(ikes);
+}
+
+/* An IKE SA ended: if it is the one that is shown, whoever is not in the next list is down. */
+static void ike_ended(struct cp_ikes *ikes, const json_t *msg)
+{
+	const char *name;
+	json_t *sa;
+
+	json_object_foreach((json_t *)(uintptr_t)msg, name, sa) {
+		struct ike *ike = json_is_object(sa) ? ike_find(ikes, name) : NULL;
+		const char *id = cp_vici_get(sa, "uniqueid");
+
+		if (ike != NULL && (id[0] == '\0' || strcmp(id, cp_vici_get(ike->sa, "uniqueid")) == 0))
+			ike->ended = true;
+	}
+}
+
+/*
+ * A CHILD_SA came up: the event has what a list of all would say, its siblings aside, so that a thousand of them need no list each.
+ * Counted as seen by the list that is under way, which may be of before. False: a list must say what is.
+ */
+static bool child_up(struct cp_ikes *ikes, const json_t *msg)
+{
+	bool known = strcmp(cp_vici_get(msg, "up"), "yes") == 0;
+	const char *name;
+	json_t *sa;
+
+	json_object_foreach((json_t *)(uintptr_t)msg, name, sa) {
+		struct ike *ike = json_is_object(sa) ? ike_find(ikes, name) : NULL;
+
+		if (ike == NULL)
+			continue;
+		known = known && state_of(sa) == IKE_UP && ike->state != IKE_UP;
+		if (!known)
+			continue;
+		ike->sweep = ikes->sweep;
+		ike->missed = ike->ended = false;
+		json_decref(ike->sa);
+		ike->sa = json_incref(sa);
+		ike_set_state(ike, IKE_UP);
+	}
+	ike_begin_next(ikes);
+	return known;
 }
 
 static void count(struct cp_ikes *ikes, const json_t *msg, bool child)
@@ -301,9 +327,16 @@ static void on_event(void *ctx, const char *name, const json_t *msg)
 	} else if (strcmp(name, "log") == 0) {
 		on_log(ikes, msg);
 	} else {
+		bool known = strcmp(name, "child-updown") == 0 && child_up(ikes, msg);
+
+		if (strcmp(name, "ike-updown") == 0 && strcmp(cp_vici_get(msg, "up"), "yes") != 0)
+			ike_ended(ikes, msg);
 		if (strcmp(name, "ike-rekey") == 0 || strcmp(name, "child-rekey") == 0)
 			count(ikes, msg, name[0] == 'c');
-		ike_sweep_soon(ikes, ikes->cnt < 100 ? 50 : 1000);
+		if (ikes->cnt < IKE_MANY)
+			ike_sweep_soon(ikes, 50);
+		else if (!known && strcmp(cp_vici_get(msg, "up"), "yes") != 0)
+			ike_sweep_soon(ikes, 1000);
 	}
 }
 
@@ -335,7 +368,7 @@ static void gone(void *ctx, struct ike *ike)
 	json_decref(ike->sa);
 	ike->sa = NULL;
 	ike->tries = 0;
-	set_state(ike, IKE_DOWN);
+	ike_set_state(ike, IKE_DOWN);
 }
 
 static void on_down(void *ctx, const char *why)
@@ -358,8 +391,10 @@ static void tick_one(void *ctx, struct ike *ike)
 {
 	struct cp_ikes *ikes = ike->ikes;
 	uint64_t now = cp_mono_ms();
-	unsigned *begun = ctx;
 
+	(void)ctx;
+	if (ike->beginning && !ike->asking && now - ike->begun_ms > IKE_SLOW_MS)
+		ike_not_beginning(ike);
 	if (!ikes->swept || ike->state == IKE_UP)
 		return;
 	if (ike->down_ms == 0)
@@ -368,17 +403,11 @@ static void tick_one(void *ctx, struct ike *ike)
 		ike->alarmed = true;
 		raise_down(ike);
 	}
-	if (ike->loaded && !ike->stopped && (ike->rec.ike.flags & (CP_IKE_WAIT | CP_IKE_TRAP)) == 0 && now >= ike->next_ms &&
-	    ike->state != IKE_CONNECTING && *begun < BEGIN_TICK) {
-		++*begun;
-		ike_begin(ike);
-	}
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct cp_ikes *ikes = arg;
-	unsigned begun = 0;
 
 	(void)fd;
 	(void)what;
@@ -386,7 +415,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		if (!ikes->have_identity)
 			ike_ask_identity(ikes);
 		ike_load_some(ikes);
-		ike_each(ikes, tick_one, &begun);
+		ike_each(ikes, tick_one, NULL);
+		ike_begin_some(ikes);
 	}
 	ike_waiters(ikes, false);
 }
@@ -410,6 +440,7 @@ static void forget(struct cp_ikes *ikes, const char *name)
 		*at = ike->next;
 		ikes->cnt--;
 		cp_alarm_clear(ikes->env.alarms, "ike-down", name);
+		ike_not_beginning(ike);
 		ike_unload(ikes, name);
 		ike_free(ike);
 		break;
@@ -517,6 +548,7 @@ int cp_ikes_create(const struct cp_ikes_env *env, struct cp_ikes **ret)
 	if (ikes == NULL)
 		return -ENOMEM;
 	ikes->env = *env;
+	ikes->sweep_ms = UINT64_MAX; /* none yet */
 	ikes->ev_tick = event_new(env->base, -1, EV_PERSIST, on_tick, ikes);
 	ikes->ev_sweep = evtimer_new(env->base, on_sweep, ikes);
 	ikes->vici = cp_vici_create(env->base, env->vici, &ops, ikes);

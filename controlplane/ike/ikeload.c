@@ -14,7 +14,8 @@
 #include "offload.h"
 #include "trust/certs.h"
 
-#define AT_ONCE  6    /* gateways that are being loaded: threads are others' too */
+#define OPEN_MAX 6    /* keys that are being opened: threads are others' too */
+#define LOAD_MAX 64   /* gateways that are being loaded: charon is told the next one while it does one */
 #define AGAIN_MS 5000 /* what could not be loaded */
 
 struct load_job {
@@ -65,7 +66,6 @@ static void loaded(void *ctx, int rc, const json_t *answer)
 			if (ike->anew && ike->loaded)
 				ike_end(ike);
 			ike->anew &= !ike->loaded;
-			ike_sweep_soon(ikes, 50);
 		} else if (rc != -ENOTCONN) {
 			unusable(ike, rc == 0 ? cp_vici_get(answer, "errmsg") : "charon's answer to load-conn makes no sense");
 			ike->wanted = true;
@@ -73,6 +73,8 @@ static void loaded(void *ctx, int rc, const json_t *answer)
 	}
 	job_free(j);
 	ike_load_some(ikes);
+	if (ikes->loading == 0)
+		ike_sweep_soon(ikes, 50); /* behind it they are begun with */
 }
 
 static void shared_loaded(void *ctx, int rc, const json_t *answer)
@@ -125,11 +127,14 @@ static void unseal_work(void *arg)
 static void unseal_done(void *arg)
 {
 	struct load_job *j = arg;
+	struct cp_ikes *ikes = j->ikes;
 
+	ikes->opening--;
 	if (j->rc == 0)
 		hand_over(j);
 	else
-		give_up(j, ike_find(j->ikes, j->name), "the signer does not open the pre-shared key");
+		give_up(j, ike_find(ikes, j->name), "the signer does not open the pre-shared key");
+	ike_load_some(ikes);
 }
 
 static void load_one(struct ike *ike)
@@ -173,22 +178,30 @@ static void load_one(struct ike *ike)
 		ikes->loading--;
 		ike->next_ms = cp_mono_ms() + 100;
 		job_free(j);
+	} else {
+		ikes->opening++;
 	}
 }
 
-static void load_wanted(void *ctx, struct ike *ike)
+static bool full(const struct cp_ikes *ikes)
 {
-	struct cp_ikes *ikes = ctx;
-
-	if (ikes->loading < AT_ONCE && ike->wanted && !ike->loading && ike->next_ms <= cp_mono_ms())
-		load_one(ike);
+	return ikes->loading >= LOAD_MAX || ikes->opening >= OPEN_MAX;
 }
 
+/* From where it ended last: it is called with each one that is loaded. */
 void ike_load_some(struct cp_ikes *ikes)
 {
-	if (ikes->stopping || !cp_vici_up(ikes->vici) || !ikes->have_identity || ikes->loading >= AT_ONCE)
+	uint64_t now = cp_mono_ms();
+
+	if (ikes->stopping || !cp_vici_up(ikes->vici) || !ikes->have_identity)
 		return;
-	ike_each(ikes, load_wanted, ikes);
+	for (unsigned i = 0; i < IKE_HASH && !full(ikes); i++) {
+		for (struct ike *ike = ikes->by_name[ikes->load_cursor]; ike != NULL && !full(ikes); ike = ike->next)
+			if (ike->wanted && !ike->loading && ike->next_ms <= now)
+				load_one(ike);
+		if (!full(ikes))
+			ikes->load_cursor = (ikes->load_cursor + 1) % IKE_HASH;
+	}
 }
 
 void ike_unload(struct cp_ikes *ikes, const char *name)

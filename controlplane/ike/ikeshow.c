@@ -179,6 +179,26 @@ static void show_ike(void *ctx, struct cp_admin_req *req, const json_t *args)
 		ike_shown(ikes);
 }
 
+static void count_one(void *ctx, struct ike *ike)
+{
+	unsigned *cnt = ctx;
+
+	cnt[ike->state]++;
+}
+
+/* In 'status': what can be asked for often, as it is known; 'show ike' asks charon for a list of all first. */
+static void status(void *ctx, json_t *o)
+{
+	struct cp_ikes *ikes = ctx;
+	unsigned cnt[IKE_UP + 1] = {0};
+
+	if (ikes == NULL)
+		return;
+	ike_each(ikes, count_one, cnt);
+	json_object_set_new(o, "ike", json_pack("{s:b, s:i, s:i, s:i}", "charon", cp_vici_up(ikes->vici), "gateways", (int)ikes->cnt, "up", (int)cnt[IKE_UP],
+						"connecting", (int)(cnt[IKE_CONNECTING] + cnt[IKE_NO_CHILD])));
+}
+
 /* --- up and down --- */
 
 /* Who waits is answered when it is up, failed, or gone; 'all': whatever it is. */
@@ -277,5 +297,7 @@ int cp_ikes_commands(struct cp_ikes *ikes, struct cp_admin *admin)
 
 	if (rc == 0)
 		rc = cp_admin_register(admin, "ike.up", ike_up, ikes);
+	if (rc == 0)
+		rc = cp_admin_status_add(admin, status, ikes);
 	return rc < 0 ? rc : cp_admin_register(admin, "ike.down", ike_down, ikes);
 }

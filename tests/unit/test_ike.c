@@ -19,6 +19,7 @@
 #include "ike/vici.h"
 #include "offload.h"
 #include "store/store.h"
+#include "still_time.h"
 #include "store_tmp.h"
 
 #define SAID_MAX 65536
@@ -654,6 +655,110 @@ static void test_own_issuer(void)
 	}
 }
 
+/* --- many gateways: the clock is the test's --- */
+
+static void child_updown(const char *name)
+{
+	event("child-updown", json_pack("{s:s,s:o}", "up", "yes", name, sa("ESTABLISHED", "INSTALLED")));
+}
+
+static int up_now(void)
+{
+	json_t *o = ask("status", NULL), *ike = json_object_get(o, "ike");
+	int n = (int)json_integer_value(json_object_get(ike, "up"));
+
+	CU_ASSERT(json_is_true(json_object_get(ike, "charon")));
+	json_decref(o);
+	return n;
+}
+
+static unsigned begun(void)
+{
+	unsigned n = 0;
+
+	for (const char *p = t.said; (p = strstr(p, " initiate:")) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* Turns the loop until so many were begun with, and a while longer for those that should not be. */
+static unsigned begun_soon(unsigned want)
+{
+	for (unsigned i = 0; i < 20000 && begun() < want; i++)
+		turn(1);
+	turn(50);
+	return begun();
+}
+
+static void test_many(void)
+{
+	char name[16];
+
+	begin();
+	CU_ASSERT_EQUAL(cp_admin_commands(t.admin, &(struct cp_admin_backend){.store = t.store, .alarms = t.alarms, .version = "1"}), 0);
+	for (int i = 0; i < 150; i++) {
+		snprintf(name, sizeof(name), "gw%d", i);
+		gateway(name, 0, "key", "");
+	}
+	charon_starts();
+	for (unsigned i = 0; i < 20000 && t.bev == NULL; i++)
+		turn(1);
+	time_still();
+	for (unsigned i = 0; i < 2000 && times_asked("version") == 0; i++)
+		turn(1);
+	/* all are loaded, whatever the time; then as many are begun with as charon gets through at once, and not the others */
+	for (unsigned i = 0; i < 20000 && begun() == 0; i++) {
+		turn(1);
+		if (i % 100 == 99)
+			time_pass(60);
+	}
+	CU_ASSERT_EQUAL(begun_soon(64), 64);
+	/* each that comes up makes room for another one; it is up by what the event says: charon's list, which has none, is not asked for */
+	for (int i = 0; i < 150; i++) {
+		snprintf(name, sizeof(name), "initiate:gw%d", i);
+		if (asked(name))
+			child_updown(name + 9);
+	}
+	CU_ASSERT_EQUAL(begun_soon(128), 128);
+	CU_ASSERT_EQUAL(up_now(), 64);
+	/* who does not answer holds up nobody */
+	time_pass(1100);
+	CU_ASSERT_EQUAL(begun_soon(150), 150);
+	end();
+	still = false;
+}
+
+/* Whoever charon is busy with is not in its list: only who is not there twice, or is told to have ended, is down. */
+static void test_busy(void)
+{
+	begin();
+	charon_starts();
+	gateway("gw1", 0, "one", "");
+	json_object_set_new(t.sas, "gw1", sa("ESTABLISHED", "INSTALLED"));
+	CU_ASSERT(soon("load-conn:gw1"));
+	CU_ASSERT(becomes("gw1", "up"));
+	time_still();
+	turn(50);
+	json_object_clear(t.sas);
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "state"), "up");
+	json_object_set_new(t.sas, "gw1", sa("ESTABLISHED", "INSTALLED"));
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "state"), "up");
+	json_object_clear(t.sas);
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "state"), "up");
+	CU_ASSERT(!asked("initiate:gw1"));
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "state"), "connecting"); /* down, and begun with */
+	CU_ASSERT(soon("initiate:gw1"));
+	/* told to have ended */
+	json_object_set_new(t.sas, "gw1", sa("ESTABLISHED", "INSTALLED"));
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "state"), "up");
+	json_object_clear(t.sas);
+	updown("gw1", false);
+	turn(50);
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "state"), "down");
+	end();
+	still = false;
+}
+
 static CU_TestInfo tests[] = {
 	{"what is loaded, and who is begun with", test_loading},
 	{"states, reasons, alarms", test_states},
@@ -661,6 +766,8 @@ static CU_TestInfo tests[] = {
 	{"ike up, ike down", test_up_and_down},
 	{"charon goes and comes back", test_charon_comes_back},
 	{"our certificate's issuers", test_own_issuer},
+	{"many at once", test_many},
+	{"busy SAs", test_busy},
 	CU_TEST_INFO_NULL,
 };
 
