@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Every table of bench/README.md in one go, on a quiet machine: measure.sh [--quick] [--update] [--out DIR] [NAME...]
 # runs the benches named (all, and rtpengine, if none), keeps their JSON lines as DIR/NAME.json and prints the tables as
-# Markdown; --update puts them into README.md. About 40 minutes; --quick 5. rtpengine needs root.
+# Markdown; --update puts them into README.md. About 40 minutes; --quick 5. rtpengine and tunnels need root.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "${RAVELIN_BUILD:-$here/../build}" && pwd) || exit 1
@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ ${#names[@]} -gt 0 ] || names=(srtp media overload latency scaling esp mgcp farm store dial register call moh enrol tvs sign drill tftp http boot rtpengine)
+[ ${#names[@]} -gt 0 ] || names=(srtp media overload latency scaling esp mgcp farm tunnels store dial register call moh enrol tvs sign drill tftp http boot rtpengine)
 mkdir -p "$out"
 rc=0 files=()
 for name in "${names[@]}"; do
@@ -36,6 +36,8 @@ for name in "${names[@]}"; do
 	if [ "$name" = rtpengine ]; then
 		[ -z "$quick" ] || export RUNS=1 STEPS=6
 		TRIALS=$out/rtpengine.trials timeout -k 10 1800 "$here/peer-rtpengine.sh" >"$out/$name.json"
+	elif [ "$name" = tunnels ]; then
+		RAVELIN_BUILD=$build RUNS=${quick:+1} timeout -k 10 1800 "$here/tunnels.sh" >"$out/$name.json"
 	else
 		timeout -k 10 3600 "$bench" "$name" -j $quick >"$out/$name.json"
 	fi || {

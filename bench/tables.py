@@ -152,6 +152,16 @@ def farm(rows):
     return table(["what", "gateways", "endpoints", "figure", "of it"], "lrrrl", out)
 
 
+def tunnels(rows):
+    what = {"records": "1,000 records imported, charon running", "charon": "charon started, records known"}
+    out = [[what[k["what"]], num(k["tunnels"]), num(r["value"], 1) + " s", num(r["per_s"]), num(r["peer_value"], 1) + " s", num(r["ratio"], 2),
+            "charon %s, its peer %s, controlplane %s, dataplane %s; of the two alone %s and %s" % tuple(
+                num(r[m], 1) for m in ("charon_cpu_s", "gateways_cpu_s", "controlplane_cpu_s", "dataplane_cpu_s", "peer_charon_cpu_s", "peer_gateways_cpu_s")),
+            "charon %s (alone %s), controlplane %s, dataplane %s" % tuple(num(r[m]) for m in ("charon_mb", "peer_charon_mb", "controlplane_mb", "dataplane_mb")),
+            percent(r["spread"])] for k, r, _ in cases(rows, "tunnels")]
+    return table(["from", "tunnels", "until all are up", "a second", "two strongSwans", "ratio", "CPU seconds", "MB", "spread"], "lrrrrrllr", out)
+
+
 def store(rows):
     out = [["yes" if k["sync"] else "no", num(k["in_flight"]), num(k["batch"]), num(r["value"]), num(r["peer_value"]),
             num(r["ratio"], 1), percent(r["spread"])] for k, r, _ in cases(rows, "store") if k["op"] == "put"]
@@ -297,7 +307,7 @@ def boot(rows):
 
 
 TABLES = {"srtp": srtp, "bursts": bursts, "media": media, "rtpengine": rtpengine, "overload": overload, "latency": latency,
-          "scaling": scaling, "esp": esp, "esp-worker": esp_worker, "mgcp": mgcp, "mgcp-worker": mgcp_worker, "farm": farm, "store": store, "store-more": store_more, "dial": dial,
+          "scaling": scaling, "esp": esp, "esp-worker": esp_worker, "mgcp": mgcp, "mgcp-worker": mgcp_worker, "farm": farm, "tunnels": tunnels, "store": store, "store-more": store_more, "dial": dial,
           "register": register, "listener": listener, "storm": storm, "call": call, "moh": moh, "enrol": enrol, "tvs": tvs, "sign": sign, "drill": drill,
           "tftp": tftp, "http": http, "boot": boot}
 

@@ -6,6 +6,7 @@
 IKE_PLUGINS="random drbg nonce aes sha1 sha2 hmac kdf gcm openssl x509 revocation constraints pubkey pkcs1 pkcs8 pem"
 
 # ike_charon NAME NAMESPACE BACKEND [ENV=VALUE...]: BACKEND is libipsec (the peer, in user space), or kernel (ours, maybe with the shim).
+# IKE_MANY: for a thousand connections (docs/gateways.md, "A thousand gateways").
 ike_charon() {
 	local name=$1 ns=$2 backend=$3 dir=$WORK/$1 load
 	shift 3
@@ -15,15 +16,21 @@ ike_charon() {
 	cat >"$dir/strongswan.conf" <<-CONF
 		charon {
 		  load = $load
-		  install_routes = $([ "$backend" = kernel ] && echo no || echo yes)
+		  install_routes = $([ "$backend" = kernel ] && echo no || echo "${IKE_ROUTES:-yes}")
 		  install_virtual_ip = no
 		  make_before_break = yes
 		  retransmit_tries = 2
+		  ${IKE_MANY:+ikesa_table_size = 4096
+		  ikesa_table_segments = 16
+		  init_limit_half_open = 0
+		  dos_protection = no
+		  reuse_ikesa = no}
 		  plugins {
 		    vici { socket = unix://$dir/vici }
 		    $([ "$backend" = kernel ] || printf '%s\n' 'kernel-netlink { fwmark = !0x42 }' 'socket-default { fwmark = 0x42 }' 'kernel-libipsec { allow_peer_ts = yes }')
 		  }
 		  filelog { stderr { default = 1
+		    time_format = %H:%M:%S
 		    knl = ${IKE_KNL:-1} } }
 		}
 	CONF
