@@ -20,7 +20,7 @@
 
 #include "bench.h"
 
-#define START_S 20 /* for daemons to answer */
+#define START_S 120 /* for daemons to answer */
 
 volatile sig_atomic_t bench_stopped;
 static struct sigaction old_int, old_term;
