@@ -103,6 +103,7 @@ json_t *cp_cdr_json(const struct cp_cdr *r)
 	json_object_set_new(o, "called", json_string(r->party[1].number));
 	json_object_set_new(o, "redirecting", json_string(r->redirecting));
 	json_object_set_new(o, "cause", json_integer(r->cause));
+	json_object_set_new(o, "reason", json_string(r->no_sa ? "no-sa" : ""));
 	json_object_set_new(o, "released", json_string(r->released < 3 ? released[r->released] : ""));
 	json_object_set_new(o, "origin", json_string(cp_cdr_origin_name(r->origin)));
 	json_object_set_new(o, "security", status(r->security));

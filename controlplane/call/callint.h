@@ -154,6 +154,7 @@ struct cp_call {
 	uint8_t cause;      /* enum cp_q850: the first one that is known */
 	uint8_t released;   /* 1 + side that ended it; 0: the system */
 	uint8_t best, worst; /* enum cp_security, as shown while it was connected */
+	bool no_sa;         /* keys for a gateway were held back */
 	bool billed;        /* has its last record */
 	bool group_pickup;  /* what is dialled is the number of a pickup group */
 	char park[DIGITS_MAX + 1]; /* the number that it is parked at, also while it rings where it was parked from; "": it is not */

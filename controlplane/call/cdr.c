@@ -237,6 +237,7 @@ static void fill(struct cp_call *call, struct cp_cdr *r)
 	r->worst = call->worst;
 	r->direct = call->direct;
 	r->adopted = call->adopted;
+	r->no_sa = call->no_sa;
 	r->party_cnt = 2;
 	for (unsigned s = 0; s < 2; s++)
 		fill_party(call, &call->p[s], &r->party[s]);

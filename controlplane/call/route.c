@@ -247,6 +247,7 @@ static void route_farm(struct cp_call *call, const char *group)
 		no_sa = false;
 	cfg_log_limited(CFG_LOG_WARN, "group-takes-no-call", "call=%u group=%s reason=%s", call->ref, group, no_sa ? "no-sa" : "full-or-down");
 	call->farm[0] = '\0';
+	call->no_sa |= no_sa;
 	if (no_sa)
 		call_fail(call_cause(call, CP_Q850_NO_BEARER), CP_SCCP_CONGESTION, CP_SCCP_TONE_REORDER, "No secure path");
 	else

@@ -240,6 +240,8 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	if (!ok)
 		cfg_log(CFG_LOG_WARN, "mgcp-refused", "gateway=%s call=%u verb=%u result=%u code=%u comment=%s", p->name,
 			call->ref, done->verb, done->result, done->code, cfg_q(done->comment));
+	if (done->result == DP_MGCP_NO_SA && (tag->op == GW_OP_MDCX || tag->op == GW_OP_REOPEN || tag->op == GW_OP_REKEY))
+		call->no_sa = true;
 	switch (tag->op) {
 	case GW_OP_CRCX:
 		if (tag->side == 0 ? !call->reserving : call->state != CALL_ROUTING)
@@ -249,6 +251,7 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 			cfg_log(CFG_LOG_WARN, "keys-held-back", "gateway=%s call=%u reason=no-sa", p->name, call->ref);
 			if (tag->side == 1 && route_farm_next(call)) /* one that has an SA; not for the caller's own port */
 				break;
+			call->no_sa = true;
 			/* Keys were held back. Without them the call may go on only as policy says. */
 			if (p->suite != DP_SRTP_NONE && calls->env.cfg->media.fallback == CFG_FALLBACK_RTP) {
 				call->secure = false;

@@ -48,6 +48,7 @@ static const struct cp_field cdr_fields[] = {
 	F(14, CP_F_UINT, cp_cdr, worst),
 	F(15, CP_F_BOOL, cp_cdr, direct),
 	F(16, CP_F_BOOL, cp_cdr, adopted),
+	F(18, CP_F_BOOL, cp_cdr, no_sa),
 	L(17, cp_cdr, party, &party_list),
 	END,
 };

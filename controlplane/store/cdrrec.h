@@ -64,6 +64,7 @@ struct cp_cdr {
 	uint8_t security, best, worst; /* of the call, as it was shown */
 	bool direct;               /* media went between the parties */
 	bool adopted;              /* the controlplane was restarted meanwhile */
+	bool no_sa;                /* a gateway's keys were held back: no live SA covered it. The call went on in clear, or ended */
 	struct cp_cdr_party party[2]; /* calling, called */
 	unsigned party_cnt;        /* 2 */
 	struct cp_buf unknown;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Call detail records: one for every call, whatever ends it, and us; what is in them; how long they are kept. */
+#include "admin/cdr.h"
 #include "talk.h"
 
 static struct dp_page_leg *page_leg(const struct cp_call *call, unsigned side)
@@ -90,6 +91,8 @@ static void fails(const char *number, int cause)
 
 static void test_not_answered(void)
 {
+	json_t *json;
+
 	world_of_three();
 	fails(NULL, 0);
 	fails("5", CP_Q850_UNALLOCATED);
@@ -106,6 +109,14 @@ static void test_not_answered(void)
 	fails("77", CP_Q850_BUSY);
 	w.say[DP_MGCP_CRCX] = (struct reply){.result = DP_MGCP_TIMEOUT};
 	fails("77", CP_Q850_REJECTED);
+	CU_ASSERT_FALSE(cdrs()->r[cdrs()->n - 1].no_sa);
+	w.say[DP_MGCP_CRCX] = (struct reply){.result = DP_MGCP_NO_SA};
+	w.cfg->media.fallback = CFG_FALLBACK_REFUSE;
+	fails("77", CP_Q850_NO_BEARER); /* its keys were held back: the record says why */
+	CU_ASSERT_TRUE(cdrs()->r[cdrs()->n - 1].no_sa);
+	json = cp_cdr_json(&cdrs()->r[cdrs()->n - 1]);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "reason")), "no-sa");
+	json_decref(json);
 	world_end();
 }
 
@@ -315,7 +326,7 @@ static void test_retention(void)
 static void test_record(void)
 {
 	struct cp_cdr r = {.global_id = UINT64_C(0x6561abcd00004001), .joined_id = 5, .call = 16385, .origin = CP_CDR_TRANSFER, .setup_ms = 1, .connect_ms = 2,
-			   .end_us = 3, .dialled = "1002", .redirecting = "1003", .cause = 126, .released = 1, .security = 3, .best = 3, .worst = 1, .direct = true,
+			   .end_us = 3, .dialled = "1002", .redirecting = "1003", .cause = 126, .released = 1, .security = 3, .best = 3, .worst = 1, .direct = true, .no_sa = true,
 			   .party_cnt = 2, .party = {{.kind = 1, .device = "SEP000000000001", .number = "1001", .leg = 9, .counted = true, .rx_pkts = 1}}}, back;
 	struct cp_buf v;
 	unsigned whole = 0;
