@@ -250,6 +250,7 @@ unsigned agent_line_calls(const struct agent *agent, uint32_t line);
 bool agent_line_room(const struct agent *agent, uint32_t line);  /* for one more, which what it is only dialling makes way for */
 void endpoint_enter(struct cp_call *call, unsigned side);        /* once name and endpoint are set */
 void endpoint_rename(struct cp_call *call, unsigned side, const char *endpoint); /* which one "any of" became */
+struct party *endpoint_after(const struct party *p); /* the next one there; or NULL */
 struct party *endpoint_party(struct cp_calls *calls, const char *gateway, const char *endpoint, const char *conn_id); /* "": any; or NULL */
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side);
 void party_clear(struct cp_call *call, unsigned side);           /* nobody is on this side any more */

@@ -194,6 +194,15 @@ struct party *endpoint_party(struct cp_calls *calls, const char *gateway, const 
 	return p;
 }
 
+struct party *endpoint_after(const struct party *p)
+{
+	struct party *q = p->ep_next;
+
+	while (q != NULL && (strcmp(q->name, p->name) != 0 || strcasecmp(q->endpoint, p->endpoint) != 0))
+		q = q->ep_next;
+	return q;
+}
+
 struct cp_call *endpoint_call(struct cp_calls *calls, const char *gateway, const char *endpoint, unsigned *side)
 {
 	struct party *p = endpoint_party(calls, gateway, endpoint, "");

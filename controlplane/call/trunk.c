@@ -645,18 +645,43 @@ static void on_stopped(void *ctx, struct cp_gw *gw)
 				call_end(call_cause(calls->slot[i], CP_Q850_TEMPORARY), "gateway out of service");
 }
 
-/* Whether the connection of the call at an endpoint is still there; its answer says it (GW_OP_AUCX). */
-static void on_check(void *ctx, struct cp_gw *gw, const char *endpoint)
+/* Whether its connection is still there; the answer says it (GW_OP_AUCX). */
+static void ask_for(struct party *p)
 {
 	struct dp_mgcp_cmd cmd;
-	unsigned side;
-	struct cp_call *call = endpoint_call(ctx, cp_gw_name(gw), endpoint, &side);
 
-	if (call == NULL || call->p[side].conn_id[0] == '\0' || call->state != CALL_CONNECTED)
+	if (p->conn_id[0] == '\0' || p->call->state != CALL_CONNECTED)
 		return;
-	command(&call->p[side], DP_MGCP_AUCX, &cmd);
+	command(p, DP_MGCP_AUCX, &cmd);
 	memset(cmd.call_id, 0, sizeof(cmd.call_id)); /* it has none (RFC 3435 s2.3.11) */
-	send_cmd(call, &call->p[side], &cmd, GW_OP_AUCX);
+	send_cmd(p->call, p, &cmd, GW_OP_AUCX);
 }
 
-const struct cp_gw_ops cp_calls_gateway_ops = {.notified = on_notified, .lost = on_lost, .check = on_check, .stopped = on_stopped};
+static void on_check(void *ctx, struct cp_gw *gw, const char *endpoint)
+{
+	for (struct party *p = endpoint_party(ctx, cp_gw_name(gw), endpoint, ""); p != NULL; p = endpoint_after(p))
+		ask_for(p);
+}
+
+static uint32_t on_conns(void *ctx, struct cp_gw *gw, const char *endpoint, const char (*id)[DP_MGCP_ID_MAX], unsigned n)
+{
+	uint32_t known = 0;
+	bool making = false; /* one of those listed may be the one that is being made */
+
+	for (struct party *p = endpoint_party(ctx, cp_gw_name(gw), endpoint, ""); p != NULL; p = endpoint_after(p)) {
+		bool listed = false;
+
+		making |= p->conn_id[0] == '\0';
+		for (unsigned i = 0; i < n; i++) {
+			if (strcasecmp(id[i], p->conn_id) != 0)
+				continue;
+			listed = true;
+			known |= UINT32_C(1) << i;
+		}
+		if (!listed) /* the list may be older than its connection */
+			ask_for(p);
+	}
+	return making ? 0 : ~known & (n < 32 ? (UINT32_C(1) << n) - 1 : UINT32_MAX);
+}
+
+const struct cp_gw_ops cp_calls_gateway_ops = {.notified = on_notified, .lost = on_lost, .check = on_check, .conns = on_conns, .stopped = on_stopped};

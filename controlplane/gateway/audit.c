@@ -2,9 +2,10 @@
 /*
  * What gateways are asked without a call: whether they are there (AUEP), whether an endpoint that was out of service is back, whether a
  * call's connection still exists (AUCX), to delete what is left from before us (DLCX), to tell when a phone goes off hook (RQNT). One
- * question at a time to a gateway; in all RATE a second, behind a first burst: ten thousand gateways that come back
- * together are met by no flood, and send none. Repeats are spread by a quarter around their time.
+ * question at a time to a gateway, in its turn (pace.h): ten thousand gateways that come back together are met by no flood, and send
+ * none, and whether each is there is asked of all of them before anything else. Repeats are spread by a quarter around their time.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,9 @@
 #include "gwint.h"
 #include "log.h"
 
-#define BURST    64 /* questions that need not wait */
-#define RATE     1000
+#define ROUND 512 /* of those whose turn it is, before others of the loop have theirs */
 
-enum { ASK_PROBE, ASK_SWEEP, ASK_CHECK, ASK_ARM, ASK_EP_SWEEP };
+enum { ASK_PROBE, ASK_SWEEP, ASK_CHECK, ASK_ARM, ASK_EP_SWEEP, ASK_CONNS };
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 
@@ -36,23 +36,38 @@ static void fire_in(struct cp_gw *gw, int64_t us)
 	event_add(gw->ev_audit, &tv);
 }
 
+static void pump_in(struct cp_gws *gws, int64_t us)
+{
+	struct timeval tv = {us / 1000000, us % 1000000};
+
+	event_add(gws->ev_pump, &tv);
+}
+
+static enum cp_pace_lane lane(const struct cp_gw *gw)
+{
+	return gw->state == CP_GW_DOWN ? CP_PACE_SILENT : gw->state != CP_GW_UP || gw->suspect ? CP_PACE_FIRST : CP_PACE_WORK;
+}
+
 void audit_now(struct cp_gw *gw)
 {
-	if (gw->asking || gw->slot || !gw->asserted)
+	if (gw->asking || gw->pace.waits || !gw->asserted)
 		return;
-	fire_in(gw, 0);
+	event_del(gw->ev_audit);
+	cp_pace_wait(&gw->gws->pace, &gw->pace, lane(gw));
+	pump_in(gw->gws, 0);
 }
 
 void audit_later(struct cp_gw *gw, unsigned s)
 {
-	if (!gw->slot && !evtimer_pending(gw->ev_audit, NULL))
+	if (!gw->pace.waits && !evtimer_pending(gw->ev_audit, NULL))
 		fire_in(gw, (int64_t)s * 750000 + (int64_t)s * (rand() % 500000));
 }
 
 void audit_stop(struct cp_gw *gw)
 {
 	event_del(gw->ev_audit);
-	gw->asking = gw->slot = gw->sweeping = false;
+	cp_pace_leave(&gw->gws->pace, &gw->pace);
+	gw->asking = gw->probing = gw->sweeping = false;
 }
 
 void audit_all(struct cp_gw *gw, uint8_t todo)
@@ -66,27 +81,9 @@ void audit_all(struct cp_gw *gw, uint8_t todo)
 	}
 }
 
-/* A place in the row of all questions. False: the timer is set for when it is its turn. */
-static bool turn(struct cp_gw *gw)
-{
-	struct cp_gws *gws = gw->gws;
-	int64_t now = (int64_t)cp_mono_us(), gap = 1000000 / RATE;
-
-	if (gw->slot) {
-		gw->slot = false;
-		return true;
-	}
-	if (gws->next_us < now - BURST * gap)
-		gws->next_us = now - BURST * gap;
-	gws->next_us += gap;
-	if (gws->next_us <= now)
-		return true;
-	gw->slot = true;
-	fire_in(gw, gws->next_us - now);
-	return false;
-}
-
 static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done);
+static void landed(struct cp_gw *gw);
+static bool wants(const struct cp_gw *gw);
 
 static bool ask(struct cp_gw *gw, struct dp_mgcp_cmd *cmd, uint8_t what, unsigned i)
 {
@@ -97,13 +94,21 @@ static bool ask(struct cp_gw *gw, struct dp_mgcp_cmd *cmd, uint8_t what, unsigne
 	return gw->asking;
 }
 
-/* The first endpoint is asked how it is: the answer, whatever it says, shows that the gateway is there. */
+/*
+ * The first endpoint is asked how it is: the answer, whatever it says, shows that the gateway is there. What it can is asked with it, unless
+ * it has been silent to that before.
+ */
 static void probe(struct cp_gw *gw)
 {
 	struct dp_mgcp_cmd cmd = {.verb = DP_MGCP_AUEP};
 
 	if (gw->rec.endpoint_cnt == 0)
 		return;
+	if (!gw->plain && gw_ask_caps(gw)) {
+		gw->asking = gw->probing = true;
+		gw->gws->asked++;
+		return;
+	}
 	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", gw->rec.endpoints[0].name);
 	if (strchr(cmd.endpoint, '$') != NULL) /* "any of" is for CRCX (RFC 3435 s2.3.5): all of them are asked */
 		*strchr(cmd.endpoint, '$') = '*';
@@ -138,10 +143,10 @@ const char *cp_gw_arm_events(uint8_t line)
 	return line == CP_LINE_FXO ? "H/rg(N)" : "L/hd(N)";
 }
 
-/* Which of EP_AGAIN and EP_REARM it is that is still to come. */
-static void later(struct cp_gw *gw, unsigned i, uint8_t bit)
+/* 'what', of EP_NOW, is still to come. */
+static void later(struct cp_gw *gw, unsigned i, uint8_t what)
 {
-	eps_todo(&gw->eps, i, bit, bit == EP_REARM ? EP_ARM : 0);
+	eps_todo(&gw->eps, i, (uint8_t)(what << EP_LATER), what);
 	if (gw->again_ms == 0)
 		gw->again_ms = (int64_t)cp_mono_ms() + AGAIN_S * 750;
 }
@@ -152,7 +157,7 @@ void cp_gw_ep_again(struct cp_gw *gw, const char *endpoint)
 
 	if (i < 0 || eps_line(&gw->rec, (unsigned)i) == CP_LINE_NONE)
 		return;
-	later(gw, (unsigned)i, EP_REARM);
+	later(gw, (unsigned)i, EP_ARM);
 	audit_later(gw, AGAIN_S);
 }
 
@@ -162,17 +167,62 @@ static const char *events_for(const struct cp_gw *gw, unsigned i)
 	return gw->eps.state[i] == CP_EP_OFF_HOOK ? "L/hu(N)" : cp_gw_arm_events(eps_line(&gw->rec, i));
 }
 
+/* --- which connections it has (conns.c) --- */
+
+static bool is_ok(const struct dp_mgcp_done *done);
+static bool channel_gone(const struct cp_gw *gw, const struct dp_mgcp_done *done);
+
+static bool put_off(const struct dp_mgcp_done *done)
+{
+	return done->result == DP_MGCP_ANSWERED && dp_mgcp_class(done->code) == DP_MGCP_CLASS_LATER;
+}
+
+static void conns_told(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
+{
+	const struct cp_gw_ops *ops = gw->gws->ops;
+	char id[CP_GW_CONNS][DP_MGCP_ID_MAX];
+	const char(*list)[DP_MGCP_ID_MAX] = (const char(*)[DP_MGCP_ID_MAX])id;
+	unsigned i = tag->callref;
+	bool here = i < gw->eps.cnt && strcmp(gw->rec.endpoints[i].name, tag->endpoint) == 0, gone = channel_gone(gw, done);
+	int n;
+
+	(void)ctx;
+	landed(gw);
+	if (here && (gone || done->result == DP_MGCP_CANCELED || put_off(done)))
+		later(gw, i, EP_CALL);
+	if (gone)
+		return;
+	n = is_ok(done) ? conns_listed(text, id, CP_GW_CONNS) : -1;
+	if (n >= 0 && ops->conns != NULL)
+		conns_strange(gw, tag->endpoint, list, ops->conns(gw->gws->ctx, gw, tag->endpoint, list, (unsigned)n));
+	else if (done->result != DP_MGCP_CANCELED && !put_off(done) && ops->check != NULL)
+		ops->check(gw->gws->ctx, gw, tag->endpoint); /* it lists none: its call asks for its own */
+	if (wants(gw))
+		audit_now(gw);
+}
+
+static bool ask_conns(struct cp_gw *gw, unsigned i)
+{
+	struct dp_mgcp_ask ask = {.verb = DP_MGCP_AUEP, .params = "F: I\n"};
+	struct cp_gw_tag tag = {.callref = i, .op = ASK_CONNS};
+
+	snprintf(ask.endpoint, sizeof(ask.endpoint), "%s", gw->rec.endpoints[i].name);
+	gw->asking = cp_gw_ask(gw, &ask, &tag, conns_told, NULL) == 0;
+	gw->gws->asked += gw->asking;
+	if (!gw->asking)
+		later(gw, i, EP_CALL);
+	return gw->asking;
+}
+
 static bool ask_endpoint(struct cp_gw *gw, unsigned i)
 {
 	struct dp_mgcp_cmd cmd = {0};
 	uint8_t todo = gw->eps.todo[i];
 
 	snprintf(cmd.endpoint, sizeof(cmd.endpoint), "%s", gw->rec.endpoints[i].name);
-	if ((todo & EP_CALL) != 0) { /* its call asks for its connection */
+	if ((todo & EP_CALL) != 0) {
 		eps_todo(&gw->eps, i, 0, EP_CALL);
-		if (gw->gws->ops->check != NULL && gw->eps.uses[i] > 0)
-			gw->gws->ops->check(gw->gws->ctx, gw, cmd.endpoint);
-		return false;
+		return gw->eps.uses[i] > 0 && ask_conns(gw, i);
 	}
 	if ((todo & EP_CHECK) != 0) {
 		cmd.verb = DP_MGCP_AUEP;
@@ -198,17 +248,16 @@ static bool next_endpoint(struct cp_gw *gw)
 	if (gw->again_ms != 0 && (int64_t)cp_mono_ms() >= gw->again_ms) {
 		gw->again_ms = 0;
 		for (unsigned i = 0; i < gw->eps.cnt; i++) {
-			uint8_t due = gw->eps.todo[i] & (EP_AGAIN | EP_REARM);
+			uint8_t due = gw->eps.todo[i] & (EP_NOW << EP_LATER);
 
-			if (due != 0)
-				eps_todo(&gw->eps, i, (uint8_t)((due & EP_AGAIN ? EP_CHECK : 0) | (due & EP_REARM ? EP_ARM : 0)), due);
+			eps_todo(&gw->eps, i, due >> EP_LATER, due);
 		}
 	}
 	for (unsigned n = 0; n < gw->eps.cnt && gw->eps.work > 0; n++) {
 		unsigned i = gw->at % gw->eps.cnt;
 
 		gw->at = i + 1;
-		if ((gw->eps.todo[i] & ~(EP_AGAIN | EP_REARM)) != 0 && ask_endpoint(gw, i))
+		if ((gw->eps.todo[i] & EP_NOW) != 0 && ask_endpoint(gw, i))
 			return true;
 	}
 	return false;
@@ -219,28 +268,22 @@ static bool wants(const struct cp_gw *gw)
 	return gw->state != CP_GW_UP || gw->suspect || gw_wants_caps(gw) || gw->health.state != CP_HEALTH_CLOSED || gw->sweep || gw->eps.work > 0 || gw->backlog != NULL;
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+/* It is its turn: one question, or none. */
+static void go(struct cp_gw *gw)
 {
-	struct cp_gw *gw = arg;
-
-	(void)fd;
-	(void)what;
-	if (!gw->asserted || gw->asking || !cp_dp_up(gw->gws->dp)) {
-		gw->slot = false;
+	if (!gw->asserted || gw->asking || !cp_dp_up(gw->gws->dp))
 		return; /* the channel's return, or the answer, begins anew */
-	}
 	if (!gw_reachable(gw)) {
-		gw->slot = false;
 		gw_state(gw, CP_GW_NO_SA); /* the SA's return begins anew */
 		return;
 	}
-	if (!wants(gw) || !turn(gw))
+	if (!wants(gw))
 		return;
 	gw_save_heard(gw);
 	if (gw->state != CP_GW_UP || gw->suspect) {
 		gw->suspect = false;
 		probe(gw);
-	} else if (gw_ask_caps(gw)) {
+	} else if (gw_wants_caps(gw) && gw_ask_caps(gw)) {
 		gw->asking = true;
 		gw->gws->asked++;
 	} else if (gw->health.state == CP_HEALTH_HALF || cp_health_probe(&gw->health, (int64_t)cp_mono_ms())) {
@@ -255,6 +298,46 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	audit_now(arg);
+}
+
+void audit_pump(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_gws *gws = arg;
+	struct cp_pace_member *m;
+	int64_t us = 0;
+
+	(void)fd;
+	(void)what;
+	for (unsigned n = 0; n < ROUND; n++) {
+		int64_t now = (int64_t)cp_mono_us();
+		struct cp_gw *gw;
+
+		m = cp_pace_next(&gws->pace, now, &us);
+		if (m == NULL)
+			break;
+		gw = (struct cp_gw *)(void *)((char *)m - offsetof(struct cp_gw, pace));
+		go(gw);
+		if (gw->asking)
+			cp_pace_asked(&gws->pace, m, now);
+		us = 0;
+	}
+	if (us >= 0)
+		pump_in(gws, us);
+}
+
+/* Its question is over: another one may go out. */
+static void landed(struct cp_gw *gw)
+{
+	gw->asking = false;
+	cp_pace_answered(&gw->gws->pace, &gw->pace);
+	pump_in(gw->gws, 0);
+}
+
 /* Then its return begins anew. While it is there, "canceled" is the dataplane's word for a command that it refused, or had no room for. */
 static bool channel_gone(const struct cp_gw *gw, const struct dp_mgcp_done *done)
 {
@@ -263,10 +346,19 @@ static bool channel_gone(const struct cp_gw *gw, const struct dp_mgcp_done *done
 
 void audit_answered(struct cp_gw *gw, const struct dp_mgcp_done *done)
 {
-	gw->asking = false;
-	if (channel_gone(gw, done) || !wants(gw))
+	bool probing = gw->probing, silent = done->result == DP_MGCP_TIMEOUT || done->result == DP_MGCP_BAD_ANSWER;
+
+	landed(gw);
+	gw->probing = false;
+	if (channel_gone(gw, done))
 		return;
-	if (done->result == DP_MGCP_ANSWERED)
+	if (probing) {
+		gw->plain = silent; /* perhaps it is only this that it does not answer */
+		gw_probe_done(gw, done);
+	}
+	if (!wants(gw))
+		return;
+	if (done->result == DP_MGCP_ANSWERED && !put_off(done))
 		audit_now(gw);
 	else
 		audit_later(gw, AGAIN_S);
@@ -291,13 +383,15 @@ static void checked(struct cp_gw *gw, unsigned i, const struct dp_mgcp_done *don
 		if (eps_line(&gw->rec, i) != CP_LINE_NONE && gw->eps.uses[i] == 0)
 			eps_todo(&gw->eps, i, EP_ARM, 0);
 		gw_able(gw);
+	} else if (gw->eps.state[i] == CP_EP_IN_SERVICE && put_off(done)) {
+		later(gw, i, EP_CHECK);
 	} else if (gw->eps.state[i] != CP_EP_IN_SERVICE || (done->result == DP_MGCP_ANSWERED && (done->code == 500 || done->code == 501))) {
 		cfg_log_limited(CFG_LOG_WARN, "endpoint-still-out", "gateway=%s endpoint=%s result=%u code=%u", gw->rec.name,
 				gw->rec.endpoints[i].name, done->result, done->code);
 		if (gw->eps.state[i] == CP_EP_IN_SERVICE)
 			eps_set(&gw->eps, i, CP_EP_OUT);
 		gw_able(gw);
-		later(gw, i, EP_AGAIN);
+		later(gw, i, EP_CHECK);
 	}
 }
 
@@ -324,7 +418,7 @@ static void watched(struct cp_gw *gw, unsigned i, const struct dp_mgcp_done *don
 	}
 	cfg_log_limited(CFG_LOG_WARN, "endpoint-not-watched", "gateway=%s endpoint=%s code=%u", gw->rec.name, gw->rec.endpoints[i].name, done->code);
 	if (off || !answer || done->code < 500 || done->code == 501)
-		later(gw, i, EP_REARM);
+		later(gw, i, EP_ARM);
 }
 
 static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done)
@@ -334,9 +428,10 @@ static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, c
 	bool wait = false;
 
 	(void)ctx;
-	gw->asking = gw->sweeping = false;
+	landed(gw);
+	gw->sweeping = false;
 	if (tag->op == ASK_SWEEP) {
-		gw->sweep = done->result != DP_MGCP_ANSWERED;
+		gw->sweep = done->result != DP_MGCP_ANSWERED || put_off(done);
 		gw_able(gw);
 	}
 	if (channel_gone(gw, done))
@@ -346,8 +441,7 @@ static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, c
 				cfg_q(tag->endpoint), tag->op);
 		/* One endpoint does not keep the others from their turn; whatever it is that is not taken comes up again later. */
 		if (here && (tag->op == ASK_CHECK || tag->op == ASK_ARM)) {
-			eps_todo(&gw->eps, i, 0, tag->op == ASK_CHECK ? EP_CHECK : 0);
-			later(gw, i, tag->op == ASK_CHECK ? EP_AGAIN : EP_REARM);
+			later(gw, i, tag->op == ASK_CHECK ? EP_CHECK : EP_ARM);
 			audit_now(gw);
 		} else {
 			audit_later(gw, AGAIN_S);
@@ -360,7 +454,8 @@ static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, c
 		wait = gw->state != CP_GW_UP;
 		break;
 	case ASK_SWEEP:
-		if (done->result == DP_MGCP_ANSWERED && !is_ok(done) && done->code != 515 && done->code != 516)
+		wait = put_off(done);
+		if (done->result == DP_MGCP_ANSWERED && !wait && !is_ok(done) && done->code != 515 && done->code != 516)
 			audit_all(gw, EP_SWEEP); /* it takes no wildcard */
 		break;
 	case ASK_CHECK:
@@ -368,7 +463,9 @@ static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, c
 			checked(gw, i, done);
 		break;
 	case ASK_EP_SWEEP:
-		if (here)
+		if (here && put_off(done))
+			later(gw, i, EP_SWEEP);
+		else if (here)
 			eps_todo(&gw->eps, i, 0, EP_SWEEP);
 		break;
 	case ASK_ARM:

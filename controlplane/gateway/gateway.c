@@ -75,6 +75,10 @@ void gw_state(struct cp_gw *gw, enum cp_gw_state state)
 
 	if (gw->state == state)
 		return;
+	if (gw->state == CP_GW_DOWN && state == CP_GW_UP) /* it may have been without us for longer than it keeps connections */
+		for (unsigned i = 0; i < gw->eps.cnt; i++)
+			if (gw->eps.uses[i] > 0)
+				eps_todo(&gw->eps, i, EP_CALL, 0);
 	gw->state = state;
 	cfg_log(state == CP_GW_UP ? CFG_LOG_NOTICE : CFG_LOG_WARN, "gateway-state", "gateway=%s state=%s",
 		gw->rec.name, names[state]);
@@ -233,8 +237,10 @@ static void gw_free(struct cp_gw *gw)
 		gw->backlog = b->next;
 		free(b);
 	}
-	if (gw->ev_audit != NULL)
+	if (gw->ev_audit != NULL) {
+		audit_stop(gw);
 		event_free(gw->ev_audit);
+	}
 	eps_free(&gw->eps);
 	cp_gateway_free(&gw->rec);
 	free(gw);
@@ -300,8 +306,6 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 	uint8_t was;
 
 	if (rec == NULL) {
-		struct dp_obj del = {.kind = DP_OBJ_GW};
-
 		if (gw == NULL)
 			return;
 		gws->ops->lost(gws->ctx, gw, "*", "");
@@ -309,8 +313,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 		cp_alarm_clear(gws->alarms, "gateway-down", gw->rec.name);
 		cp_alarm_clear(gws->alarms, "gateway-no-sa", gw->rec.name);
 		cp_alarm_clear(gws->alarms, "gateway-breaker", gw->rec.name);
-		del.id = gw->rec.gw_id;
-		cp_dp_send(gws->dp, DP_MSG_GW_DEL, &del, NULL, NULL);
+		gw_leave(gw);
 		unlink_host(gw);
 		unlink_gw(gws, gw);
 		gw_free(gw);
@@ -333,6 +336,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 			gw_free(gw);
 			return;
 		}
+		gw_left(gws, rec->gw_id);
 		gws->gw[rec->gw_id] = gw;
 		gw->next = *chain(gws, name);
 		*chain(gws, name) = gw;
@@ -385,12 +389,19 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 	gws->txn = calloc(TXN_MAX, sizeof(*gws->txn));
 	gws->farm = cp_farm_create();
 	gws->ev_again = evtimer_new(base, on_again, gws);
-	if (gws->ev_again == NULL || gws->gw == NULL || gws->by_name == NULL || gws->by_host == NULL || gws->txn == NULL || gws->farm == NULL) {
+	gws->ev_pump = evtimer_new(base, audit_pump, gws);
+	cp_pace_init(&gws->pace, CP_PACE_RATE);
+	if (gws->ev_again == NULL || gws->ev_pump == NULL || gws->gw == NULL || gws->by_name == NULL || gws->by_host == NULL || gws->txn == NULL || gws->farm == NULL) {
 		cp_gws_destroy(gws);
 		return NULL;
 	}
 	cp_dir_each_gateway(store, on_record, gws);
 	return gws;
+}
+
+void cp_gws_pace(struct cp_gws *gws, unsigned rate)
+{
+	gws->pace.rate = rate;
 }
 
 void cp_gws_destroy(struct cp_gws *gws)
@@ -409,6 +420,8 @@ void cp_gws_destroy(struct cp_gws *gws)
 	cp_farm_destroy(gws->farm);
 	if (gws->ev_again != NULL)
 		event_free(gws->ev_again);
+	if (gws->ev_pump != NULL)
+		event_free(gws->ev_pump);
 	free(gws->gw);
 	free(gws->by_name);
 	free(gws->by_host);

@@ -46,10 +46,16 @@ struct cp_gw_ops {
 	void (*lost)(void *ctx, struct cp_gw *gw, const char *endpoint, const char *conn_id);
 	/* Is the connection of the call on this endpoint still there? Asked of whoever has the call; may be NULL. */
 	void (*check)(void *ctx, struct cp_gw *gw, const char *endpoint);
+	/*
+	 * All connections that the gateway has at this endpoint, at most CP_GW_CONNS. Calls' own that are not among them are asked for as with
+	 * 'check'. Returned: bit i for each that no call knows. May be NULL.
+	 */
+	uint32_t (*conns)(void *ctx, struct cp_gw *gw, const char *endpoint, const char (*id)[DP_MGCP_ID_MAX], unsigned n);
 	/* An operator takes it out of service: its calls are to end. May be NULL. */
 	void (*stopped)(void *ctx, struct cp_gw *gw);
 };
 
+#define CP_GW_CONNS  32   /* connections of an endpoint that are looked at */
 #define CP_GW_ARM_ID "A0" /* request identifier of who waits for a phone to go off hook, or a line to ring */
 
 enum cp_ep_state {
@@ -72,6 +78,8 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 			     struct cp_alarms *alarms, const struct cfg_addr *agent, const struct cp_gw_ops *ops,
 			     void *ctx);
 void cp_gws_destroy(struct cp_gws *gws);
+/** So many questions a second are asked of all gateways, at most; above 0. CP_PACE_RATE otherwise. */
+void cp_gws_pace(struct cp_gws *gws, unsigned rate);
 
 /** The channel is up: assert every gateway again. 'fresh' as in cp_dp_ops.up. */
 void cp_gws_up(struct cp_gws *gws, bool fresh);

@@ -39,6 +39,20 @@ static void keep(struct cp_gw *gw, struct backlog *b)
 	gw->backlog_cnt++;
 }
 
+static void forget(struct cp_gws *gws, uint32_t gw_id)
+{
+	struct dp_obj del = {.kind = DP_OBJ_GW, .id = gw_id};
+
+	cp_dp_send(gws->dp, DP_MSG_GW_DEL, &del, NULL, NULL);
+}
+
+/* The gateway was told, and has not said "not now" (4xx), or has said that too often. */
+static bool told(const struct backlog *del, const struct dp_mgcp_done *done)
+{
+	return done->result == DP_MGCP_BAD_ANSWER ||
+	       (done->result == DP_MGCP_ANSWERED && (dp_mgcp_class(done->code) != DP_MGCP_CLASS_LATER || del->put_off >= PUT_OFF_MAX));
+}
+
 static void txn_end(struct cp_gws *gws, struct txn *t, const struct dp_mgcp_done *done)
 {
 	struct txn copy = *t;
@@ -46,18 +60,26 @@ static void txn_end(struct cp_gws *gws, struct txn *t, const struct dp_mgcp_done
 	t->handle = 0;
 	t->del = NULL;
 	t->text = NULL;
+	t->leaves = false;
 	gws->txn_used--;
+	if (copy.leaves) {
+		gws->leaving--;
+		forget(gws, copy.gw_id);
+	}
 	if (copy.tfn != NULL && copy.gw_id < DP_GW_MAX && gws->gw[copy.gw_id] != NULL)
 		copy.tfn(copy.ctx, gws->gw[copy.gw_id], &copy.tag, done,
 			 copy.text != NULL && copy.text_len == done->text_len ? copy.text : NULL);
 	free(copy.text);
 	if (copy.del != NULL) {
-		/* Whatever the gateway said, it was told. Without an answer it is told again when it can be. */
-		if (done->result == DP_MGCP_ANSWERED || done->result == DP_MGCP_BAD_ANSWER ||
-		    copy.gw_id >= DP_GW_MAX || gws->gw[copy.gw_id] == NULL)
+		/* Without an answer it is told again when it can be. */
+		if (told(copy.del, done) || copy.gw_id >= DP_GW_MAX || gws->gw[copy.gw_id] == NULL) {
 			free(copy.del);
-		else
+		} else {
+			copy.del->put_off = (uint8_t)(copy.del->put_off + (done->result == DP_MGCP_ANSWERED));
 			keep(gws->gw[copy.gw_id], copy.del);
+			if (done->result == DP_MGCP_ANSWERED)
+				audit_later(gws->gw[copy.gw_id], AGAIN_S);
+		}
 	}
 	if (copy.fn != NULL && copy.gw_id < DP_GW_MAX && gws->gw[copy.gw_id] != NULL)
 		copy.fn(copy.ctx, gws->gw[copy.gw_id], &copy.tag, done);
@@ -69,7 +91,7 @@ static struct backlog *copy_dlcx(const struct dp_mgcp_cmd *cmd)
 	struct backlog *b = cmd->verb == DP_MGCP_DLCX && cmd->call_id[0] != '\0' ? malloc(sizeof(*b)) : NULL;
 
 	if (b != NULL)
-		b->cmd = *cmd;
+		*b = (struct backlog){.cmd = *cmd};
 	return b;
 }
 
@@ -86,11 +108,11 @@ static void cmd_reply(void *ctx, int rc)
 	txn_end(t->gws, t, &done);
 }
 
-int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx)
+/* 'del': takes it, what is sent is a copy of it. */
+static int send_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, struct backlog *del, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx)
 {
 	struct cp_gws *gws = gw->gws;
 	struct dp_mgcp_cmd msg = *cmd;
-	struct backlog *del = copy_dlcx(cmd);
 	struct txn *t;
 	int rc;
 
@@ -134,6 +156,11 @@ int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_g
 	}
 	gw->cmds++;
 	return 0;
+}
+
+int cp_gw_cmd(struct cp_gw *gw, const struct dp_mgcp_cmd *cmd, const struct cp_gw_tag *tag, cp_gw_fn fn, void *ctx)
+{
+	return send_cmd(gw, cmd, copy_dlcx(cmd), tag, fn, ctx);
 }
 
 int cp_gw_ask(struct cp_gw *gw, const struct dp_mgcp_ask *ask, const struct cp_gw_tag *tag, cp_gw_text_fn fn, void *ctx)
@@ -195,8 +222,7 @@ void gw_replay_backlog(struct cp_gw *gw)
 	while (b != NULL) {
 		struct backlog *next = b->next;
 
-		cp_gw_cmd(gw, &b->cmd, &tag, NULL, NULL);
-		free(b);
+		send_cmd(gw, &b->cmd, b, &tag, NULL, NULL);
 		b = next;
 	}
 }
@@ -229,4 +255,34 @@ void gw_txn_done(struct cp_gws *gws, const struct dp_mgcp_done *done)
 
 	if (t->handle == done->handle && done->handle != 0)
 		txn_end(gws, t, done);
+}
+
+void gw_leave(struct cp_gw *gw)
+{
+	struct dp_mgcp_cmd cmd = {.verb = DP_MGCP_DLCX, .endpoint = "*"};
+	struct cp_gws *gws = gw->gws;
+	bool left = gw->backlog != NULL; /* of calls that have ended: one that has some is not deleted */
+	struct cp_gw_tag tag = {0};
+
+	for (uint32_t i = 0; !left && i < TXN_MAX; i++)
+		left = gws->txn[i].handle != 0 && gws->txn[i].gw_id == gw->rec.gw_id && gws->txn[i].del != NULL;
+	/* All of a bridge, or of a gateway that another agent serves now, is not ours to delete. */
+	if (left && (gw->rec.flags & CP_GW_CONFERENCE) == 0 && gw->rec.agent[0] == '\0' && gw_reachable(gw) &&
+	    send_cmd(gw, &cmd, NULL, &tag, NULL, NULL) == 0) {
+		gws->txn[(gws->txn_next - 1) % TXN_MAX].leaves = true; /* the one that was just taken */
+		gws->leaving++;
+	} else {
+		forget(gws, gw->rec.gw_id);
+	}
+}
+
+void gw_left(struct cp_gws *gws, uint32_t gw_id)
+{
+	for (uint32_t i = 0; gws->leaving > 0 && i < TXN_MAX; i++) {
+		if (gws->txn[i].handle == 0 || gws->txn[i].gw_id != gw_id || !gws->txn[i].leaves)
+			continue;
+		gws->txn[i].leaves = false;
+		gws->leaving--;
+		forget(gws, gw_id);
+	}
 }

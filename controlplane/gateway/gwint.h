@@ -9,17 +9,20 @@
 #include "gateway.h"
 #include "health.h"
 #include "mgcp/pkg.h"
+#include "pace.h"
 #include "store/records.h"
 
 #define TXN_MAX     16384 /* commands without an answer, all gateways */
 #define BACKLOG_MAX 256   /* DLCX kept per gateway while it cannot be told */
 #define AGAIN_S     30    /* until the next question to a gateway that is not up, of an endpoint that is not in service */
+#define PUT_OFF_MAX 5     /* times that a gateway may say "not now" to a DLCX, to what it can */
 #define GW_SEEN     16    /* commands of a gateway remembered, so that none is executed twice */
 #define TEXT_MAX    4096  /* what an audit answers: a datagram has 4,000 */
 
 struct backlog {
 	struct backlog *next;
 	struct dp_mgcp_cmd cmd; /* DLCX: no keys in it */
+	uint8_t put_off;        /* so often the gateway said "not now" (4xx) */
 };
 
 struct txn {
@@ -34,10 +37,20 @@ struct txn {
 	struct cp_gw_tag tag;
 	int64_t began_ms;
 	struct backlog *del; /* a DLCX, kept until the gateway has answered it; else NULL */
+	bool leaves;         /* the last one of a gateway whose record is deleted: behind it the dataplane forgets the gateway */
 };
 
 /* What is still to be asked of an endpoint: bits. */
-enum { EP_CHECK = 1, EP_ARM = 2, EP_SWEEP = 4, EP_CALL = 8, EP_AGAIN = 16 /* EP_CHECK, but later */, EP_REARM = 32 /* EP_ARM, the same */ };
+enum {
+	EP_CHECK = 1,
+	EP_ARM = 2,
+	EP_SWEEP = 4,
+	EP_CALL = 8,
+	EP_LATER = 4, /* shift: the same, but later */
+	EP_NOW = EP_CHECK | EP_ARM | EP_SWEEP | EP_CALL,
+	EP_AGAIN = EP_CHECK << EP_LATER,
+	EP_REARM = EP_ARM << EP_LATER,
+};
 
 /* A gateway's endpoints beside its record, of which they have the numbers: five bytes and a bit each. */
 struct eps {
@@ -71,7 +84,9 @@ struct cp_gw {
 	bool asking;    /* one question is out */
 	bool sweep;     /* what it has from before us has not been deleted yet */
 	bool sweeping;  /* the question is that */
-	bool slot;      /* the next time that its timer fires is its turn */
+	bool probing;   /* the question is whether it is there */
+	bool plain;     /* it was silent when that was asked together with what it can */
+	struct cp_pace_member pace;
 	int64_t again_ms; /* when EP_AGAIN and EP_REARM are due; 0: no endpoint has one */
 	unsigned at;    /* endpoint that is looked at next */
 	bool suspect;   /* to be asked whether it is there, whatever its state is */
@@ -79,6 +94,7 @@ struct cp_gw {
 	bool unsaved;   /* what it was heard to speak is not in its record yet */
 	bool silent;    /* its keep-alives are missing */
 	bool caps_asked;
+	uint8_t caps_put_off; /* so often it said "not now" to that */
 	struct dp_mgcp_caps caps;
 	struct {
 		uint64_t at_ms;
@@ -104,8 +120,10 @@ struct cp_gws {
 	struct txn *txn;
 	uint32_t txn_next, txn_used;
 	uint64_t generation;
-	int64_t next_us; /* when the next question may be asked, in all (audit.c) */
+	struct cp_pace pace; /* whose question is next (audit.c) */
+	struct event *ev_pump;
 	uint64_t asked;
+	unsigned leaving; /* struct txn that are 'leaves' */
 	struct event *ev_again; /* gateways are set that the dataplane had no room for */
 };
 
@@ -118,6 +136,9 @@ void gw_probe_done(struct cp_gw *gw, const struct dp_mgcp_done *done);
 
 /* gwcmd.c */
 void gw_replay_backlog(struct cp_gw *gw);
+/* Its record is deleted: what it may still have of us is deleted there (DLCX), if it can be told, and the dataplane forgets it then. */
+void gw_leave(struct cp_gw *gw);
+void gw_left(struct cp_gws *gws, uint32_t gw_id); /* another one gets its number: the dataplane forgets it now */
 void gw_txns_cancel(struct cp_gws *gws);
 void gw_txns_forget(struct cp_gws *gws, uint32_t gw_id); /* their callbacks are not called any more */
 void gw_txn_done(struct cp_gws *gws, const struct dp_mgcp_done *done);
@@ -137,15 +158,22 @@ int audit_init(struct cp_gw *gw);
 void audit_now(struct cp_gw *gw);              /* there is something to ask: in its turn */
 void audit_later(struct cp_gw *gw, unsigned s); /* the same, in about so many seconds */
 void audit_stop(struct cp_gw *gw);             /* nothing can be asked now */
+void audit_pump(evutil_socket_t fd, short what, void *arg); /* 'arg': struct cp_gws; those whose turn it is are asked */
 void audit_all(struct cp_gw *gw, uint8_t todo); /* of every endpoint of it */
 void audit_answered(struct cp_gw *gw, const struct dp_mgcp_done *done); /* a question that another file asked in its turn */
+
+/* conns.c */
+/* Of what AUEP answered, "I: 8C2, 9D1": how many, all of them; -1: that is no list of at most 'max'. An empty one is one of none. */
+int conns_listed(const char *text, char (*ret)[DP_MGCP_ID_MAX], unsigned max);
+/* Bit i of 'which': id[i] is no call's. Asked whose it is, and deleted. */
+void conns_strange(struct cp_gw *gw, const char *endpoint, const char (*id)[DP_MGCP_ID_MAX], uint32_t which);
 
 /* speech.c */
 void gw_speak(const struct cp_gw *gw, struct dp_gw_set *msg); /* msg->local is our own address */
 void gw_save_heard(struct cp_gw *gw);
 void gw_keep_heard(struct cp_gw *gw, struct cp_gateway *rec); /* its new record, which was written without knowing */
 bool gw_wants_caps(const struct cp_gw *gw);
-bool gw_ask_caps(struct cp_gw *gw); /* what it can (RFC 3435 s2.3.10), if that is not known; true: one question is out */
+bool gw_ask_caps(struct cp_gw *gw); /* what it can (RFC 3435 s2.3.10), if that was not asked; true: one question is out */
 /* A gateway that lists its packages is not asked for events and signals of others: the whole command would be refused (518). */
 bool gw_lacks_srtp(const struct cp_gw *gw); /* it lists its packages, and the one that it needs is not among them */
 void gw_fit_list(const struct cp_gw *gw, char *list, bool signals);

@@ -116,8 +116,14 @@ static void caps_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, 
 	if (done->result == DP_MGCP_ANSWERED && dp_mgcp_class(done->code) == DP_MGCP_CLASS_DONE)
 		gw->caps = caps;
 	/* Who speaks, but does not answer this, is not asked it before all else again; else once more when it is up. */
-	gw->caps_asked = done->result == DP_MGCP_ANSWERED ||
-			 (gw->state == CP_GW_UP && (done->result == DP_MGCP_TIMEOUT || done->result == DP_MGCP_BAD_ANSWER));
+	if (done->result == DP_MGCP_ANSWERED && dp_mgcp_class(done->code) == DP_MGCP_CLASS_LATER && ++gw->caps_put_off < PUT_OFF_MAX) {
+		gw->caps_asked = false;
+		audit_answered(gw, done);
+		return;
+	}
+	gw->caps_put_off = 0;
+	gw->caps_asked = done->result == DP_MGCP_ANSWERED || ((gw->state == CP_GW_UP || gw->plain) &&
+							       (done->result == DP_MGCP_TIMEOUT || done->result == DP_MGCP_BAD_ANSWER));
 	audit_answered(gw, done);
 }
 
@@ -140,7 +146,7 @@ bool gw_ask_caps(struct cp_gw *gw)
 	struct dp_mgcp_ask ask = {.verb = DP_MGCP_AUEP, .params = "F: A\n"};
 	struct cp_gw_tag tag = {0};
 
-	if (!gw_wants_caps(gw))
+	if (gw->caps_asked || caps_endpoint(gw) < 0)
 		return false;
 	snprintf(ask.endpoint, sizeof(ask.endpoint), "%s", gw->rec.endpoints[caps_endpoint(gw)].name);
 	gw->caps_asked = true;

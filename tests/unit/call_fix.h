@@ -83,6 +83,7 @@ static struct world {
 	unsigned todo_cnt, todo_done;
 	int refuse_type, refuse_rc; /* commands of that type are refused */
 	bool ask_silent;            /* struct dp_mgcp_ask is not answered here */
+	const char *lists[DP_MGCP_VERB_MAX]; /* what audits of connections answer, by verb; NULL: nothing */
 	unsigned acked[64]; /* per message type */
 } w;
 
@@ -237,9 +238,23 @@ static inline int world_hook(struct fake_dp *f, const union fake_msg *m)
 		struct dp_mgcp_done d = {.code = 200};
 
 		memcpy(&ask, m, sizeof(ask));
+		if (strcmp(ask.params, "F: A\n") == 0 && w.todo_cnt < 1024) { /* also the question whether it is there: as the test says */
+			struct dp_mgcp_cmd c = {.handle = ask.handle, .gw_id = ask.gw_id, .verb = ask.verb};
+
+			memcpy(c.endpoint, ask.endpoint, sizeof(c.endpoint));
+			w.todo[w.todo_cnt++] = c;
+			return 0;
+		}
 		d.handle = ask.handle;
 		d.gw_id = ask.gw_id;
 		d.verb = ask.verb;
+		if (w.lists[ask.verb] != NULL) {
+			struct dp_mgcp_text t = {.handle = ask.handle, .gw_id = ask.gw_id, .len = (uint16_t)strlen(w.lists[ask.verb])};
+
+			d.text_len = t.len;
+			memcpy(t.text, w.lists[ask.verb], t.len);
+			fake_send(f, &t, DP_MSG_MGCP_TEXT, sizeof(t), 0);
+		}
 		fake_send(f, &d, DP_MSG_MGCP_DONE, sizeof(d), 0);
 	}
 	if (m->hdr.type == DP_MSG_MGCP_CMD && w.todo_cnt < 1024)

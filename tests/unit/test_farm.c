@@ -587,9 +587,9 @@ static void test_endpoints(void)
 	/* disconnected: asked, swept of what nobody owns, then in service */
 	w.todo_cnt = w.todo_done = 0;
 	rsip("f1", "aaln/4", "disconnected");
-	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_AUEP, &c), 1);
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_AUEP, &c), 2); /* the first one is what the gateway can */
 	CU_ASSERT_STRING_EQUAL(c->endpoint, "aaln/4");
-	CU_ASSERT(w.todo_cnt == 2 && w.todo[1].verb == DP_MGCP_DLCX && strcmp(w.todo[1].endpoint, "aaln/4") == 0);
+	CU_ASSERT(w.todo_cnt == 3 && w.todo[2].verb == DP_MGCP_DLCX && strcmp(w.todo[2].endpoint, "aaln/4") == 0);
 	CU_ASSERT_EQUAL(cp_gw_ep_state(gw("f1"), "aaln/4"), CP_EP_IN_SERVICE);
 	/* forced, and not back when it is asked: asked again in its time, until it is */
 	own[1][DP_MGCP_AUEP].code = 501;
@@ -640,6 +640,78 @@ static void test_other_agent(void)
 	world_end();
 }
 
+/* --- pace.c --- */
+
+static struct cp_pace_member many[600];
+
+/* So many turns until somebody has to wait for 'us'. */
+static unsigned turns(struct cp_pace *p, int64_t now, bool answer, int64_t *ret_us)
+{
+	struct cp_pace_member *m;
+	unsigned n = 0;
+
+	while ((m = cp_pace_next(p, now, ret_us)) != NULL) {
+		n++;
+		cp_pace_asked(p, m, now);
+		if (answer)
+			cp_pace_answered(p, m);
+	}
+	return n;
+}
+
+static void test_pace(void)
+{
+	struct cp_pace p;
+	int64_t us, now = 5000000;
+	unsigned n;
+
+	cp_pace_init(&p, 1000);
+	memset(many, 0, sizeof(many));
+	CU_ASSERT_PTR_NULL(cp_pace_next(&p, now, &us));
+	CU_ASSERT_EQUAL(us, -1);
+	for (unsigned i = 0; i < 600; i++)
+		cp_pace_wait(&p, &many[i], CP_PACE_WORK);
+	cp_pace_wait(&p, &many[599], CP_PACE_WORK); /* once */
+	CU_ASSERT_EQUAL(turns(&p, now, true, &us), CP_PACE_BURST);
+	CU_ASSERT_EQUAL(us, 1000); /* the rate */
+	CU_ASSERT_EQUAL(turns(&p, now + 10000, true, &us), 10);
+	/* nobody answers: a quarter of a second's are out, then they are taken for silent, and others have their turn */
+	n = 0;
+	for (now += 20000; n < 250 && us > 0; now += us)
+		n += turns(&p, now, false, &us);
+	CU_ASSERT_EQUAL(n, 250);
+	CU_ASSERT_EQUAL(p.air_cnt, 250);
+	CU_ASSERT_EQUAL(turns(&p, now, false, &us), 0);
+	CU_ASSERT(us > 0 && us <= CP_PACE_AIR_US);
+	now += us;
+	CU_ASSERT(turns(&p, now, false, &us) > 0);
+	/* who is there, before all else; those that were silent last behind it, but for every eighth turn */
+	for (unsigned i = 0; i < 600; i++)
+		cp_pace_leave(&p, &many[i]);
+	CU_ASSERT_EQUAL(p.air_cnt, 0);
+	now += 1000000;
+	for (unsigned i = 0; i < 30; i++)
+		cp_pace_wait(&p, &many[i], i < 10 ? CP_PACE_SILENT : i < 20 ? CP_PACE_WORK : CP_PACE_FIRST);
+	for (n = 0; n < 20;) {
+		struct cp_pace_member *m = cp_pace_next(&p, now, &us);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+		cp_pace_asked(&p, m, now);
+		if (m >= &many[10])
+			CU_ASSERT_PTR_EQUAL(m, n < 10 ? &many[20 + n] : &many[n]);
+		n += m >= &many[10];
+	}
+	for (n = 0; n < 10 && !many[n].waits; n++)
+		;
+	CU_ASSERT(n == 2 || n == 3); /* of 22 turns */
+	cp_pace_wait(&p, &many[25], CP_PACE_WORK);
+	cp_pace_leave(&p, &many[25]);
+	for (n = 0; n < 10; n++)
+		cp_pace_leave(&p, &many[n]);
+	CU_ASSERT_PTR_NULL(cp_pace_next(&p, now, &us));
+	CU_ASSERT_EQUAL(us, -1);
+}
+
 /* A farm's return: never more than the burst and what the rate allows. */
 static void test_paced(void)
 {
@@ -657,6 +729,7 @@ static void test_paced(void)
 		time_pass(10);
 		spin();
 	}
+	cp_gws_pace(w.gws, 1000);
 	spin_ms = 0; /* no time passes */
 	w.todo_cnt = w.todo_done = 0;
 	cp_gws_down(w.gws);
@@ -730,6 +803,7 @@ static CU_TestInfo tests[] = {
 	{"who spoke meanwhile is there", test_spoke_meanwhile},
 	{"drain and out of service", test_service},
 	{"endpoints go and come back", test_endpoints},
+	{"whose turn it is", test_pace},
 	{"questions are paced", test_paced},
 	{"another agent, and a restart to come", test_other_agent},
 	{"what was answered is known after a kill", test_kill},

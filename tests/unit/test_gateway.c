@@ -2,6 +2,7 @@
 /* controlplane/gateway/gateway.c: transactions, states and alarms, and the deletes that must not be forgotten. */
 /* Rows: 004c:MG-11. */
 #include "call_fix.h"
+#include "gateway/gwint.h"
 
 static unsigned answers, last_result, last_code;
 static struct cp_gw_tag last_tag;
@@ -472,7 +473,171 @@ static void test_audits(void)
 	world_end();
 }
 
+/* "I: 8C2, 9D1", at every length; what is no such list is none. */
+static void test_conns(void)
+{
+	static const struct {
+		const char *text;
+		int n;
+	} cases[] = {{"I: 8C2, 9D1\n", 2}, {"A: v:L\ni:8C2\n", 1},  {"I:\n", 0},	      {"I: 8C2\nI: 9D1\n", 2}, {"", -1},   {"Z: a@b\n", -1},
+		     {"I: 8C2,,9\n", -1},  {"I: 8C2, XYZ\n", -1}, {"I: 1,2,3,4,5\n", -1}, {"I 8C2\n", -1},	      {"I: 8C2", -1}};
+	char id[4][DP_MGCP_ID_MAX];
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		CU_ASSERT_EQUAL(conns_listed(cases[i].text, id, 4), cases[i].n);
+	CU_ASSERT_EQUAL(conns_listed("I: 8C2,\t9D1 \n", id, 4), 2);
+	CU_ASSERT_STRING_EQUAL(id[0], "8C2");
+	CU_ASSERT_STRING_EQUAL(id[1], "9D1");
+	CU_ASSERT_EQUAL(conns_listed(NULL, id, 4), -1);
+	for (size_t n = 0; n <= strlen(cases[0].text); n++) {
+		char *cut = strndup(cases[0].text, n);
+
+		CU_ASSERT_EQUAL(conns_listed(cut, id, 4), n == strlen(cases[0].text) ? 2 : -1);
+		free(cut);
+	}
+}
+
+/* It was without us, and lists what it has: our call's stays, one that no call knows is deleted under the call that it names. */
+static void test_strange_connection(void)
+{
+	const struct dp_mgcp_cmd *c = NULL;
+	const union fake_msg *m = NULL;
+	struct dp_mgcp_cmd crcx;
+
+	world_begin();
+	dial("77");
+	UNTIL(the_state() == CALL_ALERTING);
+	CU_ASSERT_STRING_EQUAL_FATAL(the_call()->p[1].conn_id, "C0FFEE");
+	w.lists[DP_MGCP_AUEP] = "I: c0ffee, AB12\n";
+	w.lists[DP_MGCP_AUCX] = "C: 77AA\n";
+	w.todo_cnt = w.todo_done = w.fake.n = 0;
+	gw_event(DP_MGCP_RSIP, the_call()->p[1].endpoint, "", "disconnected");
+	UNTIL(gw_saw(DP_MGCP_DLCX, &c) == 1);
+	CU_ASSERT(strcmp(c->call_id, "77AA") == 0 && strcmp(c->conn_id, "AB12") == 0 && strcmp(c->endpoint, the_call()->p[1].endpoint) == 0);
+	rest();
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 1);
+	CU_ASSERT_EQUAL(the_state(), CALL_ALERTING);
+	/* one that names no call stays */
+	w.lists[DP_MGCP_AUCX] = NULL;
+	w.todo_cnt = w.todo_done = w.fake.n = 0;
+	gw_event(DP_MGCP_RSIP, the_call()->p[1].endpoint, "", "disconnected");
+	UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ASK, &m) >= 3); /* what it can, its list, whose it is */
+	rest();
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 0);
+	/* while a connection is being made, one that is listed may be that */
+	onhook(&pa);
+	rest();
+	w.say[DP_MGCP_CRCX].silent = true;
+	w.todo_cnt = w.todo_done = 0;
+	dial("77");
+	UNTIL(gw_saw(DP_MGCP_CRCX, &c) > 0);
+	crcx = *c;
+	w.lists[DP_MGCP_AUCX] = "C: 77AA\n";
+	w.todo_cnt = w.todo_done = w.fake.n = 0;
+	gw_event(DP_MGCP_RSIP, the_call()->p[1].endpoint, "", "disconnected");
+	UNTIL(fake_seen(&w.fake, DP_MSG_MGCP_ASK, &m) >= 2);
+	rest();
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 0);
+	onhook(&pa);
+	gw_answer(&crcx);
+	rest();
+	world_end();
+}
+
+/* "Not now" to a delete is not the end of it, nor is it said without end. */
+static void test_put_off(void)
+{
+	world_begin();
+	w.say[DP_MGCP_DLCX].code = 400;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, 1), 0);
+	rest();
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 1);
+	STEP_UNTIL(gw_saw(DP_MGCP_DLCX, NULL) == 2, (time_pass(500), spin()));
+	w.say[DP_MGCP_DLCX].code = 0;
+	STEP_UNTIL(gw_saw(DP_MGCP_DLCX, NULL) == 3, (time_pass(500), spin()));
+	for (int i = 0; i < 300; i++) {
+		time_pass(500);
+		spin();
+	}
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 3);
+	w.say[DP_MGCP_DLCX].code = 409;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, 2), 0);
+	for (int i = 0; i < 1000; i++) {
+		time_pass(500);
+		spin();
+	}
+	CU_ASSERT_EQUAL(gw_saw(DP_MGCP_DLCX, NULL), 3 + 1 + 5);
+	world_end();
+}
+
+static unsigned deleted(void)
+{
+	return fake_seen(&w.fake, DP_MSG_GW_DEL, NULL);
+}
+
+static void remove_gateway(void)
+{
+	synced(cp_dir_gateway_del(w.store, "gw1", &dir_ctx));
+	cp_gws_changed(w.gws, "gw1");
+}
+
+/* A gateway is removed right behind its calls' end: the dataplane forgets it once it was told of what it has of us. */
+static void test_removed(void)
+{
+	uint32_t id;
+
+	world_begin();
+	w.say[DP_MGCP_DLCX].silent = true;
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, 1), 0);
+	rest();
+	w.fake.n = 0;
+	remove_gateway();
+	rest();
+	CU_ASSERT_EQUAL(deleted(), 0);
+	CU_ASSERT_PTR_NULL(gw1());
+	CU_ASSERT_STRING_EQUAL(w.todo[w.todo_cnt - 1].endpoint, "*");
+	CU_ASSERT_EQUAL(w.todo[w.todo_cnt - 1].verb, DP_MGCP_DLCX);
+	gw_answer(&w.todo[w.todo_cnt - 1]);
+	UNTIL(deleted() == 1);
+	rest();
+	CU_ASSERT_EQUAL(deleted(), 1);
+	/* another one with its number comes meanwhile: first the dataplane forgets the old one */
+	add_gateway(CP_GW_CLEAR, false);
+	rest();
+	CU_ASSERT_EQUAL(cmd(DP_MGCP_DLCX, 2), 0);
+	rest();
+	w.fake.n = 0;
+	id = cp_gw_id(gw1());
+	remove_gateway();
+	rest();
+	CU_ASSERT(deleted() == 0 && w.gws->leaving == 1);
+	gw_left(w.gws, id + 1); /* not that one's */
+	CU_ASSERT_EQUAL(w.gws->leaving, 1);
+	gw_left(w.gws, id);
+	UNTIL(deleted() == 1);
+	CU_ASSERT_EQUAL(w.gws->leaving, 0);
+	add_gateway(CP_GW_CLEAR, false);
+	w.say[DP_MGCP_DLCX].silent = false;
+	for (unsigned i = 0; i < w.todo_cnt; i++)
+		if (w.todo[i].verb == DP_MGCP_DLCX)
+			gw_answer(&w.todo[i]);
+	rest();
+	CU_ASSERT_EQUAL(deleted(), 1);
+	/* nothing of us is there: at once */
+	w.fake.n = 0;
+	w.todo_cnt = w.todo_done = 0;
+	remove_gateway();
+	UNTIL(deleted() == 1);
+	for (unsigned i = 0; i < w.todo_cnt; i++)
+		CU_ASSERT_NOT_EQUAL(w.todo[i].verb, DP_MGCP_DLCX);
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
+	{"lists of connections", test_conns},
+	{"a connection that no call knows", test_strange_connection},
+	{"deletes that are put off", test_put_off},
+	{"a gateway is removed", test_removed},
 	{"dialects", test_dialects},
 	{"events once", test_events_once},
 	{"audits and packages", test_audits},
