@@ -496,6 +496,7 @@ static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r
 {
 	TEXT(mgcp, local, NULL);
 	NUM(mgcp, answer_s, 60, 5, 600);
+	NUM(mgcp, audit_rate, 4000, 10, 100000);
 	if (c->rc != 0 || cfg->mgcp.local == NULL ||
 	    !cfg_host(c, "mgcp.local", cfg->mgcp.local, true, &cfg->mgcp_local))
 		return;

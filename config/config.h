@@ -313,6 +313,7 @@ struct cfg_ike {
 struct cfg_mgcp {
 	char *local;             /* ADDRESS[:PORT] of the call agent, a dataplane address; port 2727 */
 	uint16_t answer_s;       /* 60: how long a called party may ring */
+	uint32_t audit_rate;     /* 4000: questions a second that gateways are asked without a call, all of them together */
 };
 
 enum cfg_tone { CFG_TONE_OFF, CFG_TONE_LOCAL, CFG_TONE_REMOTE, CFG_TONE_BOTH };

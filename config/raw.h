@@ -116,6 +116,7 @@ struct raw_conference {
 struct raw_mgcp {
 	char *local;
 	char *answer_s;
+	char *audit_rate;
 };
 
 struct raw_oauth {

@@ -140,6 +140,7 @@ static const cyaml_schema_field_t signer_fields[] = {
 static const cyaml_schema_field_t mgcp_fields[] = {
 	TEXT(raw_mgcp, local),
 	TEXT(raw_mgcp, answer_s),
+	TEXT(raw_mgcp, audit_rate),
 	CYAML_FIELD_END,
 };
 

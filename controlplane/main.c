@@ -694,6 +694,7 @@ static int start(struct cp_app *app)
 					NULL;
 	if (app->gws == NULL)
 		return -ENOMEM;
+	cp_gws_pace(app->gws, cfg->mgcp.audit_rate);
 	cp_calls_set_gateways(app->calls, app->gws);
 	captures.store = app->store;
 	captures.alarms = app->alarms;

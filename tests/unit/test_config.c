@@ -157,6 +157,7 @@ static const struct {
 	{"moh:\n  sources: [{name: a, file: y.wav}, {name: a, file: z.wav}]", "line 2: moh.sources[1].name: ", "twice"},
 	{"capture:\n  max_mb: 0", "line 2: capture.max_mb: ", "1048576"},
 	{"mgcp:\n  answer_s: 1", "line 2: mgcp.answer_s: ", "600"},
+	{"mgcp:\n  audit_rate: 9", "line 2: mgcp.audit_rate: ", "100000"},
 	{"signer:\n  lsc_days: 0", "line 2: signer.lsc_days: ", "36500"},
 	{"signer:\n  ca_days: 36501", "line 2: signer.ca_days: ", "36500"},
 	{"signer:\n  server_days: 3651", "line 2: signer.server_days: ", "ca_days"},
@@ -437,6 +438,7 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->signer.trust_count, 0);
 	CU_ASSERT_PTR_NULL(c->mgcp.local);
 	CU_ASSERT_EQUAL(c->mgcp.answer_s, 60);
+	CU_ASSERT_EQUAL(c->mgcp.audit_rate, 4000);
 	CU_ASSERT_FALSE(c->capture.enabled); /* PC-02, PC-03: nothing is captured unless the service allows it */
 	CU_ASSERT_EQUAL(c->capture.plain, CFG_CAPTURE_DENY);
 	CU_ASSERT_STRING_EQUAL(c->capture.directory, "/var/lib/ravelin/captures");
