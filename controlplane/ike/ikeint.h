@@ -56,6 +56,8 @@ struct waiter { /* somebody who waits for 'ike up' */
 	struct cp_admin_req *req;
 	char name[CP_NAME_MAX];
 	uint64_t until_ms;
+	json_t *up; /* its answer, once it has one; NULL: 'why' */
+	char why[IKE_ERROR_MAX];
 };
 
 struct shower {

@@ -201,12 +201,15 @@ static void status(void *ctx, json_t *o)
 
 /* --- up and down --- */
 
-/* Who waits is answered when it is up, failed, or gone; 'all': whatever it is. */
+/*
+ * Who waits is answered when it is up, failed, or gone; 'all': whatever it is. Whoever is answered may ask the next thing at once, which may
+ * wait, or end the waiting of others: nobody is answered before the list is whole again.
+ */
 void ike_waiters(struct cp_ikes *ikes, bool all)
 {
-	struct waiter **at = &ikes->waiters;
+	struct waiter *done = NULL, **end = &done;
 
-	while (*at != NULL) {
+	for (struct waiter **at = &ikes->waiters; *at != NULL;) {
 		struct waiter *w = *at;
 		struct ike *ike = ike_find(ikes, w->name);
 		bool late = cp_mono_ms() >= w->until_ms;
@@ -215,12 +218,24 @@ void ike_waiters(struct cp_ikes *ikes, bool all)
 			at = &w->next;
 			continue;
 		}
-		*at = w->next;
 		if (ike != NULL && ike->state == IKE_UP)
-			cp_admin_reply(w->req, show_one(ike));
+			w->up = show_one(ike);
 		else
-			cp_admin_fail(w->req, "failed", "%s", ike == NULL ? "the gateway's IKE was deleted" :
-				      ike->error[0] != '\0' ? ike->error : all ? "charon is not there" : "no answer yet: show ike");
+			snprintf(w->why, sizeof(w->why), "%s", ike == NULL ? "the gateway's IKE was deleted" :
+				 ike->error[0] != '\0' ? ike->error : all ? "charon is not there" : "no answer yet: show ike");
+		*at = w->next;
+		w->next = NULL;
+		*end = w;
+		end = &w->next;
+	}
+	while (done != NULL) {
+		struct waiter *w = done;
+
+		done = w->next;
+		if (w->up != NULL)
+			cp_admin_reply(w->req, w->up);
+		else
+			cp_admin_fail(w->req, "failed", "%s", w->why);
 		free(w);
 	}
 }
@@ -262,7 +277,7 @@ static void ike_up(void *ctx, struct cp_admin_req *req, const json_t *args)
 		cp_admin_fail_rc(req, -ENOMEM, NULL);
 		return;
 	}
-	*w = (struct waiter){.next = ikes->waiters, .req = req, .until_ms = cp_mono_ms() + UP_MS};
+	*w = (struct waiter){.req = req, .until_ms = cp_mono_ms() + UP_MS};
 	memcpy(w->name, ike->rec.name, sizeof(w->name));
 	ike->error[0] = '\0';
 	ike->tries = 0;
@@ -273,6 +288,7 @@ static void ike_up(void *ctx, struct cp_admin_req *req, const json_t *args)
 		free(w);
 		return;
 	}
+	w->next = ikes->waiters; /* beginning may have answered, and freed, who stood there */
 	ikes->waiters = w;
 }
 

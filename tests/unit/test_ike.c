@@ -608,6 +608,53 @@ static void test_up_and_down(void)
 	end();
 }
 
+static void on_first(void *ctx, const char *line, size_t len)
+{
+	static const char next[] = "{\"cmd\":\"ike.up\",\"args\":{\"name\":\"gw2\"}}";
+
+	(void)line;
+	(void)len;
+	++*(unsigned *)ctx;
+	cp_admin_input(t.admin, next, strlen(next), on_line, NULL);
+}
+
+static void on_other(void *ctx, const char *line, size_t len)
+{
+	(void)line;
+	(void)len;
+	++*(unsigned *)ctx;
+}
+
+/* Two wait for one gateway. When it is up, the first that is answered asks for another one, from within its answer. */
+static void test_up_after_up(void)
+{
+	static const char up[] = "{\"cmd\":\"ike.up\",\"args\":{\"name\":\"gw1\"}}";
+	unsigned first = 0, other = 0;
+
+	begin();
+	charon_starts();
+	gateway("gw1", CP_IKE_WAIT, "one", "");
+	gateway("gw2", CP_IKE_WAIT, "two", "");
+	CU_ASSERT(soon("load-conn:gw1") && soon("load-conn:gw2"));
+	CU_ASSERT(becomes("gw1", "down") && becomes("gw2", "down"));
+	cp_admin_input(t.admin, up, strlen(up), on_other, &other);
+	cp_admin_input(t.admin, up, strlen(up), on_first, &first);
+	CU_ASSERT(soon("initiate:gw1"));
+	t.answer[0] = '\0';
+	json_object_set_new(t.sas, "gw1", sa("ESTABLISHED", "INSTALLED"));
+	updown("gw1", true);
+	CU_ASSERT(soon("initiate:gw2"));
+	CU_ASSERT_EQUAL(first, 1);
+	CU_ASSERT_EQUAL(other, 1);
+	CU_ASSERT_STRING_EQUAL(t.answer, "");
+	json_object_set_new(t.sas, "gw2", sa("ESTABLISHED", "INSTALLED"));
+	updown("gw2", true);
+	for (unsigned i = 0; i < 10000 && t.answer[0] == '\0'; i++)
+		turn(1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(t.answer, "\"gw2\""));
+	end();
+}
+
 static void test_charon_comes_back(void)
 {
 	begin();
@@ -764,6 +811,7 @@ static CU_TestInfo tests[] = {
 	{"states, reasons, alarms", test_states},
 	{"records change", test_records},
 	{"ike up, ike down", test_up_and_down},
+	{"ike up out of the answer to ike up", test_up_after_up},
 	{"charon goes and comes back", test_charon_comes_back},
 	{"our certificate's issuers", test_own_issuer},
 	{"many at once", test_many},
