@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ikerec.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/dp_esp.h"
 #include "log.h"
@@ -174,10 +176,34 @@ int cp_ike_allowed(const struct cp_gw_ike *ike, bool old_allowed, char *why, siz
 	return 0;
 }
 
-/* No wildcards: whoever has the key must still be the one that is meant. */
+/* charon takes the address of nobody for anybody, and a network or a range for whoever is in it. */
+static bool id_many(const char *id)
+{
+	static const char *const kinds[] = {"ipv4net:", "ipv6net:", "ipv4range:", "ipv6range:"};
+	static const uint8_t zero[16];
+	uint8_t ip[16] = {0};
+	char text[INET6_ADDRSTRLEN];
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strncasecmp(id, kinds[i], strlen(kinds[i])) == 0)
+			return true;
+	if (strncasecmp(id, "ipv4:", 5) == 0 || strncasecmp(id, "ipv6:", 5) == 0)
+		id += 5;
+	n = strcspn(id, "/-");
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, id, n);
+	text[n] = '\0';
+	if (inet_pton(AF_INET, text, ip) != 1 && inet_pton(AF_INET6, text, ip) != 1)
+		return false;
+	return id[n] != '\0' || memcmp(ip, zero, sizeof(ip)) == 0;
+}
+
+/* No wildcards: whoever has the key must still be the one that is meant. "{9}:..." would be any kind of identity in charon's own numbers. */
 static bool id_ok(const char *id)
 {
-	if (id[0] == '%')
+	if (id[0] == '%' || id[0] == '{' || id_many(id))
 		return false;
 	for (; *id != '\0'; id++)
 		if (*id < 0x20 || *id > 0x7e || *id == '*' || *id == '"')

@@ -95,6 +95,10 @@ static void test_old(void)
 /* One thing wrong at a time, and the words that say which. */
 static void test_refused(void)
 {
+	static const char *const many[] = {"0.0.0.0",   "::",          "0::0",         "0:0:0:0:0:0:0:0",     "::0.0.0.0",         "ipv4:0.0.0.0", "IPv6:::",
+					   "0.0.0.0/0", "::/0",        "192.0.2.0/24", "192.0.2.1-192.0.2.9", "ipv4net:0.0.0.0/0", "{1}:#00000000", "{9}:#00",
+					   "2001:db8::1-2001:db8::9"};
+	static const char *const ones[] = {"192.0.2.9", "2001:db8::9", "gw-1.example", "0.example", "a@example.org", "C=DE, O=a-b/c, CN=gw1", "ipv4:192.0.2.9"};
 	struct cp_gateway g = gateway(), b;
 	char why[200];
 	uint8_t *psk = g.ike.psk.data;
@@ -122,6 +126,10 @@ static void test_refused(void)
 	REFUSED(b.ike.remote = ((struct cfg_addr){.family = 4, .plen = 32, .ip = {192, 0, 2, 8}}), "needs tunnel mode");
 	REFUSED(TEXT(remote_id, "%any"), "wildcards");
 	REFUSED(TEXT(remote_id, "C=DE, CN=*"), "wildcards");
+	for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+		REFUSED(TEXT(remote_id, many[i]), "wildcards");
+		REFUSED(TEXT(local_id, many[i]), "wildcards");
+	}
 	REFUSED(TEXT(local_id, "a\nb"), "printable");
 	REFUSED(TEXT(proposals, "aes-cbc-128-sha1/modp2048,des"), "\"des\" is no proposal of IKE");
 	REFUSED(TEXT(esp, "aes-gcm-127"), "no algorithm of ESP");
@@ -135,6 +143,11 @@ static void test_refused(void)
 	REFUSED(b.ike.reauth_s = 9, "reauthentication");
 	REFUSED(b.ike.child_s = 604801, "rekeying of ESP");
 	/* what of this is right */
+	b = g;
+	for (size_t i = 0; i < sizeof(ones) / sizeof(ones[0]); i++) {
+		TEXT(remote_id, ones[i]);
+		CU_ASSERT_EQUAL(cp_gateway_check(&b, why, sizeof(why)), 0);
+	}
 	b = g;
 	TEXT(local_ts, "192.0.2.0/24[udp/2727]");
 	TEXT(remote_ts, "2001:db8::/32[udp]");
