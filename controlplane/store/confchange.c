@@ -43,25 +43,18 @@ static bool conf_pending(const struct cp_change *c, const char *key)
 	return cp_store_pending(c->store, CP_CF_PROFILE, key, strlen(key));
 }
 
-static bool srst_there(const struct cp_change *c, const char *name, bool *ret_busy)
+static int srst_named(const struct cp_change *c, const char *whose, const char *name, char *why, size_t size)
 {
 	char key[CP_NAME_MAX + 16];
 	const uint8_t *val;
 	size_t len;
 
-	conf_key(key, "srst/", name);
-	*ret_busy = conf_pending(c, key);
-	return conf_get(c, key, &val, &len);
-}
-
-static int srst_named(const struct cp_change *c, const char *whose, const char *name, char *why, size_t size)
-{
-	bool busy;
-
-	if (name[0] == '\0' || srst_there(c, name, &busy))
+	if (name[0] == '\0')
 		return 0;
-	return busy ? cfg_no(why, size, -EBUSY, "SRST reference %s is being changed", name)
-		    : cfg_no(why, size, -EINVAL, "%s: no SRST reference %s", whose, name);
+	conf_key(key, "srst/", name);
+	if (conf_pending(c, key)) /* first: what the view still has may be on its way out */
+		return cfg_no(why, size, -EBUSY, "SRST reference %s is being changed", name);
+	return conf_get(c, key, &val, &len) ? 0 : cfg_no(why, size, -EINVAL, "%s: no SRST reference %s", whose, name);
 }
 
 int cp_change_fit_profile(const struct cp_change *c, struct cp_device *dev, char *why, size_t size)
@@ -200,7 +193,7 @@ int cp_change_profile_put(struct cp_change *c, const struct cp_profile *p, bool 
 	const uint8_t *val;
 	struct cp_buf out;
 	size_t len;
-	bool there, moved = false;
+	bool there, moved = false, other = false;
 	int rc = cp_profile_check(p, why, size);
 
 	if (rc == 0)
@@ -216,7 +209,8 @@ int cp_change_profile_put(struct cp_change *c, const struct cp_profile *p, bool 
 	with.changed_us = cp_wall_us();
 	if (there && cp_profile_parse(val, len, &old) == 0) {
 		moved = old.mode != p->mode;
-		if (old.protocol != p->protocol && p->protocol != CP_PROTOCOL_ANY) {
+		other = old.protocol != p->protocol && p->protocol != CP_PROTOCOL_ANY;
+		if (other) {
 			struct users all = {.c = c, .profile_name = p->name};
 
 			each_user(&all);
@@ -238,7 +232,7 @@ int cp_change_profile_put(struct cp_change *c, const struct cp_profile *p, bool 
 	}
 	if (rc < 0)
 		return rc;
-	if (moved && cp_change_any_pending(c->store, CP_CF_DEVICE)) {
+	if ((moved || other) && cp_change_any_pending(c->store, CP_CF_DEVICE)) {
 		free(out.data);
 		return cfg_no(why, size, -EBUSY, "devices are being changed");
 	}
@@ -316,6 +310,8 @@ static bool srst_use_one(void *ctx, const uint8_t *key, size_t key_len, const ui
 	struct cp_profile p;
 	struct cp_cluster cl;
 
+	if (val == NULL)
+		return true;
 	if (key_len > 8 && memcmp(key, "profile/", 8) == 0 && cp_profile_parse(val, len, &p) == 0) {
 		if (strcmp(p.srst, u->name) == 0)
 			memcpy(u->by, p.name, sizeof(u->by));
@@ -328,6 +324,13 @@ static bool srst_use_one(void *ctx, const uint8_t *key, size_t key_len, const ui
 	return u->by[0] == '\0';
 }
 
+static bool srst_use_view(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
+{
+	struct srst_use *u = ctx;
+
+	return cp_tab_find(&u->c->confs, key, key_len) != NULL || srst_use_one(ctx, key, key_len, val, len);
+}
+
 int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t size)
 {
 	struct users u = {.c = c, .srst_name = name};
@@ -338,7 +341,16 @@ int cp_change_srst_del(struct cp_change *c, const char *name, char *why, size_t 
 
 	if (rc < 0)
 		return rc;
-	cp_store_each(c->store, CP_CF_PROFILE, srst_use_one, &by);
+	if (cp_change_any_pending(c->store, CP_CF_PROFILE))
+		return cfg_no(why, size, -EBUSY, "profiles, or the cluster's settings, are being changed");
+	for (size_t i = 0; i < cp_tab_buckets(&c->confs); i++)
+		for (const struct cp_ent *e = c->confs.bucket[i]; e != NULL && by.by[0] == '\0'; e = e->next) {
+			const struct cp_buf *b = e->obj;
+
+			srst_use_one(&by, e->key, e->key_len, b == NULL ? NULL : b->data, b == NULL ? 0 : b->len);
+		}
+	if (by.by[0] == '\0')
+		cp_store_each(c->store, CP_CF_PROFILE, srst_use_view, &by);
 	if (by.by[0] != '\0')
 		return cfg_no(why, size, -EPROTO, "SRST reference %s is used by %s", name, by.by);
 	return conf_set(c, key, &none);

@@ -263,6 +263,88 @@ static void test_srst(void)
 }
 
 /* 001:P1-131, P1-134. Never in clear in a record, an answer or the audit; bound to the device. */
+static void stored(void *ctx, int rc)
+{
+	(void)ctx;
+	CU_ASSERT_EQUAL(rc, 0);
+	answered = 1;
+}
+
+static struct cp_change *change(void)
+{
+	return cp_change_create(store);
+}
+
+/* On its way to the store: nothing of it is in the view yet. */
+static void begin_change(struct cp_change *c, int rc)
+{
+	CU_ASSERT_EQUAL_FATAL(rc, 0);
+	answered = 0;
+	CU_ASSERT_EQUAL_FATAL(cp_change_submit(c, "test", "test", NULL, stored, NULL), 0);
+}
+
+static void refused_until_stored(struct cp_change *c, int rc)
+{
+	CU_ASSERT_EQUAL(rc, -EBUSY);
+	cp_change_destroy(c);
+	CU_ASSERT(wait_for(base, &answered));
+}
+
+/* What uses what, while one of the two is on its way: whichever comes second waits. */
+static void test_in_flight(void)
+{
+	struct cp_profile p = {.name = "p", .mode = CP_DEVICE_ENCRYPTED}, sip = {.name = "p", .mode = CP_DEVICE_ENCRYPTED, .protocol = CP_PROTOCOL_SIP};
+	struct cp_profile with = {.name = "q", .mode = CP_DEVICE_ENCRYPTED, .srst = "b"};
+	struct cp_device d = {.name = PHONE, .region = "default", .mode = CP_DEVICE_ENCRYPTED, .profile = "p"};
+	struct cp_device away = {.name = OTHER, .region = "default", .mode = CP_DEVICE_ENCRYPTED, .srst = "b"};
+	struct cp_cluster cl = {.srst = "b"}, none = {.srst = ""};
+	struct cp_change *c, *then;
+	char why[200];
+
+	up();
+	OK("{\"cmd\":\"srst.add\",\"args\":{\"name\":\"b\",\"addresses\":[\"192.0.2.1\"]}}");
+	OK("{\"cmd\":\"profile.add\",\"args\":{\"name\":\"p\",\"mode\":\"encrypted\"}}");
+	/* it goes: nobody begins to use it */
+	c = change();
+	begin_change(c, cp_change_srst_del(c, "b", why, sizeof(why)));
+	then = change();
+	CU_ASSERT_EQUAL(cp_change_cluster_put(then, &cl, why, sizeof(why)), -EBUSY);
+	CU_ASSERT_EQUAL(cp_change_profile_put(then, &with, false, why, sizeof(why)), -EBUSY);
+	refused_until_stored(then, cp_change_device_put(then, &away, false, why, sizeof(why)));
+	OK("{\"cmd\":\"srst.add\",\"args\":{\"name\":\"b\",\"addresses\":[\"192.0.2.1\"]}}");
+	/* somebody begins to use it: it stays */
+	c = change();
+	begin_change(c, cp_change_cluster_put(c, &cl, why, sizeof(why)));
+	then = change();
+	refused_until_stored(then, cp_change_srst_del(then, "b", why, sizeof(why)));
+	c = change();
+	CU_ASSERT_EQUAL(cp_change_srst_del(c, "b", why, sizeof(why)), -EPROTO);
+	begin_change(c, cp_change_cluster_put(c, &none, why, sizeof(why)));
+	CU_ASSERT(wait_for(base, &answered));
+	c = change();
+	begin_change(c, cp_change_profile_put(c, &with, false, why, sizeof(why)));
+	then = change();
+	refused_until_stored(then, cp_change_srst_del(then, "b", why, sizeof(why)));
+	/* in one change: as it will be */
+	c = change();
+	CU_ASSERT_EQUAL(cp_change_cluster_put(c, &cl, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_profile_del(c, "q", why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_srst_del(c, "b", why, sizeof(why)), -EPROTO);
+	CU_ASSERT_EQUAL(cp_change_cluster_put(c, &none, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_srst_del(c, "b", why, sizeof(why)), 0);
+	cp_change_destroy(c);
+	/* a phone comes to a profile whose protocol changes under it */
+	c = change();
+	begin_change(c, cp_change_device_put(c, &d, false, why, sizeof(why)));
+	then = change();
+	refused_until_stored(then, cp_change_profile_put(then, &sip, true, why, sizeof(why)));
+	then = change();
+	CU_ASSERT_EQUAL(cp_change_profile_put(then, &p, true, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_profile_put(then, &sip, true, why, sizeof(why)), -EPROTO);
+	cp_change_destroy(then);
+	down();
+}
+
 static void test_secrets(void)
 {
 	const struct cp_device *d;
@@ -336,6 +418,7 @@ static CU_TestInfo tests[] = {
 	{"records, cut anywhere", test_records},
 	{"profiles by command, applied to devices", test_commands},
 	{"SRST references and the cluster", test_srst},
+	{"what is on its way is used, or goes", test_in_flight},
 	{"secrets are sealed", test_secrets},
 	{"export and import", test_import},
 	CU_TEST_INFO_NULL,
