@@ -335,6 +335,8 @@ int cp_sas_add(struct cp_sas *sas, const struct cp_sa *rec, const uint8_t secret
 	*l = (struct later){sas, r.sa_id, sas->sa[r.sa_id].gen, 0, 0, fn, ctx};
 	snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.add\",\"name\":\"%s\"}", who, r.name);
 	rc = cp_store_put_sa(sas->env.store, &r, audit, on_stored, l);
+	if (rc == -EBUSY)
+		snprintf(why, why_size, "gateway %s is being changed", r.gateway);
 	if (rc < 0) {
 		sa_forget(sas, r.sa_id);
 		free(l);

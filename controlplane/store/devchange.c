@@ -324,6 +324,8 @@ int cp_change_gateway_del(struct cp_change *c, const char *name, char *why, size
 	old = cp_change_get(c, &c->gws, CP_CF_GATEWAY, name, &there);
 	if (!there)
 		return cfg_no(why, size, -ENOENT, "no gateway %s", name);
+	if (cp_change_any_pending(c->store, CP_CF_SA))
+		return cfg_no(why, size, -EBUSY, "SAs are being changed");
 	cp_store_each_sa(c->store, sa_names, &f);
 	if (f.found != NULL)
 		return cfg_no(why, size, -EPROTO, "SA %s names gateway %s: delete it first", f.found, name);

@@ -397,8 +397,11 @@ int cp_store_calls(struct cp_store *s, const struct cp_call_change *change, cp_s
 int cp_store_put_sa(struct cp_store *s, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx)
 {
 	struct cp_buf val;
-	int rc = cp_sa_build(sa, &val);
+	int rc;
 
+	if (cp_store_pending(s, CP_CF_GATEWAY, sa->gateway, strlen(sa->gateway)))
+		return -EBUSY;
+	rc = cp_sa_build(sa, &val);
 	return rc < 0 ? rc : put_one(s, CP_CF_SA, sa->name, strlen(sa->name), &val, audit, fn, ctx);
 }
 

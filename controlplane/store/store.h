@@ -124,6 +124,7 @@ struct cp_call_change {
 };
 int cp_store_calls(struct cp_store *store, const struct cp_call_change *change, cp_store_fn fn, void *ctx);
 int cp_store_del_call(struct cp_store *store, uint64_t call_id, cp_store_fn fn, void *ctx);
+/** -EBUSY: its gateway is being changed, and perhaps goes. */
 int cp_store_put_sa(struct cp_store *store, const struct cp_sa *sa, const char *audit, cp_store_fn fn, void *ctx);
 int cp_store_del_sa(struct cp_store *store, const char *name, const char *audit, cp_store_fn fn, void *ctx);
 

@@ -294,7 +294,16 @@ static void test_gateway_with_sa(void)
 	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw1", &ctx), -EPROTO);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, "s1"));
 	CU_ASSERT_EQUAL(sync_rc(cp_store_del_sa(store, "s1", NULL, on_done, NULL)), 0);
-	CU_ASSERT_EQUAL(sync_rc(cp_dir_gateway_del(store, "gw1", &ctx)), 0);
+	/* one of the two on its way: the other waits */
+	CU_ASSERT_EQUAL(cp_store_put_sa(store, &sa, "{}", on_done, NULL), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw1", &ctx), -EBUSY);
+	CU_ASSERT_EQUAL(sync_rc(0), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw1", &ctx), -EPROTO);
+	CU_ASSERT_EQUAL(sync_rc(cp_store_del_sa(store, "s1", NULL, on_done, NULL)), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway_del(store, "gw1", &ctx), 0);
+	CU_ASSERT_EQUAL(cp_store_put_sa(store, &sa, "{}", on_done, NULL), -EBUSY);
+	CU_ASSERT_EQUAL(sync_rc(0), 0);
+	CU_ASSERT_PTR_NULL(cp_store_sa(store, "s1"));
 	end();
 }
 
