@@ -215,17 +215,39 @@ int cp_change_line_del(struct cp_change *c, const char *name, const char *device
 	return put_lines(c, old, lines, cnt, why, size);
 }
 
-/* A number for a new gateway: goes round, so that one given to a change on its way is not given twice. */
-static int new_gw_id(struct cp_store *s, uint32_t *ret)
+/* A gateway of this change has the number. */
+static bool gw_id_ours(const struct cp_change *c, uint32_t id)
 {
+	for (size_t i = 0; i < cp_tab_buckets(&c->gws); i++)
+		for (const struct cp_ent *e = c->gws.bucket[i]; e != NULL; e = e->next)
+			if (e->obj != NULL && ((const struct cp_gateway *)e->obj)->gw_id == id)
+				return true;
+	return false;
+}
+
+/*
+ * A number for a new gateway. It goes round: one that is on its way to the store, which the view does not know yet, comes again only after
+ * all others. -EBUSY: it may have come again. -ENOSPC.
+ */
+static int new_gw_id(struct cp_change *c, uint32_t *ret)
+{
+	struct cp_store *s = c->store;
+
 	for (uint32_t i = 0; i < DP_GW_MAX; i++) {
 		uint32_t id = (s->gw_next + i) % DP_GW_MAX;
+		bool again = s->gw_gone + i >= DP_GW_MAX;
 
-		if (s->gw_by_id[id] == NULL) {
-			s->gw_next = id + 1;
-			*ret = id;
-			return 0;
-		}
+		if (s->gw_by_id[id] != NULL || (again && gw_id_ours(c, id)))
+			continue;
+		if (again && cp_change_any_pending(s, CP_CF_GATEWAY))
+			return -EBUSY;
+		/* After a whole turn with others of this change before it the turn stays whole: each is looked for among them. */
+		if (again && c->gws.cnt == 0)
+			s->gw_gone = 0;
+		s->gw_gone = again && s->gw_gone > 0 ? DP_GW_MAX : s->gw_gone + i + 1;
+		s->gw_next = (id + 1) % DP_GW_MAX;
+		*ret = id;
+		return 0;
 	}
 	return -ENOSPC;
 }
@@ -255,8 +277,8 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 		return rc;
 	if (old != NULL)
 		with.gw_id = old->gw_id;
-	else if (new_gw_id(c->store, &with.gw_id) < 0)
-		return cfg_no(why, size, -ENOSPC, "%d gateways, no more fit", DP_GW_MAX);
+	else if ((rc = new_gw_id(c, &with.gw_id)) < 0)
+		return rc == -EBUSY ? cfg_no(why, size, rc, "gateways are being changed") : cfg_no(why, size, rc, "%d gateways, no more fit", DP_GW_MAX);
 	for (unsigned i = 0; old != NULL && i < old->number_cnt && rc == 0; i++) {
 		rc = number_free(c, CP_DIR_GATEWAY, gw->name, old->numbers[i].number, "", old->numbers[i].prefix, why,
 				 size);

@@ -78,7 +78,7 @@ struct cp_store {
 	struct cp_tab pending; /* cf byte and key of what is on its way; n: how often */
 	struct trie trie;
 	const struct cp_gateway *gw_by_id[DP_GW_MAX];
-	uint32_t gw_next;
+	uint32_t gw_next, gw_gone; /* the number that is looked at next; how many were passed since none of them was on its way */
 	struct watch watch[WATCH_MAX];
 	unsigned watch_cnt;
 	struct batch_list ready; /* taken from 'finished', not yet delivered */

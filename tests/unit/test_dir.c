@@ -7,6 +7,7 @@
 #include "api/dp_msg.h"
 #include "log.h"
 #include "store/change.h"
+#include "store/internal.h"
 #include "store/store.h"
 #include "store_tmp.h"
 
@@ -307,6 +308,37 @@ static void test_gateway_with_sa(void)
 	end();
 }
 
+/* The last numbers: one that a change has, or one on its way, is not given again. */
+static void test_gateway_numbers(void)
+{
+	static const struct cp_gateway other;
+	struct cp_gateway g = {.name = "gw1", .region = "default"};
+	struct cp_change *c;
+
+	begin();
+	cfg_addr_parse("10.0.0.1:2427", &g.address);
+	for (uint32_t i = 0; i < DP_GW_MAX; i++)
+		store->gw_by_id[i] = &other;
+	store->gw_by_id[7] = NULL;
+	c = cp_change_create(store);
+	CU_ASSERT_EQUAL(cp_change_gateway_put(c, &g, false, why, sizeof(why)), 0);
+	strcpy(g.name, "gw2");
+	CU_ASSERT_EQUAL(cp_change_gateway_put(c, &g, false, why, sizeof(why)), -ENOSPC);
+	store->gw_by_id[5] = NULL;
+	CU_ASSERT_EQUAL(cp_change_gateway_put(c, &g, false, why, sizeof(why)), 0);
+	CU_ASSERT_EQUAL(cp_change_submit(c, "import", "test", NULL, on_done, NULL), 0);
+	strcpy(g.name, "gw3");
+	CU_ASSERT_EQUAL(cp_dir_gateway_put(store, &g, false, &ctx), -EBUSY);
+	CU_ASSERT_EQUAL(sync_rc(0), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway(store, "gw1")->gw_id, 7);
+	CU_ASSERT_EQUAL(cp_dir_gateway(store, "gw2")->gw_id, 5);
+	CU_ASSERT_EQUAL(cp_dir_gateway_put(store, &g, false, &ctx), -ENOSPC);
+	store->gw_by_id[9] = NULL;
+	CU_ASSERT_EQUAL(sync_rc(cp_dir_gateway_put(store, &g, false, &ctx)), 0);
+	CU_ASSERT_EQUAL(cp_dir_gateway(store, "gw3")->gw_id, 9);
+	end();
+}
+
 static void test_calls(void)
 {
 	struct cp_call_rec c = {.call_id = 42, .leg_cnt = 1};
@@ -455,6 +487,7 @@ static void test_against_model(void)
 }
 
 static CU_TestInfo tests[] = {
+	{"the last numbers of gateways", test_gateway_numbers},
 	{"exact, longest prefix, longer numbers", test_lookup},
 	{"a number is owned once", test_owned_once},
 	{"what is on its way counts", test_in_flight},
