@@ -112,6 +112,10 @@ bool dp_deliver_local_ok(const struct deliver_gw *gw, const struct dp_sockaddr *
 
 #define LEARNT (DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO)
 
+/* Of a gateway that speaks now so, now so, it is told what it settles on; the first that is heard at once. */
+#define STEADY_US 2000000
+#define AGAIN_US  10000000
+
 static void swap_ports(struct dp_gw_set *set)
 {
 	uint16_t port = set->local.port;
@@ -120,11 +124,22 @@ static void swap_ports(struct dp_gw_set *set)
 	set->other_port = port;
 }
 
-static void keep_heard(struct dp_gw_set *set, const struct dp_gw_set *was)
+static void forget_heard(struct deliver_gw *gw)
 {
+	gw->heard = gw->form_known = gw->untold = false;
+	gw->told_us = 0;
+}
+
+static void keep_heard(struct deliver_gw *gw, const struct dp_gw_set *was)
+{
+	struct dp_gw_set *set = &gw->set;
+
+	gw->told_flags = set->flags & LEARNT;
+	gw->told_port = set->local.port;
 	set->flags = (uint8_t)((set->flags & ~LEARNT) | (was->flags & LEARNT));
 	if (set->other_port != 0 && set->other_port == was->local.port)
 		swap_ports(set);
+	gw->untold = gw->told_us == 0 || gw->told_flags != (set->flags & LEARNT) || gw->told_port != set->local.port;
 }
 
 static bool tell(struct dp_deliver *d, const struct deliver_gw *gw, enum dp_gw_heard_kind kind)
@@ -138,6 +153,28 @@ static bool tell(struct dp_deliver *d, const struct deliver_gw *gw, enum dp_gw_h
 	return d->ops.heard == NULL || d->ops.heard(d->ctx, &heard) == 0;
 }
 
+/* It is kept for who remembers such things; each costs them a record. */
+static void tell_dialect(struct dp_deliver *d, struct deliver_gw *gw)
+{
+	if (gw->told_us != 0 && (d->now_us - gw->turned_us < STEADY_US || d->now_us - gw->told_us < AGAIN_US))
+		return;
+	if (!tell(d, gw, DP_GW_HEARD_DIALECT))
+		return;
+	gw->untold = false;
+	gw->told_us = d->now_us;
+	gw->told_flags = gw->set.flags & LEARNT;
+	gw->told_port = gw->set.local.port;
+}
+
+static void turned(struct dp_deliver *d, struct deliver_gw *gw)
+{
+	gw->heard = true;
+	gw->turned_us = d->now_us;
+	gw->untold = gw->told_us == 0 || gw->told_flags != (gw->set.flags & LEARNT) || gw->told_port != gw->set.local.port;
+	if (gw->untold)
+		tell_dialect(d, gw);
+}
+
 void dp_deliver_learn(struct dp_deliver *d, uint32_t peer, uint8_t mask, uint8_t flags)
 {
 	struct deliver_gw *gw = &d->gw[peer];
@@ -145,9 +182,8 @@ void dp_deliver_learn(struct dp_deliver *d, uint32_t peer, uint8_t mask, uint8_t
 
 	if ((gw->set.flags & DP_GW_F_AUTO) == 0 || (gw->heard && now == gw->set.flags))
 		return;
-	gw->heard = true;
 	gw->set.flags = now;
-	gw->untold = !tell(d, gw, DP_GW_HEARD_DIALECT);
+	turned(d, gw);
 }
 
 void dp_deliver_alive(struct dp_deliver *d, uint32_t peer, uint16_t port)
@@ -159,8 +195,7 @@ void dp_deliver_alive(struct dp_deliver *d, uint32_t peer, uint16_t port)
 		gw->silent = !tell(d, gw, DP_GW_HEARD_BACK);
 	if (gw->set.other_port != 0 && port == gw->set.other_port) {
 		swap_ports(&gw->set);
-		gw->heard = true;
-		gw->untold = !tell(d, gw, DP_GW_HEARD_DIALECT);
+		turned(d, gw);
 	}
 }
 
@@ -175,7 +210,7 @@ void dp_deliver_look(struct dp_deliver *d)
 
 		if (d->slot_of[gw->set.gw_id] == d->look_at && !gw->going) {
 			if (gw->untold)
-				gw->untold = !tell(d, gw, DP_GW_HEARD_DIALECT);
+				tell_dialect(d, gw);
 			if (gw->heard_us == 0)
 				gw->heard_us = d->now_us;
 			if (limit_us != 0 && !gw->silent && d->now_us - gw->heard_us > limit_us)
@@ -237,9 +272,9 @@ int dp_deliver_gw_set(struct dp_deliver *d, const struct dp_gw_set *set)
 	was = d->gw[slot].set;
 	d->gw[slot].set = *set;
 	if ((set->flags & DP_GW_F_AUTO) == 0)
-		d->gw[slot].heard = d->gw[slot].form_known = d->gw[slot].untold = false;
-	else if (d->gw[slot].heard) /* who sets it may not have been told yet */
-		keep_heard(&d->gw[slot].set, &was);
+		forget_heard(&d->gw[slot]);
+	else if (d->gw[slot].heard) /* who sets it may not have been told yet, or not have kept it */
+		keep_heard(&d->gw[slot], &was);
 	addr_link(d, slot);
 	return 0;
 }

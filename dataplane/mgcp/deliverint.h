@@ -23,7 +23,11 @@ struct deliver_gw {
 	/* AUTO */
 	bool heard;       /* set's flags, port and other_port are as it speaks */
 	bool form_known;  /* the form of a=crypto was seen in a description of its own */
-	bool untold;      /* what it speaks was not taken up yet */
+	bool untold;      /* what it speaks is not what was told last */
+	uint8_t told_flags;  /* what was told last, or set by who would be told */
+	uint16_t told_port;
+	uint64_t told_us;    /* 0: never */
+	uint64_t turned_us;  /* it spoke in another way last */
 	/* keep-alives */
 	bool silent;
 	uint64_t heard_us; /* of the last datagram; 0: counted from the next look */

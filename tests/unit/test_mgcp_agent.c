@@ -186,6 +186,50 @@ static void speaks(const char *version, const char *form, uint16_t port)
 	CU_ASSERT_EQUAL(say("502", "no\n"), DP_DROP_CONSUMED);
 }
 
+/* So long that what it speaks is told, unless it was. */
+static void settle(void)
+{
+	t.now += 11 * S;
+	dp_deliver_tick(d, t.now);
+}
+
+/* Now so, now so: what it says is answered, and told when it has settled. */
+static void test_turns(void)
+{
+	char text[64];
+
+	fresh(DP_GW_F_AUTO, 2427, 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "NTFY %u *@gw1 MGCP %s\nX: 0\nO:\n", i + 1, i % 2 == 0 ? "0.1" : "1.0");
+		CU_ASSERT_EQUAL(rx_to(text, i % 4 < 2 ? 2427 : 2727), DP_DROP_CONSUMED);
+		t.now += S / 10;
+		dp_deliver_tick(d, t.now);
+	}
+	CU_ASSERT_EQUAL(t.heards, 1);
+	CU_ASSERT_EQUAL(t.sends, 1000);
+	settle();
+	CU_ASSERT(t.heards == 2 && t.heard.flags == DP_GW_F_X_CRYPTO && t.heard.port == 2727);
+	/* each 5 s is steady enough: told, but not each time */
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(text, sizeof(text), "NTFY %u *@gw1 MGCP %s\nX: 0\nO:\n", i + 2000, i % 2 == 0 ? "0.1" : "1.0");
+		rx(text);
+		for (unsigned k = 0; k < 5; k++) {
+			t.now += S;
+			dp_deliver_tick(d, t.now);
+		}
+	}
+	CU_ASSERT(t.heards > 2 && t.heards <= 2 + 200 / 10);
+	/* who sets it does not know: told again, and only then */
+	settle();
+	t.heards = 0;
+	CU_ASSERT_EQUAL(set(DP_GW_F_AUTO, 2427, 0), 0);
+	settle();
+	CU_ASSERT_EQUAL(t.heards, 1);
+	CU_ASSERT_EQUAL(set(DP_GW_F_AUTO | DP_GW_F_X_CRYPTO, 2427, 0), 0);
+	settle();
+	CU_ASSERT_EQUAL(t.heards, 1);
+}
+
 /* A dialect that is set stays; 'auto' follows version token, keep-alive, port and description, is told, and outlives being set again. */
 static void test_dialects(void)
 {
@@ -205,18 +249,23 @@ static void test_dialects(void)
 	CU_ASSERT_EQUAL(t.heard.flags, DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO);
 	speaks(" MGCP 0.1\r\n", "\r\na=X-crypto:", 2727);
 	CU_ASSERT_EQUAL(rx_to("NTFY 2 *@gw1 MGCP 0.1\nX: 0\nO:\n", 2427), DP_DROP_CONSUMED);
-	CU_ASSERT(t.heards == 2 && t.heard.port == 2427);
 	CU_ASSERT_EQUAL(t.last_port, 2427); /* the answer goes from where it asked */
+	settle();
+	CU_ASSERT(t.heards == 2 && t.heard.port == 2427);
 	CU_ASSERT_EQUAL(rx_to("NTFY 3 *@gw1 MGCP 0.1\nX: 0\nO:\n", 2427), DP_DROP_CONSUMED);
+	settle();
 	CU_ASSERT_EQUAL(t.heards, 2); /* said once */
 	/* an answer to what left from the other port a moment ago */
 	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
 	CU_ASSERT_EQUAL(t.last_port, 2427);
 	CU_ASSERT_EQUAL(say("200", "OK" SDP_R), DP_DROP_CONSUMED);
-	CU_ASSERT(t.done.result == DP_MGCP_ANSWERED && t.heards == 4); /* its port, and the form of its description */
+	CU_ASSERT(t.done.result == DP_MGCP_ANSWERED && t.heards == 2);
+	settle();
+	CU_ASSERT_EQUAL(t.heards, 3); /* its port, and the form of its description */
 	CU_ASSERT(t.heard.port == 2727 && t.heard.flags == DP_GW_F_MGCP_01);
 	rx_to("NTFY 4 *@gw1 MGCP 0.1\nX: 0\nO:\n", 2427);
-	CU_ASSERT(t.heards == 5 && t.heard.port == 2427 && t.heard.flags == DP_GW_F_MGCP_01); /* a description is the better witness */
+	settle();
+	CU_ASSERT(t.heards == 4 && t.heard.port == 2427 && t.heard.flags == DP_GW_F_MGCP_01); /* a description is the better witness */
 	/* set again by somebody who was not told: what was heard stays */
 	CU_ASSERT_EQUAL(set(DP_GW_F_AUTO, 2427, 0), 0);
 	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
@@ -224,8 +273,10 @@ static void test_dialects(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, "\r\na=crypto:1 "));
 	CU_ASSERT_EQUAL(t.last_port, 2427);
 	say("200", "OK" SDP_X);
+	settle();
 	CU_ASSERT_EQUAL(t.heard.flags, DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO);
 	rx("NTFY 5 e/1@gw1 MGCP 1.0\nX: 1\nO: L/hd\n"); /* it was changed for another */
+	settle();
 	CU_ASSERT_EQUAL(t.heard.flags, DP_GW_F_X_CRYPTO);
 	CU_ASSERT_EQUAL(set(0, 0, 0), 0); /* not auto any more */
 	speaks(" MGCP 1.0\r\n", "\r\na=crypto:1 ", 2727);
@@ -739,6 +790,7 @@ static int end(void)
 
 static CU_TestInfo tests[] = {
 	{"dialects, set and heard", test_dialects},
+	{"a dialect that turns", test_turns},
 	{"keep-alives that are missing", test_keepalives},
 	{"commands with lists and maps", test_asks},
 	{"what audits answer", test_audit_answers},
