@@ -333,7 +333,8 @@ static void record_changed(void *ctx, enum cp_cf cf, const uint8_t *key, size_t 
 	if (cf == CP_CF_DEVICE) {
 		cp_sccp_device_changed(app->sccp, name);
 	} else {
-		cp_gws_changed(app->gws, name);
+		if (!cp_gws_changed(app->gws, name))
+			return;
 		cp_sas_gateway_changed(app->sas, name);
 		cp_ikes_changed(app->ikes, name);
 		if (app->sasource != NULL)

@@ -298,7 +298,7 @@ static void unlink_gw(struct cp_gws *gws, struct cp_gw *gw)
 	cp_farm_join(gws->farm, &gw->farm, "", 1, 1, 1);
 }
 
-void cp_gws_changed(struct cp_gws *gws, const char *name)
+bool cp_gws_changed(struct cp_gws *gws, const char *name)
 {
 	const struct cp_gateway *rec = cp_dir_gateway(gws->store, name);
 	struct cp_gw *gw = cp_gws_find(gws, name);
@@ -307,7 +307,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 
 	if (rec == NULL) {
 		if (gw == NULL)
-			return;
+			return true;
 		gws->ops->lost(gws->ctx, gw, "*", "");
 		gw_txns_forget(gws, gw->rec.gw_id);
 		cp_alarm_clear(gws->alarms, "gateway-down", gw->rec.name);
@@ -317,24 +317,32 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 		unlink_host(gw);
 		unlink_gw(gws, gw);
 		gw_free(gw);
-		return;
+		return true;
 	}
 	if (rec->gw_id >= DP_GW_MAX) {
 		cfg_log(CFG_LOG_ERR, "gateway-number-too-high", "gateway=%s", name);
-		return;
+		return true;
+	}
+	if (gw != NULL && gw->saving) {
+		gw->saving = false;
+		if (cp_gateway_same(rec, &gw->rec)) { /* what we wrote, with what its own dataplane told us */
+			gw->rec.changed_us = rec->changed_us;
+			gw_save_heard(gw); /* what came meanwhile */
+			return false;
+		}
 	}
 	if (cp_gateway_copy(rec, &copy) < 0)
-		return; /* the old record, if any, goes on to serve */
+		return true; /* the old record, if any, goes on to serve */
 	if (gw == NULL) {
 		gw = calloc(1, sizeof(*gw));
 		if (gw == NULL) {
 			cp_gateway_free(&copy);
-			return;
+			return true;
 		}
 		gw->gws = gws;
 		if (audit_init(gw) < 0 || take_record(gw, &copy) < 0) {
 			gw_free(gw);
-			return;
+			return true;
 		}
 		gw_left(gws, rec->gw_id);
 		gws->gw[rec->gw_id] = gw;
@@ -344,7 +352,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 	} else {
 		was = gw->rec.admin;
 		if (take_record(gw, &copy) < 0)
-			return; /* the old one goes on to serve */
+			return true; /* the old one goes on to serve */
 		gw_save_heard(gw);
 	}
 	if (gw->rec.admin != was)
@@ -361,6 +369,7 @@ void cp_gws_changed(struct cp_gws *gws, const char *name)
 			audit_later(gw, FIRST_S);
 		}
 	}
+	return true;
 }
 
 static void on_record(void *ctx, const struct cp_gateway *rec)
@@ -391,7 +400,8 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 	gws->ev_again = evtimer_new(base, on_again, gws);
 	gws->ev_pump = evtimer_new(base, audit_pump, gws);
 	cp_pace_init(&gws->pace, CP_PACE_RATE);
-	if (gws->ev_again == NULL || gws->ev_pump == NULL || gws->gw == NULL || gws->by_name == NULL || gws->by_host == NULL || gws->txn == NULL || gws->farm == NULL) {
+	gws->ev_save = evtimer_new(base, gw_save_some, gws);
+	if (gws->ev_again == NULL || gws->ev_pump == NULL || gws->ev_save == NULL || gws->gw == NULL || gws->by_name == NULL || gws->by_host == NULL || gws->txn == NULL || gws->farm == NULL) {
 		cp_gws_destroy(gws);
 		return NULL;
 	}
@@ -422,6 +432,8 @@ void cp_gws_destroy(struct cp_gws *gws)
 		event_free(gws->ev_again);
 	if (gws->ev_pump != NULL)
 		event_free(gws->ev_pump);
+	if (gws->ev_save != NULL)
+		event_free(gws->ev_save);
 	free(gws->gw);
 	free(gws->by_name);
 	free(gws->by_host);

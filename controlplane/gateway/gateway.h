@@ -85,8 +85,8 @@ void cp_gws_pace(struct cp_gws *gws, unsigned rate);
 void cp_gws_up(struct cp_gws *gws, bool fresh);
 void cp_gws_down(struct cp_gws *gws);
 
-/** A gateway's record was added, changed or deleted. */
-void cp_gws_changed(struct cp_gws *gws, const char *name);
+/** A gateway's record was added, changed or deleted. False: nothing that anybody would have to act on, only what was heard of it was kept. */
+bool cp_gws_changed(struct cp_gws *gws, const char *name);
 
 struct cp_gw *cp_gws_find(struct cp_gws *gws, const char *name);
 /** True if an endpoint is meant: "*" as a whole term stands for any term, at the end for all that follow (RFC 3435 s2.1.2). "$" in

@@ -92,6 +92,8 @@ struct cp_gw {
 	bool suspect;   /* to be asked whether it is there, whatever its state is */
 	/* speech.c */
 	bool unsaved;   /* what it was heard to speak is not in its record yet */
+	bool saving;    /* and is on its way there */
+	uint64_t saved_ms; /* it was written last; 0: never */
 	bool silent;    /* its keep-alives are missing */
 	bool caps_asked;
 	uint8_t caps_put_off; /* so often it said "not now" to that */
@@ -124,6 +126,7 @@ struct cp_gws {
 	struct event *ev_pump;
 	uint64_t asked;
 	unsigned leaving; /* struct txn that are 'leaves' */
+	struct event *ev_save;  /* what gateways speak, and is not in their records yet */
 	struct event *ev_again; /* gateways are set that the dataplane had no room for */
 };
 
@@ -171,6 +174,7 @@ void conns_strange(struct cp_gw *gw, const char *endpoint, const char (*id)[DP_M
 /* speech.c */
 void gw_speak(const struct cp_gw *gw, struct dp_gw_set *msg); /* msg->local is our own address */
 void gw_save_heard(struct cp_gw *gw);
+void gw_save_some(evutil_socket_t fd, short what, void *gws); /* of all */
 void gw_keep_heard(struct cp_gw *gw, struct cp_gateway *rec); /* its new record, which was written without knowing */
 bool gw_wants_caps(const struct cp_gw *gw);
 bool gw_ask_caps(struct cp_gw *gw); /* what it can (RFC 3435 s2.3.10), if that was not asked; true: one question is out */

@@ -15,6 +15,8 @@
 
 #define MGCP_PORT   2427  /* of gateways, and of ours where both sides have the same */
 #define KEEPALIVE_S 15
+#define SAVE_MS     60000 /* so often at most a record is written with what was heard */
+#define SAVE_AGAIN_S 5
 #define SEEN_MS     30000 /* T-HIST: so long it may say one again */
 
 static bool has_heard(const struct cp_gateway *rec)
@@ -50,24 +52,52 @@ void gw_speak(const struct cp_gw *gw, struct dp_gw_set *msg)
 		msg->flags |= DP_GW_F_PIGGYBACK;
 }
 
-/* Its record remembers how it speaks, for both processes' next start. */
+/*
+ * Its record remembers how it speaks, for both processes' next start. A gateway says so itself, as often as it likes: that costs neither a
+ * write each time nor a line in the audit log, which is for what people did.
+ */
 void gw_save_heard(struct cp_gw *gw)
 {
+	const struct cp_gateway *rec = cp_dir_gateway(gw->gws->store, gw->rec.name);
+	struct timeval tv = {SAVE_AGAIN_S, 0};
 	char why[200];
-	struct cp_dir_ctx x = {.who = "gateway-heard", .why = why, .why_size = sizeof(why)};
-	int rc;
+	struct cp_dir_ctx x = {.who = "gateway-heard", .why = why, .why_size = sizeof(why), .quiet = true};
+	uint64_t now_ms = cp_mono_ms();
+	int rc = -EAGAIN;
 
 	if (!gw->unsaved)
 		return;
-	rc = cp_dir_gateway_put(gw->gws->store, &gw->rec, true, &x);
+	if (!gw->saving && rec != NULL && rec->heard == gw->rec.heard && rec->heard_port == gw->rec.heard_port) {
+		gw->unsaved = false; /* it speaks again as it did */
+		return;
+	}
+	if (gw->saved_ms == 0 || now_ms - gw->saved_ms >= SAVE_MS)
+		rc = cp_dir_gateway_put(gw->gws->store, &gw->rec, true, &x);
 	gw->unsaved = rc == -EBUSY || rc == -EAGAIN;
+	if (rc == 0) {
+		gw->saving = true;
+		gw->saved_ms = now_ms;
+	}
+	if (gw->unsaved && !event_pending(gw->gws->ev_save, EV_TIMEOUT, NULL))
+		event_add(gw->gws->ev_save, &tv);
 	if (rc < 0 && !gw->unsaved)
 		cfg_log_limited(CFG_LOG_WARN, "gateway-dialect-not-saved", "gateway=%s rc=%d why=%s", gw->rec.name, rc, cfg_q(why));
 }
 
+void gw_save_some(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_gws *gws = arg;
+
+	(void)fd;
+	(void)what;
+	for (uint32_t i = 0; i < DP_GW_MAX; i++)
+		if (gws->gw[i] != NULL)
+			gw_save_heard(gws->gw[i]);
+}
+
 void gw_keep_heard(struct cp_gw *gw, struct cp_gateway *rec)
 {
-	if (rec->dialect != CP_GW_AUTO || (rec->heard & CP_GW_HEARD) != 0 || gw->rec.dialect != CP_GW_AUTO || (gw->rec.heard & CP_GW_HEARD) == 0)
+	if (rec->dialect != CP_GW_AUTO || ((rec->heard & CP_GW_HEARD) != 0 && !gw->unsaved) || gw->rec.dialect != CP_GW_AUTO || (gw->rec.heard & CP_GW_HEARD) == 0)
 		return;
 	rec->heard = gw->rec.heard;
 	rec->heard_port = gw->rec.heard_port;
@@ -91,7 +121,7 @@ void cp_gws_heard(struct cp_gws *gws, const struct dp_gw_heard *ev)
 	}
 	if (gw->rec.dialect != CP_GW_AUTO || (gw->rec.heard == heard && gw->rec.heard_port == ev->port))
 		return;
-	cfg_log(CFG_LOG_NOTICE, "gateway-dialect", "gateway=%s version=%s crypto=%s port=%u", gw->rec.name,
+	cfg_log_limited(CFG_LOG_NOTICE, "gateway-dialect", "gateway=%s version=%s crypto=%s port=%u", gw->rec.name,
 		(heard & CP_GW_HEARD_01) != 0 ? "0.1" : "1.0", (heard & CP_GW_HEARD_X) != 0 ? "x" : "rfc", ev->port);
 	gw->rec.heard = heard;
 	gw->rec.heard_port = ev->port;

@@ -202,12 +202,12 @@ int cp_change_submit(struct cp_change *c, const char *event, const char *who, js
 		     void *ctx)
 {
 	struct cp_batch *b = cp_batch_create();
-	json_t *audit = json_pack("{s:s,s:s}", "event", event, "who", who);
+	json_t *audit = event == NULL ? NULL : json_pack("{s:s,s:s}", "event", event, "who", who);
 	int rc;
 
 	if (detail != NULL)
 		json_object_update(audit, detail);
-	rc = cp_batch_audit_json(b, audit);
+	rc = event == NULL ? 0 : cp_batch_audit_json(b, audit);
 	if (rc == 0)
 		rc = add(&c->confs, CP_CF_PROFILE, NULL, b);
 	if (rc == 0)
@@ -236,7 +236,7 @@ static int finish(struct cp_change *c, int rc, const char *event, const struct c
 		json_decref(detail);
 		return rc;
 	}
-	return cp_change_submit(c, event, x->who, detail, x->fn, x->ctx);
+	return cp_change_submit(c, x->quiet ? NULL : event, x->who, detail, x->fn, x->ctx);
 }
 
 static struct cp_change *begin(struct cp_store *s, const struct cp_dir_ctx *x)

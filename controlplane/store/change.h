@@ -62,7 +62,7 @@ int cp_change_conf_put(struct cp_change *c, const char *key, const char *what, s
 int cp_change_conf_del(struct cp_change *c, const char *key, const char *what, char *why, size_t why_size);
 
 /**
- * Write it, with one audit record: 'event' ("device.add"), 'who', and the members of 'detail' (stolen, may be
+ * Write it, with one audit record (none without 'event'): 'event' ("device.add"), 'who', and the members of 'detail' (stolen, may be
  * NULL). The change is consumed, also on error. As cp_store_submit().
  */
 int cp_change_submit(struct cp_change *c, const char *event, const char *who, json_t *detail, cp_store_fn fn,

@@ -261,3 +261,18 @@ int cp_gateway_copy(const struct cp_gateway *gw, struct cp_gateway *ret)
 	*ret = g;
 	return 0;
 }
+
+bool cp_gateway_same(const struct cp_gateway *a, const struct cp_gateway *b)
+{
+	struct cp_gateway x = *a, y = *b;
+	struct cp_buf bx = {0}, by = {0};
+	bool same;
+
+	x.heard = y.heard = 0;
+	x.heard_port = y.heard_port = 0;
+	x.changed_us = y.changed_us = 0;
+	same = cp_gateway_build(&x, &bx) == 0 && cp_gateway_build(&y, &by) == 0 && bx.len == by.len && memcmp(bx.data, by.data, bx.len) == 0;
+	free(bx.data);
+	free(by.data);
+	return same;
+}

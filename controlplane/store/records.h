@@ -306,6 +306,9 @@ int cp_call_rec_parse(const uint8_t *data, size_t len, struct cp_call_rec *ret);
 int cp_device_copy(const struct cp_device *dev, struct cp_device *ret);
 int cp_gateway_copy(const struct cp_gateway *gw, struct cp_gateway *ret);
 
+/** But for what was heard of it, and when it was changed. */
+bool cp_gateway_same(const struct cp_gateway *a, const struct cp_gateway *b);
+
 /* Release what the struct owns, not the struct; sealed bytes are wiped. */
 void cp_device_free(struct cp_device *dev);
 void cp_gateway_free(struct cp_gateway *gw);

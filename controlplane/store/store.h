@@ -242,6 +242,7 @@ struct cp_dir_ctx {
 	char *why;
 	size_t why_size;
 	bool shared; /* a number that other devices have may become a line of this one, too */
+	bool quiet;  /* what we noticed ourselves: nothing for the audit log */
 };
 int cp_dir_device_put(struct cp_store *store, const struct cp_device *dev, bool replace, const struct cp_dir_ctx *c);
 int cp_dir_device_del(struct cp_store *store, const char *name, const struct cp_dir_ctx *c);

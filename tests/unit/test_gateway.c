@@ -297,8 +297,10 @@ static void test_dialects(void)
 	w.fake.n = 0;
 	heard(DP_GW_HEARD_DIALECT, DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO, 2427); /* the same again writes nothing */
 	rest();
+	CU_ASSERT_FALSE(cp_gws_changed(w.gws, "gw1")); /* what was heard is written: nobody has to do anything */
+	rest();
 	CU_ASSERT_EQUAL(w.fake.n, 0);
-	cp_gws_changed(w.gws, "gw1");
+	cp_gws_up(w.gws, false);
 	m = set_seen();
 	CU_ASSERT(m->flags == (DP_GW_F_AUTO | DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO) && m->local.port == 2427 && m->other_port == agent &&
 		  m->keepalive_s == 15);
@@ -319,6 +321,60 @@ static void test_dialects(void)
 	UNTIL(cp_gw_state(gw1()) == CP_GW_UP);
 	heard(0, 0, 0); /* no such kind */
 	rest();
+	world_end();
+}
+
+static unsigned writes, acted;
+
+/* As main.c does. */
+static void on_written(void *ctx, enum cp_cf cf, const uint8_t *key, size_t key_len, bool deleted)
+{
+	(void)ctx;
+	(void)cf;
+	(void)deleted;
+	CU_ASSERT(key_len == 3 && memcmp(key, "gw1", 3) == 0);
+	writes++;
+	acted += cp_gws_changed(w.gws, "gw1");
+}
+
+static void count_audit(void *ctx, int64_t time_us, const char *json)
+{
+	(void)time_us;
+	(void)json;
+	++*(unsigned *)ctx;
+}
+
+/* Now so, now so: one write, of which nobody is told, neither the dataplane nor the audit log; the operator's next change keeps the last. */
+static void test_dialect_turns(void)
+{
+	unsigned before = 0, after = 0;
+	const struct cp_gateway *rec;
+
+	world_begin();
+	gateway_of(CP_GW_AUTO, 0);
+	set_seen();
+	rest();
+	writes = acted = 0;
+	CU_ASSERT_EQUAL_FATAL(cp_store_watch(w.store, CP_CF_GATEWAY, on_written, NULL), 0);
+	cp_store_audit(w.store, 1000, count_audit, &before);
+	w.fake.n = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		heard(DP_GW_HEARD_DIALECT, i % 2 == 0 ? DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO : 0, 2427);
+		if (i < 3)
+			rest();
+	}
+	UNTIL(writes > 0);
+	rest();
+	CU_ASSERT_EQUAL(writes, 1);
+	CU_ASSERT_EQUAL(acted, 0);
+	CU_ASSERT_EQUAL(w.fake.n, 0);
+	cp_store_audit(w.store, 1000, count_audit, &after);
+	CU_ASSERT_EQUAL(after, before);
+	rec = cp_dir_gateway(w.store, "gw1");
+	CU_ASSERT_EQUAL(rec->heard, CP_GW_HEARD | CP_GW_HEARD_01 | CP_GW_HEARD_X);
+	gateway_of(CP_GW_AUTO, CP_GW_SRTCP_CLEAR);
+	CU_ASSERT_EQUAL(set_seen()->flags & (DP_GW_F_AUTO | DP_GW_F_MGCP_01 | DP_GW_F_X_CRYPTO), DP_GW_F_AUTO);
+	CU_ASSERT(acted > 0);
 	world_end();
 }
 
@@ -639,6 +695,7 @@ static CU_TestInfo tests[] = {
 	{"deletes that are put off", test_put_off},
 	{"a gateway is removed", test_removed},
 	{"dialects", test_dialects},
+	{"a dialect that turns", test_dialect_turns},
 	{"events once", test_events_once},
 	{"audits and packages", test_audits},
 	{"SRTP package", test_srtp_package},
