@@ -10,6 +10,7 @@
 #include "alarm.h"
 #include "clock.h"
 #include "ikeint.h"
+#include "ikerec.h"
 #include "log.h"
 #include "store/store.h"
 #include "trust/certs.h"
@@ -131,6 +132,26 @@ static enum ike_state state_of(const json_t *sa)
 	return strcmp(state, "DELETING") == 0 || strcmp(state, "DESTROYING") == 0 ? IKE_DOWN : IKE_CONNECTING;
 }
 
+/*
+ * It was authenticated by what the record said before. Who changed the record ends such SAs once charon has what it says now, but may have
+ * died first. An SA of the second before the change passes: charon tells whole seconds.
+ */
+static bool outlived(const struct ike *ike, const json_t *sa)
+{
+	const char *up_s = cp_vici_get(sa, "established");
+
+	return up_s[0] != '\0' && cp_wall_us() - (int64_t)strtoul(up_s, NULL, 10) * 1000000 < ike->rec.ike.changed_us;
+}
+
+static void end_outlived(void *ctx, struct ike *ike)
+{
+	(void)ctx;
+	if (!ike->anew || !ike->loaded) /* what is not loaded yet is ended then */
+		return;
+	ike->anew = false;
+	ike_end(ike);
+}
+
 /* One SA of charon's list. Of several of a gateway the best one is shown: the others are on their way in or out. */
 static void listed(struct cp_ikes *ikes, const json_t *msg)
 {
@@ -140,6 +161,8 @@ static void listed(struct cp_ikes *ikes, const json_t *msg)
 	json_object_foreach((json_t *)(uintptr_t)msg, name, sa) {
 		struct ike *ike = ike_find(ikes, name);
 
+		if (ike != NULL && json_is_object(sa) && !ikes->judged && outlived(ike, sa))
+			ike->anew = true;
 		if (ike == NULL || !json_is_object(sa) || (ike->sweep == ikes->sweep && ike->sa != NULL && state_of(ike->sa) >= state_of(sa)))
 			continue;
 		ike->sweep = ikes->sweep;
@@ -183,6 +206,9 @@ static void swept(void *ctx, int rc, const json_t *answer)
 	if (rc == 0 && !ikes->stopping) {
 		ike_each(ikes, swept_one, ikes);
 		ikes->swept = true;
+		if (!ikes->judged)
+			ike_each(ikes, end_outlived, NULL);
+		ikes->judged = true;
 		ike_begin_some(ikes);
 	}
 	ike_shown(ikes);
@@ -460,27 +486,6 @@ static int copy_rec(const struct cp_gateway *rec, struct cp_gateway *ret)
 	return cp_gateway_copy(&some, ret);
 }
 
-static bool same_buf(const struct cp_buf *a, const struct cp_buf *b)
-{
-	return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
-}
-
-static bool same_addr(const struct cfg_addr *a, const struct cfg_addr *b)
-{
-	return a->family == b->family && a->port == b->port && a->plen == b->plen && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
-}
-
-static bool same_ike(const struct cp_gateway *a, const struct cp_gateway *b)
-{
-	const struct cp_gw_ike *x = &a->ike, *y = &b->ike;
-
-	return x->version == y->version && x->flags == y->flags && a->dialect == b->dialect && same_addr(&a->address, &b->address) && same_addr(&x->local, &y->local) &&
-	       same_addr(&x->remote, &y->remote) && strcmp(x->local_id, y->local_id) == 0 && strcmp(x->remote_id, y->remote_id) == 0 &&
-	       same_buf(&x->psk, &y->psk) && strcmp(x->proposals, y->proposals) == 0 && strcmp(x->esp, y->esp) == 0 &&
-	       strcmp(x->local_ts, y->local_ts) == 0 && strcmp(x->remote_ts, y->remote_ts) == 0 && x->dpd_s == y->dpd_s &&
-	       x->rekey_s == y->rekey_s && x->reauth_s == y->reauth_s && x->child_s == y->child_s;
-}
-
 void cp_ikes_changed(struct cp_ikes *ikes, const char *name)
 {
 	const struct cp_gateway *rec = ikes != NULL ? cp_dir_gateway(ikes->env.store, name) : NULL;
@@ -494,7 +499,7 @@ void cp_ikes_changed(struct cp_ikes *ikes, const char *name)
 		return;
 	}
 	ike = ike_find(ikes, name);
-	if ((ike != NULL && same_ike(&ike->rec, rec)) || copy_rec(rec, &copy) < 0)
+	if ((ike != NULL && cp_ike_same(&ike->rec, rec)) || copy_rec(rec, &copy) < 0)
 		return;
 	if (ike == NULL) {
 		ike = calloc(1, sizeof(*ike));

@@ -81,6 +81,7 @@ struct cp_ikes {
 	unsigned sweep;
 	uint64_t sweep_ms; /* when the next one is due */
 	bool sweeping, sweep_again, swept; /* swept: whole since charon was found, so that who is not there is down */
+	bool judged; /* SAs that stood when we began are of what their records say, or are being ended */
 	bool have_identity, identity_busy; /* certificates are with charon */
 	unsigned epoch;        /* of loading everything: what was begun before does not count */
 	X509 *own;

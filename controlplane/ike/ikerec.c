@@ -254,6 +254,27 @@ static bool same_host(const struct cfg_addr *a, const struct cfg_addr *b)
 	return a->family == b->family && memcmp(a->ip, b->ip, a->family == 4 ? 4 : 16) == 0;
 }
 
+static bool same_buf(const struct cp_buf *a, const struct cp_buf *b)
+{
+	return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+static bool same_addr(const struct cfg_addr *a, const struct cfg_addr *b)
+{
+	return a->family == b->family && a->port == b->port && a->plen == b->plen && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+bool cp_ike_same(const struct cp_gateway *a, const struct cp_gateway *b)
+{
+	const struct cp_gw_ike *x = &a->ike, *y = &b->ike;
+
+	return x->version == y->version && x->flags == y->flags && a->dialect == b->dialect && same_addr(&a->address, &b->address) && same_addr(&x->local, &y->local) &&
+	       same_addr(&x->remote, &y->remote) && strcmp(x->local_id, y->local_id) == 0 && strcmp(x->remote_id, y->remote_id) == 0 &&
+	       same_buf(&x->psk, &y->psk) && strcmp(x->proposals, y->proposals) == 0 && strcmp(x->esp, y->esp) == 0 &&
+	       strcmp(x->local_ts, y->local_ts) == 0 && strcmp(x->remote_ts, y->remote_ts) == 0 && x->dpd_s == y->dpd_s &&
+	       x->rekey_s == y->rekey_s && x->reauth_s == y->reauth_s && x->child_s == y->child_s;
+}
+
 static int times(const struct cp_gateway *gw, char *why, size_t size)
 {
 	const struct cp_gw_ike *k = &gw->ike;

@@ -36,4 +36,7 @@ int cp_ike_allowed(const struct cp_gw_ike *ike, bool old_allowed, char *why, siz
 /** Consistent by itself: 0, or -EINVAL with 'why' (part of cp_gateway_check()). */
 int cp_ike_check(const struct cp_gateway *gw, char *why, size_t why_size);
 
+/** What charon is told of the two is the same. */
+bool cp_ike_same(const struct cp_gateway *a, const struct cp_gateway *b);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "changeint.h"
 #include "clock.h"
+#include "ike/ikerec.h"
 #include "log.h"
 #include "why.h"
 
@@ -287,6 +288,7 @@ int cp_change_gateway_put(struct cp_change *c, const struct cp_gateway *gw, bool
 	}
 	if (old != NULL && with.unknown.len == 0)
 		with.unknown = old->unknown; /* copied below */
+	with.ike.changed_us = with.ike.version == 0 ? 0 : old != NULL && cp_ike_same(old, gw) ? old->ike.changed_us : cp_wall_us();
 	copy = calloc(1, sizeof(*copy));
 	if (copy == NULL)
 		return -ENOMEM;

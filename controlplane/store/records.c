@@ -89,6 +89,7 @@ static const struct cp_field gateway_fields[] = {
 	F(26, CP_F_UINT, cp_gateway, ike.rekey_s),
 	F(27, CP_F_UINT, cp_gateway, ike.reauth_s),
 	F(28, CP_F_UINT, cp_gateway, ike.child_s),
+	F(29, CP_F_UINT, cp_gateway, ike.changed_us),
 	F(30, CP_F_STR, cp_gateway, group),
 	F(31, CP_F_UINT, cp_gateway, priority),
 	F(32, CP_F_UINT, cp_gateway, weight),

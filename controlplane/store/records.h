@@ -168,6 +168,7 @@ struct cp_gw_ike { /* what charon is told of a gateway (ike/); empty strings and
 	char proposals[CP_IKE_LIST_MAX], esp[CP_IKE_LIST_MAX]; /* parted by commas */
 	char local_ts[CP_IKE_TS_MAX], remote_ts[CP_IKE_TS_MAX]; /* "": MGCP between the two */
 	uint32_t dpd_s, rekey_s, reauth_s, child_s; /* reauth_s 0: none */
+	int64_t changed_us; /* the store's: when something of this, or the address, was changed last; 0: before that was kept */
 };
 
 enum cp_gw_dialect {

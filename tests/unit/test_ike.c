@@ -655,6 +655,47 @@ static void test_up_after_up(void)
 	end();
 }
 
+static json_t *sa_up(const char *up_s)
+{
+	json_t *o = sa("ESTABLISHED", "INSTALLED");
+
+	json_object_set_new(o, "established", json_string(up_s));
+	return o;
+}
+
+/* Whoever changed the record died before it ended what was authenticated by the old one: ended now, and nothing else. */
+static void test_outlived(void)
+{
+	int64_t changed_us;
+
+	begin();
+	gateway("gw1", 0, "one", "");
+	gateway("gw2", 0, "two", "");
+	gateway("gw3", 0, "three", "");
+	json_object_set_new(t.sas, "gw1", sa_up("100"));
+	json_object_set_new(t.sas, "gw2", sa_up("0"));
+	charon_starts();
+	CU_ASSERT(soon("load-conn:gw1") && soon("load-conn:gw2") && soon("load-conn:gw3"));
+	CU_ASSERT(soon("terminate:gw1"));
+	CU_ASSERT(strstr(t.said, "load-conn:gw1") < strstr(t.said, "terminate:gw1")); /* not before charon knows better */
+	CU_ASSERT(soon("initiate:gw3"));
+	/* once: what is there later was made under our eyes */
+	turn(1500);
+	CU_ASSERT(becomes("gw2", "up"));
+	CU_ASSERT_EQUAL(times_asked("terminate:gw1"), 1);
+	CU_ASSERT(!asked("terminate:gw2"));
+	/* when it was changed: of IKE, and not of all else */
+	changed_us = cp_dir_gateway(t.store, "gw1")->ike.changed_us;
+	CU_ASSERT(changed_us > 0);
+	gateway("gw1", 0, "one", "");
+	CU_ASSERT_EQUAL(cp_dir_gateway(t.store, "gw1")->ike.changed_us, changed_us);
+	gateway("gw1", 0, "other", "");
+	CU_ASSERT(cp_dir_gateway(t.store, "gw1")->ike.changed_us > changed_us);
+	gateway("plain", 0, NULL, "");
+	CU_ASSERT_EQUAL(cp_dir_gateway(t.store, "plain")->ike.changed_us, 0);
+	end();
+}
+
 static void test_charon_comes_back(void)
 {
 	begin();
@@ -812,6 +853,7 @@ static CU_TestInfo tests[] = {
 	{"records change", test_records},
 	{"ike up, ike down", test_up_and_down},
 	{"ike up out of the answer to ike up", test_up_after_up},
+	{"what outlived a change", test_outlived},
 	{"charon goes and comes back", test_charon_comes_back},
 	{"our certificate's issuers", test_own_issuer},
 	{"many at once", test_many},
