@@ -561,6 +561,14 @@ static int start_store(struct cp_app *app)
 	return rc;
 }
 
+static void another_charon(void *ctx)
+{
+	struct cp_app *app = ctx;
+
+	if (app->sasource != NULL)
+		cp_sasource_another(app->sasource);
+}
+
 static int start_ike(struct cp_app *app)
 {
 	const struct cp_ikes_env env = {
@@ -575,6 +583,7 @@ static int start_ike(struct cp_app *app)
 		.sas = app->sas,
 		.unseal = unseal_once,
 		.identity = ike_identity,
+		.another = another_charon,
 		.ctx = app,
 	};
 	int rc = app->cfg->ike.enable ? cp_ikes_create(&env, &app->ikes) : 0;

@@ -378,7 +378,11 @@ static void version_known(void *ctx, int rc, const json_t *answer)
 static void on_up(void *ctx)
 {
 	struct cp_ikes *ikes = ctx;
+	uint32_t pid = cp_vici_pid(ikes->vici);
 
+	if (pid != 0 && ikes->pid != 0 && pid != ikes->pid && ikes->env.another != NULL)
+		ikes->env.another(ikes->env.ctx);
+	ikes->pid = pid != 0 ? pid : ikes->pid;
 	ikes->lost = false;
 	ikes->swept = ikes->sweeping = false;
 	cp_alarm_clear(ikes->env.alarms, "ike-daemon", "charon");

@@ -36,6 +36,8 @@ struct cp_ikes_env {
 	/* On threads; they may wait. unseal: *ret is malloc'ed. identity: key, certificate and its issuers (may be NULL), the caller's. */
 	int (*unseal)(void *ctx, const uint8_t *sealed, size_t len, const char *aad, struct cp_buf *ret);
 	int (*identity)(void *ctx, EVP_PKEY **ret_key, X509 **ret_cert, STACK_OF(X509) **ret_chain);
+	/* Event loop's thread; may be NULL: a charon is there that is not the one before, and has no connection from us yet. */
+	void (*another)(void *ctx);
 	void *ctx;
 };
 

@@ -89,6 +89,7 @@ struct cp_ikes {
 	struct shower *showers;
 	bool stopping, lost; /* lost: alarm ike-daemon stands */
 	char version[64];
+	uint32_t pid;          /* charon's, known last; 0: not known */
 };
 
 struct ike *ike_find(struct cp_ikes *ikes, const char *name);

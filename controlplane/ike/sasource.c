@@ -96,6 +96,12 @@ void cp_sasource_gateway_changed(struct cp_sasource *s)
 	cp_xfrmdb_gateway_changed(s->db);
 }
 
+void cp_sasource_another(struct cp_sasource *s)
+{
+	if (s->kernel != NULL)
+		cp_xfrmdb_another(s->db);
+}
+
 json_t *cp_sasource_show(const struct cp_sasource *s)
 {
 	return s->socket != NULL ? cp_xfrms_show(s->socket) : s->kernel != NULL ? cp_xfrmk_show(s->kernel) : json_object();

@@ -33,6 +33,11 @@ void cp_sasource_up(struct cp_sasource *s);
 /** A gateway's record came or changed. */
 void cp_sasource_gateway_changed(struct cp_sasource *s);
 
+/**
+ * VICI is another charon's now. The socket's feed sees that for itself; the kernel keeps the SAs of one that crashed, and says nothing of it.
+ */
+void cp_sasource_another(struct cp_sasource *s);
+
 /** For 'show ike'. */
 json_t *cp_sasource_show(const struct cp_sasource *s);
 

@@ -67,6 +67,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct conn conns[CONNS];
 static struct kept *buckets[BUCKETS], *spare;
 static bool mending;
+static uint64_t start;
 static bool replaying;   /* without the lock: what is kept stays as it is until it is over */
 static pthread_cond_t replayed = PTHREAD_COND_INITIALIZER;
 static _Atomic(uint32_t) ours[FDS / 32]; /* descriptors that may be in conns */
@@ -351,12 +352,21 @@ static bool send_soon(int fd, const void *data, size_t len, bool wait)
 	return true;
 }
 
+/* Before charon has a second thread. */
+__attribute__((constructor)) static void began(void)
+{
+	struct timespec ts = {.tv_sec = 0};
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	start = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static bool say(int fd, uint32_t groups, uint32_t phase, bool wait)
 {
 	struct {
 		struct nlmsghdr nlh;
 		struct shim_hello hello;
-	} m = {.nlh = {.nlmsg_len = sizeof(m), .nlmsg_type = NLMSG_NOOP}, .hello = {SHIM_VERSION, groups, phase, (uint32_t)getpid()}};
+	} m = {.nlh = {.nlmsg_len = sizeof(m), .nlmsg_type = NLMSG_NOOP}, .hello = {SHIM_VERSION, groups, phase, (uint32_t)getpid(), start}};
 
 	return send_soon(fd, &m, sizeof(m), wait);
 }

@@ -4,9 +4,11 @@
 #define CP_IKE_SHIM_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#define SHIM_VERSION 1
+#define SHIM_VERSION 2 /* 1 had no 'start': a charon that outlived an upgrade */
+#define SHIM_V1_LEN  16
 
 enum shim_phase {
 	SHIM_BOUND = 1, /* charon has bound the socket */
@@ -18,8 +20,9 @@ struct shim_hello {
 	uint32_t version; /* SHIM_VERSION */
 	uint32_t groups;  /* nl_groups: bit n-1 is group n */
 	uint32_t phase;   /* enum shim_phase */
-	uint32_t pid;     /* charon's: another one has other SAs */
+	uint32_t pid;     /* charon's, */
+	uint64_t start;   /* and when it began, in ns since the machine did: another one has other SAs, though in a container its pid may be the same */
 };
-static_assert(sizeof(struct shim_hello) == 16, "of one machine, but maybe of two builds");
+static_assert(sizeof(struct shim_hello) == 24 && offsetof(struct shim_hello, start) == SHIM_V1_LEN, "of one machine, but maybe of two builds");
 
 #endif

@@ -47,6 +47,16 @@ bool cp_vici_up(const struct cp_vici *vici)
 	return vici != NULL && vici->up;
 }
 
+uint32_t cp_vici_pid(const struct cp_vici *vici)
+{
+	struct ucred who = {.pid = 0};
+	socklen_t len = sizeof(who);
+
+	if (vici == NULL || vici->bev == NULL || getsockopt(bufferevent_getfd(vici->bev), SOL_SOCKET, SO_PEERCRED, &who, &len) < 0)
+		return 0;
+	return who.pid > 0 ? (uint32_t)who.pid : 0;
+}
+
 static void wiped(const void *data, size_t len, void *msg)
 {
 	(void)data;

@@ -44,5 +44,7 @@ void cp_vici_destroy(struct cp_vici *vici);
 int cp_vici_send(struct cp_vici *vici, struct cp_vici_msg *msg, cp_vici_fn fn, void *ctx);
 
 bool cp_vici_up(const struct cp_vici *vici);
+/** Whose socket it is: charon's process id; 0: there is no connection, or the process is of another container. */
+uint32_t cp_vici_pid(const struct cp_vici *vici);
 
 #endif

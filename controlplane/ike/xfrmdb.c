@@ -28,7 +28,8 @@ struct xsa {
 	struct cp_xfrm_sa sa;        /* without key */
 	struct cp_sa_ref ref;
 	enum state state;
-	int64_t until_us;
+	bool left;                   /* by a charon that is gone: of no reqid */
+	int64_t until_us;            /* larval, left: no longer */
 	uint32_t gen;
 	char gateway[CP_NAME_MAX];   /* as it was bound last */
 };
@@ -45,7 +46,8 @@ struct cp_xfrmdb {
 	struct cp_tab reqids;        /* struct reqid */
 	struct xsa *larval, **larval_end;
 	uint32_t larval_cnt;
-	struct event *ev_larval;
+	struct event *ev_larval, *ev_left;
+	uint32_t left_cnt;
 	struct event *ev_rebind;
 	int64_t rebound_us;
 	uint32_t gen, policy_cnt[3];
@@ -58,6 +60,7 @@ struct reqid {
 
 static void on_larval(evutil_socket_t fd, short what, void *arg);
 static void on_rebind(evutil_socket_t fd, short what, void *arg);
+static void on_left(evutil_socket_t fd, short what, void *arg);
 static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard);
 
 struct cp_xfrmdb *cp_xfrmdb_create(const struct cp_xfrmdb_env *env)
@@ -72,9 +75,14 @@ struct cp_xfrmdb *cp_xfrmdb_create(const struct cp_xfrmdb_env *env)
 	db->larval_end = &db->larval;
 	db->ev_larval = event_new(env->base, -1, EV_PERSIST, on_larval, db);
 	db->ev_rebind = evtimer_new(env->base, on_rebind, db);
+	db->ev_left = evtimer_new(env->base, on_left, db);
+	if (db->env.left_s == 0)
+		db->env.left_s = CP_XFRMDB_LEFT_S;
+	if (db->env.left_in_s == 0)
+		db->env.left_in_s = CP_XFRMDB_LEFT_IN_S;
 	db->rebound_us = -REBIND_US;
 	if (cp_tab_init(&db->sas, free) < 0 || cp_tab_init(&db->policies, free) < 0 || cp_tab_init(&db->reqids, free) < 0 ||
-	    db->ev_larval == NULL || db->ev_rebind == NULL) {
+	    db->ev_larval == NULL || db->ev_rebind == NULL || db->ev_left == NULL) {
 		cp_xfrmdb_destroy(db);
 		return NULL;
 	}
@@ -92,6 +100,8 @@ void cp_xfrmdb_destroy(struct cp_xfrmdb *db)
 		event_free(db->ev_larval);
 	if (db->ev_rebind != NULL)
 		event_free(db->ev_rebind);
+	if (db->ev_left != NULL)
+		event_free(db->ev_left);
 	cp_tab_fini(&db->sas);
 	cp_tab_fini(&db->policies);
 	cp_tab_fini(&db->reqids);
@@ -239,20 +249,26 @@ static void larval_unlink(struct cp_xfrmdb *db, struct xsa *x)
 	db->larval_cnt--;
 }
 
+static void reqid_unlink(struct cp_xfrmdb *db, struct xsa *x)
+{
+	if (x->at == NULL)
+		return;
+	*x->at = x->next;
+	if (x->next != NULL)
+		x->next->at = x->at;
+	x->at = NULL;
+	reqid_done(db, x->sa.reqid);
+}
+
 static void drop(struct cp_xfrmdb *db, struct xsa *x)
 {
-	uint32_t reqid = x->sa.reqid;
 	uint8_t key[SA_KEY];
 
 	larval_unlink(db, x);
 	if (x->state == LIVE)
 		cp_sas_ike_del(db->env.sas, &x->ref);
-	if (x->at != NULL) {
-		*x->at = x->next;
-		if (x->next != NULL)
-			x->next->at = x->at;
-		reqid_done(db, reqid);
-	}
+	reqid_unlink(db, x);
+	db->left_cnt -= x->left;
 	sa_key(key, x->sa.id.proto, x->sa.id.spi, &x->sa.id.dst);
 	cp_tab_del(&db->sas, key, sizeof(key)); /* frees it */
 }
@@ -361,6 +377,7 @@ int cp_xfrmdb_set(struct cp_xfrmdb *db, const struct cp_xfrm_sa *sa, bool replay
 	struct xsa *x = find(db, &sa->id);
 	struct reqid *r;
 	struct cp_sa rec;
+	unsigned flags;
 	int rc;
 
 	snprintf(why, why_size, "%s", "");
@@ -371,8 +388,18 @@ int cp_xfrmdb_set(struct cp_xfrmdb *db, const struct cp_xfrm_sa *sa, bool replay
 		return rc;
 	if (x != NULL && x->state == LIVE)
 		replay = false; /* ours already */
-	rc = cp_sas_ike_set(db->env.sas, &rec, secret, sa->reqid, CP_SA_HOLD | (replay ? CP_SA_REPLAY : 0) | (db->env.shared ? CP_SA_SHARED : 0),
-			    rec.dir == DP_DIR_RECV ? sa->top_in : sa->top_out, why, why_size);
+	flags = CP_SA_HOLD | (replay ? CP_SA_REPLAY : 0) | (db->env.shared ? CP_SA_SHARED : 0);
+	rc = cp_sas_ike_set(db->env.sas, &rec, secret, sa->reqid, flags, rec.dir == DP_DIR_RECV ? sa->top_in : sa->top_out, why, why_size);
+	if (x != NULL && x->left && rc == 0) {
+		OPENSSL_cleanse(secret, sizeof(secret));
+		x->gen = db->gen; /* the kernel lists it still: nobody's it is all the same */
+		return 0;
+	}
+	if (x != NULL && x->left && rc == -EEXIST) { /* the peer chose the number again */
+		drop(db, x);
+		x = NULL;
+		rc = cp_sas_ike_set(db->env.sas, &rec, secret, sa->reqid, flags, rec.dir == DP_DIR_RECV ? sa->top_in : sa->top_out, why, why_size);
+	}
 	OPENSSL_cleanse(secret, sizeof(secret));
 	if (rc < 0 && rc != -ESTALE)
 		return rc;
@@ -482,11 +509,11 @@ static bool in_stale(struct cp_xfrmdb *db, const struct xsa *x)
 
 static bool replayed_one(struct cp_xfrmdb *db, struct xsa *x, void *arg)
 {
-	const bool *whole = arg;
-
+	(void)arg;
+	if (x->left)
+		return true;
 	if (x->gen != db->gen && x->state != LARVAL) {
-		if (*whole)
-			drop(db, x);
+		drop(db, x);
 	} else if (x->state == STALE && (x->ref.dir == DP_DIR_RECV || !in_stale(db, x))) {
 		cfg_log(CFG_LOG_NOTICE, "sa-stale", "spi=0x%08x reqid=%u", x->sa.id.spi, x->sa.reqid);
 		db->env.expire(db->env.ctx, &x->sa, false);
@@ -494,9 +521,123 @@ static bool replayed_one(struct cp_xfrmdb *db, struct xsa *x, void *arg)
 	return true;
 }
 
-void cp_xfrmdb_replayed(struct cp_xfrmdb *db, bool whole)
+void cp_xfrmdb_replayed(struct cp_xfrmdb *db)
 {
-	each(db, replayed_one, &whole);
+	each(db, replayed_one, NULL);
+}
+
+/* --- what a charon that is gone left behind --- */
+
+static void left_later(struct cp_xfrmdb *db)
+{
+	struct timeval tv = {1, 0};
+
+	if (db->left_cnt > 0)
+		event_add(db->ev_left, &tv);
+}
+
+static bool leave_one(struct cp_xfrmdb *db, struct xsa *x, void *arg)
+{
+	const int64_t *until_us = arg;
+
+	if (x->left)
+		return true; /* by the one before: its time runs */
+	if (x->state != LIVE) {
+		drop(db, x);
+		return true;
+	}
+	reqid_unlink(db, x); /* the new one counts them from 1 again */
+	x->left = true;
+	x->until_us = *until_us;
+	db->left_cnt++;
+	return true;
+}
+
+void cp_xfrmdb_another(struct cp_xfrmdb *db)
+{
+	int64_t until_us = (int64_t)cp_mono_us() + db->env.left_s * INT64_C(1000000);
+
+	each(db, leave_one, &until_us);
+	cp_xfrmdb_policy_flush(db);
+	if (db->left_cnt > 0)
+		cfg_log(CFG_LOG_NOTICE, "sas-left", "count=%u", db->left_cnt);
+	left_later(db);
+}
+
+struct left {
+	struct cp_tab have; /* gateways with SAs of this charon: bit per direction */
+	int64_t now_us, in_us;
+	unsigned late;
+};
+
+static bool have_one(struct cp_xfrmdb *db, struct xsa *x, void *arg)
+{
+	struct left *l = arg;
+	struct cp_sa_live live;
+	struct cp_ent *e;
+
+	if (x->left || x->state != LIVE || x->gateway[0] == '\0' || cp_sas_ike_live(db->env.sas, &x->ref, &live) < 0 || !live.asserted || live.held ||
+	    live.dead)
+		return true;
+	e = cp_tab_put(&l->have, x->gateway, strlen(x->gateway)); /* no memory: a second later */
+	if (e != NULL)
+		e->n |= 1u << x->ref.dir;
+	return true;
+}
+
+static void end_left(struct cp_xfrmdb *db, struct xsa *x)
+{
+	struct cp_xfrm_sa sa = x->sa;
+	bool tell = db->env.shared;
+
+	drop(db, x);
+	if (tell) /* the kernel deletes it, too: it would list it again */
+		db->env.expire(db->env.ctx, &sa, true);
+}
+
+static bool left_one(struct cp_xfrmdb *db, struct xsa *x, void *arg)
+{
+	struct left *l = arg;
+	struct cp_sa_live live = {.dead = false};
+	const struct cp_ent *e;
+
+	if (!x->left)
+		return true;
+	e = cp_tab_find(&l->have, x->gateway, strlen(x->gateway));
+	if (e != NULL && e->n == (1u << DP_DIR_RECV | 1u << DP_DIR_SEND)) {
+		if (x->ref.dir == DP_DIR_SEND)
+			x->until_us = l->now_us;
+		else if (x->until_us > l->in_us)
+			x->until_us = l->in_us;
+	} else if (x->until_us <= l->now_us) {
+		l->late++;
+	}
+	if (x->until_us <= l->now_us || cp_sas_ike_live(db->env.sas, &x->ref, &live) < 0 || live.dead)
+		end_left(db, x);
+	return true;
+}
+
+static void on_left(evutil_socket_t fd, short what, void *arg)
+{
+	struct cp_xfrmdb *db = arg;
+	struct left l = {.now_us = (int64_t)cp_mono_us(), .late = 0};
+
+	(void)fd;
+	(void)what;
+	l.in_us = l.now_us + db->env.left_in_s * INT64_C(1000000);
+	if (cp_tab_init(&l.have, NULL) == 0) {
+		each(db, have_one, &l);
+		each(db, left_one, &l);
+		cp_tab_fini(&l.have);
+	}
+	if (l.late > 0)
+		cfg_log(CFG_LOG_WARN, "sas-left-ended", "count=%u reason=\"their gateways have had no others for %u s\"", l.late, db->env.left_s);
+	left_later(db);
+}
+
+uint32_t cp_xfrmdb_left(const struct cp_xfrmdb *db)
+{
+	return db->left_cnt;
 }
 
 static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard)
@@ -646,7 +787,7 @@ static bool rebind_one(struct cp_xfrmdb *db, struct xsa *x, void *arg)
 	struct cp_gw *gw = gateway_of(db, &x->ref.remote, out ? &sel->dst : &sel->src);
 
 	(void)arg;
-	if (strcmp(x->gateway, gw != NULL ? cp_gw_name(gw) : "") != 0)
+	if (!x->left && strcmp(x->gateway, gw != NULL ? cp_gw_name(gw) : "") != 0)
 		bind_sa(db, x);
 	return true;
 }

@@ -20,6 +20,9 @@ struct cp_xfrmdb;
 struct event_base;
 
 #define CP_XFRMDB_LARVAL_MAX 32768 /* SPIs that are promised at one time */
+/* Gateways that begin themselves must first see that the charon before is silent: their IKE's retransmissions take 165 s, and before that it must be time to ask. */
+#define CP_XFRMDB_LEFT_S     300
+#define CP_XFRMDB_LEFT_IN_S  5     /* what is under way when the new pair stands, as charon's own delete_rekeyed_delay */
 
 struct cp_xfrmdb_env {
 	struct event_base *base;
@@ -30,6 +33,7 @@ struct cp_xfrmdb_env {
 	void (*expire)(void *ctx, const struct cp_xfrm_sa *sa, bool hard);
 	void *ctx;
 	bool shared; /* the kernel has the SAs, too, and might have sent a packet before it is kept from it */
+	unsigned left_s, left_in_s; /* 0: CP_XFRMDB_LEFT_S, CP_XFRMDB_LEFT_IN_S */
 };
 
 struct cp_xfrmdb *cp_xfrmdb_create(const struct cp_xfrmdb_env *env);
@@ -49,9 +53,18 @@ int cp_xfrmdb_del(struct cp_xfrmdb *db, const struct cp_xfrm_id *id); /* -ESRCH 
 int cp_xfrmdb_get(struct cp_xfrmdb *db, const struct cp_xfrm_id *id, struct cp_xfrm_sa *ret);
 void cp_xfrmdb_flush(struct cp_xfrmdb *db, uint8_t proto);
 
-/** A replay begins; it was all: what was not in it charon has deleted meanwhile ('whole'), and what is stale it hears now. */
+/** A replay begins; it was all: what was not in it charon has deleted meanwhile, and what is stale it hears now. */
 void cp_xfrmdb_replay(struct cp_xfrmdb *db);
-void cp_xfrmdb_replayed(struct cp_xfrmdb *db, bool whole);
+void cp_xfrmdb_replayed(struct cp_xfrmdb *db);
+
+/**
+ * Another charon is there, before it has installed anything: the one that was ended without deleting what it had, of which this one knows nothing.
+ * Promised SPIs and policies go now. SAs carry on, so that traffic is not cut while IKE comes up: until their gateway has others in both
+ * directions, which the dataplane has taken (inbound ones CP_XFRMDB_LEFT_IN_S longer, for what is under way), but not over CP_XFRMDB_LEFT_S.
+ */
+void cp_xfrmdb_another(struct cp_xfrmdb *db);
+/** How many of those there are. */
+uint32_t cp_xfrmdb_left(const struct cp_xfrmdb *db);
 
 /** NEWPOLICY (-EEXIST if it is there), UPDPOLICY. -EOPNOTSUPP with 'why': a second pair of selectors of one SA. */
 int cp_xfrmdb_policy(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, bool update, char *why, size_t why_size);

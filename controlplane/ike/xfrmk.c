@@ -74,7 +74,7 @@ static void dumped(struct cp_xfrmk *k)
 		event_add(k->ev_again, &tv);
 		return;
 	}
-	cp_xfrmdb_replayed(k->db, true);
+	cp_xfrmdb_replayed(k->db);
 	k->first = false;
 }
 
@@ -298,7 +298,7 @@ json_t *cp_xfrmk_show(const struct cp_xfrmk *k)
 	uint32_t policies[3], sas;
 
 	cp_xfrmdb_count(k->db, policies, &sas);
-	return json_pack("{s:I, s:I, s:I, s:I, s:i, s:i}", "messages", (json_int_t)k->messages, "refused", (json_int_t)k->refused, "overruns",
-			 (json_int_t)k->overruns, "dumps", (json_int_t)k->dumps, "sas", (int)sas, "policies",
+	return json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "messages", (json_int_t)k->messages, "refused", (json_int_t)k->refused, "overruns",
+			 (json_int_t)k->overruns, "dumps", (json_int_t)k->dumps, "sas", (int)sas, "left", (int)cp_xfrmdb_left(k->db), "policies",
 			 (int)(policies[0] + policies[1] + policies[2]));
 }

@@ -47,7 +47,8 @@ struct cp_xfrms {
 	int fd;
 	char path[108];
 	struct event *ev;
-	uint32_t pid;         /* charon's */
+	uint32_t pid;         /* charon's; 0: there was none yet */
+	uint64_t start;
 	struct conn *at;      /* whose message it is; NULL: a test's */
 	uint64_t messages, refused, lost;
 	_Alignas(8) uint8_t buf[65536];
@@ -138,28 +139,32 @@ void cp_xfrms_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard)
 static size_t hello(struct cp_xfrms *s, const uint8_t *data, size_t len, void *out)
 {
 	struct nlmsghdr nlh = {.nlmsg_len = NLMSG_HDRLEN + sizeof(struct shim_hello), .nlmsg_type = NLMSG_NOOP};
-	struct shim_hello h;
+	struct shim_hello h = {.start = 0};
 	struct conn *c = s->at;
 
-	if (c == NULL || len < NLMSG_HDRLEN + sizeof(h))
+	if (c == NULL || len < NLMSG_HDRLEN + SHIM_V1_LEN)
 		return 0;
-	memcpy(&h, data + NLMSG_HDRLEN, sizeof(h));
-	if (h.version != SHIM_VERSION) {
+	memcpy(&h, data + NLMSG_HDRLEN, len < NLMSG_HDRLEN + sizeof(h) ? SHIM_V1_LEN : sizeof(h));
+	if (h.version == 0 || h.version > SHIM_VERSION || (h.version == SHIM_VERSION && len < NLMSG_HDRLEN + sizeof(h))) {
 		cfg_log_limited(CFG_LOG_ERR, "xfrm-shim-version", "version=%u ours=%d", h.version, SHIM_VERSION);
 		return 0;
 	}
 	c->groups = h.groups;
 	c->pid = h.pid;
+	if (s->pid != h.pid || s->start != h.start) {
+		cfg_log(CFG_LOG_NOTICE, "charon-connected", "pid=%u another=%d", h.pid, s->pid != 0);
+		if (s->pid != 0)
+			cp_xfrmdb_another(s->db);
+	}
+	s->pid = h.pid;
+	s->start = h.start;
 	if (h.phase == SHIM_REPLAY) {
 		c->replaying = true;
 		cp_xfrmdb_replay(s->db);
 	} else if (h.phase == SHIM_REPLAYED && c->replaying) {
 		c->replaying = false;
-		cp_xfrmdb_replayed(s->db, s->pid == 0 || s->pid == h.pid);
+		cp_xfrmdb_replayed(s->db);
 	}
-	if (s->pid != h.pid)
-		cfg_log(CFG_LOG_NOTICE, "charon-connected", "pid=%u", h.pid);
-	s->pid = h.pid;
 	if (h.phase != SHIM_REPLAYED)
 		return 0;
 	memcpy(out, &nlh, sizeof(nlh));
@@ -387,7 +392,7 @@ json_t *cp_xfrms_show(const struct cp_xfrms *s)
 	uint32_t policies[3], sas;
 
 	cp_xfrmdb_count(s->db, policies, &sas);
-	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:i, s:i}", "connections", (int)s->cnt, "pid", (int)s->pid, "messages", (json_int_t)s->messages,
-			 "refused", (json_int_t)s->refused, "lost", (json_int_t)s->lost, "sas", (int)sas, "policies",
-			 (int)(policies[0] + policies[1] + policies[2]));
+	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:i}", "connections", (int)s->cnt, "pid", (int)s->pid, "messages", (json_int_t)s->messages,
+			 "refused", (json_int_t)s->refused, "lost", (json_int_t)s->lost, "sas", (int)sas, "left", (int)cp_xfrmdb_left(s->db),
+			 "policies", (int)(policies[0] + policies[1] + policies[2]));
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # IKE's keys are renewed under load: 1,000 packets a second each way between a gateway and the dataplane, 100 renewals of ESP begun by
-# either end, and of IKE, without a lost packet; both ends at once; the peer restarts. Our charon is steered from the gateway's record; the peer is an
+# either end, and of IKE, without a lost packet; both ends at once; the peer restarts; our charon is killed. Our charon is steered from the gateway's record; the peer is an
 # unmodified strongSwan (004a:GW-01). RAVELIN_BUILD: build directory. RENEWALS: how many (100); COLLISIONS: how many of both at once (10).
 # As root; exit 0 or 1.
 #
@@ -29,7 +29,8 @@ printf "one of the tests' own\n" >"$WORK/psk"
 ctl gateway add gw1.example --address "$GW" --region gateways --endpoint aaln/1 --ike 2 --ike-psk-file "$WORK/psk" --ike-mode tunnel \
 	--ike-proposal aes-cbc-128-sha256/x25519 --ike-esp aes-gcm-128/x25519 --ike-local-ts $ME --ike-remote-ts "$GW" \
 	--ike-dpd-s 2 >/dev/null || die gateway
-ike_charon a "$NS_APP" kernel LD_PRELOAD="$BUILD/controlplane/ike/libravelin-xfrm.so" RAVELIN_XFRM="$WORK/run/xfrm.sock" || die "charon a"
+charon_a() { ike_charon a "$NS_APP" kernel LD_PRELOAD="$BUILD/controlplane/ike/libravelin-xfrm.so" RAVELIN_XFRM="$WORK/run/xfrm.sock"; }
+charon_a || die "charon a"
 ike_charon b "$NS_GW" libipsec || die "charon b"
 ike_conn b 2 "$GW" $ME aes128-sha256-x25519 aes128gcm16-x25519 || die "connection b"
 
@@ -37,6 +38,7 @@ sas() { # FILTER over IKE's SAs
 	ctl_holds 'show sas' "[.[] | select(.source == \"ike\")] | $1"
 }
 pair='([.[] | select(.state == "live") | .direction] | sort) == ["in", "out"]'
+in_spi() { ctl -j show sas | jq -r '[.[] | select(.source == "ike" and .direction == "in") | .spi] | join(" ")'; }
 load() { # SECONDS: until they are over, or $WORK/enough is there
 	rm -f "$WORK/enough"
 	in_gw timeout 300 python3 "$RAVELIN_TOP/tests/scenario/ike_keepalive.py" "$GW" $ME:2727 gw1.example 1000 "$1" "$WORK/enough" >"$WORK/load.json"
@@ -136,6 +138,20 @@ swan b --load-all --file "$WORK/b/swanctl.conf" >>"$WORK/b.swanctl" 2>&1
 soon_ctl "it is up again by itself" 150 "show ike" ".[0].state == \"up\" and .[0].ike_sa != \"$was\""
 check "with one pair of SAs" wait_for 30 sas "$pair and length == 2"
 check_ctl "the alarm is over" "show alarms" 'all(.[]; .id != "ike-down")'
+load 2
+check_json "packets both ways: $(jq -c . "$WORK/load.json")" "$WORK/load.json" '.sent > 1000 and .lost == 0 and .refused == 0'
+step "our charon is killed"
+left() { ctl -j show counters | jq '.ike_source.left'; }
+was=$(in_spi)
+ike_stop a KILL
+soon_ctl "an alarm says so" 20 "show alarms" 'any(.[]; .id == "ike-daemon")'
+check "its SAs are there" sas "$pair"
+charon_a || die "charon a did not come back"
+soon_ctl "IKE is up again" 150 "show ike" '.[0].state == "up"'
+check "the SAs of the one before go: one pair is left" wait_for 60 sas "$pair and length == 2"
+check "it is the new one's" ike_mirrored a
+check "not the old one" test "$(in_spi)" != "$was"
+check "none is counted as left" test "$(left)" = 0
 load 2
 check_json "packets both ways: $(jq -c . "$WORK/load.json")" "$WORK/load.json" '.sent > 1000 and .lost == 0 and .refused == 0'
 ike_stop a TERM

@@ -24,6 +24,8 @@ static struct cfg_dp_port port;
 static _Alignas(8) uint8_t out[4096];
 static int ask_fd = -1, listen_fd = -1;
 static uint32_t seq;
+static uint64_t charon = 1; /* another one has another number, though the same process id */
+static unsigned left_s;
 
 /* What the dataplane got of each SA, by id. */
 static struct dp_sa_set sets[DP_SA_MAX];
@@ -77,7 +79,7 @@ static inline void on_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard)
 
 static inline void ike_up(void)
 {
-	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_expire};
+	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_expire, .left_s = left_s, .left_in_s = left_s != 0};
 	char path[300];
 
 	db = cp_xfrmdb_create(&e);
@@ -99,7 +101,7 @@ static inline int connect_as(uint32_t groups, uint32_t phase)
 	struct {
 		struct nlmsghdr nlh;
 		struct shim_hello h;
-	} m = {{sizeof(m), NLMSG_NOOP, 0, 0, 0}, {SHIM_VERSION, groups, phase, 1234}};
+	} m = {{sizeof(m), NLMSG_NOOP, 0, 0, 0}, {SHIM_VERSION, groups, phase, 1234, charon}};
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
 
@@ -318,7 +320,7 @@ static inline void replay(uint32_t in, uint32_t out_spi, bool whole)
 		struct {
 			struct nlmsghdr nlh;
 			struct shim_hello h;
-		} m = {{sizeof(m), NLMSG_NOOP, 0, 0, 0}, {SHIM_VERSION, 1u << (XFRMNLGRP_EXPIRE - 1), SHIM_REPLAYED, 1234}};
+		} m = {{sizeof(m), NLMSG_NOOP, 0, 0, 0}, {SHIM_VERSION, 1u << (XFRMNLGRP_EXPIRE - 1), SHIM_REPLAYED, 1234, charon}};
 
 		CU_ASSERT_EQUAL(send(listen_fd, &m, sizeof(m), 0), (ssize_t)sizeof(m));
 	}

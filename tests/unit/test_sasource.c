@@ -216,6 +216,96 @@ static void test_dataplane_restarts(void)
 	end_ike();
 }
 
+/* charon is killed, with all that it knew; the next one has the same process id, and counts reqids from 1. */
+static void another(void)
+{
+	close(ask_fd);
+	close(listen_fd);
+	charon++;
+	ask_fd = connect_as(0, SHIM_BOUND);
+	listen_fd = connect_as(1u << (XFRMNLGRP_EXPIRE - 1), SHIM_BOUND);
+}
+
+static int policy_gone(const char *mine)
+{
+	struct xfrm_userpolicy_id *x;
+
+	msg(XFRM_MSG_DELPOLICY, (void **)&x, sizeof(*x));
+	x->dir = XFRM_POLICY_OUT;
+	x->sel.family = AF_INET;
+	x->sel.prefixlen_s = x->sel.prefixlen_d = 32;
+	ends(&x->sel.saddr, &x->sel.daddr, false);
+	inet_pton(AF_INET, mine, &x->sel.saddr);
+	return ask();
+}
+
+/* What is looked at each second has been. */
+static void ticks(void)
+{
+	for (int i = 0; i < 5; i++) {
+		time_pass(1000);
+		spin();
+	}
+}
+
+static void test_charon_killed(void)
+{
+	uint32_t in, in2, larval;
+	uint64_t spent;
+
+	left_s = 3600;
+	begin_ike();
+	in = child_up(0xaaaa, 1, true);
+	larval = alloc();
+	UNTIL(set_of(in) != NULL && set_of(0xaaaa) != NULL && cp_gw_secured(cp_gws_find(w.gws, "gw1")));
+	spent = set_of(0xaaaa)->seq_limit;
+	set_cnt = del_cnt = 0;
+	another();
+	CU_ASSERT_EQUAL(cp_xfrmdb_left(db), 2);
+	CU_ASSERT_EQUAL(sa_id(XFRM_MSG_GETSA, true, larval), -ESRCH);
+	/* They carry on, and nobody touches them: not a connection more of the same charon, not policies of another gateway under their reqid. */
+	close(connect_as(0, SHIM_BOUND));
+	CU_ASSERT_EQUAL(policy(XFRM_MSG_NEWPOLICY, false, 0xeeee, "10.9.9.8"), 0);
+	rest();
+	CU_ASSERT(set_cnt == 0 && del_cnt == 0 && set_of(0xaaaa)->seq_limit == spent && cp_gw_secured(cp_gws_find(w.gws, "gw1")));
+	/* One direction of the new pair: not yet. The new one sends at once, and with both the old ones go, outbound first. */
+	CU_ASSERT_EQUAL(sa_id(XFRM_MSG_DELSA, true, 0x1234), -ESRCH);
+	CU_ASSERT_EQUAL(sa_new(true, in2 = alloc(), 21), 0);
+	UNTIL(set_of(in2) != NULL);
+	ticks();
+	CU_ASSERT_EQUAL(cp_xfrmdb_left(db), 2);
+	CU_ASSERT_EQUAL(sa_new(false, 0xbbbb, 22), 0);
+	CU_ASSERT_EQUAL(policy_gone("10.9.9.8"), 0);
+	CU_ASSERT_EQUAL(policy(XFRM_MSG_NEWPOLICY, false, 0xbbbb, NULL), 0);
+	UNTIL(set_of(0xbbbb) != NULL);
+	UNTIL(set_of(0xaaaa) == NULL && cp_xfrmdb_left(db) == 1);
+	CU_ASSERT_PTR_NOT_NULL(set_of(in)); /* what is under way */
+	UNTIL(set_of(in) == NULL && cp_xfrmdb_left(db) == 0);
+	CU_ASSERT(set_of(in2) != NULL && set_of(0xbbbb) != NULL && cp_gw_secured(cp_gws_find(w.gws, "gw1")));
+	end_ike();
+	left_s = 0;
+}
+
+/* No other pair comes: they go when the time is over. A peer that chooses the number of a left one again has a new SA. */
+static void test_charon_killed_alone(void)
+{
+	uint32_t in;
+
+	left_s = 2;
+	begin_ike();
+	in = child_up(0xaaaa, 1, true);
+	UNTIL(set_of(in) != NULL && set_of(0xaaaa) != NULL);
+	another();
+	CU_ASSERT_EQUAL(cp_xfrmdb_left(db), 2);
+	CU_ASSERT_EQUAL(sa_new(false, 0xaaaa, 9), 0);
+	CU_ASSERT_EQUAL(cp_xfrmdb_left(db), 1);
+	UNTIL(set_of(in) == NULL && cp_xfrmdb_left(db) == 0);
+	CU_ASSERT_FALSE(cp_gw_secured(cp_gws_find(w.gws, "gw1")));
+	CU_ASSERT_EQUAL(sa_id(XFRM_MSG_GETSA, false, 0xaaaa), 0);
+	end_ike();
+	left_s = 0;
+}
+
 static bool has_key(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	static const uint8_t secret[16] = {91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91};
@@ -388,6 +478,8 @@ static CU_TestInfo tests[] = {
 	{"taken over by another controlplane", test_taken_over},
 	{"neither process knows it: charon renews", test_stale},
 	{"the dataplane dies", test_dataplane_restarts},
+	{"charon is killed: its SAs go when there are others", test_charon_killed},
+	{"charon is killed: its SAs go when none come", test_charon_killed_alone},
 	{"as the kernel tells it", test_kernel},
 	{"no key on disk or in what is shown", test_no_key_on_disk},
 	CU_TEST_INFO_NULL,
