@@ -78,7 +78,10 @@ static void dumped(struct cp_xfrmk *k)
 	k->first = false;
 }
 
-/* The kernel's own sending ends here; ours goes on by what the policy said. */
+/*
+ * The kernel's own sending ends here; ours goes on by what the policy said. Its templates stay in what blocks (the kernel asks them nothing): the
+ * next controlplane reads there which SA sends.
+ */
 static void discard(struct cp_xfrmk *k, const struct cp_xfrm_policy *p)
 {
 	_Alignas(8) uint8_t msg[CP_XFRM_BUF];
@@ -86,7 +89,6 @@ static void discard(struct cp_xfrmk *k, const struct cp_xfrm_policy *p)
 	size_t len;
 
 	block.block = true;
-	block.tmpl_cnt = 0;
 	len = cp_xfrm_put_policy(msg, XFRM_MSG_UPDPOLICY, NLM_F_REQUEST, 0, 0, &block);
 	if (k->send(k->ctx, msg, len) < 0)
 		cfg_log_limited(CFG_LOG_ERR, "xfrm-policy-stands", "reqid=%u", p->tmpl[0].reqid);
@@ -104,12 +106,28 @@ static int on_sa(struct cp_xfrmk *k, const struct cp_xfrm_msg *m, bool from_dump
 	return rc == -EADDRNOTAVAIL ? 0 : rc; /* the kernel's own */
 }
 
-static int on_policy(struct cp_xfrmk *k, const struct cp_xfrm_msg *m, char *why, size_t why_size)
+/*
+ * One that we have put there, or a controlplane before us: only of that one's nothing is known yet. What comes back to us may be older than what
+ * charon has said since.
+ */
+static int on_blocked(struct cp_xfrmk *k, const struct cp_xfrm_msg *m, bool from_dump, char *why, size_t why_size)
 {
 	int rc;
 
-	if (m->policy.dir >= CP_XFRM_SOCKET || m->policy.block || m->policy.tmpl_cnt == 0 || m->policy.tmpl[0].proto != ESP)
-		return 0; /* our own, the sockets' */
+	if (!from_dump || !k->first || m->policy.dir != CP_XFRM_OUT || !cp_xfrmdb_has_reqid(k->db, m->policy.tmpl[0].reqid))
+		return 0;
+	rc = cp_xfrmdb_policy(k->db, &m->policy, false, why, why_size);
+	return rc == -EEXIST ? 0 : rc;
+}
+
+static int on_policy(struct cp_xfrmk *k, const struct cp_xfrm_msg *m, bool from_dump, char *why, size_t why_size)
+{
+	int rc;
+
+	if (m->policy.dir >= CP_XFRM_SOCKET || m->policy.tmpl_cnt == 0 || m->policy.tmpl[0].proto != ESP)
+		return 0; /* the sockets' */
+	if (m->policy.block)
+		return on_blocked(k, m, from_dump, why, why_size);
 	rc = cp_xfrmdb_policy(k->db, &m->policy, true, why, why_size);
 	if (m->policy.dir == CP_XFRM_OUT && cp_xfrmdb_has_reqid(k->db, m->policy.tmpl[0].reqid))
 		discard(k, &m->policy);
@@ -150,7 +168,7 @@ static int on_message(struct cp_xfrmk *k, const struct cp_xfrm_msg *m, char *why
 		return 0;
 	case XFRM_MSG_NEWPOLICY:
 	case XFRM_MSG_UPDPOLICY:
-		return on_policy(k, m, why, why_size);
+		return on_policy(k, m, from_dump, why, why_size);
 	case XFRM_MSG_DELPOLICY:
 		cp_xfrmdb_policy_del(k->db, &m->policy);
 		return 0;

@@ -341,6 +341,7 @@ static void test_no_key_on_disk(void)
 
 static struct cp_xfrmk *kern;
 static unsigned dumps, policy_dumps, blocks, expires;
+static _Alignas(8) uint8_t blocked[CP_XFRM_BUF]; /* the policy that ours became */
 static uint32_t dump_seq;
 
 /* In the kernel's place. */
@@ -358,8 +359,9 @@ static int kernel(void *ctx, const uint8_t *data, size_t len)
 		dump_seq = m.seq;
 	expires += m.type == XFRM_MSG_EXPIRE;
 	if (m.type == XFRM_MSG_UPDPOLICY) {
-		CU_ASSERT(m.policy.block && m.policy.dir == CP_XFRM_OUT && m.policy.tmpl_cnt == 0);
+		CU_ASSERT(m.policy.block && m.policy.dir == CP_XFRM_OUT && m.policy.tmpl_cnt == 1);
 		blocks++;
+		memcpy(blocked, data, len);
 	}
 	return 0;
 }
@@ -399,18 +401,31 @@ static struct nlmsghdr *policy_msg(bool in, uint32_t spi)
 	return n;
 }
 
+/* Instead of the socket, of the controlplane that is there now. */
+static void kernel_up(void)
+{
+	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_kernel_expire, .shared = true};
+
+	ike_down();
+	db = cp_xfrmdb_create(&e);
+	dumps = policy_dumps = blocks = expires = 0;
+	CU_ASSERT_EQUAL_FATAL(cp_xfrmk_create_with(w.base, db, kernel, NULL, &kern), 0);
+}
+
+/* As the kernel tells it: what we made of charon's. */
+static void blocked_says(bool dumped)
+{
+	memcpy(out, blocked, sizeof(blocked));
+	says((struct nlmsghdr *)(void *)out, dumped);
+}
+
 static void test_kernel(void)
 {
-	struct cp_xfrmdb_env e = {.sas = NULL};
 	struct dp_sa_event ev = {.kind = DP_SA_SOFT_EXPIRED, .why = DP_SA_WHY_BYTES};
 	struct nlmsghdr *n;
 
 	begin_ike();
-	ike_down();
-	e = (struct cp_xfrmdb_env){.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_kernel_expire, .shared = true};
-	db = cp_xfrmdb_create(&e);
-	dumps = policy_dumps = blocks = expires = 0;
-	CU_ASSERT_EQUAL_FATAL(cp_xfrmk_create_with(w.base, db, kernel, NULL, &kern), 0);
+	kernel_up();
 	/* What was there before us: its numbers nobody knows. charon is to renew it, and it is not used. */
 	CU_ASSERT_EQUAL(dumps, 1);
 	says(sa_msg(XFRM_MSG_NEWSA, true, 0xc0000001, 1, 0), true);
@@ -469,6 +484,59 @@ static void test_kernel(void)
 	end_ike();
 }
 
+/* A controlplane alone dies. What the next one finds is the policy that the one before left in place of charon's: it says who sends, as that did. */
+static void test_kernel_taken_over(void)
+{
+	uint32_t id_in, id_out;
+	uint64_t spent;
+
+	begin_ike();
+	kernel_up();
+	done_says();
+	done_says();
+	says(sa_msg(XFRM_MSG_UPDSA, true, 0xc0000002, 3, 0), false);
+	says(sa_msg(XFRM_MSG_NEWSA, false, 0xd0000002, 4, 0), false);
+	says(policy_msg(true, 0), false);
+	says(policy_msg(false, 0xd0000002), false);
+	blocked_says(false);
+	CU_ASSERT_EQUAL(blocks, 1);
+	UNTIL(set_of(0xc0000002) != NULL && set_of(0xd0000002) != NULL && cp_gw_secured(cp_gws_find(w.gws, "gw1")));
+	id_in = set_of(0xc0000002)->sa_id;
+	id_out = set_of(0xd0000002)->sa_id;
+	spent = set_of(0xd0000002)->seq_limit;
+	cp_xfrmk_destroy(kern);
+	adopt_cnt = 0;
+	restart(false);
+	ask_fd = listen_fd = -1;
+	UNTIL(adopt_cnt >= 2);
+	kernel_up();
+	says(sa_msg(XFRM_MSG_NEWSA, true, 0xc0000002, 3, 0), true);
+	says(sa_msg(XFRM_MSG_NEWSA, false, 0xd0000002, 4, 0), true);
+	done_says();
+	says(policy_msg(true, 0), true);
+	blocked_says(true);
+	done_says();
+	CU_ASSERT(blocks == 0 && expires == 0); /* it stands already, and nothing needs to be renewed */
+	for (int i = 0; i < 20 && !cp_gw_secured(cp_gws_find(w.gws, "gw1")); i++)
+		rest();
+	CU_ASSERT_TRUE_FATAL(cp_gw_secured(cp_gws_find(w.gws, "gw1")));
+	CU_ASSERT(set_of(0xc0000002)->sa_id == id_in && set_of(0xd0000002)->sa_id == id_out);
+	CU_ASSERT(set_of(0xd0000002)->seq_floor >= spent);
+	/* charon renews: what we say of the old one comes back after the new one, and changes nothing. */
+	says(sa_msg(XFRM_MSG_NEWSA, false, 0xd0000003, 5, 0), false);
+	says(policy_msg(false, 0xd0000003), false);
+	CU_ASSERT_EQUAL(blocks, 1);
+	UNTIL(set_of(0xd0000003) != NULL);
+	policy_msg(false, 0xd0000002);
+	((struct xfrm_userpolicy_info *)mnl_nlmsg_get_payload((struct nlmsghdr *)(void *)out))->action = XFRM_POLICY_BLOCK;
+	order_cnt = 0;
+	says((struct nlmsghdr *)(void *)out, false);
+	rest();
+	CU_ASSERT_EQUAL(order_cnt, 0);
+	cp_xfrmk_destroy(kern);
+	end_ike();
+}
+
 static CU_TestInfo tests[] = {
 	{"ALLOCSPI: the gateway's shard, none twice", test_alloc},
 	{"SPIs at the edges of a range", test_spi_range},
@@ -481,6 +549,7 @@ static CU_TestInfo tests[] = {
 	{"charon is killed: its SAs go when there are others", test_charon_killed},
 	{"charon is killed: its SAs go when none come", test_charon_killed_alone},
 	{"as the kernel tells it", test_kernel},
+	{"as the kernel tells another controlplane", test_kernel_taken_over},
 	{"no key on disk or in what is shown", test_no_key_on_disk},
 	CU_TEST_INFO_NULL,
 };
