@@ -160,15 +160,24 @@ static void assert_later(struct cp_sas *sas, struct sa *sa, int rc)
 	sa_retry(sas, sa, rc);
 }
 
-/* Of several outbound ones that was set last which sends: what comes after it has to follow it again. */
-static void assert_again(struct cp_sas *sas, uint32_t sa_id)
+/* Those that send, or are to, behind it in their gateway; of no gateway: to the same peer. */
+static void follow(struct cp_sas *sas, uint32_t sa_id)
 {
-	struct sa *sa = &sas->sa[sa_id];
+	const struct sa *sa = &sas->sa[sa_id];
 
-	sa_assert_now(sas, sa_id);
-	for (uint32_t i = sa->next[SA_OF_GATEWAY]; sa->rec.dir == DP_DIR_SEND && i != SA_NONE; i = sas->sa[i].next[SA_OF_GATEWAY])
-		if (sas->sa[i].rec.dir == DP_DIR_SEND && !sas->sa[i].dead && !sas->sa[i].held && !sas->sa[i].retry)
+	for (uint32_t i = sa->next[SA_OF_GATEWAY]; sa->rec.dir == DP_DIR_SEND && i != SA_NONE; i = sas->sa[i].next[SA_OF_GATEWAY]) {
+		const struct sa *at = &sas->sa[i];
+
+		if (at->rec.dir == DP_DIR_SEND && !at->dead && !at->held && !at->retry &&
+		    (sa->rec.gateway[0] != '\0' || memcmp(at->rec.remote.ip, sa->rec.remote.ip, sizeof(sa->rec.remote.ip)) == 0))
 			sa_assert_now(sas, i);
+	}
+}
+
+void sa_assert_again(struct cp_sas *sas, uint32_t sa_id)
+{
+	sa_assert_now(sas, sa_id);
+	follow(sas, sa_id);
 }
 
 static void on_cleared(void *ctx, int rc)
@@ -178,7 +187,7 @@ static void on_cleared(void *ctx, int rc)
 
 	if (sa != NULL && (rc == 0 || rc == -ENOENT)) {
 		sa->cleared = true;
-		assert_again(l->sas, l->sa_id);
+		sa_assert_again(l->sas, l->sa_id);
 	} else if (sa != NULL && rc != -ENOTCONN) {
 		assert_later(l->sas, sa, rc);
 	}
@@ -322,8 +331,12 @@ static void on_spent(void *ctx, int rc)
 	if (sa == NULL)
 		rc = -ENOENT;
 	else if (rc == 0 && sa->limit != l->floor) {
-		/* Numbers above the floor were granted while this block was on its way: it may overlap them. */
-		rc = assert_sa(l->sas, l->sa_id, l->fn, l->ctx);
+		/* Numbers above the floor were granted while this block was on its way: it may overlap them. One that was asked for later comes yet. */
+		if (l->fn != NULL || l->nth == sa->asserts) {
+			rc = assert_sa(l->sas, l->sa_id, l->fn, l->ctx);
+			if (rc == 0)
+				follow(l->sas, l->sa_id);
+		}
 		if (rc == 0) {
 			free(l);
 			return;
@@ -350,7 +363,7 @@ static int assert_sa(struct cp_sas *sas, uint32_t sa_id, cp_sa_fn fn, void *ctx)
 
 	if (l == NULL)
 		return -ENOMEM;
-	*l = (struct later){sas, sa_id, sa->gen, 0, 0, fn, ctx};
+	*l = (struct later){.sas = sas, .sa_id = sa_id, .gen = sa->gen, .nth = ++sa->asserts, .fn = fn, .ctx = ctx};
 	if (sa->rec.dir == DP_DIR_RECV) {
 		l->floor = sa->in_top;
 		rc = send_set(l, sa);
@@ -401,7 +414,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 			if (sa->leaving)
 				sa_leave(sas, i);
 			else
-				assert_again(sas, i);
+				sa_assert_again(sas, i);
 		}
 	}
 }

@@ -332,7 +332,7 @@ int cp_sas_add(struct cp_sas *sas, const struct cp_sa *rec, const uint8_t secret
 	if (l == NULL)
 		return -ENOMEM;
 	sa_install(sas, r.sa_id, &r, secret, SA_STORED);
-	*l = (struct later){sas, r.sa_id, sas->sa[r.sa_id].gen, 0, 0, fn, ctx};
+	*l = (struct later){.sas = sas, .sa_id = r.sa_id, .gen = sas->sa[r.sa_id].gen, .fn = fn, .ctx = ctx};
 	snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.add\",\"name\":\"%s\"}", who, r.name);
 	rc = cp_store_put_sa(sas->env.store, &r, audit, on_stored, l);
 	if (rc == -EBUSY)
@@ -389,7 +389,7 @@ int cp_sas_del(struct cp_sas *sas, const char *name, const char *who, cp_sa_fn f
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
-	*l = (struct later){sas, id, sa->gen, 0, 0, fn, ctx};
+	*l = (struct later){.sas = sas, .sa_id = id, .gen = sa->gen, .fn = fn, .ctx = ctx};
 	snprintf(audit, sizeof(audit), "{\"who\":\"%s\",\"what\":\"sa.del\",\"name\":\"%s\"}", who, sa->rec.name);
 	rc = cp_store_del_sa(sas->env.store, name, audit, on_removed, l);
 	if (rc < 0)

@@ -55,6 +55,7 @@ struct sa {
 	bool leaving;      /* not used any more: the dataplane has not said yet that it is without it */
 	bool cleared;      /* refused for what stood under its id, which is deleted since */
 	uint32_t gen;      /* of all that ever were, which one it is */
+	uint32_t asserts;  /* how often it was asked for */
 	struct cp_sa rec;  /* without 'sealed' and 'unknown' */
 	uint64_t limit;    /* highest number that the store says is spent */
 	uint64_t in_top;   /* inbound: highest accepted that is known */
@@ -106,6 +107,7 @@ struct cp_sas {
 struct later {
 	struct cp_sas *sas;
 	uint32_t sa_id, gen; /* ids and SPIs come again */
+	uint32_t nth;        /* of its asserts */
 	uint64_t floor, limit;
 	cp_sa_fn fn;
 	void *ctx;
@@ -121,6 +123,8 @@ void sa_retry(struct cp_sas *sas, struct sa *sa, int rc);
 void sa_cover(struct cp_sas *sas, struct sa *sa);
 void sa_tell(struct cp_sas *sas, const char *gateway);
 void sa_assert_now(struct cp_sas *sas, uint32_t sa_id);
+/* Of several outbound ones that was set last which sends: what comes after it follows it again. */
+void sa_assert_again(struct cp_sas *sas, uint32_t sa_id);
 /* "seconds, bytes" */
 const char *sa_why_text(uint32_t why, char *buf, size_t size);
 

@@ -148,7 +148,7 @@ static void move_gateway(struct cp_sas *sas, struct sa *sa, const char *gateway)
 static void assert_live(struct cp_sas *sas, struct sa *sa)
 {
 	if (!sa->held && !sa->dead && cp_dp_up(sas->env.dp))
-		sa_assert_now(sas, sa->rec.sa_id);
+		sa_assert_again(sas, sa->rec.sa_id);
 }
 
 int cp_sas_ike_bind(struct cp_sas *sas, const struct cp_sa_ref *ref, const char *gateway, const struct cfg_addr *sel_local,

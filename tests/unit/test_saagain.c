@@ -292,6 +292,77 @@ static void test_set_again(void)
 	end_ike();
 }
 
+/* --- of two that send, the newer stays the last --- */
+
+static int bind_to(uint32_t spi, uint8_t proto)
+{
+	const struct cp_sa_ref ref = ref_of(spi, DP_DIR_SEND);
+
+	return cp_sas_ike_bind(sas, &ref, "gw1", &port.addr[0], &ref.remote, proto);
+}
+
+static void two_senders(void)
+{
+	begin_ike();
+	for (uint32_t spi = 0xaaaa; spi <= 0xbbbb; spi += 0x1111) {
+		CU_ASSERT_EQUAL(ike_set(spi, DP_DIR_SEND, (uint8_t)spi, 0), 0);
+		CU_ASSERT_EQUAL(bind_to(spi, 0), 0);
+	}
+	UNTIL(set_of(0xaaaa) != NULL && set_of(0xbbbb) != NULL);
+	rest();
+	CU_ASSERT_EQUAL(order[(order_cnt - 1) % 64], set_of(0xbbbb)->sa_id);
+	set_cnt = order_cnt = 0;
+}
+
+/* The older one's selectors change, then its port. */
+static void test_older_changes(void)
+{
+	struct cp_sa r = {.spi = 0xaaaa, .dir = DP_DIR_SEND, .alg = DP_ESP_AES_GCM_128, .mode = DP_ESP_TUNNEL, .gateway = "gw1", .name = "ike-moved"};
+	uint8_t secret[CP_SA_SECRET_LEN] = {0xaa};
+	char why[200];
+
+	two_senders();
+	CU_ASSERT_EQUAL(bind_to(0xaaaa, 17), 0);
+	UNTIL(set_of(0xaaaa)->sel_proto == 17);
+	rest();
+	CU_ASSERT_EQUAL(order[(order_cnt - 1) % 64], set_of(0xbbbb)->sa_id);
+	cfg_addr_parse("10.9.9.9", &r.local);
+	cfg_addr_parse("10.0.0.1:61234", &r.remote);
+	CU_ASSERT_EQUAL(cp_sas_ike_set(sas, &r, secret, 1, 0, 0, why, sizeof(why)), 0);
+	UNTIL(set_of(0xaaaa)->remote.port == 61234);
+	rest();
+	CU_ASSERT_EQUAL(order[(order_cnt - 1) % 64], set_of(0xbbbb)->sa_id);
+	end_ike();
+}
+
+/* It changes again and again while the disk has its blocks: the last that is set has it as it is, and few are set. */
+static void test_older_changes_often(void)
+{
+	two_senders();
+	for (uint8_t proto = 1; proto <= 100; proto++)
+		CU_ASSERT_EQUAL(bind_to(0xaaaa, proto), 0);
+	UNTIL(set_of(0xaaaa)->sel_proto == 100);
+	rest();
+	CU_ASSERT_EQUAL(order[(order_cnt - 1) % 64], set_of(0xbbbb)->sa_id);
+	CU_ASSERT(set_cnt <= 12);
+	end_ike();
+}
+
+/* Both are set again while the older one's grant is on its way to the disk: its block overlaps that, so it is set once more. */
+static void test_older_overlaps(void)
+{
+	struct dp_sa_event ev = {.kind = DP_SA_WANT_GRANT, .spi = 0xaaaa};
+
+	two_senders();
+	ev.sa_id = set_of(0xaaaa)->sa_id;
+	cp_sas_event(sas, &ev);
+	cp_sas_gateway_changed(sas, "gw1");
+	UNTIL(set_cnt >= 2);
+	rest();
+	CU_ASSERT_EQUAL(order[(order_cnt - 1) % 64], set_of(0xbbbb)->sa_id);
+	end_ike();
+}
+
 static void test_del_again(void)
 {
 	uint32_t in, id;
@@ -347,6 +418,9 @@ static CU_TestInfo tests[] = {
 	{"a gateway's other address", test_other_address},
 	{"two gateways at one address", test_two_ports},
 	{"SA_SET finds no room", test_set_again},
+	{"the older of two that send changes", test_older_changes},
+	{"the older of two changes often", test_older_changes_often},
+	{"the older of two has to ask the disk again", test_older_overlaps},
 	{"SA_DEL finds no room, or no channel", test_del_again},
 	{"the id is another's in the dataplane", test_id_of_another},
 	CU_TEST_INFO_NULL,
