@@ -331,7 +331,7 @@ static void on_spent(void *ctx, int rc)
 	if (sa == NULL)
 		rc = -ENOENT;
 	else if (rc == 0 && sa->limit != l->floor) {
-		/* Numbers above the floor were granted while this block was on its way: it may overlap them. One that was asked for later comes yet. */
+		/* Numbers above the floor were granted while this block was on its way: it may overlap them. One asked for later comes yet. */
 		if (l->fn != NULL || l->nth == sa->asserts) {
 			rc = assert_sa(l->sas, l->sa_id, l->fn, l->ctx);
 			if (rc == 0)

@@ -123,6 +123,7 @@ static void join_gateway(struct cp_sas *sas, uint32_t id)
 		*head = i;
 	}
 	sa->gw = (uint32_t)(g - sas->ix.gw);
+	g->ike[sa->rec.dir] += sa->origin == SA_IKE;
 	append(sas, g, id);
 }
 
@@ -135,6 +136,7 @@ static void leave_gateway(struct cp_sas *sas, uint32_t id)
 	if (sa->covers)
 		g->cover[sa->rec.dir]--;
 	sa->covers = false;
+	g->ike[sa->rec.dir] -= sa->origin == SA_IKE;
 	sa->head[SA_OF_GATEWAY] = &g->first;
 	unlink_from(sas, id, SA_OF_GATEWAY);
 	if (g->last == id)

@@ -73,6 +73,7 @@ struct sa_gateway {
 	char name[CP_NAME_MAX];
 	uint32_t next;     /* of the same hash, or of the free ones */
 	uint32_t first, last; /* its SAs, oldest first: the newest is asserted last, and sends */
+	uint32_t ike[2];   /* by enum dp_dir: of IKE's */
 	uint32_t cover[2]; /* by enum dp_dir: SAs that stand and hide something */
 };
 

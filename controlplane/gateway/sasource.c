@@ -297,6 +297,8 @@ void sa_settle(struct cp_sas *sas, const char *gateway)
 	const struct sa_gateway *g = sa_find_gateway(sas, gateway);
 	uint32_t next;
 
+	if (gateway[0] == '\0')
+		return; /* those do not wait, and may be many */
 	for (uint32_t i = g != NULL ? g->first : SA_NONE; i != SA_NONE; i = sas->sa[i].next[SA_OF_GATEWAY]) {
 		const struct sa *sa = &sas->sa[i];
 
@@ -352,6 +354,13 @@ int cp_sas_ike_live(struct cp_sas *sas, const struct cp_sa_ref *ref, struct cp_s
 	}
 	ret->used_s = sa->used_s;
 	return 0;
+}
+
+unsigned cp_sas_ike_count(struct cp_sas *sas, const char *gateway, uint8_t dir)
+{
+	const struct sa_gateway *g = sa_find_gateway(sas, gateway);
+
+	return g != NULL ? g->ike[dir] : 0;
 }
 
 bool cp_sas_gatewayless(struct cp_sas *sas)

@@ -60,6 +60,9 @@ int cp_sas_ike_live(struct cp_sas *sas, const struct cp_sa_ref *ref, struct cp_s
 /** An inbound SPI of a shard, from 'min' to 'max', that no SA has. -ENOSPC: after many tries. */
 int cp_sas_new_spi(struct cp_sas *sas, uint32_t min, uint32_t max, uint8_t shard, uint32_t *ret);
 
+/** How many SAs of IKE's a gateway has in one direction. */
+unsigned cp_sas_ike_count(struct cp_sas *sas, const char *gateway, uint8_t dir);
+
 /** Are there SAs of IKE's that no gateway has? */
 bool cp_sas_gatewayless(struct cp_sas *sas);
 

@@ -51,6 +51,7 @@ struct cp_xfrmdb {
 	struct event *ev_rebind;
 	int64_t rebound_us;
 	uint32_t gen, policy_cnt[3];
+	uint64_t refused;            /* CP_XFRMDB_PAIRS_MAX */
 };
 
 struct reqid {
@@ -215,6 +216,41 @@ static const struct xpol *policy_of(const struct reqid *r, uint8_t dir)
 	while (p != NULL && p->p.dir != dir)
 		p = p->next;
 	return p;
+}
+
+static unsigned most(uint8_t dir)
+{
+	return dir == DP_DIR_SEND ? CP_XFRMDB_PAIRS_MAX : CP_XFRMDB_IN_MAX;
+}
+
+static bool has_room(struct cp_xfrmdb *db, const struct cp_gw *gw, uint8_t dir, unsigned more, char *why, size_t why_size)
+{
+	if (gw == NULL || cp_sas_ike_count(db->env.sas, cp_gw_name(gw), dir) + more <= most(dir))
+		return true;
+	db->refused++;
+	cfg_no(why, why_size, -ENOSPC, "gateway %s has %u SAs of this direction: no more", cp_gw_name(gw), most(dir));
+	return false;
+}
+
+/* May there be one more? A peer that negotiates the same again and again, or ever other selectors, would have all that the others need. */
+static bool room_for(struct cp_xfrmdb *db, const struct xsa *self, const struct cp_sa *rec, const struct cp_xfrm_sa *sa, char *why, size_t why_size)
+{
+	bool out = rec->dir == DP_DIR_SEND;
+	const struct reqid *r = reqid_of(db, sa->reqid, false);
+	const struct xpol *p = policy_of(r, out ? CP_XFRM_OUT : CP_XFRM_IN);
+	const struct cp_xfrm_sel *sel = p != NULL ? &p->p.sel : &sa->sel;
+	const struct cp_gw *gw = gateway_of(db, &rec->remote, out ? &sel->dst : &sel->src);
+	char text[64];
+	unsigned n = 0;
+
+	for (const struct xsa *x = r != NULL ? r->sas : NULL; x != NULL; x = x->next)
+		n += x->ref.dir == rec->dir && x != self;
+	if (n < most(rec->dir))
+		return has_room(db, gw, rec->dir, 1, why, why_size);
+	db->refused++;
+	cfg_no(why, why_size, -ENOSPC, "reqid %u of gateway %s has %u SAs of this direction: no more", sa->reqid,
+	       gw != NULL ? cp_gw_name(gw) : cfg_addr_print(&rec->remote, text, sizeof(text)), n);
+	return false;
 }
 
 /* What policies say of an SA: what it carries, for whom, and outbound whether it sends. */
@@ -386,8 +422,12 @@ int cp_xfrmdb_set(struct cp_xfrmdb *db, const struct cp_xfrm_sa *sa, bool replay
 		rc = cfg_no(why, why_size, -EINVAL, "a key of %u bytes for %s", sa->key_len, cp_sa_alg_name(sa->alg));
 	if (rc < 0)
 		return rc;
-	if (x != NULL && x->state == LIVE)
+	if (x != NULL && x->state == LIVE) {
 		replay = false; /* ours already */
+	} else if (!room_for(db, x, &rec, sa, why, why_size)) {
+		OPENSSL_cleanse(secret, sizeof(secret));
+		return -ENOSPC;
+	}
 	flags = CP_SA_HOLD | (replay ? CP_SA_REPLAY : 0) | (db->env.shared ? CP_SA_SHARED : 0);
 	rc = cp_sas_ike_set(db->env.sas, &rec, secret, sa->reqid, flags, rec.dir == DP_DIR_RECV ? sa->top_in : sa->top_out, why, why_size);
 	if (x != NULL && x->left && rc == 0) {
@@ -688,6 +728,39 @@ static void bind_all(struct cp_xfrmdb *db, uint32_t reqid)
 		bind_sa(db, x);
 }
 
+/* Is this policy the one that says whose they are, and has that gateway no room for them? Then they end: charon is told, or has them in vain. */
+static bool too_many(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, char *why, size_t why_size)
+{
+	const struct cfg_addr *behind = p->dir == CP_XFRM_OUT ? &p->sel.dst : &p->sel.src;
+	uint8_t dir = p->dir == CP_XFRM_OUT ? DP_DIR_SEND : DP_DIR_RECV;
+	struct reqid *r = reqid_of(db, p->tmpl[0].reqid, false);
+	const struct cp_gw *gw = NULL;
+	unsigned more = 0;
+
+	for (int end = 0; end < 2 && p->dir != CP_XFRM_FWD; end++) {
+		for (struct xsa *x = r != NULL ? r->sas : NULL; x != NULL; x = x->next) {
+			const struct cp_gw *to = x->state == LIVE && x->ref.dir == dir ? gateway_of(db, &x->ref.remote, behind) : NULL;
+
+			if (to == NULL || strcmp(cp_gw_name(to), x->gateway) == 0)
+				continue;
+			gw = to;
+			more++;
+			if (end == 1) {
+				cp_sas_ike_del(db->env.sas, &x->ref);
+				x->state = STALE;
+			}
+		}
+		if (end == 0 && (more == 0 || has_room(db, gw, dir, more, why, why_size)))
+			return false;
+	}
+	return more > 0;
+}
+
+uint64_t cp_xfrmdb_refused(const struct cp_xfrmdb *db)
+{
+	return db->refused;
+}
+
 int cp_xfrmdb_policy(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, bool update, char *why, size_t why_size)
 {
 	struct xpol *x = find_policy(db, p);
@@ -705,6 +778,8 @@ int cp_xfrmdb_policy(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, bool 
 		other = policy_of(reqid_of(db, p->tmpl[0].reqid, false), p->dir);
 		if (other != NULL && other != x && p->dir != CP_XFRM_FWD)
 			return cfg_no(why, why_size, -EOPNOTSUPP, "a second pair of selectors of reqid %u: an SA has one", p->tmpl[0].reqid);
+		if (too_many(db, p, why, why_size))
+			return -ENOSPC;
 	}
 	if (x == NULL) {
 		policy_key(key, p);

@@ -20,6 +20,8 @@ struct cp_xfrmdb;
 struct event_base;
 
 #define CP_XFRMDB_LARVAL_MAX 32768 /* SPIs that are promised at one time */
+#define CP_XFRMDB_PAIRS_MAX  8     /* of a gateway, and of a reqid: two while they are renewed, more when both ends begin */
+#define CP_XFRMDB_IN_MAX     16    /* of these inbound ones alone: charon has an old one 5 s longer, and peers renew fast */
 /* Gateways that begin themselves must first see that the charon before is silent: their IKE's retransmissions take 165 s, and before that it must be time to ask. */
 #define CP_XFRMDB_LEFT_S     300
 #define CP_XFRMDB_LEFT_IN_S  5     /* what is under way when the new pair stands, as charon's own delete_rekeyed_delay */
@@ -45,7 +47,7 @@ int cp_xfrmdb_alloc(struct cp_xfrmdb *db, const struct cp_xfrm_msg *msg, struct 
 /**
  * NEWSA, UPDSA. 'replay': charon has had it since before us; what the dataplane does not have any more is kept as stale, and
  * cp_xfrmdb_replayed() asks charon to renew it. 'sa' with its key is the caller's. 0 or negative errno with 'why': -EADDRNOTAVAIL (neither
- * end is the dataplane's), as cp_sas_ike_set().
+ * end is the dataplane's), -ENOSPC (CP_XFRMDB_PAIRS_MAX, or all are in use), as cp_sas_ike_set().
  */
 int cp_xfrmdb_set(struct cp_xfrmdb *db, const struct cp_xfrm_sa *sa, bool replay, char *why, size_t why_size);
 int cp_xfrmdb_del(struct cp_xfrmdb *db, const struct cp_xfrm_id *id); /* -ESRCH */
@@ -66,11 +68,14 @@ void cp_xfrmdb_another(struct cp_xfrmdb *db);
 /** How many of those there are. */
 uint32_t cp_xfrmdb_left(const struct cp_xfrmdb *db);
 
-/** NEWPOLICY (-EEXIST if it is there), UPDPOLICY. -EOPNOTSUPP with 'why': a second pair of selectors of one SA. */
+/** NEWPOLICY (-EEXIST if it is there), UPDPOLICY. -EOPNOTSUPP with 'why': a second pair of selectors of one SA; -ENOSPC: CP_XFRMDB_PAIRS_MAX. */
 int cp_xfrmdb_policy(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, bool update, char *why, size_t why_size);
 int cp_xfrmdb_policy_del(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p); /* -ENOENT */
 int cp_xfrmdb_policy_get(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, struct cp_xfrm_policy *ret);
 void cp_xfrmdb_policy_flush(struct cp_xfrmdb *db);
+
+/** How many SAs and policies were refused by CP_XFRMDB_PAIRS_MAX. */
+uint64_t cp_xfrmdb_refused(const struct cp_xfrmdb *db);
 
 /** Is there an SA of this reqid? */
 bool cp_xfrmdb_has_reqid(struct cp_xfrmdb *db, uint32_t reqid);

@@ -316,7 +316,7 @@ json_t *cp_xfrmk_show(const struct cp_xfrmk *k)
 	uint32_t policies[3], sas;
 
 	cp_xfrmdb_count(k->db, policies, &sas);
-	return json_pack("{s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "messages", (json_int_t)k->messages, "refused", (json_int_t)k->refused, "overruns",
-			 (json_int_t)k->overruns, "dumps", (json_int_t)k->dumps, "sas", (int)sas, "left", (int)cp_xfrmdb_left(k->db), "policies",
-			 (int)(policies[0] + policies[1] + policies[2]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "messages", (json_int_t)k->messages, "refused", (json_int_t)k->refused,
+			 "too_many", (json_int_t)cp_xfrmdb_refused(k->db), "overruns", (json_int_t)k->overruns, "dumps", (json_int_t)k->dumps, "sas",
+			 (int)sas, "left", (int)cp_xfrmdb_left(k->db), "policies", (int)(policies[0] + policies[1] + policies[2]));
 }

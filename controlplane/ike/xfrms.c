@@ -392,7 +392,8 @@ json_t *cp_xfrms_show(const struct cp_xfrms *s)
 	uint32_t policies[3], sas;
 
 	cp_xfrmdb_count(s->db, policies, &sas);
-	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:i, s:i, s:i}", "connections", (int)s->cnt, "pid", (int)s->pid, "messages", (json_int_t)s->messages,
-			 "refused", (json_int_t)s->refused, "lost", (json_int_t)s->lost, "sas", (int)sas, "left", (int)cp_xfrmdb_left(s->db),
-			 "policies", (int)(policies[0] + policies[1] + policies[2]));
+	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "connections", (int)s->cnt, "pid", (int)s->pid, "messages",
+			 (json_int_t)s->messages, "refused", (json_int_t)s->refused, "too_many", (json_int_t)cp_xfrmdb_refused(s->db), "lost",
+			 (json_int_t)s->lost, "sas", (int)sas, "left", (int)cp_xfrmdb_left(s->db), "policies",
+			 (int)(policies[0] + policies[1] + policies[2]));
 }

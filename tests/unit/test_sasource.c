@@ -306,6 +306,103 @@ static void test_charon_killed_alone(void)
 	left_s = 0;
 }
 
+/* --- one that wants all of them --- */
+
+/* In what is in 'out': of another reqid, of a peer at 10.0.0.'peer'. */
+static struct nlmsghdr *of_other(uint32_t reqid, uint8_t peer, bool in)
+{
+	struct nlmsghdr *n = (struct nlmsghdr *)(void *)out;
+
+	if (n->nlmsg_type == XFRM_MSG_ALLOCSPI) {
+		struct xfrm_userspi_info *a = mnl_nlmsg_get_payload(n);
+
+		a->info.reqid = reqid;
+		((uint8_t *)&a->info.saddr)[3] = peer;
+	} else {
+		struct xfrm_usersa_info *x = mnl_nlmsg_get_payload(n);
+
+		x->reqid = reqid;
+		((uint8_t *)(in ? &x->saddr : &x->id.daddr))[3] = peer;
+	}
+	return n;
+}
+
+/* Keys are the SPI's. 0: both directions are there. */
+static int pair(uint32_t n, uint32_t reqid, uint8_t peer)
+{
+	int rc = 0;
+
+	for (int in = 1; in >= 0; in--) {
+		const uint32_t spi = (in ? 0xc0000000 : 0xd0000000) + n;
+		struct nlmsghdr *m = of_other(reqid, peer, (sa_msg(in ? XFRM_MSG_UPDSA : XFRM_MSG_NEWSA, in, spi, 1, 0), in));
+		const struct nlattr *a;
+
+		mnl_attr_for_each(a, m, sizeof(struct xfrm_usersa_info))
+			if (mnl_attr_get_type(a) == XFRMA_ALG_AEAD)
+				memcpy((uint8_t *)mnl_attr_get_payload(a) + 72, &spi, sizeof(spi));
+		if (ask() < 0)
+			rc = reply.error;
+	}
+	return rc;
+}
+
+static void put_gw2(void)
+{
+	struct cp_endpoint ep[1] = {{.name = "aaln/1"}};
+	struct cp_gateway g = {.name = "gw2", .region = "default", .endpoints = ep, .endpoint_cnt = 1};
+
+	cfg_addr_parse("10.0.0.2:2427", &g.address);
+	synced(cp_dir_gateway_put(w.store, &g, false, &dir_ctx));
+	cp_gws_changed(w.gws, "gw2");
+}
+
+/* A gateway negotiates the same CHILD_SA again and again, then others: it has eight pairs, and the other gateways have theirs. */
+static void test_all_of_them(void)
+{
+	unsigned taken = 0;
+
+	begin_ike();
+	put_gw2();
+	for (uint32_t i = 0; i < 200; i++)
+		taken += pair(i, i < 100 ? 1 : 100 + i, 1) == 0;
+	CU_ASSERT_EQUAL(taken, CP_XFRMDB_PAIRS_MAX);
+	CU_ASSERT_EQUAL(pair(1000, 2, 2), 0);
+	CU_ASSERT_EQUAL(cp_xfrmdb_refused(db), 200 - CP_XFRMDB_PAIRS_MAX + 200 - CP_XFRMDB_IN_MAX);
+	/* What it has may be said again; what it has deleted makes room. */
+	CU_ASSERT_EQUAL(pair(0, 1, 1), 0);
+	CU_ASSERT_EQUAL(pair(201, 1, 1), -ENOSPC);
+	UNTIL(set_of(0xc0000000) != NULL);
+	CU_ASSERT_EQUAL(sa_id(XFRM_MSG_DELSA, true, 0xc0000000), 0);
+	CU_ASSERT_EQUAL(sa_id(XFRM_MSG_DELSA, false, 0xd0000000), 0);
+	CU_ASSERT_EQUAL(pair(202, 1, 1), 0);
+	CU_ASSERT_EQUAL(pair(203, 1, 1), -ENOSPC);
+	end_ike();
+}
+
+/* Nor one whose record is not there yet, or that is elsewhere, and whose selectors say only later which gateway it is. */
+static void test_all_of_them_unknown(void)
+{
+	struct cp_xfrm_policy p = {.dir = CP_XFRM_OUT, .tmpl_cnt = 1, .tmpl = {{.proto = 50, .mode = DP_ESP_TUNNEL}}};
+	unsigned taken = 0, bound = 0;
+	char why[200];
+
+	begin_ike();
+	for (uint32_t i = 0; i < 20; i++)
+		taken += pair(i, 1, 77) == 0;
+	CU_ASSERT_EQUAL(taken, CP_XFRMDB_PAIRS_MAX);
+	cfg_addr_parse("10.9.9.9", &p.sel.src);
+	cfg_addr_parse("10.0.0.1", &p.sel.dst);
+	p.sel.src.plen = p.sel.dst.plen = 32;
+	for (uint32_t i = 100; i < 120; i++) {
+		p.tmpl[0].reqid = i;
+		p.sel.proto = (uint8_t)i;
+		CU_ASSERT_EQUAL(pair(i, i, 77), 0);
+		bound += cp_xfrmdb_policy(db, &p, false, why, sizeof(why)) == 0;
+	}
+	CU_ASSERT_EQUAL(bound, CP_XFRMDB_PAIRS_MAX);
+	end_ike();
+}
+
 static bool has_key(void *ctx, const uint8_t *key, size_t key_len, const uint8_t *val, size_t len)
 {
 	static const uint8_t secret[16] = {91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91, 91};
@@ -550,6 +647,8 @@ static CU_TestInfo tests[] = {
 	{"charon is killed: its SAs go when none come", test_charon_killed_alone},
 	{"as the kernel tells it", test_kernel},
 	{"as the kernel tells another controlplane", test_kernel_taken_over},
+	{"a gateway that wants all SAs there are", test_all_of_them},
+	{"one that says later which it is", test_all_of_them_unknown},
 	{"no key on disk or in what is shown", test_no_key_on_disk},
 	CU_TEST_INFO_NULL,
 };
