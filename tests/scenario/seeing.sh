@@ -159,11 +159,12 @@ t=$!
 wait_for 5 over 10.77.1.2:30000
 check "a packet without a leg: $(cat "$WORK/trace.txt")" grep -q 'no_leg at lookup' "$WORK/trace.txt"
 trace() { timeout -s INT "$1" "$BUILD/controlplane/ctl/ravelinctl" -s "$WORK/run/admin.sock" "${@:3}" trace --count "$2" --port 1; } # SECONDS COUNT
-trace 600 10000 >/dev/null 2>&1 &
+# Not by the function: what is killed would be a shell around it.
+timeout -s INT 600 "$BUILD/controlplane/ctl/ravelinctl" -s "$WORK/run/admin.sock" trace --count 10000 --port 1 >/dev/null 2>&1 &
 t=$!
 busy() { [ "$(trace 5 1 -j | jq -r .error.code)" = busy ]; }
 check "a second trace meanwhile is refused" wait_for 5 busy
-kill $t # timeout, which hands it on as an interrupt
+kill -INT $t # timeout, which hands it on
 wait $t
 is_free() { trace 5 1 >/dev/null 2>&1; [ $? != 1 ]; }
 check "interrupted, it is free again" wait_for 5 is_free
