@@ -172,6 +172,7 @@ keyed_call() {
 	soon_ctl "$text: it is counted, and we send under another SPI" 30 "show ike" \
 		".[] | select(.gateway == \"gw$g.example\") | .child_rekeys == ${was:-0} + 1 and .state == \"up\" and any(.children[]; .spi_out != \"$spi\")"
 	check "$text: new keys under the new ESP" wait_for 30 new_keys
+	check "$text: and media, enough to be judged" wait_for 30 ctl_holds "show legs" 'length == 2 and all(.[]; .rx_packets > 250)'
 	phone_signal "$a" USR1
 	wait $pp
 	check "$text: the phone's end" test $? = 0
