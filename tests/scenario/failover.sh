@@ -166,7 +166,7 @@ wait_for 15 dataplane_up || bad "they came back"
 soon_ctl "both: the calls are ended" 10 "show calls" 'length == 0'
 check "both: the gateway is told" wait_for 10 test_gt gw_deleted 1 "$BEFORE"
 for p in 1 2 3; do
-	wait_for 10 registered "$p"
+	wait_for 10 eval "registered $p || ! kill -0 ${PH_PID[$p]}"
 	check "both: phone $p is free again and goes" wait_for 20 eval "! kill -0 ${PH_PID[$p]}"
 	phone_signal "$p" TERM 2>/dev/null
 	wait "${PH_PID[$p]}"
