@@ -114,10 +114,20 @@ ike_mirrored() {
 	[ "$theirs" = "$ours" ] && [ -n "$ours" ]
 }
 
-ike_stop() { # NAME SIGNAL
-	kill "-$2" "$(cat "$WORK/$1.pid")" 2>/dev/null
+# ike_stop NAME SIGNAL: fails if it did not end within a minute and was killed. charon 5.9.8 can lock itself up in its own VICI while it deletes
+# many SAs.
+ike_stop() {
+	local pid rc=0 i
+	pid=$(cat "$WORK/$1.pid")
+	kill "-$2" "$pid" 2>/dev/null
+	for i in $(seq 600); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	! kill -KILL "$pid" 2>/dev/null || rc=1
 	wait "$(cat "$WORK/$1.pid")" 2>/dev/null
 	rm -f "$WORK/$1/vici"
+	return $rc
 }
 
 # ike_punt DEVICE ADDRESS: the kernel's side of a dataplane's address, for IKE. The kernel sees the port's frames, too (af_packet does not take

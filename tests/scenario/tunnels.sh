@@ -78,11 +78,14 @@ all_up "with a new dataplane"
 check "their SAs are those of before" [ "$(spis)" = "$WAS" ]
 
 step "charon is stopped, and starts"
-ike_stop ours TERM
-check "it takes its SAs with it" wait_for 60 live 0
+if ike_stop ours TERM; then
+	check "it takes its SAs with it" wait_for 60 live 0
+else
+	say "      charon did not end by itself and was killed: its SAs end when the next one has others"
+fi
 tunnels_ours || die "our charon did not start again"
 all_up "with a new charon"
-check "none of the SAs before is left" [ "$(ctl -j show sas | jq length)" = $((2 * N)) ]
+check "none of the SAs before is left" wait_for 30 ctl_holds 'show sas' "length == $((2 * N))"
 
 step "all gateways are deleted"
 begun
