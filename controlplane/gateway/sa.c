@@ -231,6 +231,7 @@ static void on_set(void *ctx, int rc)
 	} else if (sa != NULL) {
 		sa->cleared = false;
 		sa->asserted = rc == 0;
+		sa->answered = l->nth;
 		sa->refused = rc < 0 && rc != -ENOTCONN;
 		if (rc < 0 && rc != -ENOTCONN)
 			cp_alarm_raise(l->sas->env.alarms, "sa-refused", CP_ALARM_MAJOR, sa->rec.name,
@@ -245,6 +246,8 @@ static void on_set(void *ctx, int rc)
 			sa_settle(l->sas, gateway);
 		}
 	}
+	if (sa != NULL && sa->origin == SA_IKE && l->sas->source != NULL && l->sas->source->settled != NULL)
+		l->sas->source->settled(l->sas->source_ctx);
 	if (l->fn != NULL)
 		l->fn(l->ctx, rc);
 	free(l);

@@ -55,7 +55,8 @@ struct sa {
 	bool leaving;      /* not used any more: the dataplane has not said yet that it is without it */
 	bool cleared;      /* refused for what stood under its id, which is deleted since */
 	uint32_t gen;      /* of all that ever were, which one it is */
-	uint32_t asserts;  /* how often it was asked for */
+	uint32_t asserts;  /* how often it was asked for, */
+	uint32_t answered; /* and which of them the dataplane has answered last */
 	struct cp_sa rec;  /* without 'sealed' and 'unknown' */
 	uint64_t limit;    /* highest number that the store says is spent */
 	uint64_t in_top;   /* inbound: highest accepted that is known */

@@ -333,6 +333,13 @@ int cp_sas_ike_del(struct cp_sas *sas, const struct cp_sa_ref *ref)
 	return 0;
 }
 
+bool cp_sas_ike_settled(struct cp_sas *sas, const struct cp_sa_ref *ref)
+{
+	const struct sa *sa = find(sas, ref);
+
+	return sa == NULL || sa->held || sa->ending || sa->dead || sa->refused || sa->answered == sa->asserts || !cp_dp_up(sas->env.dp);
+}
+
 int cp_sas_ike_live(struct cp_sas *sas, const struct cp_sa_ref *ref, struct cp_sa_live *ret)
 {
 	struct sa *sa = find(sas, ref);

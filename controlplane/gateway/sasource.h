@@ -27,6 +27,8 @@ struct cp_sa_live { /* 0 where the dataplane does not have it */
 struct cp_sa_source {
 	/* A lifetime is over; hard: it passes nothing any more, and waits to be deleted. The SA stands. */
 	void (*expired)(void *ctx, const struct cp_sa_ref *ref, bool hard);
+	/* The dataplane has answered for one: cp_sas_ike_settled() may say another thing now. */
+	void (*settled)(void *ctx);
 };
 
 /** Who is told of IKE's SAs. */
@@ -54,6 +56,8 @@ int cp_sas_ike_bind(struct cp_sas *sas, const struct cp_sa_ref *ref, const char 
 		    const struct cfg_addr *sel_remote, uint8_t proto);
 /** It ends; its key is wiped. -ENOENT. */
 int cp_sas_ike_del(struct cp_sas *sas, const struct cp_sa_ref *ref);
+/** Has the dataplane answered what it was told of it last? Also where nothing is under way: held, dead, refused, no channel, none such. */
+bool cp_sas_ike_settled(struct cp_sas *sas, const struct cp_sa_ref *ref);
 /** -ENOENT. */
 int cp_sas_ike_live(struct cp_sas *sas, const struct cp_sa_ref *ref, struct cp_sa_live *ret);
 

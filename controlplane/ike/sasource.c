@@ -32,6 +32,14 @@ static void on_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard)
 		cp_xfrmk_expire(s->kernel, sa, hard);
 }
 
+static void on_settled(void *ctx)
+{
+	struct cp_sasource *s = ctx;
+
+	if (s->socket != NULL) /* the kernel has answered charon before we hear of it */
+		cp_xfrms_settled(s->socket);
+}
+
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -42,7 +50,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 struct cp_sasource *cp_sasource_create(const struct cp_sasource_env *env)
 {
 	struct cp_sasource *s = calloc(1, sizeof(*s));
-	struct cp_xfrmdb_env db = {.base = env->base, .cfg = env->cfg, .sas = env->sas, .gws = env->gws, .expire = on_expire, .ctx = s,
+	struct cp_xfrmdb_env db = {.base = env->base, .cfg = env->cfg, .sas = env->sas, .gws = env->gws, .expire = on_expire, .settled = on_settled, .ctx = s,
 				   .shared = env->cfg->ike.source == CFG_IKE_KERNEL};
 
 	if (s == NULL)

@@ -63,10 +63,11 @@ static void on_larval(evutil_socket_t fd, short what, void *arg);
 static void on_rebind(evutil_socket_t fd, short what, void *arg);
 static void on_left(evutil_socket_t fd, short what, void *arg);
 static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard);
+static void on_settled(void *ctx);
 
 struct cp_xfrmdb *cp_xfrmdb_create(const struct cp_xfrmdb_env *env)
 {
-	static const struct cp_sa_source ops = {.expired = on_expired};
+	static const struct cp_sa_source ops = {.expired = on_expired, .settled = on_settled};
 	struct cp_xfrmdb *db = calloc(1, sizeof(*db));
 	struct timeval tv = {10, 0};
 
@@ -698,6 +699,36 @@ static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard)
 		return;
 	look(db, x, &sa);
 	db->env.expire(db->env.ctx, &sa, hard);
+}
+
+static void on_settled(void *ctx)
+{
+	struct cp_xfrmdb *db = ctx;
+
+	if (db->env.settled != NULL)
+		db->env.settled(db->env.ctx);
+}
+
+bool cp_xfrmdb_settled(struct cp_xfrmdb *db, const struct cp_xfrmdb_step *step)
+{
+	const struct xsa *x = step->policy ? NULL : find(db, &step->id);
+	const struct reqid *r = step->policy ? reqid_of(db, step->reqid, false) : NULL;
+	unsigned sending = 0, waiting = 0;
+
+	if (!step->policy)
+		return x == NULL || x->state != LIVE || x->ref.dir != DP_DIR_RECV || cp_sas_ike_settled(db->env.sas, &x->ref);
+	/* The first of a gateway is not waited for: nothing is lost by it that went before, and a thousand first ones share the disk's syncs. */
+	for (x = r != NULL ? r->sas : NULL; x != NULL; x = x->next) {
+		struct cp_sa_live live;
+
+		if (x->state != LIVE || x->ref.dir != DP_DIR_SEND || cp_sas_ike_live(db->env.sas, &x->ref, &live) < 0)
+			continue;
+		if (!cp_sas_ike_settled(db->env.sas, &x->ref))
+			waiting++;
+		else
+			sending += live.asserted && !live.dead;
+	}
+	return waiting == 0 || sending == 0;
 }
 
 /* --- policies --- */

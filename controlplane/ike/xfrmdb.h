@@ -33,6 +33,8 @@ struct cp_xfrmdb_env {
 	struct cp_gws *gws;
 	/* A lifetime of one is over; not hard: charon is to renew it. */
 	void (*expire)(void *ctx, const struct cp_xfrm_sa *sa, bool hard);
+	/* The dataplane has answered for an SA: cp_xfrmdb_settled() may say another thing now. May be NULL. */
+	void (*settled)(void *ctx);
 	void *ctx;
 	bool shared; /* the kernel has the SAs, too, and might have sent a packet before it is kept from it */
 	unsigned left_s, left_in_s; /* 0: CP_XFRMDB_LEFT_S, CP_XFRMDB_LEFT_IN_S */
@@ -73,6 +75,19 @@ int cp_xfrmdb_policy(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, bool 
 int cp_xfrmdb_policy_del(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p); /* -ENOENT */
 int cp_xfrmdb_policy_get(struct cp_xfrmdb *db, const struct cp_xfrm_policy *p, struct cp_xfrm_policy *ret);
 void cp_xfrmdb_policy_flush(struct cp_xfrmdb *db);
+
+/** What charon has just installed: an SA, or a policy that is outbound and leads to ESP; nothing: of SPI 0. */
+struct cp_xfrmdb_step {
+	bool policy;
+	struct cp_xfrm_id id; /* of the SA, */
+	uint32_t reqid;       /* of the policy's template */
+};
+
+/**
+ * May charon hear that it is done? Not while the dataplane has yet to take an inbound SA, whose peer sends as soon as charon has
+ * answered it, or the outbound one that a policy sends with from now on in the place of another, which the peer deletes when charon says so.
+ */
+bool cp_xfrmdb_settled(struct cp_xfrmdb *db, const struct cp_xfrmdb_step *step);
 
 /** How many SAs and policies were refused by CP_XFRMDB_PAIRS_MAX. */
 uint64_t cp_xfrmdb_refused(const struct cp_xfrmdb *db);

@@ -21,9 +21,18 @@
 #define CONNS_MAX 16          /* charon has two */
 #define OUT_MAX   (64 * 1024) /* messages for one that does not read: 20,000 SAs may end at once */
 #define GROUP(n)  (1u << ((n) - 1))
+#define SETTLE_S  2           /* an answer waits for the dataplane so long: charon does nothing else meanwhile */
 
 struct out {
 	struct out *next;
+	size_t len;
+	uint8_t data[];
+};
+
+/* An answer that charon may have when the dataplane has what it is about. */
+struct later {
+	struct later *next;
+	struct cp_xfrmdb_step step;
 	size_t len;
 	uint8_t data[];
 };
@@ -37,6 +46,8 @@ struct conn {
 	struct event *ev_in, *ev_out;
 	struct out *first, **end;
 	unsigned waiting;
+	struct later *later, **later_end;
+	struct event *ev_later; /* the first of them waits no longer */
 };
 
 struct cp_xfrms {
@@ -50,7 +61,8 @@ struct cp_xfrms {
 	uint32_t pid;         /* charon's; 0: there was none yet */
 	uint64_t start;
 	struct conn *at;      /* whose message it is; NULL: a test's */
-	uint64_t messages, refused, lost;
+	struct cp_xfrmdb_step step; /* what it installed */
+	uint64_t messages, refused, lost, unsettled;
 	_Alignas(8) uint8_t buf[65536];
 };
 
@@ -72,6 +84,15 @@ static void conn_free(struct conn *c)
 		OPENSSL_cleanse(o->data, o->len);
 		free(o);
 	}
+	while (c->later != NULL) {
+		struct later *l = c->later;
+
+		c->later = l->next;
+		OPENSSL_cleanse(l->data, l->len);
+		free(l);
+	}
+	if (c->ev_later != NULL)
+		event_free(c->ev_later);
 	if (c->ev_in != NULL)
 		event_free(c->ev_in);
 	if (c->ev_out != NULL)
@@ -131,6 +152,80 @@ void cp_xfrms_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard)
 	for (struct conn *c = s->conns; c != NULL; c = c->next)
 		if (c->groups & GROUP(XFRMNLGRP_EXPIRE))
 			put(c, buf, len);
+}
+
+/* --- answers that wait for the dataplane --- */
+
+static void later_timer(struct conn *c)
+{
+	struct timeval tv = {SETTLE_S, 0};
+
+	if (c->later != NULL)
+		event_add(c->ev_later, &tv);
+	else
+		event_del(c->ev_later);
+}
+
+static void later_first(struct conn *c)
+{
+	struct later *l = c->later;
+
+	c->later = l->next;
+	if (c->later == NULL)
+		c->later_end = &c->later;
+	put(c, l->data, l->len);
+	OPENSSL_cleanse(l->data, l->len);
+	free(l);
+}
+
+static void later_settled(struct conn *c)
+{
+	bool any = false;
+
+	for (; c->later != NULL && cp_xfrmdb_settled(c->s->db, &c->later->step); any = true)
+		later_first(c);
+	if (any)
+		later_timer(c);
+}
+
+void cp_xfrms_settled(struct cp_xfrms *s)
+{
+	for (struct conn *c = s->conns; c != NULL; c = c->next)
+		later_settled(c);
+}
+
+/* It is told all the same: the SA is asserted again and again, and charon must go on. */
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)fd;
+	(void)what;
+	if (c->later == NULL)
+		return;
+	c->s->unsettled++;
+	cfg_log_limited(CFG_LOG_WARN, "xfrm-unsettled", "reason=\"the dataplane has not answered for %d s\"", SETTLE_S);
+	later_first(c);
+	later_settled(c);
+	later_timer(c);
+}
+
+/* In order, behind those that wait. False: it goes now. */
+static bool answer_later(struct conn *c, const struct cp_xfrmdb_step *step, const void *data, size_t len)
+{
+	struct later *l = c->later == NULL && cp_xfrmdb_settled(c->s->db, step) ? NULL : malloc(sizeof(*l) + len);
+
+	if (l == NULL)
+		return false;
+	l->next = NULL;
+	l->step = *step;
+	l->len = len;
+	memcpy(l->data, data, len);
+	*c->later_end = l;
+	c->later_end = &l->next;
+	if (c->later == l)
+		later_timer(c);
+	return true;
 }
 
 /* --- one message --- */
@@ -206,6 +301,8 @@ static size_t act(struct cp_xfrms *s, const struct cp_xfrm_msg *m, void *out, in
 	case XFRM_MSG_NEWSA:
 	case XFRM_MSG_UPDSA:
 		*ret_rc = cp_xfrmdb_set(s->db, &m->sa, s->at != NULL && s->at->replaying, why, why_size);
+		if (*ret_rc == 0)
+			s->step = (struct cp_xfrmdb_step){.id = m->sa.id};
 		return 0;
 	case XFRM_MSG_DELSA:
 		*ret_rc = cp_xfrmdb_del(s->db, &m->id);
@@ -218,6 +315,8 @@ static size_t act(struct cp_xfrms *s, const struct cp_xfrm_msg *m, void *out, in
 	case XFRM_MSG_NEWPOLICY:
 	case XFRM_MSG_UPDPOLICY:
 		*ret_rc = cp_xfrmdb_policy(s->db, &m->policy, m->type == XFRM_MSG_UPDPOLICY || (s->at != NULL && s->at->replaying), why, why_size);
+		if (*ret_rc == 0 && m->policy.dir == CP_XFRM_OUT && m->policy.tmpl_cnt > 0)
+			s->step = (struct cp_xfrmdb_step){.policy = true, .reqid = m->policy.tmpl[0].reqid};
 		return 0;
 	case XFRM_MSG_DELPOLICY:
 		*ret_rc = cp_xfrmdb_policy_del(s->db, &m->policy);
@@ -255,6 +354,7 @@ size_t cp_xfrms_answer(struct cp_xfrms *s, const uint8_t *data, size_t len, size
 	int rc = cp_xfrm_parse(data, len, &m, ret_used, why, sizeof(why));
 
 	s->messages++;
+	s->step = (struct cp_xfrmdb_step){.policy = false};
 	if (rc == 0 && m.type == NLMSG_NOOP) {
 		return hello(s, data, *ret_used, out);
 	}
@@ -293,7 +393,7 @@ static void on_in(evutil_socket_t fd, short what, void *arg)
 		for (; at < (size_t)n; at += used) {
 			size_t len = cp_xfrms_answer(s, s->buf + at, (size_t)n - at, &used, out);
 
-			if (len > 0)
+			if (len > 0 && !answer_later(c, &s->step, out, len))
 				put(c, out, len);
 			OPENSSL_cleanse(out, len);
 			if (used == 0)
@@ -327,11 +427,13 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 	}
 	*c = (struct conn){.next = s->conns, .s = s, .fd = got};
 	c->end = &c->first;
+	c->later_end = &c->later;
 	s->conns = c;
 	s->cnt++;
 	c->ev_in = event_new(s->base, got, EV_READ | EV_PERSIST, on_in, c);
 	c->ev_out = event_new(s->base, got, EV_WRITE, on_out, c);
-	if (c->ev_in == NULL || c->ev_out == NULL)
+	c->ev_later = evtimer_new(s->base, on_later, c);
+	if (c->ev_in == NULL || c->ev_out == NULL || c->ev_later == NULL)
 		conn_free(c);
 	else
 		event_add(c->ev_in, NULL);
@@ -392,8 +494,8 @@ json_t *cp_xfrms_show(const struct cp_xfrms *s)
 	uint32_t policies[3], sas;
 
 	cp_xfrmdb_count(s->db, policies, &sas);
-	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "connections", (int)s->cnt, "pid", (int)s->pid, "messages",
+	return json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i}", "connections", (int)s->cnt, "pid", (int)s->pid, "messages",
 			 (json_int_t)s->messages, "refused", (json_int_t)s->refused, "too_many", (json_int_t)cp_xfrmdb_refused(s->db), "lost",
-			 (json_int_t)s->lost, "sas", (int)sas, "left", (int)cp_xfrmdb_left(s->db), "policies",
+			 (json_int_t)s->lost, "unsettled", (json_int_t)s->unsettled, "sas", (int)sas, "left", (int)cp_xfrmdb_left(s->db), "policies",
 			 (int)(policies[0] + policies[1] + policies[2]));
 }

@@ -23,10 +23,13 @@ void cp_xfrms_set_db(struct cp_xfrms *s, struct cp_xfrmdb *db);
 /** To all who listen for it: cp_xfrmdb_env.expire, 'ctx' is the struct cp_xfrms. */
 void cp_xfrms_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard);
 
+/** The dataplane has answered for an SA: answers go that waited for it. */
+void cp_xfrms_settled(struct cp_xfrms *s);
+
 /** One message in, the answer out: what a connection does with each; for tests and fuzzing. 'out' of CP_XFRM_BUF bytes; returns its length, 0: none. */
 size_t cp_xfrms_answer(struct cp_xfrms *s, const uint8_t *data, size_t len, size_t *ret_used, void *out);
 
-/** connections, charon's pid, messages, refused, sas, policies. */
+/** connections, charon's pid, messages, refused, too_many, lost, unsettled (answered before the dataplane had it), sas, left, policies. */
 json_t *cp_xfrms_show(const struct cp_xfrms *s);
 
 #endif

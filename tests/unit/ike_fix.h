@@ -77,9 +77,15 @@ static inline void on_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard)
 	cp_xfrms_expire(xs, sa, hard);
 }
 
+static inline void on_settled(void *ctx)
+{
+	(void)ctx;
+	cp_xfrms_settled(xs);
+}
+
 static inline void ike_up(void)
 {
-	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_expire, .left_s = left_s, .left_in_s = left_s != 0};
+	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_expire, .settled = on_settled, .left_s = left_s, .left_in_s = left_s != 0};
 	char path[300];
 
 	db = cp_xfrmdb_create(&e);
@@ -154,18 +160,40 @@ static inline struct nlmsghdr *msg(uint16_t type, void **body, size_t len)
 
 static struct cp_xfrm_msg reply;
 
-/* Sends what 'out' holds, and reads the answer: its error, or 0 with it in 'reply'. */
-static inline int ask(void)
+static inline void ask_only(void)
 {
-	struct nlmsghdr *n = (struct nlmsghdr *)(void *)out;
+	const struct nlmsghdr *n = (const struct nlmsghdr *)(void *)out;
+
+	CU_ASSERT_EQUAL(send(ask_fd, out, n->nlmsg_len, 0), (ssize_t)n->nlmsg_len);
+}
+
+/* The next answer, if it is there: in 'reply'. */
+static inline bool answered(void)
+{
 	static _Alignas(8) uint8_t in[4096];
 	char why[200];
 	size_t used;
-	ssize_t got = -1;
+	ssize_t got;
 
-	CU_ASSERT_EQUAL(send(ask_fd, out, n->nlmsg_len, 0), (ssize_t)n->nlmsg_len);
-	STEP_UNTIL(got > 0, (spin(), got = recv(ask_fd, in, sizeof(in), MSG_DONTWAIT)));
-	CU_ASSERT_EQUAL(cp_xfrm_parse(in, (size_t)got, &reply, &used, why, sizeof(why)), 0);
+	spin();
+	got = recv(ask_fd, in, sizeof(in), MSG_DONTWAIT);
+	return got > 0 && cp_xfrm_parse(in, (size_t)got, &reply, &used, why, sizeof(why)) == 0;
+}
+
+static inline void hear_answer(void)
+{
+	bool did = false;
+
+	STEP_UNTIL(did, did = answered());
+}
+
+/* Sends what 'out' holds, and reads the answer: its error, or 0 with it in 'reply'. */
+static inline int ask(void)
+{
+	const struct nlmsghdr *n = (const struct nlmsghdr *)(void *)out;
+
+	ask_only();
+	hear_answer();
 	CU_ASSERT_EQUAL(reply.seq, n->nlmsg_seq);
 	return reply.type == NLMSG_ERROR ? reply.error : 0;
 }
@@ -235,7 +263,7 @@ static inline int sa_id(uint16_t type, bool in, uint32_t spi)
 	return ask();
 }
 
-static inline int policy(uint16_t type, bool in, uint32_t spi, const char *mine)
+static inline void put_policy(uint16_t type, bool in, uint32_t spi, const char *mine)
 {
 	struct xfrm_userpolicy_info *x;
 	struct xfrm_user_tmpl t = {.family = AF_INET, .reqid = 1, .mode = XFRM_MODE_TUNNEL, .id = {.proto = 50, .spi = htonl(spi)}};
@@ -249,6 +277,11 @@ static inline int policy(uint16_t type, bool in, uint32_t spi, const char *mine)
 		inet_pton(AF_INET, mine, in ? &x->sel.daddr : &x->sel.saddr);
 	ends(&t.saddr, &t.id.daddr, in);
 	mnl_attr_put(n, XFRMA_TMPL, sizeof(t), &t);
+}
+
+static inline int policy(uint16_t type, bool in, uint32_t spi, const char *mine)
+{
+	put_policy(type, in, spi, mine);
 	return ask();
 }
 

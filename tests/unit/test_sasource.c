@@ -102,6 +102,74 @@ static void test_child(void)
 	end_ike();
 }
 
+#define FULL 1000000 /* the dataplane's answer to what comes: later */
+
+static unsigned unsettled(void)
+{
+	json_t *show = cp_xfrms_show(xs);
+	unsigned n = (unsigned)json_integer_value(json_object_get(show, "unsettled"));
+
+	json_decref(show);
+	return n;
+}
+
+/* charon hears that a renewal is installed when the dataplane has it: what it tells the peer then, the peer acts on. */
+static void test_answers_wait(void)
+{
+	uint32_t in2, first;
+
+	begin_ike();
+	CU_ASSERT_NOT_EQUAL(child_up(0xaaaa, 1, true), 0);
+	UNTIL(set_of(0xaaaa) != NULL);
+	in2 = alloc();
+	no_room = FULL;
+	sa_msg(XFRM_MSG_UPDSA, true, in2, 17, 0);
+	ask_only();
+	for (int i = 0; i < 50; i++)
+		CU_ASSERT_FALSE(answered());
+	CU_ASSERT(no_room < FULL && set_of(in2) == NULL);
+	no_room = 0;
+	hear_answer();
+	CU_ASSERT(reply.type == NLMSG_ERROR && reply.error == 0 && reply.seq == seq && set_of(in2) != NULL);
+	/* The outbound one is held until the policy names it: nothing to wait for. */
+	no_room = FULL;
+	CU_ASSERT_EQUAL(sa_new(false, 0xbbbb, 18), 0);
+	CU_ASSERT_EQUAL(policy(XFRM_MSG_UPDPOLICY, true, 0, NULL), 0);
+	put_policy(XFRM_MSG_UPDPOLICY, false, 0xbbbb, NULL);
+	ask_only();
+	first = seq;
+	for (int i = 0; i < 50; i++)
+		CU_ASSERT_FALSE(answered());
+	/* What is asked behind it is answered behind it. */
+	msg(XFRM_MSG_GETSPDINFO, &(void *){NULL}, sizeof(uint32_t));
+	ask_only();
+	for (int i = 0; i < 50; i++)
+		CU_ASSERT_FALSE(answered());
+	CU_ASSERT_PTR_NULL(set_of(0xbbbb));
+	no_room = 0;
+	hear_answer();
+	CU_ASSERT(reply.type == NLMSG_ERROR && reply.error == 0 && reply.seq == first && set_of(0xbbbb) != NULL);
+	hear_answer();
+	CU_ASSERT(reply.type == XFRM_MSG_NEWSPDINFO && reply.seq == seq);
+	CU_ASSERT_EQUAL(unsettled(), 0);
+	/* Not for ever: charon does nothing else meanwhile. */
+	no_room = FULL;
+	in2 = alloc();
+	CU_ASSERT_EQUAL(sa_new(true, in2, 27), 0);
+	CU_ASSERT_PTR_NULL(set_of(in2));
+	CU_ASSERT_EQUAL(unsettled(), 1);
+	/* A connection that goes while it is waited for. */
+	sa_msg(XFRM_MSG_NEWSA, true, 0xc0000040, 37, 0);
+	ask_only();
+	spin();
+	close(ask_fd);
+	no_room = 0;
+	UNTIL(set_of(in2) != NULL);
+	ask_fd = connect_as(0, SHIM_BOUND);
+	CU_ASSERT_EQUAL(sa_id(XFRM_MSG_GETSA, true, in2), 0);
+	end_ike();
+}
+
 /* The gateway's record comes after its SAs. */
 static void test_gateway_later(void)
 {
@@ -638,6 +706,7 @@ static CU_TestInfo tests[] = {
 	{"ALLOCSPI: the gateway's shard, none twice", test_alloc},
 	{"SPIs at the edges of a range", test_spi_range},
 	{"a CHILD_SA comes, is renewed, goes", test_child},
+	{"charon's answers wait for the dataplane", test_answers_wait},
 	{"a gateway that comes after its SAs", test_gateway_later},
 	{"lifetimes are charon's to hear, counters to ask", test_lifetimes},
 	{"taken over by another controlplane", test_taken_over},
