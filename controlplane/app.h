@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The controlplane's parts, as main.c makes them and commands.c shows them. */
+/* The controlplane's parts, as app.c makes them and commands.c shows them. */
 #ifndef CP_APP_H
 #define CP_APP_H
 
