@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# How ./check runs and counts suites and scenarios: sourced by check, and by tests/lint/tally-selftest.sh, which shows that what fails
-# fails. The caller sets FULL (0, 1) and LOGS, a folder.
+# How ./check runs and counts suites, fuzz targets and scenarios: sourced by check, and by tests/lint/tally-selftest.sh, which shows
+# that what fails fails. The caller sets FULL (0, 1) and LOGS, a folder.
 #
 # Scenarios are real daemons, phones and gateways on a machine whose clock others share. What failed is run once more, alone, when
 # the others are done; both outcomes are printed, and what passed only then is named at the end. More than AGAIN_MOST failures are no
@@ -96,6 +96,51 @@ run_units() {
 	meson test -C "$UNITS_IN" --no-rebuild --print-errorlogs --num-processes 2 "$@" >"$LOGS/unit" 2>&1
 	meson_said "$LOGS/unit" failed_once
 	try_again suites units_again
+}
+
+# run_fuzz FOLDER SECONDS [RUNS]: each fuzz_NAME in it over its corpus, two at a time, for so long; with RUNS until it has run so often, which
+# it must within SECONDS. Without, it must run FUZZ_FEWEST times, and has ten times as long on a machine too slow for that.
+FUZZ_FEWEST=1001
+FUZZ_SLOW="dialplan" # some hundred runs a second: a tenth of RUNS
+FUZZ_CORPUS=tests/fuzz/corpus
+fuzz_runs() { # LOG: how many runs it says it did
+	sed -n 's/^stat::number_of_executed_units: *//p' "$1" | grep -E '^[0-9]+$' || echo 0
+}
+fuzz_one() { # BINARY SECONDS RUNS LOGS: leaves NAME.rc, 'STATUS RUNS WANTED'
+	local bin=$1 secs=$2 runs=$3 logs=$4 name=${1##*/fuzz_} dir t rc want=$FUZZ_FEWEST more=$(($2 * 10))
+	case " $FUZZ_SLOW " in *" $name "*) [ "$runs" = -1 ] || runs=$((runs / 10)) ;; esac
+	[ "$runs" = -1 ] || want=$runs more=
+	dir=$(mktemp -d)
+	mkdir -p "$FUZZ_CORPUS/$name"
+	for t in $secs $more; do
+		# Entropic's counting of rare features takes half of the time, and more of a target with many; without, more is found.
+		ASAN_OPTIONS=detect_stack_use_after_return=1 "$bin" -max_total_time="$t" -runs="$runs" -timeout=25 -entropic=0 \
+			-rss_limit_mb=1024 -artifact_prefix="$logs/$name-" -print_final_stats=1 "$dir" "$FUZZ_CORPUS/$name" >"$logs/fuzz-$name" 2>&1
+		rc=$?
+		[ $rc = 0 ] && [ "$(fuzz_runs "$logs/fuzz-$name")" -lt "$want" ] || break
+	done
+	echo "$rc $(fuzz_runs "$logs/fuzz-$name") $want" >"$logs/fuzz-$name.rc"
+	rm -rf "$dir"
+}
+run_fuzz() {
+	local n=0 f name rc runs want
+	export FUZZ_FEWEST FUZZ_SLOW FUZZ_CORPUS
+	export -f fuzz_one fuzz_runs
+	ls "$1" | grep -E '^fuzz_[a-z0-9_]+$' | xargs -r -P 2 -I{} bash -c 'fuzz_one "$@"' - "$1/{}" "$2" "${3:--1}" "$LOGS"
+	for f in "$LOGS"/fuzz-*.rc; do
+		[ -e "$f" ] || break
+		name=$(basename "$f" .rc)
+		read -r rc runs want <"$f"
+		if [ "$rc" = 0 ] && [ "$runs" -ge "$want" ]; then
+			pass "$name" "$runs runs"
+		elif [ "$rc" = 0 ]; then
+			fail "$name: ended by time after $runs runs of $want"
+		else
+			fail "$name" "$LOGS/$name"
+		fi
+		n=$((n + 1))
+	done
+	[ $n -gt 0 ] || fail "no fuzz target was built"
 }
 
 # run_scenarios FOLDER. Those that say so in their head are about keys, files and records: two at a time. The others have media, whose

@@ -327,9 +327,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Left alone, everything ends; what was taken is given back. */
 	w.transmit_rc = 0;
 	for (unsigned i = 0; i < 4000 && (w.live > 0 || dp_txn_in_cnt(w.e[0]) + dp_txn_in_cnt(w.e[1]) > 0); i++) {
-		w.now += 1000000;
-		(void)dp_txn_tick(w.e[0], w.now);
-		(void)dp_txn_tick(w.e[1], w.now);
+		uint64_t due[2] = {dp_txn_tick(w.e[0], w.now), dp_txn_tick(w.e[1], w.now)}, next = due[0] < due[1] ? due[0] : due[1];
+
+		w.now = next != UINT64_MAX && next > w.now + 1000000 ? next : w.now + 1000000; /* nothing is due before */
 	}
 	check(w.live == 0 && dp_txn_out_cnt(w.e[0]) == 0 && dp_txn_in_cnt(w.e[0]) == 0 && dp_txn_in_cnt(w.e[1]) == 0);
 	dp_txn_destroy(w.e[0]);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Shows that ./check fails when something fails: its counting (scripts/tally.sh) over made-up scenarios and suites. What fails twice
-# fails; what fails once passes and is named; four failures and full runs have no second try. Prints what is wrong; exit 1 if anything is.
+# Shows that ./check fails when something fails: its counting (scripts/tally.sh) over made-up scenarios, suites and fuzz targets. What
+# fails twice fails; what fails once passes and is named; four failures and full runs have no second try; a fuzz target that ran too
+# little fails. Prints what is wrong; exit 1 if anything is.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 dir=$(mktemp -d)
@@ -117,5 +118,63 @@ says 'failed: hang'
 tally 0 suites
 expect 'no suites' 1
 says 'failed: no suite ran'
+
+# A made-up fuzz target: how often good, dialplan (slow by name), late (too little at the first try), lazy and short run; crash dies, mute
+# says nothing.
+cat >"$dir/fuzz" <<'SH'
+#!/usr/bin/env bash
+name=${0##*/fuzz_}
+runs=5000
+for a in "$@"; do case $a in -runs=-1) ;; -runs=*) runs=${a#-runs=} ;; esac; done
+echo run >>"$RUNS/$name"
+case $name in
+crash) exit 77 ;;
+mute) exit 0 ;;
+late) [ "$(wc -l <"$RUNS/$name")" -gt 1 ] || runs=10 ;;
+lazy) runs=10 ;;
+short) runs=$((runs - 1)) ;;
+esac
+echo "stat::number_of_executed_units: $runs"
+SH
+chmod +x "$dir/fuzz"
+fuzz() { # FULL RUNS NAME...: what check would print, in $dir/out; its exit status
+	local full=$1 runs=$2 n
+	shift 2
+	rm -rf "$dir/runs" "$dir/in" "$dir/logs"
+	mkdir "$dir/runs" "$dir/in" "$dir/logs"
+	for n in "$@"; do ln -s ../fuzz "$dir/in/fuzz_$n"; done
+	RUNS=$dir/runs FULL=$full LOGS=$dir/logs IN=$dir/in HOW=$runs CORPUS=$dir/corpus \
+		bash -uc '. scripts/tally.sh
+			FUZZ_CORPUS=$CORPUS
+			run_fuzz "$IN" 1 $HOW
+			finish' >"$dir/out" 2>&1
+}
+fuzz 0 '' good late dialplan short
+expect 'fuzz targets, all good' 0
+says '  ok    fuzz-good  (5000 runs)'
+says '4 passed, 0 failed'
+ran good 1
+ran late 2
+
+fuzz 0 '' good lazy crash mute
+expect 'fuzz targets, three bad' 1
+says '1 passed, 3 failed'
+says '  FAIL  fuzz-lazy: ended by time after 10 runs of 1001'
+says 'failed: fuzz-crash'
+says 'failed: fuzz-mute'
+ran lazy 2
+ran crash 1
+
+fuzz 1 70000 good dialplan short
+expect 'fuzz targets, a full run' 1
+says '  ok    fuzz-good  (70000 runs)'
+says '  ok    fuzz-dialplan  (7000 runs)'
+says '  FAIL  fuzz-short: ended by time after 69999 runs of 70000'
+says '2 passed, 1 failed'
+ran short 1
+
+fuzz 0 ''
+expect 'no fuzz targets' 1
+says 'failed: no fuzz target was built'
 
 exit $bad
