@@ -33,6 +33,7 @@ static const char *const admissions[] = {"refuse", "admit", NULL};
 static const char *const plains[] = {"deny", "allow", NULL};
 static const char *const signallings[] = {"deny", "allow", "keys", NULL};
 static const char *const key_types[] = {"rsa-2048", "ec-p256", NULL};
+static const char *const claims[] = {"partners", "any", "none", NULL};
 
 static bool same_ip(const struct cfg_addr *a, const struct cfg_addr *b)
 {
@@ -492,11 +493,58 @@ static void do_signer(struct cfg_ctx *c, struct cfg *cfg, const struct raw_signe
 	}
 }
 
+#define ENTITY_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]"
+
+/* [NAME@]HOST[:PORT], an address perhaps in brackets (RFC 3435 s3.2.1.3). False: it is not. */
+static bool entity(const char *s, struct cfg_addr *ret_addr, bool *ret_port)
+{
+	const char *at = strrchr(s, '@'), *host = at != NULL ? at + 1 : s, *end = host + strcspn(host, "]"), *colon;
+	char text[64], *stop;
+	unsigned long port;
+
+	if (strlen(s) > 56 || strspn(s, at != NULL ? ENTITY_CHARS "@" : ENTITY_CHARS) != strlen(s) || at == s || (at != NULL && memchr(s, '@', (size_t)(at - s)) != NULL))
+		return false;
+	if (*host == '[' && *end == '\0')
+		return false;
+	colon = strchr(*host == '[' ? end : host, ':');
+	*ret_port = colon != NULL;
+	port = colon != NULL ? strtoul(colon + 1, &stop, 10) : 1;
+	if (port == 0 || port > 65535 || (colon != NULL && (colon[1] < '0' || colon[1] > '9' || *stop != '\0')))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", (int)(*host == '[' ? end - host - 1 : colon != NULL ? colon - host : (ptrdiff_t)strlen(host)), host + (*host == '['));
+	if (cfg_addr_parse(text, ret_addr) < 0)
+		ret_addr->family = 0;
+	return text[0] != '\0' && (*host == '[' ? ret_addr->family != 0 && (end[1] == '\0' || end[1] == ':') : strpbrk(text, "[]") == NULL);
+}
+
+static void do_agents(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r)
+{
+	cfg->mgcp.agents = cfg_texts(c, r->agents, r->agents_count);
+	cfg->mgcp.agents_count = cfg->mgcp.agents != NULL ? r->agents_count : 0;
+	for (unsigned i = 0; c->rc == 0 && i < cfg->mgcp.agents_count; i++) {
+		const char *s = cfg->mgcp.agents[i];
+		struct cfg_addr a;
+		char path[40];
+		bool port;
+
+		snprintf(path, sizeof(path), "mgcp.agents[%u]", i);
+		if (!entity(s, &a, &port))
+			cfg_bad(c, path, "%s is not [NAME@]HOST[:PORT] of 56 characters at most", cfg_q(s));
+		else if (i == 0 && port)
+			cfg_bad(c, path, "%s: our own name has no port: it is the one that the gateway speaks to", cfg_q(s));
+		else if (i == 0 && a.family != 0 && (a.family != cfg->mgcp_local.family || memcmp(a.ip, cfg->mgcp_local.ip, sizeof(a.ip)) != 0))
+			cfg_bad(c, path, "%s is not the address of mgcp.local, and the first is our own", cfg_q(s));
+	}
+}
+
 static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r)
 {
 	TEXT(mgcp, local, NULL);
+	WORD(mgcp, claim, CFG_CLAIM_PARTNERS, claims);
 	NUM(mgcp, answer_s, 60, 5, 600);
 	NUM(mgcp, audit_rate, 4000, 10, 100000);
+	if (c->rc == 0 && cfg->mgcp.local == NULL && r->agents_count > 0)
+		cfg_bad(c, "mgcp.agents", "%s is for gateways, which need mgcp.local", cfg_q(r->agents[0]));
 	if (c->rc != 0 || cfg->mgcp.local == NULL ||
 	    !cfg_host(c, "mgcp.local", cfg->mgcp.local, true, &cfg->mgcp_local))
 		return;
@@ -504,6 +552,7 @@ static void do_mgcp(struct cfg_ctx *c, struct cfg *cfg, const struct raw_mgcp *r
 		cfg->mgcp_local.port = 2727;
 	if (!is_port_addr(cfg, &cfg->mgcp_local))
 		cfg_bad(c, "mgcp.local", "%s is no address of dataplane.ports", cfg->mgcp.local);
+	do_agents(c, cfg, r);
 }
 
 /* What a phone can dial; NULL: none. */
@@ -856,6 +905,7 @@ void cfg_free(struct cfg *cfg)
 	cfg_free_texts(cfg->calls.pickup_other, cfg->calls.pickup_other_count);
 	cfg_free_texts(cfg->signer.trust, cfg->signer.trust_count);
 	free(cfg->mgcp.local);
+	cfg_free_texts(cfg->mgcp.agents, cfg->mgcp.agents_count);
 	free(cfg->calls.voicemail);
 	free(cfg->calls.mwi_on);
 	free(cfg->calls.mwi_off);

@@ -310,8 +310,14 @@ struct cfg_ike {
 	char *socket;            /* where libravelin-xfrm.so brings charon; PATHS.RUN/xfrm.sock */
 };
 
+enum cfg_claim { CFG_CLAIM_PARTNERS, CFG_CLAIM_ANY, CFG_CLAIM_NONE };
+#define CFG_AGENTS 8
+
 struct cfg_mgcp {
 	char *local;             /* ADDRESS[:PORT] of the call agent, a dataplane address; port 2727 */
+	char **agents;           /* at most CFG_AGENTS: our own name for N:, [NAME@]HOST; partners' [NAME@]HOST[:PORT] behind it; none: no N: is said */
+	unsigned agents_count;
+	uint8_t claim;           /* enum cfg_claim: whose endpoints are claimed */
 	uint16_t answer_s;       /* 60: how long a called party may ring */
 	uint32_t audit_rate;     /* 4000: questions a second that gateways are asked without a call, all of them together */
 };

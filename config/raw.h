@@ -115,6 +115,9 @@ struct raw_conference {
 
 struct raw_mgcp {
 	char *local;
+	char **agents;
+	unsigned agents_count;
+	char *claim;
 	char *answer_s;
 	char *audit_rate;
 };

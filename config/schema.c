@@ -139,6 +139,8 @@ static const cyaml_schema_field_t signer_fields[] = {
 
 static const cyaml_schema_field_t mgcp_fields[] = {
 	TEXT(raw_mgcp, local),
+	LIST(raw_mgcp, agents, &text_entry, CFG_AGENTS),
+	TEXT(raw_mgcp, claim),
 	TEXT(raw_mgcp, answer_s),
 	TEXT(raw_mgcp, audit_rate),
 	CYAML_FIELD_END,

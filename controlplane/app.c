@@ -247,6 +247,7 @@ int cp_app_start(struct cp_app *app)
 	if (app->gws == NULL)
 		return -ENOMEM;
 	cp_gws_pace(app->gws, cfg->mgcp.audit_rate);
+	cp_gws_agents(app->gws, cfg->mgcp.agents, cfg->mgcp.agents_count, cfg->mgcp.claim);
 	cp_calls_set_gateways(app->calls, app->gws);
 	captures.store = app->store;
 	captures.alarms = app->alarms;

@@ -418,6 +418,8 @@ static int gw_set(const struct dp_gw_set *m)
 		REFUSE(dp_gw_set, other_port);
 	if (!text(m->notified, sizeof(m->notified), true) || strchr(m->notified, ' ') != NULL)
 		REFUSE(dp_gw_set, notified);
+	if (!text(m->agent, sizeof(m->agent), true) || strchr(m->agent, ' ') != NULL)
+		REFUSE(dp_gw_set, agent);
 	if (!zero(m->zero, sizeof(m->zero)))
 		REFUSE(dp_gw_set, zero);
 	if (!addr(&m->remote, false, 1))

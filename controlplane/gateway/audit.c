@@ -82,6 +82,7 @@ void audit_all(struct cp_gw *gw, uint8_t todo)
 }
 
 static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done);
+static void whose_told(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text);
 static void landed(struct cp_gw *gw);
 static bool wants(const struct cp_gw *gw);
 
@@ -127,7 +128,7 @@ static bool sweep(struct cp_gw *gw)
 	if (gw->rec.endpoint_cnt == 0 || (gw->rec.flags & CP_GW_CONFERENCE) != 0)
 		return false;
 	audit_all(gw, EP_CHECK); /* what it said of its endpoints to who was here before us is not written anywhere: it is asked */
-	if (gw->farm.calls == 0) {
+	if (gw->farm.calls == 0 && gw->gws->agent_cnt < 2) { /* else others may have calls there, too: endpoint by endpoint, if they are not theirs */
 		gw->sweep = !ask(gw, &cmd, ASK_SWEEP, 0);
 		gw->sweeping = !gw->sweep;
 		gw_able(gw);
@@ -164,6 +165,8 @@ void cp_gw_ep_again(struct cp_gw *gw, const char *endpoint)
 /* Who was left off the hook is watched for being put back: its next dial tone comes behind that. */
 static const char *events_for(const struct cp_gw *gw, unsigned i)
 {
+	if (eps_line(&gw->rec, i) == CP_LINE_NONE) /* the request is for its N: alone */
+		return "";
 	return gw->eps.state[i] == CP_EP_OFF_HOOK ? "L/hu(N)" : cp_gw_arm_events(eps_line(&gw->rec, i));
 }
 
@@ -214,6 +217,18 @@ static bool ask_conns(struct cp_gw *gw, unsigned i)
 	return gw->asking;
 }
 
+/* How it is, and whom it notifies. */
+static bool ask_whose(struct cp_gw *gw, unsigned i)
+{
+	struct dp_mgcp_ask ask = {.verb = DP_MGCP_AUEP, .params = "F: N\n"};
+	struct cp_gw_tag tag = {.callref = i, .op = ASK_CHECK};
+
+	snprintf(ask.endpoint, sizeof(ask.endpoint), "%s", gw->rec.endpoints[i].name);
+	gw->asking = cp_gw_ask(gw, &ask, &tag, whose_told, NULL) == 0;
+	gw->gws->asked += gw->asking;
+	return gw->asking;
+}
+
 static bool ask_endpoint(struct cp_gw *gw, unsigned i)
 {
 	struct dp_mgcp_cmd cmd = {0};
@@ -224,6 +239,8 @@ static bool ask_endpoint(struct cp_gw *gw, unsigned i)
 		eps_todo(&gw->eps, i, 0, EP_CALL);
 		return gw->eps.uses[i] > 0 && ask_conns(gw, i);
 	}
+	if ((todo & EP_CHECK) != 0 && gw->gws->agent_cnt > 0 && strpbrk(cmd.endpoint, "*$") == NULL)
+		return ask_whose(gw, i);
 	if ((todo & EP_CHECK) != 0) {
 		cmd.verb = DP_MGCP_AUEP;
 		return ask(gw, &cmd, ASK_CHECK, i);
@@ -370,10 +387,13 @@ static bool is_ok(const struct dp_mgcp_done *done)
 	return done->result == DP_MGCP_ANSWERED && done->code >= 200 && done->code < 300;
 }
 
-static void checked(struct cp_gw *gw, unsigned i, const struct dp_mgcp_done *done)
+static void checked(struct cp_gw *gw, unsigned i, const struct dp_mgcp_done *done, const char *text)
 {
 	eps_todo(&gw->eps, i, 0, EP_CHECK);
-	if (is_ok(done)) {
+	if (is_ok(done) && !agents_heard(gw, i, text)) { /* in a while it may be ours */
+		gw_able(gw);
+		later(gw, i, EP_CHECK);
+	} else if (is_ok(done)) {
 		if (gw->eps.state[i] == CP_EP_OFF_HOOK)
 			return;
 		if (gw->eps.state[i] != CP_EP_IN_SERVICE)
@@ -421,13 +441,12 @@ static void watched(struct cp_gw *gw, unsigned i, const struct dp_mgcp_done *don
 		later(gw, i, EP_ARM);
 }
 
-static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done)
+static void answered_text(struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
 {
 	unsigned i = tag->callref;
 	bool here = i < gw->eps.cnt && strcmp(gw->rec.endpoints[i].name, tag->endpoint) == 0; /* its record may be another one now */
 	bool wait = false;
 
-	(void)ctx;
 	landed(gw);
 	gw->sweeping = false;
 	if (tag->op == ASK_SWEEP) {
@@ -460,7 +479,7 @@ static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, c
 		break;
 	case ASK_CHECK:
 		if (here)
-			checked(gw, i, done);
+			checked(gw, i, done, text);
 		break;
 	case ASK_EP_SWEEP:
 		if (here && put_off(done))
@@ -482,4 +501,16 @@ static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, c
 		audit_later(gw, AGAIN_S);
 	else
 		audit_now(gw);
+}
+
+static void answered(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done)
+{
+	(void)ctx;
+	answered_text(gw, tag, done, NULL);
+}
+
+static void whose_told(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
+{
+	(void)ctx;
+	answered_text(gw, tag, done, text);
 }

@@ -79,6 +79,8 @@ void gw_state(struct cp_gw *gw, enum cp_gw_state state)
 		for (unsigned i = 0; i < gw->eps.cnt; i++)
 			if (gw->eps.uses[i] > 0)
 				eps_todo(&gw->eps, i, EP_CALL, 0);
+	if (gw->state == CP_GW_DOWN && state == CP_GW_UP)
+		agents_ask(gw, NULL);
 	gw->state = state;
 	cfg_log(state == CP_GW_UP ? CFG_LOG_NOTICE : CFG_LOG_WARN, "gateway-state", "gateway=%s state=%s",
 		gw->rec.name, names[state]);
@@ -137,6 +139,7 @@ void gw_able(struct cp_gw *gw)
 	cp_farm_able(&gw->farm, cp_gw_able(gw));
 	cp_farm_no_sa(&gw->farm, gw->state == CP_GW_NO_SA && gw->rec.admin == CP_ADMIN_IN_SERVICE);
 	group_alarm(gw);
+	agents_alarm(gw);
 }
 
 /* 'ctx' is the gateway's place in gws->gw: it may be another's, or nobody's, by now. */
@@ -169,7 +172,9 @@ static void assert_gw(struct cp_gw *gw)
 	cp_to_dp_addr(&msg.remote, &remote);
 	cp_to_dp_addr(&msg.local, &gw->gws->agent);
 	snprintf(msg.domain, sizeof(msg.domain), "%s", gw->rec.name);
-	snprintf(msg.notified, sizeof(msg.notified), "%s", gw->rec.agent);
+	snprintf(msg.notified, sizeof(msg.notified), "%s", agents_other(gw));
+	if (gw->gws->agent_cnt > 0)
+		snprintf(msg.agent, sizeof(msg.agent), "%s", gw->gws->agents[0]);
 	gw_speak(gw, &msg);
 	gw->asserted = cp_dp_send(gw->gws->dp, DP_MSG_GW_SET, &msg, gw_set_done, &gw->gws->gw[gw->rec.gw_id]) == 0;
 }
@@ -313,6 +318,7 @@ bool cp_gws_changed(struct cp_gws *gws, const char *name)
 		cp_alarm_clear(gws->alarms, "gateway-down", gw->rec.name);
 		cp_alarm_clear(gws->alarms, "gateway-no-sa", gw->rec.name);
 		cp_alarm_clear(gws->alarms, "gateway-breaker", gw->rec.name);
+		cp_alarm_clear(gws->alarms, "gateway-other-agent", gw->rec.name);
 		gw_leave(gw);
 		unlink_host(gw);
 		unlink_gw(gws, gw);
@@ -360,6 +366,8 @@ bool cp_gws_changed(struct cp_gws *gws, const char *name)
 	if (gw->rec.admin == CP_ADMIN_OUT && gw->farm.calls > 0 && gws->ops->stopped != NULL)
 		gws->ops->stopped(gws->ctx, gw);
 	audit_all(gw, EP_ARM);
+	if (gw->rec.admin == CP_ADMIN_IN_SERVICE && was != CP_ADMIN_IN_SERVICE) /* what was not taken over then is now */
+		agents_ask(gw, NULL);
 	if (cp_dp_up(gws->dp)) {
 		assert_gw(gw);
 		if (gw_reachable(gw)) {
@@ -618,6 +626,11 @@ static void judge(struct cp_gw *gw, const struct dp_mgcp_done *ev, const struct 
 		return;
 	if (ev->result == DP_MGCP_ANSWERED && ev->code >= 200 && ev->code < 300)
 		cp_health_worked(&gw->health);
+	if (ev->result == DP_MGCP_ANSWERED && ev->code == 521) { /* it is another agent's, it says; only RSIP can be sent elsewhere (RFC 3435 s2.4) */
+		agents_ask(gw, t->handle == ev->handle ? t->tag.endpoint : NULL);
+		audit_now(gw);
+		return;
+	}
 	if (!its_fault(ev))
 		return;
 	failed(gw, false);

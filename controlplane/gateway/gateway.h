@@ -64,6 +64,7 @@ enum cp_ep_state {
 	CP_EP_OUT,          /* RSIP forced, or restart that is still to come; or it refused calls as what does not exist */
 	CP_EP_DISCONNECTED, /* RSIP disconnected: in service once it was asked */
 	CP_EP_OFF_HOOK,     /* its phone was left off its hook: no call is there, none is led there, and that it is put back is watched for */
+	CP_EP_ELSEWHERE,    /* it notifies another call agent, and is left to that one */
 	CP_EP_STATES
 };
 
@@ -80,6 +81,8 @@ struct cp_gws *cp_gws_create(struct event_base *base, struct cp_dp *dp, struct c
 void cp_gws_destroy(struct cp_gws *gws);
 /** So many questions a second are asked of all gateways, at most; above 0. CP_PACE_RATE otherwise. */
 void cp_gws_pace(struct cp_gws *gws, unsigned rate);
+/** mgcp.agents and mgcp.claim (enum cfg_claim): 'agents' is borrowed for good. Before the channel is up. */
+void cp_gws_agents(struct cp_gws *gws, char *const *agents, unsigned n, uint8_t claim);
 
 /** The channel is up: assert every gateway again. 'fresh' as in cp_dp_ops.up. */
 void cp_gws_up(struct cp_gws *gws, bool fresh);

@@ -267,7 +267,7 @@ void gw_leave(struct cp_gw *gw)
 	for (uint32_t i = 0; !left && i < TXN_MAX; i++)
 		left = gws->txn[i].handle != 0 && gws->txn[i].gw_id == gw->rec.gw_id && gws->txn[i].del != NULL;
 	/* All of a bridge, or of a gateway that another agent serves now, is not ours to delete. */
-	if (left && (gw->rec.flags & CP_GW_CONFERENCE) == 0 && gw->rec.agent[0] == '\0' && gw_reachable(gw) &&
+	if (left && (gw->rec.flags & CP_GW_CONFERENCE) == 0 && agents_other(gw)[0] == '\0' && gw_reachable(gw) &&
 	    send_cmd(gw, &cmd, NULL, &tag, NULL, NULL) == 0) {
 		gws->txn[(gws->txn_next - 1) % TXN_MAX].leaves = true; /* the one that was just taken */
 		gws->leaving++;

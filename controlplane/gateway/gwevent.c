@@ -116,7 +116,7 @@ void cp_gws_mgcp_event(struct cp_gws *gws, const struct dp_mgcp_event *ev)
 		ack.code = 250;
 	} else if (ev->verb != DP_MGCP_NTFY && ev->verb != DP_MGCP_RSIP) {
 		ack.code = 504;
-	} else if (ev->verb == DP_MGCP_RSIP && gw->rec.admin != CP_ADMIN_IN_SERVICE && gw->rec.agent[0] != '\0' &&
+	} else if (ev->verb == DP_MGCP_RSIP && gw->rec.admin != CP_ADMIN_IN_SERVICE && agents_other(gw)[0] != '\0' &&
 		   (strcasecmp(ev->restart_method, "restart") == 0 || strcasecmp(ev->restart_method, "disconnected") == 0)) {
 		ack.code = 521; /* it asks for an agent: another one serves it (RFC 3435 s2.4, s4.4.7) */
 	}
@@ -128,6 +128,7 @@ void cp_gws_mgcp_event(struct cp_gws *gws, const struct dp_mgcp_event *ev)
 		return;
 	if (gw->state != CP_GW_UP)
 		gw_state(gw, CP_GW_UP);
+	agents_mentioned(gw, ev);
 	switch (ev->verb) {
 	case DP_MGCP_NTFY:
 		gws->ops->notified(gws->ctx, gw, ev->endpoint, ev->request_id, ev->observed);

@@ -106,6 +106,9 @@ struct cp_gw {
 	} seen[GW_SEEN];
 	unsigned seen_at;
 	uint64_t repeats;
+	/* agents.c */
+	char notified[DP_MGCP_NAME_MAX]; /* the last other agent that an endpoint of it named; "": none did */
+	uint64_t claimed;                /* endpoints that were taken over */
 };
 
 struct cp_gws {
@@ -128,6 +131,9 @@ struct cp_gws {
 	unsigned leaving; /* struct txn that are 'leaves' */
 	struct event *ev_save;  /* what gateways speak, and is not in their records yet */
 	struct event *ev_again; /* gateways are set that the dataplane had no room for */
+	char *const *agents;    /* ourselves, and partners; the configuration's */
+	unsigned agent_cnt;
+	uint8_t claim;          /* enum cfg_claim */
 };
 
 /* gateway.c */
@@ -170,6 +176,24 @@ void audit_answered(struct cp_gw *gw, const struct dp_mgcp_done *done); /* a que
 int conns_listed(const char *text, char (*ret)[DP_MGCP_ID_MAX], unsigned max);
 /* Bit i of 'which': id[i] is no call's. Asked whose it is, and deleted. */
 void conns_strange(struct cp_gw *gw, const char *endpoint, const char (*id)[DP_MGCP_ID_MAX], uint32_t which);
+
+/* agents.c */
+enum gw_whose {
+	GW_OURS,     /* or nobody in particular */
+	GW_LOST,     /* our address, and a port at which we do not hear it */
+	GW_PARTNERS,
+	GW_OTHERS,
+};
+enum gw_whose agents_whose(const struct cp_gw *gw, const char *who);
+/* N: of an audit's lines. False: it says none, ret is "". */
+bool agents_read(const char *text, char *ret, size_t size);
+/* An endpoint was asked whom it notifies, and answered. True: it is ours, or is taken over; false: it is left to another agent. */
+bool agents_heard(struct cp_gw *gw, unsigned i, const char *text);
+void agents_mentioned(struct cp_gw *gw, const struct dp_mgcp_event *ev);    /* what it says by itself may name another agent */
+void agents_ask(struct cp_gw *gw, const char *endpoint); /* whom it (NULL: each) notifies, in its turn; where there are other agents */
+unsigned agents_elsewhere(const struct cp_gw *gw);
+void agents_alarm(struct cp_gw *gw);               /* stands while an endpoint is another agent's */
+const char *agents_other(const struct cp_gw *gw);  /* where it is sent if it is not served here; "": nowhere */
 
 /* speech.c */
 void gw_speak(const struct cp_gw *gw, struct dp_gw_set *msg); /* msg->local is our own address */

@@ -12,7 +12,7 @@ const char *cp_gw_state_name(enum cp_gw_state state)
 
 const char *cp_gw_ep_state_name(enum cp_ep_state state)
 {
-	static const char *const names[CP_EP_STATES] = {"in-service", "leaving", "out", "disconnected", "off-hook"};
+	static const char *const names[CP_EP_STATES] = {"in-service", "leaving", "out", "disconnected", "off-hook", "elsewhere"};
 
 	return names[state];
 }
@@ -72,6 +72,8 @@ json_t *cp_gws_show(struct cp_gws *gws)
 					(int)gw->rtt_us);
 		show_farm(gw, o);
 		gw_show_speech(gw, o);
+		json_object_update_new(o, json_pack("{s:i,s:s,s:I}", "endpoints_elsewhere", (int)agents_elsewhere(gw), "other_agent", gw->notified, "claimed",
+						    (json_int_t)gw->claimed));
 		json_array_append_new(list, o);
 	}
 	return list;

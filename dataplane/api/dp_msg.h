@@ -550,10 +550,11 @@ struct dp_gw_set {
 	struct dp_sockaddr local;  /* ours: a dataplane address */
 	char domain[DP_MGCP_NAME_MAX]; /* endpoint names are local@domain */
 	char notified[DP_MGCP_NAME_MAX]; /* N: of an answer 521, the agent to go to: [name@]host[:port]; "": none */
+	char agent[DP_MGCP_NAME_MAX]; /* N: of our RQNT, CRCX, MDCX: [name@]host, whose port is that of ours that it speaks to; "": no N: */
 	uint8_t keepalive_s;      /* a bare NTFY is expected each so many seconds: dp_gw_heard says when three are missing; 0: no */
 	uint8_t zero[7];
 };
-static_assert(sizeof(struct dp_gw_set) == 200, "wire format");
+static_assert(sizeof(struct dp_gw_set) == 264, "wire format");
 
 enum dp_mgcp_verb {
 	DP_MGCP_EPCF = 1,
@@ -731,11 +732,12 @@ struct dp_mgcp_event { /* RSIP, NTFY, DLCX from the gateway, and verbs we do not
 	char restart_method[13];
 	char observed[DP_MGCP_OBS_MAX];  /* O: */
 	char reason[48];                 /* E: */
+	char notified[DP_MGCP_NAME_MAX]; /* N: whom it takes for its agent; "": not said */
 	uint32_t tid;         /* the gateway's: it says the same again until it is answered */
 	uint32_t delay_s;     /* RD: */
 	struct dp_mgcp_stat stat; /* P: of a DLCX */
 };
-static_assert(sizeof(struct dp_mgcp_event) == 416, "wire format");
+static_assert(sizeof(struct dp_mgcp_event) == 480, "wire format");
 
 struct dp_mgcp_ack {
 	struct dp_msg_hdr hdr;

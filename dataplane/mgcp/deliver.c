@@ -304,6 +304,7 @@ static void fill_event(const struct dp_mgcp_msg *m, uint32_t gw_id, struct dp_mg
 	dp_mgcp_str_copy(ev->restart_method, sizeof(ev->restart_method), param(m, DP_MGCP_P_RM));
 	dp_mgcp_str_copy(ev->observed, sizeof(ev->observed), param(m, DP_MGCP_P_O));
 	dp_mgcp_str_copy(ev->reason, sizeof(ev->reason), param(m, DP_MGCP_P_E));
+	dp_mgcp_str_copy(ev->notified, sizeof(ev->notified), param(m, DP_MGCP_P_N));
 	ev->tid = m->tid;
 	for (uint16_t i = 0; i < rd->len && i < 6 && rd->s[i] >= '0' && rd->s[i] <= '9'; i++)
 		ev->delay_s = ev->delay_s * 10 + (uint32_t)(rd->s[i] - '0');

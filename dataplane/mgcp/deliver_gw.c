@@ -253,6 +253,7 @@ int dp_deliver_gw_set(struct dp_deliver *d, const struct dp_gw_set *set)
 	    set->remote.family != set->local.family || set->domain[0] == '\0' ||
 	    !dp_deliver_text_ok(set->domain, sizeof(set->domain), true) ||
 	    !dp_deliver_text_ok(set->notified, sizeof(set->notified), false) || strchr(set->notified, ' ') != NULL ||
+	    !dp_deliver_text_ok(set->agent, sizeof(set->agent), false) || strchr(set->agent, ' ') != NULL ||
 	    (set->other_port != 0 && (set->other_port == set->local.port || (set->flags & DP_GW_F_AUTO) == 0)))
 		return -EBADMSG;
 	if (slot == NONE && d->gw_cnt == d->max_gw)

@@ -99,6 +99,18 @@ static void put_if(struct dp_mgcp_buf *b, const char *name, const char *value)
 		dp_mgcp_put_param(b, name, value);
 }
 
+/* Whom the endpoint is to notify from now on (RFC 3435 s2.1.4, s4.1): us, at the port that the gateway speaks to. */
+static void put_agent(struct dp_mgcp_buf *b, const struct deliver_gw *gw, uint8_t verb)
+{
+	if (gw->set.agent[0] == '\0' || (verb != DP_MGCP_RQNT && verb != DP_MGCP_CRCX && verb != DP_MGCP_MDCX))
+		return;
+	dp_mgcp_put(b, "N: ");
+	dp_mgcp_put(b, gw->set.agent);
+	dp_mgcp_put(b, ":");
+	dp_mgcp_put_u32(b, gw->set.local.port);
+	dp_mgcp_put(b, "\r\n");
+}
+
 static void build(struct dp_mgcp_buf *b, const struct deliver_gw *gw, const struct dp_mgcp_cmd *c,
                   uint32_t tid, const struct dp_mgcp_range *confirm, uint16_t n)
 {
@@ -108,6 +120,7 @@ static void build(struct dp_mgcp_buf *b, const struct deliver_gw *gw, const stru
 	dp_mgcp_put_command(b, c->verb, tid, c->endpoint, gw->set.domain, mgcp_01);
 	if (n > 0)
 		dp_mgcp_put_ranges(b, confirm, n);
+	put_agent(b, gw, c->verb);
 	if (c->verb == DP_MGCP_EPCF)
 		dp_mgcp_put_param(b, "B", c->media.pt == 8 ? "e:A" : "e:mu");
 	put_if(b, "C", c->call_id);
@@ -133,6 +146,8 @@ static void build_ask(struct dp_mgcp_buf *b, const struct deliver_gw *gw, const 
 	dp_mgcp_put_command(b, a->verb, tid, a->endpoint, gw->set.domain, (gw->set.flags & DP_GW_F_MGCP_01) != 0);
 	if (n > 0)
 		dp_mgcp_put_ranges(b, confirm, n);
+	if (strncmp(s, "N:", 2) != 0 && strstr(s, "\nN:") == NULL) /* unless it is said to whom else */
+		put_agent(b, gw, a->verb);
 	put_if(b, "C", a->call_id);
 	put_if(b, "I", a->conn_id);
 	put_if(b, "X", a->request_id);

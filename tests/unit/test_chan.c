@@ -117,7 +117,7 @@ static uint16_t good(uint16_t type, union any *m)
 		break;
 	case DP_MSG_GW_SET:
 		m->gw = (struct dp_gw_set){.gw_id = 3, .shard = 5, .flags = 15, .remote = at(2427), .local = at(2727),
-					   .domain = "gw.example", .notified = "ca2@other:2727", .keepalive_s = 15};
+					   .domain = "gw.example", .notified = "ca2@other:2727", .agent = "ca1@[10.0.0.1]", .keepalive_s = 15};
 		break;
 	case DP_MSG_MGCP_CMD:
 		m->cmd = (struct dp_mgcp_cmd){.handle = 1, .gw_id = 3, .verb = DP_MGCP_CRCX, .mode = 3,
@@ -326,6 +326,8 @@ static const struct {
 	BAD(DP_MSG_GW_SET, dp_gw_set, other_port, 2427 /* not AUTO */),
 	BAD(DP_MSG_GW_SET, dp_gw_set, notified[0], ' ', '\n', 0 /* an end, with more behind it */),
 	BAD(DP_MSG_GW_SET, dp_gw_set, notified[63], 'x'),
+	BAD(DP_MSG_GW_SET, dp_gw_set, agent[0], ' ', '\n', 0 /* an end, with more behind it */),
+	BAD(DP_MSG_GW_SET, dp_gw_set, agent[63], 'x'),
 	BAD(DP_MSG_GW_SET, dp_gw_set, zero[6], 1),
 	BAD(DP_MSG_GW_SET, dp_gw_set, remote.port, 0),
 	BAD(DP_MSG_GW_SET, dp_gw_set, remote.family, 0, 6),

@@ -157,6 +157,8 @@ static const struct {
 	{"moh:\n  sources: [{name: a, file: y.wav}, {name: a, file: z.wav}]", "line 2: moh.sources[1].name: ", "twice"},
 	{"capture:\n  max_mb: 0", "line 2: capture.max_mb: ", "1048576"},
 	{"mgcp:\n  answer_s: 1", "line 2: mgcp.answer_s: ", "600"},
+	{"mgcp:\n  agents: [ca1]", "line 2: mgcp.agents: ", "mgcp.local"},
+	{"mgcp:\n  claim: all", "line 2: mgcp.claim: ", "partners"},
 	{"mgcp:\n  audit_rate: 9", "line 2: mgcp.audit_rate: ", "100000"},
 	{"signer:\n  lsc_days: 0", "line 2: signer.lsc_days: ", "36500"},
 	{"signer:\n  ca_days: 36501", "line 2: signer.ca_days: ", "36500"},
@@ -227,6 +229,17 @@ static const struct {
          "line 8: media.addresses[1].address: ", "twice"},
 	{PORT "mgcp:\n  local: 10.0.0.9", "line 6: mgcp.local: ", "dataplane.ports"},
 	{PORT "mgcp:\n  local: 10.0.0.1:0", "line 6: mgcp.local: ", "address"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: ['ca@10.0.0.1:2727']", "line 7: mgcp.agents[0]: ", "port"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: ['[10.0.0.2]']", "line 7: mgcp.agents[0]: ", "our own"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: ['@a']", "line 7: mgcp.agents[0]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: ['a@b@c']", "line 7: mgcp.agents[0]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: ['a@']", "line 7: mgcp.agents[0]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: ['a b']", "line 7: mgcp.agents[0]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: [us, 'b:0']", "line 7: mgcp.agents[1]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: [us, 'b:65536']", "line 7: mgcp.agents[1]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: [us, 'b:2x']", "line 7: mgcp.agents[1]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: [us, 'x@[10.0.0.2']", "line 7: mgcp.agents[1]: ", "HOST"},
+	{PORT "mgcp:\n  local: 10.0.0.1\n  agents: [us, 'x@[ca2]']", "line 7: mgcp.agents[1]: ", "HOST"},
 	{"sccp:\n  port: 5\n  tls_port: 5", "line 3: sccp.tls_port: ", "sccp.port"},
 	{PORT "ipsec:\n  sas:\n    - " SA "\n    - " SA, "line 8: ipsec.sas[1].spi: ", "twice"},
 	{"ipsec:\n  sas:\n    - " SA, "line 3: ipsec.sas[0].local: ", "dataplane.ports"},
@@ -438,6 +451,8 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->signer.trust_count, 0);
 	CU_ASSERT_PTR_NULL(c->mgcp.local);
 	CU_ASSERT_EQUAL(c->mgcp.answer_s, 60);
+	CU_ASSERT_EQUAL(c->mgcp.agents_count, 0);
+	CU_ASSERT_EQUAL(c->mgcp.claim, CFG_CLAIM_PARTNERS);
 	CU_ASSERT_EQUAL(c->mgcp.audit_rate, 4000);
 	CU_ASSERT_FALSE(c->capture.enabled); /* PC-02, PC-03: nothing is captured unless the service allows it */
 	CU_ASSERT_EQUAL(c->capture.plain, CFG_CAPTURE_DENY);
@@ -532,6 +547,8 @@ static void test_example_with_all_keys(void)
 		CU_ASSERT_EQUAL(cfg->media.addresses_count, 1);
 		CU_ASSERT_STRING_EQUAL(cfg->media.addresses[0].region, "default");
 		CU_ASSERT_EQUAL(cfg->mgcp_local.port, 2727);
+		CU_ASSERT_EQUAL_FATAL(cfg->mgcp.agents_count, 2);
+		CU_ASSERT_STRING_EQUAL(cfg->mgcp.agents[1], "ca2@[192.0.2.11]:2727");
 		CU_ASSERT_EQUAL(cfg->sas_count, 1);
 		CU_ASSERT_EQUAL(cfg->sas[0].spi, 0x1001);
 		CU_ASSERT_STRING_EQUAL(cfg->signer.pkcs11_uri, "pkcs11:token=ravelin");

@@ -459,6 +459,61 @@ static void test_events_of_gateways(void)
 	CU_ASSERT_EQUAL(t.events, 2);
 }
 
+/* Whom an endpoint is to notify: in RQNT, CRCX and MDCX, at the port that the gateway speaks to; and whom it says it does. */
+static void test_notified_entity(void)
+{
+	struct dp_gw_set gw = {.gw_id = 1, .flags = DP_GW_F_AUTO, .remote = gw1, .local = agent(2727), .other_port = 2427, .domain = "gw1",
+	                       .agent = "ca1@[10.0.0.1]"};
+	struct dp_mgcp_cmd c = crcx();
+	struct dp_mgcp_ask a = ask(DP_MGCP_RQNT, "D: (0T|xxxx)\nR: D/[0-9*#T](D)\n");
+
+	fresh(0, 0, 0);
+	CU_ASSERT_EQUAL(dp_deliver_gw_set(d, &gw), 0);
+	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, "\r\nN: ca1@[10.0.0.1]:2727\r\n"));
+	a.request_id[0] = '1';
+	CU_ASSERT_EQUAL(dp_deliver_ask(d, &a, t.now), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, "\r\nN: ca1@[10.0.0.1]:2727\r\n"));
+	/* it speaks to the other port: notifications go there, too */
+	CU_ASSERT_EQUAL(rx_to("NTFY 5 *@gw1 MGCP 0.1\nX: 0\nO: \n", 2427), DP_DROP_CONSUMED);
+	c.verb = DP_MGCP_RQNT;
+	memset(&c.media, 0, sizeof(c.media));
+	c.mode = DP_MGCP_M_NONE;
+	c.call_id[0] = '\0';
+	strcpy(c.request_id, "2");
+	strcpy(c.endpoint, "e/9");
+	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, " MGCP 0.1\r\nN: ca1@[10.0.0.1]:2427\r\n"));
+	/* in nothing else, and not twice */
+	a = ask(DP_MGCP_AUEP, "F: N\n");
+	strcpy(a.endpoint, "e/10");
+	CU_ASSERT_EQUAL(dp_deliver_ask(d, &a, t.now), 0);
+	CU_ASSERT_PTR_NULL(strstr(t.last, "N: ca1"));
+	a = ask(DP_MGCP_RQNT, "N: ca2@[10.0.0.2]:2727\n");
+	strcpy(a.endpoint, "e/11");
+	strcpy(a.request_id, "3");
+	CU_ASSERT_EQUAL(dp_deliver_ask(d, &a, t.now), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(t.last, "N: ca2@[10.0.0.2]:2727\r\n"));
+	CU_ASSERT_PTR_NULL(strstr(t.last, "ca1"));
+	/* not set: not said */
+	fresh(0, 0, 0);
+	c = crcx();
+	CU_ASSERT_EQUAL(dp_deliver_cmd(d, &c, t.now), 0);
+	CU_ASSERT_PTR_NULL(strstr(t.last, "N:"));
+	/* what it names goes up, cut to what there is room for */
+	rx("NTFY 41 e/1@gw1 MGCP 1.0\nN: ca2@[10.0.0.2]:2727\nX: A0\nO: L/hd\n");
+	CU_ASSERT_STRING_EQUAL(t.event[0].notified, "ca2@[10.0.0.2]:2727");
+	rx("NTFY 42 e/1@gw1 MGCP 1.0\nN: 0123456789012345678901234567890123456789012345678901234567890123456789\nX: A0\nO: L/hd\n");
+	CU_ASSERT_EQUAL(strlen(t.event[1].notified), DP_MGCP_NAME_MAX - 1);
+	rx("NTFY 43 e/1@gw1 MGCP 1.0\nX: A0\nO: L/hd\n");
+	CU_ASSERT_STRING_EQUAL(t.event[2].notified, "");
+	/* refused: what could not stand in a line */
+	strcpy(gw.agent, "a b");
+	CU_ASSERT_EQUAL(dp_deliver_gw_set(d, &gw), -EBADMSG);
+	memset(gw.agent, 'x', sizeof(gw.agent));
+	CU_ASSERT_EQUAL(dp_deliver_gw_set(d, &gw), -EBADMSG);
+}
+
 /* Several messages in a datagram: read in order and not without end; written in order, without keys, and not without end. */
 static void test_piggyback(void)
 {
@@ -795,6 +850,7 @@ static CU_TestInfo tests[] = {
 	{"commands with lists and maps", test_asks},
 	{"what audits answer", test_audit_answers},
 	{"what gateways say: E, P, RD, 521 with N", test_events_of_gateways},
+	{"whom endpoints notify: N:", test_notified_entity},
 	{"messages in one datagram", test_piggyback},
 	{"a gateway that is overloaded", test_overload},
 	{"identifiers over restarts", test_identifiers_over_restarts},
