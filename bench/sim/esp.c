@@ -123,6 +123,10 @@ static int one_field(struct sim_sa *sa, struct given *g, const char *name, const
 		sa->tunnel = strcmp(value, "tunnel") == 0;
 		return sa->tunnel || strcmp(value, "transport") == 0 ? 0 : -EINVAL;
 	}
+	if (strcmp(name, "peer") == 0) {
+		*ret_why = "peer is an address";
+		return sim_addr_parse(value, 0, &sa->peer);
+	}
 	if (strcmp(name, "encap") == 0) {
 		*ret_why = "encap knows 4500";
 		sa->encap = true;

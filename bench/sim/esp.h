@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util.h"
+
 #define SIM_ESP_OVERHEAD 80 /* octets a packet may grow by */
 #define SIM_ESP_KEY_MAX  (32 + 4 + 64)
 
@@ -23,6 +25,7 @@ struct sim_sa {
 	uint8_t key_len, salt_len, auth_len, iv_len, icv_len, block; /* octets; block: the ciphertext is a multiple of it */
 	char alg[32];          /* its name as it was given */
 	bool tunnel, encap, esn;
+	struct sim_addr peer; /* whom it is with; len 0: the call agent */
 	uint8_t key[32], salt[4], auth[64];
 	uint8_t iv_base[8];    /* GCM, CTR: random, exclusive-ored with the sequence number */
 	uint64_t seq;          /* outbound: last one used */

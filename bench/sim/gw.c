@@ -65,12 +65,12 @@ static void on_rto(evutil_socket_t fd, short what, void *arg)
 	}
 	o->tries++;
 	g->retransmitted++;
-	sim_wire_send(g->wire, o->text, o->len, g->agent_port);
+	sim_gw_send(g, o->text, o->len, &o->to);
 	o->wait_us = o->wait_us * 2 > RTO_MAX_US ? RTO_MAX_US : o->wait_us * 2;
 	after_us(o->timer, o->wait_us);
 }
 
-void sim_gw_command(struct sim_gw *g, const char *verb, const char *endpoint, const char *params)
+void sim_gw_command(struct sim_gw *g, const struct sim_ep *ep, const char *verb, const char *endpoint, const char *params)
 {
 	struct sim_out *o = NULL;
 	char text[SIM_MGCP_MAX];
@@ -93,15 +93,39 @@ void sim_gw_command(struct sim_gw *g, const char *verb, const char *endpoint, co
 	o->len = (size_t)n;
 	o->used = true;
 	o->rsip = strcmp(verb, "RSIP") == 0;
+	o->to = ep != NULL && ep->notified.len != 0 ? ep->notified : g->agent;
+	free(g->again);
+	g->again = strdup(text);
+	g->again_len = o->len;
+	g->again_to = o->to;
 	o->tries = 1;
 	o->first_us = sim_now_us();
 	o->wait_us = RTO_FIRST_US;
 	sim_event(g->name, "sent", "{s:s, s:s, s:i}", "verb", verb, "endpoint", endpoint, "txid", (int)o->txid);
-	sim_wire_send(g->wire, o->text, o->len, g->agent_port);
+	sim_gw_send(g, o->text, o->len, &o->to);
 	after_us(o->timer, o->wait_us);
 }
 
-static void response(struct sim_gw *g, const struct sim_mgcp_msg *m)
+/* RSIP was sent elsewhere: to that one from now on, at once (RFC 3435 s4.4.7). */
+static bool redirected(struct sim_gw *g, const struct sim_mgcp_msg *m)
+{
+	const char *entity = sim_mgcp_param(m, "N");
+	struct sim_addr to;
+
+	if (entity == NULL || sim_gw_entity(entity, &to) < 0)
+		return false;
+	g->agent = to;
+	for (size_t i = 0; i < g->opts->endpoint_cnt; i++)
+		g->eps[i].notified.len = 0;
+	sim_event(g->name, "redirected", "{s:s, s:i}", "agent", entity, "code", (int)m->code);
+	if (m->code < 300)
+		return false;
+	g->redirected++;
+	event_active(g->rsip_timer, EV_TIMEOUT, 0);
+	return true;
+}
+
+static void response(struct sim_gw *g, const struct sim_mgcp_msg *m, const struct sim_addr *from)
 {
 	struct sim_out *o = NULL;
 	char text[64];
@@ -110,15 +134,22 @@ static void response(struct sim_gw *g, const struct sim_mgcp_msg *m)
 
 	for (size_t i = 0; i < SIM_GW_OUT_MAX && o == NULL; i++)
 		o = g->out[i].used && g->out[i].txid == m->txid ? &g->out[i] : NULL;
-	if (m->code == 0 || o == NULL)
-		return; /* 000 acknowledges a response; others come too late */
+	if (m->code == 0) {
+		sim_gw_acknowledged(g, m->txid);
+		return;
+	}
+	if (o == NULL) { /* to what was said again, or too late */
+		g->late_answers++;
+		sim_event(g->name, "late-answer", "{s:i, s:i}", "txid", (int)m->txid, "code", (int)m->code);
+		return;
+	}
 	if (m->code < 200) { /* provisional: LONGTRAN */
 		after_us(o->timer, 5000000);
 		return;
 	}
 	if (sim_mgcp_param(m, "K") != NULL) {
 		n = snprintf(text, sizeof(text), "000 %u\r\n", m->txid);
-		sim_wire_send(g->wire, text, (size_t)n, g->agent_port);
+		sim_gw_send(g, text, (size_t)n, from);
 	}
 	rsip = o->rsip;
 	out_free(o);
@@ -129,11 +160,14 @@ static void response(struct sim_gw *g, const struct sim_mgcp_msg *m)
 		return;
 	}
 	if (m->code < 300) {
+		redirected(g, m);
 		g->rsip_acked++;
 		g->in_service = true;
 		g->rsip_wait_s = 0;
 		if (g->ops->registered != NULL)
 			g->ops->registered(g->ctx, g);
+	} else if (m->code == 521 && redirected(g, m)) {
+		g->in_service = false;
 	} else {
 		g->refused++;
 		disconnected(g);
@@ -146,7 +180,7 @@ static void on_rsip(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	sim_gw_command(g, "RSIP", "*", g->rsip_acked == 0 ? "RM: restart\r\n" : "RM: disconnected\r\n");
+	sim_gw_command(g, NULL, "RSIP", "*", g->rsip_acked == 0 ? "RM: restart\r\n" : "RM: disconnected\r\n");
 }
 
 static void on_keepalive(evutil_socket_t fd, short what, void *arg)
@@ -155,8 +189,9 @@ static void on_keepalive(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	sim_gw_command(g, "NTFY", "*", "X: 0\r\nO: \r\n");
-	after_us(g->keepalive_timer, g->opts->keepalive_s * 1000000ULL);
+	sim_gw_command(g, NULL, "NTFY", "*", "X: 0\r\nO: \r\n");
+	if (g->opts->keepalive_s != 0)
+		after_us(g->keepalive_timer, g->opts->keepalive_s * 1000000ULL);
 }
 
 /* --- commands of the call agent --- */
@@ -207,7 +242,15 @@ static void confirmed(struct sim_gw *g, const char *list)
 	}
 }
 
-static void command(struct sim_gw *g, const struct sim_mgcp_msg *m, uint16_t port)
+const struct sim_cached *sim_gw_cached(const struct sim_gw *g, uint32_t txid)
+{
+	for (size_t i = 0; i < SIM_GW_CACHE_MAX; i++)
+		if (g->cache[i].txid == txid)
+			return &g->cache[i];
+	return NULL;
+}
+
+static void command(struct sim_gw *g, const struct sim_mgcp_msg *m, const struct sim_addr *from)
 {
 	struct sim_cached *c = cache_slot(g, m->txid);
 	char text[SIM_MGCP_MAX];
@@ -216,7 +259,8 @@ static void command(struct sim_gw *g, const struct sim_mgcp_msg *m, uint16_t por
 
 	if (c->txid == m->txid) { /* at most once: the answer that was given */
 		g->duplicates++;
-		sim_wire_send(g->wire, c->text, c->len, port);
+		if (!sim_gw_executing(g, m->txid, from))
+			sim_gw_send(g, c->text, c->len, from);
 		return;
 	}
 	g->commands++;
@@ -235,13 +279,17 @@ static void command(struct sim_gw *g, const struct sim_mgcp_msg *m, uint16_t por
 		c->txid = m->txid;
 		c->at_us = sim_now_us();
 	}
-	sim_wire_send(g->wire, text, (size_t)n, port);
+	if (c->text != NULL && g->opts->provisional_ms != 0 && (v <= 1 || v == 3)) /* CRCX, MDCX, RQNT */
+		sim_gw_provisional(g, m->txid, from);
+	else
+		sim_gw_send(g, text, (size_t)n, from);
 	OPENSSL_cleanse(text, sizeof(text));
 }
 
 static void on_rx(void *ctx, char *text, size_t len, const struct sim_addr *from)
 {
 	struct sim_gw *g = ctx;
+	unsigned int messages = 0;
 
 	while (len > 0) {
 		size_t msg_len, next = sim_mgcp_next(text, len, &msg_len);
@@ -250,6 +298,7 @@ static void on_rx(void *ctx, char *text, size_t len, const struct sim_addr *from
 		int rc = sim_mgcp_parse(text, msg_len, &m);
 
 		text[msg_len] = after;
+		g->piggy_in += ++messages == 2;
 		if (rc < 0) {
 			char no[48];
 			int n = snprintf(no, sizeof(no), "510 %u protocol error\r\n", m.txid);
@@ -257,15 +306,15 @@ static void on_rx(void *ctx, char *text, size_t len, const struct sim_addr *from
 			g->bad++;
 			sim_event(g->name, "bad-message", "{s:i}", "len", (int)msg_len);
 			if (m.txid != 0 && !m.response)
-				sim_wire_send(g->wire, no, (size_t)n, sim_addr_port(from));
+				sim_gw_send(g, no, (size_t)n, from);
 		} else if (m.response) {
-			response(g, &m);
+			response(g, &m, from);
 		} else if (g->opts->lose_every != 0 && (g->commands + g->lost_on_purpose + 1) % g->opts->lose_every == 0) {
 			g->lost_on_purpose++;
 		} else {
 			/* The zero must stand behind the description while it is executed. */
 			text[msg_len] = '\0';
-			command(g, &m, sim_addr_port(from));
+			command(g, &m, from);
 			text[msg_len] = after;
 		}
 		text += next;
@@ -289,14 +338,14 @@ struct sim_gw *sim_gw_create(const struct sim_gw_opts *opts, const char *name, c
 	g->ops = ops;
 	g->ctx = ctx;
 	g->local = wire->local;
-	g->agent_port = sim_addr_port(&wire->agent);
+	g->agent = wire->agent;
 	snprintf(g->name, sizeof(g->name), "%s", name);
 	RAND_bytes((unsigned char *)&g->next_txid, sizeof(g->next_txid));
 	g->next_txid = g->next_txid % 900000000 + 1;
 	g->history = json_array();
 	g->rsip_timer = event_new(opts->base, -1, 0, on_rsip, g);
 	g->keepalive_timer = event_new(opts->base, -1, 0, on_keepalive, g);
-	ok = g->history != NULL && g->rsip_timer != NULL && g->keepalive_timer != NULL;
+	ok = g->history != NULL && g->rsip_timer != NULL && g->keepalive_timer != NULL && sim_gw_send_init(g) == 0;
 	for (size_t i = 0; ok && i < SIM_GW_OUT_MAX; i++) {
 		g->out[i].gw = g;
 		g->out[i].timer = event_new(opts->base, -1, 0, on_rto, &g->out[i]);
@@ -331,6 +380,8 @@ void sim_gw_destroy(struct sim_gw *g)
 	}
 	for (size_t i = 0; i < SIM_GW_CACHE_MAX; i++)
 		cache_free(&g->cache[i]);
+	sim_gw_send_fini(g);
+	free(g->again);
 	if (g->rsip_timer != NULL)
 		event_free(g->rsip_timer);
 	if (g->keepalive_timer != NULL)
@@ -347,12 +398,12 @@ void sim_gw_start(struct sim_gw *g, unsigned int after_ms)
 	else
 		after_us(g->rsip_timer, after_ms * 1000ULL);
 	if (g->opts->keepalive_s != 0)
-		after_us(g->keepalive_timer, g->opts->keepalive_s * 1000000ULL);
+		after_us(g->keepalive_timer, g->opts->piggyback ? 0 : g->opts->keepalive_s * 1000000ULL);
 }
 
 void sim_gw_stop(struct sim_gw *g)
 {
-	sim_gw_command(g, "RSIP", "*", "RM: forced\r\n");
+	sim_gw_command(g, NULL, "RSIP", "*", "RM: forced\r\n");
 	for (size_t i = 0; i < g->opts->endpoint_cnt; i++) {
 		for (size_t k = 0; k < g->eps[i].conn_max; k++)
 			sim_gconn_del(&g->eps[i].conns[k], NULL, 0);
@@ -373,6 +424,38 @@ void sim_gw_answer(struct sim_gw *g)
 	}
 }
 
+bool sim_gw_control(struct sim_gw *g, const char *line)
+{
+	char word[4][64] = {"", "", "", ""}, params[160];
+	int n = sscanf(line, "%63s %63s %63s %63s", word[0], word[1], word[2], word[3]);
+
+	if (n >= 2 && strcmp(word[0], "rsip") == 0) {
+		snprintf(params, sizeof(params), n >= 3 && strcmp(word[2], "0") != 0 ? "RM: %s\r\nRD: %s\r\n" : "RM: %s\r\n", word[1], word[2]);
+		sim_gw_command(g, NULL, "RSIP", n >= 4 ? word[3] : "*", params);
+	} else if (n == 3 && strcmp(word[0], "notify") == 0) {
+		struct sim_ep *ep = NULL;
+
+		for (size_t i = 0; i < g->opts->endpoint_cnt; i++)
+			ep = strcasecmp(g->eps[i].name, word[1]) == 0 ? &g->eps[i] : ep;
+		if (ep == NULL)
+			return false;
+		snprintf(params, sizeof(params), "X: %s\r\nO: %s\r\n", ep->request_id[0] != '\0' ? ep->request_id : "0", word[2]);
+		sim_gw_command(g, ep, "NTFY", ep->name, params);
+	} else if (n == 1 && strcmp(word[0], "keepalive") == 0) {
+		on_keepalive(-1, 0, g);
+	} else if (n == 1 && strcmp(word[0], "again") == 0 && g->again != NULL) {
+		g->said_again++;
+		sim_gw_send(g, g->again, g->again_len, &g->again_to);
+	} else if (n == 4 && strcmp(word[0], "fail") == 0 && strlen(word[1]) == 4) {
+		memcpy(g->fail_verb, word[1], 5);
+		g->fail_code = (unsigned int)strtoul(word[2], NULL, 10);
+		g->fail_times = (unsigned int)strtoul(word[3], NULL, 10);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 struct sim_wire *sim_gw_wire(struct sim_gw *g)
 {
 	return g->wire;
@@ -380,7 +463,7 @@ struct sim_wire *sim_gw_wire(struct sim_gw *g)
 
 json_t *sim_gw_report(const struct sim_gw *g)
 {
-	json_t *verbs = json_object(), *conns = json_copy(g->history), *eps = json_array();
+	json_t *verbs = json_object(), *conns = json_copy(g->history), *eps = json_array(), *spoken;
 
 	for (size_t i = 0; i < 8; i++)
 		json_object_set_new(verbs, verb_names[i], json_integer((json_int_t)g->verbs[i]));
@@ -395,12 +478,15 @@ json_t *sim_gw_report(const struct sim_gw *g)
 				json_array_append_new(conns, sim_gconn_report(&ep->conns[k]));
 		}
 	}
-	return json_pack("{s:s, s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "name",
+	spoken = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "piggybacked_out", (json_int_t)g->piggy_out, "piggybacked_in", (json_int_t)g->piggy_in,
+			   "provisional", (json_int_t)g->provisional, "acknowledged", (json_int_t)g->acks, "redirected", (json_int_t)g->redirected,
+			   "said_again", (json_int_t)g->said_again, "late_answers", (json_int_t)g->late_answers, "failed_on_purpose", (json_int_t)g->failed_on_purpose);
+	return json_pack("{s:s, s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
 			 g->name, "in_service", g->in_service, "rsip_acked", (json_int_t)g->rsip_acked, "commands",
 			 (json_int_t)g->commands, "verbs", verbs, "duplicates", (json_int_t)g->duplicates,
 			 "lost_on_purpose", (json_int_t)g->lost_on_purpose, "bad_messages", (json_int_t)g->bad,
 			 "retransmitted", (json_int_t)g->retransmitted, "gave_up", (json_int_t)g->gave_up,
 			 "ntfy_acked", (json_int_t)g->ntfy_acked, "ntfy_refused", (json_int_t)g->ntfy_refused,
-			 "rsip_refused", (json_int_t)g->refused, "endpoints", eps, "connections", conns, "wire",
+			 "rsip_refused", (json_int_t)g->refused, "spoken", spoken, "endpoints", eps, "connections", conns, "wire",
 			 sim_wire_report(g->wire));
 }

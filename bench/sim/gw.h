@@ -26,6 +26,8 @@ struct sim_gw_opts { /* shared by the gateways of a process; strings are borrowe
 	bool early_media;              /* analog endpoints send before they are off hook */
 	unsigned int keepalive_s;      /* NTFY with X: 0; 0: none */
 	unsigned int lose_every;       /* drop each n-th command received, to see it repeated; 0: none */
+	bool piggyback;                /* messages of one moment go in one datagram */
+	unsigned int provisional_ms;   /* CRCX, MDCX, RQNT are answered 100, and so long after it finally; 0: at once */
 	enum sim_srtp_alg offer;       /* in own description before the other side's is known; none: RTP */
 	enum sim_crypto_form form;
 	struct sim_media_cfg media;    /* base, who, local are set per connection */
@@ -50,6 +52,11 @@ void sim_gw_stop(struct sim_gw *g);
 void sim_gw_hangup(struct sim_gw *g);
 /** All endpoints that ring go off hook. */
 void sim_gw_answer(struct sim_gw *g);
+/**
+ * A line of a script: "rsip METHOD [DELAY_S [ENDPOINT]]", "notify ENDPOINT EVENT", "keepalive", "again" (its last command, octet for octet),
+ * "fail VERB CODE TIMES". False: it is none of these.
+ */
+bool sim_gw_control(struct sim_gw *g, const char *line);
 struct sim_wire *sim_gw_wire(struct sim_gw *g);
 json_t *sim_gw_report(const struct sim_gw *g);
 

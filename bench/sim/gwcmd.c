@@ -49,6 +49,8 @@ static const char *comment(unsigned int code)
 		return "unknown call";
 	case 517:
 		return "unsupported mode";
+	case 521:
+		return "another agent's";
 	case 528:
 		return "incompatible version";
 	case 534:
@@ -99,11 +101,24 @@ static size_t endpoints(struct sim_gw *g, const char *full, struct sim_ep **list
 	return n;
 }
 
+/* N: of RQNT, CRCX, MDCX: whom the endpoint notifies from now on (RFC 3435 s2.1.4). */
+static void notified(struct sim_ep *ep, const struct sim_mgcp_msg *m)
+{
+	const char *entity = sim_mgcp_param(m, "N");
+
+	if (entity == NULL)
+		return;
+	snprintf(ep->entity, sizeof(ep->entity), "%.63s", entity);
+	if (sim_gw_entity(entity, &ep->notified) < 0)
+		ep->notified.len = 0; /* nothing is looked up here */
+}
+
 /* X:, R:, S: of any command. 200 or what is wrong with them. */
 static unsigned int request(struct sim_ep *ep, const struct sim_mgcp_msg *m)
 {
 	const char *x = sim_mgcp_param(m, "X"), *r = sim_mgcp_param(m, "R"), *s = sim_mgcp_param(m, "S");
 
+	notified(ep, m);
 	if (x == NULL)
 		return 200;
 	if (strlen(x) == 0 || strlen(x) > 32 || strspn(x, "0123456789abcdefABCDEF") != strlen(x))
@@ -239,6 +254,8 @@ static int audit_endpoint(struct sim_ep **eps, size_t ep_cnt, bool wild, const s
 	if (sim_mgcp_listed(f, "A"))
 		n += (size_t)snprintf(out + n, room - n, "A: a:PCMU;PCMA, p:10-60, e:off, s:off, v:L;D;G;SRTP, "
 				      "m:sendonly;recvonly;sendrecv;inactive%s\r\n", ep->mixes ? ";confrnce" : "");
+	if (sim_mgcp_listed(f, "N"))
+		n += (size_t)snprintf(out + n, room - n, "N: %s\r\n", ep->entity[0] != '\0' ? ep->entity : sim_addr_str(&ep->gw->agent));
 	if (sim_mgcp_listed(f, "X"))
 		n += (size_t)snprintf(out + n, room - n, "X: %s\r\n",
 				      ep->request_id[0] != '\0' ? ep->request_id : "0");
@@ -288,6 +305,11 @@ static int execute(struct sim_gw *g, const struct sim_mgcp_msg *m, char *out, si
 	size_t n = endpoints(g, m->endpoint, eps, &any);
 	unsigned int code = 200;
 
+	if (g->fail_times > 0 && strcmp(m->verb, g->fail_verb) == 0) {
+		g->fail_times--;
+		g->failed_on_purpose++;
+		return fail(out, room, g->fail_code, m->txid);
+	}
 	if (strcmp(m->version, "0.1") != 0 && strcmp(m->version, "1.0") != 0)
 		return fail(out, room, 528, m->txid);
 	if (n == 0)

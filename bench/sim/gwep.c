@@ -25,7 +25,7 @@ static bool notify(struct sim_ep *ep, const char *event)
 	if (ep->request_id[0] == '\0' || !sim_mgcp_listed(ep->events, event))
 		return false;
 	snprintf(params, sizeof(params), "X: %s\r\nO: %s\r\n", ep->request_id, event);
-	sim_gw_command(ep->gw, "NTFY", ep->name, params);
+	sim_gw_command(ep->gw, ep, "NTFY", ep->name, params);
 	return true;
 }
 

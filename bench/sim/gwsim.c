@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ravelin-gwsim: an MGCP voice gateway with its own ESP, or a farm of them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -42,7 +44,7 @@ static const char help[] =
 	"  --srtp ENGINE          libsrtp (libsrtp2) or openssl (own code on EVP)\n"
 	"ESP: once an SA is given, nothing is sent or accepted in clear\n"
 	"  --sa-in SPEC, --sa-out SPEC    spi=0x1000,alg=aes-gcm-128,key=HEX[,auth=HEX][,mode=transport|tunnel]\n"
-	"                         [,encap=4500][,esn][,seq=N]; alg aes-gcm-128, -192, -256 (key and salt; ICV of 16 octets, or\n"
+	"                         [,encap=4500][,esn][,seq=N][,peer=IP]; alg aes-gcm-128, -192, -256 (key and salt; ICV of 16 octets, or\n"
 	"                         with -12, -8 behind it), aes-cbc-128, aes-ctr-128 (and -192, -256), 3des-cbc, null, each with\n"
 	"                         -sha1, -sha256, -sha384, -sha512 (key, CTR's nonce, auth). Protocol 50 wants CAP_NET_RAW.\n"
 	"  --sa-file FILE         lines \"in SPEC\", \"out SPEC\", or with \"gw=DOMAIN \" before them; SIGHUP reads\n"
@@ -52,6 +54,10 @@ static const char help[] =
 	"  --number N             %d begins at N instead of 1: a farm of several processes\n"
 	"  --start-over S         their first RSIPs spread over so long (0)\n"
 	"  --lose N               ignore each N-th command, so that it is repeated\n"
+	"  --piggyback            messages of one moment go in one datagram;  --provisional MS  CRCX, MDCX and RQNT are answered\n"
+	"                         100, and so long after it finally, until that is acknowledged\n"
+	"  --control FIFO         lines: \"rsip METHOD [DELAY [ENDPOINT]]\", \"notify ENDPOINT EVENT\", \"keepalive\", \"again\" (its\n"
+	"                         last command, octet for octet), \"fail VERB CODE TIMES\"\n"
 	"Output\n"
 	"  --report FILE          JSON at the end (- is stdout);  --events[=FILE]  JSON lines as things happen\n"
 	"  --dump-keys FILE       SRTP and ESP keys, mode 0600\n"
@@ -63,7 +69,7 @@ enum {
 	O_LISTEN = 256, O_AGENT, O_NAME, O_ENDPOINT, O_VERSION, O_KEEPALIVE, O_ANSWER_AFTER, O_NO_ANSWER, O_DIAL, O_DURATION,
 	O_HANGUP, O_EARLY, O_LINGER, O_CALLS, O_PLAY, O_LOOP, O_RECORD, O_PLAYED, O_MEDIA_IP, O_MEDIA_PORTS, O_RTCP,
 	O_FIRST_SEQ, O_OFFER, O_CRYPTO, O_SRTP, O_SA_IN, O_SA_OUT, O_SA_FILE, O_FARM, O_NUMBER, O_START_OVER, O_LOSE, O_REPORT, O_EVENTS,
-	O_DUMP_KEYS, O_HELP,
+	O_DUMP_KEYS, O_PIGGYBACK, O_PROVISIONAL, O_CONTROL, O_HELP,
 };
 
 static const struct option options[] = {
@@ -78,16 +84,20 @@ static const struct option options[] = {
 	{"srtp", 1, NULL, O_SRTP}, {"sa-in", 1, NULL, O_SA_IN}, {"sa-out", 1, NULL, O_SA_OUT},
 	{"sa-file", 1, NULL, O_SA_FILE}, {"farm", 1, NULL, O_FARM}, {"number", 1, NULL, O_NUMBER}, {"start-over", 1, NULL, O_START_OVER}, {"lose", 1, NULL, O_LOSE},
 	{"report", 1, NULL, O_REPORT}, {"events", 2, NULL, O_EVENTS}, {"dump-keys", 1, NULL, O_DUMP_KEYS},
+	{"piggyback", 0, NULL, O_PIGGYBACK}, {"provisional", 1, NULL, O_PROVISIONAL}, {"control", 1, NULL, O_CONTROL},
 	{"help", 0, NULL, O_HELP}, {NULL, 0, NULL, 0},
 };
 
 struct app {
 	struct sim_gw_opts gw;
 	struct sim_wire_cfg wire; /* of the first gateway: SAs from the command line */
-	const char *name, *report, *events, *dump_keys, *sa_file;
+	const char *name, *report, *events, *dump_keys, *sa_file, *control;
 	unsigned int farm, calls, calls_done, registered, start_over_ms, number; /* number: of the first */
 	struct sim_gw **gws;
-	struct event *end_timer, *sig[5];
+	struct event *end_timer, *sig[5], *control_ev;
+	int control_fd;
+	char line[256]; /* of the FIFO, as far as it has come */
+	size_t line_len;
 	bool ending;
 };
 
@@ -193,6 +203,9 @@ static void option(struct app *a, int o, const char *name, const char *v)
 	case O_NUMBER: a->number = (unsigned int)number(name, v, 1, 1e6); break;
 	case O_START_OVER: a->start_over_ms = (unsigned int)(number(name, v, 0, 600) * 1000); break;
 	case O_LOSE: a->gw.lose_every = (unsigned int)number(name, v, 2, 1e6); break;
+	case O_PIGGYBACK: a->gw.piggyback = true; break;
+	case O_PROVISIONAL: a->gw.provisional_ms = (unsigned int)number(name, v, 1, 60000); break;
+	case O_CONTROL: a->control = v; break;
 	case O_REPORT: a->report = v; break;
 	case O_DIAL: a->gw.dial = v; break;
 	case O_EVENTS: a->events = v != NULL ? v : "-"; break;
@@ -439,6 +452,40 @@ static int create(struct app *a, const struct sa_lines *f)
 	return 0;
 }
 
+static void on_control(evutil_socket_t fd, short what, void *arg)
+{
+	struct app *a = arg;
+	char buf[256];
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	(void)what;
+	for (ssize_t i = 0; i < n; i++) {
+		if (buf[i] != '\n') {
+			if (a->line_len + 1 < sizeof(a->line))
+				a->line[a->line_len++] = buf[i];
+			continue;
+		}
+		a->line[a->line_len] = '\0';
+		a->line_len = 0;
+		for (unsigned int g = 0; g < a->farm; g++)
+			if (!sim_gw_control(a->gws[g], a->line))
+				fprintf(stderr, "ravelin-gwsim: --control: not understood: %s\n", a->line);
+	}
+}
+
+/* Open for writing, too: then it has no end when who writes goes. */
+static int open_control(struct app *a)
+{
+	a->control_fd = open(a->control, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	a->control_ev = a->control_fd >= 0 ? event_new(a->gw.base, a->control_fd, EV_READ | EV_PERSIST, on_control, a) : NULL;
+	if (a->control_ev == NULL) {
+		fprintf(stderr, "ravelin-gwsim: %s: %s\n", a->control, strerror(errno));
+		return -1;
+	}
+	event_add(a->control_ev, NULL);
+	return 0;
+}
+
 static int start(struct app *a)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP};
@@ -461,6 +508,8 @@ static int start(struct app *a)
 		rc = create(a, &f);
 	sa_lines_free(&f);
 	if (rc < 0)
+		return -1;
+	if (a->control != NULL && open_control(a) < 0)
 		return -1;
 	for (unsigned int i = 0; i < a->farm; i++)
 		sim_gw_start(a->gws[i], (unsigned int)((uint64_t)a->start_over_ms * i / a->farm));
@@ -543,6 +592,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < 5; i++) {
 		if (a.sig[i] != NULL)
 			event_free(a.sig[i]);
+	}
+	if (a.control_ev != NULL) {
+		event_free(a.control_ev);
+		close(a.control_fd);
 	}
 	if (a.end_timer != NULL)
 		event_free(a.end_timer);

@@ -59,18 +59,18 @@ static uint16_t udp_sum(const uint8_t *src, const uint8_t *dst, size_t ip_len, c
 }
 
 /* IP header of tunnel mode, UDP header, text. Length, or -ENOSPC. */
-static int inner(struct sim_wire *w, bool tunnel, const char *text, size_t len, uint16_t port, uint8_t *out,
+static int inner(struct sim_wire *w, bool tunnel, const char *text, size_t len, const struct sim_addr *to, uint8_t *out,
 		 size_t room)
 {
 	size_t ip_len = sim_addr_ip_len(&w->cfg.local), hdr = !tunnel ? 0 : ip_len == 16 ? 40 : 20;
-	const uint8_t *src = sim_addr_ip(&w->cfg.local), *dst = sim_addr_ip(&w->cfg.agent);
+	const uint8_t *src = sim_addr_ip(&w->cfg.local), *dst = sim_addr_ip(to);
 	uint8_t *udp = out + hdr;
 	uint16_t sum;
 
 	if (hdr + 8 + len > room || len > 65507)
 		return -ENOSPC;
 	put16(udp, sim_addr_port(&w->cfg.local));
-	put16(udp + 2, port);
+	put16(udp + 2, sim_addr_port(to));
 	put16(udp + 4, 8 + len);
 	put16(udp + 6, 0);
 	memcpy(udp + 8, text, len);
@@ -97,25 +97,36 @@ static int inner(struct sim_wire *w, bool tunnel, const char *text, size_t len, 
 	return (int)(hdr + 8 + len);
 }
 
-int sim_wire_send(struct sim_wire *w, const char *text, size_t len, uint16_t port)
+/* With a peer of its own an SA is for that one alone, the others are the call agent's. */
+static struct sim_sa *out_sa(struct sim_wire *w, const struct sim_addr *to)
+{
+	for (size_t i = w->cfg.out_cnt; i-- > 0;) {
+		const struct sim_sa *sa = &w->cfg.out[i];
+
+		if (sim_addr_same_ip(sa->peer.len != 0 ? &sa->peer : &w->cfg.agent, to))
+			return &w->cfg.out[i];
+	}
+	return NULL;
+}
+
+int sim_wire_send(struct sim_wire *w, const char *text, size_t len, const struct sim_addr *dest)
 {
 	uint8_t plain[PACKET_MAX], esp[PACKET_MAX + SIM_ESP_OVERHEAD];
-	struct sim_addr to = w->cfg.agent;
+	struct sim_addr to = *dest;
 	struct sim_sa *sa;
 	ssize_t sent;
 	int n, rc = 0;
 
 	if (!secured(w)) {
-		sim_addr_set_port(&to, port);
 		sent = sendto(w->udp_fd, text, len, 0, (const struct sockaddr *)&to.ss, to.len);
 		goto out;
 	}
-	if (w->cfg.out_cnt == 0) {
+	sa = out_sa(w, dest);
+	if (sa == NULL) {
 		w->no_sa++;
 		return -ENOKEY;
 	}
-	sa = &w->cfg.out[w->cfg.out_cnt - 1];
-	n = inner(w, sa->tunnel, text, len, port, plain, sizeof(plain));
+	n = inner(w, sa->tunnel, text, len, dest, plain, sizeof(plain));
 	if (n < 0)
 		return n;
 	n = sim_esp_seal(sa, !sa->tunnel                        ? PROTO_UDP

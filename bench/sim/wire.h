@@ -27,8 +27,8 @@ struct sim_wire;
 
 struct sim_wire *sim_wire_create(const struct sim_wire_cfg *cfg, char *ret_err, size_t err_len);
 void sim_wire_destroy(struct sim_wire *w);
-/** To the agent's address and this port. 0 or -errno. */
-int sim_wire_send(struct sim_wire *w, const char *text, size_t len, uint16_t port);
+/** With SAs: by the last outbound one that is with 'to'; -ENOKEY: none is. 0 or -errno. */
+int sim_wire_send(struct sim_wire *w, const char *text, size_t len, const struct sim_addr *to);
 /** Take over another SA (rekeying): the new outbound one is used at once. 0, -ENOSPC. */
 int sim_wire_add_sa(struct sim_wire *w, const struct sim_sa *sa, bool inbound);
 json_t *sim_wire_report(const struct sim_wire *w);
