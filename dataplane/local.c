@@ -397,6 +397,8 @@ void dp_local_sa_events(struct dp_worker *w, struct dp_sa *sa)
 			evt->u.sa.why = sa->dead;
 		else if (kind == DP_SA_SOFT_EXPIRED)
 			evt->u.sa.why = sa->soft;
+		else if (kind == DP_SA_MOVED)
+			evt->u.sa.from = sa->peer.from;
 		dp_worker_post(w, evt);
 	}
 }

@@ -20,7 +20,7 @@ test=(
 	tftp-hpa tftpd-hpa atftp dnsmasq-base nginx-light wrk curl libxml2-utils scep softhsm2 opensc gdb
 	qemu-system-x86 busybox-static cpio e2fsprogs
 	libcharon-extra-plugins libstrongswan-extra-plugins
-	strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd xxd systemd git
+	iptables conntrack strace ethtool iputils-ping iputils-arping clang-format netcat-openbsd xxd systemd git
 )
 
 want=("${build[@]}")

@@ -524,6 +524,22 @@ static bool tell_source(struct cp_sas *sas, struct sa *sa, bool hard)
 	return true;
 }
 
+/* Where it sends to is not changed by a packet: IKE decides, or whoever made it by hand. */
+static void on_moved(struct cp_sas *sas, const struct sa *sa, const struct dp_sa_event *ev)
+{
+	struct cfg_addr from;
+	struct cp_sa_ref ref;
+	char text[80];
+
+	if (sa->rec.dir != DP_DIR_RECV || ev->from.family != sa->rec.remote.family || ev->from.port == 0)
+		return;
+	cp_from_dp_addr(&from, &ev->from);
+	cfg_log_limited(CFG_LOG_NOTICE, "sa-moved", "sa=%s gateway=%s from=%s", sa->rec.name, cfg_q(sa->rec.gateway), cfg_addr_print(&from, text, sizeof(text)));
+	sa_ref(&sa->rec, &ref);
+	if (sa->origin == SA_IKE && sas->source != NULL && sas->source->moved != NULL)
+		sas->source->moved(sas->source_ctx, &ref, &from);
+}
+
 void cp_sas_event(struct cp_sas *sas, const struct dp_sa_event *ev)
 {
 	struct sa *sa = by_id(sas, ev->sa_id, ev->spi);
@@ -564,6 +580,9 @@ void cp_sas_event(struct cp_sas *sas, const struct dp_sa_event *ev)
 			       "gateway %s: the SA's lifetime in %s is over: it passes nothing any more", sa->rec.gateway,
 			       sa_why_text(sa->hard, why, sizeof(why)));
 		sa_cover(sas, sa);
+		return;
+	case DP_SA_MOVED:
+		on_moved(sas, sa, ev);
 		return;
 	case DP_SA_EXHAUSTED:
 		sa->dead = true;

@@ -29,6 +29,8 @@ struct cp_sa_source {
 	void (*expired)(void *ctx, const struct cp_sa_ref *ref, bool hard);
 	/* The dataplane has answered for one: cp_sas_ike_settled() may say another thing now. */
 	void (*settled)(void *ctx);
+	/* Inbound, in UDP: the newest packet came from another address or port than the SA has. Again each second while it is so. */
+	void (*moved)(void *ctx, const struct cp_sa_ref *ref, const struct cfg_addr *from);
 };
 
 /** Who is told of IKE's SAs. */

@@ -94,6 +94,18 @@ static json_t *show_child(const struct cp_ikes *ikes, const json_t *c, const str
 	return o;
 }
 
+/* Where charon has the gateway now, which behind a NAT may be another address and port than its record's; that unless charon says. */
+static void peer_of(const json_t *sa, struct cfg_addr *remote)
+{
+	const char *host = cp_vici_get(sa, "remote-host");
+	struct cfg_addr is;
+
+	if (cfg_addr_parse(host, &is) < 0 || is.family == 0)
+		return;
+	*remote = is;
+	remote->port = (uint16_t)strtoul(cp_vici_get(sa, "remote-port"), NULL, 10);
+}
+
 static json_t *show_one(const struct ike *ike)
 {
 	const struct cp_gw_ike *k = &ike->rec.ike;
@@ -126,6 +138,9 @@ static json_t *show_one(const struct ike *ike)
 		put_int(o, "up_s", ike->sa, "established");
 		put_int(o, "rekey_in_s", ike->sa, "rekey-time");
 		put_int(o, "reauth_in_s", ike->sa, "reauth-time");
+		peer_of(ike->sa, &remote);
+		json_object_set_new(o, "peer", json_string(cfg_addr_print(&remote, text, sizeof(text))));
+		remote.port = 0;
 		json_object_foreach(json_object_get(ike->sa, "child-sas"), name, c)
 			json_array_append_new(children, show_child(ike->ikes, c, &remote));
 	}

@@ -40,6 +40,15 @@ static void on_settled(void *ctx)
 		cp_xfrms_settled(s->socket);
 }
 
+/* The kernel's own charon reads the kernel alone, which takes this message from nobody: there IKE itself must tell. */
+static void on_mapping(void *ctx, const struct cp_xfrm_sa *sa, const struct cfg_addr *from)
+{
+	struct cp_sasource *s = ctx;
+
+	if (s->socket != NULL)
+		cp_xfrms_mapping(s->socket, sa, from);
+}
+
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
@@ -50,7 +59,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 struct cp_sasource *cp_sasource_create(const struct cp_sasource_env *env)
 {
 	struct cp_sasource *s = calloc(1, sizeof(*s));
-	struct cp_xfrmdb_env db = {.base = env->base, .cfg = env->cfg, .sas = env->sas, .gws = env->gws, .expire = on_expire, .settled = on_settled, .ctx = s,
+	struct cp_xfrmdb_env db = {.base = env->base, .cfg = env->cfg, .sas = env->sas, .gws = env->gws, .expire = on_expire, .mapping = on_mapping, .settled = on_settled, .ctx = s,
 				   .shared = env->cfg->ike.source == CFG_IKE_KERNEL};
 
 	if (s == NULL)

@@ -104,6 +104,8 @@ const char *cp_xfrm_type_name(uint16_t type, char *buf, size_t size);
 size_t cp_xfrm_put_error(void *buf, const struct cp_xfrm_msg *to, int err);
 /** An SA as 'type' (NEWSA, with its key if it has one, which the caller wipes; EXPIRE with 'hard'), to pid and seq; flags: NLM_F_*. */
 size_t cp_xfrm_put_sa(void *buf, uint16_t type, uint16_t flags, uint32_t seq, uint32_t pid, const struct cp_xfrm_sa *sa, bool hard);
+/** MAPPING: packets of an inbound SA in UDP come from 'from' now, and not from its source any more. */
+size_t cp_xfrm_put_mapping(void *buf, const struct cp_xfrm_sa *sa, const struct cfg_addr *from);
 /** NEWPOLICY, DELPOLICY or UPDPOLICY. */
 size_t cp_xfrm_put_policy(void *buf, uint16_t type, uint16_t flags, uint32_t seq, uint32_t pid, const struct cp_xfrm_policy *p);
 /** ACQUIRE number 'n' for a packet of 'sel' that met 'p'. */

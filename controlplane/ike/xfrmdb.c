@@ -64,10 +64,11 @@ static void on_rebind(evutil_socket_t fd, short what, void *arg);
 static void on_left(evutil_socket_t fd, short what, void *arg);
 static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard);
 static void on_settled(void *ctx);
+static void on_moved(void *ctx, const struct cp_sa_ref *ref, const struct cfg_addr *from);
 
 struct cp_xfrmdb *cp_xfrmdb_create(const struct cp_xfrmdb_env *env)
 {
-	static const struct cp_sa_source ops = {.expired = on_expired, .settled = on_settled};
+	static const struct cp_sa_source ops = {.expired = on_expired, .moved = on_moved, .settled = on_settled};
 	struct cp_xfrmdb *db = calloc(1, sizeof(*db));
 	struct timeval tv = {10, 0};
 
@@ -681,12 +682,10 @@ uint32_t cp_xfrmdb_left(const struct cp_xfrmdb *db)
 	return db->left_cnt;
 }
 
-static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard)
+static const struct xsa *of_ref(struct cp_xfrmdb *db, const struct cp_sa_ref *ref)
 {
-	struct cp_xfrmdb *db = ctx;
 	struct cp_xfrm_id id = {.spi = ref->spi, .proto = ESP, .dst = ref->remote};
 	const struct cfg_dataplane *d = &db->env.cfg->dataplane;
-	struct cp_xfrm_sa sa;
 	const struct xsa *x = ref->dir == DP_DIR_SEND ? find(db, &id) : NULL;
 
 	/* Inbound the SPI is one, but which of our addresses it is at the reference does not say. */
@@ -695,6 +694,15 @@ static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard)
 			id.dst = d->ports[i].addr[k];
 			x = find(db, &id);
 		}
+	return x;
+}
+
+static void on_expired(void *ctx, const struct cp_sa_ref *ref, bool hard)
+{
+	struct cp_xfrmdb *db = ctx;
+	const struct xsa *x = of_ref(db, ref);
+	struct cp_xfrm_sa sa;
+
 	if (x == NULL)
 		return;
 	look(db, x, &sa);
@@ -729,6 +737,17 @@ bool cp_xfrmdb_settled(struct cp_xfrmdb *db, const struct cp_xfrmdb_step *step)
 			sending += live.asserted && !live.dead;
 	}
 	return waiting == 0 || sending == 0;
+}
+
+static void on_moved(void *ctx, const struct cp_sa_ref *ref, const struct cfg_addr *from)
+{
+	struct cp_xfrmdb *db = ctx;
+	const struct xsa *x = of_ref(db, ref);
+
+	/* What a charon left behind that is gone, this one knows nothing of. */
+	if (x == NULL || x->left || x->sa.src.port == 0 || from->family != x->sa.src.family || db->env.mapping == NULL)
+		return;
+	db->env.mapping(db->env.ctx, &x->sa, from);
 }
 
 /* --- policies --- */

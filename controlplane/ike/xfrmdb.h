@@ -33,6 +33,8 @@ struct cp_xfrmdb_env {
 	struct cp_gws *gws;
 	/* A lifetime of one is over; not hard: charon is to renew it. */
 	void (*expire)(void *ctx, const struct cp_xfrm_sa *sa, bool hard);
+	/* The peer's NAT gave it another address or port, which charon must say. NULL: it cannot be told. */
+	void (*mapping)(void *ctx, const struct cp_xfrm_sa *sa, const struct cfg_addr *from);
 	/* The dataplane has answered for an SA: cp_xfrmdb_settled() may say another thing now. May be NULL. */
 	void (*settled)(void *ctx);
 	void *ctx;

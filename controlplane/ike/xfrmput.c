@@ -178,6 +178,23 @@ size_t cp_xfrm_put_sa(void *buf, uint16_t type, uint16_t flags, uint32_t seq, ui
 	return nlh->nlmsg_len;
 }
 
+size_t cp_xfrm_put_mapping(void *buf, const struct cp_xfrm_sa *sa, const struct cfg_addr *from)
+{
+	struct nlmsghdr *nlh = begin(buf, XFRM_MSG_MAPPING, 0, 0, 0);
+	struct xfrm_user_mapping *x = mnl_nlmsg_put_extra_header(nlh, sizeof(*x));
+
+	addr(&x->id.daddr, &sa->id.dst);
+	x->id.spi = htonl(sa->id.spi);
+	x->id.family = family(&sa->id.dst);
+	x->id.proto = sa->id.proto;
+	x->reqid = sa->reqid;
+	addr(&x->old_saddr, &sa->src);
+	addr(&x->new_saddr, from);
+	x->old_sport = htons(sa->src.port);
+	x->new_sport = htons(from->port);
+	return nlh->nlmsg_len;
+}
+
 static void policy(struct xfrm_userpolicy_info *x, const struct cp_xfrm_policy *p)
 {
 	static const struct cp_xfrm_life none;

@@ -154,6 +154,17 @@ void cp_xfrms_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard)
 			put(c, buf, len);
 }
 
+void cp_xfrms_mapping(void *ctx, const struct cp_xfrm_sa *sa, const struct cfg_addr *from)
+{
+	struct cp_xfrms *s = ctx;
+	_Alignas(8) uint8_t buf[CP_XFRM_BUF];
+	size_t len = cp_xfrm_put_mapping(buf, sa, from);
+
+	for (struct conn *c = s->conns; c != NULL; c = c->next)
+		if (c->groups & GROUP(XFRMNLGRP_MAPPING))
+			put(c, buf, len);
+}
+
 /* --- answers that wait for the dataplane --- */
 
 static void later_timer(struct conn *c)

@@ -22,6 +22,8 @@ void cp_xfrms_set_db(struct cp_xfrms *s, struct cp_xfrmdb *db);
 
 /** To all who listen for it: cp_xfrmdb_env.expire, 'ctx' is the struct cp_xfrms. */
 void cp_xfrms_expire(void *ctx, const struct cp_xfrm_sa *sa, bool hard);
+/** The same: cp_xfrmdb_env.mapping. */
+void cp_xfrms_mapping(void *ctx, const struct cp_xfrm_sa *sa, const struct cfg_addr *from);
 
 /** The dataplane has answered for an SA: answers go that waited for it. */
 void cp_xfrms_settled(struct cp_xfrms *s);

@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define DP_MSG_VERSION      9
+#define DP_MSG_VERSION      10
 #define DP_MSG_DATAGRAM_MAX 32768 /* bytes */
 
 #define DP_SHARDS          64
@@ -475,7 +475,7 @@ struct dp_sa_grant {
 	uint64_t seq_limit;
 };
 
-enum dp_sa_event_kind { DP_SA_WANT_GRANT = 1, DP_SA_HARD_EXPIRED, DP_SA_EXHAUSTED, DP_SA_SOFT_EXPIRED, DP_SA_EVENT_MAX };
+enum dp_sa_event_kind { DP_SA_WANT_GRANT = 1, DP_SA_HARD_EXPIRED, DP_SA_EXHAUSTED, DP_SA_SOFT_EXPIRED, DP_SA_MOVED, DP_SA_EVENT_MAX };
 enum { /* which lifetime: dp_sa_event.why, dp_page_sa */
 	DP_SA_WHY_BYTES = 1 << 0,
 	DP_SA_WHY_TIME = 1 << 1,
@@ -488,6 +488,7 @@ struct dp_sa_event {
 	uint32_t kind; /* enum dp_sa_event_kind */
 	uint32_t why;  /* *_EXPIRED: DP_SA_WHY_* */
 	uint64_t seq;  /* last used */
+	struct dp_sockaddr from; /* MOVED: where its newest authentic packet came from, which is not 'remote' (a NAT gave it another address or port) */
 };
 
 /* --- IPsec policies (RFC 4301 s4.4.1) --- */

@@ -572,6 +572,23 @@ static enum dp_drop decap_commit(struct dp_sa *sa, const struct esp_meta *m)
 	return DP_OK;
 }
 
+/*
+ * Did a NAT on the way give the peer another address or port? It is sent to where it was until IKE, which knows whether there is a NAT, says so:
+ * of what is said here once a second at most. Only the newest packet tells: one that was long on its way comes from where the peer was.
+ */
+static void look_moved(struct dp_sa *sa, const uint8_t *ip, const struct esp_meta *m)
+{
+	unsigned int at = m->ip.version == 4 ? 12 : 8, len = m->ip.version == 4 ? 4 : 16;
+	uint16_t port = be16(ip + m->ip.len);
+
+	if (m->at.seq != sa->win.top || sa->moved || (port == sa->peer.at.port && memcmp(ip + at, sa->peer.at.ip, len) == 0))
+		return;
+	sa->moved = true;
+	sa->peer.from = (struct dp_sockaddr){.port = port, .family = sa->family};
+	memcpy(sa->peer.from.ip, ip + at, len);
+	sa->events |= DP_SA_EV(DP_SA_MOVED);
+}
+
 /* Padding must be 1, 2, 3 ...; gives payload length and next header. RFC 4303 s2.4. */
 static enum dp_drop trailer(const struct esp_meta *m, uint32_t *ret_len, uint8_t *ret_nh)
 {
@@ -714,6 +731,8 @@ static enum dp_drop decap_finish(struct dp_esp_pkt *p, const struct esp_meta *m)
 	uint32_t len = 0;
 	uint8_t nh = 0;
 
+	if (rc == DP_OK && p->sa->udp)
+		look_moved(p->sa, p->data, m);
 	if (rc == DP_OK)
 		rc = trailer(m, &len, &nh);
 	if (rc != DP_OK)

@@ -328,6 +328,8 @@ int dp_sa_init(struct dp_sa *sa, struct dp_mb *mb, const struct dp_sa_set *set)
 		sa->seq = set->seq_floor;
 		limit_set(sa, sa->seq, set->seq_limit);
 	} else {
+		memset(&sa->peer, 0, sizeof(sa->peer)); /* no outer headers */
+		sa->peer.at = set->remote;
 		rc = window_init(sa, set);
 		if (rc < 0)
 			return rc;
@@ -461,6 +463,7 @@ bool dp_sa_tick(struct dp_sa *sa, uint64_t now_s)
 	}
 	if (sa->pmtu != 0 && (uint32_t)now_s - sa->pmtu_s >= DP_SA_PMTU_S)
 		sa->pmtu = 0;
+	sa->moved = false;
 	if (sa->wanting)
 		sa->events |= DP_SA_EV(DP_SA_WANT_GRANT); /* the last one may have been lost on its way */
 	if (sa->soft_s != 0 && now_s - sa->born_s >= sa->soft_s)

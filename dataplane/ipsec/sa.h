@@ -100,7 +100,13 @@ struct dp_sa {
 	uint32_t events;  /* DP_SA_EV bits not taken yet */
 	uint64_t *wide;   /* bitmap of a window above DP_REPLAY_WINDOW, on the heap, ours; NULL: win.seen */
 	struct dp_replay win; /* inbound */
-	uint8_t outer[DP_SA_OUTER_MAX]; /* outbound: outer headers, or the UDP header alone in transport mode */
+	union {
+		uint8_t outer[DP_SA_OUTER_MAX]; /* outbound: outer headers, or the UDP header alone in transport mode */
+		struct { /* inbound in UDP */
+			struct dp_sockaddr at;   /* as 'remote': where packets should come from, */
+			struct dp_sockaddr from; /* where the newest one came from, once that was another */
+		} peer;
+	};
 	uint32_t sa_id, gw_id;
 	struct dp_sa_sel sel_src, sel_dst; /* as seen in a packet of this direction */
 	uint8_t iv_mask[16] __attribute__((aligned(16))); /* outbound CBC, secret; 3DES: 8 of it */
@@ -123,6 +129,7 @@ struct dp_sa {
 	uint64_t age_s;   /* when it came here */
 	uint64_t quiet_seq; /* keepalive: number that was last when it was looked at, */
 	uint32_t quiet_s; /* and since when; modulo 2^32 */
+	bool moved;       /* said of 'from', in this second */
 	uint32_t pmtu_s;  /* when pmtu was learnt, by dp_sa_tick()'s clock modulo 2^32 */
 	struct dp_sockaddr local, remote; /* outer */
 	uint64_t born_s;  /* by dp_sa_tick()'s clock, modulo 2^64; known after its first call */
@@ -168,7 +175,8 @@ bool dp_sa_keepalive(struct dp_sa *sa, uint64_t now_s);
 /**
  * Events since the last call, DP_SA_EV bits: DP_SA_WANT_GRANT when half of the last grant is
  * used (and with each tick until the grant comes), DP_SA_SOFT_EXPIRED and DP_SA_HARD_EXPIRED with each lifetime
- * that is over (and once more after dp_sa_inherit()), DP_SA_EXHAUSTED when no number is left under this key.
+ * that is over (and once more after dp_sa_inherit()), DP_SA_EXHAUSTED when no number is left under this key, DP_SA_MOVED when the
+ * newest packet of an inbound one in UDP came from elsewhere than 'remote' (and with each second in which one does).
  * Worker, after a burst and after a tick.
  */
 static inline uint32_t dp_sa_take_events(struct dp_sa *sa)

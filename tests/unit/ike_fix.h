@@ -83,9 +83,15 @@ static inline void on_settled(void *ctx)
 	cp_xfrms_settled(xs);
 }
 
+static inline void on_mapping(void *ctx, const struct cp_xfrm_sa *sa, const struct cfg_addr *from)
+{
+	(void)ctx;
+	cp_xfrms_mapping(xs, sa, from);
+}
+
 static inline void ike_up(void)
 {
-	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_expire, .settled = on_settled, .left_s = left_s, .left_in_s = left_s != 0};
+	struct cp_xfrmdb_env e = {.base = w.base, .cfg = w.cfg, .sas = sas, .gws = w.gws, .expire = on_expire, .mapping = on_mapping, .settled = on_settled, .left_s = left_s, .left_in_s = left_s != 0};
 	char path[300];
 
 	db = cp_xfrmdb_create(&e);

@@ -310,6 +310,63 @@ static void test_replay_and_twins(void)
 	}
 }
 
+/* From another port, or with 'host' from another address; 'forged': nothing of it is authentic. Events since. */
+static uint32_t from_elsewhere(struct dp_sa *sa, const struct dp_sa_set *s, uint64_t seq, uint16_t port, bool host, bool forged)
+{
+	uint8_t pkt[400], *udp;
+	size_t n = good_packet(s, seq, 3, pkt);
+
+	udp = pkt + (pkt[0] >> 4 == 4 ? (pkt[0] & 15) * 4u : pkt[6] == 17 || pkt[6] == 50 ? 40 : 48);
+	if (s->remote.port != 0) {
+		udp[0] = (uint8_t)(port >> 8);
+		udp[1] = (uint8_t)port;
+	}
+	if (host)
+		pkt[pkt[0] >> 4 == 4 ? 15 : 23] ^= 0x55;
+	set_total(pkt, n);
+	pkt[n - 1] ^= forged;
+	(void)decap(sa, pkt, n);
+	return dp_sa_take_events(sa);
+}
+
+/* A NAT that gives the peer another address or port is told once a second, by the newest packet alone, and by none that is not authentic. */
+static void test_moved(void)
+{
+	const uint32_t moved = DP_SA_EV(DP_SA_MOVED);
+
+	for (int i = 0; i < COMBOS; i++) {
+		struct dp_sa_set s = combo(i, DP_DIR_RECV);
+		struct dp_sa *sa = mksa(&s);
+		uint16_t port = s.remote.port;
+		bool udp = port != 0;
+
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 5, port, false, false), 0);
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 6, 61234, false, true), 0);
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 4, 61234, false, false), 0);
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 7, 61234, false, false), udp ? moved : 0);
+		CU_ASSERT(!udp || (sa->peer.from.port == 61234 && sa->peer.from.family == s.remote.family && memcmp(sa->peer.from.ip, s.remote.ip, 16) == 0));
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 8, 61234, false, false), 0);
+		(void)dp_sa_tick(sa, 1);
+		CU_ASSERT_EQUAL(dp_sa_take_events(sa), 0);
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 9, port, false, false), 0); /* back again */
+		CU_ASSERT_EQUAL(from_elsewhere(sa, &s, 10, port, true, false), udp ? moved : 0);
+		CU_ASSERT(!udp || (sa->peer.from.port == port && memcmp(sa->peer.from.ip, s.remote.ip, 16) != 0));
+		/* Told of where it is now: nothing more to say. */
+		if (udp) {
+			struct dp_sa_set t = s;
+			struct dp_sa *next;
+
+			t.remote.port = 61234;
+			next = mksa(&t);
+			CU_ASSERT_TRUE(dp_sa_inherit(next, sa));
+			CU_ASSERT_EQUAL(from_elsewhere(next, &s, 11, 61234, false, false), 0);
+			CU_ASSERT_EQUAL(from_elsewhere(next, &s, 12, port, false, false), moved);
+			free(next);
+		}
+		free(sa);
+	}
+}
+
 static int send_seq(struct dp_sa *sa, const struct dp_sa_set *s, uint64_t seq)
 {
 	uint8_t pkt[300];
@@ -1089,6 +1146,7 @@ static CU_TestInfo tests[] = {
 	{"encapsulation checks lengths and room first", test_encap_lengths},
 	{"nothing grows over 65535 bytes", test_too_long},
 	{"a packet passes once, also within a burst", test_replay_and_twins},
+	{"from elsewhere: a NAT that moves", test_moved},
 	{"edges of the window", test_window_edges},
 	{"a burst that moves the window", test_burst_moves_window},
 	{"the window equals a set of numbers", test_replay_model},

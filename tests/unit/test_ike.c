@@ -502,6 +502,12 @@ static void test_states(void)
 	CU_ASSERT(becomes("gw1", "up"));
 	CU_ASSERT_STRING_EQUAL(shown("gw1", "error"), "");
 	CU_ASSERT_PTR_NULL(cp_alarm_find(t.alarms, "ike-down", "gw1"));
+	/* where charon has it: its record has another address, which a NAT has changed */
+	json_object_set_new(json_object_get(t.sas, "gw1"), "remote-host", json_string("198.51.100.7"));
+	json_object_set_new(json_object_get(t.sas, "gw1"), "remote-port", json_string("31234"));
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "peer"), "198.51.100.7:31234");
+	json_object_set_new(json_object_get(t.sas, "gw1"), "remote-host", json_string("%any"));
+	CU_ASSERT_STRING_EQUAL(shown("gw1", "peer"), shown("gw1", "remote"));
 	/* gone, and begun again by ourselves */
 	t.said[0] = '\0';
 	json_object_clear(t.sas);

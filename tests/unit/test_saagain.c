@@ -147,10 +147,43 @@ static void test_late_answer(void)
 }
 
 /* The peer's NAT gave it another port, or address: charon asks for the SA, deletes it, and says the answer again as a new one. */
+static bool mapped(int fd, uint32_t spi, struct xfrm_user_mapping *ret)
+{
+	static _Alignas(8) uint8_t in[4096];
+	const struct nlmsghdr *n = (const void *)in;
+	ssize_t got = recv(fd, in, sizeof(in), MSG_DONTWAIT);
+
+	if (got != (ssize_t)NLMSG_LENGTH(sizeof(*ret)) || n->nlmsg_type != XFRM_MSG_MAPPING || n->nlmsg_len != (uint32_t)got)
+		return false;
+	memcpy(ret, NLMSG_DATA(n), sizeof(*ret));
+	return ret->id.spi == htonl(spi);
+}
+
 static void test_moved(void)
 {
 	uint32_t in = child();
 	uint64_t spent = set_of(0xaaaa)->seq_limit;
+	struct dp_sa_event ev = {.sa_id = set_of(in)->sa_id, .spi = in, .kind = DP_SA_MOVED, .from = {.ip = {10, 0, 0, 9}, .port = 61234, .family = 4}};
+	struct dp_sa_event of_out = ev, v6 = ev, soft = {.sa_id = set_of(in)->sa_id, .spi = in, .kind = DP_SA_SOFT_EXPIRED, .why = DP_SA_WHY_PKTS};
+	int fd = connect_as(1u << (XFRMNLGRP_MAPPING - 1), SHIM_BOUND);
+	struct xfrm_user_mapping m;
+	bool did = false;
+
+	/* charon hears where from packets come, and what cannot be, never: what follows them comes first. */
+	of_out.sa_id = set_of(0xaaaa)->sa_id;
+	of_out.spi = 0xaaaa;
+	v6.from.family = 6;
+	fake_send(&w.fake, &of_out, DP_MSG_SA_EVENT, sizeof(of_out), 0);
+	fake_send(&w.fake, &v6, DP_MSG_SA_EVENT, sizeof(v6), 0);
+	fake_send(&w.fake, &ev, DP_MSG_SA_EVENT, sizeof(ev), 0);
+	fake_send(&w.fake, &soft, DP_MSG_SA_EVENT, sizeof(soft), 0);
+	STEP_UNTIL(did, (spin(), did = mapped(fd, in, &m)));
+	CU_ASSERT(m.id.family == AF_INET && m.id.proto == 50 && m.id.daddr.a4 == inet_addr("10.9.9.9") && m.reqid == 1);
+	CU_ASSERT(m.old_saddr.a4 == inet_addr("10.0.0.1") && m.old_sport == htons(4500));
+	CU_ASSERT(m.new_saddr.a4 == inet_addr("10.0.0.9") && m.new_sport == htons(61234));
+	hear(in, false); /* who did not ask for mappings hears the next thing */
+	CU_ASSERT_FALSE(mapped(fd, in, &m));
+	close(fd);
 
 	fake_sa(&w.fake, set_of(in)->sa_id)->seq = 777;
 	for (int i = 0; i < 2; i++) {
