@@ -134,13 +134,14 @@ static enum ike_state state_of(const json_t *sa)
 
 /*
  * It was authenticated by what the record said before. Who changed the record ends such SAs once charon has what it says now, but may have
- * died first. An SA of the second before the change passes: charon tells whole seconds.
+ * died first. charon tells whole seconds, of a clock that begins them at another time than ours: one that came within a second behind the change may
+ * look older than it. So one of the two seconds before it passes, too.
  */
 static bool outlived(const struct ike *ike, const json_t *sa)
 {
 	const char *up_s = cp_vici_get(sa, "established");
 
-	return up_s[0] != '\0' && cp_wall_us() - (int64_t)strtoul(up_s, NULL, 10) * 1000000 < ike->rec.ike.changed_us;
+	return up_s[0] != '\0' && cp_wall_us() - ((int64_t)strtoul(up_s, NULL, 10) - 1) * 1000000 < ike->rec.ike.changed_us;
 }
 
 static void end_outlived(void *ctx, struct ike *ike)
