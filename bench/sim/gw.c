@@ -269,8 +269,8 @@ static void command(struct sim_gw *g, const struct sim_mgcp_msg *m, const struct
 	g->verbs[v]++;
 	confirmed(g, sim_mgcp_param(m, "K"));
 	n = sim_gw_execute(g, m, text, sizeof(text));
-	sim_event(g->name, "command", "{s:s, s:s, s:i, s:s%}", "verb", m->verb, "endpoint", m->endpoint, "txid",
-		  (int)m->txid, "answer", text, (size_t)(n >= 3 ? 3 : 0));
+	sim_event(g->name, "command", "{s:s, s:s, s:i, s:s%, s:s*}", "verb", m->verb, "endpoint", m->endpoint, "txid",
+		  (int)m->txid, "answer", text, (size_t)(n >= 3 ? 3 : 0), "call", sim_mgcp_param(m, "C"));
 	cache_free(c);
 	c->text = malloc((size_t)n + 1);
 	if (c->text != NULL) {
