@@ -7,6 +7,8 @@
 # matter of the machine: then, and in a full run, there is no second try.
 
 AGAIN_MOST=3
+LANES=$(($(nproc) + 1)) # of what waits more than it computes
+[ $LANES -le 8 ] || LANES=8
 PASSED=0
 FAILED=0
 FAILURES=()
@@ -93,7 +95,7 @@ units_again() {
 run_units() {
 	UNITS_IN=$1
 	shift
-	meson test -C "$UNITS_IN" --no-rebuild --print-errorlogs --num-processes 2 "$@" >"$LOGS/unit" 2>&1
+	meson test -C "$UNITS_IN" --no-rebuild --print-errorlogs --num-processes "$LANES" "$@" >"$LOGS/unit" 2>&1
 	meson_said "$LOGS/unit" failed_once
 	try_again suites units_again
 }
@@ -143,8 +145,8 @@ run_fuzz() {
 	[ $n -gt 0 ] || fail "no fuzz target was built"
 }
 
-# run_scenarios FOLDER. Those that say so in their head are about keys, files and records: two at a time. The others have media, whose
-# clock is the machine's: one by one.
+# run_scenarios FOLDER. Those that judge what a burst or a stop of the machine would spoil (a thousand packets a second without a loss, a
+# thread that calls nobody) are run one by one. The others, which say so in their head, mostly wait: side by side, those that take long first.
 SCENARIOS_IN=
 scenario_one() { # FILE LOG: 'NAME RESULT SECONDS'
 	local t rc
@@ -170,7 +172,10 @@ run_scenarios() {
 	SCENARIOS_IN=$1
 	export -f scenario_one
 	scenario_said < <(for s in $(grep -L "$beside" "$1"/*.sh); do scenario_one "$s" "$LOGS/$(basename "$s" .sh)"; done)
-	scenario_said < <(grep -l "$beside" "$1"/*.sh | xargs -r -P 2 -I{} bash -c 'scenario_one "$1" "$2/$(basename "$1" .sh)"' - {} "$LOGS")
+	scenario_said < <({
+		grep -l "$beside; takes long" "$1"/*.sh
+		grep -l "$beside\.\$" "$1"/*.sh
+	} | xargs -r -P "$LANES" -I{} bash -c 'scenario_one "$1" "$2/$(basename "$1" .sh)"' - {} "$LOGS")
 	try_again scenarios scenario_again
 	all=$(ls "$1"/*.sh | wc -l)
 	[ $((PASSED + FAILED - n)) = "$all" ] || fail "$((PASSED + FAILED - n)) of $all scenarios ran"

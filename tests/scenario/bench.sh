@@ -3,6 +3,7 @@
 # ravelin-bench: each bench with its shortest settings says valid JSON with the keys of the architecture page, every suite is
 # compared with its peers, a spoiled packet is found, a baseline is read; plan answers; tables are made. No rate is judged.
 # RAVELIN_BUILD: build directory. As root (EAL).
+# May run beside another; takes long.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "${RAVELIN_BUILD:-$here/../../build}" && pwd) || exit 1

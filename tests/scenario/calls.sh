@@ -3,6 +3,7 @@
 # Calls through a whole appliance: phone to phone and phone to gateway, in every mix of security, ended by either side or
 # by the operator, not answered, refused; what each party is shown, what it heard, and what was on the wire.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another; takes long.
 # Rows: 000:P0-08, P0-18, P0-19, P0-22, R-05, R-08; 001:P1-001, P1-005, P1-011, P1-012, P1-015, P1-016, P1-020, P1-021, P1-026,
 # P1-097, P1-099, P1-100, P1-103 to P1-106, P1-109, P1-110, P1-113 to P1-117, P1-122, R-04, R-15 to R-17; 004a:CALL-01, CALL-02,
 # CALL-12, GEN-01, GEN-02, GEN-05, GW-01, SRTP-01 to SRTP-04; 004b:MGCP-01, MGCP-02, MGCP-04, MGCP-06, MGCP-07, R-30, R-39, R-40,

@@ -6,6 +6,7 @@
 # and of the controlplane finds keys: so it would find them. (Whoever is root can read a process's memory; what is shown is that
 # a dump does not carry keys away.)
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=core-secrets
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

@@ -3,6 +3,7 @@
 # Direct media through a whole appliance: phones, and a phone and a gateway, speak to each other under keys that
 # signalling gave them; the appliance carries none of it. What does not meet is relayed; a call outlives the controlplane.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 # Rows: 001:P1-107; 004a:SRTP-05, SRTP-06.
 set -u
 SC_NAME=direct

@@ -3,6 +3,7 @@
 # ravelin-dataplane on two veth pairs: ARP, ND, echo, the channel, relay both ways, a controlplane that dies and one that
 # takes over, ageing, bad messages, clean stop. dp_relay.py is the controlplane and the parties. As root; exit 0 or 1.
 # RAVELIN_BUILD: build directory (default: build/ of this repository).
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

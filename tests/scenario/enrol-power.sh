@@ -7,7 +7,7 @@
 # and has not: there ideas must differ, else this could not fail.
 #   CUTS (2): how many; RAVELIN_FULL: 10.
 # The daemons are those of BUILD (a sanitizer makes them slower, nothing else). As root, for namespaces. 004b:CAPF-04.
-# May run beside another.
+# May run beside another; takes long.
 set -u
 SC_NAME=epow
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

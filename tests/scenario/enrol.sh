@@ -8,7 +8,7 @@
 # Rows: 000:P0-41, P0-47, P0-48, R-15, R-21; 001:P1-024, P1-030, P1-031, P1-052; 002:P2-34; 004a:CAPF-01, CAPF-02, CAPF-04,
 # CAPF-08, PKI-02, PKI-03; 004b:CAPF-01, CAPF-03, CAPF-09, CAPF-25, CAPF-46, PKI-08, PKI-09, R-21, R-26, SEC-19; 004c:CA-03 to
 # CA-07, CA-11.
-# May run beside another.
+# May run beside another; takes long.
 set -u
 SC_NAME=enrol
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

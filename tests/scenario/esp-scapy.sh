@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ESP against scapy's SecurityAssociation, both ways: tests/scenario/esp_scapy.py has the cases.
 # RAVELIN_BUILD: build directory with tests/xval/espcli (default: build/ of this repository). Exit 0 or 1.
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

@@ -3,6 +3,7 @@
 # A farm of gateways behind a whole appliance, each under its SAs: calls are spread, go over to the next priority, are offered to another
 # gateway where one fails or has no SA; drain, restart methods; calls from gateways to a phone and to the farm, and through a kill -9 of
 # the controlplane; no key on the wire. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another; takes long.
 # Rows: 004b:MGCP-01, MGCP-02, MGCP-06; 004c:MG-01, MG-05, MG-06, MG-11.
 set -u
 SC_NAME=gwfarm

@@ -3,6 +3,7 @@
 # GStreamer's srtpenc and srtpdec as parties nobody here wrote, on both sides of ravelin-dataplane: AES-CM of 128 and 256
 # bits, GCM, several keys by MKI changed in mid-stream on both sides, a receiver that joins with a ROC
 # (RFC 3711, 6188, 7714). Audio must arrive byte for byte. As root; RAVELIN_BUILD: build directory. Exit 0 or 1.
+# May run beside another.
 set -u
 DP_NAME=gst
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -5,6 +5,7 @@
 # behind IKEv1 with AES-CBC and SHA-1: calls in SRTP, new keys before and behind a renewal of ESP in the middle of them. osmo-mgw behind IKEv2: audit,
 # a call in RTP through a kill -9 of the controlplane, what is left there swept up. Every key is in the tunnel and none on the wire.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 # Rows: 001:P1-026, P1-103; 004a:GW-01; 004c:MG-05.
 set -u
 SC_NAME=ikecall

@@ -4,7 +4,7 @@
 # AES-CBC and SHA-1 and, begun by the gateway, SHA-256; the selectors are those that a record has by default. Then
 # authentication anew under load: the old SAs are kept until the new ones are there (make_before_break), so that
 # at no time there is none. The far end is an unmodified strongSwan. RAVELIN_BUILD: build directory. As root; exit 0 or 1.
-# May run beside another.
+# May run beside another; takes long.
 # Rows: 001:P1-013; 004a:GW-01.
 set -u
 SC_NAME=iktraf

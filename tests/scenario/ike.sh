@@ -4,6 +4,7 @@
 # namespace. IKEv2 with pre-shared key and AES-GCM, IKEv2 with certificates (ours the signer's, theirs in IPsec-trust), IKEv1 main mode with
 # AES-CBC and SHA-1 and SHA-256; IKE reaches our charon by the punt path, and its SAs the dataplane; a wrong key and an untrusted certificate are refused with a reason; charon and the controlplane are
 # killed and come back (001:P1-013, 001:P1-040, 004a:GW-01). RAVELIN_BUILD: build directory. As root; exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=ike
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

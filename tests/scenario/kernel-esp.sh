@@ -5,6 +5,7 @@
 # A command or a keep-alive in each is MGCP; echo is not answered inside SAs.
 # Every algorithm once; AES-GCM-128 and AES-CBC-256 with SHA-256 in each mode, family and encapsulation, with and without ESN.
 # RAVELIN_FULL: all of them in all of that. As root; exit 0 or 1.
+# May run beside another.
 # Rows: 004a:GW-01.
 set -u
 DP_NAME=kernel-esp

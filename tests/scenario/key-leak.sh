@@ -7,6 +7,7 @@
 # refused, or runs in RTP where that is allowed, with an alarm.
 # 2,000 transactions; RAVELIN_FULL=1: 100,000. SEED=N: another order of things.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 # Rows: 001:P1-026, P1-103, P1-106, R-16; 004b:MGCP-06; 004c:MG-05, MG-06, MG-11.
 set -u
 SC_NAME=leak

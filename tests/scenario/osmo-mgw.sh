@@ -3,6 +3,7 @@
 # MGCP against osmo-mgw (Debian), a gateway nobody here wrote: plain UDP on loopback addresses of this run, keys
 # withheld. Drives tests/xval/mgcpcli; then tshark reads a capture of it. As root; exit 0 or 1.
 # RAVELIN_BUILD: build directory (default: build/ of this repository).
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

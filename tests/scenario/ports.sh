@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # ravelin-dataplane on every kind of port that this machine can make, packets in and out of each: af_packet with jumbo frames,
 # af_xdp, tap, memif (testpmd is the client and carries the frames on to a veth), ring, null, pcap. As root; exit 0 or 1.
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

@@ -8,7 +8,7 @@
 #   CUTS (3): how many; RAVELIN_FULL: 20.
 # What it cannot show: a disk that lies about its own cache. The kernel is Debian's linux-image-*-cloud-amd64, fetched by
 # apt into BUILD/power-cut once. Needs no root and no KVM. usage: power-cut.sh [BUILD]
-# May run beside another.
+# May run beside another; takes long.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "${1:-${RAVELIN_BUILD:-$top/build}}" && pwd)

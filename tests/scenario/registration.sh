@@ -4,6 +4,7 @@
 # secure device; unknown devices; MICs of a vendor's CA. Each refusal raises its alarm, a good registration clears it.
 # Phones are reset by name, by profile and all, and after changes (001:L335; 004a:SVC-02; 004b:SEC-20).
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 # Rows: 000:P0-24; 001:P1-001, P1-002, P1-006, P1-012, P1-013, P1-015, P1-019, P1-031, P1-051, P1-058, P1-097; 004a:AUT-03, AUT-07,
 # AUT-09 to AUT-11, GEN-01 to GEN-03, SRTP-01; 004b:PKI-10, R-23, SEC-04, SEC-06; 004c:CA-08, TR-01, TR-02.
 set -u

@@ -3,6 +3,7 @@
 # rtpengine as the far leg: plain RTP | dataplane | SRTP | rtpengine | plain RTP, both ways, with every suite of RFC 4568,
 # 6188 and 7714, its own keys in its own description. Audio must arrive byte for byte. As root; RAVELIN_BUILD: build
 # directory. Exit 0 or 1.
+# May run beside another.
 set -u
 DP_NAME=rtpengine
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -4,6 +4,7 @@
 # the other. Captures of both sides judged by tshark and capinfos against what a sniffer on the wire saw and what was played
 # (catalogue rows PC-01 to PC-16: what of them applies to media), their permission, audit, alarm and ends; a full disk; the
 # trace; legs with their figures; telemetry. As root. RAVELIN_BUILD: build directory. Exit 0 or 1.
+# May run beside another.
 # Rows: 001:P1-148; 004c:PC-01 to PC-03, PC-06, PC-08, PC-09, PC-14.
 set -u
 SC_NAME=seeing

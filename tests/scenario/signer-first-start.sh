@@ -6,7 +6,7 @@
 # changes nothing. Checked with openssl(1). RAVELIN_BUILD: build directory (default: build/ of this repository).
 # Needs strace. 000:P0-03, P0-06; 001:P1-037, P1-040; 004a:PKI-06, PKI-12; 004b:PKI-01 to PKI-03.
 # Rows: 000:R-03; 001:P1-038; 004a:WEB-04; 004b:R-32; 004c:CA-01.
-# May run beside another.
+# May run beside another; takes long.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

@@ -3,6 +3,7 @@
 # The simulators against small peers in Python: ravelin-phonesim with an SCCP server over TLS, ravelin-gwsim with a
 # call agent behind scapy's ESP. Needs root for the second (a network namespace of its own). Exit 0 or 1.
 # RAVELIN_BUILD: build directory (default: build/ of this repository).
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

@@ -4,6 +4,7 @@
 # strongSwan with kernel-libipsec as all of them. Each carries MGCP of its gateway both ways; they stand through a kill -9 of the
 # controlplane and of the dataplane, come back with a charon that was stopped, and leave nothing behind when their gateways are
 # deleted (001:P1-013, 004a:GW-01). RAVELIN_BUILD: build directory. TUNNELS: how many. As root; exit 0 or 1.
+# May run beside another.
 set -u
 SC_NAME=tunl
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Two entries of one af_packet device, untagged and VLAN 100: a party that builds its frames byte by byte (this kernel needs no
 # VLAN device) asks both, is answered in the right one, and has a call from its VLAN to a network without. As root; exit 0 or 1.
+# May run beside another.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${RAVELIN_BUILD:-$here/../../build}

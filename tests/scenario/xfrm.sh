@@ -4,6 +4,7 @@
 # kernel-libipsec at the gateway. CHILD_SAs come up, MGCP goes both ways inside ESP in UDP, keys are renewed from both ends and by
 # lifetimes without a lost packet; the controlplane killed under charon takes its SAs over; what cannot be done is refused by name.
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# May run beside another.
 # Rows: 001:P1-013; 004a:GW-01.
 set -u
 SC_NAME=xfrm
