@@ -7,7 +7,7 @@
 # RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # May run beside another; takes long.
 # Then two phones in Python with different codecs, of which one is protected (codecs.py), the region table, and a device type's package.
-# Rows: 000:P0-13, P0-28, P0-30; 001:P1-104, P1-111, P1-119, R-18; 004a:CALL-03, CALL-13, WEB-12; 004b:MGCP-03; 004c:PC-01.
+# Rows: 000:P0-13, P0-28, P0-30; 001:P1-111, P1-119, R-18; 004a:CALL-03, CALL-13, WEB-12; 004c:PC-01.
 set -u
 SC_NAME=feat
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

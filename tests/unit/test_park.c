@@ -77,7 +77,7 @@ static void test_park(void)
 	world_end();
 }
 
-/* 004c:MG-03. A line that waits under keys, for a phone that has none and speaks something else: it is told another codec, in clear. */
+/* 004c:MG-03, 004b:MGCP-03. A line that waits under keys, for a phone that has none and speaks something else: it is told another codec, in clear. */
 static void test_park_gateway(void)
 {
 	struct party *line;
