@@ -80,7 +80,7 @@ static const struct ctl_opt explain_opts[] = {
 	{"--ike-no-encap", NULL, CTL_FALSE, "ike_encap", NULL, false, "only where there is a NAT (default)"}, \
 	{"--ike-esn", NULL, CTL_TRUE, "ike_esn", NULL, false, "extended sequence numbers"}, \
 	{"--ike-no-esn", NULL, CTL_FALSE, "ike_esn", NULL, false, "none (default)"}, \
-	{"--ike-begin", "WHEN", CTL_STR, "ike_begin", NULL, false, "now (default): we begin, and again when it is down; wait: the gateway does; trap: a packet"}, \
+	{"--ike-begin", "WHEN", CTL_STR, "ike_begin", NULL, false, "now (default): we begin, and again when it is down; wait: the gateway does; trap: its first packet"}, \
 	{"--ike-dpd-s", "S", CTL_INT, "ike_dpd_s", NULL, false, "dead peer detection after so much silence (30)"}, \
 	{"--ike-rekey-s", "S", CTL_INT, "ike_rekey_s", NULL, false, "the IKE SA gets new keys (14400)"}, \
 	{"--ike-reauth-s", "S", CTL_INT, "ike_reauth_s", NULL, false, "it is authenticated anew (never)"}, \
