@@ -6,6 +6,7 @@
 IKE_PLUGINS="random drbg nonce aes sha1 sha2 hmac kdf gcm openssl x509 revocation constraints pubkey pkcs1 pkcs8 pem"
 
 # ike_charon NAME NAMESPACE BACKEND [ENV=VALUE...]: BACKEND is libipsec (the peer, in user space), or kernel (ours, maybe with the shim).
+# IKE_TRIES, IKE_AGAIN_S: retransmissions, and the first one after so many seconds.
 # IKE_MANY: for a thousand connections (docs/gateways.md, "A thousand gateways").
 ike_charon() {
 	local name=$1 ns=$2 backend=$3 dir=$WORK/$1 load
@@ -19,7 +20,8 @@ ike_charon() {
 		  install_routes = $([ "$backend" = kernel ] && echo no || echo "${IKE_ROUTES:-yes}")
 		  install_virtual_ip = no
 		  make_before_break = yes
-		  retransmit_tries = 2
+		  retransmit_tries = ${IKE_TRIES:-2}
+		  ${IKE_AGAIN_S:+retransmit_timeout = $IKE_AGAIN_S}
 		  ${IKE_MANY:+ikesa_table_size = 4096
 		  ikesa_table_segments = 16
 		  init_limit_half_open = 0

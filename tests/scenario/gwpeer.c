@@ -3,11 +3,13 @@
  * The MGCP of many small gateways on one machine's kernel sockets: what a scenario runs behind a kernel's XFRM. No library but libc, so that
  * it goes alone into a machine without any.
  *
- * gwpeer FILE: each line of it "ADDRESS AGENT DOMAIN"; the N-th one is gateway N: a socket at ADDRESS:2427. Commands that come are answered
- * 200; one for an endpoint "pad/N@..." by at least N bytes. It keeps UDP 4500 open for ESP (RFC 3948), and says READY.
- * Each line of stdin then is an order to the gateways FIRST..LAST:
+ * gwpeer FILE [ike]: each line of it "ADDRESS AGENT DOMAIN"; the N-th one is gateway N: a socket at ADDRESS:2427. Commands that come are answered
+ * 200; one for an endpoint "pad/N@..." by at least N bytes. It keeps UDP 4500 open for ESP (RFC 3948) unless there is an IKE daemon, which does,
+ * and says READY. Each line of stdin then is an order to the gateways FIRST..LAST:
  *   send FIRST LAST COUNT SIZE TOS: COUNT keep-alives of SIZE bytes with that TOS to the agent's port 2727, the next when the last was
  *     answered, each said again every second, up to 20 times. One line for each gateway, "GW N answered A of C said S refused R", then "DONE".
+ *   flow FIRST LAST RATE: so many keep-alives a second from each, whether answered or not, until the line "enough", and then until no answer is
+ *     missing or none has come for 10 s. "FLOW N sent S answered A refused R" for each, then "DONE". What is sent and not answered is lost.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +29,9 @@
 #define AGAIN_MS 1000
 #define TRIES    20
 #define LEN_MAX  4000
+#define FLOW_TIDS  128   /* a flow's transactions, said again and again: the agent remembers no endless number of them */
+#define FLOW_AHEAD 100   /* so many that are not answered: more would be lost in buffers */
+#define QUIET_MS   10000
 
 struct addr {
 	union {
@@ -43,7 +48,8 @@ struct gw {
 	char domain[64];
 	unsigned int want, size, tid, tries; /* of the order; tid: of the one that is open, 0: none */
 	unsigned int answered, refused, said;
-	long long at_ms;
+	unsigned int base, given_up; /* of a flow: its first transaction, 0: none; not waited for any more */
+	long long at_ms, heard_ms;
 };
 
 static struct gw gws[GW_MAX];
@@ -79,13 +85,14 @@ static struct addr addr_of(const char *text, unsigned int port)
 
 static int bound(const struct addr *a)
 {
-	int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK, 0), one = 1;
+	int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK, 0), one = 1, room = 4 << 20;
 
 	if (fd < 0 || (a->sa.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) < 0) ||
 	    bind(fd, &a->sa, a->len) < 0) {
 		perror("gwpeer: bind");
 		exit(1);
 	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	return fd;
 }
 
@@ -166,7 +173,11 @@ static void heard(struct gw *g)
 	if (sscanf(in, "%15s %u", verb, &tid) != 2)
 		return;
 	if (atoi(verb) >= 100) {
-		if (tid == g->tid && tid != 0) {
+		if (g->base != 0 && tid - g->base < FLOW_TIDS) {
+			g->answered += atoi(verb) == 200;
+			g->refused += atoi(verb) != 200;
+			g->heard_ms = now_ms();
+		} else if (tid == g->tid && tid != 0) {
 			g->answered += atoi(verb) == 200;
 			g->refused += atoi(verb) != 200;
 			g->tid = 0;
@@ -188,6 +199,69 @@ static void heard(struct gw *g)
 		printf("GW %ld: %s\n", (long)(g - gws), strerror(errno));
 }
 
+static unsigned int missing(const struct gw *g)
+{
+	return g->said - g->answered - g->refused;
+}
+
+/* What is due of a flow that began at 'begin'; after a pause of this machine nothing of it in one burst. */
+static void flow_say(struct gw *g, unsigned int rate, long long begin)
+{
+	long long due = (now_ms() - begin) * rate / 1000;
+	char text[200];
+
+	if (missing(g) - g->given_up >= FLOW_AHEAD && now_ms() > g->heard_ms + 2000) {
+		g->given_up = missing(g);
+		g->heard_ms = now_ms();
+	}
+	if (due - g->want > 20)
+		g->want = (unsigned int)due - 20;
+	for (; g->want < due && missing(g) - g->given_up < FLOW_AHEAD; g->want++) {
+		size_t len = (size_t)sprintf(text, "NTFY %u *@%s MGCP 1.0\nX: 0\nO:\n", g->base + g->said % FLOW_TIDS, g->domain);
+
+		if (sendto(g->fd, text, len, 0, &g->agent.sa, g->agent.len) < 0 && errno != EAGAIN)
+			printf("GW %ld: %s\n", (long)(g - gws), strerror(errno));
+		g->said++;
+	}
+}
+
+static void flow(unsigned int first, unsigned int last, unsigned int rate)
+{
+	long long begin = now_ms(), quiet = 0;
+	unsigned int left = 1;
+	char line[200];
+
+	for (unsigned int i = first; i <= last; i++) {
+		gws[i].want = gws[i].answered = gws[i].refused = gws[i].said = gws[i].tid = gws[i].given_up = 0;
+		gws[i].base = next_tid + 1;
+		gws[i].heard_ms = begin;
+		next_tid += FLOW_TIDS;
+	}
+	fds[gw_cnt].fd = 0;
+	while (left > 0 && (quiet == 0 || now_ms() < quiet + QUIET_MS)) {
+		if (poll(fds, gw_cnt + 1, 5) < 0)
+			exit(1);
+		for (unsigned int i = 0; i < gw_cnt; i++)
+			if (fds[i].revents != 0)
+				heard(&gws[i]);
+		if (quiet == 0 && fds[gw_cnt].revents != 0 && fgets(line, sizeof(line), stdin) != NULL && strncmp(line, "enough", 6) == 0)
+			quiet = now_ms();
+		left = quiet == 0;
+		for (unsigned int i = first; i <= last; i++) {
+			if (quiet == 0)
+				flow_say(&gws[i], rate, begin);
+			left += missing(&gws[i]);
+			if (quiet != 0 && gws[i].heard_ms > quiet)
+				quiet = gws[i].heard_ms;
+		}
+	}
+	for (unsigned int i = first; i <= last; i++) {
+		printf("FLOW %u sent %u answered %u refused %u\n", i, gws[i].said, gws[i].answered, gws[i].refused);
+		gws[i].base = gws[i].want = 0;
+	}
+	printf("DONE\n");
+}
+
 static void order(unsigned int *first, unsigned int *last)
 {
 	char line[200];
@@ -195,6 +269,12 @@ static void order(unsigned int *first, unsigned int *last)
 
 	if (fgets(line, sizeof(line), stdin) == NULL)
 		exit(0);
+	if (sscanf(line, "flow %u %u %u", first, last, &count) == 3 && *last < gw_cnt && *first <= *last) {
+		flow(*first, *last, count);
+		*first = 1;
+		*last = 0;
+		return;
+	}
 	if (sscanf(line, "send %u %u %u %u %u", first, last, &count, &size, &tos) != 5 || *last >= gw_cnt || *first > *last) {
 		printf("?\nDONE\n");
 		*first = 1;
@@ -240,11 +320,13 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	setvbuf(stdin, NULL, _IONBF, 0);
-	if (argc != 2 || setrlimit(RLIMIT_NOFILE, &many) < 0)
+	if (argc < 2 || argc > 3 || setrlimit(RLIMIT_NOFILE, &many) < 0)
 		return 2;
 	load(argv[1]);
-	encap_open("0.0.0.0");
-	encap_open("::");
+	if (argc == 2) {
+		encap_open("0.0.0.0");
+		encap_open("::");
+	}
 	printf("READY %u\n", gw_cnt);
 	fds[gw_cnt] = (struct pollfd){.fd = 0, .events = POLLIN};
 	for (;;) {
