@@ -116,13 +116,13 @@ ike_mirrored() {
 	[ "$theirs" = "$ours" ] && [ -n "$ours" ]
 }
 
-# ike_stop NAME SIGNAL: fails if it did not end within a minute and was killed. charon 5.9.8 can lock itself up in its own VICI while it deletes
-# many SAs.
+# ike_stop NAME SIGNAL [SECONDS]: fails if it did not end within a minute, or so long, and was killed. charon 5.9.8 can lock itself up when a request
+# reaches its VICI in the instant in which it is told to end; and to delete a thousand SAs takes it more than a minute on a machine that does other things.
 ike_stop() {
 	local pid rc=0 i
 	pid=$(cat "$WORK/$1.pid")
 	kill "-$2" "$pid" 2>/dev/null
-	for i in $(seq 600); do
+	for i in $(seq "${3:-60}0"); do
 		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.1
 	done

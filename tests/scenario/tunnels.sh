@@ -79,7 +79,7 @@ all_up "with a new dataplane"
 check "their SAs are those of before" [ "$(spis)" = "$WAS" ]
 
 step "charon is stopped, and starts"
-if ike_stop ours TERM; then
+if ike_stop ours TERM 300; then
 	check "it takes its SAs with it" wait_for 60 live 0
 else
 	say "      charon did not end by itself and was killed: its SAs end when the next one has others"
