@@ -478,9 +478,10 @@ json_t *sim_gw_report(const struct sim_gw *g)
 				json_array_append_new(conns, sim_gconn_report(&ep->conns[k]));
 		}
 	}
-	spoken = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "piggybacked_out", (json_int_t)g->piggy_out, "piggybacked_in", (json_int_t)g->piggy_in,
+	spoken = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "piggybacked_out", (json_int_t)g->piggy_out, "piggybacked_in", (json_int_t)g->piggy_in,
 			   "provisional", (json_int_t)g->provisional, "acknowledged", (json_int_t)g->acks, "redirected", (json_int_t)g->redirected,
-			   "said_again", (json_int_t)g->said_again, "late_answers", (json_int_t)g->late_answers, "failed_on_purpose", (json_int_t)g->failed_on_purpose);
+			   "said_again", (json_int_t)g->said_again, "late_answers", (json_int_t)g->late_answers, "failed_on_purpose", (json_int_t)g->failed_on_purpose, "maps", (json_int_t)g->maps, "mapped",
+			   (json_int_t)g->mapped, "looped", (json_int_t)g->looped);
 	return json_pack("{s:s, s:b, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
 			 g->name, "in_service", g->in_service, "rsip_acked", (json_int_t)g->rsip_acked, "commands",
 			 (json_int_t)g->commands, "verbs", verbs, "duplicates", (json_int_t)g->duplicates,

@@ -29,7 +29,9 @@ struct sim_ep {
 	struct sim_gw *gw;
 	const char *name; /* local part */
 	bool offhook, ringing, notified_hd;
-	char request_id[33], events[128], signals[128];
+	char request_id[33], events[128], signals[128], map[201]; /* map: D:, stays until there is another one */
+	char collected[64]; /* digits since the request, by the map */
+	bool loop;          /* Q: */
 	struct sim_gconn *conns;
 	size_t conn_max;
 	bool mixes; /* cnf/...: what it hears in mode confrnce all others hear */
@@ -98,7 +100,7 @@ struct sim_gw {
 	unsigned int rsip_wait_s;
 	bool in_service;
 	uint64_t commands, duplicates, lost_on_purpose, bad, retransmitted, gave_up, rsip_acked, ntfy_acked,
-		ntfy_refused, refused, redirected, piggy_out, piggy_in, provisional, acks, said_again, late_answers, failed_on_purpose, verbs[8];
+		ntfy_refused, refused, maps, mapped, looped, redirected, piggy_out, piggy_in, provisional, acks, said_again, late_answers, failed_on_purpose, verbs[8];
 	json_t *history; /* reports of deleted connections */
 };
 
@@ -129,7 +131,7 @@ int sim_gw_execute(struct sim_gw *g, const struct sim_mgcp_msg *m, char *out, si
 /* gwep.c */
 int sim_ep_init(struct sim_ep *ep, struct sim_gw *g, const char *name);
 void sim_ep_fini(struct sim_ep *ep);
-void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *events, const char *signals);
+void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *events, const char *signals, const char *quarantine, const char *map);
 void sim_ep_offhook(struct sim_ep *ep);
 void sim_ep_onhook(struct sim_ep *ep);
 struct sim_gconn *sim_gconn_add(struct sim_ep *ep, const char *call_id);

@@ -125,7 +125,7 @@ static unsigned int request(struct sim_ep *ep, const struct sim_mgcp_msg *m)
 		return 510;
 	if ((sim_mgcp_listed(s, "L/rg") || sim_mgcp_listed(s, "rg")) && ep->offhook)
 		return 401; /* a phone that is off hook does not ring */
-	sim_ep_request(ep, x, r, s);
+	sim_ep_request(ep, x, r, s, sim_mgcp_param(m, "Q"), sim_mgcp_param(m, "D"));
 	return 200;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A gateway's endpoints: hook, ring, notifications; and their connections with media. */
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -43,6 +44,71 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 	sim_ep_onhook(arg);
 }
 
+/* A digit map (RFC 3435 s2.1.5) as a regular expression of whole numbers: x is [0-9], a dot any number of what stands before it. */
+static bool map_matches(const char *map, const char *digits)
+{
+	char text[1024];
+	size_t n = 0;
+	regex_t re;
+	bool hit;
+
+	text[n++] = '^';
+	text[n++] = '(';
+	for (const char *p = map; *p != '\0' && n + 8 < sizeof(text); p++) {
+		if (*p == 'x' || *p == 'X') {
+			memcpy(text + n, "[0-9]", 5);
+			n += 5;
+		} else if (*p == '.') {
+			text[n++] = '*';
+		} else if (*p == '*') {
+			memcpy(text + n, "[*]", 3);
+			n += 3;
+		} else {
+			text[n++] = *p;
+		}
+	}
+	memcpy(text + n, ")$", 3);
+	if (regcomp(&re, text, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	hit = regexec(&re, digits, 0, NULL, 0) == 0;
+	regfree(&re);
+	return hit;
+}
+
+/* All that was collected, in one notification: "D/1,D/0,D/T". */
+static void tell_collected(struct sim_ep *ep)
+{
+	char params[64 + 4 * sizeof(ep->collected)];
+	int n = snprintf(params, sizeof(params), "X: %s\r\nO: ", ep->request_id);
+
+	for (const char *p = ep->collected; *p != '\0'; p++)
+		n += snprintf(params + n, sizeof(params) - (size_t)n, "%sD/%c", p != ep->collected ? "," : "", *p);
+	snprintf(params + n, sizeof(params) - (size_t)n, "\r\n");
+	ep->collected[0] = '\0';
+	ep->gw->mapped++;
+	if (!ep->loop)
+		ep->events[0] = '\0'; /* the request is used up */
+	sim_gw_command(ep->gw, ep, "NTFY", ep->name, params);
+}
+
+/* The next digit of who dials by the map; behind the last one its timer goes off. */
+static void dial_by_map(struct sim_ep *ep)
+{
+	const char *dial = ep->gw->opts->dial;
+	size_t n = strlen(ep->collected);
+	char next = dial[ep->dialled - 1];
+
+	if (n + 2 > sizeof(ep->collected) || (next == '\0' && n == 0))
+		return;
+	ep->collected[n] = next != '\0' ? next : 'T';
+	ep->collected[n + 1] = '\0';
+	ep->dialled += next != '\0';
+	if (next == '\0' || map_matches(ep->map, ep->collected))
+		tell_collected(ep);
+	else
+		after_ms(ep->dial_timer, dial[ep->dialled - 1] != '\0' ? 60 : 400);
+}
+
 /* Off hook, once; then a digit for each request that asks for some. */
 static void on_dial(evutil_socket_t fd, short what, void *arg)
 {
@@ -58,9 +124,24 @@ static void on_dial(evutil_socket_t fd, short what, void *arg)
 		notify(ep, "L/hd");
 		return;
 	}
-	if (ep->request_id[0] == '\0' || strstr(ep->events, "D/[") == NULL || ep->gw->opts->dial[ep->dialled - 1] == '\0')
+	if (ep->request_id[0] == '\0' || strstr(ep->events, "D/[") == NULL)
+		return;
+	if (ep->map[0] != '\0' && strstr(ep->events, "T](D)") != NULL) {
+		dial_by_map(ep);
+		return;
+	}
+	if (ep->gw->opts->dial[ep->dialled - 1] == '\0')
 		return;
 	snprintf(event, sizeof(event), "D/%c", ep->gw->opts->dial[ep->dialled++ - 1]);
+	if (ep->loop) { /* the request stands */
+		char params[64];
+
+		snprintf(params, sizeof(params), "X: %s\r\nO: %s\r\n", ep->request_id, event);
+		ep->gw->looped++;
+		sim_gw_command(ep->gw, ep, "NTFY", ep->name, params);
+		after_ms(ep->dial_timer, 60);
+		return;
+	}
 	snprintf(ep->events, sizeof(ep->events), "%s", event); /* it is what was asked for */
 	notify(ep, event);
 }
@@ -106,13 +187,19 @@ void sim_ep_fini(struct sim_ep *ep)
 		event_free(ep->dial_timer);
 }
 
-void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *events, const char *signals)
+void sim_ep_request(struct sim_ep *ep, const char *request_id, const char *events, const char *signals, const char *quarantine, const char *map)
 {
 	bool ring = sim_mgcp_listed(signals, "L/rg") || sim_mgcp_listed(signals, "rg");
 
 	snprintf(ep->request_id, sizeof(ep->request_id), "%.32s", request_id);
 	snprintf(ep->events, sizeof(ep->events), "%.127s", events != NULL ? events : "");
 	snprintf(ep->signals, sizeof(ep->signals), "%.127s", signals != NULL ? signals : "");
+	ep->collected[0] = '\0';
+	ep->loop = sim_mgcp_listed(quarantine, "loop");
+	if (map != NULL) {
+		ep->gw->maps++;
+		snprintf(ep->map, sizeof(ep->map), "%.200s", map);
+	}
 	if (ring && !ep->ringing && !ep->offhook) {
 		sim_event(ep->gw->name, "ring", "{s:s}", "endpoint", ep->name);
 		if (ep->gw->opts->answer_after_ms >= 0)

@@ -253,6 +253,8 @@ static void gateway_numbers(struct from *f, struct cp_gateway *ret, struct cp_gw
 	ret->numbers = nums;
 }
 
+static const char *const quarantines[CP_GW_Q_CNT] = {"step", "loop"};
+static const char *const bearers[CP_GW_B_CNT] = {"none", "mu-law", "a-law"};
 static const char *const dialect_names[CP_GW_DIALECT_CNT] = {"rfc3435", "cisco", "auto"};
 
 int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint eps[CP_GW_ENDPOINTS_MAX],
@@ -261,7 +263,8 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 	static const char *const known[] = {"name", "type", "address", "region", "endpoints", "numbers", "version", "crypto",
 					    "keys_without_ipsec", "clear", "suite", "mki", "lifetime", "srtcp_clear",
 					    "conference", "ports", "conference_max", "group", "priority", "weight", "capacity",
-					    "service", "line", "incoming", "css", "agent", "dialect", "piggyback", "replace", NULL};
+					    "service", "line", "incoming", "css", "agent", "dialect", "piggyback", "digit_map", "quarantine", "bearer",
+					    "replace", NULL};
 	static const char *const ep_known[] = {"name", "line", NULL};
 	struct from f = begin(o, known, json_ike_member, why, size);
 	char address[80] = "", version[16] = "", form[16] = "", suite[64] = "", dialect[16] = "rfc3435";
@@ -333,6 +336,9 @@ int json_to_gateway(const json_t *o, struct cp_gateway *ret, struct cp_endpoint 
 	text(&f, "incoming", false, ret->incoming, sizeof(ret->incoming));
 	text(&f, "css", false, ret->css, sizeof(ret->css));
 	text(&f, "agent", false, ret->agent, sizeof(ret->agent));
+	text(&f, "digit_map", false, ret->digit_map, sizeof(ret->digit_map));
+	ret->quarantine = (uint8_t)one_of(&f, "quarantine", quarantines, CP_GW_Q_CNT);
+	ret->bearer = (uint8_t)one_of(&f, "bearer", bearers, CP_GW_B_CNT);
 	*ret_replace = flag(&f, "replace", *ret_replace);
 	list = array(&f, "endpoints", CP_GW_ENDPOINTS_MAX);
 	json_array_foreach(list, i, v) {
@@ -400,6 +406,12 @@ static void gateway_speech(const struct cp_gateway *gw, json_t *o)
 {
 	json_object_set_new(o, "dialect", json_string(dialect_names[gw->dialect < CP_GW_DIALECT_CNT ? gw->dialect : 0]));
 	json_object_set_new(o, "piggyback", json_boolean(gw->piggyback));
+	if (gw->digit_map[0] != '\0')
+		json_object_set_new(o, "digit_map", json_string(gw->digit_map));
+	if (gw->quarantine != CP_GW_Q_STEP)
+		json_object_set_new(o, "quarantine", json_string(quarantines[gw->quarantine]));
+	if (gw->bearer != CP_GW_B_NONE)
+		json_object_set_new(o, "bearer", json_string(bearers[gw->bearer]));
 	if ((gw->heard & CP_GW_HEARD) != 0)
 		json_object_set_new(o, "heard", json_pack("{s:s,s:s,s:i}", "version", (gw->heard & CP_GW_HEARD_01) != 0 ? "0.1" : "1.0",
 							  "crypto", (gw->heard & CP_GW_HEARD_X) != 0 ? "x" : "rfc", "port",

@@ -111,6 +111,7 @@ struct party {
 	uint8_t offer;                 /* which of its suites was offered last: policy_suite() */
 	uint8_t tag;                   /* of the crypto line that was offered last */
 	bool inbound;                  /* it called from there: it dials, and hears tones (inbound.c) */
+	bool plain;                    /* its gateway takes neither digit map nor quarantine handling: each digit alone */
 	/* for its call detail record (cdr.c) */
 	uint64_t cdr_leg;
 	uint8_t best, worst;           /* enum cp_security, while it was connected */
@@ -521,6 +522,7 @@ void inbound_begins(struct cp_calls *calls, struct cp_gw *gw, const char *endpoi
 void inbound_notified(struct party *p, const char *observed); /* who called from there: the call may end under it */
 void inbound_hears(struct cp_call *call, enum inbound_tone tone);
 void inbound_fails(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone); /* the call may end under it */
+bool inbound_plainly(struct cp_call *call, const struct dp_mgcp_done *done); /* true: it was asked for digits in another way */
 bool inbound_left(struct cp_call *call);    /* true: it had failed, its phone is off its hook still, and it has ended */
 void inbound_secure(struct cp_call *call);  /* as its signalling is now: before its call is led anywhere */
 bool inbound_reserve(struct cp_call *call); /* true: the caller's gateway is asked for a connection, call_answered() goes on behind it */
@@ -536,6 +538,7 @@ int trunk_take_key(struct cp_call *call, struct party *p, const struct dp_mgcp_m
 int trunk_open(struct cp_call *call, unsigned side);
 void trunk_ring(struct cp_call *call);
 void trunk_request(struct party *p, const char *events, const char *signals); /* RQNT under its request_id */
+void trunk_request_with(struct party *p, const char *params);                 /* the same, with more than events and signals: lines of dp_mgcp_ask */
 void trunk_connect(struct cp_call *call, unsigned side);
 void trunk_reopen(struct cp_call *call, unsigned side); /* MDCX: another leg, another key */
 void trunk_close(struct cp_call *call, unsigned side);

@@ -16,6 +16,7 @@
 
 #define FIRST_MS  15000 /* to the first digit */
 #define MOST      (CALL_SLOTS - CALL_SLOTS / 8) /* so many calls, and gateways begin no more: the last places are for phones */
+#define MAPPED    "D/[0-9*#T](D)" /* accumulated by the map, T is its timer */
 #define DIGITS    "D/[0-9*#](N)" /* RFC 3660 s2.2: each one alone, so that the dial plan says when a number is whole */
 
 static bool fxo(const struct party *p)
@@ -52,9 +53,50 @@ const char *inbound_leaves(const struct party *p)
 	return fxo(p) ? "H/hu" : "";
 }
 
+/* By a map the gateway collects them and tells all at once (RFC 3435 s2.1.5); in a loop one request is for all of them (s4.4.1). */
 static void ask_digits(struct cp_call *call, const char *signals)
 {
-	ask(&call->p[0], "L/hu(N)," DIGITS, signals);
+	struct party *p = &call->p[0];
+	const struct cp_gw *gw = cp_gws_find(call->calls->gws, p->name);
+	const struct cp_gateway *rec = gw != NULL ? cp_gw_rec(gw) : NULL;
+	char params[DP_MGCP_PARAMS_MAX];
+	int n;
+
+	if (rec == NULL || p->plain || (rec->digit_map[0] == '\0' && rec->quarantine == CP_GW_Q_STEP)) {
+		ask(p, "L/hu(N)," DIGITS, signals);
+		return;
+	}
+	snprintf(p->request_id, sizeof(p->request_id), "%08X", p->ref);
+	n = snprintf(params, sizeof(params), "R: L/hu(N),%s\n", rec->digit_map[0] != '\0' ? MAPPED : DIGITS);
+	if (signals[0] != '\0')
+		n += snprintf(params + n, sizeof(params) - (size_t)n, "S: %s\n", signals);
+	if (rec->quarantine == CP_GW_Q_LOOP)
+		n += snprintf(params + n, sizeof(params) - (size_t)n, "Q: process,loop\n");
+	if (rec->digit_map[0] != '\0')
+		snprintf(params + n, sizeof(params) - (size_t)n, "D: %s\n", rec->digit_map);
+	trunk_request_with(p, params);
+}
+
+static bool looped(const struct party *p)
+{
+	const struct cp_gw *gw = cp_gws_find(p->call->calls->gws, p->name);
+
+	return gw != NULL && !p->plain && cp_gw_rec(gw)->quarantine == CP_GW_Q_LOOP;
+}
+
+bool inbound_plainly(struct cp_call *call, const struct dp_mgcp_done *done)
+{
+	struct party *p = &call->p[0];
+	const struct cp_gw *gw = cp_gws_find(call->calls->gws, p->name);
+
+	if (!p->inbound || p->plain || call->state != CALL_DIALING || gw == NULL || done->result != DP_MGCP_ANSWERED || done->code < 500 ||
+	    (cp_gw_rec(gw)->digit_map[0] == '\0' && cp_gw_rec(gw)->quarantine == CP_GW_Q_STEP))
+		return false;
+	/* 508: no quarantine handling; 519, 537: no such map. */
+	cfg_log_limited(CFG_LOG_WARN, "gateway-takes-no-map", "gateway=%s endpoint=%s code=%u", p->name, p->endpoint, done->code);
+	p->plain = true;
+	ask_digits(call, call->digit_cnt == 0 ? "L/dl" : "");
+	return true;
 }
 
 void inbound_hears(struct cp_call *call, enum inbound_tone tone)
@@ -217,7 +259,7 @@ void inbound_notified(struct party *p, const char *observed)
 	struct cp_calls *calls = p->call->calls;
 	uint32_t ref = p->call->ref;
 	struct cp_call *call;
-	bool more = false;
+	bool more = false, timer = false;
 	char name[16];
 
 	/* Any of them may end the call. */
@@ -231,11 +273,17 @@ void inbound_notified(struct party *p, const char *observed)
 		} else if (name[0] != '\0' && name[1] == '\0' && strchr("0123456789*#", name[0]) != NULL && call->state == CALL_DIALING) {
 			more = true;
 			call_digit(call, name[0]);
+		} else {
+			timer |= strcasecmp(name, "T") == 0;
 		}
 	}
 	if (call == NULL)
 		return;
-	if (call->state == CALL_DIALING && more)
+	if (call->state == CALL_DIALING && timer && call->digit_cnt > 0) { /* no more is coming */
+		route_digits(call);
+		return;
+	}
+	if (call->state == CALL_DIALING && (more || timer) && !looped(p))
 		ask_digits(call, ""); /* an event uses up its request (RFC 3435 s4.4.1): and dial tone ends with the first digit */
 	else if (call->state == CALL_CONNECTED)
 		trunk_request(p, inbound_events(p), "");

@@ -293,6 +293,8 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	case GW_OP_ASK:
 		if (done->result == DP_MGCP_ANSWERED && done->code == 402) /* on hook meanwhile */
 			call_end(call_by(p), "gateway hung up");
+		else if (!ok && inbound_plainly(call, done))
+			break;
 		else if (!ok && call->state == CALL_DIALING)
 			call_end(call_cause(call, CP_Q850_NETWORK), "gateway refused to watch who calls");
 		break;
@@ -394,6 +396,25 @@ void trunk_request(struct party *p, const char *events, const char *signals)
 	snprintf(cmd.events, sizeof(cmd.events), "%s", events);
 	snprintf(cmd.signals, sizeof(cmd.signals), "%s", signals);
 	send_cmd(p->call, p, &cmd, GW_OP_ASK);
+}
+
+static void on_asked(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
+{
+	(void)text;
+	on_done(ctx, gw, tag, done);
+}
+
+void trunk_request_with(struct party *p, const char *params)
+{
+	struct cp_gw *gw = cp_gws_find(p->call->calls->gws, p->name);
+	struct cp_gw_tag tag = {.callref = p->call->ref, .side = (uint8_t)party_side(p->call, p), .op = GW_OP_ASK};
+	struct dp_mgcp_ask ask = {.verb = DP_MGCP_RQNT};
+
+	snprintf(ask.endpoint, sizeof(ask.endpoint), "%s", p->endpoint);
+	snprintf(ask.request_id, sizeof(ask.request_id), "%s", p->request_id);
+	snprintf(ask.params, sizeof(ask.params), "%s", params);
+	if (gw != NULL)
+		cp_gw_ask(gw, &ask, &tag, on_asked, p->call->calls);
 }
 
 /* A bridge mixes what comes in on connections of this mode to all the others of its endpoint (RFC 3435 s3.2.2.6). */

@@ -61,6 +61,9 @@ static const struct ctl_opt explain_opts[] = {
 	{"--line", "WHAT", CTL_STR, "line", NULL, false, "calls from its endpoints: fxs (analog phones dial), fxo (a line that rings); default: not taken"}, \
 	{"--incoming", "NUMBER", CTL_STR, "incoming", NULL, false, "where calls from its fxo endpoints are led to"}, \
 	{"--css", "NAME", CTL_STR, "css", NULL, false, "calling search space of calls from it"}, \
+	{"--digit-map", "MAP", CTL_STR, "digit_map", NULL, false, "by which its phones' digits are collected there, (0T|[1-7]xxx|9011x.T); default: each is told"}, \
+	{"--quarantine", "WHAT", CTL_STR, "quarantine", NULL, false, "step (default): a request for each notification of digits; loop: one for all"}, \
+	{"--bearer", "LAW", CTL_STR, "bearer", NULL, false, "mu-law, a-law: what its lines speak is said when it comes up (EPCF); none (default)"}, \
 	{"--agent", "HOST[:PORT]", CTL_STR, "agent", NULL, false, "another call agent: it is sent there (521) while it is drained or disabled"}
 #define GATEWAY_IKE \
 	{"--ike", "VERSION", CTL_STR, "ike", NULL, false, "IKE: 2, 1 (main mode), or no (default)"}, \

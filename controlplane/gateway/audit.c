@@ -282,7 +282,7 @@ static bool next_endpoint(struct cp_gw *gw)
 
 static bool wants(const struct cp_gw *gw)
 {
-	return gw->state != CP_GW_UP || gw->suspect || gw_wants_caps(gw) || gw->health.state != CP_HEALTH_CLOSED || gw->sweep || gw->eps.work > 0 || gw->backlog != NULL;
+	return gw->state != CP_GW_UP || gw->suspect || gw_wants_caps(gw) || gw_wants_bearer(gw) || gw->health.state != CP_HEALTH_CLOSED || gw->sweep || gw->eps.work > 0 || gw->backlog != NULL;
 }
 
 /* It is its turn: one question, or none. */
@@ -301,6 +301,9 @@ static void go(struct cp_gw *gw)
 		gw->suspect = false;
 		probe(gw);
 	} else if (gw_wants_caps(gw) && gw_ask_caps(gw)) {
+		gw->asking = true;
+		gw->gws->asked++;
+	} else if (gw_wants_bearer(gw) && gw_tell_bearer(gw)) {
 		gw->asking = true;
 		gw->gws->asked++;
 	} else if (gw->health.state == CP_HEALTH_HALF || cp_health_probe(&gw->health, (int64_t)cp_mono_ms())) {

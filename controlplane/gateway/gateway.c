@@ -357,6 +357,8 @@ bool cp_gws_changed(struct cp_gws *gws, const char *name)
 		was = CP_ADMIN_IN_SERVICE;
 	} else {
 		was = gw->rec.admin;
+		if (gw->rec.bearer != copy.bearer)
+			gw->bearer_told = false;
 		if (take_record(gw, &copy) < 0)
 			return true; /* the old one goes on to serve */
 		gw_save_heard(gw);

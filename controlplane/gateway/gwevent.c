@@ -42,7 +42,7 @@ static void restarted(struct cp_gw *gw, const struct dp_mgcp_event *ev)
 	unsigned n = 0;
 
 	gw->restarts++;
-	gw->caps_asked = gw->plain = false; /* perhaps with other software */
+	gw->caps_asked = gw->plain = gw->bearer_told = false; /* perhaps with other software */
 	if (strcasecmp(how, "forced") == 0 || (lost && delay_s != 0)) {
 		state = CP_EP_OUT;
 		todo = EP_AGAIN;

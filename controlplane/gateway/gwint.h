@@ -97,6 +97,8 @@ struct cp_gw {
 	bool silent;    /* its keep-alives are missing */
 	bool caps_asked;
 	uint8_t caps_put_off; /* so often it said "not now" to that */
+	bool bearer_told;     /* what its record says of its lines (EPCF) */
+	uint8_t bearer_put_off;
 	struct dp_mgcp_caps caps;
 	struct {
 		uint64_t at_ms;
@@ -202,6 +204,8 @@ void gw_save_some(evutil_socket_t fd, short what, void *gws); /* of all */
 void gw_keep_heard(struct cp_gw *gw, struct cp_gateway *rec); /* its new record, which was written without knowing */
 bool gw_wants_caps(const struct cp_gw *gw);
 bool gw_ask_caps(struct cp_gw *gw); /* what it can (RFC 3435 s2.3.10), if that was not asked; true: one question is out */
+bool gw_wants_bearer(const struct cp_gw *gw);
+bool gw_tell_bearer(struct cp_gw *gw); /* what its lines speak (RFC 3435 s2.3.1); true: one question is out */
 /* A gateway that lists its packages is not asked for events and signals of others: the whole command would be refused (518). */
 bool gw_lacks_srtp(const struct cp_gw *gw); /* it lists its packages, and the one that it needs is not among them */
 void gw_fit_list(const struct cp_gw *gw, char *list, bool signals);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "dpclient.h"
 #include "gwint.h"
 #include "log.h"
 #include "store/store.h"
@@ -181,6 +182,41 @@ bool gw_ask_caps(struct cp_gw *gw)
 	snprintf(ask.endpoint, sizeof(ask.endpoint), "%s", gw->rec.endpoints[caps_endpoint(gw)].name);
 	gw->caps_asked = true;
 	return cp_gw_ask(gw, &ask, &tag, caps_done, NULL) == 0;
+}
+
+/* --- what its lines speak --- */
+
+static void bearer_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
+{
+	bool answer = done->result == DP_MGCP_ANSWERED;
+
+	(void)ctx;
+	(void)tag;
+	(void)text;
+	if (answer && dp_mgcp_class(done->code) == DP_MGCP_CLASS_LATER && ++gw->bearer_put_off < PUT_OFF_MAX) {
+		audit_answered(gw, done);
+		return;
+	}
+	gw->bearer_put_off = 0;
+	/* Who does not answer this, or cannot be told it, is not before it restarts: it would be taken for silent each time. */
+	gw->bearer_told = done->result != DP_MGCP_NO_SA && done->result != DP_MGCP_OVERLOAD && (done->result != DP_MGCP_CANCELED || cp_dp_up(gw->gws->dp));
+	if (gw->bearer_told && (!answer || dp_mgcp_class(done->code) != DP_MGCP_CLASS_DONE))
+		cfg_log_limited(CFG_LOG_WARN, "gateway-bearer-refused", "gateway=%s result=%u code=%u", gw->rec.name, done->result, done->code);
+	audit_answered(gw, done);
+}
+
+bool gw_wants_bearer(const struct cp_gw *gw)
+{
+	return !gw->bearer_told && gw->state == CP_GW_UP && gw->rec.bearer != CP_GW_B_NONE && gw->rec.endpoint_cnt > 0;
+}
+
+bool gw_tell_bearer(struct cp_gw *gw)
+{
+	struct dp_mgcp_ask ask = {.verb = DP_MGCP_EPCF, .endpoint = "*"};
+	struct cp_gw_tag tag = {0};
+
+	snprintf(ask.params, sizeof(ask.params), "B: %s\n", gw->rec.bearer == CP_GW_B_A ? "e:A" : "e:mu");
+	return cp_gw_ask(gw, &ask, &tag, bearer_done, NULL) == 0;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "api/dp_suite.h"
 #include "ike/ikerec.h"
 #include "log.h"
+#include "mgcp/digitmap.h"
 #include "phonecfg.h"
 #include "records.h"
 #include "why.h"
@@ -247,6 +248,17 @@ static int bridge_check(const struct cp_gateway *gw, char *why, size_t size)
 	return 0;
 }
 
+static int dialling_check(const struct cp_gateway *gw, char *why, size_t size)
+{
+	struct dp_digitmap map;
+
+	if (gw->quarantine >= CP_GW_Q_CNT || gw->bearer >= CP_GW_B_CNT)
+		return cfg_invalid(why, size, "%s: unknown quarantine handling %d or bearer %d", gw->name, (int)gw->quarantine, (int)gw->bearer);
+	if (gw->digit_map[0] != '\0' && dp_digitmap_compile(gw->digit_map, strlen(gw->digit_map), &map) < 0)
+		return cfg_invalid(why, size, "%s: %s is no digit map, as (0T|[1-7]xxx|9011x.T), or too large a one", gw->name, cfg_q(gw->digit_map));
+	return 0;
+}
+
 static int farm_check(const struct cp_gateway *gw, char *why, size_t size)
 {
 	if (gw->group[0] != '\0' && !cp_gw_name_ok(gw->group))
@@ -265,7 +277,7 @@ static int farm_check(const struct cp_gateway *gw, char *why, size_t size)
 		return cfg_invalid(why, size, "%s: agent %s is not [NAME@]HOST[:PORT]", gw->name, cfg_q(gw->agent));
 	if (gw->css[0] != '\0' && !cp_part_name_ok(gw->css))
 		return cfg_invalid(why, size, "%s: css %s is no name of one", gw->name, cfg_q(gw->css));
-	return 0;
+	return dialling_check(gw, why, size);
 }
 
 int cp_gateway_check(const struct cp_gateway *gw, char *why, size_t size)

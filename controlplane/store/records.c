@@ -104,6 +104,9 @@ static const struct cp_field gateway_fields[] = {
 	F(48, CP_F_UINT, cp_gateway, heard_port),
 	F(49, CP_F_BOOL, cp_gateway, piggyback),
 	F(54, CP_F_STR, cp_gateway, type),
+	F(55, CP_F_STR, cp_gateway, digit_map),
+	F(56, CP_F_UINT, cp_gateway, quarantine),
+	F(57, CP_F_UINT, cp_gateway, bearer),
 	END,
 };
 

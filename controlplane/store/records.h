@@ -183,6 +183,19 @@ enum { /* struct cp_gateway.heard */
 	CP_GW_HEARD_X = 1 << 2,
 };
 
+enum cp_gw_quarantine { /* Q: while digits are dialled (RFC 3435 s4.4.1) */
+	CP_GW_Q_STEP, /* each notification uses up its request; not said */
+	CP_GW_Q_LOOP, /* one request for all digits */
+	CP_GW_Q_CNT
+};
+enum cp_gw_bearer { /* B: of EPCF */
+	CP_GW_B_NONE, /* not said */
+	CP_GW_B_MU,
+	CP_GW_B_A,
+	CP_GW_B_CNT
+};
+#define CP_GW_MAP_MAX 200
+
 struct cp_gateway { /* key: name */
 	char name[CP_NAME_MAX];  /* MGCP domain; letters, digits, '.', '-', '_' or [address] */
 	uint32_t gw_id;          /* below DP_GW_MAX, given at first add, unique, stays */
@@ -209,6 +222,9 @@ struct cp_gateway { /* key: name */
 	uint8_t line;            /* enum cp_gw_line of endpoints that do not say it themselves */
 	char incoming[CP_NUMBER_MAX]; /* FXO: where what rings is led to; "": it is not taken */
 	char css[CP_PART_MAX];   /* calling search space of who calls from it */
+	char digit_map[CP_GW_MAP_MAX]; /* FXS: D:, by which the gateway collects digits; "": it tells each one */
+	uint8_t quarantine;      /* enum cp_gw_quarantine */
+	uint8_t bearer;          /* enum cp_gw_bearer */
 	char agent[CP_NAME_MAX]; /* [name@]host[:port] of the call agent that it is sent to while it is not in service here; "": none */
 	unsigned endpoint_cnt;
 	struct cp_endpoint *endpoints;

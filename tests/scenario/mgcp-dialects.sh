@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # How gateways speak MGCP, all of it inside ESP: the dialect of Cisco's gateways, RFC 3435, and one that is found out, each way; several messages in a
 # datagram both ways, provisional responses and their acknowledgement, commands that are said again, refusals of all kinds, RSIP in each method, a second
-# call agent. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
+# call agent, digits by a map. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # Rows: 004b:MGCP-01; 004c:MG-01.
 set -u
 SC_NAME=mgcpd
@@ -10,7 +10,7 @@ SC_NAME=mgcpd
 
 ns_up || die "network namespaces could not be made"
 sc_phones 1 2 3 4 5 6
-for n in 1 2 3 4 5; do ip -n "$NS_GW" addr add "$(sc_gw_ip "$n")/24" dev gw0; done
+for n in 1 2 3 4 5 6 7; do ip -n "$NS_GW" addr add "$(sc_gw_ip "$n")/24" dev gw0; done
 PARTNER=10.77.2.9
 ip -n "$NS_GW" addr add $PARTNER/24 dev gw0
 sc_speech 6
@@ -31,6 +31,8 @@ gw_add 2 --endpoint aaln/1 --piggyback --line fxs
 gw_add 3 --endpoint aaln/1 --dialect auto
 gw_add 4 --endpoint aaln/1
 gw_add 5 --endpoint aaln/1 --endpoint aaln/2 --line fxs
+gw_add 6 --endpoint aaln/1 --line fxs --digit-map '(0T|1xxx|2x.T)' --bearer a-law
+gw_add 7 --endpoint aaln/1 --line fxs --quarantine loop
 sc_capture "$NS_GW" gw0 "$WORK/gw0.pcap" || die tcpdump
 CAP=$SC_CAP
 gw_run() { # N OPTIONS: in the background, with a FIFO that says what it is to do
@@ -157,6 +159,22 @@ tell 5 'fail CRCX 521 1'
 phone 6 --dial 9051#
 soon_gw "521 to a command of ours: asked whose it is, no failure" 15 5 '.endpoints_in_service == 2 and .endpoints_elsewhere == 0 and .breaker == "closed"'
 
+step "digits by a map, and in a loop"
+dialled() { # N TEXT: the gateway's phone calls the sixth
+	SC_PHONE_S=90 phone 6 --answer=0.2 &
+	PP=$!
+	wait_for 15 registered 6 || bad "the phone registers"
+	gw_run "$1" --dial 1006 --duration 2 --calls 1
+	wait_for 60 ctl_holds 'show calls' 'any(.[]; .to == "1006" and .state == "connected" and .security == "encrypted")' || bad "$2: connected"
+	wait "${PG[$1]}"
+	check "$2: it ends" test $? = 0
+	wait $PP
+}
+dialled 6 "by a map"
+check_json "all digits in one notification" "$WORK/g6.json" '.gateway[0] | .spoken.maps >= 1 and .spoken.mapped == 1 and .verbs.EPCF >= 1'
+dialled 7 "in a loop"
+check_json "a notification each, for one request" "$WORK/g7.json" '.gateway[0].spoken | .looped == 4 and .maps == 0'
+
 step "a second call agent"
 K_IN=$(rand_hex 20) K_OUT=$(rand_hex 20)
 in_gw timeout 600 /usr/bin/python3 "$RAVELIN_TOP/tests/scenario/mgcp_partner.py" $PARTNER "$(sc_gw_ip 4)" 0x3100 "$K_IN" 0x3200 "$K_OUT" 'ca3@[10.77.2.8]:2727' \
@@ -188,7 +206,7 @@ check "DLCX of all endpoints" wait_for 60 event 5 '.event == "command" and .verb
 step "the wire, and what is left"
 alive() { [ "$(events 1 '.event == "sent" and .verb == "NTFY" and .endpoint == "*"')" -ge 3 ]; }
 check "keep-alives each 15 s" wait_for 60 alive
-for n in 1 2 3 4 5; do gw_stop $n; done
+for n in 1 2 3 4 5; do gw_stop $n; done # the others have ended
 kill $CAP
 wait $CAP 2>/dev/null
 check_json "the Cisco gateway: keep-alives answered, key in a=X-crypto" "$WORK/g1.json" '.gateway[0] | .ntfy_acked >= 3 and .gave_up == 0 and .connections[0].crypto == "X-crypto"'
@@ -196,11 +214,11 @@ check_json "the other: 100, the answer, 000" "$WORK/g2.json" \
 	'.gateway[0] | .spoken.provisional >= 3 and .spoken.acknowledged >= 3 and .verbs.CRCX == 1 and .connections[0].crypto == "crypto"'
 check_json "several messages in one datagram, both ways" "$WORK/g2.json" '.gateway[0].spoken | .piggybacked_out >= 1 and .piggybacked_in >= 1'
 check_json "it refused calls on purpose, and a request" "$WORK/g5.json" '.gateway[0].spoken.failed_on_purpose >= 7'
-for n in 1 2 3 4 5; do
+for n in 1 2 3 4 5 6 7; do
 	check_json "gateway $n: all inside ESP, nothing malformed" "$WORK/g$n.json" '.gateway[0] | .wire.clear_received == 0 and .bad_messages == 0 and .gave_up == 0'
 	check "gateway $n: none of its keys on the wire" python3 "$RAVELIN_TOP/scripts/wire.py" keys "$WORK/gw0.pcap" --keys "$WORK/g$n.keys"
 done
-sc_shark "the dialects" "$WORK/gw0.pcap" 200 CRCX MDCX DLCX RQNT NTFY RSIP AUEP
+sc_shark "the dialects" "$WORK/gw0.pcap" 200 CRCX MDCX DLCX RQNT NTFY RSIP AUEP EPCF
 appliance_stop 2>>"$WORK/checks.log"
 check "all daemons stop cleanly" test $? = 0
 sc_end

@@ -83,6 +83,7 @@ static struct world {
 	unsigned todo_cnt, todo_done;
 	int refuse_type, refuse_rc; /* commands of that type are refused */
 	bool ask_silent;            /* struct dp_mgcp_ask is not answered here */
+	uint16_t ask_code[DP_MGCP_VERB_MAX]; /* what it is answered by verb; 0: 200 */
 	const char *lists[DP_MGCP_VERB_MAX]; /* what audits of connections answer, by verb; NULL: nothing */
 	unsigned acked[64]; /* per message type */
 } w;
@@ -248,6 +249,7 @@ static inline int world_hook(struct fake_dp *f, const union fake_msg *m)
 		d.handle = ask.handle;
 		d.gw_id = ask.gw_id;
 		d.verb = ask.verb;
+		d.code = w.ask_code[ask.verb] != 0 ? w.ask_code[ask.verb] : 200;
 		if (w.lists[ask.verb] != NULL) {
 			struct dp_mgcp_text t = {.handle = ask.handle, .gw_id = ask.gw_id, .len = (uint16_t)strlen(w.lists[ask.verb])};
 

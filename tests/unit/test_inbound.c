@@ -3,7 +3,8 @@
 /* Rows: 004b:MGCP-01, 004b:MGCP-02, 004b:MGCP-04, 004c:MG-01, 004c:MG-02. */
 #include "call_fix.h"
 
-static uint8_t line = CP_LINE_FXS;
+static uint8_t line = CP_LINE_FXS, quarantine, bearer;
+static const char *map = "";
 
 static struct cp_gw *gw1(void)
 {
@@ -15,8 +16,9 @@ static void set_gateway(uint32_t flags, uint8_t admin)
 	struct cp_endpoint ep[2] = {{.name = "aaln/1"}, {.name = "aaln/2"}};
 	struct cp_gw_number n[3] = {{.number = "77", .endpoint = "aaln/1"}, {.number = "78", .endpoint = "aaln/2"}, {.number = "9", .prefix = true}};
 	struct cp_gateway g = {.name = "gw1", .region = "default", .endpoints = ep, .endpoint_cnt = 2, .numbers = n, .number_cnt = 3,
-			       .line = line, .flags = flags, .admin = admin};
+			       .line = line, .flags = flags, .admin = admin, .quarantine = quarantine, .bearer = bearer};
 
+	snprintf(g.digit_map, sizeof(g.digit_map), "%s", map);
 	if (line == CP_LINE_FXO)
 		strcpy(g.incoming, "1001");
 	cfg_addr_parse("10.0.0.1:2427", &g.address);
@@ -671,6 +673,211 @@ static void test_not_deaf(void)
 	world_end();
 }
 
+/* --- digits by a map, or in a loop --- */
+
+/* The requests with more than events and signals, and the last of them. */
+static unsigned asks_of(uint8_t verb, struct dp_mgcp_ask *ret)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w.fake.n; i++) {
+		struct dp_mgcp_ask a;
+
+		memcpy(&a, &w.fake.log[i], sizeof(a));
+		if (a.hdr.type != DP_MSG_MGCP_ASK || a.verb != verb)
+			continue;
+		*ret = a;
+		n++;
+	}
+	return n;
+}
+
+static unsigned asks(struct dp_mgcp_ask *ret)
+{
+	return asks_of(DP_MGCP_RQNT, ret);
+}
+
+static void observed(const struct dp_mgcp_ask *a, const char *what)
+{
+	w.fake.n = 0;
+	w.todo_cnt = w.todo_done = 0;
+	gw_event(DP_MGCP_NTFY, a->endpoint, a->request_id, what);
+	rest();
+}
+
+/* A phone goes off its hook; what its gateway is asked. */
+static void off_hook(const char *digit_map, uint8_t q, struct dp_mgcp_ask *ret, const char *params)
+{
+	map = digit_map;
+	quarantine = q;
+	begin(CP_LINE_FXS);
+	w.fake.n = 0;
+	says("aaln/1", "L/hd");
+	CU_ASSERT_EQUAL_FATAL(the_state(), CALL_DIALING);
+	CU_ASSERT_EQUAL_FATAL(asks(ret), 1);
+	CU_ASSERT_STRING_EQUAL(ret->params, params);
+	CU_ASSERT_STRING_EQUAL(ret->endpoint, "aaln/1");
+}
+
+static void back(void)
+{
+	if (the_state() != -1) {
+		gw_event(DP_MGCP_NTFY, "aaln/1", the_call()->p[0].request_id, "L/hu");
+		rest();
+	}
+	CU_ASSERT_EQUAL(the_state(), -1);
+	map = "";
+	quarantine = CP_GW_Q_STEP;
+	w.ask_code[DP_MGCP_RQNT] = 0;
+	world_end();
+}
+
+#define MAP "(0T|1xxx|2x.T)"
+
+static void test_digit_map(void)
+{
+	struct dp_mgcp_ask a = {0}, b = {0};
+
+	/* all digits in one notification */
+	off_hook(MAP, CP_GW_Q_STEP, &a, "R: L/hu(N),D/[0-9*#T](D)\nS: L/dl\nD: " MAP "\n");
+	observed(&a, "D/1,D/0,D/0,D/1");
+	CU_ASSERT_EQUAL_FATAL(the_state(), CALL_ALERTING);
+	CU_ASSERT_TRUE(hears("G/rt"));
+	CU_ASSERT_EQUAL(asks(&b), 0); /* nothing more is collected */
+	says("aaln/1", "L/hu");
+	CU_ASSERT_EQUAL(the_state(), -1);
+	CU_ASSERT_TRUE(armed("aaln/1"));
+	back();
+	/* its map is shorter than the number: the rest is collected by it, too, without another dial tone */
+	off_hook(MAP, CP_GW_Q_STEP, &a, "R: L/hu(N),D/[0-9*#T](D)\nS: L/dl\nD: " MAP "\n");
+	observed(&a, "D/1,D/0");
+	CU_ASSERT_EQUAL(the_state(), CALL_DIALING);
+	CU_ASSERT_EQUAL_FATAL(asks(&b), 1);
+	CU_ASSERT_STRING_EQUAL(b.params, "R: L/hu(N),D/[0-9*#T](D)\nD: " MAP "\n");
+	observed(&b, "D/0,D/1");
+	CU_ASSERT_EQUAL(the_state(), CALL_ALERTING);
+	back();
+	/* its timer: that is all, whatever longer numbers there are */
+	off_hook(MAP, CP_GW_Q_STEP, &a, "R: L/hu(N),D/[0-9*#T](D)\nS: L/dl\nD: " MAP "\n");
+	observed(&a, "D/1,D/0,T");
+	CU_ASSERT_EQUAL(the_state(), CALL_FAILED);
+	CU_ASSERT_TRUE(hears("L/ro"));
+	back();
+	/* the timer alone: asked again */
+	off_hook(MAP, CP_GW_Q_STEP, &a, "R: L/hu(N),D/[0-9*#T](D)\nS: L/dl\nD: " MAP "\n");
+	observed(&a, "D/T");
+	CU_ASSERT_EQUAL(the_state(), CALL_DIALING);
+	CU_ASSERT_EQUAL(asks(&b), 1);
+	back();
+}
+
+/* A gateway that takes no map tells each digit, as one without. */
+static void test_no_map(void)
+{
+	static const uint16_t codes[] = {508, 511, 519, 537};
+
+	for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		map = MAP;
+		begin(CP_LINE_FXS);
+		w.ask_code[DP_MGCP_RQNT] = codes[i];
+		dials("1001");
+		CU_ASSERT_EQUAL(the_state(), CALL_ALERTING);
+		back();
+	}
+	/* "not now" is no such answer */
+	map = MAP;
+	begin(CP_LINE_FXS);
+	w.ask_code[DP_MGCP_RQNT] = 400;
+	says("aaln/1", "L/hd");
+	CU_ASSERT_EQUAL(the_state(), -1);
+	back();
+}
+
+static void test_loop(void)
+{
+	struct dp_mgcp_ask a = {0}, b = {0};
+
+	off_hook("", CP_GW_Q_LOOP, &a, "R: L/hu(N),D/[0-9*#](N)\nS: L/dl\nQ: process,loop\n");
+	for (const char *d = "100"; *d != '\0'; d++) {
+		char o[] = {'D', '/', *d, '\0'};
+
+		observed(&a, o);
+		CU_ASSERT_EQUAL(the_state(), CALL_DIALING);
+		CU_ASSERT_EQUAL(asks(&b) + w.todo_cnt, 0); /* the request stands */
+	}
+	observed(&a, "D/1");
+	CU_ASSERT_EQUAL(the_state(), CALL_ALERTING);
+	CU_ASSERT_TRUE(hears("G/rt"));
+	back();
+	off_hook(MAP, CP_GW_Q_LOOP, &a, "R: L/hu(N),D/[0-9*#T](D)\nS: L/dl\nQ: process,loop\nD: " MAP "\n");
+	back();
+}
+
+/* What its lines speak is said when it comes up, and when it restarts; not without end. */
+static void test_bearer(void)
+{
+	struct cp_gateway g = {.name = "x", .region = "r"};
+	struct dp_mgcp_ask a = {0};
+	char why[200];
+
+	begin(CP_LINE_FXS);
+	CU_ASSERT_EQUAL(asks_of(DP_MGCP_EPCF, &a), 0);
+	bearer = CP_GW_B_A;
+	w.fake.n = 0;
+	set_gateway(0, CP_ADMIN_IN_SERVICE);
+	CU_ASSERT_EQUAL_FATAL(asks_of(DP_MGCP_EPCF, &a), 1);
+	CU_ASSERT_STRING_EQUAL(a.endpoint, "*");
+	CU_ASSERT_STRING_EQUAL(a.params, "B: e:A\n");
+	set_gateway(0, CP_ADMIN_IN_SERVICE); /* as before */
+	CU_ASSERT_EQUAL(asks_of(DP_MGCP_EPCF, &a), 1);
+	bearer = CP_GW_B_MU;
+	w.fake.n = 0;
+	w.ask_code[DP_MGCP_EPCF] = 400;
+	set_gateway(0, CP_ADMIN_IN_SERVICE);
+	CU_ASSERT_EQUAL_FATAL(asks_of(DP_MGCP_EPCF, &a), 1);
+	CU_ASSERT_STRING_EQUAL(a.params, "B: e:mu\n");
+	w.ask_code[DP_MGCP_EPCF] = 0;
+	spin_ms = 100;
+	UNTIL(asks_of(DP_MGCP_EPCF, &a) == 2);
+	spin_ms = 1;
+	rest();
+	/* refused for good, by the gateway and by the dataplane: not before its next restart, and nothing else waits for it */
+	for (int refused = 0; refused < 2; refused++) {
+		w.fake.n = 0;
+		w.ask_code[DP_MGCP_EPCF] = refused == 0 ? 504 : 0;
+		w.refuse_type = refused == 0 ? 0 : DP_MSG_MGCP_ASK;
+		w.refuse_rc = -EBADMSG;
+		if (refused == 0) {
+			gw_event(DP_MGCP_RSIP, "*", "", "restart");
+			rest();
+		} else {
+			bearer = CP_GW_B_A;
+			set_gateway(0, CP_ADMIN_IN_SERVICE);
+		}
+		w.refuse_type = 0;
+		spin_ms = 1000;
+		for (int i = 0; i < 120; i++)
+			spin();
+		spin_ms = 1;
+		CU_ASSERT_EQUAL(asks_of(DP_MGCP_EPCF, &a), 1);
+		CU_ASSERT_TRUE(armed("aaln/1"));
+	}
+	bearer = CP_GW_B_NONE;
+	world_end();
+	/* records */
+	cfg_addr_parse("10.0.0.1:2427", &g.address);
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), 0);
+	strcpy(g.digit_map, "1xxx|0T");
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	strcpy(g.digit_map, "(1xxx|0T)");
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), 0);
+	g.bearer = CP_GW_B_CNT;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+	g.bearer = 0;
+	g.quarantine = CP_GW_Q_CNT;
+	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
+}
+
 static CU_TestInfo tests[] = {
 	{"an analog phone calls a phone", test_to_a_phone},
 	{"tones", test_tones},
@@ -684,6 +891,10 @@ static CU_TestInfo tests[] = {
 	{"not deaf", test_not_deaf},
 	{"what is lost", test_lost},
 	{"what is not taken", test_not_taken},
+	{"digits by a map", test_digit_map},
+	{"a gateway without maps", test_no_map},
+	{"digits in a loop", test_loop},
+	{"what its lines speak", test_bearer},
 	CU_TEST_INFO_NULL,
 };
 

@@ -28,6 +28,7 @@ static struct cp_gateway gateway(void)
 			       .flags = CP_GW_X_CRYPTO | CP_GW_MGCP_01 | CP_GW_SRTCP_CLEAR,
 			       .suite = DP_AEAD_AES_256_GCM, .mki_len = 8, .lifetime = 48, .endpoint_cnt = 2, .endpoints = eps,
 			       .dialect = CP_GW_AUTO, .heard = CP_GW_HEARD | CP_GW_HEARD_01, .heard_port = 2427, .piggyback = true,
+			       .digit_map = "(0T|[1-7]xxx|9011x.T)", .quarantine = CP_GW_Q_LOOP, .bearer = CP_GW_B_A,
 			       .number_cnt = 2, .numbers = nums, .changed_us = 5};
 	CU_ASSERT_EQUAL(cfg_addr_parse("10.0.0.9:2427", &g.address), 0);
 	return g;
