@@ -530,7 +530,7 @@ static int stages(const struct bench_opts *opts)
 	mb = dp_mb_create();
 	raw = dp_mb_create();
 	if (raw != NULL)
-		dp_mb_own(raw, false, false);
+		dp_mb_own(raw, false, false, false);
 	if (mb == NULL || raw == NULL)
 		return 1;
 	pool.bad = 0;

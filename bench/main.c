@@ -193,6 +193,7 @@ static void environment(const struct bench_opts *opts)
 			"compiler", __VERSION__, "tsc_hz", round(opts->tsc_hz / 1e6) * 1e6, "versions", "ravelin",
 			RV_VERSION, "ipsec-mb", imb_get_version_str(), "openssl", OpenSSL_version(OPENSSL_VERSION_STRING),
 			"libsrtp2", srtp_get_version_string());
+	json_object_set_new(env, "gcm_own_below", json_integer(mb == NULL ? 0 : (json_int_t)dp_mb_gcm_own(mb))); /* bytes; -1: all */
 	dp_mb_destroy(mb);
 	if (opts->json) {
 		print_json(json_pack("{s:o}", "env", env));

@@ -777,8 +777,8 @@ struct dp_worker *dp_worker_create(struct dp_node *node, uint16_t id, uint16_t l
 	}
 	for (uint32_t i = 0; i < DP_EVT_DEPTH - 1; i++)
 		(void)rte_ring_sp_enqueue(w->evt_free, &w->evt_mem[i]);
-	cfg_log(CFG_LOG_INFO, "crypto", "worker=%u isa=%s hmac=%s ctr=%s", id, dp_mb_isa(w->mb), dp_mb_hmac_name(w->mb),
-		dp_mb_ctr_name(w->mb));
+	cfg_log(CFG_LOG_INFO, "crypto", "worker=%u isa=%s hmac=%s ctr=%s gcm_own_below=%zd", id, dp_mb_isa(w->mb), dp_mb_hmac_name(w->mb),
+		dp_mb_ctr_name(w->mb), (ssize_t)dp_mb_gcm_own(w->mb));
 	return w;
 }
 

@@ -60,8 +60,12 @@ static void hmac_short(const struct dp_mb_hmac *b, unsigned int i, unsigned int 
 
 #define MEASURE_JOBS 32 /* media packets: 160 bytes encrypted, 172 and the ROC authenticated */
 #define MEASURE_STEP 192
+#define GCM_CHECK    1040 /* bytes: more than two of gcmvaes.c's segments */
+#define GCM_MEASURE  1400 /* the longest packet that is looked at */
 
 struct measure {
+	struct gcm_key_data gcm __attribute__((aligned(64)));
+	uint8_t text[4][GCM_MEASURE + 200]; /* each elsewhere in its cache line */
 	uint8_t data[MEASURE_JOBS * MEASURE_STEP] __attribute__((aligned(64)));
 	uint8_t state[DP_MB_HMAC_STATE] __attribute__((aligned(64)));
 	uint8_t rk[DP_MB_AES128_RK] __attribute__((aligned(16)));
@@ -125,23 +129,96 @@ static bool isa_choose(struct dp_mb *mb, struct measure *m, const char *name)
 	return imb_get_errno(mb->mgr) == 0;
 }
 
-bool dp_mb_own(struct dp_mb *mb, bool hmac, bool ctr)
+/*
+ * Ours reads the table that ipsec-mb makes for VAES. Whether it is that one, and all else is right, is seen by what comes out: of every
+ * number of blocks up to more than one segment, whole and not, with every key length.
+ */
+static bool gcm_agrees(struct dp_mb *mb)
 {
+	static const uint8_t key[32] = {7, 1, 8, 2, 8, 1, 8, 2, 8, 4, 5, 9, 0, 4, 5, 2}, nonce[12] = {1, 6, 1, 8}, aad[20] = {3, 3, 9};
+	struct gcm_key_data gk __attribute__((aligned(64)));
+	uint8_t text[GCM_CHECK] = {0}, a[GCM_CHECK], b[GCM_CHECK], ta[16], tb[16];
+	bool right = true;
+
+	if (mb->mgr->used_arch != IMB_ARCH_AVX512 || !dp_gcmvaes_usable())
+		return false;
+	for (size_t key_len = 16; key_len <= 32; key_len += 8) {
+		dp_mb_gcm_key(mb, key, key_len, &gk);
+		for (size_t len = 0; len <= GCM_CHECK; len += 13) {
+			mb->own_gcm = 0;
+			dp_mb_gcm_enc(mb, key_len, &gk, nonce, aad, len % 21, text, a, len, ta);
+			mb->own_gcm = SIZE_MAX;
+			dp_mb_gcm_enc(mb, key_len, &gk, nonce, aad, len % 21, text, b, len, tb);
+			right = right && memcmp(a, b, len) == 0 && memcmp(ta, tb, 16) == 0;
+			dp_mb_gcm_dec(mb, key_len, &gk, nonce, aad, len % 21, b, b, len, tb);
+			right = right && memcmp(b, text, len) == 0 && memcmp(ta, tb, 16) == 0;
+		}
+	}
+	return right;
+}
+
+bool dp_mb_own(struct dp_mb *mb, bool hmac, bool ctr, bool gcm)
+{
+	size_t was = mb->own_gcm;
+
 	if ((hmac && !dp_hmac16_usable()) || (ctr && !dp_ctrvaes_usable()))
 		return false;
+	if (gcm && !gcm_agrees(mb)) {
+		mb->own_gcm = was;
+		return false;
+	}
 	mb->own_hmac = hmac;
 	mb->own_ctr = ctr;
+	mb->own_gcm = gcm ? SIZE_MAX : 0;
 	return true;
+}
+
+/* Is ours faster with packets of 'len' bytes, both ways added? By turns, so that what disturbs one disturbs the other. */
+static bool gcm_faster(struct dp_mb *mb, struct measure *m, size_t len)
+{
+	static const uint8_t aad[8];
+	uint64_t best[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+
+	for (unsigned int round = 0; round < 4 * 16; round++) {
+		unsigned int what = round % 4;
+		uint64_t t = __rdtsc();
+
+		mb->own_gcm = what % 2 != 0 ? SIZE_MAX : 0;
+		for (unsigned int i = 0; i < 16; i++)
+			if (what < 2)
+				dp_mb_gcm_enc(mb, 16, &m->gcm, m->iv, aad, sizeof(aad), m->text[i % 4], m->text[i % 4], len, m->tag[i]);
+			else
+				dp_mb_gcm_dec(mb, 16, &m->gcm, m->iv, aad, sizeof(aad), m->text[i % 4], m->text[i % 4], len, m->tag[i]);
+		t = __rdtsc() - t;
+		if (t < best[what])
+			best[what] = t;
+	}
+	return best[1] + best[3] < best[0] + best[2];
+}
+
+/* From the shortest packets on, as long as ours is faster. */
+static void gcm_choose(struct dp_mb *mb, struct measure *m)
+{
+	static const uint16_t lens[] = {32, 64, 96, 128, 160, 192, 256, 384, 512, 1024, GCM_MEASURE};
+	size_t limit = 0;
+
+	if (gcm_agrees(mb)) {
+		dp_mb_gcm_key(mb, m->rk, 16, &m->gcm);
+		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]) && gcm_faster(mb, m, lens[i]); i++)
+			limit = lens[i] < GCM_MEASURE ? lens[i] + 16u : SIZE_MAX;
+	}
+	mb->own_gcm = limit;
 }
 
 /* Kernels of ours, where they are faster. */
 static void own_choose(struct dp_mb *mb, struct measure *m)
 {
 	uint64_t imb_hmac = measure(mb, m, HMAC, MEASURE_JOBS), imb_ctr = measure(mb, m, CTR, MEASURE_JOBS);
-	bool hmac = dp_mb_own(mb, true, false) && measure(mb, m, HMAC, MEASURE_JOBS) < imb_hmac;
-	bool ctr = dp_mb_own(mb, false, true) && measure(mb, m, CTR, MEASURE_JOBS) < imb_ctr;
+	bool hmac = dp_mb_own(mb, true, false, false) && measure(mb, m, HMAC, MEASURE_JOBS) < imb_hmac;
+	bool ctr = dp_mb_own(mb, false, true, false) && measure(mb, m, CTR, MEASURE_JOBS) < imb_ctr;
 
-	dp_mb_own(mb, hmac, ctr);
+	dp_mb_own(mb, hmac, ctr, false);
+	gcm_choose(mb, m);
 	if (hmac && mb->shani) {
 		/* 16 lanes take the same time for 1 job as for 16 */
 		uint64_t lanes = measure(mb, m, HMAC, 16), single = measure(mb, m, HMAC_SHANI, 16);

@@ -11,9 +11,9 @@
  * to the caller and must stay until run returned. Nothing here allocates after create. A manager and all its
  * functions belong to one thread (a worker, or the main lcore for its key schedules).
  *
- * HMAC and CTR bursts run in kernels of our own (hmac16.h, ctrvaes.h) where the CPU has what they need and they were
- * faster in a measurement at the start, and in intel-ipsec-mb otherwise; all else is always the latter's. SHA-NI code of
- * our own does the HMAC-SHA1s of short bursts.
+ * HMAC and CTR bursts, and GCM of short packets, run in kernels of our own (hmac16.h, ctrvaes.h, gcmvaes.h) where the CPU has what
+ * they need and they were faster in a measurement at the start, and in intel-ipsec-mb otherwise; all else is always the latter's.
+ * SHA-NI code of our own does the HMAC-SHA1s of short bursts.
  */
 #ifndef DP_CRYPTO_MB_H
 #define DP_CRYPTO_MB_H
@@ -24,6 +24,7 @@
 
 #include <intel-ipsec-mb.h>
 
+#include "crypto/gcmvaes.h"
 #include "crypto/job.h"
 
 #define DP_MB_AES128_RK  176 /* bytes of an expanded AES key, one direction; 16-byte aligned */
@@ -39,6 +40,7 @@ struct dp_mb {
 	IMB_MGR *mgr; /* for what has no function here; no job may be left in it */
 	bool shani;   /* own single-buffer HMAC in use for short bursts, and for what is left of longer ones */
 	bool own_hmac, own_ctr; /* kernels of our own chosen: dp_mb_own() */
+	size_t own_gcm;         /* GCM below so many bytes is ours; 0: none */
 	unsigned int lanes;     /* HMAC jobs that ipsec-mb works on side by side */
 	unsigned int few;       /* HMAC jobs that are better done with SHA-NI than in half empty lanes of ours */
 	struct dp_mb_ctr ctr[DP_MB_BURST];
@@ -73,8 +75,17 @@ const char *dp_mb_isa(const struct dp_mb *mb);
 const char *dp_mb_hmac_name(const struct dp_mb *mb);
 const char *dp_mb_ctr_name(const struct dp_mb *mb);
 
-/** Use our kernels for HMAC, for CTR: for tests and comparisons. false, and nothing changed: this CPU cannot run them. */
-bool dp_mb_own(struct dp_mb *mb, bool hmac, bool ctr);
+/** GCM below so many bytes is done by a kernel of ours; 0: none, SIZE_MAX: all. */
+static inline size_t dp_mb_gcm_own(const struct dp_mb *mb)
+{
+	return mb->own_gcm;
+}
+
+/**
+ * Use our kernels for HMAC, for CTR, for GCM (of any length): for tests and comparisons. false, and nothing changed: this CPU cannot
+ * run them, or ipsec-mb's keys are not laid out as ours reads them.
+ */
+bool dp_mb_own(struct dp_mb *mb, bool hmac, bool ctr, bool gcm);
 
 /** Rounds of AES with a key of 16, 24 or 32 bytes: 10, 12 or 14. A schedule has 16 bytes more than 16 for each. */
 static inline unsigned int dp_mb_aes_rounds(size_t key_len)
@@ -242,7 +253,9 @@ static inline void dp_mb_gcm_seal(struct dp_mb *mb, size_t key_len, const struct
 {
 	struct gcm_context_data ctx;
 
-	if (key_len == 16)
+	if (len < mb->own_gcm)
+		dp_gcmvaes_seal(key, dp_mb_aes_rounds(key_len), nonce, aad, aad_len, src, dst, len, tag, tag_len);
+	else if (key_len == 16)
 		IMB_AES128_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
 	else if (key_len == 32)
 		IMB_AES256_GCM_ENC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
@@ -257,7 +270,9 @@ static inline void dp_mb_gcm_open(struct dp_mb *mb, size_t key_len, const struct
 {
 	struct gcm_context_data ctx;
 
-	if (key_len == 16)
+	if (len < mb->own_gcm)
+		dp_gcmvaes_open(key, dp_mb_aes_rounds(key_len), nonce, aad, aad_len, src, dst, len, tag, tag_len);
+	else if (key_len == 16)
 		IMB_AES128_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);
 	else if (key_len == 32)
 		IMB_AES256_GCM_DEC(mb->mgr, key, &ctx, dst, src, len, nonce, aad, aad_len, tag, tag_len);

@@ -66,10 +66,11 @@ static inline void ref_ctr(const uint8_t *key, const uint8_t *iv, uint8_t *data,
 static inline void ref_gcm(const uint8_t *key, size_t key_len, const uint8_t *iv, const uint8_t *aad, size_t aad_len,
 			   uint8_t *data, size_t len, uint8_t *tag)
 {
+	const EVP_CIPHER *alg = key_len == 16 ? EVP_aes_128_gcm() : key_len == 24 ? EVP_aes_192_gcm() : EVP_aes_256_gcm();
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int out;
 
-	if (ctx == NULL || EVP_EncryptInit_ex(ctx, key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm(), NULL, key, iv) != 1 ||
+	if (ctx == NULL || EVP_EncryptInit_ex(ctx, alg, NULL, key, iv) != 1 ||
 	    EVP_EncryptUpdate(ctx, NULL, &out, aad, (int)aad_len) != 1 ||
 	    (len > 0 && EVP_EncryptUpdate(ctx, data, &out, data, (int)len) != 1) ||
 	    EVP_EncryptFinal_ex(ctx, data + len, &out) != 1 ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * dataplane/crypto/hmac16.c and ctrvaes.c, our own kernels: the same results as ipsec-mb's and OpenSSL's for every number
+ * dataplane/crypto/hmac16.c, ctrvaes.c and gcmvaes.c, our own kernels: the same results as ipsec-mb's and OpenSSL's for every number
  * of jobs, with data, states, keys and IVs between pages that cannot be touched: a byte read or written outside them ends
  * the test. On a CPU without AVX-512 and VAES only the refusal is tested.
  */
@@ -11,6 +11,7 @@
 #include <CUnit/CUnit.h>
 
 #include "crypto/ctrvaes.h"
+#include "crypto/gcmvaes.h"
 #include "crypto/hmac16.h"
 #include "crypto/mb.h"
 #include "srtp_ref.h"
@@ -75,11 +76,14 @@ static void test_usable(void)
 {
 	bool hmac = dp_hmac16_usable(), ctr = dp_ctrvaes_usable(), hmac_had = own->own_hmac, ctr_had = own->own_ctr;
 
-	CU_ASSERT_EQUAL(dp_mb_own(own, true, true), hmac && ctr);
+	CU_ASSERT_EQUAL(dp_mb_own(own, true, true, false), hmac && ctr);
 	CU_ASSERT_STRING_EQUAL(dp_mb_hmac_name(own), hmac && ctr ? "own16" : hmac_had ? "own16" : "ipsec-mb");
 	CU_ASSERT_STRING_EQUAL(dp_mb_ctr_name(own), hmac && ctr ? "own" : ctr_had ? "own" : "ipsec-mb");
-	CU_ASSERT_TRUE(dp_mb_own(imb, false, false));
+	CU_ASSERT_TRUE(dp_mb_own(imb, false, false, false));
 	CU_ASSERT(own->few <= 16);
+	/* The table that GCM reads is ipsec-mb's for these instructions, and no other's. */
+	CU_ASSERT_EQUAL(dp_mb_own(own, hmac_had, ctr_had, true), dp_gcmvaes_usable() && strcmp(dp_mb_isa(own), "avx512") == 0);
+	CU_ASSERT(dp_mb_gcm_own(own) == (dp_gcmvaes_usable() && strcmp(dp_mb_isa(own), "avx512") == 0 ? SIZE_MAX : 0));
 }
 
 struct job {
@@ -272,10 +276,67 @@ static void test_ctrvaes(void)
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
+/* A packet of 'len' bytes: sealed and opened, in place and elsewhere, every buffer between pages that cannot be touched. */
+static int gcm_packet(uint64_t *r, size_t len, size_t aad_len)
+{
+	static uint8_t want[LEN_MAX + 16], plain[LEN_MAX];
+	size_t key_len = 16 + 8 * (rnd(r) % 3), tag_len = rnd(r) % 2 != 0 ? 16 : 1 + rnd(r) % 16;
+	unsigned int rounds = dp_mb_aes_rounds(key_len);
+	bool low = rnd(r) % 2 != 0;
+	struct gcm_key_data *gk = (struct gcm_key_data *)(void *)place(0, (sizeof(*gk) + 63) / 64 * 64, low);
+	uint8_t *nonce = place(1, 12, low), *aad = place(2, aad_len, !low), *src = place(3, len, low), *dst = place(4, len, !low);
+	uint8_t *tag = place(5, tag_len, low), key[32], want_tag[16];
+	int wrong = 0;
+
+	fill(r, key, sizeof(key));
+	fill(r, nonce, 12);
+	fill(r, aad, aad_len);
+	fill(r, plain, len);
+	memcpy(src, plain, len);
+	memset(place(4, PAGE, true), 0xee, PAGE);
+	memset(place(5, PAGE, true), 0xee, PAGE);
+	memcpy(want, plain, len);
+	ref_gcm(key, key_len, nonce, aad, aad_len, want, len, want_tag);
+	dp_mb_gcm_key(own, key, key_len, gk);
+	dp_gcmvaes_seal(gk, rounds, nonce, aad, aad_len, src, dst, len, tag, tag_len);
+	wrong += memcmp(dst, want, len) != 0 || memcmp(tag, want_tag, tag_len) != 0 || memcmp(src, plain, len) != 0;
+	for (const uint8_t *p = place(4, PAGE, true); p < place(4, PAGE, true) + PAGE; p++)
+		wrong += (p < dst || p >= dst + len) && *p != 0xee;
+	for (const uint8_t *p = place(5, PAGE, true); p < place(5, PAGE, true) + PAGE; p++)
+		wrong += (p < tag || p >= tag + tag_len) && *p != 0xee;
+	memset(tag, 0, tag_len);
+	dp_gcmvaes_open(gk, rounds, nonce, aad, aad_len, dst, dst, len, tag, tag_len);
+	wrong += memcmp(dst, plain, len) != 0 || memcmp(tag, want_tag, tag_len) != 0;
+	dp_gcmvaes_seal(gk, rounds, nonce, aad, aad_len, src, src, len, tag, tag_len);
+	wrong += memcmp(src, want, len) != 0 || memcmp(tag, want_tag, tag_len) != 0;
+	if (len > 0) { /* another text, another tag */
+		src[rnd(r) % len] ^= 1;
+		dp_gcmvaes_open(gk, rounds, nonce, aad, aad_len, src, src, len, tag, tag_len);
+		wrong += tag_len > 8 && memcmp(tag, want_tag, tag_len) == 0;
+	}
+	return wrong;
+}
+
+static void test_gcmvaes(void)
+{
+	uint64_t r = 20263;
+	int wrong = 0;
+
+	if (!dp_gcmvaes_usable() || strcmp(dp_mb_isa(own), "avx512") != 0)
+		return;
+	for (size_t len = 0; len <= LEN_MAX; len++)
+		wrong += gcm_packet(&r, len, rnd(&r) % 60);
+	for (size_t aad_len = 0; aad_len <= 80; aad_len++)
+		for (size_t len = 0; len < 80; len += 7)
+			wrong += gcm_packet(&r, len, aad_len);
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
 static CU_TestInfo tests[] = {
 	{"our kernels are taken where the CPU has what they need, refused elsewhere", test_usable},
 	{"16-lane HMAC equals OpenSSL's and ipsec-mb's: any burst, any lengths, at page ends", test_hmac16},
 	{"16-lane HMAC of every length equals OpenSSL's", test_hmac16_every_length},
+	{"VAES GCM equals OpenSSL's: any length of text, additional data and tag, keys, in place and not, at page ends", test_gcmvaes},
 	{"VAES CTR equals OpenSSL's and ipsec-mb's: any burst, keys, lengths, at page ends", test_ctrvaes},
 	CU_TEST_INFO_NULL,
 };
