@@ -72,6 +72,8 @@ static void mgcp_refused(struct dp_worker *w, uint64_t handle, uint32_t gw_id, u
 	dp_worker_post(w, evt);
 }
 
+#define CMD_LEN 448 /* bytes: a message with a description and its key */
+
 void dp_worker_cmd_ahead(struct dp_worker *w, const struct dp_cmd *cmd, unsigned int step)
 {
 	if (step == 0) { /* the main lcore wrote it last */
@@ -84,7 +86,7 @@ void dp_worker_cmd_ahead(struct dp_worker *w, const struct dp_cmd *cmd, unsigned
 	if (step == 2)
 		dp_ipout_expect(w);
 	step -= 2;
-	dp_sad_ahead_out(w->sad, cmd->u.mgcp.gw_id, step);
+	dp_sad_ahead_out(w->sad, cmd->u.mgcp.gw_id, step, CMD_LEN);
 	if (step < 2)
 		dp_deliver_ahead(w->deliver, cmd->u.mgcp.gw_id, step);
 }

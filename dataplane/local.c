@@ -434,7 +434,7 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 			dp_move_pass(w, dp_shard_of_spi(spi), b->m[i]);
 			continue;
 		}
-		dp_sad_ahead_in(w->sad, spi, 0);
+		dp_sad_ahead_in(w->sad, spi, 0, 0);
 		spis[k] = spi;
 		m[k] = b->m[i];
 		e[k++] = (struct dp_esp_pkt){.data = ip, .len = f->l3_len, .headroom = headroom(b->m[i], ip),
@@ -443,7 +443,7 @@ void dp_local_esp(struct dp_worker *w, struct dp_burst *b, const uint16_t *idx, 
 	/* Among many SAs each step to one is a cache miss that the next one waits for: a pass for each lets those of all packets overlap. */
 	for (unsigned int step = 1; step <= 3; step++)
 		for (uint16_t j = 0; j < k; j++)
-			dp_sad_ahead_in(w->sad, spis[j], step);
+			dp_sad_ahead_in(w->sad, spis[j], step, e[j].len);
 	all = k;
 	k = 0;
 	for (uint16_t j = 0; j < all; j++) {

@@ -12,7 +12,8 @@
 static_assert(DP_SA_MAX < NONE, "identifiers of 16 bits");
 #define BUCKETS (DP_SA_MAX * 2)
 #define AHEAD   (offsetof(struct dp_sa, key) + 192) /* bytes of an SA that are asked for before its packet: up to the key's rounds; */
-#define AHEAD_GCM (offsetof(struct dp_sa, key) + sizeof(struct gcm_key_data)) /* and of GCM the hash key's powers */
+#define AHEAD_GCM (offsetof(struct dp_sa, key) + sizeof(struct gcm_key_data)) /* and of GCM the hash key's powers, the highest first: */
+#define POWERS    48 /* a packet needs as many as it has blocks, two more, and not more than these */
 
 struct dp_sad {
 	uint32_t n;
@@ -145,8 +146,27 @@ struct dp_sa *dp_sad_out(const struct dp_sad *sad, uint32_t gw_id)
 	return NULL;
 }
 
-static void ahead(const struct dp_sad *sad, const uint16_t *head, unsigned step)
+/*
+ * By loads, whose values nobody wants: where many lines are under way, some CPUs (AMD Zen 4) let prefetches fall, and the packet waits
+ * for each line by itself.
+ */
+static void fetch(const uint8_t *p, size_t from, size_t to)
 {
+	for (; from < to; from += 64)
+		(void)*(const volatile uint8_t *)(p + from);
+}
+
+static void ask(const uint8_t *p, size_t from, size_t to)
+{
+	for (; from < to; from += 64)
+		__builtin_prefetch(p + from);
+}
+
+/* 'sure': bytes of the SA that are loaded, the rest is prefetched. */
+static inline void ahead(const struct dp_sad *sad, const uint16_t *head, unsigned step, uint32_t len, size_t sure)
+{
+	uint32_t powers = len / 16 + 2 < POWERS ? len / 16 + 2 : POWERS;
+	size_t gcm = (AHEAD_GCM - 16 * powers) & ~(size_t)63;
 	const uint8_t *sa;
 
 	if (step == 0) {
@@ -160,23 +180,26 @@ static void ahead(const struct dp_sad *sad, const uint16_t *head, unsigned step)
 		return;
 	}
 	sa = (const uint8_t *)sad->sa[*head];
-	if (step == 2)
-		for (size_t at = 0; at < AHEAD; at += 64)
-			__builtin_prefetch(sa + at);
-	else if (sad->sa[*head]->crypt == DP_SA_GCM)
-		for (size_t at = AHEAD; at < AHEAD_GCM; at += 64)
-			__builtin_prefetch(sa + at);
+	if (step == 2) {
+		fetch(sa, 0, sure < AHEAD ? sure : AHEAD);
+		ask(sa, sure, AHEAD);
+	} else if (sad->sa[*head]->crypt == DP_SA_GCM) {
+		if (sure > AHEAD)
+			fetch(sa, gcm, AHEAD_GCM);
+		else
+			ask(sa, gcm, AHEAD_GCM);
+	}
 }
 
-void dp_sad_ahead_in(const struct dp_sad *sad, uint32_t spi, unsigned step)
+void dp_sad_ahead_in(const struct dp_sad *sad, uint32_t spi, unsigned step, uint32_t len)
 {
-	ahead(sad, &sad->spi_head[bucket(spi)], step);
+	ahead(sad, &sad->spi_head[bucket(spi)], step, len, 192); /* what is checked of a packet, and the window */
 }
 
-void dp_sad_ahead_out(const struct dp_sad *sad, uint32_t gw_id, unsigned step)
+void dp_sad_ahead_out(const struct dp_sad *sad, uint32_t gw_id, unsigned step, uint32_t len)
 {
 	if (gw_id < DP_GW_MAX)
-		ahead(sad, &sad->gw_head[gw_id], step);
+		ahead(sad, &sad->gw_head[gw_id], step, len, AHEAD_GCM);
 }
 
 struct dp_sa *dp_sad_out_udp(const struct dp_sad *sad, uint32_t gw_id, const struct dp_sockaddr *from, const struct dp_sockaddr *to)

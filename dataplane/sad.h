@@ -37,10 +37,10 @@ struct dp_sa *dp_sad_out(const struct dp_sad *sad, uint32_t gw_id);
 
 /**
  * Ask the cache for what dp_sad_in() and dp_sad_out() are going to read, and then the SA's packet: step after step, with some work in
- * between, because each says where the next is. Steps 0 to 3; changes nothing.
+ * between, because each says where the next is. Steps 0 to 3; changes nothing. 'len': bytes of the packet, more or less.
  */
-void dp_sad_ahead_in(const struct dp_sad *sad, uint32_t spi, unsigned step);
-void dp_sad_ahead_out(const struct dp_sad *sad, uint32_t gw_id, unsigned step);
+void dp_sad_ahead_in(const struct dp_sad *sad, uint32_t spi, unsigned step, uint32_t len);
+void dp_sad_ahead_out(const struct dp_sad *sad, uint32_t gw_id, unsigned step, uint32_t len);
 
 /**
  * The newest live outbound SA of a gateway whose selectors are for UDP from one address and port to another; where none is, as
