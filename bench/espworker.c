@@ -65,7 +65,8 @@ static int rows(const struct bench_opts *opts)
 		if (rc == 0)
 			bench_row(opts, &(struct bench_row){.bench = "esp", .kase = case_of(size, own), .unit = "packet/s/core", .value = value, .runs = runs,
 							    .cycles = bench_quantile(tsc, runs, 0.5),
-							    .more = json_pack("{s:f}", "gbit_s", bench_quantile(value, runs, 0.5) * size * 8 / 1e9)});
+							    .more = json_pack("{s:f, s:b}", "gbit_s", bench_quantile(value, runs, 0.5) * size * 8 / 1e9,
+											      "hugepages", bench_l.huge)});
 	}
 	return rc | bench_gw_down();
 }

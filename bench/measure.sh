@@ -3,6 +3,8 @@
 # Every table of bench/README.md in one go, on a quiet machine: measure.sh [--quick] [--update] [--out DIR] [NAME...]
 # runs the benches named (all, and rtpengine, if none), keeps their JSON lines as DIR/NAME.json and prints the tables as
 # Markdown; --update puts them into README.md. About 40 minutes; --quick 5. rtpengine and tunnels need root.
+# Where there are no huge pages and they can be had, 1 GiB of them is taken for as long as it runs: the first line of each
+# NAME.json says how many there were ("hugepages"), rows of workers whether they lay in them. HUGE=0: as the machine is.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "${RAVELIN_BUILD:-$here/../build}" && pwd) || exit 1
@@ -31,6 +33,13 @@ done
 [ ${#names[@]} -gt 0 ] || names=(srtp media overload latency scaling esp mgcp farm tunnels store dial register call moh enrol tvs sign drill tftp http boot rtpengine)
 mkdir -p "$out"
 rc=0 files=()
+pages=/proc/sys/vm/nr_hugepages
+if [ "${HUGE:-1}" != 0 ] && [ -w $pages ] && [ "$(cat $pages)" = 0 ]; then
+	trap 'echo 0 >$pages' EXIT
+	trap 'exit 1' INT TERM
+	echo 512 >$pages 2>/dev/null || true
+	echo "huge pages of 2 MiB: $(cat $pages)" >&2
+fi
 for name in "${names[@]}"; do
 	echo "$(date +%T) $name, load $(cut -d' ' -f1-3 /proc/loadavg)" >&2
 	if [ "$name" = rtpengine ]; then

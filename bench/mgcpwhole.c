@@ -106,8 +106,8 @@ static int worker_rows(const struct bench_opts *opts, unsigned int runs, double 
 		bench_row(opts, &(struct bench_row){.bench = "mgcp", .kase = whole_case(false), .unit = "command/s/core", .peer = peers[p],
 						    .value = value, .peer_value = peer[p], .runs = runs, .peer_runs = runs,
 						    .cycles = bench_quantile(tsc, runs, 0.5),
-						    .more = json_pack("{s:f, s:{s:f, s:f}}", "peer_cycles", bench_quantile(peer_tsc[p], runs, 0.5),
-								      "stage_cycles", "command", bench_quantile(cmd, runs, 0.5), "answer",
+						    .more = json_pack("{s:f, s:b, s:{s:f, s:f}}", "peer_cycles", bench_quantile(peer_tsc[p], runs, 0.5),
+								      "hugepages", bench_l.huge, "stage_cycles", "command", bench_quantile(cmd, runs, 0.5), "answer",
 								      bench_quantile(answer, runs, 0.5))});
 	bench_agent_destroy(agent[0]);
 	bench_agent_destroy(agent[1]);
@@ -134,7 +134,7 @@ static int end_rows(const struct bench_opts *opts, unsigned int runs, double sec
 	for (unsigned int i = 0; i < 3; i++)
 		json_object_set_new(stages, names[i], json_real(bench_quantile(part[i], runs, 0.5)));
 	bench_row(opts, &(struct bench_row){.bench = "mgcp", .kase = whole_case(true), .unit = "command/s/core", .value = value, .runs = runs,
-					    .cycles = bench_quantile(tsc, runs, 0.5), .more = json_pack("{s:o}", "stage_cycles", stages)});
+					    .cycles = bench_quantile(tsc, runs, 0.5), .more = json_pack("{s:o, s:b}", "stage_cycles", stages, "hugepages", bench_l.huge)});
 	return 0;
 }
 
