@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include "ctl.h"
+#include "readfile.h"
 
 #define PIECE    100
 #define FILE_MAX (64u << 20)
@@ -208,34 +210,16 @@ static int send_data(struct in *in, const char *path, const unsigned char *data,
 
 static int send_file(struct in *in, const char *path)
 {
-	FILE *f = fopen(path, "rb");
-	unsigned char *data = NULL;
-	size_t len = 0, room = 0;
-	int rc = 0;
+	uint8_t *data = NULL;
+	size_t len = 0;
+	int rc = ctl_read_file(path, FILE_MAX, &data, &len);
 
-	errno = 0;
-	if (f == NULL)
+	if (rc < 0) {
+		errno = -rc;
 		return failed(in->why, in->size, path);
-	while (rc == 0 && !feof(f)) {
-		if (len == room) {
-			unsigned char *more = room < FILE_MAX ? realloc(data, room == 0 ? 65536 : room * 2) : NULL;
-
-			if (more == NULL) {
-				errno = EFBIG;
-				rc = failed(in->why, in->size, path);
-				break;
-			}
-			data = more;
-			room = room == 0 ? 65536 : room * 2;
-		}
-		len += fread(data + len, 1, room - len, f);
-		if (ferror(f))
-			rc = failed(in->why, in->size, path);
 	}
-	fclose(f);
-	if (rc == 0)
-		rc = send_data(in, path, data, len);
-	free(data);
+	rc = send_data(in, path, data, len);
+	OPENSSL_clear_free(data, len + 1);
 	return rc;
 }
 

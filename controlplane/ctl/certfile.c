@@ -11,33 +11,21 @@
 
 #include "base64.h"
 #include "ctl.h"
+#include "readfile.h"
 
 #define FILE_MAX (1u << 19) /* bytes read; the appliance has its own limit and says it */
 
 int ctl_cert_read(const char *path, json_t *args, char *why, size_t size)
 {
 	bool in = strcmp(path, "-") == 0;
-	int fd = in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -errno : 0;
-	unsigned char *data = malloc(FILE_MAX), *text = malloc(FILE_MAX / 3 * 4 + 8);
 	const char *base = strrchr(path, '/');
+	uint8_t *data = NULL, *text = NULL;
 	size_t len = 0;
 	json_t *label;
+	int rc = ctl_read_file(in ? NULL : path, FILE_MAX, &data, &len);
 
-	if (rc == 0 && (data == NULL || text == NULL))
+	if (rc == 0 && (text = malloc(len / 3 * 4 + 8)) == NULL)
 		rc = -ENOMEM;
-	while (rc == 0 && len < FILE_MAX) {
-		ssize_t n = read(fd, data + len, FILE_MAX - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			rc = -errno;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	if (rc == 0 && len == FILE_MAX)
-		rc = -EFBIG;
 	if (rc == 0) {
 		text[EVP_EncodeBlock(text, data, (int)len)] = '\0';
 		json_object_set_new(args, "data", json_string((const char *)text));
@@ -49,11 +37,7 @@ int ctl_cert_read(const char *path, json_t *args, char *why, size_t size)
 	if (label != NULL && json_string_length(label) < 64)
 		json_object_set(args, "file", label);
 	json_decref(label);
-	if (!in && fd >= 0)
-		close(fd);
-	if (data != NULL)
-		OPENSSL_cleanse(data, len); /* somebody may have taken the wrong file */
-	free(data);
+	OPENSSL_clear_free(data, len + 1); /* somebody may have taken the wrong file */
 	free(text);
 	return rc;
 }

@@ -16,6 +16,7 @@
 
 #include "ctl.h"
 #include "file.h"
+#include "readfile.h"
 #include "x509.h"
 
 #define WHY 512
@@ -63,41 +64,13 @@ static int no(struct work *w, int status, const char *fmt, ...)
 
 static int read_bytes(struct work *w, const char *path, size_t max, struct bytes *ret)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t cap = 65536, len = 0;
+	size_t len = 0;
 	uint8_t *p = NULL;
-	ssize_t n = -1;
+	int rc = ctl_read_file(path, max, &p, &len);
 
-	if (fd >= 0)
-		p = OPENSSL_malloc(cap);
-	while (p != NULL) {
-		n = read(fd, p + len, cap - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-		if (len == cap) {
-			uint8_t *more = cap > max ? NULL : OPENSSL_clear_realloc(p, cap, cap * 2);
-
-			if (more == NULL) {
-				errno = EFBIG;
-				n = -1;
-				break;
-			}
-			p = more;
-			cap *= 2;
-		}
-	}
-	if (n < 0 || p == NULL) {
-		no(w, UNREADABLE, "%s: %s", path, strerror(errno));
-		OPENSSL_clear_free(p, cap);
-		if (fd >= 0)
-			close(fd);
-		return UNREADABLE;
-	}
-	close(fd);
-	ret->p = OPENSSL_clear_realloc(p, cap, len > 0 ? len : 1);
+	if (rc < 0)
+		return no(w, UNREADABLE, "%s: %s", path, strerror(-rc));
+	ret->p = OPENSSL_clear_realloc(p, len + 1, len > 0 ? len : 1);
 	ret->len = len;
 	return ret->p != NULL ? VALID : no(w, UNREADABLE, "out of memory");
 }

@@ -9,59 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "readfile.h"
+
 #define FILE_MAX (64u << 20)
-
-/* A whole file, or standard input for NULL. Heap, zero-terminated; -errno. */
-static int read_file(const char *path, char **ret, size_t *ret_len)
-{
-	int fd = path == NULL ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC), rc = 0;
-	size_t len = 0, cap = 4096;
-	char *data = fd < 0 ? NULL : malloc(cap);
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (data != NULL && rc == 0) {
-		n = read(fd, data + len, cap - len - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			rc = -errno;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-		if (len + 1 == cap) {
-			char *grown = cap >= FILE_MAX ? NULL : malloc(cap * 2);
-
-			if (grown == NULL)
-				rc = -EFBIG;
-			else
-				memcpy(grown, data, len);
-			OPENSSL_cleanse(data, len);
-			free(data);
-			data = grown;
-			cap *= 2;
-		}
-	}
-	if (fd != STDIN_FILENO)
-		close(fd);
-	if (data == NULL || rc < 0) {
-		if (data != NULL)
-			OPENSSL_cleanse(data, len);
-		free(data);
-		return rc < 0 ? rc : -ENOMEM;
-	}
-	data[len] = '\0';
-	*ret = data;
-	*ret_len = len;
-	return 0;
-}
 
 int ctl_read_key(struct ctl_request *r, char *why, size_t size)
 {
-	char *text = NULL;
+	uint8_t *text = NULL;
 	size_t len = 0, n = 0;
-	int rc = read_file(r->local[0], &text, &len);
+	int rc = ctl_read_file(r->local[0], FILE_MAX, &text, &len);
 
 	if (rc < 0) {
 		snprintf(why, size, "%s: %s", r->local[0] != NULL ? r->local[0] : "standard input", strerror(-rc));
@@ -71,14 +27,13 @@ int ctl_read_key(struct ctl_request *r, char *why, size_t size)
 		if (text[i] != ' ' && text[i] != '\n' && text[i] != '\r' && text[i] != ':')
 			text[n++] = text[i];
 	text[n] = '\0';
-	if (n == 0 || strspn(text, "0123456789abcdefABCDEF") != n) {
+	if (n == 0 || strspn((const char *)text, "0123456789abcdefABCDEF") != n) {
 		snprintf(why, size, "the key is not hex");
 		rc = -EINVAL;
 	} else {
-		json_object_set_new(r->args, "key", json_string(text));
+		json_object_set_new(r->args, "key", json_string((const char *)text));
 	}
-	OPENSSL_cleanse(text, len);
-	free(text);
+	OPENSSL_clear_free(text, len + 1);
 	return rc;
 }
 
@@ -89,27 +44,26 @@ int ctl_read_secrets(struct ctl_request *r, char *why, size_t size)
 	int rc = 0;
 
 	for (unsigned i = 0; i < 2 && rc == 0; i++) {
-		char *text = NULL;
+		uint8_t *text = NULL;
 		size_t len = 0;
 		json_t *v;
 
 		if (r->local[i] == NULL || members[i] == NULL)
 			continue;
-		rc = read_file(r->local[i], &text, &len);
+		rc = ctl_read_file(r->local[i], FILE_MAX, &text, &len);
 		if (rc < 0) {
 			snprintf(why, size, "%s: %s", r->local[i], strerror(-rc));
 			break;
 		}
-		text[strcspn(text, "\r\n")] = '\0';
-		v = json_string(text);
+		text[strcspn((const char *)text, "\r\n")] = '\0';
+		v = json_string((const char *)text);
 		if (v == NULL) {
 			snprintf(why, size, "%s is not UTF-8", r->local[i]);
 			rc = -EINVAL;
 		} else {
 			json_object_set_new(r->args, members[i], v);
 		}
-		OPENSSL_cleanse(text, len);
-		free(text);
+		OPENSSL_clear_free(text, len + 1);
 	}
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "readfile.h"
 #include "trustlist.h"
 
 #define FILE_MAX 262144
@@ -28,31 +29,18 @@ static const char *take(const json_t *args, const char *name)
 	return json_string_value(json_object_get(args, name));
 }
 
-/* A whole file, zero-terminated; '-' and NULL: standard input. */
+/* A whole file, zero-terminated; '-' and NULL: standard input. OPENSSL_clear_free(). */
 static char *slurp(const char *path, size_t *ret_len, char *why, size_t size)
 {
-	FILE *f = path == NULL || strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
-	char *data = f != NULL ? malloc(FILE_MAX + 1) : NULL;
-	size_t n;
+	bool in = path == NULL || strcmp(path, "-") == 0;
+	uint8_t *data = NULL;
+	int rc = ctl_read_file(in ? NULL : path, FILE_MAX, &data, ret_len);
 
-	if (data == NULL) {
-		snprintf(why, size, "%s: %s", path != NULL ? path : "standard input", strerror(errno));
-		if (f != NULL && f != stdin)
-			fclose(f);
-		return NULL;
-	}
-	n = fread(data, 1, FILE_MAX + 1, f);
-	if (f != stdin)
-		fclose(f);
-	if (n > FILE_MAX) {
-		snprintf(why, size, "%s is too large", path != NULL ? path : "standard input");
-		OPENSSL_cleanse(data, FILE_MAX + 1);
-		free(data);
-		return NULL;
-	}
-	data[n] = '\0';
-	*ret_len = n;
-	return data;
+	if (rc == -EFBIG)
+		snprintf(why, size, "%s is too large", in ? "standard input" : path);
+	else if (rc < 0)
+		snprintf(why, size, "%s: %s", in ? "standard input" : path, strerror(-rc));
+	return (char *)data;
 }
 
 /* The certificate of a PEM or DER file, as PEM text. A private key beside it stays here. */
@@ -71,9 +59,7 @@ static char *cert_text(const char *path, char *why, size_t size)
 		text = strndup(p, (size_t)n);
 	else if (data != NULL)
 		snprintf(why, size, "%s holds no certificate", path);
-	if (data != NULL)
-		OPENSSL_cleanse(data, len);
-	free(data);
+	OPENSSL_clear_free(data, len + 1);
 	X509_free(x);
 	BIO_free(in);
 	BIO_free(out);
@@ -151,7 +137,7 @@ static int members(const char *words, json_t *args, json_t *out, char *why, size
 		if (data == NULL)
 			return -EINVAL;
 		json_object_set_new(out, "file", b64(data, len));
-		free(data);
+		OPENSSL_clear_free(data, len + 1);
 	}
 	if (rc == 0 && strncmp(words, "user add", 8) == 0 && json_object_get(args, "cert") == NULL) {
 		size_t len = 0;
@@ -161,8 +147,7 @@ static int members(const char *words, json_t *args, json_t *out, char *why, size
 			return -EINVAL;
 		data[strcspn(data, "\r\n")] = '\0';
 		json_object_set_new(out, "password", json_string(data));
-		OPENSSL_cleanse(data, len);
-		free(data);
+		OPENSSL_clear_free(data, len + 1);
 	}
 	return rc;
 }
@@ -193,8 +178,7 @@ static int login(struct way *w, const char *user, const char *password_file, jso
 		return -EINVAL;
 	password[strcspn(password, "\r\n")] = '\0';
 	args = json_pack("{s:s,s:s}", "user", user, "password", password);
-	OPENSSL_cleanse(password, len);
-	free(password);
+	OPENSSL_clear_free(password, len + 1);
 	rc = ask(w, "login", args, &answer);
 	json_decref(args);
 	if (rc == 0 && ok(answer)) {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/ctl: what command lines become, what answers look like. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <CUnit/CUnit.h>
+#include <openssl/crypto.h>
 
 #include "ctl.h"
+#include "readfile.h"
 
 static char why[512];
 
@@ -286,12 +291,73 @@ static void test_cdr(void)
 	free(text);
 }
 
+/* Whole, or not at all; piece by piece from a pipe as from a file. */
+static void test_reading_files(void)
+{
+	static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 8192, 100000, 100001};
+	char path[] = "/tmp/ravelin-ctl.XXXXXX";
+	int fd = mkstemp(path);
+	size_t len = 0;
+	uint8_t *data = NULL, pattern[100001];
+
+	CU_ASSERT_FATAL(fd >= 0);
+	for (size_t i = 0; i < sizeof(pattern); i++)
+		pattern[i] = (uint8_t)(i * 7 + i / 256 + 1);
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const bool fits = sizes[i] <= 100000;
+
+		CU_ASSERT_EQUAL(pwrite(fd, pattern, sizes[i], 0), (ssize_t)sizes[i]);
+		data = NULL;
+		CU_ASSERT_EQUAL(ctl_read_file(path, 100000, &data, &len), fits ? 0 : -EFBIG);
+		CU_ASSERT_EQUAL(data != NULL, fits);
+		if (data == NULL)
+			continue;
+		CU_ASSERT(len == sizes[i] && memcmp(data, pattern, len) == 0 && data[len] == '\0');
+		OPENSSL_clear_free(data, len + 1);
+	}
+	unlink(path);
+	close(fd);
+	CU_ASSERT_EQUAL(ctl_read_file(path, 100, &data, &len), -ENOENT);
+	CU_ASSERT_EQUAL(ctl_read_file("/tmp", 100, &data, &len), -EISDIR);
+}
+
+static void test_reading_standard_input(void)
+{
+	int old = dup(STDIN_FILENO), p[2], status = 0;
+	uint8_t *data = NULL;
+	size_t len = 0;
+	pid_t child;
+
+	CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+	child = fork();
+	if (child == 0) {
+		for (char c = 'a'; c <= 'z'; c++)
+			if (write(p[1], &c, 1) != 1)
+				_exit(1);
+		_exit(0);
+	}
+	close(p[1]);
+	dup2(p[0], STDIN_FILENO);
+	close(p[0]);
+	CU_ASSERT_EQUAL_FATAL(ctl_read_file(NULL, 26, &data, &len), 0);
+	CU_ASSERT_EQUAL(len, 26);
+	CU_ASSERT_STRING_EQUAL((const char *)data, "abcdefghijklmnopqrstuvwxyz");
+	OPENSSL_clear_free(data, len + 1);
+	CU_ASSERT_EQUAL(fcntl(STDIN_FILENO, F_GETFD), 0); /* it stays open */
+	dup2(old, STDIN_FILENO);
+	close(old);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
 static CU_TestInfo tests[] = {
 	{"command lines", test_lines},
 	{"every command explains itself", test_every_command_explains_itself},
 	{"answers", test_rendering},
 	{"CSV", test_csv},
 	{"call detail records by pages", test_cdr},
+	{"files are read whole, or not at all", test_reading_files},
+	{"standard input", test_reading_standard_input},
 	CU_TEST_INFO_NULL,
 };
 
