@@ -9,15 +9,21 @@
 #include "clock.h"
 #include "log.h"
 
-/* A thousand gateways may each have some: what is looked through and moved is small. */
-struct slot {
-	uint32_t hash; /* of id and subject as they are kept */
-	struct cp_alarm *al;
+#define BUCKETS_MIN 64 /* a power of two */
+
+struct entry {
+	struct cp_alarm al;
+	struct entry *next, *prev; /* in the order they were raised */
+	struct entry *chain;       /* of the same bucket */
+	uint32_t hash;             /* of id and subject as they are kept */
 };
 
+/* Ten thousand gateways that are lost at once raise some each, and clear them when they are back: none is searched for. */
 struct cp_alarms {
-	struct slot *list; /* in the order they were raised */
-	size_t cnt, size;
+	struct entry *first, *last;
+	struct entry *after; /* where cp_alarm_clear_all() goes on: what is told may clear others */
+	struct entry **bucket;
+	size_t cnt, max, buckets;
 	uint64_t dropped;
 	cp_alarm_fn fn;
 	void *ctx;
@@ -32,17 +38,35 @@ const char *cp_alarm_severity_name(enum cp_alarm_severity severity)
 
 struct cp_alarms *cp_alarms_create(void)
 {
-	return calloc(1, sizeof(struct cp_alarms));
+	struct cp_alarms *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->max = CP_ALARM_MAX;
+	a->buckets = BUCKETS_MIN;
+	a->bucket = calloc(a->buckets, sizeof(struct entry *));
+	if (a->bucket == NULL) {
+		free(a);
+		return NULL;
+	}
+	return a;
 }
 
 void cp_alarms_destroy(struct cp_alarms *a)
 {
 	if (a == NULL)
 		return;
-	for (size_t i = 0; i < a->cnt; i++)
-		free(a->list[i].al);
-	free(a->list);
+	for (struct entry *e = a->first, *next; e != NULL; e = next) {
+		next = e->next;
+		free(e);
+	}
+	free(a->bucket);
 	free(a);
+}
+
+void cp_alarms_limit(struct cp_alarms *a, size_t max)
+{
+	a->max = max;
 }
 
 void cp_alarms_listen(struct cp_alarms *a, cp_alarm_fn fn, void *ctx)
@@ -69,40 +93,75 @@ static uint32_t hash(const char *id, const char *subject)
 	return hash_some(hash_some(2166136261u, id, CP_ALARM_ID_MAX) * 31, subject, CP_ALARM_SUBJECT_MAX);
 }
 
-static struct slot *find(const struct cp_alarms *a, const char *id, const char *subject)
+static struct entry **bucket_of(const struct cp_alarms *a, uint32_t h)
+{
+	return &a->bucket[(h ^ h >> 16) & (a->buckets - 1)];
+}
+
+static struct entry *find(const struct cp_alarms *a, const char *id, const char *subject)
 {
 	uint32_t h = hash(id, subject);
+	struct entry *e = *bucket_of(a, h);
 
-	for (size_t i = 0; i < a->cnt; i++)
-		if (a->list[i].hash == h && same(a->list[i].al->id, CP_ALARM_ID_MAX, id) &&
-		    same(a->list[i].al->subject, CP_ALARM_SUBJECT_MAX, subject))
-			return &a->list[i];
-	return NULL;
+	while (e != NULL && (e->hash != h || !same(e->al.id, CP_ALARM_ID_MAX, id) || !same(e->al.subject, CP_ALARM_SUBJECT_MAX, subject)))
+		e = e->chain;
+	return e;
+}
+
+/* No memory for more buckets: chains are longer then. */
+static void grow(struct cp_alarms *a)
+{
+	struct entry **more = calloc(2 * a->buckets, sizeof(struct entry *));
+
+	if (more == NULL)
+		return;
+	free(a->bucket);
+	a->bucket = more;
+	a->buckets *= 2;
+	for (struct entry *e = a->first; e != NULL; e = e->next) {
+		struct entry **at = bucket_of(a, e->hash);
+
+		e->chain = *at;
+		*at = e;
+	}
 }
 
 /* NULL: no memory. */
 static struct cp_alarm *append(struct cp_alarms *a, const char *id, const char *subject)
 {
-	struct cp_alarm *al = calloc(1, sizeof(*al));
+	struct entry *e = calloc(1, sizeof(*e)), **at;
 
-	if (al != NULL && a->cnt == a->size) {
-		size_t size = a->size == 0 ? 16 : 2 * a->size;
-		struct slot *grown = realloc(a->list, size * sizeof(*grown));
-
-		if (grown == NULL) {
-			free(al);
-			return NULL;
-		}
-		a->list = grown;
-		a->size = size;
-	}
-	if (al == NULL)
+	if (e == NULL)
 		return NULL;
-	al->since_us = cp_wall_us();
-	snprintf(al->id, sizeof(al->id), "%s", id);
-	snprintf(al->subject, sizeof(al->subject), "%s", subject);
-	a->list[a->cnt++] = (struct slot){hash(id, subject), al};
-	return al;
+	if (a->cnt >= a->buckets)
+		grow(a);
+	e->al.since_us = cp_wall_us();
+	snprintf(e->al.id, sizeof(e->al.id), "%s", id);
+	snprintf(e->al.subject, sizeof(e->al.subject), "%s", subject);
+	e->hash = hash(id, subject);
+	at = bucket_of(a, e->hash);
+	e->chain = *at;
+	*at = e;
+	e->prev = a->last;
+	*(a->last != NULL ? &a->last->next : &a->first) = e;
+	a->last = e;
+	a->cnt++;
+	return &e->al;
+}
+
+static void forget(struct cp_alarms *a, struct entry *e)
+{
+	struct entry **at = bucket_of(a, e->hash);
+
+	while (*at != e)
+		at = &(*at)->chain;
+	*at = e->chain;
+	*(e->prev != NULL ? &e->prev->next : &a->first) = e->next;
+	*(e->next != NULL ? &e->next->prev : &a->last) = e->prev;
+	if (a->after == e)
+		a->after = e->next;
+	a->cnt--;
+	free(e);
 }
 
 static void announce(struct cp_alarms *a, enum cp_alarm_what what, const struct cp_alarm *al)
@@ -130,7 +189,7 @@ void cp_alarm_raise(struct cp_alarms *a, const char *id, enum cp_alarm_severity 
 {
 	char text[CP_ALARM_TEXT_MAX], subject[CP_ALARM_SUBJECT_MAX];
 	struct cp_alarm *al, copy;
-	struct slot *slot;
+	struct entry *e;
 	bool news;
 	va_list ap;
 
@@ -142,11 +201,11 @@ void cp_alarm_raise(struct cp_alarms *a, const char *id, enum cp_alarm_severity 
 	clean(text);
 	snprintf(subject, sizeof(subject), "%s", about);
 	clean(subject);
-	slot = find(a, id, subject);
-	al = slot != NULL ? slot->al : NULL;
+	e = find(a, id, subject);
+	al = e != NULL ? &e->al : NULL;
 	news = al == NULL || severity > al->severity;
 	if (al == NULL) {
-		if (a->cnt == CP_ALARM_MAX) {
+		if (a->cnt >= a->max) {
 			a->dropped++;
 			cfg_log_limited(CFG_LOG_ERR, "alarm-dropped", "id=%s subject=%s", id, cfg_q(subject));
 			return;
@@ -171,19 +230,17 @@ bool cp_alarm_clear(struct cp_alarms *a, const char *id, const char *about)
 {
 	char subject[CP_ALARM_SUBJECT_MAX];
 	struct cp_alarm copy;
-	struct slot *slot;
+	struct entry *e;
 
 	if (a == NULL)
 		return false;
 	snprintf(subject, sizeof(subject), "%s", about);
 	clean(subject);
-	slot = find(a, id, subject);
-	if (slot == NULL)
+	e = find(a, id, subject);
+	if (e == NULL)
 		return false;
-	copy = *slot->al;
-	free(slot->al);
-	memmove(slot, slot + 1, (size_t)(a->list + a->cnt - slot - 1) * sizeof(*slot));
-	a->cnt--;
+	copy = e->al;
+	forget(a, e);
 	announce(a, CP_ALARM_CLEARED, &copy);
 	return true;
 }
@@ -192,29 +249,27 @@ unsigned cp_alarm_clear_all(struct cp_alarms *a, const char *id)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < a->cnt;) {
-		struct cp_alarm copy = *a->list[i].al;
+	for (struct entry *e = a->first; e != NULL; e = a->after) {
+		struct cp_alarm copy = e->al;
 
-		if (id != NULL && !same(copy.id, CP_ALARM_ID_MAX, id)) {
-			i++;
-			continue;
-		}
-		n += cp_alarm_clear(a, copy.id, copy.subject);
+		a->after = e->next;
+		if (id == NULL || same(copy.id, CP_ALARM_ID_MAX, id))
+			n += cp_alarm_clear(a, copy.id, copy.subject);
 	}
 	return n;
 }
 
 const struct cp_alarm *cp_alarm_find(const struct cp_alarms *a, const char *id, const char *subject)
 {
-	const struct slot *slot = find(a, id, subject);
+	const struct entry *e = find(a, id, subject);
 
-	return slot != NULL ? slot->al : NULL;
+	return e != NULL ? &e->al : NULL;
 }
 
 void cp_alarm_each(const struct cp_alarms *a, void (*fn)(void *ctx, const struct cp_alarm *alarm), void *ctx)
 {
-	for (size_t i = 0; i < a->cnt; i++)
-		fn(ctx, a->list[i].al);
+	for (const struct entry *e = a->first; e != NULL; e = e->next)
+		fn(ctx, &e->al);
 }
 
 size_t cp_alarm_count(const struct cp_alarms *a)

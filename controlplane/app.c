@@ -235,6 +235,7 @@ int cp_app_start(struct cp_app *app)
 	if (app->alarms == NULL || app->offload == NULL || app->admin == NULL || app->shards == NULL || app->turn == NULL ||
 	    start_store(app) < 0)
 		return -EIO;
+	cp_alarms_limit(app->alarms, CP_ALARM_MAX + CP_ALARM_OF_GATEWAY * cfg->dataplane.max_gateways);
 	app->dp = cp_dp_create(app->base, cfg->paths.run, app->epoch, cfg->media.addresses_count, cfg->media.base_port,
 			       &cp_app_dp_ops, app);
 	calls.store = app->store;

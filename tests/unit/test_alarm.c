@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/alarm.c: raised once, cleared once, bounded. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <CUnit/CUnit.h>
@@ -72,6 +73,70 @@ static void test_bounded(void)
 	cp_alarms_destroy(a);
 }
 
+static unsigned seen;
+static void in_order(void *ctx, const struct cp_alarm *a)
+{
+	(void)ctx;
+	CU_ASSERT_EQUAL(atoi(a->subject + 1) % 2, 1);
+	CU_ASSERT_EQUAL((unsigned)atoi(a->subject + 1), 2 * seen + 1);
+	seen++;
+}
+
+/* What is cleared is not looked for among the others, whose order stays. */
+static void test_many(void)
+{
+	const unsigned many = CP_ALARM_MAX + 4 * 1024;
+	struct cp_alarms *a = fresh();
+	char subject[32];
+
+	cp_alarms_limit(a, many);
+	for (unsigned i = 0; i < many + 10; i++) {
+		snprintf(subject, sizeof(subject), "d%u", i);
+		cp_alarm_raise(a, "x", CP_ALARM_WARNING, subject, "t");
+	}
+	CU_ASSERT_EQUAL(cp_alarm_count(a), many);
+	CU_ASSERT_EQUAL(cp_alarm_dropped(a), 10);
+	for (unsigned i = 0; i < many; i += 2) {
+		snprintf(subject, sizeof(subject), "d%u", i);
+		CU_ASSERT_TRUE(cp_alarm_clear(a, "x", subject));
+		CU_ASSERT_PTR_NULL(cp_alarm_find(a, "x", subject));
+	}
+	CU_ASSERT_PTR_NOT_NULL(cp_alarm_find(a, "x", "d4097"));
+	seen = 0;
+	cp_alarm_each(a, in_order, NULL);
+	CU_ASSERT_EQUAL(seen, many / 2);
+	cp_alarm_raise(a, "y", CP_ALARM_WARNING, "d1", "t");
+	CU_ASSERT_EQUAL(cp_alarm_clear_all(a, "x"), many / 2);
+	CU_ASSERT_EQUAL(cp_alarm_count(a), 1);
+	cp_alarms_destroy(a);
+}
+
+static struct cp_alarms *mine;
+static void clears_next(void *ctx, enum cp_alarm_what what, const struct cp_alarm *a)
+{
+	(void)ctx;
+	if (what == CP_ALARM_CLEARED && strcmp(a->subject, "d1") == 0) {
+		cp_alarm_clear(mine, "x", "d2");
+		cp_alarm_clear(mine, "x", "d0");
+	}
+}
+
+static void test_cleared_by_the_listener(void)
+{
+	char subject[32];
+
+	mine = fresh();
+	cp_alarms_listen(mine, clears_next, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(subject, sizeof(subject), "d%u", i);
+		cp_alarm_raise(mine, i == 0 ? "y" : "x", CP_ALARM_WARNING, subject, "t");
+	}
+	CU_ASSERT_EQUAL(cp_alarm_clear_all(mine, "x"), 2); /* the third went meanwhile */
+	CU_ASSERT_EQUAL(cp_alarm_count(mine), 1);
+	CU_ASSERT_PTR_NOT_NULL(cp_alarm_find(mine, "y", "d0"));
+	cp_alarms_destroy(mine);
+}
+
 static void test_outside_text(void)
 {
 	struct cp_alarms *a = fresh();
@@ -94,6 +159,8 @@ static void test_outside_text(void)
 static CU_TestInfo tests[] = {
 	{"raised once, cleared once", test_raised_once},
 	{"bounded", test_bounded},
+	{"many", test_many},
+	{"the listener clears others", test_cleared_by_the_listener},
 	{"outside text is cut and cleaned", test_outside_text},
 	CU_TEST_INFO_NULL,
 };
