@@ -206,8 +206,8 @@ static void do_dataplane(struct cfg_ctx *c, struct cfg *cfg, const struct raw_da
 	WORD(dataplane, fragments, CFG_FRAG_DROP, frags);
 	NUM(dataplane, memory_mb, 256, 64, 1048576);
 	NUM(dataplane, max_legs, 4096, 2, 524288);
-	NUM(dataplane, max_sas, 256, 1, 32768);
 	NUM(dataplane, max_gateways, 1024, 1, 16384);
+	NUM(dataplane, max_sas, cfg->dataplane.max_gateways < 8192 ? 4 * cfg->dataplane.max_gateways : 32768, 1, 32768);
 	NUM(dataplane, mbufs, 16384, 1024, 4194304);
 	NUM(dataplane, ring_desc, 1024, 64, 32768);
 	NUM(dataplane, punt_pps, 20000, 100, 1000000);

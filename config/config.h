@@ -79,7 +79,7 @@ struct cfg_dataplane {
 	uint32_t memory_mb;         /* 256 */
 	enum cfg_frag fragments;    /* drop */
 	uint32_t max_legs;          /* 4096: leg records made at start */
-	uint32_t max_sas;           /* 256 */
+	uint32_t max_sas;           /* four for each of max_gateways */
 	uint32_t max_gateways;      /* 1024 */
 	uint32_t mbufs;             /* 16384 */
 	uint16_t ring_desc;         /* 1024: receive and transmit descriptors per queue */

@@ -357,6 +357,31 @@ static void test_sa(void)
 	}
 }
 
+/* Two SAs for each gateway, and two more while keys are renewed, unless it is said otherwise. */
+static void test_sas_of_gateways(void)
+{
+	static const struct {
+		const char *text;
+		unsigned max_sas;
+	} cases[] = {
+		{"max_gateways: 1", 4},
+		{"max_gateways: 8191", 32764},
+		{"max_gateways: 8192", 32768},
+		{"max_gateways: 16384", 32768},
+		{"max_gateways: 4000\n  max_sas: 17", 17},
+		{"max_sas: 17", 17},
+	};
+	struct cfg *cfg = NULL;
+	char text[80];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "dataplane:\n  %s\n", cases[i].text);
+		CU_ASSERT_EQUAL_FATAL(load(text, &cfg), 0);
+		CU_ASSERT_EQUAL(cfg->dataplane.max_sas, cases[i].max_sas);
+		cfg_free(cfg);
+	}
+}
+
 static void test_policies(void)
 {
 	const struct cfg_policy *p;
@@ -401,7 +426,7 @@ static void check_defaults(const struct cfg *c)
 	CU_ASSERT_EQUAL(c->dataplane.huge_pages, CFG_HUGE_AUTO);
 	CU_ASSERT_EQUAL(c->dataplane.memory_mb, 256);
 	CU_ASSERT_EQUAL(c->dataplane.max_legs, 4096);
-	CU_ASSERT_EQUAL(c->dataplane.max_sas, 256);
+	CU_ASSERT_EQUAL(c->dataplane.max_sas, 4096);
 	CU_ASSERT_EQUAL(c->dataplane.max_gateways, 1024);
 	CU_ASSERT_EQUAL(c->dataplane.mbufs, 16384);
 	CU_ASSERT_EQUAL(c->dataplane.ring_desc, 1024);
@@ -672,6 +697,7 @@ static CU_TestInfo tests[] = {
 	{"devices of ports", test_devices},
 	{"what is wrong is named, with its line", test_refused},
 	{"each field of an SA is checked, no key is printed", test_sa},
+	{"SAs follow gateways", test_sas_of_gateways},
 	{"policies", test_policies},
 	{"an empty file is the defaults", test_empty_is_defaults},
 	{"the example is the defaults", test_example_is_defaults},
