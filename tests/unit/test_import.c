@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* controlplane/admin: what is imported at once, and answers that are as large. */
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "admin_fix.h"
 
 static void test_import(void)
@@ -61,6 +64,54 @@ static void test_import_psk(void)
 	HAS(a, "the signer does not seal");
 	CU_ASSERT_PTR_NULL(cp_dir_gateway(store, "gw6"));
 	seal_rc = 0;
+	end();
+}
+
+/* No file may grow: every commit fails, as on a full disk. */
+static void disk_full(bool full)
+{
+	struct rlimit lim;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &lim);
+	lim.rlim_cur = full ? 1 : lim.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &lim);
+}
+
+/* Keys that were sealed and then found no room: none of the gateways is there, now or at the next start, and the same import is good later. */
+static void test_import_psk_full_disk(void)
+{
+	static const char import[] = "{\"cmd\":\"import\",\"args\":{\"gateways\":["
+				     "{\"name\":\"gw1\",\"address\":\"10.0.0.1\",\"ike\":\"2\",\"ike_psk\":\"correct horse 1\"},"
+				     "{\"name\":\"gw2\",\"address\":\"10.0.0.2\",\"ike\":\"2\",\"ike_psk\":\"correct horse 2\"}]}}";
+	const struct cp_gateway *gw;
+	struct cp_store_stats st = {.failing = true};
+	const char *a;
+
+	begin();
+	disk_full(true);
+	for (int i = 0; i < 3; i++) {
+		a = ask(import);
+		HAS(a, "\"ok\":false");
+		CU_ASSERT_PTR_NULL(strstr(a, "correct horse"));
+		CU_ASSERT_EQUAL(cp_store_count(store, CP_CF_GATEWAY), 0);
+	}
+	disk_full(false);
+	stop();
+	start();
+	CU_ASSERT_EQUAL(cp_store_count(store, CP_CF_GATEWAY), 0);
+	disk_full(true);
+	HAS(ask(import), "\"ok\":false");
+	disk_full(false);
+	for (int64_t until = now_ms() + 60000; st.failing && now_ms() < until; turn())
+		cp_store_stats(store, &st);
+	HAS(ask(import), "\"ok\":true");
+	stop();
+	start();
+	CU_ASSERT_EQUAL(cp_store_count(store, CP_CF_GATEWAY), 2);
+	gw = cp_dir_gateway(store, "gw2");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(gw);
+	CU_ASSERT(gw->ike.psk.len == strlen("ike-psk/gw2:correct horse 2") && memcmp(gw->ike.psk.data, "ike-psk/gw2:correct horse 2", gw->ike.psk.len) == 0);
 	end();
 }
 
@@ -186,6 +237,7 @@ static CU_TestInfo tests[] = {
 	{"import: all or nothing, errors by item", test_import},
 	{"a large import", test_large_import},
 	{"import of pre-shared keys", test_import_psk},
+	{"import of pre-shared keys, on a full disk", test_import_psk_full_disk},
 	{"answers that grow with the store", test_large_answers},
 	CU_TEST_INFO_NULL,
 };
