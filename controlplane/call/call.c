@@ -104,6 +104,7 @@ void cp_calls_destroy(struct cp_calls *calls)
 		calls->slot[i]->p[1].bridges = 0;
 		call_free(calls->slot[i]);
 	}
+	again_forget(calls);
 	conf_destroy_all(calls);
 	legs_forget_gone(calls);
 	for (uint32_t i = 0; i < AGENT_HASH; i++) {

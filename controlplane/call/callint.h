@@ -111,6 +111,8 @@ struct party {
 	uint8_t offer;                 /* which of its suites was offered last: policy_suite() */
 	uint8_t tag;                   /* of the crypto line that was offered last */
 	bool inbound;                  /* it called from there: it dials, and hears tones (inbound.c) */
+	uint8_t put_off;               /* so often its gateway said "not now" in a row (again.c) */
+	char watched[32], heard[12];   /* what its gateway was asked last: events, signals */
 	bool plain;                    /* its gateway takes neither digit map nor quarantine handling: each digit alone */
 	/* for its call detail record (cdr.c) */
 	uint64_t cdr_leg;
@@ -197,6 +199,7 @@ struct cp_calls {
 	struct agent *agents[AGENT_HASH];
 	struct party *endpoints[AGENT_HASH]; /* by gateway and endpoint */
 	struct conf *confs;
+	struct again *agains;       /* commands that are said again in a while (again.c) */
 	struct leg_gone *legs_gone; /* the dataplane may still have them (legs.c) */
 	uint32_t assert_left;       /* slots that are still to be looked at for calls to be asserted again */
 	struct beep { /* tones that say no, and end by themselves */
@@ -516,6 +519,10 @@ void rekey_leg_gone(struct cp_call *call, unsigned side);  /* what its leg raise
 void rekey_tick(struct cp_calls *calls);
 int64_t rekey_now(void); /* monotonic seconds */
 
+/* again.c */
+bool again_later(struct cp_call *call, unsigned side, uint8_t op, const struct dp_mgcp_done *done); /* true: said again, its answer is none yet */
+void again_forget(struct cp_calls *calls);
+
 /* inbound.c: calls that begin at a gateway */
 enum inbound_tone { INBOUND_SILENCE, INBOUND_RINGBACK, INBOUND_BUSY, INBOUND_REORDER, INBOUND_CONGESTION };
 void inbound_begins(struct cp_calls *calls, struct cp_gw *gw, const char *endpoint, const char *request_id, const char *observed); /* no call is there */
@@ -523,6 +530,7 @@ void inbound_notified(struct party *p, const char *observed); /* who called from
 void inbound_hears(struct cp_call *call, enum inbound_tone tone);
 void inbound_fails(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_tone tone); /* the call may end under it */
 bool inbound_plainly(struct cp_call *call, const struct dp_mgcp_done *done); /* true: it was asked for digits in another way */
+bool inbound_asks(struct cp_call *call, unsigned side); /* true: digits are asked for again */
 bool inbound_left(struct cp_call *call);    /* true: it had failed, its phone is off its hook still, and it has ended */
 void inbound_secure(struct cp_call *call);  /* as its signalling is now: before its call is led anywhere */
 bool inbound_reserve(struct cp_call *call); /* true: the caller's gateway is asked for a connection, call_answered() goes on behind it */
@@ -538,6 +546,8 @@ int trunk_take_key(struct cp_call *call, struct party *p, const struct dp_mgcp_m
 int trunk_open(struct cp_call *call, unsigned side);
 void trunk_ring(struct cp_call *call);
 void trunk_request(struct party *p, const char *events, const char *signals); /* RQNT under its request_id */
+void trunk_request_again(struct party *p);                                    /* the last one */
+void trunk_connect_again(struct cp_call *call, unsigned side);                /* the connection alone */
 void trunk_request_with(struct party *p, const char *params);                 /* the same, with more than events and signals: lines of dp_mgcp_ask */
 void trunk_connect(struct cp_call *call, unsigned side);
 void trunk_reopen(struct cp_call *call, unsigned side); /* MDCX: another leg, another key */

@@ -121,6 +121,14 @@ void inbound_fails(struct cp_call *call, enum cp_sccp_state state, enum cp_sccp_
 			    INBOUND_CONGESTION : INBOUND_REORDER);
 }
 
+bool inbound_asks(struct cp_call *call, unsigned side)
+{
+	if (side != 0 || !call->p[0].inbound || call->state != CALL_DIALING)
+		return false;
+	ask_digits(call, call->digit_cnt == 0 && !fxo(&call->p[0]) ? "L/dl" : "");
+	return true;
+}
+
 bool inbound_left(struct cp_call *call)
 {
 	struct party *p = &call->p[0];

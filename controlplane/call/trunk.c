@@ -240,6 +240,10 @@ static void on_done(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, co
 	if (!ok)
 		cfg_log(CFG_LOG_WARN, "mgcp-refused", "gateway=%s call=%u verb=%u result=%u code=%u comment=%s", p->name,
 			call->ref, done->verb, done->result, done->code, cfg_q(done->comment));
+	if (ok)
+		p->put_off = 0;
+	else if (again_later(call, tag->side, tag->op, done))
+		return;
 	if (done->result == DP_MGCP_NO_SA && (tag->op == GW_OP_MDCX || tag->op == GW_OP_REOPEN || tag->op == GW_OP_REKEY))
 		call->no_sa = true;
 	switch (tag->op) {
@@ -395,7 +399,16 @@ void trunk_request(struct party *p, const char *events, const char *signals)
 	snprintf(cmd.request_id, sizeof(cmd.request_id), "%s", p->request_id);
 	snprintf(cmd.events, sizeof(cmd.events), "%s", events);
 	snprintf(cmd.signals, sizeof(cmd.signals), "%s", signals);
+	if (events != p->watched) {
+		snprintf(p->watched, sizeof(p->watched), "%s", events);
+		snprintf(p->heard, sizeof(p->heard), "%s", signals);
+	}
 	send_cmd(p->call, p, &cmd, GW_OP_ASK);
+}
+
+void trunk_request_again(struct party *p)
+{
+	trunk_request(p, p->watched, p->heard);
 }
 
 static void on_asked(void *ctx, struct cp_gw *gw, const struct cp_gw_tag *tag, const struct dp_mgcp_done *done, const char *text)
@@ -423,16 +436,12 @@ static uint8_t open_mode(const struct party *p)
 	return p->conf != NULL ? DP_MGCP_M_CONFRNCE : DP_MGCP_M_SENDRECV;
 }
 
-void trunk_connect(struct cp_call *call, unsigned side)
+void trunk_connect_again(struct cp_call *call, unsigned side)
 {
 	struct party *p = &call->p[side];
 	struct dp_mgcp_cmd cmd;
 
 	secured_still(call, p);
-	if (p->conf == NULL) { /* Events go on being watched; the ring ends. A bridge has neither. */
-		snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
-		trunk_request(p, p->inbound ? inbound_events(p) : "L/hu(N)", p->inbound ? inbound_takes(p) : "");
-	}
 	command(p, DP_MGCP_MDCX, &cmd);
 	cmd.mode = open_mode(p);
 	if (call->direct) /* the phone has said where it receives */
@@ -441,6 +450,17 @@ void trunk_connect(struct cp_call *call, unsigned side)
 		call_end(call_cause(call, CP_Q850_NETWORK), "gateway not reachable");
 	else
 		p->media_on = true;
+}
+
+void trunk_connect(struct cp_call *call, unsigned side)
+{
+	struct party *p = &call->p[side];
+
+	if (p->conf == NULL) { /* Events go on being watched; the ring ends. A bridge has neither. */
+		snprintf(p->request_id, sizeof(p->request_id), "%08X1", p->ref);
+		trunk_request(p, p->inbound ? inbound_events(p) : "L/hu(N)", p->inbound ? inbound_takes(p) : "");
+	}
+	trunk_connect_again(call, side);
 }
 
 /* Its SA may have gone since the call was made, and what is sent now goes as it is now. */

@@ -789,7 +789,11 @@ static void test_no_map(void)
 	begin(CP_LINE_FXS);
 	w.ask_code[DP_MGCP_RQNT] = 400;
 	says("aaln/1", "L/hd");
-	CU_ASSERT_EQUAL(the_state(), -1);
+	CU_ASSERT_EQUAL(the_state(), CALL_DIALING);
+	spin_ms = 100;
+	UNTIL(the_state() == -1);
+	spin_ms = 1;
+	rest();
 	back();
 }
 
@@ -878,6 +882,71 @@ static void test_bearer(void)
 	CU_ASSERT_EQUAL(cp_gateway_check(&g, why, sizeof(why)), -EINVAL);
 }
 
+/* "Not now" to what rings, watches or opens a connection: said again, three times, and then it is an answer. */
+static void test_said_again(void)
+{
+	static const uint8_t verbs[] = {DP_MGCP_RQNT, DP_MGCP_MDCX};
+	struct dp_mgcp_ask a = {0};
+
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t verb = verbs[i % 2];
+		bool for_good = i >= 2;
+
+		begin(CP_LINE_FXS);
+		w.say[verb].code = 400;
+		w.todo_cnt = w.todo_done = 0;
+		cp_calls_phone_ops.enbloc(w.calls, &pa, "77", 1);
+		if (verb == DP_MGCP_MDCX) {
+			UNTIL(the_state() == CALL_ALERTING);
+			gw_event(DP_MGCP_NTFY, the_call()->p[1].endpoint, the_call()->p[1].request_id, "L/hd");
+			UNTIL(pa.smt == 1);
+			ack_media(&pa);
+		}
+		UNTIL(gw_saw(verb, NULL) >= 1);
+		rest();
+		if (!for_good)
+			w.say[verb].code = 0;
+		spin_ms = 50;
+		if (for_good)
+			UNTIL(the_state() == CALL_FAILED || the_state() == -1);
+		else
+			UNTIL(the_state() == (verb == DP_MGCP_MDCX ? CALL_CONNECTED : CALL_ALERTING));
+		spin_ms = 1;
+		rest();
+		onhook(&pa);
+		rest();
+		w.say[verb].code = 0;
+		world_end();
+	}
+	/* digits */
+	map = MAP;
+	begin(CP_LINE_FXS);
+	w.ask_code[DP_MGCP_RQNT] = 409;
+	w.fake.n = 0;
+	says("aaln/1", "L/hd");
+	CU_ASSERT_EQUAL(asks(&a), 1);
+	w.ask_code[DP_MGCP_RQNT] = 0;
+	spin_ms = 50;
+	UNTIL(asks(&a) == 2);
+	spin_ms = 1;
+	rest();
+	CU_ASSERT_PTR_NOT_NULL(strstr(a.params, "S: L/dl"));
+	observed(&a, "D/1,D/0,D/0,D/1");
+	CU_ASSERT_EQUAL(the_state(), CALL_ALERTING);
+	back();
+	/* hung up meanwhile: nothing is left of it */
+	begin(CP_LINE_FXS);
+	w.say[DP_MGCP_RQNT].code = 400;
+	cp_calls_phone_ops.enbloc(w.calls, &pa, "77", 1);
+	UNTIL(gw_saw(DP_MGCP_RQNT, NULL) >= 1);
+	rest();
+	onhook(&pa);
+	rest();
+	CU_ASSERT_EQUAL(the_state(), -1);
+	w.say[DP_MGCP_RQNT].code = 0;
+	world_end();
+}
+
 static CU_TestInfo tests[] = {
 	{"an analog phone calls a phone", test_to_a_phone},
 	{"tones", test_tones},
@@ -895,6 +964,7 @@ static CU_TestInfo tests[] = {
 	{"a gateway without maps", test_no_map},
 	{"digits in a loop", test_loop},
 	{"what its lines speak", test_bearer},
+	{"not now", test_said_again},
 	CU_TEST_INFO_NULL,
 };
 
