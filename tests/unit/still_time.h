@@ -50,10 +50,11 @@ static inline void time_even(void)
 /* The program's own come before libc's. */
 int clock_gettime(clockid_t clock, struct timespec *ts)
 {
-	int64_t ns = still_ns[clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? 0 : 1];
+	int64_t ns;
 
 	if (!still || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
 		return (int)syscall(SYS_clock_gettime, clock, ts);
+	ns = still_ns[clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? 0 : 1]; /* this thread's alone */
 	*ts = (struct timespec){ns / 1000000000, ns % 1000000000};
 	return 0;
 }
