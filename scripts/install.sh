@@ -9,7 +9,7 @@ build=(
 	libdpdk-dev libipsec-mb-dev libssl-dev librocksdb-dev
 	libevent-dev libmnl-dev libjansson-dev libcyaml-dev libxml2-dev libcunit1-dev libsrtp2-dev
 	openssl libengine-pkcs11-openssl iproute2 procps util-linux kmod
-	strongswan-charon strongswan-swanctl libstrongswan-standard-plugins
+	strongswan-charon strongswan-swanctl libstrongswan-standard-plugins netbase
 )
 test=(
 	clang libclang-rt-14-dev llvm
