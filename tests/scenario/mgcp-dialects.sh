@@ -4,6 +4,7 @@
 # datagram both ways, provisional responses and their acknowledgement, commands that are said again, refusals of all kinds, RSIP in each method, a second
 # call agent, digits by a map. RAVELIN_BUILD: build directory (default: build/ of this repository). As root; exit 0 or 1.
 # Rows: 004b:MGCP-01; 004c:MG-01.
+# May run beside another; takes long.
 set -u
 SC_NAME=mgcpd
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"

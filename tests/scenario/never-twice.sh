@@ -5,6 +5,7 @@
 # died; the SAs are those of before each time; and no gateway executes a command twice, by transaction or by call.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1.
 # Rows: 004a:GW-01.
+# May run beside another; takes long.
 set -u
 SC_NAME=twice
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
