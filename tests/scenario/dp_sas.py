@@ -64,8 +64,8 @@ class Gateways(Dataplane):
         self.call(self.hdr(SA_DEL, 16) + struct.pack("<IB3x", sa_id, 2))
 
     def gw_set(self, gw_id, domain, local, remote, flags=0):
-        self.call(self.hdr(GW_SET, 200) + struct.pack("<IBBH", gw_id, 0, flags, 0) + sockaddr((remote, 2427)) + sockaddr((local, 2727)) +
-                  domain.encode().ljust(64, b"\0") + bytes(64) + bytes(8))
+        self.call(self.hdr(GW_SET, 264) + struct.pack("<IBBH", gw_id, 0, flags, 0) + sockaddr((remote, 2427)) + sockaddr((local, 2727)) +
+                  domain.encode().ljust(64, b"\0") + bytes(64) + bytes(64) + bytes(8))
 
     def ask(self, handle, gw_id, verb, endpoint, params=""):
         self.asks([(handle, gw_id, verb, endpoint, params)])

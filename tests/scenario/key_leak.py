@@ -99,8 +99,8 @@ class Run:
     # --- messages ---
 
     def gateway(self, g, flags):
-        self.dp.call(self.dp.hdr(GW_SET, 200) + struct.pack("<IBB2x", g, g % 64, flags) + dp_client.sockaddr((gw_ip(g), 2427)) +
-                     dp_client.sockaddr((LOCAL, 2727)) + (b"gw%d.example" % g).ljust(64 + 64 + 8, b"\0"))
+        self.dp.call(self.dp.hdr(GW_SET, 264) + struct.pack("<IBB2x", g, g % 64, flags) + dp_client.sockaddr((gw_ip(g), 2427)) +
+                     dp_client.sockaddr((LOCAL, 2727)) + (b"gw%d.example" % g).ljust(64 + 64 + 64 + 8, b"\0"))
 
     def sa_set(self, g, way):
         _, alg, klen, slen, _, tunnel, port, _, _ = ALGS[g - 1]

@@ -16,7 +16,7 @@ NOT_LOOP = r"dp_worker_main|main"
 # Library functions: a pattern, and why it may be called in the loop.
 ALLOWED = (
     (r"mem(cpy|set|move|cmp|chr)(_chk)?|__mem(cpy|set|move)_chk|explicit_bzero|__explicit_bzero_chk|bcmp", "memory only"),
-    (r"str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|spn|cspn)", "memory only"),
+    (r"str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|str|spn|cspn)", "memory only"),
     (r"__stack_chk_fail|abort|__assert_fail|__longjmp_chk", "ends the process"),
     (r"__(asan|ubsan|sanitizer)_.*|__interceptor.*", "the sanitizer's, in its build"),
     (r"CRYPTO_memcmp", "memory only"),
