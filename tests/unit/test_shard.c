@@ -166,8 +166,8 @@ static void speak_of(uint32_t i)
 	uint8_t p[256];
 	struct dp_srtp_pkt pkt = {.data = p, .key = x->tx, .room = 64, .verdict = DP_OK};
 
-	/* the ring in which all that leaves waits for us has 1,024 places: also for commands said again while we were not let on a CPU */
-	if (!room(0, x->queue) || sent - got > 400)
+	/* The ring in which all that leaves waits for us has 1,024 places: with threads also for commands said again while we were not let on a CPU. */
+	if (!room(0, x->queue) || sent - got > (threads ? 400 : 700))
 		return;
 	pkt.len = rtp(p, (uint16_t)x->sent[s], 0x1000 * i + s, 40);
 	memcpy(p + 12, &x->sent[s], 8);
