@@ -6,7 +6,6 @@
 # under load without a lost packet; the gateways' charon killed; nothing of MGCP in clear on the wire. ike_transport.py has the cases.
 # RAVELIN_BUILD: build directory. As root; exit 0 or 1.
 # Rows: 001:P1-013; 004a:GW-01.
-# May run beside another; takes long.
 set -u
 SC_NAME=iketransport
 . "$(dirname "${BASH_SOURCE[0]}")/../../scripts/scenario.sh"
